@@ -1,0 +1,3 @@
+"""Bachbox: a box that plays Bach nobody has written, endlessly."""
+
+__version__ = "0.1.0"

@@ -1,0 +1,225 @@
+"""The four-voice codec: what the model hears before each note, and what its answer means.
+
+One token a voice a 16th step, in the order soprano, bass, tenor, alto: the outer voices
+first, as chorales are written. The model sees a multi-hot vector of facts about the past
+(and, with a form, about the frame of the piece); it keeps the rest in its own state.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from typing import Protocol
+
+from appliance.music.notes import TICKS_PER_STEP, Event, note_off, note_on
+from appliance.music.score import SILENT, VOICES, Form, Key, Score
+
+LOWEST, HIGHEST = 36, 81
+PITCHES = HIGHEST - LOWEST + 1
+REST = PITCHES
+HOLD = END = PITCHES + 1
+"""The 48th class: a held note where the codec knows onsets, the end of the piece where not."""
+CLASSES = PITCHES + 2
+
+ORDER = (0, 3, 2, 1)
+HELD_STEPS = (1, 2, 3, 4, 6, 8, 12, 16)
+TO_FERMATA_STEPS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32)
+TO_END_STEPS = (2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96)
+BARS = (16, 12)
+
+PLAIN_VELOCITY = 80
+
+
+class Context(Protocol):
+    """A piece being written: the model's input before each token, the music after it."""
+
+    done: bool
+    tick: int
+    """Ticks since the piece began up to which the music is complete."""
+
+    def features(self) -> list[int]:
+        """Indices of the ones in the multi-hot input for the next token."""
+
+    def forbidden(self) -> list[int]:
+        """Classes that make no sense as the next token."""
+
+    def accept(self, token: int) -> list[Event]:
+        """Write the token down; the events it gives, in ticks since the piece began."""
+
+    def close(self) -> list[Event]:
+        """Leave every note still sounding."""
+
+    def copy(self) -> Context:
+        """A copy that goes its own way."""
+
+
+class SatbCodec:
+    """Encodes four-voice scores, with or without onsets and form.
+
+    Args:
+        onsets: a class tells held notes from struck ones (else every step repeats the
+            pitch, as the JSB benchmark has it, and the 48th class ends the piece).
+        form: metre, key, and the way to the next fermata and to the end are inputs.
+    """
+
+    name = "satb-16th"
+
+    def __init__(self, *, onsets: bool, form: bool) -> None:
+        self.onsets = onsets
+        self.form = form
+        self._held = VOICES * (PITCHES + 2)
+        self._voice = self._held + VOICES * (len(HELD_STEPS) + 1)
+        self._metre = self._voice + VOICES
+        self._key = self._metre + (sum(BARS) if form else BARS[0])
+        self._fermata = self._key + (24 if form else 0)
+        self._end = self._fermata + (len(TO_FERMATA_STEPS) + 2 if form else 0)
+        self.width = self._end + (len(TO_END_STEPS) + 1 if form else 0)
+        """Length of the multi-hot input."""
+
+    @property
+    def vocabulary(self) -> list[str]:
+        """A name for every class, in order."""
+        names = "C C# D D# E F F# G G# A A# B".split()
+        pitches = [f"{names[p % 12]}{p // 12 - 1}" for p in range(LOWEST, HIGHEST + 1)]
+        return [*pitches, "rest", "hold" if self.onsets else "end"]
+
+    def start(self, form: Form, key: Key) -> SatbContext:
+        """An empty piece in this form and key."""
+        return SatbContext(self, form, key)
+
+    def encode(self, score: Score) -> tuple[list[list[int]], list[int]]:
+        """Features and the true token at every place of a score, ``4 * steps`` of each.
+
+        Without onsets one more place follows, whose token is the end.
+        """
+        context = self.start(score.form._replace(steps=score.steps), score.key)
+        features, tokens = [], []
+        for row, struck in zip(score.pitches, score.onsets, strict=True):
+            for voice in ORDER:
+                features.append(context.features())
+                tokens.append(self.token(row[voice], struck[voice], context.sounding[voice]))
+                context.accept(tokens[-1])
+        if not self.onsets:
+            features.append(context.features())
+            tokens.append(END)
+        return features, tokens
+
+    def token(self, pitch: int, struck: bool, sounding: int | None) -> int:
+        """The class for a pitch (or ``SILENT``) over what the voice was doing before."""
+        if self.onsets and not struck and sounding == pitch:
+            return HOLD
+        return REST if pitch == SILENT else pitch - LOWEST
+
+
+class SatbContext:
+    """A four-voice piece being written."""
+
+    def __init__(self, codec: SatbCodec, form: Form, key: Key) -> None:
+        self.codec = codec
+        self.form = form
+        self.key = key
+        self.step = 0
+        self.place = 0
+        """Index into ``ORDER`` of the voice whose turn it is."""
+        self.sounding: list[int | None] = [None] * VOICES
+        """MIDI note of each voice, ``SILENT``, or ``None`` before its first token."""
+        self.held = [0] * VOICES
+        self.done = False
+
+    @property
+    def tick(self) -> int:
+        """Ticks since the piece began up to which the music is complete."""
+        return self.step * TICKS_PER_STEP
+
+    @property
+    def in_fermata(self) -> bool:
+        """Whether the step being written lies in a phrase's last chord."""
+        return any(start <= self.step < end for start, end in self.form.fermatas)
+
+    def features(self) -> list[int]:
+        """Indices of the ones in the multi-hot input for the next token."""
+        codec = self.codec
+        found = []
+        for voice, pitch in enumerate(self.sounding):
+            if pitch is None:
+                pitch_class = PITCHES + 1
+            else:
+                pitch_class = REST if pitch == SILENT else pitch - LOWEST
+            found.append(voice * (PITCHES + 2) + pitch_class)
+            bucket = bisect_right(HELD_STEPS, self.held[voice])
+            found.append(codec._held + voice * (len(HELD_STEPS) + 1) + bucket)
+        found.append(codec._voice + self.place)
+        if not codec.form:
+            found.append(codec._metre + self.step % BARS[0])
+            return found
+        bar = self.form.bar_steps
+        found.append(
+            codec._metre
+            + (BARS[0] if bar == BARS[1] else 0)
+            + (self.step - self.form.pickup_steps) % bar
+        )
+        found.append(codec._key + self.key.tonic * 2 + self.key.minor)
+        found.append(codec._fermata + self._to_fermata())
+        left = self.form.steps - self.step
+        found.append(codec._end + bisect_right(TO_END_STEPS, left))
+        return found
+
+    def _to_fermata(self) -> int:
+        """Bucket of the way to the next fermata: 0 inside one, the last where none follows."""
+        for start, end in self.form.fermatas:
+            if self.step < start:
+                return 1 + bisect_right(TO_FERMATA_STEPS, start - self.step - 1)
+            if self.step < end:
+                return 0
+        return len(TO_FERMATA_STEPS) + 1
+
+    def forbidden(self) -> list[int]:
+        """Classes that make no sense as the next token."""
+        if self.codec.onsets:
+            return [HOLD] if self.sounding[ORDER[self.place]] is None else []
+        return [END] if self.place or not self.step else []
+
+    def accept(self, token: int) -> list[Event]:
+        """Write the token down; the events it gives, in ticks since the piece began."""
+        if token == END and not self.codec.onsets:
+            self.done = True
+            return []
+        voice = ORDER[self.place]
+        before = self.sounding[voice]
+        if token == HOLD:
+            pitch = SILENT if before is None else before
+        else:
+            pitch = SILENT if token == REST else token + LOWEST
+        tick = self.tick
+        events = []
+        if token == HOLD or (pitch == before and (pitch == SILENT or not self.codec.onsets)):
+            self.held[voice] += 1
+        else:
+            if before is not None and before != SILENT:
+                events.append(note_off(tick, voice, before))
+            if pitch != SILENT:
+                events.append(note_on(tick, voice, pitch, PLAIN_VELOCITY))
+            self.held[voice] = 1
+        self.sounding[voice] = pitch
+        self.place += 1
+        if self.place == VOICES:
+            self.place = 0
+            self.step += 1
+            self.done = self.codec.form and self.step >= self.form.steps
+        return events
+
+    def close(self) -> list[Event]:
+        """Leave every note still sounding."""
+        events = [
+            note_off(self.tick, voice, pitch)
+            for voice, pitch in enumerate(self.sounding)
+            if pitch is not None and pitch != SILENT
+        ]
+        self.sounding = [SILENT] * VOICES
+        return events
+
+    def copy(self) -> SatbContext:
+        """A copy that goes its own way."""
+        twin = SatbContext(self.codec, self.form, self.key)
+        twin.step, twin.place, twin.done = self.step, self.place, self.done
+        twin.sounding, twin.held = self.sounding.copy(), self.held.copy()
+        return twin

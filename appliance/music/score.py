@@ -1,0 +1,102 @@
+"""A four-voice score on the 16th grid: what the corpus gives and what a codec encodes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import NamedTuple
+
+VOICES = 4
+"""Soprano, alto, tenor, bass, numbered 0 to 3 everywhere."""
+
+SILENT = -1
+
+
+class Key(NamedTuple):
+    """A tonic (pitch class, 0 = C) and a mode."""
+
+    tonic: int
+    minor: bool
+
+    def up(self, semitones: int) -> Key:
+        """The same mode on another tonic."""
+        return Key((self.tonic + semitones) % 12, self.minor)
+
+    def __str__(self) -> str:
+        major = ("C", "Db", "D", "Eb", "E", "F", "F#", "G", "Ab", "A", "Bb", "B")
+        minor = ("c", "c#", "d", "eb", "e", "f", "f#", "g", "g#", "a", "bb", "b")
+        names = minor if self.minor else major
+        return f"{names[self.tonic]} {'minor' if self.minor else 'major'}"
+
+
+class Form(NamedTuple):
+    """The frame that a piece fills: metre, length, and where its phrases rest.
+
+    A form holds no note; those of the corpus are facts about it, and the composer draws
+    one for every new piece.
+    """
+
+    bar_steps: int
+    """16 in common time, 12 in triple time."""
+    pickup_steps: int
+    steps: int
+    fermatas: tuple[tuple[int, int], ...] = ()
+    """Half-open spans of steps, in order, in which a phrase rests on its last chord."""
+
+
+@dataclass(frozen=True)
+class Score:
+    """Pitches and onsets of four voices, one row a 16th step.
+
+    ``pitches[t][v]`` is a MIDI note or ``SILENT``; ``onsets[t][v]`` tells a note struck
+    from one held. Where the source does not say (the JSB benchmark), every change of
+    pitch is an onset and nothing else is.
+    """
+
+    name: str
+    pitches: tuple[tuple[int, ...], ...]
+    onsets: tuple[tuple[bool, ...], ...]
+    key: Key = Key(0, False)
+    form: Form = field(default=Form(16, 0, 0))
+
+    @property
+    def steps(self) -> int:
+        """Length in 16th steps."""
+        return len(self.pitches)
+
+    def transposed(self, semitones: int) -> Score:
+        """The same music in another key."""
+        rows = tuple(
+            tuple(p if p == SILENT else p + semitones for p in row) for row in self.pitches
+        )
+        return replace(self, pitches=rows, key=self.key.up(semitones))
+
+    def range(self) -> tuple[int, int]:
+        """Lowest and highest MIDI note."""
+        sounding = [p for row in self.pitches for p in row if p != SILENT]
+        return min(sounding), max(sounding)
+
+
+def onsets_by_change(pitches: list[list[int]]) -> tuple[tuple[bool, ...], ...]:
+    """Onsets for a source that does not record them: where the pitch changes."""
+    before = [SILENT] * VOICES
+    found = []
+    for row in pitches:
+        found.append(tuple(p not in (SILENT, b) for p, b in zip(row, before, strict=True)))
+        before = row
+    return tuple(found)
+
+
+def key_of(pitches: list[list[int]]) -> Key:
+    """The key of a whole piece: its last bass note, in the mode of the thirds over it.
+
+    Every chorale but a few modal ones closes on its tonic; the last chord itself does not
+    vote, because a minor piece often ends with a major third (the Picardy third).
+    """
+    last = next(row for row in reversed(pitches) if any(p != SILENT for p in row))
+    tonic = next(p for p in reversed(last) if p != SILENT) % 12
+    thirds = [0, 0]
+    for row in pitches[: max(1, len(pitches) - 8)]:
+        for p in row:
+            if p != SILENT and (p - tonic) % 12 in (3, 4):
+                thirds[4 - (p - tonic) % 12] += 1
+    return Key(tonic, minor=thirds[1] > thirds[0])

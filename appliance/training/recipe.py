@@ -1,0 +1,92 @@
+"""A model's recipe: the TOML file in ``models/`` that says how it is made."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+from appliance.errors import UsageError
+from appliance.music.codec import SatbCodec
+
+
+class CorpusPart(msgspec.Struct, forbid_unknown_fields=True):
+    """Which scores, and which of them are held out by name."""
+
+    source: Literal["music21-chorales", "jsb-benchmark"]
+    valid: list[str] = []
+    test: list[str] = []
+
+
+class CodecPart(msgspec.Struct, forbid_unknown_fields=True):
+    """What the model hears and says: see :class:`appliance.music.codec.SatbCodec`."""
+
+    onsets: bool
+    form: bool
+
+    def build(self) -> SatbCodec:
+        """The codec itself."""
+        return SatbCodec(onsets=self.onsets, form=self.form)
+
+
+class NetworkPart(msgspec.Struct, forbid_unknown_fields=True):
+    """Sizes of the recurrent network."""
+
+    embedding: int
+    hidden: int
+    layers: int
+
+
+class TrainingPart(msgspec.Struct, forbid_unknown_fields=True):
+    """How long and how hard; ``tokens`` counts predictions, padding not included."""
+
+    tokens: int
+    lanes: int = 128
+    chunk_tokens: int = 128
+    learning_rate: float = 2e-3
+    warmup_updates: int = 100
+    weight_decay: float = 1e-2
+    dropout: float = 0.4
+    crop_share: float = 0.5
+    average: float = 0.998
+    seed: int = 1
+
+
+class CardPart(msgspec.Struct, forbid_unknown_fields=True):
+    """What goes into the model file for people to read, and for the player to begin with."""
+
+    title: str
+    description: str
+    corpus: str
+    licence: str
+    tempo_bpm: float
+    temperature: float
+    top_p: float
+    instrument: int
+
+
+class Recipe(msgspec.Struct, forbid_unknown_fields=True):
+    """Everything that makes a model."""
+
+    name: str
+    card: CardPart
+    corpus: CorpusPart
+    codec: CodecPart
+    network: NetworkPart
+    training: TrainingPart
+
+
+def load(path: Path) -> Recipe:
+    """Read and check a recipe.
+
+    Raises:
+        UsageError: there is no such file, or it does not say what it must.
+    """
+    try:
+        return msgspec.convert(tomllib.loads(path.read_text()), Recipe)
+    except OSError as why:
+        raise UsageError(f"{path}: cannot read the recipe: {why.strerror}") from why
+    except (tomllib.TOMLDecodeError, msgspec.ValidationError) as why:
+        raise UsageError(f"{path}: not a recipe: {why}") from why

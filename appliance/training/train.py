@@ -1,0 +1,177 @@
+"""Training: chunks in, weights out, with a progress bar and checkpoints that resume."""
+
+from __future__ import annotations
+
+import math
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+from tqdm import tqdm
+
+from appliance.music.codec import SatbCodec
+from appliance.music.score import VOICES, Score
+from appliance.training.batches import IGNORED, Keys, Piece, chunks, encode, pad
+from appliance.training.network import State, StepNetwork
+from appliance.training.recipe import Recipe
+
+CHECKPOINT_EVERY_S = 120
+LOOKS = 20
+"""How often, over the whole training, the validation pieces are scored."""
+FINAL_RATE = 0.02
+GRADIENT_NORM = 1.0
+
+
+def train(
+    recipe: Recipe, train_scores: list[Score], valid_scores: list[Score], folder: Path
+) -> dict[str, NDArray[np.float32]]:
+    """Train by the recipe, or go on from the checkpoint in ``folder``.
+
+    Returns:
+        The averaged weights that did best on the validation pieces, by name.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    checkpoint = folder / "checkpoint.pt"
+    plan = recipe.training
+    torch.manual_seed(plan.seed)
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    torch.set_default_device(device)
+    codec = recipe.codec.build()
+    network = StepNetwork(codec.width, len(codec.vocabulary), recipe.network, plan.dropout)
+    average = StepNetwork(codec.width, len(codec.vocabulary), recipe.network, 0).eval()
+    average.load_state_dict(network.state_dict())
+    optimizer = torch.optim.AdamW(
+        network.parameters(),
+        lr=plan.learning_rate,
+        betas=(0.9, 0.99),
+        weight_decay=plan.weight_decay,
+    )
+    seen, updates, best = 0, 0, math.inf
+    best_weights: dict[str, Any] = {}
+    if checkpoint.is_file():
+        saved = torch.load(checkpoint, map_location=device)
+        network.load_state_dict(saved["network"])
+        average.load_state_dict(saved["average"])
+        optimizer.load_state_dict(saved["optimizer"])
+        seen, updates, best = saved["seen"], saved["updates"], saved["best"]
+        best_weights = saved["best_weights"]
+    source = chunks(
+        Keys(codec, train_scores),
+        np.random.default_rng([plan.seed, seen]),
+        lanes=plan.lanes,
+        tokens=plan.chunk_tokens,
+        crop_share=plan.crop_share,
+    )
+    valid = [encode(codec, score) for score in valid_scores]
+    state: State | None = None
+    saved_at = time.monotonic()
+    next_look = (seen * LOOKS // plan.tokens + 1) * plan.tokens // LOOKS
+    losses: list[float] = []
+    with tqdm(
+        total=plan.tokens, initial=seen, unit="tok", unit_scale=True, desc=recipe.name
+    ) as bar:
+        while seen < plan.tokens or not best_weights:
+            chunk = next(source)
+            rate = learning_rate(seen / plan.tokens, updates, recipe)
+            for group in optimizer.param_groups:
+                group["lr"] = rate
+            loss, state = _update(network, optimizer, chunk, state)
+            updates += 1
+            _follow(average, network, min(plan.average, updates / (updates + 10)))
+            counted = int((chunk.targets != IGNORED).sum())
+            seen += counted
+            losses.append(loss)
+            bar.update(counted)
+            if seen >= next_look:
+                next_look += plan.tokens // LOOKS
+                score = nats_a_step(average, codec, valid)
+                bar.write(
+                    f"{recipe.name}: {seen / 1e6:6.1f} M tokens, train "
+                    f"{VOICES * sum(losses) / len(losses):.4f}, "
+                    f"valid {score:.4f} nats a 16th step"
+                )
+                losses.clear()
+                if score < best:
+                    best = score
+                    best_weights = {k: v.clone() for k, v in average.state_dict().items()}
+            if time.monotonic() - saved_at > CHECKPOINT_EVERY_S or seen >= plan.tokens:
+                saved_at = time.monotonic()
+                everything = {
+                    "network": network.state_dict(),
+                    "average": average.state_dict(),
+                    "optimizer": optimizer.state_dict(),
+                    "seen": seen,
+                    "updates": updates,
+                    "best": best,
+                    "best_weights": best_weights,
+                }
+                torch.save(everything, checkpoint.with_suffix(".part"))
+                checkpoint.with_suffix(".part").replace(checkpoint)
+    return {name: value.float().cpu().numpy() for name, value in best_weights.items()}
+
+
+def learning_rate(share_done: float, updates: int, recipe: Recipe) -> float:
+    """Linear warm-up, then a cosine down to ``FINAL_RATE`` of the peak."""
+    plan = recipe.training
+    warm = min(1.0, (updates + 1) / plan.warmup_updates)
+    cosine = 0.5 * (1 + math.cos(math.pi * min(1.0, share_done)))
+    return plan.learning_rate * warm * (cosine * (1 - FINAL_RATE) + FINAL_RATE)
+
+
+def _update(
+    network: StepNetwork, optimizer: torch.optim.Optimizer, chunk: Any, state: State | None
+) -> tuple[float, State]:
+    """One step of gradient descent; the loss in nats a token, and the state carried on."""
+    network.train()
+    if state is not None:
+        keep = torch.tensor(~chunk.fresh, dtype=torch.float32)[None, :, None]
+        state = [(h.detach() * keep, c.detach() * keep) for h, c in state]
+    features, targets = torch.tensor(chunk.features), torch.tensor(chunk.targets)
+    with torch.autocast(features.device.type, torch.bfloat16):
+        logits, state = network(features, state)
+    loss = nn.functional.cross_entropy(
+        logits.float().flatten(0, 1), targets.flatten(), ignore_index=IGNORED
+    )
+    optimizer.zero_grad()
+    loss.backward()
+    nn.utils.clip_grad_norm_(network.parameters(), GRADIENT_NORM)
+    optimizer.step()
+    return loss.item(), [(h.float(), c.float()) for h, c in state]
+
+
+@torch.no_grad()
+def _follow(average: StepNetwork, network: StepNetwork, keep: float) -> None:
+    for slow, fast in zip(average.parameters(), network.parameters(), strict=True):
+        slow.lerp_(fast, 1 - keep)
+
+
+@torch.no_grad()
+def nats_a_step(network: StepNetwork, codec: SatbCodec, pieces: list[Piece]) -> float:
+    """Negative log-likelihood of all notes, over all steps, teacher-forced, whole pieces.
+
+    The sum runs over the four voices of a 16th step and not over the end token.
+    """
+    network.eval()
+    total, steps = 0.0, 0
+    ordered = sorted(pieces, key=lambda piece: len(piece.targets))
+    for start in range(0, len(ordered), 24):
+        group = ordered[start : start + 24]
+        longest = max(len(piece.targets) for piece in group)
+        chunk = pad(group, longest, np.ones(len(group), bool))
+        targets = torch.tensor(chunk.targets)
+        for lane, piece in enumerate(group):
+            notes = len(piece.targets) // VOICES * VOICES
+            targets[notes:, lane] = IGNORED
+            steps += notes // VOICES
+        logits, _ = network(torch.tensor(chunk.features), None)
+        total += nn.functional.cross_entropy(
+            logits.float().flatten(0, 1),
+            targets.flatten(),
+            ignore_index=IGNORED,
+            reduction="sum",
+        ).item()
+    return total / steps
