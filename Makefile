@@ -1,0 +1,72 @@
+# Bachbox: `make play` plays, `make test` checks. `make help` lists the rest.
+
+PYTHON ?= python3
+VENV ?= .venv
+TRAIN_PYTHON ?= python3.11
+TRAIN_VENV ?= .venv-train
+# What `make play` hands on: make play ARGS="--instrument 'church organ' --tempo 96"
+ARGS ?=
+MODEL ?= chorales
+
+PIP := -m pip --disable-pip-version-check --quiet
+SOURCES := appliance tests $(wildcard benchmarks)
+
+.DEFAULT_GOAL := help
+.PHONY: help play test bench train lint clean system-packages always
+
+help: ## this list
+	@sed -n 's/^\([a-z]*\):.*## /  make \1 \t/p' $(MAKEFILE_LIST)
+
+play: $(VENV)/.play ## new Bach from the sound card, or into bachbox.wav where there is none
+	@exec $(VENV)/bin/bachbox play --fallback wav:bachbox.wav $(ARGS)
+
+test: lint ## everything that is checked: style, types, layers, behaviour
+	$(VENV)/bin/python -m pytest $(ARGS)
+
+lint: $(VENV)/.dev ## style, types and layers alone
+	$(VENV)/bin/ruff check $(SOURCES)
+	$(VENV)/bin/ruff format --check $(SOURCES)
+	$(VENV)/bin/mypy
+	$(VENV)/bin/lint-imports
+
+bench: $(VENV)/.dev ## speed, memory and latency, measured here
+	$(VENV)/bin/python -m benchmarks $(ARGS)
+
+train: $(TRAIN_VENV)/.train ## make train MODEL=chorales: from scores to models/chorales.tflite
+	$(TRAIN_VENV)/bin/python -m appliance.training $(MODEL) $(ARGS)
+
+clean: ## away with everything that was made here
+	rm -rf $(VENV) $(TRAIN_VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	find appliance tests -name __pycache__ -prune -exec rm -rf {} +
+
+system-packages:
+	@deploy/system-packages.sh $(if $(filter play,$(MAKECMDGOALS)),play,test)
+
+# The environment's interpreter. One named by PYTHON= replaces an environment made with another;
+# the stamp is touched only then, and what was installed follows from the stamp.
+$(VENV)/.python: always | system-packages
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' || { \
+	  echo "Bachbox needs Python 3.11, 3.12 or 3.13; name one with make PYTHON=/path/to/python3.11" >&2; \
+	  exit 1; }
+	@version='import sys; print(*sys.version_info[:2], sep=".")'; \
+	asked=$$($(PYTHON) -c "$$version"); \
+	[ "$(origin PYTHON)" != file ] || [ ! -e $@ ] || asked=$$(cat $@); \
+	[ -x $(VENV)/bin/python ] && [ "$$(cat $@ 2>/dev/null)" = "$$asked" ] || { \
+	  echo "Making $(VENV) with Python $$asked"; \
+	  rm -rf $(VENV) && $(PYTHON) -m venv $(VENV) && echo $$asked >$@; }
+
+$(VENV)/.play: pyproject.toml $(VENV)/.python
+	@echo "Installing Bachbox into $(VENV) (once; about a minute)"
+	@$(VENV)/bin/python $(PIP) install --editable .
+	@touch $@
+
+$(VENV)/.dev: pyproject.toml $(VENV)/.python
+	@echo "Installing Bachbox and its tests' tools into $(VENV) (once; about two minutes)"
+	@$(VENV)/bin/python $(PIP) install --editable '.[dev]'
+	@touch $(VENV)/.play $@
+
+$(TRAIN_VENV)/.train: pyproject.toml
+	@echo "Installing the workshop into $(TRAIN_VENV) (once; some minutes, some gigabytes)"
+	@[ -x $(TRAIN_VENV)/bin/python ] || $(TRAIN_PYTHON) -m venv $(TRAIN_VENV)
+	@$(TRAIN_VENV)/bin/python $(PIP) install --editable '.[train]'
+	@touch $@
