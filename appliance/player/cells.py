@@ -1,0 +1,93 @@
+"""A value shared between processes without a lock: whoever is killed, nobody waits for them.
+
+A cell is kept twice. The one process that writes it always overwrites the older copy and marks
+it with a serial number and a checksum; a reader takes the newest copy whose checksum holds. A
+writer killed half way through a write thus leaves the value before, never half of one, and no
+order of memory accesses has to be assumed between cores.
+"""
+
+from __future__ import annotations
+
+import mmap
+import struct
+import zlib
+from collections.abc import Callable
+from typing import Any, Generic, TypeVar
+
+T = TypeVar("T")
+
+_TRAILER = struct.Struct("<II")
+"""Serial number of the write, then the CRC-32 of everything before it."""
+
+_ALIGNMENT = 64
+"""Bytes of a cache line, so that two writers never share one."""
+
+_READ_ATTEMPTS = 4
+"""Both copies can be torn only when the writer wrote twice while we read once."""
+
+_SERIALS = 1 << 32
+
+
+class Cell(Generic[T]):
+    """One fixed-size value of type ``T`` at ``offset`` of a shared mapping."""
+
+    def __init__(
+        self,
+        memory: mmap.mmap,
+        offset: int,
+        layout: str,
+        default: T,
+        pack: Callable[[T], tuple[Any, ...]],
+        unpack: Callable[[tuple[Any, ...]], T],
+    ) -> None:
+        self._memory = memory
+        self._struct = struct.Struct(layout)
+        self._copy_bytes = self._struct.size + _TRAILER.size
+        self._offset = offset
+        self._pack = pack
+        self._unpack = unpack
+        self._value = default
+        self._raw = b""
+        self._serial = 0
+
+    @property
+    def end_offset(self) -> int:
+        """The first offset after this cell where another may begin."""
+        end = self._offset + 2 * self._copy_bytes
+        return -(-end // _ALIGNMENT) * _ALIGNMENT
+
+    def read(self) -> T:
+        """The newest whole value; the last one seen where none can be read; else the default."""
+        size = self._copy_bytes
+        for _ in range(_READ_ATTEMPTS):
+            both = self._memory[self._offset : self._offset + 2 * size]
+            if both == self._raw:
+                return self._value
+            found = [(copy, self._serial_of(copy)) for copy in (both[:size], both[size:])]
+            whole = [(copy, serial) for copy, serial in found if serial is not None]
+            if not whole:
+                continue
+            copy, serial = whole[0]
+            if len(whole) == 2 and 0 < (whole[1][1] - serial) % _SERIALS < _SERIALS // 2:
+                copy, serial = whole[1]
+            self._value = self._unpack(self._struct.unpack_from(copy))
+            self._raw, self._serial = both, serial
+            break
+        return self._value
+
+    def write(self, value: T) -> None:
+        """Replace the value; only the cell's one writing process may."""
+        if not self._raw:
+            self.read()
+        self._serial = serial = (self._serial + 1) % _SERIALS
+        body = self._struct.pack(*self._pack(value)) + serial.to_bytes(4, "little")
+        copy = body + zlib.crc32(body).to_bytes(4, "little")
+        start = self._offset + (serial % 2) * self._copy_bytes
+        self._memory[start : start + self._copy_bytes] = copy
+        # Our own copy is what a reader would find: spare the next read its work.
+        self._value = value
+        self._raw = self._memory[self._offset : self._offset + 2 * self._copy_bytes]
+
+    def _serial_of(self, copy: bytes) -> int | None:
+        serial, crc = _TRAILER.unpack_from(copy, self._struct.size)
+        return int(serial) if zlib.crc32(copy[:-4]) == crc else None

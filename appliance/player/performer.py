@@ -1,0 +1,183 @@
+"""Events in time become sound: the same code for the sound card and for a file.
+
+The performer knows no device and no clock. Each call of :meth:`Performer.render` is one block;
+controls act at its start, events at their own frame inside it (FluidSynth itself begins a note
+at the next multiple of 64 frames that it renders, 1.3 ms). Where the composer has not written
+far enough the music waits at the horizon, and what sounds rings on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Final, Protocol
+
+from appliance.music.notes import Event, Kind, Piece, piece_of
+from appliance.player.board import NO_PIECE, Controls
+from appliance.player.source import EventSource
+from appliance.player.transport import Transport
+
+BYTES_PER_FRAME: Final = 4
+"""Two channels of signed 16-bit little-endian samples."""
+
+
+class Synth(Protocol):
+    """What the performer plays on; :class:`appliance.player.synth.FluidSynth` is one."""
+
+    def note_on(self, voice: int, pitch: int, velocity: int) -> None:
+        """A voice begins a note."""
+
+    def note_off(self, voice: int, pitch: int) -> None:
+        """A voice leaves a note, which then dies away."""
+
+    def program(self, program: int) -> None:
+        """General MIDI program of every voice, for the notes from now on."""
+
+    def volume(self, percent: float) -> None:
+        """0 to 100; moves there without a click."""
+
+    def render(self, frames: int) -> bytes:
+        """The next ``frames`` of sound, interleaved stereo s16le."""
+
+
+class Performer:
+    """Plays a source's events on a synth."""
+
+    def __init__(
+        self,
+        source: EventSource,
+        synth: Synth,
+        transport: Transport,
+        controls: Callable[[], Controls],
+    ) -> None:
+        self._source = source
+        self._synth = synth
+        self._transport = transport
+        self._read_controls = controls
+        self._program: int | None = None
+        self._volume: float | None = None
+        self._held: dict[tuple[int, int], int] = {}
+        self._released = False
+        self._begun = False
+        self.frame = 0
+        """Frames rendered so far."""
+        self.blocks = 0
+        """Blocks rendered so far."""
+        self.starved = 0
+        """Blocks in which the horizon was reached, counted from the first event on."""
+        self.late_events = 0
+        """Events that were seen only after their frame had been rendered."""
+        self.piece: Piece = NO_PIECE
+        """The piece that plays."""
+        self.playing = True
+        """False while paused."""
+
+    @property
+    def sounding(self) -> int:
+        """Notes that are held just now; those released by a pause do not count."""
+        return 0 if self._released else len(self._held)
+
+    @property
+    def begun(self) -> bool:
+        """The source has given music to play at least once."""
+        return self._begun
+
+    @property
+    def playhead_tick(self) -> float:
+        """Where the music is."""
+        return self._transport.tick_at(self.frame)
+
+    def resume(self, events: Iterable[Event], playhead_tick: float) -> None:
+        """Take over at ``playhead_tick`` from a performer that played ``events`` and died.
+
+        Nothing sounds yet: the notes that it held are struck anew in the next block.
+        """
+        for event in events:
+            self._begun = True
+            self._note(event)
+            if event.kind is Kind.PACE:
+                self._transport.set_pace(event.value, event.tick)
+        self._transport.seek(playhead_tick, self.frame)
+        self._released = True
+
+    def render(self, frames: int) -> bytes:
+        """The next block of sound: ``frames`` times two samples, s16le."""
+        start, end = self.frame, self.frame + frames
+        self._apply(self._read_controls())
+        self._source.refresh(self._transport.tick_at(start))
+        sound = self._play(start, end) if self.playing else self._pause(frames)
+        self.frame = end
+        self.blocks += 1
+        return sound
+
+    def release(self) -> None:
+        """Let go of every note; they die away, and are struck anew when the music goes on."""
+        if not self._released:
+            for voice, pitch in self._held:
+                self._synth.note_off(voice, pitch)
+        self._released = True
+
+    def _apply(self, controls: Controls) -> None:
+        self._transport.set_tempo(controls.tempo_bpm, self.frame)
+        if controls.volume != self._volume:
+            self._volume = controls.volume
+            self._synth.volume(controls.volume)
+        if controls.program != self._program:
+            # What sounds is struck anew by the block, so that the change is heard at once.
+            self.release()
+            self._program = controls.program
+            self._synth.program(controls.program)
+        self.playing = controls.playing
+
+    def _pause(self, frames: int) -> bytes:
+        self.release()
+        self._transport.wait(frames)
+        return self._synth.render(frames)
+
+    def _play(self, start: int, end: int) -> bytes:
+        if self._released:
+            for (voice, pitch), velocity in self._held.items():
+                self._synth.note_on(voice, pitch, velocity)
+            self._released = False
+        source, transport, parts = self._source, self._transport, []
+        horizon_tick = source.horizon_tick
+        late_tick = transport.tick_at(start) - 1.0
+        position = start
+        while (event := source.peek()) is not None and event.tick < horizon_tick:
+            frame = transport.frame_of(event.tick)
+            if frame >= end:
+                break
+            if frame > position:
+                parts.append(self._synth.render(frame - position))
+                position = frame
+            self.late_events += event.tick < late_tick
+            source.pop()
+            self._begun = True
+            self._sound(event)
+        if transport.frame_of(horizon_tick) < end:
+            transport.hold(horizon_tick, end)
+            self.starved += self._begun
+        parts.append(self._synth.render(end - position))
+        return parts[0] if len(parts) == 1 else b"".join(parts)
+
+    def _sound(self, event: Event) -> None:
+        if event.kind is Kind.NOTE_ON:
+            self._synth.note_on(event.voice, event.pitch, event.velocity)
+        elif event.kind is Kind.NOTE_OFF:
+            self._synth.note_off(event.voice, event.pitch)
+        elif event.kind is Kind.PACE:
+            self._transport.set_pace(event.value, event.tick)
+        elif event.kind is Kind.PIECE:
+            # A piece begins with nothing held, whatever became of the one before.
+            for voice, pitch in self._held:
+                self._synth.note_off(voice, pitch)
+        self._note(event)
+
+    def _note(self, event: Event) -> None:
+        """Keep account of what ``event`` changes."""
+        if event.kind is Kind.NOTE_ON:
+            self._held[event.voice, event.pitch] = event.velocity
+        elif event.kind is Kind.NOTE_OFF:
+            self._held.pop((event.voice, event.pitch), None)
+        elif event.kind is Kind.PIECE:
+            self._held.clear()
+            self.piece = piece_of(event)

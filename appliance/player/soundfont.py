@@ -1,0 +1,85 @@
+"""Whether a file is a soundfont, and which instruments it has.
+
+FluidSynth's parser is C and has had its CVEs, so a file is looked at here first: an
+SF2/SF3 file is one RIFF form ``sfbk`` of three LISTs, of which ``pdta`` holds the chunk
+``phdr``, a table of the presets (SoundFont Technical Specification 2.04, section 7.2).
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO, Final
+
+from appliance.errors import BachboxError
+
+_CHUNK = struct.Struct("<4sI")
+_PRESET = struct.Struct("<20sHHHIII")
+"""Name, program, bank, first zone, and three fields that nothing uses."""
+
+_MOST_PRESETS: Final = 16384
+"""128 banks of 128: more is no preset table but an attack on memory."""
+
+_REMEDY: Final = (
+    "give an .sf2 or .sf3 file, such as the one that `sudo apt install timgm6mb-soundfont` "
+    "puts at /usr/share/sounds/sf2/TimGM6mb.sf2"
+)
+
+
+def check(soundfont: Path) -> None:
+    """Raise the sentence that says why ``soundfont`` cannot be one."""
+    presets(soundfont)
+
+
+def presets(soundfont: Path) -> set[tuple[int, int]]:
+    """The (bank, program) pairs that the font has; General MIDI's 128 are bank 0."""
+    try:
+        with soundfont.open("rb") as file:
+            return _read_presets(soundfont, file)
+    except FileNotFoundError as error:
+        raise BachboxError(f"there is no soundfont {soundfont}: {_REMEDY}") from error
+    except OSError as error:
+        raise BachboxError(
+            f"the soundfont {soundfont} cannot be read ({error.strerror}): {_REMEDY}"
+        ) from error
+
+
+def _read_presets(soundfont: Path, file: BinaryIO) -> set[tuple[int, int]]:
+    size = file.seek(0, 2)
+    file.seek(0)
+    head = file.read(12)
+    if len(head) < 12 or head[:4] != b"RIFF" or head[8:] != b"sfbk":
+        raise BachboxError(f"{soundfont} is not a soundfont (it does not begin as one): {_REMEDY}")
+    declared = _CHUNK.unpack_from(head)[1] + 8
+    if declared > size:
+        raise BachboxError(
+            f"the soundfont {soundfont} is cut short ({size} of {declared} bytes): copy or "
+            "download it again"
+        )
+    for name, start, length in _chunks(file, 12, declared):
+        file.seek(start)
+        if name == b"LIST" and file.read(4) == b"pdta":
+            for inner, inner_start, inner_length in _chunks(file, start + 4, start + length):
+                if inner == b"phdr" and inner_length % _PRESET.size == 0:
+                    count = min(inner_length // _PRESET.size, _MOST_PRESETS)
+                    file.seek(inner_start)
+                    table = file.read(count * _PRESET.size)
+                    rows = list(_PRESET.iter_unpack(table))[:-1]
+                    if rows:
+                        return {(bank, program) for _, program, bank, *_ in rows}
+    raise BachboxError(
+        f"the soundfont {soundfont} has no instruments in it, or is damaged: {_REMEDY}"
+    )
+
+
+def _chunks(file: BinaryIO, start: int, end: int) -> Iterator[tuple[bytes, int, int]]:
+    """Name, first byte and length of each chunk that lies wholly in ``start..end``."""
+    while start + _CHUNK.size <= end:
+        file.seek(start)
+        name, length = _CHUNK.unpack(file.read(_CHUNK.size))
+        start += _CHUNK.size
+        if start + length > end:
+            return
+        yield name, start, length
+        start += length + length % 2
