@@ -1,0 +1,321 @@
+"""The composer: an endless sequence of pieces, one 16th step at a time.
+
+Pure: no thread, device, network or clock. The same model, seed and runtime give the same
+music::
+
+    for event in Composer(bundle, seed=1):
+        ...
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from appliance.music import expression, sampler
+from appliance.music.bundle import Bundle
+from appliance.music.codec import LOWEST, ORDER, PITCHES, SatbContext
+from appliance.music.guard import TROUBLES, Guard
+from appliance.music.interpreter import State, StepModel
+from appliance.music.notes import (
+    AS_WRITTEN_PERMILLE,
+    TICKS_PER_BEAT,
+    TICKS_PER_STEP,
+    Event,
+    Kind,
+    Piece,
+    pace,
+    piece,
+)
+from appliance.music.score import SILENT, VOICES, Form, Key, Score
+
+LONGEST_PIECE_STEPS = 512
+PLAIN_FORM = Form(16, 0, LONGEST_PIECE_STEPS)
+"""For a model without forms; it ends its pieces itself."""
+RELATED_KEYS = ((7, False), (5, False), (0, True), (0, True), (2, False), (0, False))
+"""Where the next piece may lie: so many semitones up, and whether the mode changes to the
+relative one: dominant, subdominant, relative (twice as likely), supertonic, the same."""
+
+
+@dataclass
+class Counts:
+    """What has been done since the start."""
+
+    tokens: int = 0
+    notes: int = 0
+    pieces: int = 0
+
+
+class Snapshot(NamedTuple):
+    """Everything that decides what is composed next."""
+
+    tick: int
+    piece: Piece
+    context: SatbContext
+    state: State
+    dice: dict[str, Any]
+    guard: Guard
+    pace_permille: int
+
+
+class Composer:
+    """Composes endlessly.
+
+    Args:
+        bundle: the model.
+        seed: any whole number; a random one when not given (see ``seed``).
+        temperature, top_p: the model's own when not given; may be changed at any time.
+        prime: a score to start from: it opens the first piece, which goes on from there.
+
+    Raises:
+        UsageError: temperature or top-p out of range.
+        BachboxError: the runtime refuses the model.
+    """
+
+    def __init__(
+        self,
+        bundle: Bundle,
+        *,
+        seed: int | None = None,
+        temperature: float | None = None,
+        top_p: float | None = None,
+        prime: Score | None = None,
+    ) -> None:
+        self.bundle = bundle
+        self.seed = secrets.randbits(31) if seed is None else seed
+        self.temperature = bundle.temperature if temperature is None else temperature
+        self.top_p = bundle.top_p if top_p is None else top_p
+        sampler.check(self.temperature, self.top_p)
+        self.model = StepModel(bundle)
+        self.counts = Counts()
+        self.guard = Guard()
+        self.tick = 0
+        """Up to here the music is complete."""
+        self.piece = Piece(0, 0, False, 4, 0, 0)
+        self._context: SatbContext | None = None
+        self._dice = np.random.default_rng(0)
+        self._pace_permille = AS_WRITTEN_PERMILLE
+        self._prime = prime
+        self._range = [
+            [c for c in range(PITCHES) if not low <= c + LOWEST <= high]
+            for low, high in bundle.voices
+        ]
+
+    @property
+    def cures(self) -> dict[str, int]:
+        """How often the guard stepped in, by trouble."""
+        return {trouble: self.guard.cures[trouble] for trouble in TROUBLES}
+
+    def __iter__(self) -> Iterator[Event]:
+        while True:
+            yield from self.step()
+
+    def step(self) -> list[Event]:
+        """Compose one 16th step, or begin the next piece; the events, in order of tick."""
+        if self._context is None:
+            return self._begin()
+        context, start = self._context, self.tick
+        if context.done or self.guard.give_up:
+            return self._end()
+        events = self._pace(context.form, context.step)
+        heard: list[Event] = []
+        base = self.piece.start_tick
+        while not context.done and base + context.tick == start:
+            heard += self._token(context)
+        self.tick = base + context.tick
+        self.guard.hear(start, heard)
+        return events + heard
+
+    def _token(self, context: SatbContext) -> list[Event]:
+        """One token, its events in absolute ticks and with their velocities."""
+        step = context.step
+        logits = self.model.step(context.features())
+        token = sampler.sample(
+            logits,
+            temperature=self.guard.temperature(self.temperature, self.tick),
+            top_p=self.top_p,
+            uniform=float(self._dice.random()),
+            forbidden=context.forbidden() + self._range[ORDER[context.place]],
+        )
+        self.counts.tokens += 1
+        return [self._performed(event, context.form, step) for event in context.accept(token)]
+
+    def _performed(self, event: Event, form: Form, step: int) -> Event:
+        loudness = event.velocity
+        if event.kind == Kind.NOTE_ON:
+            self.counts.notes += 1
+            loudness = expression.velocity(form, step, event.voice)
+        return event._replace(tick=event.tick + self.piece.start_tick, velocity=loudness)
+
+    def _pace(self, form: Form, step: int) -> list[Event]:
+        wanted = expression.pace_permille(form, step)
+        if wanted == self._pace_permille:
+            return []
+        self._pace_permille = wanted
+        return [pace(self.tick, wanted)]
+
+    def _begin(self) -> list[Event]:
+        """The next piece: its form, its key, and the user's bars where there are some."""
+        number = self.piece.number + 1
+        prime, self._prime = self._prime, None
+        form, key = self._plan(number, prime)
+        self._open(
+            Piece(
+                number=number,
+                tonic=key.tonic,
+                minor=key.minor,
+                beats_per_bar=form.bar_steps * TICKS_PER_STEP // TICKS_PER_BEAT,
+                pickup_ticks=form.pickup_steps * TICKS_PER_STEP,
+                start_tick=self.tick,
+            ),
+            form,
+        )
+        self.counts.pieces += 1
+        self._pace_permille = AS_WRITTEN_PERMILLE
+        events = [piece(self.piece), pace(self.tick, AS_WRITTEN_PERMILLE)]
+        if prime is not None:
+            events += self._feed(prime)
+        return events
+
+    def _open(self, about: Piece, form: Form) -> None:
+        """An empty piece, the model with nothing in its memory."""
+        self.piece = about
+        self._context = self.bundle.codec.start(form, Key(about.tonic, about.minor))
+        self.model.reset()
+        self.guard.new_piece(about.start_tick)
+
+    def _plan(self, number: int, prime: Score | None = None) -> tuple[Form, Key]:
+        """Form and key of a piece, from the seed and its number alone; seeds the dice too."""
+        self._dice = np.random.default_rng([self.seed & (2**63 - 1), number])
+        forms = [f for f in self.bundle.forms if f.steps <= LONGEST_PIECE_STEPS] or [PLAIN_FORM]
+        form = forms[int(self._dice.integers(len(forms)))]
+        if prime is not None:
+            return self._continued(form, prime), prime.key
+        if number == 1:
+            return form, Key(int(self._dice.integers(12)), bool(self._dice.integers(2)))
+        up, turn = RELATED_KEYS[int(self._dice.integers(len(RELATED_KEYS)))]
+        key = Key(self.piece.tonic, self.piece.minor).up(up)
+        if turn:
+            key = Key((key.tonic + (3 if key.minor else 9)) % 12, not key.minor)
+        return form, key
+
+    @staticmethod
+    def _continued(form: Form, prime: Score) -> Form:
+        """The user's opening, then as much again as a whole piece, in the user's metre."""
+        bar = prime.form.bar_steps
+        whole_bars = -(-(prime.steps - prime.form.pickup_steps) // bar)
+        start = prime.form.pickup_steps + whole_bars * bar
+        moved = tuple((a + start, b + start) for a, b in form.fermatas)
+        if form.bar_steps != bar:
+            last = start + 8 * bar
+            return Form(bar, prime.form.pickup_steps, last, ((last - 8, last),))
+        return Form(bar, prime.form.pickup_steps, start + form.steps, moved)
+
+    def _feed(self, score: Score) -> list[Event]:
+        """Let the model hear a score as if it had written it."""
+        context = self._context
+        assert context is not None
+        codec = self.bundle.codec
+        events: list[Event] = []
+        for row, struck in zip(score.pitches, score.onsets, strict=True):
+            start, heard = self.tick, []
+            events += self._pace(context.form, context.step)
+            for voice in ORDER:
+                self.model.step(context.features())
+                self._dice.random()
+                step = context.step
+                token = codec.token(row[voice], struck[voice], context.sounding[voice])
+                heard += [self._performed(e, context.form, step) for e in context.accept(token)]
+            self.tick = self.piece.start_tick + context.tick
+            self.guard.hear(start, heard)
+            events += heard
+        return events
+
+    def _end(self) -> list[Event]:
+        """Leave the last chord, and breathe."""
+        assert self._context is not None
+        events = [
+            event._replace(tick=self.tick) for event in self._context.close()
+        ]
+        self._context = None
+        self.tick += expression.BREATH_TICKS
+        return events
+
+    def next_piece(self) -> list[Event]:
+        """Give up the piece at once; the events that leave it."""
+        return self._end() if self._context is not None else []
+
+    def snapshot(self) -> Snapshot | None:
+        """What is needed to compose from here again; ``None`` between two pieces."""
+        if self._context is None:
+            return None
+        return Snapshot(
+            tick=self.tick,
+            piece=self.piece,
+            context=self._context.copy(),
+            state=self.model.state,
+            dice=self._dice.bit_generator.state,
+            guard=self.guard.copy(),
+            pace_permille=self._pace_permille,
+        )
+
+    def restore(self, snapshot: Snapshot) -> None:
+        """Go back to a snapshot of this composer; temperature and top-p stay as they are now."""
+        self.tick = snapshot.tick
+        self.piece = snapshot.piece
+        self._context = snapshot.context.copy()
+        self.model.state = snapshot.state
+        self._dice.bit_generator.state = snapshot.dice
+        self.guard = snapshot.guard.copy()
+        self._pace_permille = snapshot.pace_permille
+
+    def resume(self, events: list[Event], horizon_tick: int) -> None:
+        """Take over from a composer that died: go on after its last piece's ``events``.
+
+        With the same seed and an unchanged temperature the music goes on as if nothing had
+        happened, because the form is drawn again from the seed and every token uses up
+        exactly one random number.
+
+        Args:
+            events: everything since (and with) the last event of kind ``PIECE``.
+            horizon_tick: up to where the music was complete.
+        """
+        from appliance.music.notes import piece_of
+
+        about = piece_of(events[0])
+        form, _ = self._plan(about.number)
+        if form.bar_steps * TICKS_PER_STEP != about.beats_per_bar * TICKS_PER_BEAT:
+            form = PLAIN_FORM
+        self.tick = about.start_tick
+        self._open(about, form)
+        played = rows(events, horizon_tick)
+        self._feed(Score("resumed", *played, key=Key(about.tonic, about.minor), form=form))
+        self._pace_permille = next(
+            (e.value for e in reversed(events) if e.kind == Kind.PACE), AS_WRITTEN_PERMILLE
+        )
+
+
+def rows(
+    events: list[Event], horizon_tick: int
+) -> tuple[tuple[tuple[int, ...], ...], tuple[tuple[bool, ...], ...]]:
+    """Pitches and onsets on the 16th grid, from a piece's events up to ``horizon_tick``."""
+    start = events[0].tick
+    sounding = [SILENT] * VOICES
+    pitches, onsets = [], []
+    waiting = [e for e in events if e.kind in (Kind.NOTE_ON, Kind.NOTE_OFF)]
+    at = 0
+    for tick in range(start, horizon_tick, TICKS_PER_STEP):
+        struck = [False] * VOICES
+        while at < len(waiting) and waiting[at].tick < tick + TICKS_PER_STEP:
+            event = waiting[at]
+            at += 1
+            on = event.kind == Kind.NOTE_ON
+            sounding[event.voice] = event.pitch if on else SILENT
+            struck[event.voice] = on
+        pitches.append(tuple(sounding))
+        onsets.append(tuple(struck))
+    return tuple(pitches), tuple(onsets)
