@@ -138,7 +138,9 @@ def _check(bundle: Bundle) -> None:
     if (about["width"], about["classes"]) != (codec.width, len(codec.vocabulary)):
         raise BachboxError(f"{path}: its sizes do not fit its codec; the model was built wrongly")
     if list(bundle.vocabulary) != codec.vocabulary:
-        raise BachboxError(f"{path}: its vocabulary is not its codec's; the model was built wrongly")
+        raise BachboxError(
+            f"{path}: its vocabulary is not its codec's; the model was built wrongly"
+        )
     if codec.form and not bundle.forms:
         raise BachboxError(f"{path}: it needs forms to fill and brings none")
     if any(form.bar_steps not in (12, 16) or not 0 < form.steps < 10_000 for form in bundle.forms):

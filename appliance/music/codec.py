@@ -78,7 +78,7 @@ class SatbCodec:
     @property
     def vocabulary(self) -> list[str]:
         """A name for every class, in order."""
-        names = "C C# D D# E F F# G G# A A# B".split()
+        names = ["C", "C#", "D", "D#", "E", "F", "F#", "G", "G#", "A", "A#", "B"]
         pitches = [f"{names[p % 12]}{p // 12 - 1}" for p in range(LOWEST, HIGHEST + 1)]
         return [*pitches, "rest", "hold" if self.onsets else "end"]
 

@@ -10,7 +10,7 @@ music::
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -30,6 +30,7 @@ from appliance.music.notes import (
     Piece,
     pace,
     piece,
+    piece_of,
 )
 from appliance.music.score import SILENT, VOICES, Form, Key, Score
 
@@ -57,7 +58,7 @@ class Snapshot(NamedTuple):
     piece: Piece
     context: SatbContext
     state: State
-    dice: dict[str, Any]
+    dice: Mapping[str, Any]
     guard: Guard
     pace_permille: int
 
@@ -100,10 +101,8 @@ class Composer:
         self._dice = np.random.default_rng(0)
         self._pace_permille = AS_WRITTEN_PERMILLE
         self._prime = prime
-        self._range = [
-            [c for c in range(PITCHES) if not low <= c + LOWEST <= high]
-            for low, high in bundle.voices
-        ]
+        self._again: Piece | None = None
+        self._range = _out_of_range(bundle)
 
     @property
     def cures(self) -> dict[str, int]:
@@ -124,8 +123,10 @@ class Composer:
         events = self._pace(context.form, context.step)
         heard: list[Event] = []
         base = self.piece.start_tick
-        while not context.done and base + context.tick == start:
+        while base + context.tick == start:
             heard += self._token(context)
+            if context.done:
+                break
         self.tick = base + context.tick
         self.guard.hear(start, heard)
         return events + heard
@@ -160,9 +161,11 @@ class Composer:
 
     def _begin(self) -> list[Event]:
         """The next piece: its form, its key, and the user's bars where there are some."""
-        number = self.piece.number + 1
+        number = self._again.number if self._again else self.piece.number + 1
         prime, self._prime = self._prime, None
         form, key = self._plan(number, prime)
+        if self._again:
+            key, self._again = Key(self._again.tonic, self._again.minor), None
         self._open(
             Piece(
                 number=number,
@@ -238,16 +241,28 @@ class Composer:
     def _end(self) -> list[Event]:
         """Leave the last chord, and breathe."""
         assert self._context is not None
-        events = [
-            event._replace(tick=self.tick) for event in self._context.close()
-        ]
+        events = [event._replace(tick=self.tick) for event in self._context.close()]
         self._context = None
         self.tick += expression.BREATH_TICKS
         return events
 
-    def next_piece(self) -> list[Event]:
-        """Give up the piece at once; the events that leave it."""
-        return self._end() if self._context is not None else []
+    def next_piece(self, *, again: bool = False) -> list[Event]:
+        """Give up the piece at once, for the next or for the same ``again``; its last events."""
+        events = self._end() if self._context is not None else []
+        if again and self.piece.number:
+            self._again = self.piece
+        return events
+
+    def change_model(self, bundle: Bundle) -> list[Event]:
+        """Give up the piece and go on with another model; the events that leave the piece.
+
+        Raises:
+            BachboxError: the runtime refuses the model; all stays as it was.
+        """
+        model = StepModel(bundle)
+        self.bundle, self.model = bundle, model
+        self._range = _out_of_range(bundle)
+        return self.next_piece()
 
     def snapshot(self) -> Snapshot | None:
         """What is needed to compose from here again; ``None`` between two pieces."""
@@ -284,19 +299,29 @@ class Composer:
             events: everything since (and with) the last event of kind ``PIECE``.
             horizon_tick: up to where the music was complete.
         """
-        from appliance.music.notes import piece_of
-
         about = piece_of(events[0])
         form, _ = self._plan(about.number)
         if form.bar_steps * TICKS_PER_STEP != about.beats_per_bar * TICKS_PER_BEAT:
             form = PLAIN_FORM
         self.tick = about.start_tick
         self._open(about, form)
-        played = rows(events, horizon_tick)
-        self._feed(Score("resumed", *played, key=Key(about.tonic, about.minor), form=form))
+        pitches, onsets = rows(events, horizon_tick)
+        left = form.steps <= len(pitches) and all(p == SILENT for p in pitches[-1])
+        pitches, onsets = pitches[: form.steps], onsets[: form.steps]
+        self._feed(Score("resumed", pitches, onsets, Key(about.tonic, about.minor), form))
+        self.tick = horizon_tick
+        if left:
+            self._context = None
         self._pace_permille = next(
             (e.value for e in reversed(events) if e.kind == Kind.PACE), AS_WRITTEN_PERMILLE
         )
+
+
+def _out_of_range(bundle: Bundle) -> list[list[int]]:
+    """For every voice, the classes of the notes that the corpus never gives it."""
+    return [
+        [c for c in range(PITCHES) if not low <= c + LOWEST <= high] for low, high in bundle.voices
+    ]
 
 
 def rows(

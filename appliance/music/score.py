@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 VOICES = 4
@@ -55,8 +55,8 @@ class Score:
     name: str
     pitches: tuple[tuple[int, ...], ...]
     onsets: tuple[tuple[bool, ...], ...]
-    key: Key = Key(0, False)
-    form: Form = field(default=Form(16, 0, 0))
+    key: Key
+    form: Form
 
     @property
     def steps(self) -> int:

@@ -75,7 +75,9 @@ def calibration(
             y = x @ weights["embed.weight"]
             for n, (w, u, b) in enumerate(layers):
                 i, f, g, o = np.split(y @ w + h[n] @ u + b, 4, axis=1)
-                c[n] = np.clip(_sigmoid(f) * c[n] + _sigmoid(i) * np.tanh(g), -CELL_LIMIT, CELL_LIMIT)
+                c[n] = np.clip(
+                    _sigmoid(f) * c[n] + _sigmoid(i) * np.tanh(g), -CELL_LIMIT, CELL_LIMIT
+                )
                 y = h[n] = (_sigmoid(o) * np.tanh(c[n])).astype(np.float32)
                 c[n] = c[n].astype(np.float32)
     return lambda: iter(seen)
@@ -99,7 +101,7 @@ def tflite(
 
     def step(x: Any, *state: Any) -> dict[str, Any]:
         y = tf.matmul(x, tf.constant(weights["embed.weight"]))
-        after = {}
+        after: dict[str, Any] = {}
         for n in range(sizes.layers):
             h, c = state[2 * n], state[2 * n + 1]
             w, u, b = gates(weights, n)

@@ -13,7 +13,8 @@ from typing import Any
 from tqdm import tqdm
 
 from appliance.errors import BachboxError, UsageError
-from appliance.music.score import SILENT, VOICES, Form, Key, Score, key_of, onsets_by_change
+from appliance.music.score import SILENT, Form, Key, Score, key_of, onsets_by_change
+from appliance.music.scorefile import from_music21
 
 log = logging.getLogger(__name__)
 
@@ -105,59 +106,9 @@ def _parse(path: str) -> Score | str:
     from music21 import converter
 
     try:
-        return read_score(converter.parse(path), name=Path(path).stem)
+        return from_music21(converter.parse(path), name=Path(path).stem)
     except BachboxError as why:
         return str(why)
-
-
-def read_score(stream: Any, name: str) -> Score:
-    """A music21 score of four single voices as a :class:`Score`.
-
-    Raises:
-        BachboxError: it is not one; the sentence says what it has instead.
-    """
-    parts = list(stream.parts)
-    if len(parts) != VOICES:
-        raise BachboxError("not in four parts")
-    metres = {
-        (t.numerator, t.denominator)
-        for t in parts[0].recurse().getElementsByClass("TimeSignature")
-    }
-    bars = {(4, 4): 16, (2, 2): 16, (3, 4): 12}
-    if len({bars.get(metre) for metre in metres}) != 1 or not metres <= bars.keys():
-        raise BachboxError("metre is not 4/4, 2/2 or 3/4 throughout")
-    bar_steps = bars[metres.pop()]
-    steps = round(float(max(part.duration.quarterLength for part in parts)) * 4)
-    pitches = [[SILENT] * VOICES for _ in range(steps)]
-    onsets = [[False] * VOICES for _ in range(steps)]
-    fermatas: set[tuple[int, int]] = set()
-    for voice, part in enumerate(parts):
-        for note in part.stripTies().flatten().notes:
-            start, length = float(note.offset) * 4, float(note.quarterLength) * 4
-            if length == 0:
-                continue
-            if start % 1 or length % 1:
-                start, length = round(start), max(1, round(length))
-            pitch = max(p.midi for p in note.pitches)
-            begin, end = int(start), min(int(start + length), steps)
-            if begin >= end:
-                continue
-            for step in range(begin, end):
-                pitches[step][voice] = pitch
-                onsets[step][voice] = step == begin
-            if voice == 0 and any("Fermata" in e.classes for e in note.expressions):
-                fermatas.add((begin, end))
-    if not any(p != SILENT for row in pitches for p in row):
-        raise BachboxError("no notes")
-    first = parts[0].getElementsByClass("Measure").first()
-    pickup = round(float(first.duration.quarterLength) * 4) % bar_steps
-    return Score(
-        name=name,
-        pitches=tuple(map(tuple, pitches)),
-        onsets=tuple(map(tuple, onsets)),
-        key=key_of(pitches),
-        form=Form(bar_steps, pickup, steps, tuple(sorted(fermatas))),
-    )
 
 
 def _from_json(entry: dict[str, Any]) -> Score:
@@ -167,5 +118,5 @@ def _from_json(entry: dict[str, Any]) -> Score:
         pitches=tuple(map(tuple, entry["pitches"])),
         onsets=tuple(map(tuple, entry["onsets"])),
         key=Key(*entry["key"]),
-        form=Form(*form[:3], tuple(map(tuple, form[3]))),
+        form=Form(form[0], form[1], form[2], tuple((a, b) for a, b in form[3])),
     )

@@ -1,0 +1,244 @@
+"""The composer's process: notes into the ring, a few seconds ahead of the ear.
+
+Started by the daemon as ``python -m appliance.workers.composer``. One that is killed is
+replaced by another, which finds in the ring the bars already composed and goes on from them.
+It ends with 0 after SIGTERM, and with 1 or 2 and a sentence on standard error when starting
+another would not help.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import sys
+import time
+from collections import deque
+from pathlib import Path
+from types import FrameType
+from typing import Final, NamedTuple, NoReturn
+
+from appliance.errors import BachboxError
+from appliance.music import bundle, scorefile
+from appliance.music.composer import Composer, Snapshot
+from appliance.music.notes import TICKS_PER_BEAT, Event, Kind, note_off
+from appliance.player.board import Action, Board, ComposerState, Controls
+from appliance.player.ring import RingWriter, history
+from appliance.workers.orphan import end_with_parent
+
+POLL_S: Final = 0.01
+"""How often a composer that is far enough ahead looks for something new."""
+
+GUARD_S: Final = 0.1
+"""What is so close to the ear is played as it is: the rewind begins after it."""
+
+ROOM_FOR_A_STEP: Final = 64
+"""Slots kept free for the events of one step."""
+
+NICENESS: Final = 5
+"""The performer comes first, and everything else that has less time to lose."""
+
+
+class Mark(NamedTuple):
+    """A place that can be gone back to."""
+
+    slot: int
+    """Slot of the first event after it."""
+    snapshot: Snapshot
+
+
+class Desk:
+    """The composer at work: what it has written, and how it goes back."""
+
+    def __init__(self, board: Board, folders: list[Path], look_ahead_s: float) -> None:
+        self._board = board
+        self._folders = folders
+        self._look_ahead_s = look_ahead_s
+        self._writer = RingWriter.resume(board)
+        self._marks: deque[Mark] = deque()
+        self._seen = board.controls.read()
+        self._rewinds = board.composer.read().rewinds
+        self._before = board.composer.read()
+        self._wanted: Controls | None = None
+        self._asked: Mark | None = None
+        self.composer: Composer
+
+    def open(self, seed: int, prime: Path | None) -> None:
+        """Load the model; begin, or go on where a composer before this one died.
+
+        Raises:
+            BachboxError: the model or the prime cannot be used.
+        """
+        loaded = bundle.load(bundle.find(self._seen.model, self._folders))
+        resumed = self._writer.write_index > 0
+        self.composer = Composer(
+            loaded,
+            seed=self._before.seed if resumed else seed,
+            temperature=self._seen.temperature,
+            top_p=self._seen.top_p,
+            prime=scorefile.read(prime, loaded) if prime and not resumed else None,
+        )
+        if resumed:
+            self._resume()
+        self._report()
+
+    def _resume(self) -> None:
+        while self._writer.cut_pending and self._writer.cut_answer() is None:
+            time.sleep(POLL_S)
+        horizon = self._writer.horizon_tick
+        events = history(self._board)
+        if events and events[0].kind == Kind.PIECE:
+            self.composer.resume(events, horizon)
+        else:  # A piece longer than the ring's memory: leave it and begin another.
+            self.composer.tick = horizon
+            self._write([note_off(horizon, e.voice, e.pitch) for e in _sounding(events)])
+
+    def work(self) -> None:
+        """One look at the controls, and one step or one nap."""
+        controls = self._board.controls.read()
+        if self._asked is not None:
+            self._follow_answer()
+        elif self._changed(controls):
+            self._go_back(controls)
+        elif self._is_behind(controls):
+            self._compose()
+        else:
+            time.sleep(POLL_S)
+        self._report()
+
+    def _changed(self, controls: Controls) -> bool:
+        """Whether what was composed ahead is no longer what is wanted."""
+        seen = self._seen
+        return (
+            controls.temperature != seen.temperature
+            or controls.top_p != seen.top_p
+            or controls.action_count != seen.action_count
+            or controls.model != seen.model
+        )
+
+    def _is_behind(self, controls: Controls) -> bool:
+        ahead_ticks = self._writer.horizon_tick - self._board.tail.read().playhead_tick
+        wanted_ticks = self._look_ahead_s * _ticks_per_s(controls)
+        return ahead_ticks < wanted_ticks and self._writer.room() >= ROOM_FOR_A_STEP
+
+    def _compose(self) -> None:
+        snapshot = self.composer.snapshot()
+        if snapshot is not None:
+            self._marks.append(Mark(self._writer.write_index, snapshot))
+        playhead = self._board.tail.read().playhead_tick
+        while self._marks and self._marks[0].snapshot.tick <= playhead:
+            self._marks.popleft()
+        self._write(self.composer.step())
+
+    def _write(self, events: list[Event]) -> None:
+        for event in events:
+            self._writer.append(event)
+        self._writer.publish(self.composer.tick)
+
+    def _go_back(self, controls: Controls) -> None:
+        """Ask to write anew from the first mark that is far enough from the ear."""
+        self._wanted = controls
+        playhead = self._board.tail.read().playhead_tick
+        earliest = playhead + GUARD_S * _ticks_per_s(controls)
+        for mark in self._marks:
+            if mark.snapshot.tick >= earliest:
+                self._asked = mark
+                self._writer.request_cut(mark.slot, mark.snapshot.tick)
+                return
+        self._take_up(controls)
+
+    def _follow_answer(self) -> None:
+        """After the performer's yes, go back; after its no, ask again for a later place."""
+        answer = self._writer.cut_answer()
+        if answer is None:
+            time.sleep(POLL_S / 10)
+            return
+        asked, self._asked = self._asked, None
+        assert asked is not None
+        assert self._wanted is not None
+        if not answer:
+            return
+        while self._marks and self._marks[-1].snapshot.tick >= asked.snapshot.tick:
+            self._marks.pop()
+        self.composer.restore(asked.snapshot)
+        self._rewinds += 1
+        self._take_up(self._wanted)
+
+    def _take_up(self, controls: Controls) -> None:
+        """Compose from here on as the controls say."""
+        self.composer.temperature, self.composer.top_p = controls.temperature, controls.top_p
+        if controls.model != self._seen.model:
+            try:
+                loaded = bundle.load(bundle.find(controls.model, self._folders))
+                self._write(self.composer.change_model(loaded))
+                self._marks.clear()
+            except BachboxError as why:
+                print(f"bachbox: {why}; the model stays as it is", file=sys.stderr)
+        if controls.action_count != self._seen.action_count:
+            again = controls.action == Action.RESTART_PIECE
+            self._write(self.composer.next_piece(again=again))
+        self._seen = controls
+
+    def _report(self) -> None:
+        counts, cures, before = self.composer.counts, self.composer.cures, self._before
+        self._board.composer.write(
+            ComposerState(
+                heartbeat=self._board.composer.read().heartbeat + 1,
+                tokens=before.tokens + counts.tokens,
+                notes=before.notes + counts.notes,
+                pieces=before.pieces + counts.pieces,
+                cured_frozen=before.cured_frozen + cures["frozen"],
+                cured_loop=before.cured_loop + cures["loop"],
+                cured_stuck=before.cured_stuck + cures["stuck"],
+                cured_silence=before.cured_silence + cures["silence"],
+                rewinds=self._rewinds,
+                seed=self.composer.seed,
+                ready=True,
+            )
+        )
+
+
+def _ticks_per_s(controls: Controls) -> float:
+    return controls.tempo_bpm * TICKS_PER_BEAT / 60
+
+
+def _sounding(events: list[Event]) -> list[Event]:
+    """The notes on that no note off follows."""
+    found: dict[int, Event] = {}
+    for event in events:
+        if event.kind == Kind.NOTE_ON:
+            found[event.voice] = event
+        elif event.kind == Kind.NOTE_OFF:
+            found.pop(event.voice, None)
+    return list(found.values())
+
+
+def _stop(_signal: int, _frame: FrameType | None) -> NoReturn:
+    raise SystemExit(0)
+
+
+def main() -> int:
+    """Run until the daemon says stop or is gone."""
+    parser = argparse.ArgumentParser(prog="python -m appliance.workers.composer")
+    parser.add_argument("--board-fd", type=int, required=True)
+    parser.add_argument("--models", type=Path, action="append", required=True)
+    parser.add_argument("--seed", type=int, required=True)
+    parser.add_argument("--look-ahead-s", type=float, default=4.0)
+    parser.add_argument("--prime", type=Path)
+    asked = parser.parse_args()
+    end_with_parent()
+    signal.signal(signal.SIGTERM, _stop)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    os.nice(NICENESS)
+    try:
+        desk = Desk(Board.attach(asked.board_fd), asked.models, asked.look_ahead_s)
+        desk.open(asked.seed, asked.prime)
+        while True:
+            desk.work()
+    except BachboxError as why:
+        print(f"bachbox: {why}", file=sys.stderr)
+        return why.exit_code
+
+
+if __name__ == "__main__":
+    sys.exit(main())
