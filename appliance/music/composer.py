@@ -117,9 +117,9 @@ class Composer:
         """Compose one 16th step, or begin the next piece; the events, in order of tick."""
         if self._context is None:
             return self._begin()
-        context, start = self._context, self.tick
-        if context.done or self.guard.give_up:
+        if self._over(self._context):
             return self._end()
+        context, start = self._context, self.tick
         events = self._pace(context.form, context.step)
         heard: list[Event] = []
         base = self.piece.start_tick
@@ -130,6 +130,9 @@ class Composer:
         self.tick = base + context.tick
         self.guard.hear(start, heard)
         return events + heard
+
+    def _over(self, context: SatbContext) -> bool:
+        return context.done or self.guard.give_up
 
     def _token(self, context: SatbContext) -> list[Event]:
         """One token, its events in absolute ticks and with their velocities."""
