@@ -58,6 +58,7 @@ class Performer:
         self._held: dict[tuple[int, int], int] = {}
         self._released = False
         self._begun = False
+        self._ended = False
         self.frame = 0
         """Frames rendered so far."""
         self.blocks = 0
@@ -109,6 +110,10 @@ class Performer:
         self.blocks += 1
         return sound
 
+    def end(self) -> None:
+        """From the next block on only let what sounds die away, whatever the controls say."""
+        self._ended = True
+
     def release(self) -> None:
         """Let go of every note; they die away, and are struck anew when the music goes on."""
         if not self._released:
@@ -126,7 +131,7 @@ class Performer:
             self.release()
             self._program = controls.program
             self._synth.program(controls.program)
-        self.playing = controls.playing
+        self.playing = controls.playing and not self._ended
 
     def _pause(self, frames: int) -> bytes:
         self.release()

@@ -1,0 +1,211 @@
+"""A sound card, through PortAudio's callback.
+
+The callback, because blocking writes hide underruns. PortAudio lists the devices once in the
+life of a process and is known to spin for ever when a card is unplugged, so nothing is cured
+here: a lost card is told as :class:`DeviceLost` within seconds and the process ends; the next
+one finds the cards as they are then.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import difflib
+import os
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from types import ModuleType
+from typing import Any, Final, NamedTuple
+
+from appliance.errors import BachboxError
+from appliance.player.outputs import DeviceLost, Render
+
+_STALLED_SECONDS: Final = 3.0
+"""No callback for so long means that the card is gone, whatever PortAudio thinks."""
+
+_LOOK_SECONDS: Final = 0.25
+"""How often the stream is looked at from outside."""
+
+
+class Card(NamedTuple):
+    """A device that can play stereo."""
+
+    name: str
+    number: int
+    """PortAudio's number, good for this process only."""
+    sample_rate: int
+    """The device's own, frames a second."""
+    latency_seconds: float
+    """The least that PortAudio thinks safe for playing live."""
+    default: bool
+
+
+def list_cards() -> list[Card]:
+    """The cards there are now, for `bachbox doctor`; empty where there is none."""
+    with quiet(), _portaudio() as (_, audio):
+        return _cards(audio)
+
+
+class CardOutput:
+    """Plays on a sound card."""
+
+    def __init__(self, name: str, block_frames: int) -> None:
+        self._block_frames = block_frames
+        self._stack = contextlib.ExitStack()
+        self._library, self._audio = self._stack.enter_context(_portaudio())
+        try:
+            self.card = choose(_cards(self._audio), name)
+        except BachboxError:
+            self._stack.close()
+            raise
+        self.sample_rate = self.card.sample_rate
+        self._xruns = 0
+
+    @property
+    def xruns(self) -> int:
+        """Underruns that PortAudio has told of."""
+        return self._xruns
+
+    def run(self, render: Render, stop: threading.Event) -> None:
+        """Play until ``stop`` is set; raises :class:`DeviceLost` when the card goes away."""
+        underflow = self._library.paOutputUnderflow
+        go_on, abort = self._library.paContinue, self._library.paAbort
+        failure: list[Exception] = []
+        last_call = time.monotonic()
+
+        def callback(_in: None, frames: int, _time: object, flags: int) -> tuple[bytes, int]:
+            nonlocal last_call
+            last_call = time.monotonic()
+            if flags & underflow:
+                self._xruns += 1
+            try:
+                return render(frames), go_on
+            except Exception as error:
+                failure.append(error)
+                return b"", abort
+
+        try:
+            stream = self._audio.open(
+                rate=self.sample_rate,
+                channels=2,
+                format=self._library.paInt16,
+                output=True,
+                output_device_index=self.card.number,
+                frames_per_buffer=self._block_frames,
+                stream_callback=callback,
+            )
+        except OSError as error:
+            raise DeviceLost(
+                f"the sound card {self.card.name!r} cannot be opened ({error.args[0]}): is it "
+                "in use by another program, or are you not in the group audio?"
+            ) from error
+        while not stop.wait(_LOOK_SECONDS):
+            if failure:
+                raise failure[0]
+            if not stream.is_active() or time.monotonic() - last_call > _STALLED_SECONDS:
+                raise DeviceLost(
+                    f"the sound card {self.card.name!r} is gone: plug it in again; the music "
+                    "goes on when it is back"
+                )
+        stream.close()
+
+    def close(self) -> None:
+        """Give PortAudio back (not after :class:`DeviceLost`: it may never return)."""
+        self._stack.close()
+
+
+def choose(cards: list[Card], name: str) -> Card:
+    """The card that ``name`` means: ``default``, a whole name, or a part that only one has."""
+    if not cards:
+        raise DeviceLost(
+            "there is no sound card: plug one in, or play to a file with --output wav:FILE"
+        )
+    if name == "default":
+        return next((card for card in cards if card.default), cards[0])
+    wanted = name.casefold()
+    exact = [card for card in cards if card.name.casefold() == wanted]
+    part = [card for card in cards if wanted in card.name.casefold()]
+    for found in (exact, part):
+        if len(found) == 1:
+            return found[0]
+    names = [card.name for card in part or cards]
+    if part:
+        raise DeviceLost(
+            f"{name!r} can mean {_listing(names)}: write more of the name of the one you want"
+        )
+    close = difflib.get_close_matches(name, names, n=1)
+    hint = f" (did you mean {close[0]!r}?)" if close else ""
+    raise DeviceLost(f"no sound card is called {name!r}{hint}: there is {_listing(names)}")
+
+
+def _listing(names: list[str]) -> str:
+    return ", ".join(repr(name) for name in names)
+
+
+def _cards(audio: Any) -> list[Card]:
+    try:
+        default_index = audio.get_default_output_device_info()["index"]
+    except OSError:
+        default_index = -1
+    infos = [audio.get_device_info_by_index(i) for i in range(audio.get_device_count())]
+    return [
+        Card(
+            name=info["name"],
+            number=info["index"],
+            sample_rate=int(info["defaultSampleRate"]),
+            latency_seconds=info["defaultLowOutputLatency"],
+            default=info["index"] == default_index,
+        )
+        for info in infos
+        if info["maxOutputChannels"] >= 2
+    ]
+
+
+@contextlib.contextmanager
+def _portaudio() -> Iterator[tuple[ModuleType, Any]]:
+    """The library and its device list."""
+    # PortAudio would otherwise start a JACK server just to see whether there is one.
+    os.environ.setdefault("JACK_NO_START_SERVER", "1")
+    try:
+        import pyaudio
+    except ModuleNotFoundError as error:
+        raise BachboxError(
+            "the Python package pyaudio is missing: install Bachbox with its requirements "
+            "(`pip install bachbox`, or `make play` in a checkout)"
+        ) from error
+    except (ImportError, OSError) as error:
+        raise BachboxError(
+            "the library PortAudio is missing: run `sudo apt install libportaudio2`"
+        ) from error
+    try:
+        audio = pyaudio.PyAudio()
+    except OSError as error:
+        raise DeviceLost(
+            f"the sound system cannot be opened ({error.args[0]}): look at `aplay -l`, and "
+            "whether you are in the group audio"
+        ) from error
+    try:
+        yield pyaudio, audio
+    finally:
+        audio.terminate()
+
+
+@contextlib.contextmanager
+def quiet() -> Iterator[None]:
+    """Only Python may write to standard error.
+
+    ALSA, JACK and PortAudio write to file descriptor 2 whatever they try in vain.
+    """
+    sys.stderr.flush()
+    python_stderr, kept = sys.stderr, os.dup(2)
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
+    os.close(nowhere)
+    sys.stderr = os.fdopen(kept, "w", buffering=1)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 2)
+        sys.stderr.close()
+        sys.stderr = python_stderr
