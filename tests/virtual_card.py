@@ -14,11 +14,14 @@ import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 RATE = 48_000
 """Frames a second of the card, and of a recording."""
 
 _PATIENCE_SECONDS = 10.0
+
+_SETTLE_SECONDS = 3.0
 
 
 class VirtualCard:
@@ -28,6 +31,7 @@ class VirtualCard:
         self.folder = folder
         self.environment = environment
         self.process: subprocess.Popen[bytes] | None = None
+        self._listener: subprocess.Popen[bytes] | None = None
 
     def plug_in(self) -> None:
         """Start the card; it answers when this returns."""
@@ -55,8 +59,21 @@ class VirtualCard:
                 raise RuntimeError(f"PulseAudio does not start:\n{log}")
             time.sleep(0.05)
 
+    def settle(self) -> None:
+        """Wait until the card asks for sound in small bits, as a real one does.
+
+        A null sink that nobody listens to works in bits of two seconds, and a player that
+        comes then underruns once, whatever it does.
+        """
+        self._listener = self._record(subprocess.DEVNULL)
+        time.sleep(_SETTLE_SECONDS)
+
     def pull_out(self) -> None:
         """Take the card away, as a hand does with a USB one."""
+        if self._listener is not None:
+            self._listener.terminate()
+            self._listener.wait()
+            self._listener = None
         if self.process is not None:
             self.process.kill()
             self.process.wait()
@@ -70,15 +87,7 @@ class VirtualCard:
         Begins some frames before the first block inside the context.
         """
         with raw_file.open("wb") as file:
-            recorder = subprocess.Popen(
-                [
-                    _program("parec"),
-                    *("--device=card.monitor", f"--rate={RATE}", "--format=s16le"),
-                    *("--channels=2", "--raw", "--latency-msec=50"),
-                ],
-                env=self.environment,
-                stdout=file,
-            )
+            recorder = self._record(file)
             try:
                 deadline = time.monotonic() + _PATIENCE_SECONDS
                 while raw_file.stat().st_size == 0:
@@ -91,6 +100,17 @@ class VirtualCard:
             finally:
                 recorder.terminate()
                 recorder.wait()
+
+    def _record(self, to: int | BinaryIO) -> subprocess.Popen[bytes]:
+        return subprocess.Popen(
+            [
+                _program("parec"),
+                *("--device=card.monitor", f"--rate={RATE}", "--format=s16le"),
+                *("--channels=2", "--raw", "--latency-msec=50"),
+            ],
+            env=self.environment,
+            stdout=to,
+        )
 
 
 @contextlib.contextmanager
@@ -111,8 +131,9 @@ def virtual_card() -> Iterator[VirtualCard]:
             "XDG_RUNTIME_DIR": name,
         }
         card = VirtualCard(folder, environment)
-        card.plug_in()
         try:
+            card.plug_in()
+            card.settle()
             yield card
         finally:
             card.pull_out()
