@@ -114,6 +114,16 @@ def train(
     return {name: value.float().cpu().numpy() for name, value in best_weights.items()}
 
 
+def float_nats_a_step(
+    recipe: Recipe, weights: dict[str, NDArray[np.float32]], scores: list[Score]
+) -> float:
+    """The figure of the float network, to see what int8 costs."""
+    codec = recipe.codec.build()
+    network = StepNetwork(codec.width, len(codec.vocabulary), recipe.network, 0)
+    network.load_state_dict({name: torch.tensor(value) for name, value in weights.items()})
+    return nats_a_step(network, codec, [encode(codec, score) for score in scores])
+
+
 def learning_rate(share_done: float, updates: int, recipe: Recipe) -> float:
     """Linear warm-up, then a cosine down to ``FINAL_RATE`` of the peak."""
     plan = recipe.training
