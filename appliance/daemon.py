@@ -1,0 +1,258 @@
+"""The process that a person or systemd starts: it holds no audio and no model.
+
+It makes the shared memory, writes the settings into it, keeps composer and performer running,
+and shows what plays. Whatever happens to a child, the music goes on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from appliance import instruments
+from appliance.music.bundle import Bundle
+from appliance.music.notes import TICKS_PER_BEAT
+from appliance.player.board import Board, Controls, State
+from appliance.settings import Settings, Values
+from appliance.supervisor import Child
+from appliance.terminal import Line, View, title
+
+SHOW_SECONDS: Final = 0.1
+"""How often the living line is looked at; a beat at 240 a minute lasts 0.25 s."""
+
+PERFORMER_PATIENCE_SECONDS: Final = 0.8
+"""The last chord dies away for half a second; all is over within one."""
+
+COMPOSER_PATIENCE_SECONDS: Final = 0.4
+
+_CONDITIONS: Final = {State.PAUSED: "paused", State.NO_CARD: "no sound card"}
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What does not change while it plays."""
+
+    output: str
+    soundfont: Path
+    seed: int
+    model_folders: Sequence[Path]
+    fallback: str | None = None
+    """The output to take where there is no sound card at the start; None: wait for one."""
+    block_frames: int = 1024
+    look_ahead_s: float = 4.0
+    prime: Path | None = None
+    for_seconds: float | None = None
+    """Stop by itself after so many seconds of music."""
+
+
+class Own(NamedTuple):
+    """What a model asks for where the person does not."""
+
+    tempo_bpm: float
+    temperature: float
+    top_p: float
+    program: int
+
+    @classmethod
+    def of(cls, model: Bundle) -> Own:
+        """The wishes of ``model``."""
+        return cls(model.tempo_bpm, model.temperature, model.top_p, model.instrument)
+
+
+class Daemon:
+    """Plays until told to stop. ``own`` looks up a model's own values by its name."""
+
+    def __init__(
+        self, plan: Plan, settings: Settings, own: Callable[[str], Own], line: Line
+    ) -> None:
+        self._plan = plan
+        self._settings = settings
+        self._own = own
+        self._line = line
+        self._output = plan.output
+        self._board = Board.create()
+        self._write_controls(settings.values, frozenset())
+        settings.observe(self._write_controls)
+        board = self._board
+        self.composer = Child(
+            "composer",
+            self._composer_arguments,
+            board.fd,
+            lambda: board.composer.read().heartbeat,
+            line.say,
+        )
+        self.performer = Child(
+            "performer",
+            self._performer_arguments,
+            board.fd,
+            lambda: board.performer.read().heartbeat,
+            line.say,
+        )
+        self.performer.missing_card = self._fall_back
+        self._stop = asyncio.Event()
+        self._first_sound: float | None = None
+        self._piece_shown = 0
+
+    async def run(self) -> None:
+        """Play until a signal, or as long as planned.
+
+        Raises:
+            BachboxError: a child cannot work, and says why; nothing of it is left running.
+        """
+        self._settle_files()
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            loop.add_signal_handler(number, self._stop.set)
+        tasks = [
+            asyncio.create_task(work)
+            for work in (
+                self.performer.run(),
+                self.composer.run(),
+                self._show(),
+                self._stop.wait(),
+            )
+        ]
+        try:
+            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            await asyncio.gather(
+                self.performer.stop(PERFORMER_PATIENCE_SECONDS),
+                self.composer.stop(COMPOSER_PATIENCE_SECONDS),
+            )
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            self._line.close()
+        for task in done:
+            task.result()
+        self._line.say(f"bachbox: {self.summary()}")
+
+    def summary(self) -> str:
+        """What has been played, in one sentence."""
+        state = self._board.performer.read()
+        seconds = state.frames_played / state.sample_rate if state.sample_rate else 0.0
+        return (
+            f"played {seconds:.0f} s, {state.piece.number} pieces begun; xruns {state.xruns}, "
+            f"starved {state.starved}, late {state.late_events}; restarts: composer "
+            f"{self.composer.restarts}, performer {self.performer.restarts}"
+        )
+
+    def _settle_files(self) -> None:
+        # What cannot be written now could not be after a restart either.
+        kind = self._output.partition(":")[0]
+        self.performer.failures_are_final = kind in ("wav", "pipe")
+
+    def _fall_back(self) -> bool:
+        """There is no sound card: take the fallback, if nothing has been played yet."""
+        fallback = self._plan.fallback
+        if fallback is None or self._output == fallback or self.performer.has_worked:
+            return False
+        self._output = fallback
+        self._settle_files()
+        place = fallback.partition(":")[2] or fallback
+        self._line.say(
+            f"bachbox: there is no sound card, so the music is written to {place}; Ctrl-C ends it"
+        )
+        return True
+
+    def _write_controls(self, values: Values, _changed: frozenset[str]) -> None:
+        own = self._own(values.model)
+
+        def chosen(value: float | None, otherwise: float) -> float:
+            return otherwise if value is None else value
+
+        self._board.controls.write(
+            Controls(
+                tempo_bpm=chosen(values.tempo, own.tempo_bpm),
+                volume=values.volume,
+                playing=values.playing,
+                program=own.program if values.instrument is None else values.instrument,
+                temperature=chosen(values.temperature, own.temperature),
+                top_p=chosen(values.top_p, own.top_p),
+                model=values.model,
+            )
+        )
+
+    def _composer_arguments(self) -> list[str]:
+        plan = self._plan
+        return [
+            *("appliance.workers.composer", "--board-fd", str(self._board.fd)),
+            *(f"--models={folder}" for folder in plan.model_folders),
+            f"--seed={plan.seed}",
+            f"--look-ahead-s={plan.look_ahead_s}",
+            *([f"--prime={plan.prime}"] if plan.prime else []),
+        ]
+
+    def _performer_arguments(self) -> list[str]:
+        plan = self._plan
+        return [
+            *("appliance.workers.performer", "--board-fd", str(self._board.fd)),
+            f"--output={self._output}",
+            f"--soundfont={plan.soundfont}",
+            f"--block-frames={plan.block_frames}",
+        ]
+
+    async def _show(self) -> None:
+        """Draw, announce pieces, and end when the planned time is over."""
+        while not self._over():
+            if self._line.living:
+                self._line.show(self._view())
+            else:
+                self._announce()
+            await asyncio.sleep(SHOW_SECONDS)
+
+    def _over(self) -> bool:
+        now = time.monotonic()
+        if self._first_sound is None and self._board.performer.read().state is State.PLAYING:
+            self._first_sound = now
+        limit = self._plan.for_seconds
+        return (
+            limit is not None and self._first_sound is not None and now - self._first_sound >= limit
+        )
+
+    def _announce(self) -> None:
+        state, controls = self._board.performer.read(), self._board.controls.read()
+        if state.piece.number != self._piece_shown:
+            self._piece_shown = state.piece.number
+            self._line.say(
+                f"bachbox: piece {title(state.piece)}, {controls.tempo_bpm:g} beats a minute, "
+                f"{instruments.name(controls.program)}"
+            )
+
+    def _view(self) -> View:
+        board = self._board
+        state, controls, tail = board.performer.read(), board.controls.read(), board.tail.read()
+        ahead_ticks = max(0.0, board.head.read().horizon_tick - tail.playhead_tick)
+        return View(
+            condition=_CONDITIONS.get(state.state, ""),
+            piece=state.piece if state.piece.number else None,
+            playhead_tick=tail.playhead_tick,
+            tempo_bpm=controls.tempo_bpm,
+            temperature=controls.temperature,
+            instrument=instruments.name(controls.program),
+            look_ahead_s=ahead_ticks / TICKS_PER_BEAT * 60 / controls.tempo_bpm,
+            xruns=state.xruns,
+            restarts=self.composer.restarts + self.performer.restarts,
+        )
+
+
+def play(plan: Plan, settings: Settings, own: Callable[[str], Own]) -> None:
+    """Play in the foreground until a signal.
+
+    Raises:
+        BachboxError: as :meth:`Daemon.run`.
+    """
+
+    async def run() -> None:
+        daemon = Daemon(plan, settings, own, Line())
+        await daemon.run()
+
+    with contextlib.suppress(KeyboardInterrupt):
+        # Only before the signal handlers are in place does Ctrl-C arrive as this.
+        asyncio.run(run())

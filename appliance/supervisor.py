@@ -1,0 +1,228 @@
+"""A child process that is always there: started, watched, and replaced when it dies or hangs."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import math
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from appliance.errors import BachboxError, UsageError
+
+LOOK_SECONDS: Final = 0.1
+"""How often a child is looked at."""
+
+HANG_SECONDS: Final = 5.0
+"""A heart that has not beaten for so long belongs to a child that hangs."""
+
+START_SECONDS: Final = 30.0
+"""The same before its first beat: a large soundfont on a small machine takes its time."""
+
+RETRY_FIRST_SECONDS: Final = 0.25
+RETRY_MOST_SECONDS: Final = 10.0
+"""The first replacement comes at once, the next after these, doubled each time."""
+
+WELL_SECONDS: Final = 30.0
+"""After so long at work a child's earlier deaths are forgotten."""
+
+CARD_SECONDS: Final = 2.0
+"""How often a missing sound card is looked for."""
+
+EXIT_NO_CARD: Final = os.EX_TEMPFAIL
+"""A performer's way to say that there is no sound card."""
+
+
+class ChildFailed(BachboxError):
+    """A child that cannot work and says why; starting another would not help."""
+
+
+class _ChildMisused(ChildFailed, UsageError):
+    """The same, for what the person asked for."""
+
+
+class Child:
+    """Keeps one child process running.
+
+    ``arguments`` are asked for at each start and name a module first; the child gets the file
+    descriptor ``fd``. ``heartbeat`` gives a number that changes while the child works. ``say``
+    takes its lines.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        arguments: Callable[[], Sequence[str]],
+        fd: int,
+        heartbeat: Callable[[], int],
+        say: Callable[[str], None],
+    ) -> None:
+        self.name = name
+        self._arguments = arguments
+        self._fd = fd
+        self._heartbeat = heartbeat
+        self._say = say
+        self._process: asyncio.subprocess.Process | None = None
+        self._held_back: list[tuple[float, str]] = []
+        """When it said what; its last sentence, if it fails, is ours to say."""
+        self._last_said = ""
+        self._worked = False
+        """Its heart has beaten since it was started."""
+        self._stopping = False
+        self.restarts = 0
+        """Replacements of one that died or hung, not of one that waits for a sound card."""
+        self.has_worked = False
+        """Its heart has beaten at least once since the daemon was started."""
+        self.failures_are_final = False
+        """What a child that has worked before cannot do, another could not either."""
+        self.missing_card: Callable[[], bool] = lambda: False
+        """Asked when there is no sound card: True to try again at once with new arguments."""
+
+    @property
+    def pid(self) -> int | None:
+        """The process there is just now."""
+        return self._process.pid if self._process else None
+
+    async def run(self) -> None:
+        """Keep it running until :meth:`stop`.
+
+        Raises:
+            ChildFailed: it cannot work, and neither could another.
+        """
+        failures = 0
+        while not self._stopping:
+            begun = time.monotonic()
+            code = await self._once()
+            if self._stopping:
+                return
+            if code == EXIT_NO_CARD:
+                self._release()
+                if not self.missing_card():
+                    await self._sleep(CARD_SECONDS)
+                continue
+            if code in (1, 2) and (self.failures_are_final or not self.has_worked):
+                raise self._failure(code)
+            self._release()
+            failures = 0 if time.monotonic() - begun > WELL_SECONDS else failures
+            wait = min(RETRY_FIRST_SECONDS * 2 ** (failures - 1), RETRY_MOST_SECONDS)
+            wait = wait if failures else 0.0
+            failures += 1
+            self.restarts += 1
+            after = f" in {wait:g} s" if wait else ""
+            self._say(f"bachbox: the {self.name} {_ended(code)}; another one starts{after}")
+            await self._sleep(wait)
+
+    async def stop(self, patience_seconds: float) -> None:
+        """End it: politely, and after ``patience_seconds`` not so."""
+        self._stopping = True
+        process = self._process
+        if process is None or process.returncode is not None:
+            return
+        with contextlib.suppress(ProcessLookupError):
+            process.terminate()
+            # One that was stopped could not even end.
+            process.send_signal(signal.SIGCONT)
+        try:
+            await asyncio.wait_for(process.wait(), patience_seconds)
+        except TimeoutError:
+            with contextlib.suppress(ProcessLookupError):
+                process.kill()
+            await process.wait()
+
+    async def _once(self) -> int:
+        """One life of the child, from start to exit code."""
+        self._worked = False
+        # A group of its own: a terminal's Ctrl-C reaches us, and we end it in our order.
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", *self._arguments()),
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.DEVNULL,
+            stderr=asyncio.subprocess.PIPE,
+            pass_fds=(self._fd,),
+            process_group=0,
+        )
+        self._process = process
+        if self._stopping:
+            process.terminate()
+        assert process.stderr is not None
+        reader = asyncio.create_task(self._listen(process.stderr))
+        watcher = asyncio.create_task(self._watch(process))
+        try:
+            return await process.wait()
+        finally:
+            watcher.cancel()
+            # What it said last is in the pipe yet; a grandchild could hold that open for ever.
+            await asyncio.wait([reader], timeout=1.0)
+            reader.cancel()
+
+    async def _watch(self, process: asyncio.subprocess.Process) -> None:
+        """Kill the child when its heart stops."""
+        last_beat, last_look = self._heartbeat(), time.monotonic()
+        quiet_seconds = 0.0
+        while True:
+            await asyncio.sleep(LOOK_SECONDS)
+            beat, now = self._heartbeat(), time.monotonic()
+            # Not more than a few looks' worth: if we slept (a suspended machine, a stopped
+            # daemon), so may have the child.
+            quiet_seconds += min(now - last_look, 5 * LOOK_SECONDS)
+            last_look = now
+            if beat != last_beat:
+                last_beat, quiet_seconds = beat, 0.0
+                self._worked = self.has_worked = True
+            if self._worked:
+                self._release(until=now - LOOK_SECONDS)
+            if quiet_seconds > (HANG_SECONDS if self._worked else START_SECONDS):
+                self._say(f"bachbox: the {self.name} hangs and is killed")
+                process.kill()
+                return
+
+    async def _listen(self, stream: asyncio.StreamReader) -> None:
+        while line := await _line(stream):
+            self._held_back.append((time.monotonic(), line))
+
+    def _release(self, until: float = math.inf) -> None:
+        """Say what was held back, as far as it was said before ``until``."""
+        while self._held_back and self._held_back[0][0] < until:
+            _, line = self._held_back.pop(0)
+            # A card that stays away is told of once.
+            if line != self._last_said:
+                self._say(line)
+            self._last_said = line
+
+    def _failure(self, code: int) -> ChildFailed:
+        last = self._held_back.pop()[1] if self._held_back else ""
+        self._release()
+        sentence = last.partition(": ")[2] if last.startswith(("bachbox: ", self.name)) else last
+        kind = _ChildMisused if code == UsageError.exit_code else ChildFailed
+        return kind(sentence or f"the {self.name} {_ended(code)} without a word")
+
+    async def _sleep(self, seconds: float) -> None:
+        until = time.monotonic() + seconds
+        while not self._stopping and time.monotonic() < until:
+            await asyncio.sleep(min(LOOK_SECONDS, seconds))
+
+
+async def _line(stream: asyncio.StreamReader) -> str:
+    """The next line that says something, "" at the end; an overlong one comes in pieces."""
+    while True:
+        try:
+            raw = await stream.readline()
+        except ValueError:
+            continue
+        if not raw:
+            return ""
+        if text := raw.decode(errors="replace").rstrip():
+            return text
+
+
+def _ended(code: int) -> str:
+    if code < 0:
+        try:
+            return f"was ended by {signal.Signals(-code).name}"
+        except ValueError:
+            return f"was ended by signal {-code}"
+    return f"ended with {code}"
