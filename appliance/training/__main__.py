@@ -13,7 +13,7 @@ from appliance.music import bundle
 from appliance.music.interpreter import RUNTIME_VARIABLE, RUNTIMES, runtime
 from appliance.training import corpus, recipe
 from appliance.training.evaluate import nats_a_step
-from appliance.training.ngram import NGram
+from appliance.training.ngram import baseline
 
 log = logging.getLogger(__name__)
 
@@ -64,9 +64,9 @@ def evaluate(path: Path, scores: corpus.Corpus) -> list[str]:
         figure = nats_a_step(bundle.load(path), scores["test"])
         lines.append(f"{figure:.4f} nats a 16th step, int8 on {name}")
     os.environ.pop(RUNTIME_VARIABLE, None)
-    ngram = NGram(bundle.load(path).codec)
-    ngram.learn(scores["train"])
-    lines.append(f"{ngram.nats_a_step(scores['test']):.4f} nats a 16th step, n-gram with back-off")
+    codec = bundle.load(path).codec
+    n, figure = baseline(codec, scores["train"], scores["valid"], scores["test"])
+    lines.append(f"{figure:.4f} nats a 16th step, {n}-gram with back-off")
     return lines
 
 

@@ -9,8 +9,8 @@ from appliance.music.codec import LOWEST, PITCHES, SatbCodec
 from appliance.music.score import VOICES, Score
 from appliance.training.batches import SHIFTS
 
-LONGEST = 6
-"""Tokens of history in the longest context (n - 1)."""
+LENGTHS = (4, 6, 8, 12)
+"""Tokens of history in the longest context (n - 1); the best on the valid pieces counts."""
 
 
 class NGram:
@@ -21,7 +21,7 @@ class NGram:
     every context.
     """
 
-    def __init__(self, codec: SatbCodec, longest: int = LONGEST) -> None:
+    def __init__(self, codec: SatbCodec, longest: int) -> None:
         self._codec = codec
         self._longest = longest
         self._counts: dict[tuple[int, ...], Counter[int]] = defaultdict(Counter)
@@ -32,7 +32,7 @@ class NGram:
             low, high = score.range()
             tokens = self._tokens(score)
             for shift in SHIFTS:
-                if LOWEST <= low + shift and high + shift < LOWEST + PITCHES:
+                if low + shift >= LOWEST and high + shift < LOWEST + PITCHES:
                     self._count([t + shift if t < PITCHES else t for t in tokens])
 
     def nats_a_step(self, scores: list[Score]) -> float:
@@ -65,3 +65,16 @@ class NGram:
                 break
             share = (seen[tokens[at]] + len(seen) * share) / (seen.total() + len(seen))
         return share
+
+
+def baseline(
+    codec: SatbCodec, train: list[Score], valid: list[Score], test: list[Score]
+) -> tuple[int, float]:
+    """The n and the test figure of the n-gram that does best on the valid pieces."""
+    models = []
+    for longest in LENGTHS:
+        model = NGram(codec, longest)
+        model.learn(train)
+        models.append((model.nats_a_step(valid), longest, model))
+    _, longest, best = min(models, key=lambda entry: entry[0])
+    return longest + 1, best.nats_a_step(test)
