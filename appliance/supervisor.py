@@ -37,14 +37,6 @@ EXIT_NO_CARD: Final = os.EX_TEMPFAIL
 """A performer's way to say that there is no sound card."""
 
 
-class ChildFailed(BachboxError):
-    """A child that cannot work and says why; starting another would not help."""
-
-
-class _ChildMisused(ChildFailed, UsageError):
-    """The same, for what the person asked for."""
-
-
 class Child:
     """Keeps one child process running.
 
@@ -72,7 +64,7 @@ class Child:
         self._last_said = ""
         self._worked = False
         """Its heart has beaten since it was started."""
-        self._stopping = False
+        self._stopping = asyncio.Event()
         self.restarts = 0
         """Replacements of one that died or hung, not of one that waits for a sound card."""
         self.has_worked = False
@@ -91,13 +83,13 @@ class Child:
         """Keep it running until :meth:`stop`.
 
         Raises:
-            ChildFailed: it cannot work, and neither could another.
+            BachboxError: it cannot work, and neither could another.
         """
         failures = 0
-        while not self._stopping:
+        while not self._stopping.is_set():
             begun = time.monotonic()
             code = await self._once()
-            if self._stopping:
+            if self._stopping.is_set():
                 return
             if code == EXIT_NO_CARD:
                 self._release()
@@ -118,7 +110,7 @@ class Child:
 
     async def stop(self, patience_seconds: float) -> None:
         """End it: politely, and after ``patience_seconds`` not so."""
-        self._stopping = True
+        self._stopping.set()
         process = self._process
         if process is None or process.returncode is not None:
             return
@@ -146,7 +138,7 @@ class Child:
             process_group=0,
         )
         self._process = process
-        if self._stopping:
+        if self._stopping.is_set():
             process.terminate()
         assert process.stderr is not None
         reader = asyncio.create_task(self._listen(process.stderr))
@@ -193,17 +185,16 @@ class Child:
                 self._say(line)
             self._last_said = line
 
-    def _failure(self, code: int) -> ChildFailed:
+    def _failure(self, code: int) -> BachboxError:
         last = self._held_back.pop()[1] if self._held_back else ""
         self._release()
         sentence = last.partition(": ")[2] if last.startswith(("bachbox: ", self.name)) else last
-        kind = _ChildMisused if code == UsageError.exit_code else ChildFailed
+        kind = UsageError if code == UsageError.exit_code else BachboxError
         return kind(sentence or f"the {self.name} {_ended(code)} without a word")
 
     async def _sleep(self, seconds: float) -> None:
-        until = time.monotonic() + seconds
-        while not self._stopping and time.monotonic() < until:
-            await asyncio.sleep(min(LOOK_SECONDS, seconds))
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._stopping.wait(), seconds)
 
 
 async def _line(stream: asyncio.StreamReader) -> str:
