@@ -65,6 +65,23 @@ class Own(NamedTuple):
         return cls(model.tempo_bpm, model.temperature, model.top_p, model.instrument)
 
 
+def controls_for(values: Values, own: Own) -> Controls:
+    """The settings as the children need them: nothing is left open."""
+
+    def chosen(value: float | None, otherwise: float) -> float:
+        return otherwise if value is None else value
+
+    return Controls(
+        tempo_bpm=chosen(values.tempo, own.tempo_bpm),
+        volume=values.volume,
+        playing=values.playing,
+        program=own.program if values.instrument is None else values.instrument,
+        temperature=chosen(values.temperature, own.temperature),
+        top_p=chosen(values.top_p, own.top_p),
+        model=values.model,
+    )
+
+
 class Daemon:
     """Plays until told to stop. ``own`` looks up a model's own values by its name."""
 
@@ -162,22 +179,7 @@ class Daemon:
         return True
 
     def _write_controls(self, values: Values, _changed: frozenset[str]) -> None:
-        own = self._own(values.model)
-
-        def chosen(value: float | None, otherwise: float) -> float:
-            return otherwise if value is None else value
-
-        self._board.controls.write(
-            Controls(
-                tempo_bpm=chosen(values.tempo, own.tempo_bpm),
-                volume=values.volume,
-                playing=values.playing,
-                program=own.program if values.instrument is None else values.instrument,
-                temperature=chosen(values.temperature, own.temperature),
-                top_p=chosen(values.top_p, own.top_p),
-                model=values.model,
-            )
-        )
+        self._board.controls.write(controls_for(values, self._own(values.model)))
 
     def _composer_arguments(self) -> list[str]:
         plan = self._plan

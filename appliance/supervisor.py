@@ -92,8 +92,10 @@ class Child:
             if self._stopping.is_set():
                 return
             if code == EXIT_NO_CARD:
-                self._release()
-                if not self.missing_card():
+                if self.missing_card():
+                    self._held_back.clear()
+                else:
+                    self._release()
                     await self._sleep(CARD_SECONDS)
                 continue
             if code in (1, 2) and (self.failures_are_final or not self.has_worked):

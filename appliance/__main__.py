@@ -1,0 +1,5 @@
+"""``python -m appliance`` is ``bachbox``."""
+
+from appliance.cli import main
+
+main()

@@ -1,0 +1,459 @@
+"""The command ``bachbox``. Whatever goes wrong, a person reads one sentence and no traceback.
+
+Everything heavy is imported where it is used, so that ``bachbox --help`` answers at once.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeVar
+
+import click
+
+from appliance.errors import BachboxError, UsageError
+
+if TYPE_CHECKING:
+    from appliance.config import Config
+    from appliance.daemon import Own
+    from appliance.settings import Values
+
+    _ParamType = click.ParamType[Any]
+else:
+    _ParamType = click.ParamType
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+_INTERRUPTED: Final = 130
+"""128 + SIGINT, as a shell tells it."""
+
+_TRACEBACK_VARIABLE: Final = "BACHBOX_TRACEBACK"
+
+_SEED_BITS: Final = 31
+"""Of a seed that we draw: short enough to be typed again."""
+
+_LONGEST_RENDER_SECONDS: Final = 6 * 3600
+"""What a WAV file at 48 kHz can hold."""
+
+
+def main(arguments: list[str] | None = None) -> NoReturn:
+    """Run the command and exit: 0, 1 (something went wrong), 2 (asked for what cannot be)."""
+    sys.exit(run(arguments))
+
+
+def run(arguments: list[str] | None = None) -> int:
+    """Run the command; the exit code. The one place where errors become sentences."""
+    try:
+        code = cli.main(arguments, prog_name="bachbox", standalone_mode=False)
+        sys.stdout.flush()
+    except BachboxError as error:
+        return _fail(str(error), error.exit_code)
+    except click.exceptions.NoArgsIsHelpError as error:
+        click.echo(error.format_message())
+        return 0
+    except click.ClickException as error:
+        message = error.format_message().rstrip(".")
+        context = getattr(error, "ctx", None)
+        asked = context.command_path if context else "bachbox"
+        lowered = message[:1].lower() + message[1:]
+        stop = " " if message.endswith("?") else "; "
+        return _fail(f"{lowered}{stop}`{asked} --help` says what there is", error.exit_code)
+    except (click.Abort, KeyboardInterrupt):
+        return _fail("stopped", _INTERRUPTED)
+    except BrokenPipeError:
+        # The reader has seen enough (`bachbox instruments | head`); Python must not flush again.
+        sys.stdout = None
+        return 0
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        return _fail(f"{where}{error.strerror or error}", BachboxError.exit_code)
+    except Exception as error:
+        if os.environ.get(_TRACEBACK_VARIABLE):
+            raise
+        return _fail(
+            f"a mistake in Bachbox itself ({type(error).__name__}: {error}); please report it, "
+            f"with what {_TRACEBACK_VARIABLE}=1 shows",
+            BachboxError.exit_code,
+        )
+    return code if isinstance(code, int) else 0
+
+
+def _fail(sentences: str, code: int) -> int:
+    for sentence in sentences.splitlines():
+        click.echo(f"bachbox: {sentence}", err=True)
+    return code
+
+
+class _Number(_ParamType):
+    """A setting's number, refused with the same sentence as everywhere else."""
+
+    def __init__(self, setting: str) -> None:
+        self.name = setting
+
+    def convert(self, value: Any, param: object, ctx: object) -> float:
+        from appliance import settings
+
+        allowed = {
+            "tempo": settings.TEMPO_BPM,
+            "temperature": settings.TEMPERATURE,
+            "top-p": settings.TOP_P,
+            "volume": settings.VOLUME,
+        }[self.name]
+        return allowed.parse(f"--{self.name}", value)
+
+
+class _Instrument(_ParamType):
+    name = "instrument"
+
+    def convert(self, value: Any, param: object, ctx: object) -> int:
+        from appliance import instruments
+
+        return instruments.find(value)
+
+    def shell_complete(self, ctx: object, param: object, incomplete: str) -> list[Any]:
+        from click.shell_completion import CompletionItem
+
+        from appliance.instruments import NAMES
+
+        wanted = incomplete.casefold()
+        return [CompletionItem(name) for name in NAMES if name.casefold().startswith(wanted)]
+
+
+class _Model(_ParamType):
+    name = "model"
+
+    def shell_complete(self, ctx: object, param: object, incomplete: str) -> list[Any]:
+        from click.shell_completion import CompletionItem
+
+        from appliance import config
+        from appliance.music import bundle
+
+        names = [path.stem for path in bundle.listing(config.model_folders(config.Config()))]
+        return [CompletionItem(name) for name in names if name.startswith(incomplete)]
+
+
+_PATH: Final = click.Path(path_type=Path)
+_SEED: Final = click.IntRange(0, 2**63 - 1)
+
+_config_option: Final = click.option(
+    "--config", "config_file", type=_PATH, help="Read this config file and no other."
+)
+_json_option: Final = click.option("--json", "as_json", is_flag=True, help="Answer in JSON.")
+
+
+def _music_options(command: F) -> F:
+    """What play and render have in common."""
+    for option in reversed(
+        [
+            _config_option,
+            click.option("--model", type=_Model(), help="A model's name, or a .tflite file."),
+            click.option("--seed", type=_SEED, help="The same seed gives the same music."),
+            click.option("--tempo", type=_Number("tempo"), help="40 to 240 beats a minute."),
+            click.option(
+                "--temperature", type=_Number("temperature"), help="0.1 (stiff) to 3.0 (wild)."
+            ),
+            click.option(
+                "--top-p", type=_Number("top-p"), help="0.05 to 1.0: leave out unlikely notes."
+            ),
+            click.option(
+                "--instrument", type=_Instrument(), help="A General MIDI name or number (0-127)."
+            ),
+            click.option("--volume", type=_Number("volume"), help="0 to 100 percent."),
+            click.option("--soundfont", type=_PATH, help="A .sf2 or .sf3 file."),
+            click.option(
+                "--prime", type=_PATH, help="Start from these bars of yours (MIDI, MusicXML)."
+            ),
+        ]
+    ):
+        command = option(command)
+    return command
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="bachbox")
+def cli() -> None:
+    """New four-part Bach, endlessly."""
+
+
+@cli.command()
+@_music_options
+@click.option("--output", help='"default", a sound card\'s name, wav:FILE, pipe:FILE or null.')
+@click.option("--fallback", help="The output to take where there is no sound card.")
+@click.option(
+    "--for",
+    "for_seconds",
+    type=click.FloatRange(min=0, min_open=True),
+    help="Stop after so many seconds of music.",
+)
+def play(
+    config_file: Path | None,
+    prime: Path | None,
+    fallback: str | None,
+    for_seconds: float | None,
+    **wishes: Any,
+) -> None:
+    """Play until Ctrl-C (or SIGTERM)."""
+    from appliance import config as configs
+    from appliance.daemon import Plan
+    from appliance.daemon import play as start
+    from appliance.music import bundle
+    from appliance.settings import Settings
+
+    config = _wished(configs.load(config_file)[0], **wishes)
+    folders, values, own = _chosen(config)
+    seed = _seed(config)
+    plan = Plan(
+        output=config.sound.output,
+        soundfont=configs.soundfont(config),
+        seed=seed,
+        model_folders=folders,
+        fallback=fallback,
+        block_frames=config.sound.block_frames,
+        look_ahead_s=config.music.look_ahead_s,
+        prime=prime,
+        for_seconds=for_seconds,
+    )
+    click.echo(f"bachbox: {values.model} composes, seed {seed}; Ctrl-C ends it", err=True)
+    start(plan, Settings(values, lambda: [p.stem for p in bundle.listing(folders)]), own)
+
+
+@cli.command()
+@click.argument("outputs", metavar="OUT...", nargs=-1, required=True, type=_PATH)
+@_music_options
+@click.option(
+    "--seconds",
+    type=click.FloatRange(0, _LONGEST_RENDER_SECONDS, min_open=True),
+    help="How long; a minute where nothing is said.",
+)
+@click.option("--pieces", type=click.IntRange(1, 10_000), help="How many whole pieces.")
+@_json_option
+def render(
+    outputs: tuple[Path, ...],
+    config_file: Path | None,
+    prime: Path | None,
+    seconds: float | None,
+    pieces: int | None,
+    as_json: bool,
+    **wishes: Any,
+) -> None:
+    """Write music to OUT.wav, OUT.mid, or both, faster than real time."""
+    from appliance import config as configs
+    from appliance import render as renderer
+    from appliance.daemon import controls_for
+    from appliance.music import bundle, scorefile
+    from appliance.music.composer import Composer
+
+    if seconds is not None and pieces is not None:
+        raise UsageError("--seconds and --pieces exclude each other; give one of them")
+    config = _wished(configs.load(config_file)[0], **wishes)
+    renderer.check_outputs(list(outputs))
+    folders, values, own_of = _chosen(config)
+    controls = controls_for(values, own_of(values.model))
+    model = bundle.load(bundle.find(values.model, folders))
+    composer = Composer(
+        model,
+        seed=_seed(config),
+        temperature=controls.temperature,
+        top_p=controls.top_p,
+        prime=scorefile.read(prime, model) if prime else None,
+    )
+    length = renderer.Length(seconds if pieces or seconds else 60.0, pieces)
+    with click.progressbar(length=1000, label="Composing", file=sys.stderr) as bar:
+        rendered = renderer.render(
+            composer,
+            controls,
+            lambda: configs.soundfont(config),
+            list(outputs),
+            length,
+            lambda done: bar.update(round(1000 * done) - bar.pos),
+        )
+    if as_json:
+        facts = {"files": [str(path) for path in outputs], "seed": composer.seed}
+        click.echo(json.dumps(facts | rendered._asdict()))
+    else:
+        names = " and ".join(str(path) for path in outputs)
+        click.echo(
+            f"{names}: {rendered.seconds:.0f} s, {rendered.pieces} pieces, "
+            f"{rendered.notes} notes, seed {composer.seed}"
+        )
+
+
+@cli.command()
+@_config_option
+@_json_option
+def models(config_file: Path | None, as_json: bool) -> None:
+    """List the models: put a .tflite file into a models folder, and it is here."""
+    from appliance import config as configs
+    from appliance import instruments
+    from appliance.music import bundle
+
+    config = configs.load(config_file)[0]
+    rows: list[dict[str, Any]] = []
+    broken = 0
+    for path in bundle.listing(configs.model_folders(config)):
+        try:
+            model = bundle.load(path)
+        except BachboxError as error:
+            # One bad file must not hide the good ones.
+            broken += 1
+            click.echo(f"bachbox: {error}", err=True)
+            continue
+        rows.append(
+            {
+                "name": path.stem,
+                "title": model.title,
+                "description": model.description,
+                "tempo_bpm": model.tempo_bpm,
+                "temperature": model.temperature,
+                "top_p": model.top_p,
+                "instrument": instruments.name(model.instrument),
+                "licence": model.licence,
+                "path": str(path),
+            }
+        )
+    if as_json:
+        click.echo(json.dumps(rows, indent=2))
+    for row in [] if as_json else rows:
+        click.secho(f"{row['name']}", bold=True, nl=False)
+        click.echo(f"  {row['description']}")
+        click.echo(
+            f"    {row['tempo_bpm']:g} beats a minute, {row['instrument']}, "
+            f"temperature {row['temperature']:g}; {row['licence']}"
+        )
+        click.echo(f"    {row['path']}")
+    if broken:
+        raise SystemExit(BachboxError.exit_code)
+
+
+@cli.command()
+@click.option("--soundfont", type=_PATH, help="Look at this .sf2 or .sf3 file.")
+@_config_option
+@_json_option
+def instruments(soundfont: Path | None, config_file: Path | None, as_json: bool) -> None:
+    """List the 128 General MIDI instruments, and those that the soundfont lacks."""
+    from appliance import config as configs
+    from appliance.instruments import NAMES, family
+    from appliance.player.soundfont import presets
+
+    config = _wished(configs.load(config_file)[0], soundfont=soundfont)
+    have = {program for bank, program in presets(configs.soundfont(config)) if bank == 0}
+    if as_json:
+        rows = [
+            {
+                "number": number,
+                "name": name,
+                "family": family(number),
+                "in_soundfont": number in have,
+            }
+            for number, name in enumerate(NAMES)
+        ]
+        click.echo(json.dumps(rows, indent=2))
+        return
+    for number, name in enumerate(NAMES):
+        if number % 8 == 0:
+            click.secho(f"{family(number)}", bold=True)
+        click.echo(f"  {number:3}  {name}{'' if number in have else '  (not in this soundfont)'}")
+
+
+@cli.command()
+@_config_option
+@_json_option
+def doctor(config_file: Path | None, as_json: bool) -> None:
+    """See what stands between this machine and the music."""
+    import msgspec
+
+    from appliance import config as configs
+    from appliance import doctor as doctors
+
+    findings: list[doctors.Finding] = []
+    colours = {"ok": "green", "off": None, "bad": "red"}
+    for finding in doctors.examine(*configs.load(config_file)):
+        findings.append(finding)
+        if as_json:
+            continue
+        click.secho(f"{finding.health.value:>4}", fg=colours[finding.health.value], nl=False)
+        click.echo(f"  {finding.thing}: {finding.detail}")
+        if finding.remedy:
+            click.echo(f"      -> {finding.remedy}")
+    if as_json:
+        click.echo(json.dumps(msgspec.to_builtins(findings), indent=2))
+    if any(finding.health is doctors.Health.BAD for finding in findings):
+        raise SystemExit(BachboxError.exit_code)
+
+
+@cli.command()
+@_config_option
+@_json_option
+def config(config_file: Path | None, as_json: bool) -> None:
+    """Show the config in force, secrets masked."""
+    from appliance import config as configs
+
+    in_force, path = configs.load(config_file)
+    sections: dict[str, dict[str, Any]] = {}
+    for section, key, value in configs.items(in_force):
+        sections.setdefault(section, {})[key] = value
+    if as_json:
+        click.echo(json.dumps({"file": str(path) if path else None} | sections, indent=2))
+        return
+    click.echo(f"# {path or 'no config file: the defaults are in force'}")
+    for section, values in sections.items():
+        click.echo(f"\n[{section}]")
+        for key, value in values.items():
+            # JSON's strings, numbers and booleans are TOML's too.
+            click.echo(f"#{key} unset" if value is None else f"{key} = {json.dumps(value)}")
+
+
+def _wished(config: Config, **wishes: Any) -> Config:
+    """The config with what the command line says in place of what the file says."""
+    from msgspec.structs import replace
+
+    said = {name: value for name, value in wishes.items() if value is not None}
+    if "tempo" in said:
+        said["tempo_bpm"] = said.pop("tempo")
+    sections = {
+        name: replace(section, **{k: v for k, v in said.items() if hasattr(section, k)})
+        for name, section in (("music", config.music), ("sound", config.sound))
+    }
+    return replace(config, **sections)
+
+
+def _chosen(config: Config) -> tuple[list[Path], Values, Callable[[str], Own]]:
+    """Model folders, first settings, and the way to a model's own values.
+
+    Raises:
+        BachboxError: the model cannot be used.
+    """
+    from appliance import config as configs
+    from appliance.daemon import Own
+    from appliance.music import bundle
+    from appliance.settings import Values
+
+    music = config.music
+    folders = configs.model_folders(config)
+    path = bundle.find(music.model, folders)
+    if path.suffix != bundle.SUFFIX:
+        raise UsageError(f"{path}: a model is a {bundle.SUFFIX} file; `bachbox models` lists some")
+    if music.model not in (known.stem for known in bundle.listing(folders)):
+        # Given by its path: its folder comes first, so that from now on its name means it.
+        folders.insert(0, path.parent)
+
+    def own(name: str) -> Own:
+        return Own.of(bundle.load(bundle.find(name, folders)))
+
+    values = Values(
+        model=path.stem,
+        instrument=music.instrument,
+        tempo=music.tempo_bpm,
+        temperature=music.temperature,
+        top_p=music.top_p,
+        volume=config.sound.volume,
+    )
+    return folders, values, own
+
+
+def _seed(config: Config) -> int:
+    return secrets.randbits(_SEED_BITS) if config.music.seed is None else config.music.seed

@@ -1,0 +1,217 @@
+"""What stands between this machine and the music: each thing is ok, off, or has a remedy."""
+
+from __future__ import annotations
+
+import contextlib
+import enum
+import grp
+import os
+import threading
+from collections.abc import Callable, Iterator
+from importlib import metadata
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from appliance import config as configs
+from appliance.config import Config
+from appliance.errors import BachboxError
+from appliance.instruments import NAMES
+
+BROKER_SECONDS: Final = 3.0
+"""How long the broker may take to answer."""
+
+
+class Health(enum.StrEnum):
+    """How one thing is."""
+
+    OK = "ok"
+    OFF = "off"
+    """Not there, and not needed for music."""
+    BAD = "bad"
+
+
+class Finding(msgspec.Struct, frozen=True):
+    """One thing that was looked at."""
+
+    thing: str
+    health: Health
+    detail: str
+    remedy: str = ""
+    """What to do, where the detail does not say it."""
+
+
+def examine(config: Config, config_file: Path | None) -> Iterator[Finding]:
+    """Look at everything, one thing after the other; nothing is changed."""
+    yield Finding("config", Health.OK, str(config_file or "none, the defaults are in force"))
+    looks: list[tuple[str, Callable[[Config], Iterator[Finding]]]] = [
+        ("sound card", _sound_card),
+        ("soundfont", _soundfont),
+        ("runtime", _runtime),
+        ("models", _models),
+        ("permissions", _permissions),
+        ("broker", _broker),
+        ("pins", _pins),
+    ]
+    for thing, look in looks:
+        try:
+            yield from look(config)
+        except BachboxError as error:
+            yield Finding(thing, Health.BAD, str(error))
+
+
+def _sound_card(config: Config) -> Iterator[Finding]:
+    from appliance.player.outputs.card import choose, list_cards
+
+    output = config.sound.output
+    cards = list_cards()
+    if ":" in output or output == "null":
+        yield Finding("sound card", Health.OFF, f"the output is {output}")
+    else:
+        card = choose(cards, output)
+        yield Finding("sound card", Health.OK, f"{card.name}, {card.sample_rate} Hz")
+    others = [f"{card.name} ({card.sample_rate} Hz)" for card in cards]
+    if others:
+        yield Finding("all cards", Health.OK, ", ".join(others))
+
+
+def _soundfont(config: Config) -> Iterator[Finding]:
+    from appliance.player.soundfont import presets
+    from appliance.player.synth import FluidSynth
+
+    path = configs.soundfont(config)
+    have = {program for bank, program in presets(path) if bank == 0}
+    synth = FluidSynth(path, 48_000)
+    synth.volume(100)
+    synth.program(min(have, default=0))
+    synth.note_on(0, 60, 90)
+    silent = not any(synth.render(4800))
+    synth.close()
+    if silent:
+        yield Finding("soundfont", Health.BAD, f"{path} gives no sound", "choose another one")
+        return
+    missing = [name for program, name in enumerate(NAMES) if program not in have]
+    lacks = f", lacks {', '.join(missing[:5])}{' …' if missing[5:] else ''}" if missing else ""
+    detail = f"{path}, {len(have & set(range(128)))} of 128 instruments{lacks}"
+    yield Finding("soundfont", Health.OK, detail)
+
+
+def _runtime(config: Config) -> Iterator[Finding]:
+    from appliance.music.interpreter import runtime
+
+    name, _ = runtime()
+    version = metadata.version(name)
+    yield Finding("runtime", Health.OK, f"{name} {version}, numpy {metadata.version('numpy')}")
+
+
+def _models(config: Config) -> Iterator[Finding]:
+    from appliance.music import bundle
+    from appliance.music.interpreter import StepModel
+
+    folders = configs.model_folders(config)
+    chosen = bundle.find(config.music.model, folders)
+    for path in sorted({chosen, *bundle.listing(folders)}):
+        thing = f"model {path.stem}"
+        try:
+            # One token, for real: a runtime that does not fit fails only then.
+            StepModel(bundle.load(path))
+        except BachboxError as error:
+            yield Finding(thing, Health.BAD, str(error))
+        else:
+            yield Finding(thing, Health.OK, f"{path} composes")
+
+
+def _permissions(config: Config) -> Iterator[Finding]:
+    in_audio = os.geteuid() == 0
+    with contextlib.suppress(KeyError):
+        in_audio = in_audio or grp.getgrnam("audio").gr_gid in {os.getegid(), *os.getgroups()}
+    if in_audio:
+        yield Finding("audio group", Health.OK, "you may use the sound card")
+    else:
+        yield Finding(
+            "audio group",
+            Health.OFF,
+            "you are not in the group audio, so a sound server has to let you in",
+            "if there is no sound: sudo usermod -aG audio $USER, then log in again",
+        )
+    if _may_be_real_time():
+        yield Finding("real time", Health.OK, "granted, the performer comes first")
+    else:
+        yield Finding(
+            "real time",
+            Health.OFF,
+            "not granted; it plays without, on a busy machine with gaps",
+            "put `@audio - rtprio 20` into /etc/security/limits.d/audio.conf, then log in again",
+        )
+
+
+def _may_be_real_time() -> bool:
+    """Tried in a thread of its own: on Linux a thread's scheduling is its own."""
+    granted = []
+
+    def attempt() -> None:
+        with contextlib.suppress(OSError):
+            os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(1))
+            granted.append(True)
+
+    thread = threading.Thread(target=attempt)
+    thread.start()
+    thread.join()
+    return bool(granted)
+
+
+def _broker(config: Config) -> Iterator[Finding]:
+    mqtt = config.mqtt
+    if not mqtt.host:
+        yield Finding("broker", Health.OFF, "none is configured ([mqtt] host is empty)")
+        return
+    from paho.mqtt.client import Client
+    from paho.mqtt.enums import CallbackAPIVersion
+
+    where = f"{mqtt.host}:{mqtt.port}"
+    client = Client(CallbackAPIVersion.VERSION2)
+    client.connect_timeout = BROKER_SECONDS
+    if mqtt.username:
+        client.username_pw_set(mqtt.username, configs.password(config) or None)
+    answers: list[str] = []
+    answered = threading.Event()
+
+    def on_connect(
+        _client: object, _data: object, _flags: object, reason: object, _properties: object
+    ) -> None:
+        answers.append(str(reason))
+        answered.set()
+
+    client.on_connect = on_connect
+    try:
+        client.connect(mqtt.host, mqtt.port)
+        client.loop_start()
+        answered.wait(BROKER_SECONDS)
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        remedy = "is it on, and are [mqtt] host and port right?"
+        yield Finding("broker", Health.BAD, f"{where} cannot be reached ({reason})", remedy)
+        return
+    finally:
+        client.disconnect()
+        client.loop_stop()
+    if answers[:1] == ["Success"]:
+        yield Finding("broker", Health.OK, f"{where} lets us in")
+    elif answers:
+        remedy = "are [mqtt] username and password_file right?"
+        yield Finding("broker", Health.BAD, f"{where} refuses us ({answers[0]})", remedy)
+    else:
+        remedy = "is it an MQTT broker (and not one that wants TLS)?"
+        yield Finding("broker", Health.BAD, f"{where} does not answer", remedy)
+
+
+def _pins(config: Config) -> Iterator[Finding]:
+    chips = sorted(Path("/dev").glob("gpiochip*"))
+    if not chips:
+        yield Finding("pins", Health.OFF, "this machine has none")
+    elif os.access(chips[0], os.R_OK | os.W_OK):
+        yield Finding("pins", Health.OK, f"{chips[0]} can be used")
+    else:
+        remedy = "sudo usermod -aG gpio $USER, then log in again"
+        yield Finding("pins", Health.OFF, f"{chips[0]} is there, but not for you", remedy)

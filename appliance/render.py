@@ -1,0 +1,259 @@
+"""Music into files, faster than real time: the same composer and performer, without a clock.
+
+Nothing half-written is ever seen under the name that was asked for: a file is written beside
+it and moved there when it is whole.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from appliance.errors import BachboxError, UsageError
+from appliance.music import midifile
+from appliance.music.composer import Composer
+from appliance.music.notes import Event, Kind
+from appliance.player.board import Controls
+from appliance.player.outputs.files import WavFile
+from appliance.player.performer import Performer, Synth
+from appliance.player.source import FOREVER_TICK, StepSource
+from appliance.player.synth import FluidSynth
+from appliance.player.transport import Transport
+
+SAMPLE_RATE: Final = 48_000
+
+BLOCK_FRAMES: Final = 4096
+"""Nobody turns a knob here, so blocks may be large; events are placed inside them all the same."""
+
+TAIL_SECONDS: Final = 2.0
+"""For the last chord to die away, in the church too."""
+
+SUFFIXES: Final = (".wav", ".mid", ".midi")
+
+
+class Length(NamedTuple):
+    """How much to render: one of the two."""
+
+    seconds: float | None = None
+    pieces: int | None = None
+
+
+class Rendered(NamedTuple):
+    """What came out."""
+
+    seconds: float
+    pieces: int
+    notes: int
+
+
+Progress = Callable[[float], None]
+"""Told how much is done, 0 to 1."""
+
+
+def check_outputs(outputs: list[Path]) -> None:
+    """Refuse what cannot be written before any time is spent.
+
+    Raises:
+        UsageError: a suffix that is not ours, or a file named twice.
+        BachboxError: a folder that is not there or may not be written to.
+    """
+    for path in outputs:
+        if path.suffix.lower() not in SUFFIXES:
+            raise UsageError(
+                f"{path}: cannot write a {path.suffix or 'nameless'} file; name it .wav or .mid"
+            )
+        if outputs.count(path) > 1:
+            raise UsageError(f"{path}: named twice; name each file once")
+        if path.is_dir():
+            raise BachboxError(f"cannot write {path}: it is a folder; name a file in it")
+        if not path.parent.is_dir():
+            raise BachboxError(
+                f"cannot write {path}: there is no folder {path.parent}; make it first"
+            )
+        if not os.access(path.parent, os.W_OK):
+            raise BachboxError(
+                f"cannot write {path}: you may not write in the folder {path.parent}; choose "
+                "another"
+            )
+
+
+def render(
+    composer: Composer,
+    controls: Controls,
+    soundfont: Callable[[], Path],
+    outputs: list[Path],
+    length: Length,
+    progress: Progress,
+) -> Rendered:
+    """Write ``length`` of the composer's music to every one of ``outputs``.
+
+    ``soundfont`` is asked only where sound is wanted.
+
+    Raises:
+        BachboxError: a file cannot be written, or the soundfont cannot be read; no output is
+            left then, and one that was there before is as it was.
+    """
+    check_outputs(outputs)
+    with contextlib.ExitStack() as stack:
+        # Whatever goes wrong before the last one is whole, none of them appears.
+        parts = [(path, stack.enter_context(_whole_or_not_at_all(path))) for path in outputs]
+        sounds = [(path, part) for path, part in parts if path.suffix.lower() == ".wav"]
+        synth: Synth = FluidSynth(soundfont(), SAMPLE_RATE) if sounds else _Silence()
+        files = [stack.enter_context(_wav(part)) for _, part in sounds]
+        tape = _Tape(composer, length.pieces)
+        performer = Performer(
+            tape.source(), synth, Transport(SAMPLE_RATE, controls.tempo_bpm), lambda: controls
+        )
+        end_tick = _play(performer, tape, length, files, progress)
+        events = [event for event in tape.events if event.tick < end_tick]
+        for path, part in parts:
+            if path.suffix.lower() != ".wav":
+                _write_midi(part, events, controls, composer)
+    return Rendered(
+        seconds=performer.frame / SAMPLE_RATE,
+        pieces=sum(event.kind is Kind.PIECE for event in events),
+        notes=sum(event.kind is Kind.NOTE_ON for event in events),
+    )
+
+
+class _Silence:
+    """A synth for those who want the score alone."""
+
+    def note_on(self, voice: int, pitch: int, velocity: int) -> None:
+        pass
+
+    def note_off(self, voice: int, pitch: int) -> None:
+        pass
+
+    def program(self, program: int) -> None:
+        pass
+
+    def volume(self, percent: float) -> None:
+        pass
+
+    def render(self, frames: int) -> bytes:
+        return b""
+
+
+class _Tape:
+    """Keeps the events that were composed, and stops before piece ``pieces`` + 1."""
+
+    def __init__(self, composer: Composer, pieces: int | None) -> None:
+        self._composer = composer
+        self._pieces = pieces
+        self.events: list[Event] = []
+        self.end_tick: int | None = None
+        """Where the last wanted piece has ended, as soon as that is known."""
+
+    def source(self) -> StepSource:
+        """The music, without end: after the last piece there is silence."""
+        return StepSource(
+            self._step,
+            lambda: self._composer.tick if self.end_tick is None else FOREVER_TICK,
+        )
+
+    def _step(self) -> list[Event]:
+        events = self._composer.step()
+        for event in events:
+            if event.kind is Kind.PIECE and event.value - 1 == self._pieces:
+                self.end_tick = event.tick
+                return []
+        self.events += events
+        return events
+
+
+def _play(
+    performer: Performer,
+    tape: _Tape,
+    length: Length,
+    files: list[WavFile],
+    progress: Progress,
+) -> float:
+    """Play it all into the files; returns the tick at which the music stops."""
+
+    def play(frames: int) -> None:
+        while frames > 0:
+            block = min(BLOCK_FRAMES, frames)
+            sound = performer.render(block)
+            for file in files:
+                file.write(sound)
+            frames -= block
+
+    if length.seconds is not None:
+        # The last chord is let go in time to die away within the length that was asked for.
+        tail_frames = round(min(TAIL_SECONDS, length.seconds / 4) * SAMPLE_RATE)
+        total_frames = round(length.seconds * SAMPLE_RATE)
+        while performer.frame < total_frames - tail_frames:
+            play(min(BLOCK_FRAMES, total_frames - tail_frames - performer.frame))
+            progress(performer.frame / total_frames)
+        end_tick = performer.playhead_tick
+        performer.end()
+        play(total_frames - performer.frame)
+    else:
+        assert length.pieces is not None
+        while tape.end_tick is None or performer.playhead_tick < tape.end_tick:
+            play(BLOCK_FRAMES)
+            progress(max(0, performer.piece.number - 1) / length.pieces)
+        end_tick = tape.end_tick
+        if files:
+            play(round(TAIL_SECONDS * SAMPLE_RATE))
+    progress(1.0)
+    return end_tick
+
+
+def _write_midi(part: Path, events: list[Event], controls: Controls, composer: Composer) -> None:
+    try:
+        midifile.write(
+            part,
+            events,
+            tempo_bpm=controls.tempo_bpm,
+            program=controls.program,
+            title=f"{composer.bundle.title}, seed {composer.seed}",
+        )
+    except OSError as error:
+        raise _sentence(part, error) from error
+
+
+@contextlib.contextmanager
+def _wav(part: Path) -> Iterator[WavFile]:
+    file = WavFile(part, SAMPLE_RATE)
+    try:
+        yield file
+    except BaseException:
+        with contextlib.suppress(BachboxError):
+            file.close()
+        raise
+    file.close()
+
+
+@contextlib.contextmanager
+def _whole_or_not_at_all(path: Path) -> Iterator[Path]:
+    """A name to write to, which becomes ``path`` when the context ends well."""
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        yield part
+        _move(part, path)
+    except BachboxError as error:
+        # People know the name that they gave.
+        raise type(error)(str(error).replace(str(part), str(path))) from error
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def _move(part: Path, path: Path) -> None:
+    try:
+        with part.open("rb") as file:
+            os.fsync(file.fileno())
+        part.replace(path)
+    except OSError as error:
+        raise _sentence(part, error) from error
+
+
+def _sentence(part: Path, error: OSError) -> BachboxError:
+    return BachboxError(
+        f"cannot write {part}: {error.strerror}; choose a folder that may be written to and has "
+        "room"
+    )
