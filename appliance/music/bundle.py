@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-import json
+import io
 import zipfile
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta
 
 from appliance.errors import BachboxError, UsageError
 from appliance.music.codec import SatbCodec
@@ -20,6 +23,51 @@ SUFFIX = ".tflite"
 MAX_FILE_BYTES = 256 << 20
 MAX_ENTRY_BYTES = 8 << 20
 ENTRIES = ("bundle.json", "vocabulary.txt", "card.md")
+
+Text = Annotated[str, Meta(min_length=1, max_length=1000)]
+Midi = Annotated[int, Meta(ge=0, le=127)]
+Steps = Annotated[int, Meta(ge=0, lt=10_000)]
+
+
+class CodecPart(msgspec.Struct, frozen=True):
+    """Which codec the model was trained with."""
+
+    name: str
+    onsets: bool
+    form: bool
+
+
+class Tensors(msgspec.Struct, frozen=True):
+    """Index of every tensor by its name, for a runtime that knows no names."""
+
+    inputs: dict[str, int]
+    outputs: dict[str, int]
+
+
+class About(msgspec.Struct, frozen=True):
+    """What ``bundle.json`` says; more than this is allowed in it and left alone."""
+
+    name: Text
+    title: Text
+    description: Text
+    licence: Text
+    tempo_bpm: Annotated[float, Meta(ge=40, le=240)]
+    temperature: Annotated[float, Meta(ge=0.1, le=3)]
+    top_p: Annotated[float, Meta(ge=0.05, le=1)]
+    instrument: Midi
+    codec: CodecPart
+    classes: int
+    width: int
+    tensors: Tensors
+    voices: tuple[tuple[Midi, Midi], tuple[Midi, Midi], tuple[Midi, Midi], tuple[Midi, Midi]]
+    forms: list[tuple[Literal[12, 16], Steps, Steps, list[tuple[Steps, Steps]]]]
+    sha256: str
+
+
+class _Format(msgspec.Struct):
+    """Read first: another format may have other fields."""
+
+    format: int
 
 
 @dataclass(frozen=True)
@@ -33,38 +81,37 @@ class Bundle:
     """
 
     path: Path
-    about: dict[str, Any]
+    about: About
     vocabulary: tuple[str, ...]
     card: str
     model: bytes
 
-    name = property(lambda self: str(self.about["name"]))
-    title = property(lambda self: str(self.about["title"]))
-    description = property(lambda self: str(self.about["description"]))
-    licence = property(lambda self: str(self.about["licence"]))
-    tempo_bpm = property(lambda self: float(self.about["tempo_bpm"]))
-    temperature = property(lambda self: float(self.about["temperature"]))
-    top_p = property(lambda self: float(self.about["top_p"]))
-    instrument = property(lambda self: int(self.about["instrument"]))
+    name = property(lambda self: str(self.about.name))
+    title = property(lambda self: str(self.about.title))
+    description = property(lambda self: str(self.about.description))
+    licence = property(lambda self: str(self.about.licence))
+    tempo_bpm = property(lambda self: float(self.about.tempo_bpm))
+    temperature = property(lambda self: float(self.about.temperature))
+    top_p = property(lambda self: float(self.about.top_p))
+    instrument = property(lambda self: int(self.about.instrument))
 
     @cached_property
     def codec(self) -> SatbCodec:
         """The codec that the model was trained with."""
-        wanted = self.about["codec"]
-        return SatbCodec(onsets=bool(wanted["onsets"]), form=bool(wanted["form"]))
+        return SatbCodec(onsets=self.about.codec.onsets, form=self.about.codec.form)
 
     @cached_property
     def forms(self) -> list[Form]:
         """Forms of the corpus to draw new pieces' forms from; empty where none are needed."""
         return [
-            Form(bar, pickup, steps, tuple((int(a), int(b)) for a, b in fermatas))
-            for bar, pickup, steps, fermatas in self.about["forms"]
+            Form(bar, pickup, steps, tuple(fermatas))
+            for bar, pickup, steps, fermatas in self.about.forms
         ]
 
-    @cached_property
+    @property
     def voices(self) -> list[tuple[int, int]]:
         """Lowest and highest MIDI note of every voice."""
-        return [(int(low), int(high)) for low, high in self.about["voices"]]
+        return list(self.about.voices)
 
 
 def load(path: Path) -> Bundle:
@@ -74,68 +121,79 @@ def load(path: Path) -> Bundle:
         BachboxError: it is missing, damaged, foreign, or made for another version; the
             sentence says which.
     """
+    content = _content(path)
+    if content[4:8] != b"TFL3":
+        raise BachboxError(f"{path}: not a TensorFlow Lite model (no TFL3 mark in its head)")
+    texts, start = _associated_files(path, content)
     try:
+        made_for = msgspec.json.decode(texts["bundle.json"], type=_Format).format
+        if made_for != FORMAT:
+            raise BachboxError(
+                f"{path}: model format {made_for}, this Bachbox reads {FORMAT}; "
+                "update the one that is older"
+            )
+        about = msgspec.json.decode(texts["bundle.json"], type=About)
+    except (msgspec.MsgspecError, RecursionError) as why:
+        raise BachboxError(f"{path}: its bundle.json is not what it should be: {why}") from why
+    bundle = Bundle(
+        path=path,
+        about=about,
+        vocabulary=tuple(texts["vocabulary.txt"].split("\n")[:-1]),
+        card=texts["card.md"],
+        model=content[:start],
+    )
+    _check(bundle)
+    return bundle
+
+
+def _content(path: Path) -> bytes:
+    try:
+        if path.exists() and not path.is_file():
+            raise BachboxError(f"{path}: not a file, so no model")
         size = path.stat().st_size
         if size > MAX_FILE_BYTES:
             raise BachboxError(f"{path}: {size >> 20} MiB is no model of ours (at most 256 MiB)")
-        content = path.read_bytes()
+        return path.read_bytes()
     except FileNotFoundError as why:
         raise BachboxError(f"{path}: there is no such model file") from why
     except OSError as why:
         raise BachboxError(f"{path}: cannot read the model: {why.strerror}") from why
-    if content[4:8] != b"TFL3":
-        raise BachboxError(f"{path}: not a TensorFlow Lite model (no TFL3 mark in its head)")
-    texts, start = _associated_files(path)
-    try:
-        about = json.loads(texts["bundle.json"])
-        bundle = Bundle(
-            path=path,
-            about=about,
-            vocabulary=tuple(texts["vocabulary.txt"].split("\n")[:-1]),
-            card=texts["card.md"],
-            model=content[:start],
-        )
-        if about["format"] != FORMAT:
-            raise BachboxError(
-                f"{path}: model format {about['format']!r}, this Bachbox reads {FORMAT}; "
-                "update the one that is older"
-            )
-        _check(bundle)
-    except (KeyError, TypeError, ValueError, AttributeError) as why:
-        raise BachboxError(f"{path}: its bundle.json is not what it should be: {why!r}") from why
-    return bundle
 
 
-def _associated_files(path: Path) -> tuple[dict[str, str], int]:
+def _associated_files(path: Path, content: bytes) -> tuple[dict[str, str], int]:
     """The texts appended to the flatbuffer, and where it ends."""
     try:
-        with zipfile.ZipFile(path) as archive:
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
             entries = archive.infolist()
             if big := [e.filename for e in entries if e.file_size > MAX_ENTRY_BYTES]:
-                raise BachboxError(f"{path}: {big[0]} inside it is larger than 8 MiB")
+                raise BachboxError(f"{path}: {big[0]!r} inside it is larger than 8 MiB")
             texts = {name: archive.read(name).decode() for name in ENTRIES}
             return texts, min(entry.header_offset for entry in entries)
+    except BachboxError:
+        raise
     except zipfile.BadZipFile as why:
         raise BachboxError(
             f"{path}: a TensorFlow Lite model, but not one of Bachbox (nothing is appended to "
             "it), or cut short; copy it again or train one with `make train`"
         ) from why
-    except (KeyError, UnicodeDecodeError, OSError, RuntimeError, NotImplementedError) as why:
-        raise BachboxError(f"{path}: the files inside the model are damaged: {why}") from why
+    except Exception as why:  # zlib.error, EOFError, ...: whatever its readers meet in garbage
+        raise BachboxError(
+            f"{path}: the files inside the model are damaged ({why}); copy it again"
+        ) from why
 
 
 def _check(bundle: Bundle) -> None:
     """Everything about a bundle that can be known without running it."""
     about, path = bundle.about, bundle.path
-    if hashlib.sha256(bundle.model).hexdigest() != about["sha256"]:
+    if hashlib.sha256(bundle.model).hexdigest() != about.sha256:
         raise BachboxError(f"{path}: damaged: its contents do not match its checksum")
-    if about["codec"]["name"] != SatbCodec.name:
+    if about.codec.name != SatbCodec.name:
         raise BachboxError(
-            f"{path}: made for the codec {about['codec']['name']!r}, "
+            f"{path}: made for the codec {about.codec.name!r}, "
             f"this Bachbox has {SatbCodec.name!r}; update Bachbox"
         )
     codec = bundle.codec
-    if (about["width"], about["classes"]) != (codec.width, len(codec.vocabulary)):
+    if (about.width, about.classes) != (codec.width, len(codec.vocabulary)):
         raise BachboxError(f"{path}: its sizes do not fit its codec; the model was built wrongly")
     if list(bundle.vocabulary) != codec.vocabulary:
         raise BachboxError(
@@ -143,17 +201,15 @@ def _check(bundle: Bundle) -> None:
         )
     if codec.form and not bundle.forms:
         raise BachboxError(f"{path}: it needs forms to fill and brings none")
-    if any(form.bar_steps not in (12, 16) or not 0 < form.steps < 10_000 for form in bundle.forms):
-        raise BachboxError(f"{path}: it brings a form that makes no sense")
-    if len(bundle.voices) != 4 or any(not 0 <= low <= high <= 127 for low, high in bundle.voices):
+    for form in bundle.forms:
+        spans = [edge for span in form.fermatas for edge in span]
+        if not form.pickup_steps < form.bar_steps or not form.steps or spans != sorted(spans):
+            raise BachboxError(f"{path}: it brings a form that makes no sense")
+    if any(low > high for low, high in bundle.voices):
         raise BachboxError(f"{path}: its voices' ranges make no sense")
     for name in (bundle.name, bundle.title, bundle.description, bundle.licence):
-        if not name or not name.isprintable():
+        if not name.isprintable():
             raise BachboxError(f"{path}: its name or description is not readable text")
-    if not (40 <= bundle.tempo_bpm <= 240 and 0.1 <= bundle.temperature <= 3.0):
-        raise BachboxError(f"{path}: its tempo or temperature is out of range")
-    if not (0.05 <= bundle.top_p <= 1.0 and 0 <= bundle.instrument <= 127):
-        raise BachboxError(f"{path}: its top-p or instrument is out of range")
 
 
 def listing(folders: Iterable[Path]) -> list[Path]:

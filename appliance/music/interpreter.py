@@ -61,8 +61,10 @@ class StepModel:
             self._tflite.allocate_tensors()
             self._bind(bundle)
             self.reset()
+            # Twice, so that the state that comes out is seen to go in again.
             self.step([0])
-        except (ValueError, RuntimeError, KeyError, IndexError, TypeError) as why:
+            self.step([bundle.codec.width - 1])
+        except (ArithmeticError, LookupError, RuntimeError, TypeError, ValueError) as why:
             first_line = str(why).strip().split("\n")[0]
             raise BachboxError(
                 f"{bundle.path}: {self.runtime} cannot run this model: {first_line}"
@@ -71,12 +73,13 @@ class StepModel:
 
     def _bind(self, bundle: Bundle) -> None:
         """Find the tensors that the bundle names and check that they are what it says."""
-        named = bundle.about["tensors"]
+        named = bundle.about.tensors
         inputs = {d["index"]: d for d in self._tflite.get_input_details()}
         outputs = {d["index"]: d for d in self._tflite.get_output_details()}
-        x = inputs[named["inputs"]["x"]]
-        logits = outputs[named["outputs"]["logits"]]
-        if (x["shape"][-1], logits["shape"][-1]) != (bundle.codec.width, len(bundle.vocabulary)):
+        x = inputs[named.inputs["x"]]
+        logits = outputs[named.outputs["logits"]]
+        sizes = (tuple(x["shape"]), tuple(logits["shape"]))
+        if sizes != ((1, bundle.codec.width), (1, len(bundle.vocabulary))):
             raise ValueError("its tensors have other sizes than its vocabulary")
         if any(d["dtype"] != np.int8 for d in (*inputs.values(), *outputs.values())):
             raise ValueError("its tensors are not int8")
@@ -89,10 +92,10 @@ class StepModel:
         self._logits_scale, self._logits_zero = logits["quantization"]
         self._states: list[tuple[int, int]] = []
         self._zeros: list[NDArray[np.int8]] = []
-        for name, index in named["inputs"].items():
+        for name, index in named.inputs.items():
             if name == "x":
                 continue
-            before, after = inputs[index], outputs[named["outputs"][f"{name}_next"]]
+            before, after = inputs[index], outputs[named.outputs[f"{name}_next"]]
             if before["quantization"] != after["quantization"]:
                 raise ValueError(f"its state {name} changes its quantisation")
             self._states.append((int(index), int(after["index"])))
