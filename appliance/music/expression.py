@@ -46,7 +46,9 @@ def _phrase(form: Form, step: int) -> tuple[int, int]:
 
 def pace_permille(form: Form, step: int) -> int:
     """Pace at ``step``, in thousandths of the tempo."""
-    last = form.fermatas[-1][0] if form.fermatas else form.steps - STEPS_PER_BEAT
+    last = form.steps - STEPS_PER_BEAT
+    if form.fermatas and form.fermatas[-1][1] >= last:
+        last = form.fermatas[-1][0]
     if any(start <= step < end for start, end in form.fermatas) or step >= last:
         return FERMATA_PERMILLE
     beats_left = (last - step - 1) // STEPS_PER_BEAT
