@@ -246,6 +246,7 @@ def render(
     from appliance.daemon import controls_for
     from appliance.music import bundle, scorefile
     from appliance.music.composer import Composer
+    from appliance.trial import try_model
 
     if seconds is not None and pieces is not None:
         raise UsageError("--seconds and --pieces exclude each other; give one of them")
@@ -253,7 +254,9 @@ def render(
     renderer.check_outputs(list(outputs))
     folders, values, own_of = _chosen(config)
     controls = controls_for(values, own_of(values.model))
-    model = bundle.load(bundle.find(values.model, folders))
+    path = bundle.find(values.model, folders)
+    model = bundle.load(path)
+    try_model(path)
     composer = Composer(
         model,
         seed=_seed(config),

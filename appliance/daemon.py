@@ -111,6 +111,8 @@ class Daemon:
             lambda: board.performer.read().heartbeat,
             line.say,
         )
+        self.composer.suspect = f"the model {settings.values.model}"
+        self.performer.suspect = f"the soundfont {plan.soundfont}"
         self.performer.missing_card = self._fall_back
         self._stop = asyncio.Event()
         self._first_sound: float | None = None

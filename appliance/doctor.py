@@ -108,6 +108,7 @@ def _runtime(config: Config) -> Iterator[Finding]:
 def _models(config: Config) -> Iterator[Finding]:
     from appliance.music import bundle
     from appliance.music.interpreter import StepModel
+    from appliance.trial import try_model
 
     folders = configs.model_folders(config)
     chosen = bundle.find(config.music.model, folders)
@@ -115,6 +116,7 @@ def _models(config: Config) -> Iterator[Finding]:
         thing = f"model {path.stem}"
         try:
             # One token, for real: a runtime that does not fit fails only then.
+            try_model(path)
             StepModel(bundle.load(path))
         except BachboxError as error:
             yield Finding(thing, Health.BAD, str(error))

@@ -30,6 +30,9 @@ RETRY_MOST_SECONDS: Final = 10.0
 WELL_SECONDS: Final = 30.0
 """After so long at work a child's earlier deaths are forgotten."""
 
+MOST_FALSE_STARTS: Final = 3
+"""So many deaths before the first heartbeat ever, and we no longer believe in it."""
+
 CARD_SECONDS: Final = 2.0
 """How often a missing sound card is looked for."""
 
@@ -69,6 +72,8 @@ class Child:
         """Replacements of one that died or hung, not of one that waits for a sound card."""
         self.has_worked = False
         """Its heart has beaten at least once since the daemon was started."""
+        self.suspect = "this installation"
+        """What is to blame where it crashes before it begins."""
         self.failures_are_final = False
         """What a child that has worked before cannot do, another could not either."""
         self.missing_card: Callable[[], bool] = lambda: False
@@ -101,6 +106,11 @@ class Child:
             if code in (1, 2) and (self.failures_are_final or not self.has_worked):
                 raise self._failure(code)
             self._release()
+            if not self.has_worked and failures + 1 >= MOST_FALSE_STARTS:
+                raise BachboxError(
+                    f"the {self.name} {_ended(code)} {MOST_FALSE_STARTS} times before it could "
+                    f"begin: {self.suspect} may be damaged; try another"
+                )
             failures = 0 if time.monotonic() - begun > WELL_SECONDS else failures
             wait = min(RETRY_FIRST_SECONDS * 2 ** (failures - 1), RETRY_MOST_SECONDS)
             wait = wait if failures else 0.0
