@@ -7,6 +7,7 @@ first, as chorales are written. The model sees a multi-hot vector of facts about
 
 from __future__ import annotations
 
+import enum
 from bisect import bisect_right
 from typing import Protocol
 
@@ -27,6 +28,22 @@ TO_END_STEPS = (2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96)
 BARS = (16, 12)
 
 PLAIN_VELOCITY = 80
+
+
+LONGEST_ENDING_STEPS = 64
+CADENCE_BASSES = (2, 5, 7, 11)
+"""Semitones above the tonic from which the bass comes home: V, IV, vii6, vii."""
+
+
+class Cadence(enum.IntEnum):
+    """How a piece closes, from bad to good."""
+
+    OPEN = 0
+    """Elsewhere than on the tonic's chord."""
+    HOME = 1
+    """On the tonic's chord with its root in the bass."""
+    FULL = 2
+    """And from a bass note that leads there."""
 
 
 class Context(Protocol):
@@ -123,6 +140,8 @@ class SatbContext:
         self.sounding: list[int | None] = [None] * VOICES
         """MIDI note of each voice, ``SILENT``, or ``None`` before its first token."""
         self.held = [0] * VOICES
+        self.bass_before = SILENT
+        """The bass note before the one that sounds."""
         self.done = False
 
     @property
@@ -199,6 +218,8 @@ class SatbContext:
             if pitch != SILENT:
                 events.append(note_on(tick, voice, pitch, PLAIN_VELOCITY))
             self.held[voice] = 1
+        if voice == VOICES - 1 and pitch != before and before is not None:
+            self.bass_before = before
         self.sounding[voice] = pitch
         self.place += 1
         if self.place == VOICES:
@@ -217,9 +238,27 @@ class SatbContext:
         self.sounding = [SILENT] * VOICES
         return events
 
+    @property
+    def ending_step(self) -> int:
+        """Where the last phrase begins."""
+        earlier = self.form.fermatas[-2][1] if len(self.form.fermatas) > 1 else 0
+        return max(earlier, self.form.steps - LONGEST_ENDING_STEPS)
+
+    def cadence(self) -> Cadence:
+        """How the piece closes, if it closes with what sounds now."""
+        chord = {(p - self.key.tonic) % 12 for p in self.sounding if p not in (None, SILENT)}
+        bass = self.sounding[-1]
+        at_home = bass not in (None, SILENT) and (bass - self.key.tonic) % 12 == 0
+        if not at_home or not (chord <= {0, 4, 7} or chord <= {0, 3, 7}):
+            return Cadence.OPEN
+        approach = (self.bass_before - self.key.tonic) % 12
+        leads_home = self.bass_before != SILENT and approach in CADENCE_BASSES
+        return Cadence.FULL if leads_home else Cadence.HOME
+
     def copy(self) -> SatbContext:
         """A copy that goes its own way."""
         twin = SatbContext(self.codec, self.form, self.key)
         twin.step, twin.place, twin.done = self.step, self.place, self.done
+        twin.bass_before = self.bass_before
         twin.sounding, twin.held = self.sounding.copy(), self.held.copy()
         return twin
