@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import warnings
 from collections import defaultdict
 from pathlib import Path
@@ -43,6 +44,8 @@ def read(path: Path, bundle: Bundle) -> Score:
         known = " ".join(MIDI_SUFFIXES + MUSICXML_SUFFIXES)
         raise UsageError(f"{path}: cannot start from a {suffix or 'nameless'} file; known: {known}")
     try:
+        if path.exists() and not path.is_file():
+            raise UsageError(f"{path}: not a file, so no score")
         if path.stat().st_size > MAX_FILE_BYTES:
             raise UsageError(f"{path}: larger than 16 MiB, which no score of ours needs")
         score = _midi(path) if suffix in MIDI_SUFFIXES else _musicxml(path)
@@ -63,11 +66,11 @@ def read(path: Path, bundle: Bundle) -> Score:
 
 def _midi(path: Path) -> Score:
     """A score from a standard MIDI file."""
+    content = path.read_bytes()
     try:
-        file = mido.MidiFile(path, clip=True)
-        parts, metres, ticks_per_step = _notes(file)
-    except (EOFError, ValueError, KeyError, IndexError, TypeError) as why:
-        raise UsageError(f"{path}: not a MIDI file that can be read ({why})") from why
+        parts, metres, ticks_per_step = _notes(mido.MidiFile(file=io.BytesIO(content), clip=True))
+    except Exception as why:  # mido raises whatever its readers meet, an OSError too
+        raise UsageError(f"{path}: not a MIDI file that can be read ({_said(why)})") from why
     if len(metres) > 1 or not metres <= BARS.keys():
         named = ", ".join(f"{a}/{b}" for a, b in sorted(metres))
         raise BachboxError(f"its metre is {named}, it must be 4/4, 2/2 or 3/4 throughout")
@@ -152,9 +155,11 @@ def _from_chords(notes: list[Note]) -> tuple[list[list[int]], list[list[bool]]]:
     for step, chord in enumerate(sounding):
         ordered = sorted(chord, key=lambda n: -n.pitch)
         row, struck = [SILENT] * VOICES, [False] * VOICES
+        voice = -1
         for place, note in enumerate(ordered):
-            # With voices resting, the ones that held the same note before keep it.
-            free = [v for v in range(place, VOICES - len(ordered) + place + 1) if row[v] == SILENT]
+            # With voices resting, the ones that held the same note before keep it; below the
+            # one just given, and with one left for each note that is still to come.
+            free = range(voice + 1, VOICES - len(ordered) + place + 1)
             voice = next((v for v in free if before[v] == note.pitch), free[0])
             row[voice], struck[voice] = note.pitch, note.start == step
         rows.append(row)
@@ -176,15 +181,20 @@ def _musicxml(path: Path) -> Score:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             stream = converter.parse(path, forceSource=True)
-    except OSError:
+            return from_music21(stream, path.stem, MAX_STEPS)
+    except BachboxError:
         raise
     except Exception as why:  # music21 raises whatever its XML reader meets
-        raise UsageError(f"{path}: not a MusicXML file that can be read ({why})") from why
-    return from_music21(stream, path.stem)
+        raise UsageError(f"{path}: not a MusicXML file that can be read ({_said(why)})") from why
 
 
-def from_music21(stream: Any, name: str) -> Score:
-    """A music21 score of four single voices as a :class:`Score`.
+def _said(why: Exception) -> str:
+    """The first line of what a library says, which may be nothing."""
+    return next(iter(str(why).strip().splitlines()), "") or "it ends too early or is garbled"
+
+
+def from_music21(stream: Any, name: str, most_steps: int = 1 << 16) -> Score:
+    """A music21 score of four single voices as a :class:`Score`, up to ``most_steps``.
 
     Raises:
         BachboxError: it is not one; the sentence says what it has instead.
@@ -199,6 +209,7 @@ def from_music21(stream: Any, name: str) -> Score:
         raise BachboxError("its metre is not 4/4, 2/2 or 3/4 throughout")
     bar_steps = BARS[metres.pop()]
     steps = round(float(max(part.duration.quarterLength for part in parts)) * 4)
+    steps = min(steps, most_steps)
     rows = [[SILENT] * VOICES for _ in range(steps)]
     onsets = [[False] * VOICES for _ in range(steps)]
     fermatas: set[tuple[int, int]] = set()
@@ -207,6 +218,8 @@ def from_music21(stream: Any, name: str) -> Score:
             if not note.quarterLength or not note.pitches:
                 continue
             begin = round(float(note.offset) * 4)
+            if begin >= steps:
+                continue
             end = min(steps, max(begin + 1, round(float(note.offset + note.quarterLength) * 4)))
             for step in range(begin, end):
                 rows[step][voice] = max(p.midi for p in note.pitches)
