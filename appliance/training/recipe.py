@@ -88,5 +88,5 @@ def load(path: Path) -> Recipe:
         return msgspec.convert(tomllib.loads(path.read_text()), Recipe)
     except OSError as why:
         raise UsageError(f"{path}: cannot read the recipe: {why.strerror}") from why
-    except (tomllib.TOMLDecodeError, msgspec.ValidationError) as why:
+    except (ValueError, msgspec.ValidationError) as why:
         raise UsageError(f"{path}: not a recipe: {why}") from why
