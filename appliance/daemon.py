@@ -112,7 +112,7 @@ class Daemon:
             line.say,
         )
         self.composer.suspect = f"the model {settings.values.model}"
-        self.performer.suspect = f"the soundfont {plan.soundfont}"
+        self.performer.suspect = f"the soundfont {plan.soundfont} or ALSA's config"
         self.performer.missing_card = self._fall_back
         self._stop = asyncio.Event()
         self._first_sound: float | None = None

@@ -18,6 +18,7 @@ from appliance import config as configs
 from appliance.config import Config
 from appliance.errors import BachboxError
 from appliance.instruments import NAMES
+from appliance.trial import crash, try_model, try_soundfont
 
 BROKER_SECONDS: Final = 3.0
 """How long the broker may take to answer."""
@@ -65,6 +66,10 @@ def _sound_card(config: Config) -> Iterator[Finding]:
     from appliance.player.outputs.card import choose, list_cards
 
     output = config.sound.output
+    if ended_by := crash(list_cards):
+        remedy = "is ~/.asoundrc or /etc/asound.conf broken?"
+        yield Finding("sound card", Health.BAD, f"PortAudio crashes ({ended_by})", remedy)
+        return
     cards = list_cards()
     if ":" in output or output == "null":
         yield Finding("sound card", Health.OFF, f"the output is {output}")
@@ -81,6 +86,7 @@ def _soundfont(config: Config) -> Iterator[Finding]:
     from appliance.player.synth import FluidSynth
 
     path = configs.soundfont(config)
+    try_soundfont(path)
     have = {program for bank, program in presets(path) if bank == 0}
     synth = FluidSynth(path, 48_000)
     synth.volume(100)
@@ -108,7 +114,6 @@ def _runtime(config: Config) -> Iterator[Finding]:
 def _models(config: Config) -> Iterator[Finding]:
     from appliance.music import bundle
     from appliance.music.interpreter import StepModel
-    from appliance.trial import try_model
 
     folders = configs.model_folders(config)
     chosen = bundle.find(config.music.model, folders)

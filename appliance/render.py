@@ -22,6 +22,7 @@ from appliance.player.performer import Performer, Synth
 from appliance.player.source import FOREVER_TICK, StepSource
 from appliance.player.synth import FluidSynth
 from appliance.player.transport import Transport
+from appliance.trial import try_soundfont
 
 SAMPLE_RATE: Final = 48_000
 
@@ -101,7 +102,7 @@ def render(
         # Whatever goes wrong before the last one is whole, none of them appears.
         parts = [(path, stack.enter_context(_whole_or_not_at_all(path))) for path in outputs]
         sounds = [(path, part) for path, part in parts if path.suffix.lower() == ".wav"]
-        synth: Synth = FluidSynth(soundfont(), SAMPLE_RATE) if sounds else _Silence()
+        synth = _synth(soundfont()) if sounds else _Silence()
         files = [stack.enter_context(_wav(part)) for _, part in sounds]
         tape = _Tape(composer, length.pieces)
         performer = Performer(
@@ -117,6 +118,11 @@ def render(
         pieces=sum(event.kind is Kind.PIECE for event in events),
         notes=sum(event.kind is Kind.NOTE_ON for event in events),
     )
+
+
+def _synth(soundfont: Path) -> Synth:
+    try_soundfont(soundfont)
+    return FluidSynth(soundfont, SAMPLE_RATE)
 
 
 class _Silence:

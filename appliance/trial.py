@@ -1,8 +1,9 @@
-"""A model is tried in a process of its own first: TensorFlow Lite trusts what it is given.
+"""What C libraries make of a file or a machine is tried in a process of its own first.
 
-The checksum inside a model file tells damage; somebody who means harm can forge it, and the
-runtimes' parser then runs off the end of the buffer. A child of the daemon that crashes so is
-replaced and at last given up; commands that compose in their own process call this before.
+TensorFlow Lite trusts the model that it is given (its checksum tells damage, but who means harm
+can forge it), FluidSynth's parser has had its holes, and PortAudio aborts on a broken ALSA
+config. A child of the daemon that crashes so is replaced and at last given up; commands that
+use these libraries in their own process try them here before.
 """
 
 from __future__ import annotations
@@ -11,45 +12,74 @@ import contextlib
 import os
 import resource
 import signal
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final, NoReturn
 
 from appliance.errors import BachboxError
 
 _PATIENCE_SECONDS: Final = 30
-"""One token takes less than a millisecond; the import before it some seconds on a small Pi."""
+"""Nothing tried here takes longer, on a small Pi and with a large soundfont."""
+
+
+def crash(task: Callable[[], object]) -> str | None:
+    """The signal that ends a process which does ``task``; None where it comes through.
+
+    An exception counts as coming through: done again in this process it says more.
+    """
+    child = os.fork()
+    if child == 0:
+        _attempt(task)
+    _, status = os.waitpid(child, 0)
+    return signal.Signals(os.WTERMSIG(status)).name if os.WIFSIGNALED(status) else None
 
 
 def try_model(path: Path) -> None:
     """Compose one token with the model where a crash does no harm.
 
-    Says nothing of errors that loading it here would raise as well.
-
     Raises:
         BachboxError: the runtime crashes, or never comes back.
     """
-    child = os.fork()
-    if child == 0:
-        _attempt(path)
-    _, status = os.waitpid(child, 0)
-    if os.WIFSIGNALED(status):
-        name = signal.Signals(os.WTERMSIG(status)).name
+
+    def compose() -> None:
+        from appliance.music import bundle
+        from appliance.music.interpreter import StepModel
+
+        StepModel(bundle.load(path))
+
+    _refuse(path, "model", "the runtime", crash(compose))
+
+
+def try_soundfont(path: Path) -> None:
+    """Load the soundfont where a crash does no harm.
+
+    Raises:
+        BachboxError: FluidSynth crashes, or never comes back.
+    """
+
+    def load() -> None:
+        from appliance.player.synth import FluidSynth
+
+        FluidSynth(path, 48_000)
+
+    _refuse(path, "soundfont", "FluidSynth", crash(load))
+
+
+def _refuse(path: Path, kind: str, library: str, ended_by: str | None) -> None:
+    if ended_by is not None:
         raise BachboxError(
-            f"{path}: this model crashes the runtime ({name}), so it is damaged or meant to do "
-            "harm; get it again from where you trust"
+            f"{path}: this {kind} crashes {library} ({ended_by}), so it is damaged or meant to "
+            "do harm; get it again from where you trust"
         )
 
 
-def _attempt(path: Path) -> NoReturn:
+def _attempt(task: Callable[[], object]) -> NoReturn:
     try:
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
         signal.alarm(_PATIENCE_SECONDS)
         # What the libraries have to say is not for people.
         os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
         with contextlib.suppress(Exception):
-            from appliance.music import bundle
-            from appliance.music.interpreter import StepModel
-
-            StepModel(bundle.load(path))
+            task()
     finally:
         os._exit(0)
