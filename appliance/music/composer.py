@@ -72,7 +72,8 @@ class Composer:
         bundle: the model.
         seed: any whole number; a random one when not given (see ``seed``).
         temperature, top_p: the model's own when not given; may be changed at any time.
-        prime: a score to start from: it opens the first piece, which goes on from there.
+        prime: a score to start from: it opens the first piece, which goes on from there
+            (and does so again when that piece is started again).
 
     Raises:
         UsageError: temperature or top-p out of range.
@@ -89,7 +90,7 @@ class Composer:
         prime: Score | None = None,
     ) -> None:
         self.bundle = bundle
-        self.seed = secrets.randbits(31) if seed is None else seed
+        self.seed = secrets.randbits(31) if seed is None else seed & (2**63 - 1)
         self.temperature = bundle.temperature if temperature is None else temperature
         self.top_p = bundle.top_p if top_p is None else top_p
         sampler.check(self.temperature, self.top_p)
@@ -121,29 +122,41 @@ class Composer:
             return self._begin()
         if self._over(self._context):
             return self._end()
-        context, start = self._context, self.tick
-        if context.step == context.ending_step:
-            self._rehearse_ending(context)
-        events = self._pace(context.form, context.step)
-        heard: list[Event] = []
-        base = self.piece.start_tick
-        while base + context.tick == start:
-            heard += self._token(context)
-            if context.done:
-                break
-        self.tick = base + context.tick
-        self.guard.hear(start, heard)
-        return events + heard
+        return self._sixteenth(self._context)
 
     def _over(self, context: SatbContext) -> bool:
         return context.done or self.guard.give_up
 
-    def _token(self, context: SatbContext) -> list[Event]:
+    def _sixteenth(self, context: SatbContext, known: Score | None = None) -> list[Event]:
+        """One 16th step: drawn from the model, or as it is known already, or as primed."""
+        start, step = self.tick, context.step
+        opening = self._prime if self.piece.number == 1 else None
+        primed = opening is not None and step < opening.steps
+        told = known or (opening if primed else None)
+        if context.codec.form and step == context.ending_step:
+            self._rehearse_ending(context)
+        events = self._pace(context.form, step)
+        heard: list[Event] = []
+        while context.step == step and not context.done:
+            heard += self._token(context, told)
+        self.tick = self.piece.start_tick + context.tick
+        self.guard.hear(start, heard, judged=not primed)
+        return events + heard
+
+    def _token(self, context: SatbContext, told: Score | None) -> list[Event]:
         """One token, its events in absolute ticks and with their velocities."""
         step = context.step
-        token = self._draw(context)
+        token = self._draw(context) if told is None else self._hear(context, told)
         self.counts.tokens += 1
         return [self._performed(event, context.form, step) for event in context.accept(token)]
+
+    def _hear(self, context: SatbContext, told: Score) -> int:
+        """A token that is known; the model and the dice go on as if it had been drawn."""
+        self.model.step(context.features())
+        self._dice.random()
+        voice = ORDER[context.place]
+        pitch, struck = told.pitches[context.step][voice], told.onsets[context.step][voice]
+        return context.codec.token(pitch, struck, context.sounding[voice])
 
     def _draw(self, context: SatbContext) -> int:
         return sampler.sample(
@@ -174,7 +187,7 @@ class Composer:
 
     def _dice_of(self, *what: int) -> np.random.Generator:
         """Dice that the seed decides for a purpose, given by whole numbers."""
-        return np.random.default_rng([self.seed & (2**63 - 1), *what])
+        return np.random.default_rng([self.seed, *what])
 
     def _performed(self, event: Event, form: Form, step: int) -> Event:
         loudness = event.velocity
@@ -191,10 +204,9 @@ class Composer:
         return [pace(self.tick, wanted)]
 
     def _begin(self) -> list[Event]:
-        """The next piece: its form, its key, and the user's bars where there are some."""
+        """The next piece: its form and its key."""
         number = self._again.number if self._again else self.piece.number + 1
-        prime, self._prime = self._prime, None
-        form, key = self._plan(number, prime)
+        form, key = self._plan(number)
         if self._again:
             key, self._again = Key(self._again.tonic, self._again.minor), None
         self._open(
@@ -210,25 +222,23 @@ class Composer:
         )
         self.counts.pieces += 1
         self._pace_permille = AS_WRITTEN_PERMILLE
-        events = [piece(self.piece), pace(self.tick, AS_WRITTEN_PERMILLE)]
-        if prime is not None:
-            events += self._feed(prime)
-        return events
+        return [piece(self.piece), pace(self.tick, AS_WRITTEN_PERMILLE)]
 
-    def _open(self, about: Piece, form: Form) -> None:
+    def _open(self, about: Piece, form: Form) -> SatbContext:
         """An empty piece, the model with nothing in its memory."""
         self.piece = about
         self._context = self.bundle.codec.start(form, Key(about.tonic, about.minor))
         self.model.reset()
         self.guard.new_piece(about.start_tick)
+        return self._context
 
-    def _plan(self, number: int, prime: Score | None = None) -> tuple[Form, Key]:
+    def _plan(self, number: int) -> tuple[Form, Key]:
         """Form and key of a piece, from the seed and its number alone; seeds the dice too."""
         self._dice = self._dice_of(number)
         forms = [f for f in self.bundle.forms if f.steps <= LONGEST_PIECE_STEPS] or [PLAIN_FORM]
         form = forms[int(self._dice.integers(len(forms)))]
-        if prime is not None:
-            return self._continued(form, prime), prime.key
+        if number == 1 and self._prime is not None:
+            return _continued(self._prime, form), self._prime.key
         if number == 1:
             return form, Key(int(self._dice.integers(12)), bool(self._dice.integers(2)))
         up, turn = RELATED_KEYS[int(self._dice.integers(len(RELATED_KEYS)))]
@@ -236,40 +246,6 @@ class Composer:
         if turn:
             key = Key((key.tonic + (3 if key.minor else 9)) % 12, not key.minor)
         return form, key
-
-    @staticmethod
-    def _continued(form: Form, prime: Score) -> Form:
-        """The user's opening, then as much again as a whole piece, in the user's metre."""
-        bar = prime.form.bar_steps
-        whole_bars = -(-(prime.steps - prime.form.pickup_steps) // bar)
-        start = prime.form.pickup_steps + whole_bars * bar
-        moved = tuple((a + start, b + start) for a, b in form.fermatas)
-        if form.bar_steps != bar:
-            last = start + 8 * bar
-            return Form(bar, prime.form.pickup_steps, last, ((last - 8, last),))
-        return Form(bar, prime.form.pickup_steps, start + form.steps, moved)
-
-    def _feed(self, score: Score) -> list[Event]:
-        """Let the model hear a score as if it had written it."""
-        context = self._context
-        assert context is not None
-        codec = self.bundle.codec
-        events: list[Event] = []
-        for row, struck in zip(score.pitches, score.onsets, strict=True):
-            start, heard = self.tick, []
-            if context.step == context.ending_step:
-                self._rehearse_ending(context)
-            events += self._pace(context.form, context.step)
-            for voice in ORDER:
-                self.model.step(context.features())
-                self._dice.random()
-                step = context.step
-                token = codec.token(row[voice], struck[voice], context.sounding[voice])
-                heard += [self._performed(e, context.form, step) for e in context.accept(token)]
-            self.tick = self.piece.start_tick + context.tick
-            self.guard.hear(start, heard)
-            events += heard
-        return events
 
     def _end(self) -> list[Event]:
         """Leave the last chord, and breathe."""
@@ -332,22 +308,38 @@ class Composer:
             events: everything since (and with) the last event of kind ``PIECE``.
             horizon_tick: up to where the music was complete.
         """
-        about = piece_of(events[0])
-        form, _ = self._plan(about.number)
-        if form.bar_steps * TICKS_PER_STEP != about.beats_per_bar * TICKS_PER_BEAT:
-            form = PLAIN_FORM
-        self.tick = about.start_tick
-        self._open(about, form)
         pitches, onsets = rows(events, horizon_tick)
-        left = form.steps <= len(pitches) and all(p == SILENT for p in pitches[-1])
-        pitches, onsets = pitches[: form.steps], onsets[: form.steps]
-        self._feed(Score("resumed", pitches, onsets, Key(about.tonic, about.minor), form))
-        self.tick = horizon_tick
-        if left:
-            self._context = None
-        self._pace_permille = next(
-            (e.value for e in reversed(events) if e.kind == Kind.PACE), AS_WRITTEN_PERMILLE
-        )
+        self.piece, self.tick, self._context = piece_of(events[0]), horizon_tick, None
+        breath = expression.BREATH_TICKS // TICKS_PER_STEP
+        if len(pitches) >= breath and all(p == SILENT for row in pitches[-breath:] for p in row):
+            return  # It had ended, and the breath was taken: the next one is due.
+        form, _ = self._plan(self.piece.number)
+        if form.bar_steps * TICKS_PER_STEP != self.piece.beats_per_bar * TICKS_PER_BEAT:
+            form = PLAIN_FORM
+        # Longer than its form it can be only where the model has changed.
+        form = form._replace(steps=max(form.steps, len(pitches)))
+        context = self._open(self.piece, form)
+        self._pace_permille = AS_WRITTEN_PERMILLE
+        self.tick = self.piece.start_tick
+        known = Score("resumed", pitches, onsets, Key(self.piece.tonic, self.piece.minor), form)
+        for _ in pitches:
+            self._sixteenth(context, known)
+        # All this has been counted by the one that died.
+        self.counts = Counts()
+        self.guard.cures.clear()
+
+
+def _continued(prime: Score, form: Form) -> Form:
+    """The user's opening, then as much again as a whole piece, in the user's metre.
+
+    ``form`` begins at the first place after the opening that is its own place in the bar.
+    """
+    bar, pickup = prime.form.bar_steps, prime.form.pickup_steps
+    if form.bar_steps != bar:
+        form = Form(bar, 0, 8 * bar, ((7 * bar, 8 * bar),))
+    start = prime.steps + (pickup - form.pickup_steps - prime.steps) % bar
+    moved = tuple((a + start, b + start) for a, b in form.fermatas)
+    return Form(bar, pickup, start + form.steps, prime.form.fermatas + moved)
 
 
 def _out_of_range(bundle: Bundle) -> list[list[int]]:

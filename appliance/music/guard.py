@@ -64,8 +64,8 @@ class Guard:
         self._since = self._chord_since = self._sounded = tick
         self._last_trouble = tick - COOLING_TICKS - 1
 
-    def hear(self, tick: int, events: list[Event]) -> None:
-        """Take in one 16th step that begins at ``tick``."""
+    def hear(self, tick: int, events: list[Event], *, judged: bool = True) -> None:
+        """Take in one 16th step that begins at ``tick``; not judged is what the user wrote."""
         before = dict(self._chord)
         for event in events:
             if event.kind == Kind.NOTE_OFF and self._chord.get(event.voice) == event.pitch:
@@ -79,8 +79,12 @@ class Guard:
                 self._note_since[voice] = tick
         if self._chord:
             self._sounded = tick
-        self._count_repeats(events)
-        self._judge(tick)
+        if judged:
+            self._count_repeats(events)
+            self._judge(tick)
+        else:
+            self._chord_since = self._sounded = tick
+            self._note_since = dict.fromkeys(self._chord, tick)
 
     def _count_repeats(self, events: list[Event]) -> None:
         row = tuple((e.kind, e.voice, e.pitch) for e in events if e.kind <= Kind.NOTE_OFF)
