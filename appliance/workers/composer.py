@@ -18,10 +18,12 @@ from pathlib import Path
 from types import FrameType
 from typing import Final, NamedTuple, NoReturn
 
-from appliance.errors import BachboxError
+from appliance.errors import BachboxError, UsageError
 from appliance.music import bundle, scorefile
+from appliance.music.bundle import Bundle
 from appliance.music.composer import Composer, Snapshot
 from appliance.music.notes import TICKS_PER_BEAT, Event, Kind, note_off
+from appliance.music.score import Score
 from appliance.player.board import Action, Board, ComposerState, Controls
 from appliance.player.ring import RingWriter, history
 from appliance.workers.orphan import end_with_parent
@@ -70,27 +72,31 @@ class Desk:
             BachboxError: the model or the prime cannot be used.
         """
         loaded = bundle.load(bundle.find(self._seen.model, self._folders))
+        while self._writer.cut_pending and self._writer.cut_answer() is None:
+            # Only the performer can answer, and there may be none for want of a sound card.
+            time.sleep(POLL_S)
+            state = self._board.composer.read()
+            self._board.composer.write(state._replace(heartbeat=state.heartbeat + 1))
         resumed = self._writer.write_index > 0
+        events = history(self._board)
         self.composer = Composer(
             loaded,
             seed=self._before.seed if resumed else seed,
             temperature=self._seen.temperature,
             top_p=self._seen.top_p,
-            prime=scorefile.read(prime, loaded) if prime and not resumed else None,
+            prime=_opening(prime, loaded, events),
         )
         if resumed:
-            self._resume()
+            self._resume(events)
         self._report()
 
-    def _resume(self) -> None:
-        while self._writer.cut_pending and self._writer.cut_answer() is None:
-            time.sleep(POLL_S)
+    def _resume(self, events: list[Event]) -> None:
         horizon = self._writer.horizon_tick
-        events = history(self._board)
         if events and events[0].kind == Kind.PIECE:
             self.composer.resume(events, horizon)
         else:  # A piece longer than the ring's memory: leave it and begin another.
             self.composer.tick = horizon
+            self.composer.piece = self._board.performer.read().piece
             self._write([note_off(horizon, e.voice, e.pitch) for e in _sounding(events)])
 
     def work(self) -> None:
@@ -196,6 +202,18 @@ class Desk:
                 ready=True,
             )
         )
+
+
+def _opening(prime: Path | None, loaded: Bundle, events: list[Event]) -> Score | None:
+    """The user's bars, at the start and for a composer that takes over in the midst of them."""
+    if prime is None or (events and events[0].value != 1):
+        return None
+    try:
+        return scorefile.read(prime, loaded)
+    except UsageError:
+        if not events:
+            raise
+        return None  # It was there at the start: the music is not to end because it has gone.
 
 
 def _ticks_per_s(controls: Controls) -> float:
