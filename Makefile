@@ -4,15 +4,19 @@ PYTHON ?= python3
 VENV ?= .venv
 TRAIN_PYTHON ?= python3.11
 TRAIN_VENV ?= .venv-train
+BENCH_VENV ?= .venv-bench
+NAIVE_VENV ?= .venv-naive
 # What `make play` hands on: make play ARGS="--instrument 'church organ' --tempo 96"
 ARGS ?=
 MODEL ?= chorales
+# Further scores for `make train` and `make evaluate`: make train MODEL=jsb16 DATA=folder
+DATA ?=
 
 PIP := -m pip --disable-pip-version-check --quiet
 SOURCES := appliance tests $(wildcard benchmarks)
 
 .DEFAULT_GOAL := help
-.PHONY: help play test bench train lint clean system-packages always
+.PHONY: help play test bench train evaluate quality lint clean system-packages always
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## /  make \1 \t/p' $(MAKEFILE_LIST)
@@ -29,14 +33,21 @@ lint: $(VENV)/.dev ## style, types and layers alone
 	$(VENV)/bin/mypy
 	$(VENV)/bin/lint-imports
 
-bench: $(VENV)/.dev ## speed, memory and latency, measured here
-	$(VENV)/bin/python -m benchmarks $(ARGS)
+bench: $(BENCH_VENV)/.bench $(NAIVE_VENV)/.naive ## speed, memory and latency, measured here
+	$(BENCH_VENV)/bin/python -m benchmarks --naive-python $(NAIVE_VENV)/bin/python $(ARGS)
 
 train: $(TRAIN_VENV)/.train ## make train MODEL=chorales: from scores to models/chorales.tflite
-	$(TRAIN_VENV)/bin/python -m appliance.training $(MODEL) $(ARGS)
+	$(TRAIN_VENV)/bin/python -m appliance.training $(MODEL) $(if $(DATA),--data $(DATA)) $(ARGS)
+
+evaluate: $(TRAIN_VENV)/.train ## make evaluate MODEL=chorales: a model file's figures on its held-out pieces
+	$(TRAIN_VENV)/bin/python -m appliance.training $(MODEL) --evaluate $(if $(DATA),--data $(DATA)) $(ARGS)
+
+quality: $(TRAIN_VENV)/.train ## a day of music composed and listened to, into docs/quality.md
+	$(TRAIN_VENV)/bin/python -m appliance.training.quality $(ARGS)
+	$(TRAIN_VENV)/bin/python -m appliance.training.pianoroll docs/pianoroll.png
 
 clean: ## away with everything that was made here
-	rm -rf $(VENV) $(TRAIN_VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) $(TRAIN_VENV) $(BENCH_VENV) $(NAIVE_VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	find appliance tests -name __pycache__ -prune -exec rm -rf {} +
 
 system-packages:
@@ -70,3 +81,16 @@ $(TRAIN_VENV)/.train: pyproject.toml
 	@[ -x $(TRAIN_VENV)/bin/python ] || $(TRAIN_PYTHON) -m venv $(TRAIN_VENV)
 	@$(TRAIN_VENV)/bin/python $(PIP) install --editable '.[train]'
 	@touch $@
+
+$(BENCH_VENV)/.bench: pyproject.toml $(VENV)/.python
+	@echo "Installing Bachbox and both runtimes into $(BENCH_VENV) (once; about a minute)"
+	@$(VENV)/bin/python -m venv --clear $(BENCH_VENV)
+	@$(BENCH_VENV)/bin/python $(PIP) install --editable '.[bench]'
+	@touch $@
+
+# Only for comparison, so nothing stops where it cannot be had; the page of figures says so then.
+$(NAIVE_VENV)/.naive: pyproject.toml | system-packages
+	@echo "Installing TensorFlow into $(NAIVE_VENV) (once; some minutes, 2 GB)"
+	@{ $(TRAIN_PYTHON) -m venv --clear $(NAIVE_VENV) && \
+	  $(NAIVE_VENV)/bin/python $(PIP) install --editable '.[naive]' && touch $@; } || \
+	  { rm -rf $(NAIVE_VENV); echo "It cannot be had here; the naive way is left out" >&2; }
