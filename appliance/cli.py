@@ -19,8 +19,7 @@ from appliance.errors import BachboxError, UsageError
 
 if TYPE_CHECKING:
     from appliance.config import Config
-    from appliance.daemon import Own
-    from appliance.settings import Values
+    from appliance.settings import Own, Values
 
     _ParamType = click.ParamType[Any]
 else:
@@ -218,7 +217,8 @@ def play(
         for_seconds=for_seconds,
     )
     click.echo(f"bachbox: {values.model} composes, seed {seed}; Ctrl-C ends it", err=True)
-    start(plan, Settings(values, lambda: [p.stem for p in bundle.listing(folders)]), own)
+    settings = Settings(values, lambda: [p.stem for p in bundle.listing(folders)], own)
+    start(plan, settings)
 
 
 @cli.command()
@@ -246,6 +246,7 @@ def render(
     from appliance.daemon import controls_for
     from appliance.music import bundle, scorefile
     from appliance.music.composer import Composer
+    from appliance.settings import in_force
     from appliance.trial import try_model
 
     if seconds is not None and pieces is not None:
@@ -253,7 +254,7 @@ def render(
     config = _wished(configs.load(config_file)[0], **wishes)
     renderer.check_outputs(list(outputs))
     folders, values, own_of = _chosen(config)
-    controls = controls_for(values, own_of(values.model))
+    controls = controls_for(in_force(values, own_of(values.model)))
     path = bundle.find(values.model, folders)
     model = bundle.load(path)
     try_model(path)
@@ -431,9 +432,8 @@ def _chosen(config: Config) -> tuple[list[Path], Values, Callable[[str], Own]]:
         BachboxError: the model cannot be used.
     """
     from appliance import config as configs
-    from appliance.daemon import Own
     from appliance.music import bundle
-    from appliance.settings import Values
+    from appliance.settings import Own, Values
 
     music = config.music
     folders = configs.model_folders(config)
@@ -445,7 +445,8 @@ def _chosen(config: Config) -> tuple[list[Path], Values, Callable[[str], Own]]:
         folders.insert(0, path.parent)
 
     def own(name: str) -> Own:
-        return Own.of(bundle.load(bundle.find(name, folders)))
+        model = bundle.load(bundle.find(name, folders))
+        return Own(model.tempo_bpm, model.temperature, model.top_p, model.instrument)
 
     values = Values(
         model=path.stem,

@@ -10,16 +10,17 @@ import asyncio
 import contextlib
 import signal
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final
 
 from appliance import instruments
-from appliance.music.bundle import Bundle
-from appliance.music.notes import TICKS_PER_BEAT
+from appliance.controls import Control, Hands
+from appliance.player import board as boards
 from appliance.player.board import Board, Controls, State
-from appliance.settings import Settings, Values
+from appliance.settings import Action, InForce, Settings, Values
+from appliance.status import Box
 from appliance.supervisor import Child
 from appliance.terminal import Line, View, title
 
@@ -30,6 +31,11 @@ PERFORMER_PATIENCE_SECONDS: Final = 0.8
 """The last chord dies away for half a second; all is over within one."""
 
 COMPOSER_PATIENCE_SECONDS: Final = 0.4
+
+_ACTIONS: Final = {
+    Action.NEXT_PIECE: boards.Action.NEXT_PIECE,
+    Action.RESTART_PIECE: boards.Action.RESTART_PIECE,
+}
 
 _CONDITIONS: Final = {State.PAUSED: "paused", State.NO_CARD: "no sound card"}
 
@@ -51,51 +57,39 @@ class Plan:
     """Stop by itself after so many seconds of music."""
 
 
-class Own(NamedTuple):
-    """What a model asks for where the person does not."""
-
-    tempo_bpm: float
-    temperature: float
-    top_p: float
-    program: int
-
-    @classmethod
-    def of(cls, model: Bundle) -> Own:
-        """The wishes of ``model``."""
-        return cls(model.tempo_bpm, model.temperature, model.top_p, model.instrument)
-
-
-def controls_for(values: Values, own: Own) -> Controls:
-    """The settings as the children need them: nothing is left open."""
-
-    def chosen(value: float | None, otherwise: float) -> float:
-        return otherwise if value is None else value
-
+def controls_for(
+    values: InForce, action_count: int = 0, action: boards.Action = boards.Action.NONE
+) -> Controls:
+    """The settings as the children need them."""
     return Controls(
-        tempo_bpm=chosen(values.tempo, own.tempo_bpm),
+        tempo_bpm=values.tempo,
         volume=values.volume,
         playing=values.playing,
-        program=own.program if values.instrument is None else values.instrument,
-        temperature=chosen(values.temperature, own.temperature),
-        top_p=chosen(values.top_p, own.top_p),
+        program=values.instrument,
+        temperature=values.temperature,
+        top_p=values.top_p,
+        action_count=action_count,
+        action=action,
         model=values.model,
     )
 
 
 class Daemon:
-    """Plays until told to stop. ``own`` looks up a model's own values by its name."""
+    """Plays until told to stop, and lets ``controls`` steer."""
 
     def __init__(
-        self, plan: Plan, settings: Settings, own: Callable[[str], Own], line: Line
+        self, plan: Plan, settings: Settings, line: Line, controls: Sequence[Control] = ()
     ) -> None:
         self._plan = plan
         self._settings = settings
-        self._own = own
         self._line = line
         self._output = plan.output
         self._board = Board.create()
+        self._action_count = 0
+        self._action = boards.Action.NONE
         self._write_controls(settings.values, frozenset())
         settings.observe(self._write_controls)
+        settings.trouble = self._tell_trouble
         board = self._board
         self.composer = Child(
             "composer",
@@ -114,6 +108,14 @@ class Daemon:
         self.composer.suspect = f"the model {settings.values.model}"
         self.performer.suspect = f"the soundfont {plan.soundfont} or ALSA's config"
         self.performer.missing_card = self._fall_back
+        self.box = Box(
+            board,
+            settings,
+            lambda: self.composer.restarts + self.performer.restarts,
+            lambda: [child.pid for child in (self.composer, self.performer) if child.pid],
+            line.say,
+        )
+        self._hands = Hands(controls, settings, self.box)
         self._stop = asyncio.Event()
         self._first_sound: float | None = None
         self._piece_shown = 0
@@ -137,10 +139,13 @@ class Daemon:
                 self._stop.wait(),
             )
         ]
+        # After the children: nothing that a control does may keep the music waiting.
+        loop.call_soon(self._hands.start)
         try:
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         finally:
             await asyncio.gather(
+                self._hands.stop(),
                 self.performer.stop(PERFORMER_PATIENCE_SECONDS),
                 self.composer.stop(COMPOSER_PATIENCE_SECONDS),
             )
@@ -180,8 +185,20 @@ class Daemon:
         )
         return True
 
-    def _write_controls(self, values: Values, _changed: frozenset[str]) -> None:
-        self._board.controls.write(controls_for(values, self._own(values.model)))
+    def _write_controls(self, _values: Values, changed: frozenset[str]) -> None:
+        for action, code in _ACTIONS.items():
+            if action in changed:
+                self._action_count += 1
+                self._action = code
+        self._board.controls.write(
+            controls_for(self._settings.in_force, self._action_count, self._action)
+        )
+
+    def _tell_trouble(self, error: Exception) -> None:
+        self._line.say(
+            f"bachbox: a mistake in Bachbox itself ({type(error).__name__}: {error}); "
+            "the music goes on"
+        )
 
     def _composer_arguments(self) -> list[str]:
         plan = self._plan
@@ -232,7 +249,6 @@ class Daemon:
     def _view(self) -> View:
         board = self._board
         state, controls, tail = board.performer.read(), board.controls.read(), board.tail.read()
-        ahead_ticks = max(0.0, board.head.read().horizon_tick - tail.playhead_tick)
         return View(
             condition=_CONDITIONS.get(state.state, ""),
             piece=state.piece if state.piece.number else None,
@@ -240,13 +256,13 @@ class Daemon:
             tempo_bpm=controls.tempo_bpm,
             temperature=controls.temperature,
             instrument=instruments.name(controls.program),
-            look_ahead_s=ahead_ticks / TICKS_PER_BEAT * 60 / controls.tempo_bpm,
+            look_ahead_s=self.box.look_ahead_s(),
             xruns=state.xruns,
             restarts=self.composer.restarts + self.performer.restarts,
         )
 
 
-def play(plan: Plan, settings: Settings, own: Callable[[str], Own]) -> None:
+def play(plan: Plan, settings: Settings, controls: Sequence[Control] = ()) -> None:
     """Play in the foreground until a signal.
 
     Raises:
@@ -254,7 +270,7 @@ def play(plan: Plan, settings: Settings, own: Callable[[str], Own]) -> None:
     """
 
     async def run() -> None:
-        daemon = Daemon(plan, settings, own, Line())
+        daemon = Daemon(plan, settings, Line(), controls)
         await daemon.run()
 
     with contextlib.suppress(KeyboardInterrupt):

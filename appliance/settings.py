@@ -2,17 +2,23 @@
 
 A control never writes a value itself; it asks :meth:`Settings.change`, which checks it and tells
 the observers. Names and ranges are the same wherever a person meets them.
+
+Everything here belongs to the thread of the daemon's event loop: a control whose library calls
+back from another one comes over with ``loop.call_soon_threadsafe``.
 """
 
 from __future__ import annotations
 
+import difflib
+import enum
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final, NamedTuple
 
 from appliance import instruments
 from appliance.errors import UsageError
+from appliance.player.board import MODEL_NAME_BYTES
 
 
 class Range(NamedTuple):
@@ -48,6 +54,17 @@ TOP_P: Final = Range(0.05, 1.0)
 VOLUME: Final = Range(0, 100, "percent")
 
 
+class Action(enum.StrEnum):
+    """What is asked for once, and leaves no value behind."""
+
+    NEXT_PIECE = "next_piece"
+    RESTART_PIECE = "restart_piece"
+
+
+OWN: Final = "own"
+"""Said instead of a value: leave it to the model again."""
+
+
 @dataclass(frozen=True)
 class Values:
     """One state of the settings. What is None is left to the model."""
@@ -64,66 +81,187 @@ class Values:
     """Percent."""
 
 
+class Own(NamedTuple):
+    """What a model asks for where the person does not."""
+
+    tempo_bpm: float
+    temperature: float
+    top_p: float
+    program: int
+
+
+class InForce(NamedTuple):
+    """The settings with nothing left open: the person's wish, or else the model's own."""
+
+    playing: bool
+    model: str
+    instrument: int
+    tempo: float
+    temperature: float
+    top_p: float
+    volume: float
+
+
+def in_force(values: Values, own: Own) -> InForce:
+    """What ``values`` come to under a model that asks for ``own``."""
+
+    def chosen(value: float | None, otherwise: float) -> float:
+        return otherwise if value is None else value
+
+    return InForce(
+        playing=values.playing,
+        model=values.model,
+        instrument=own.program if values.instrument is None else values.instrument,
+        tempo=chosen(values.tempo, own.tempo_bpm),
+        temperature=chosen(values.temperature, own.temperature),
+        top_p=chosen(values.top_p, own.top_p),
+        volume=values.volume,
+    )
+
+
 Observer = Callable[[Values, frozenset[str]], None]
-"""Told the new state, and the names of what changed."""
+"""Told the state now, and the names of what changed: settings, or one action."""
 
 
 class Settings:
-    """The settings in force; ``models`` gives the names of the models there are just now."""
+    """The settings in force.
 
-    def __init__(self, values: Values, models: Callable[[], Iterable[str]]) -> None:
+    ``models`` gives the names of the models there are just now; ``own`` what one asks for, or a
+    BachboxError where it cannot be used.
+    """
+
+    def __init__(
+        self, values: Values, models: Callable[[], Iterable[str]], own: Callable[[str], Own]
+    ) -> None:
         self._values = values
         self._models = models
+        self._own_of = own
+        self._own = own(values.model)
         self._observers: list[Observer] = []
         self._parsers: dict[str, Callable[[Any], object]] = {
             "playing": _parse_playing,
             "model": self._parse_model,
-            "instrument": instruments.find,
-            "tempo": lambda value: TEMPO_BPM.parse("tempo", value),
-            "temperature": lambda value: TEMPERATURE.parse("temperature", value),
-            "top_p": lambda value: TOP_P.parse("top_p", value),
+            "instrument": _or_own(instruments.find),
+            "tempo": _or_own(lambda value: TEMPO_BPM.parse("tempo", value)),
+            "temperature": _or_own(lambda value: TEMPERATURE.parse("temperature", value)),
+            "top_p": _or_own(lambda value: TOP_P.parse("top_p", value)),
             "volume": lambda value: VOLUME.parse("volume", value),
         }
+        self.trouble: Callable[[Exception], None] = _raise
+        """Told of an observer that failed; the others have been called all the same."""
 
     @property
     def values(self) -> Values:
-        """The state now; it never changes in your hands."""
+        """What has been asked for; it never changes in your hands."""
         return self._values
+
+    @property
+    def in_force(self) -> InForce:
+        """What that comes to with this model."""
+        return in_force(self._values, self._own)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Every setting, not the actions."""
+        return tuple(self._parsers)
+
+    @property
+    def models(self) -> list[str]:
+        """The models that there are just now, by name."""
+        return sorted(self._models())
 
     def change(self, name: str, value: object) -> Values:
         """Set ``name`` to ``value`` (typed, or as text) and tell the observers.
 
         Raises:
             UsageError: there is no such setting, or it cannot be that; nothing has changed.
+            BachboxError: that model is there but cannot be used; nothing has changed.
         """
-        name = name.replace("-", "_")
-        parse = self._parsers.get(name)
-        if parse is None:
+        return self.change_all({name: value})
+
+    def change_all(self, wishes: Mapping[str, object]) -> Values:
+        """Set all of ``wishes`` (value by name), or none of them.
+
+        Raises:
+            BachboxError: as :meth:`change`.
+        """
+        return self._set(**{self._known(n): self._parse(n, value) for n, value in wishes.items()})
+
+    def act(self, action: str) -> None:
+        """Have an :class:`Action` done.
+
+        Raises:
+            UsageError: there is no such action.
+        """
+        try:
+            done = Action(action.replace("-", "_"))
+        except ValueError as error:
             raise UsageError(
-                f"there is no setting {_shown(name)}; there are {', '.join(self._parsers)}"
-            )
-        return self._set(**{name: parse(value)})
+                f"there is no action {_shown(action)}; there are {', '.join(Action)}"
+            ) from error
+        self._tell(frozenset({str(done)}))
 
     def observe(self, observer: Observer) -> Callable[[], None]:
         """Have ``observer`` called after each change; returns what ends that."""
         self._observers.append(observer)
         return lambda: self._observers.remove(observer)
 
+    def _known(self, name: str) -> str:
+        wanted = name.replace("-", "_")
+        if wanted in self._parsers:
+            return wanted
+        close = difflib.get_close_matches(wanted.casefold(), self._parsers, 1, 0.6)
+        hint = f"did you mean {close[0]}?" if close else f"there are {', '.join(self._parsers)}"
+        raise UsageError(f"there is no setting {_shown(name)}; {hint}")
+
+    def _parse(self, name: str, value: object) -> object:
+        return self._parsers[self._known(name)](value)
+
     def _set(self, **changes: Any) -> Values:
         old, new = self._values, replace(self._values, **changes)
         changed = frozenset(name for name in changes if getattr(old, name) != getattr(new, name))
+        if "model" in changed:
+            self._own = self._own_of(new.model)
         if changed:
             self._values = new
-            for observer in tuple(self._observers):
-                observer(new, changed)
-        return new
+            self._tell(changed)
+        return self._values
+
+    def _tell(self, changed: frozenset[str]) -> None:
+        failures = []
+        for observer in tuple(self._observers):
+            try:
+                # The values of this moment: an observer before this one may have changed more.
+                observer(self._values, changed)
+            except Exception as error:
+                failures.append(error)
+        for failure in failures:
+            self.trouble(failure)
 
     def _parse_model(self, value: object) -> str:
-        known = sorted(self._models())
+        known = self.models
         if not isinstance(value, str) or value not in known:
             have = ", ".join(known) or "none"
             raise UsageError(f"there is no model {_shown(value)}; there are: {have}")
+        if len(value.encode()) > MODEL_NAME_BYTES:
+            raise UsageError(
+                f"the model name {_shown(value)} is too long: at most {MODEL_NAME_BYTES} bytes "
+                "are allowed; rename the file"
+            )
         return value
+
+
+def _or_own(parse: Callable[[Any], object]) -> Callable[[Any], object]:
+    """``parse``, or None for the word that leaves it to the model."""
+    return lambda value: None if _is_own(value) else parse(value)
+
+
+def _is_own(value: object) -> bool:
+    return isinstance(value, str) and value.strip().casefold() == OWN
+
+
+def _raise(error: Exception) -> None:
+    raise error
 
 
 _SPOKEN: Final = {"on": True, "off": False, "true": True, "false": False, "1": True, "0": False}

@@ -8,13 +8,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from appliance.errors import UsageError
-from appliance.settings import Settings, Values
+from appliance.errors import BachboxError, UsageError
+from appliance.settings import Own, Settings, Values
+
+OWN = Own(tempo_bpm=80, temperature=0.9, top_p=0.95, program=19)
 
 
 @pytest.fixture
 def settings() -> Settings:
-    return Settings(Values(model="chorales"), models=lambda: ["chorales", "fugues"])
+    return Settings(
+        Values(model="chorales"), models=lambda: ["chorales", "fugues"], own=lambda _: OWN
+    )
 
 
 @pytest.mark.parametrize(
@@ -73,7 +77,7 @@ def test_what_cannot_be_is_refused_and_changes_nothing(
     st.one_of(st.text(), st.floats(), st.integers(), st.booleans(), st.none(), st.binary()),
 )
 def test_anything_is_a_change_or_a_sentence(name: str, said: object) -> None:
-    settings = Settings(Values(model="chorales"), models=lambda: ["chorales"])
+    settings = Settings(Values(model="chorales"), models=lambda: ["chorales"], own=lambda _: OWN)
     try:
         settings.change(name, said)
     except UsageError as error:
@@ -92,3 +96,73 @@ def test_observers_hear_each_change_once_and_no_non_change(settings: Settings) -
     stop()
     settings.change("tempo", 97)
     assert heard == [(96.0, frozenset({"tempo"}))]
+
+
+def test_an_action_is_told_and_leaves_the_values_as_they_are(settings: Settings) -> None:
+    heard: list[frozenset[str]] = []
+    settings.observe(lambda _, changed: heard.append(changed))
+    before = settings.values
+    settings.act("next-piece")
+    settings.act("restart_piece")
+    with pytest.raises(UsageError, match="there are next_piece, restart_piece"):
+        settings.act("encore")
+    assert heard == [{"next_piece"}, {"restart_piece"}]
+    assert settings.values is before
+
+
+def test_several_at_once_are_all_set_or_none(settings: Settings) -> None:
+    with pytest.raises(UsageError, match="did you mean temperature"):
+        settings.change_all({"tempo": 96, "temprature": 1})
+    assert settings.values.tempo is None
+    settings.change_all({"tempo": 96, "volume": "50"})
+    assert (settings.values.tempo, settings.values.volume) == (96, 50)
+
+
+def test_what_is_left_open_is_the_models_own_again_when_asked(settings: Settings) -> None:
+    settings.change_all({"tempo": 96, "instrument": "oboe"})
+    assert (settings.in_force.tempo, settings.in_force.instrument) == (96, 68)
+    settings.change_all({"tempo": "own", "instrument": "Own"})
+    assert settings.values.tempo is None
+    assert (settings.in_force.tempo, settings.in_force.instrument) == (OWN.tempo_bpm, OWN.program)
+
+
+def test_a_model_that_cannot_be_used_is_refused_and_changes_nothing() -> None:
+    def own(name: str) -> Own:
+        if name == "broken":
+            raise BachboxError("broken.tflite: not a model")
+        return OWN
+
+    settings = Settings(Values("good"), lambda: ["good", "broken", "x" * 49], own)
+    with pytest.raises(BachboxError, match="not a model"):
+        settings.change("model", "broken")
+    with pytest.raises(UsageError, match="48 bytes"):
+        settings.change("model", "x" * 49)
+    assert settings.values.model == "good"
+
+
+def test_an_observer_that_fails_keeps_nobody_else_from_hearing(settings: Settings) -> None:
+    heard: list[float | None] = []
+    troubles: list[Exception] = []
+
+    def fails(_values: Values, _changed: frozenset[str]) -> None:
+        raise RuntimeError("broken knob")
+
+    settings.trouble = troubles.append
+    settings.observe(fails)
+    settings.observe(lambda values, _: heard.append(values.tempo))
+    settings.change("tempo", 96)
+    assert heard == [96]
+    assert [str(trouble) for trouble in troubles] == ["broken knob"]
+
+
+def test_who_hears_of_a_change_hears_the_newest_state(settings: Settings) -> None:
+    heard: list[float] = []
+
+    def limits(values: Values, _changed: frozenset[str]) -> None:
+        if values.volume > 80:
+            settings.change("volume", 80)
+
+    settings.observe(limits)
+    settings.observe(lambda values, _: heard.append(values.volume))
+    settings.change("volume", 100)
+    assert heard == [80, 80]

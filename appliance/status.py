@@ -1,0 +1,198 @@
+"""What the box tells of itself: the same facts for the shell, the broker and the panel.
+
+:class:`Box` reads them from the shared memory and from ``/proc``; nobody can change anything
+through it. Everything in a :class:`Status` becomes JSON by ``msgspec.json.encode``.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from importlib import metadata
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from appliance import instruments
+from appliance.music.notes import TICKS_PER_BEAT
+from appliance.music.score import Key
+from appliance.player.board import Board, State
+from appliance.settings import Settings
+
+_CPU_SENSOR: Final = Path("/sys/class/thermal/thermal_zone0/temp")
+"""In thousandths of a degree; on a Raspberry Pi the only one."""
+
+CONDITIONS: Final = {
+    State.STARTING: "starting",
+    State.PLAYING: "playing",
+    State.PAUSED: "paused",
+    State.NO_CARD: "no sound card",
+    State.STOPPED: "stopped",
+}
+"""What the box is doing, in words."""
+
+
+class SettingsNow(msgspec.Struct, frozen=True):
+    """The settings in force; the names are those of :mod:`appliance.settings`."""
+
+    playing: bool
+    model: str
+    instrument: str
+    tempo: float
+    """Quarter notes a minute."""
+    temperature: float
+    top_p: float
+    volume: float
+    """Percent."""
+
+
+class NowPlaying(msgspec.Struct, frozen=True):
+    """Where the music is."""
+
+    condition: str
+    """One of :data:`CONDITIONS`."""
+    model: str
+    piece: int
+    """From 1; 0 before the first."""
+    key: str
+    """Such as "G minor"; "" before the first piece."""
+    bar: int
+    """From 1; 0 during a pickup and before the first piece."""
+    beat: int
+    """Of the bar, from 1; 0 before the first piece."""
+    beats_per_bar: int
+    seed: int
+
+
+class Cures(msgspec.Struct, frozen=True):
+    """How often the guard had to help the music on."""
+
+    frozen: int
+    loop: int
+    stuck: int
+    silence: int
+
+
+class Health(msgspec.Struct, frozen=True):
+    """How the box is; counts are since its start."""
+
+    uptime_s: int
+    xruns: int
+    starved: int
+    """Audio blocks for which the composer had written nothing yet."""
+    late: int
+    """Notes that came after their time."""
+    notes: int
+    pieces: int
+    look_ahead_s: float
+    rewinds: int
+    restarts: int
+    """Of composer and performer together."""
+    cures: Cures
+    rss_mib: float
+    """Memory of all processes."""
+    cpu_celsius: float | None
+    """None where the machine does not tell."""
+
+
+class Status(msgspec.Struct, frozen=True):
+    """Everything together."""
+
+    version: str
+    settings: SettingsNow
+    now_playing: NowPlaying
+    health: Health
+
+
+class Box:
+    """A look into the running box.
+
+    ``restarts`` and ``pids`` tell of the children; ``say`` takes a sentence for the log.
+    """
+
+    def __init__(
+        self,
+        board: Board,
+        settings: Settings,
+        restarts: Callable[[], int],
+        pids: Callable[[], list[int]],
+        say: Callable[[str], None],
+    ) -> None:
+        self._board = board
+        self._settings = settings
+        self._restarts = restarts
+        self._pids = pids
+        self._begun = time.monotonic()
+        self._version = metadata.version("bachbox")
+        self.say = say
+
+    def status(self) -> Status:
+        """Everything; reads some files of ``/proc``, so not for every audio block."""
+        return Status(self._version, self.settings(), self.now_playing(), self.health())
+
+    def settings(self) -> SettingsNow:
+        """The settings in force."""
+        now = self._settings.in_force
+        return SettingsNow(**now._asdict() | {"instrument": instruments.name(now.instrument)})
+
+    def now_playing(self) -> NowPlaying:
+        """Where the music is; costs microseconds."""
+        performer = self._board.performer.read()
+        piece, tick = performer.piece, int(self._board.tail.read().playhead_tick)
+        begun = piece.number > 0
+        beats = (tick - piece.start_tick - piece.pickup_ticks) // TICKS_PER_BEAT
+        return NowPlaying(
+            condition=CONDITIONS[performer.state],
+            model=self._settings.values.model,
+            piece=piece.number,
+            key=str(Key(piece.tonic, piece.minor)) if begun else "",
+            bar=piece.bar_at(tick) if begun else 0,
+            beat=beats % piece.beats_per_bar + 1 if begun else 0,
+            beats_per_bar=piece.beats_per_bar,
+            seed=self._board.composer.read().seed,
+        )
+
+    def look_ahead_s(self) -> float:
+        """How much music is composed and not yet heard."""
+        ahead_ticks = self._board.head.read().horizon_tick - self._board.tail.read().playhead_tick
+        return max(0.0, ahead_ticks) / TICKS_PER_BEAT * 60 / self._settings.in_force.tempo
+
+    def health(self) -> Health:
+        """How the box is."""
+        performer, composer = self._board.performer.read(), self._board.composer.read()
+        return Health(
+            uptime_s=int(time.monotonic() - self._begun),
+            xruns=performer.xruns,
+            starved=performer.starved,
+            late=performer.late_events,
+            notes=composer.notes,
+            pieces=composer.pieces,
+            look_ahead_s=round(self.look_ahead_s(), 2),
+            rewinds=composer.rewinds,
+            restarts=self._restarts(),
+            cures=Cures(
+                frozen=composer.cured_frozen,
+                loop=composer.cured_loop,
+                stuck=composer.cured_stuck,
+                silence=composer.cured_silence,
+            ),
+            rss_mib=round(sum(map(_rss_mib, [os.getpid(), *self._pids()])), 1),
+            cpu_celsius=_cpu_celsius(),
+        )
+
+
+def _rss_mib(pid: int) -> float:
+    try:
+        pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+    except (OSError, ValueError, IndexError):
+        return 0.0
+    return pages * os.sysconf("SC_PAGE_SIZE") / (1 << 20)
+
+
+def _cpu_celsius() -> float | None:
+    try:
+        return round(int(_CPU_SENSOR.read_text()) / 1000, 1)
+    except (OSError, ValueError):
+        return None
