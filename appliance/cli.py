@@ -216,7 +216,6 @@ def play(
         prime=prime,
         for_seconds=for_seconds,
     )
-    click.echo(f"bachbox: {values.model} composes, seed {seed}; Ctrl-C ends it", err=True)
     settings = Settings(values, lambda: [p.stem for p in bundle.listing(folders)], own)
     start(plan, settings)
 
@@ -266,7 +265,10 @@ def render(
         prime=scorefile.read(prime, model) if prime else None,
     )
     length = renderer.Length(seconds if pieces or seconds else 60.0, pieces)
-    with click.progressbar(length=1000, label="Composing", file=sys.stderr) as bar:
+    shown = sys.stderr.isatty()
+    with click.progressbar(
+        length=1000, label="Composing", file=sys.stderr, hidden=not shown
+    ) as bar:
         rendered = renderer.render(
             composer,
             controls,
@@ -442,6 +444,7 @@ def _chosen(config: Config) -> tuple[list[Path], Values, Callable[[str], Own]]:
         raise UsageError(f"{path}: a model is a {bundle.SUFFIX} file; `bachbox models` lists some")
     if music.model not in (known.stem for known in bundle.listing(folders)):
         # Given by its path: its folder comes first, so that from now on its name means it.
+        bundle.load(path)
         folders.insert(0, path.parent)
 
     def own(name: str) -> Own:

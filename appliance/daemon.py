@@ -103,7 +103,7 @@ class Daemon:
             self._performer_arguments,
             board.fd,
             lambda: board.performer.read().heartbeat,
-            line.say,
+            self._say_when_composing,
         )
         self.composer.suspect = f"the model {settings.values.model}"
         self.performer.suspect = f"the soundfont {plan.soundfont} or ALSA's config"
@@ -113,11 +113,13 @@ class Daemon:
             settings,
             lambda: self.composer.restarts + self.performer.restarts,
             lambda: [child.pid for child in (self.composer, self.performer) if child.pid],
-            line.say,
+            self._say_when_composing,
         )
         self._hands = Hands(controls, settings, self.box)
         self._stop = asyncio.Event()
         self._first_sound: float | None = None
+        self._greeted = False
+        self._unsaid: list[str] = []
         self._piece_shown = 0
 
     async def run(self) -> None:
@@ -180,7 +182,7 @@ class Daemon:
         self._output = fallback
         self._settle_files()
         place = fallback.partition(":")[2] or fallback
-        self._line.say(
+        self._say_when_composing(
             f"bachbox: there is no sound card, so the music is written to {place}; Ctrl-C ends it"
         )
         return True
@@ -222,6 +224,7 @@ class Daemon:
     async def _show(self) -> None:
         """Draw, announce pieces, and end when the planned time is over."""
         while not self._over():
+            self._greet()
             if self._line.living:
                 self._line.show(self._view())
             else:
@@ -236,6 +239,23 @@ class Daemon:
         return (
             limit is not None and self._first_sound is not None and now - self._first_sound >= limit
         )
+
+    def _greet(self) -> None:
+        """Once it composes, say what would make it compose the same again."""
+        state = self._board.composer.read()
+        if state.ready and not self._greeted:
+            self._greeted = True
+            model = self._settings.values.model
+            self._line.say(f"bachbox: {model} composes, seed {state.seed}; Ctrl-C ends it")
+            for sentence in self._unsaid:
+                self._line.say(sentence)
+
+    def _say_when_composing(self, sentence: str) -> None:
+        """If the composer fails at once, that is all that a person has to read."""
+        if self._greeted:
+            self._line.say(sentence)
+        else:
+            self._unsaid.append(sentence)
 
     def _announce(self) -> None:
         state, controls = self._board.performer.read(), self._board.controls.read()
