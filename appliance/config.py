@@ -15,7 +15,7 @@ import tomllib
 import typing
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, Literal
 
 import msgspec
 from msgspec import Meta
@@ -40,6 +40,15 @@ _MOST_BYTES: Final = 1 << 20
 
 _SECRET: Final = re.compile(
     r"pass(word|wd|phrase)?$|secret|token|api_?key|credential", re.IGNORECASE
+)
+
+
+CREDENTIAL: Final = "mqtt-password"
+"""The broker's password among systemd's credentials: ``LoadCredential=mqtt-password:FILE``."""
+
+_NAME_ON_THE_BROKER: Final = Meta(
+    pattern=r"^[A-Za-z0-9_-]{0,32}\Z",
+    description='at most 32 letters, digits, "-" and "_"',
 )
 
 
@@ -90,19 +99,32 @@ class Sound(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         int, Meta(ge=64, le=8192, description="a whole number from 64 to 8192 frames")
     ] = 1024
     volume: Annotated[float, _number(VOLUME), Meta(description=str(VOLUME))] = 70.0
+    max_startup_volume: Annotated[float, _number(VOLUME), Meta(description=str(VOLUME))] = 100.0
 
 
 class Mqtt(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """``[mqtt]``: the broker; none while ``host`` is empty."""
 
     host: Annotated[
-        str, Meta(pattern=r"^[^/@\s]*$", description="a host name or address, without user or path")
+        str, Meta(pattern=r"^[^/@\s]*\Z", description="a host name or address, without user or path")
     ] = ""
     port: Annotated[int, Meta(ge=1, le=65535, description="a port from 1 to 65535")] = 1883
     username: Annotated[str, Meta(description="text")] = ""
     password_file: Annotated[
         Path | None, Meta(description="the path of a file that holds nothing but the password")
     ] = None
+    tls: Annotated[bool, Meta(description="true or false")] = False
+    ca_file: Annotated[
+        Path | None, Meta(description="the path of a PEM file with certificates to trust")
+    ] = None
+    id: Annotated[str, _NAME_ON_THE_BROKER] = ""
+    group: Annotated[str, _NAME_ON_THE_BROKER] = "all"
+    discovery: Annotated[
+        Literal["entities", "device", "off"], Meta(description='"entities", "device" or "off"')
+    ] = "entities"
+    discovery_prefix: Annotated[
+        str, Meta(pattern=r"^[^+#\s\x00]+\Z", description="a topic without + and #")
+    ] = "homeassistant"
 
 
 class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -221,15 +243,20 @@ def soundfont(config: Config) -> Path:
     )
 
 
-def password(config: Config) -> str:
+def password(mqtt: Mqtt) -> str:
     """The broker's password, empty where none is configured; never show it.
+
+    From ``password_file``, or else from systemd's credential :data:`CREDENTIAL`.
 
     Raises:
         BachboxError: its file cannot be read.
     """
-    path = config.mqtt.password_file
+    path = mqtt.password_file
     if path is None:
-        return ""
+        given = Path(os.environ.get("CREDENTIALS_DIRECTORY") or "/nonexistent") / CREDENTIAL
+        if not given.exists():
+            return ""
+        path = given
     try:
         return _read(path).rstrip("\r\n")
     except FileNotFoundError as error:

@@ -8,6 +8,7 @@ import grp
 import os
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from importlib import metadata
 from pathlib import Path
 from typing import Final
@@ -173,14 +174,12 @@ def _broker(config: Config) -> Iterator[Finding]:
     if not mqtt.host:
         yield Finding("broker", Health.OFF, "none is configured ([mqtt] host is empty)")
         return
-    from paho.mqtt.client import Client
-    from paho.mqtt.enums import CallbackAPIVersion
+    from appliance.controls.mqtt import broker_of
+    from appliance.controls.mqtt_link import client_for, refusal, why
 
-    where = f"{mqtt.host}:{mqtt.port}"
-    client = Client(CallbackAPIVersion.VERSION2)
-    client.connect_timeout = BROKER_SECONDS
-    if mqtt.username:
-        client.username_pw_set(mqtt.username, configs.password(config) or None)
+    # Under the box's own name we would push it off the broker.
+    broker = replace(broker_of(mqtt), client_id=f"bachbox-doctor-{os.getpid()}")
+    client = client_for(broker)
     answers: list[str] = []
     answered = threading.Event()
 
@@ -191,26 +190,24 @@ def _broker(config: Config) -> Iterator[Finding]:
         answered.set()
 
     client.on_connect = on_connect
+    client.connect_timeout = BROKER_SECONDS
     try:
         client.connect(mqtt.host, mqtt.port)
         client.loop_start()
         answered.wait(BROKER_SECONDS)
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        remedy = "is it on, and are [mqtt] host and port right?"
-        yield Finding("broker", Health.BAD, f"{where} cannot be reached ({reason})", remedy)
+    except OSError as error:
+        yield Finding("broker", Health.BAD, why(broker, error.__cause__ or error))
         return
     finally:
         client.disconnect()
         client.loop_stop()
     if answers[:1] == ["Success"]:
-        yield Finding("broker", Health.OK, f"{where} lets us in")
+        yield Finding("broker", Health.OK, f"{broker.where} lets us in")
     elif answers:
-        remedy = "are [mqtt] username and password_file right?"
-        yield Finding("broker", Health.BAD, f"{where} refuses us ({answers[0]})", remedy)
+        yield Finding("broker", Health.BAD, refusal(broker, answers[0]))
     else:
-        remedy = "is it an MQTT broker (and not one that wants TLS)?"
-        yield Finding("broker", Health.BAD, f"{where} does not answer", remedy)
+        remedy = "is it an MQTT broker, and is [mqtt] tls right?"
+        yield Finding("broker", Health.BAD, f"{broker.where} does not answer", remedy)
 
 
 def _pins(config: Config) -> Iterator[Finding]:

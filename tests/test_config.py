@@ -153,8 +153,18 @@ def test_the_password_is_read_and_never_shown(tmp_path: Path) -> None:
     secret = tmp_path / "secret"
     secret.write_text("hunter2\n")
     parsed = config.parse(f'mqtt.password_file = "{secret}"', HERE)
-    assert config.password(parsed) == "hunter2"
+    assert config.password(parsed.mqtt) == "hunter2"
     assert "hunter2" not in str(list(config.items(parsed)))
     secret.unlink()
     with pytest.raises(BachboxError, match="password_file"):
-        config.password(parsed)
+        config.password(parsed.mqtt)
+
+
+def test_the_password_may_be_a_credential_of_systemd(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert config.password(Config().mqtt) == ""
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(tmp_path))
+    assert config.password(Config().mqtt) == ""
+    (tmp_path / "mqtt-password").write_text("hunter2")
+    assert config.password(Config().mqtt) == "hunter2"
