@@ -20,6 +20,7 @@ from appliance.errors import BachboxError, UsageError
 if TYPE_CHECKING:
     from appliance.config import Config
     from appliance.settings import Own, Values
+    from appliance.status import Status
 
     _ParamType = click.ParamType[Any]
 else:
@@ -197,13 +198,22 @@ def play(
 ) -> None:
     """Play until Ctrl-C (or SIGTERM)."""
     from appliance import config as configs
+    from appliance.controls import Control, local
+    from appliance.controls.local import LocalSocket
     from appliance.daemon import Plan
     from appliance.daemon import play as start
     from appliance.music import bundle
     from appliance.settings import Settings
+    from appliance.store import FILE_NAME, Store, state_folder
 
     config = _wished(configs.load(config_file)[0], **wishes)
     folders, values, own = _chosen(config)
+    settings = Settings(values, lambda: [p.stem for p in bundle.listing(folders)], own)
+    store = Store(state_folder() / FILE_NAME)
+    said = {name for name, value in wishes.items() if value is not None}
+    unkept = store.restore(settings, said)
+    if "volume" not in said and settings.values.volume > config.sound.max_startup_volume:
+        settings.change("volume", config.sound.max_startup_volume)
     seed = _seed(config)
     plan = Plan(
         output=config.sound.output,
@@ -216,8 +226,12 @@ def play(
         prime=prime,
         for_seconds=for_seconds,
     )
-    settings = Settings(values, lambda: [p.stem for p in bundle.listing(folders)], own)
-    start(plan, settings)
+    controls: list[Control] = [store, LocalSocket(local.folder() / local.FILE_NAME)]
+    if config.mqtt.host:
+        from appliance.controls.mqtt import MqttControl
+
+        controls.append(MqttControl(config.mqtt))
+    start(plan, settings, controls, unkept)
 
 
 @cli.command()
@@ -286,6 +300,72 @@ def render(
             f"{names}: {rendered.seconds:.0f} s, {rendered.pieces} pieces, "
             f"{rendered.notes} notes, seed {composer.seed}"
         )
+
+
+class _Wish(_ParamType):
+    """``name=value``, or the name of an action."""
+
+    name = "wish"
+
+    def convert(self, value: Any, param: object, ctx: object) -> tuple[str, str | None]:
+        from appliance.settings import Action
+
+        name, equals, said = str(value).partition("=")
+        name = name.strip().replace("-", "_")
+        if equals:
+            return name, said
+        if name not in list(Action):
+            raise UsageError(
+                f"{name} alone says nothing; write {name}=VALUE, or one of {', '.join(Action)}"
+            )
+        return name, None
+
+    def shell_complete(self, ctx: object, param: object, incomplete: str) -> list[Any]:
+        from click.shell_completion import CompletionItem
+
+        from appliance.settings import NAMES, Action
+
+        known = [*Action, *(f"{name}=" for name in NAMES)]
+        return [CompletionItem(name) for name in known if name.startswith(incomplete)]
+
+
+@cli.command(name="set")
+@click.argument("wishes", metavar="NAME=VALUE...", nargs=-1, required=True, type=_Wish())
+@_json_option
+def set_(wishes: tuple[tuple[str, str | None], ...], as_json: bool) -> None:
+    """Change what the running box plays: tempo=96 instrument="church organ" next_piece.
+
+    The settings: playing, model, instrument, tempo, temperature, top_p, volume; "own" leaves one
+    to the model again. The actions: next_piece, restart_piece.
+    """
+    from appliance.controls import local
+    from appliance.settings import Action
+
+    request = local.Request(
+        set={name: value for name, value in wishes if value is not None},
+        act=[Action(name) for name, value in wishes if value is None],
+    )
+    _tell(next(local.ask(request)), as_json)
+
+
+@cli.command()
+@_json_option
+@click.option("--follow", is_flag=True, help="Go on as things change, until Ctrl-C.")
+def status(as_json: bool, follow: bool) -> None:
+    """Show what the running box plays, and how it is."""
+    from appliance.controls import local
+
+    for now in local.ask(local.Request(follow=follow)):
+        _tell(now, as_json)
+
+
+def _tell(now: Status, as_json: bool) -> None:
+    import msgspec
+
+    from appliance import status
+
+    click.echo(msgspec.json.encode(now) if as_json else status.told(now))
+    sys.stdout.flush()
 
 
 @cli.command()
@@ -411,6 +491,35 @@ def config(config_file: Path | None, as_json: bool) -> None:
         for key, value in values.items():
             # JSON's strings, numbers and booleans are TOML's too.
             click.echo(f"#{key} unset" if value is None else f"{key} = {json.dumps(value)}")
+
+
+@cli.group()
+def mqtt() -> None:
+    """The box on an MQTT broker, and in Home Assistant."""
+
+
+@mqtt.command()
+@_config_option
+@_json_option
+def forget(config_file: Path | None, as_json: bool) -> None:
+    """Take this box away from the broker, and so from Home Assistant."""
+    from appliance import config as configs
+    from appliance.controls.mqtt_forget import forget as take_away
+
+    config = configs.load(config_file)[0]
+    if not config.mqtt.host:
+        raise UsageError("no broker is configured: [mqtt] host is empty; there is nothing to do")
+    gone = take_away(config.mqtt)
+    if as_json:
+        click.echo(json.dumps(gone._asdict()))
+        return
+    click.echo(f"{gone.id}: {gone.topics} retained topics taken away")
+    if gone.still_running:
+        click.echo(
+            "bachbox: the box is running and will announce itself again; stop it first, or set "
+            '[mqtt] discovery = "off" and start it anew',
+            err=True,
+        )
 
 
 def _wished(config: Config, **wishes: Any) -> Config:

@@ -106,7 +106,7 @@ class Mqtt(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """``[mqtt]``: the broker; none while ``host`` is empty."""
 
     host: Annotated[
-        str, Meta(pattern=r"^[^/@\s]*\Z", description="a host name or address, without user or path")
+        str, Meta(pattern=r"^[^/@\s]*\Z", description="a host name or address without user or path")
     ] = ""
     port: Annotated[int, Meta(ge=1, le=65535, description="a port from 1 to 65535")] = 1883
     username: Annotated[str, Meta(description="text")] = ""

@@ -75,10 +75,18 @@ def controls_for(
 
 
 class Daemon:
-    """Plays until told to stop, and lets ``controls`` steer."""
+    """Plays until told to stop, and lets ``controls`` steer.
+
+    ``unsaid`` are sentences for when it composes.
+    """
 
     def __init__(
-        self, plan: Plan, settings: Settings, line: Line, controls: Sequence[Control] = ()
+        self,
+        plan: Plan,
+        settings: Settings,
+        line: Line,
+        controls: Sequence[Control] = (),
+        unsaid: Sequence[str] = (),
     ) -> None:
         self._plan = plan
         self._settings = settings
@@ -119,7 +127,7 @@ class Daemon:
         self._stop = asyncio.Event()
         self._first_sound: float | None = None
         self._greeted = False
-        self._unsaid: list[str] = []
+        self._unsaid = [f"bachbox: {sentence}" for sentence in unsaid]
         self._piece_shown = 0
 
     async def run(self) -> None:
@@ -282,15 +290,17 @@ class Daemon:
         )
 
 
-def play(plan: Plan, settings: Settings, controls: Sequence[Control] = ()) -> None:
-    """Play in the foreground until a signal.
+def play(
+    plan: Plan, settings: Settings, controls: Sequence[Control] = (), unsaid: Sequence[str] = ()
+) -> None:
+    """Play in the foreground until a signal; ``unsaid`` is said when it does.
 
     Raises:
         BachboxError: as :meth:`Daemon.run`.
     """
 
     async def run() -> None:
-        daemon = Daemon(plan, settings, Line(), controls)
+        daemon = Daemon(plan, settings, Line(), controls, unsaid)
         await daemon.run()
 
     with contextlib.suppress(KeyboardInterrupt):

@@ -61,6 +61,9 @@ class Action(enum.StrEnum):
     RESTART_PIECE = "restart_piece"
 
 
+NAMES: Final = ("playing", "model", "instrument", "tempo", "temperature", "top_p", "volume")
+"""Every setting, as it is called everywhere."""
+
 OWN: Final = "own"
 """Said instead of a value: leave it to the model again."""
 
@@ -163,7 +166,7 @@ class Settings:
     @property
     def names(self) -> tuple[str, ...]:
         """Every setting, not the actions."""
-        return tuple(self._parsers)
+        return NAMES
 
     @property
     def models(self) -> list[str]:

@@ -183,6 +183,22 @@ class Box:
         )
 
 
+def told(status: Status) -> str:
+    """Everything as lines for people."""
+    settings, playing, health = status.settings, status.now_playing, status.health
+    where = f": piece {playing.piece} in {playing.key}, bar {playing.bar}" if playing.piece else ""
+    cures = ", ".join(f"{name} {n}" for name, n in msgspec.structs.asdict(health.cures).items())
+    warmth = "" if health.cpu_celsius is None else f", {health.cpu_celsius:g} °C"
+    return (
+        f"{playing.condition}{where}; {settings.model}, seed {playing.seed}\n"
+        f"  tempo {settings.tempo:g}, {settings.instrument}, volume {settings.volume:g}, "
+        f"temperature {settings.temperature:g}, top-p {settings.top_p:g}\n"
+        f"  {health.look_ahead_s:.1f} s ahead; xruns {health.xruns}, restarts {health.restarts}, "
+        f"rewinds {health.rewinds}; cured: {cures}\n"
+        f"  up {health.uptime_s} s, {health.notes} notes, {health.rss_mib:.0f} MiB{warmth}"
+    )
+
+
 def _rss_mib(pid: int) -> float:
     try:
         pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])

@@ -46,8 +46,9 @@ class Said(NamedTuple):
 
 
 def home(folder: Path) -> dict[str, str]:
-    """An environment without the user's own config."""
-    return os.environ | {"XDG_CONFIG_HOME": str(folder / "config")}
+    """An environment without the user's own config, state and running box."""
+    names = {"XDG_CONFIG_HOME": "config", "XDG_STATE_HOME": "state", "XDG_RUNTIME_DIR": "run"}
+    return os.environ | {variable: str(folder / name) for variable, name in names.items()}
 
 
 def bachbox(*arguments: object, env: dict[str, str], cwd: Path | None = None) -> Said:

@@ -114,8 +114,8 @@ def test_several_at_once_are_all_set_or_none(settings: Settings) -> None:
     with pytest.raises(UsageError, match="did you mean temperature"):
         settings.change_all({"tempo": 96, "temprature": 1})
     assert settings.values.tempo is None
-    settings.change_all({"tempo": 96, "volume": "50"})
-    assert (settings.values.tempo, settings.values.volume) == (96, 50)
+    values = settings.change_all({"tempo": 96, "volume": "50"})
+    assert (values.tempo, values.volume) == (96, 50)
 
 
 def test_what_is_left_open_is_the_models_own_again_when_asked(settings: Settings) -> None:
