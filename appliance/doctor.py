@@ -174,8 +174,8 @@ def _broker(config: Config) -> Iterator[Finding]:
     if not mqtt.host:
         yield Finding("broker", Health.OFF, "none is configured ([mqtt] host is empty)")
         return
-    from appliance.controls.mqtt import broker_of
     from appliance.controls.mqtt_link import client_for, refusal, why
+    from appliance.controls.mqtt_session import broker_of
 
     # Under the box's own name we would push it off the broker.
     broker = replace(broker_of(mqtt), client_id=f"bachbox-doctor-{os.getpid()}")

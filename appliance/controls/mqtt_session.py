@@ -66,24 +66,8 @@ def announced(config: Mqtt, topics: Topics, version: str, models: list[str]) -> 
     return homeassistant.Box(topics, name, version, models)
 
 
-class MqttControl:
-    """The control called ``mqtt``; see :class:`appliance.controls.Control`."""
-
-    name = "mqtt"
-
-    def __init__(self, config: Mqtt) -> None:
-        self._config = config
-
-    async def run(self, settings: Settings, box: Box) -> None:
-        session = _Session(self._config, settings, box)
-        try:
-            await session.work()
-        finally:
-            await session.close()
-
-
-class _Session:
-    """One run of the control."""
+class Session:
+    """One run of the control, in the daemon's event loop."""
 
     def __init__(self, config: Mqtt, settings: Settings, box: Box) -> None:
         self._config = config
