@@ -19,6 +19,7 @@ LIST
 pulseaudio a virtual sound card for the tests
 pulseaudio-utils to record what the virtual card plays
 libasound2-plugins to reach the virtual card as programs reach a real one
+mosquitto an MQTT broker for the tests, which start their own
 LIST
     fi
 }
