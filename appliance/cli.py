@@ -203,6 +203,7 @@ def play(
     from appliance.daemon import Plan
     from appliance.daemon import play as start
     from appliance.music import bundle
+    from appliance.pins import Gpio
     from appliance.settings import Settings
     from appliance.store import FILE_NAME, Store, state_folder
 
@@ -231,6 +232,10 @@ def play(
         from appliance.controls.mqtt import MqttControl
 
         controls.append(MqttControl(config.mqtt))
+    if config.gpio != Gpio():
+        from appliance.controls.gpio import GpioControl
+
+        controls.append(GpioControl(config.gpio))
     start(plan, settings, controls, unkept)
 
 
@@ -489,8 +494,7 @@ def config(config_file: Path | None, as_json: bool) -> None:
     for section, values in sections.items():
         click.echo(f"\n[{section}]")
         for key, value in values.items():
-            # JSON's strings, numbers and booleans are TOML's too.
-            click.echo(f"#{key} unset" if value is None else f"{key} = {json.dumps(value)}")
+            click.echo(f"#{key} unset" if value is None else f"{key} = {_toml(value)}")
 
 
 @cli.group()
@@ -520,6 +524,16 @@ def forget(config_file: Path | None, as_json: bool) -> None:
             '[mqtt] discovery = "off" and start it anew',
             err=True,
         )
+
+
+def _toml(value: object) -> str:
+    if isinstance(value, list):
+        return f"[{', '.join(map(_toml, value))}]"
+    if isinstance(value, dict):
+        given = [f"{key} = {_toml(item)}" for key, item in value.items() if item is not None]
+        return f"{{ {', '.join(given)} }}"
+    # JSON's strings, numbers and booleans are TOML's too.
+    return json.dumps(value)
 
 
 def _wished(config: Config, **wishes: Any) -> Config:

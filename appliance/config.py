@@ -22,6 +22,7 @@ from msgspec import Meta
 
 from appliance import instruments
 from appliance.errors import BachboxError, UsageError
+from appliance.pins import Gpio
 from appliance.settings import TEMPERATURE, TEMPO_BPM, TOP_P, VOLUME, Range
 
 SYSTEM_FILE: Final = Path("/etc/bachbox/bachbox.toml")
@@ -133,9 +134,15 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     music: Music = Music()
     sound: Sound = Sound()
     mqtt: Mqtt = Mqtt()
+    gpio: Gpio = Gpio()
 
 
-SECTIONS: Final[dict[str, type[msgspec.Struct]]] = {"music": Music, "sound": Sound, "mqtt": Mqtt}
+SECTIONS: Final[dict[str, type[msgspec.Struct]]] = {
+    "music": Music,
+    "sound": Sound,
+    "mqtt": Mqtt,
+    "gpio": Gpio,
+}
 
 
 class ConfigError(UsageError):
@@ -213,6 +220,8 @@ def items(config: Config) -> Iterator[tuple[str, str, Any]]:
                 value = instruments.name(value)
             elif isinstance(value, Path):
                 value = str(value)
+            elif isinstance(value, tuple):
+                value = msgspec.to_builtins(value)
             yield section, key, value
 
 
@@ -306,8 +315,10 @@ def _section(
             values[key] = _value(key, hints[key], given, path.parent)
         except UsageError as error:
             problems.append(f"{where}: {error}")
-        except (msgspec.ValidationError, ValueError, OverflowError):
+        except (msgspec.ValidationError, ValueError, OverflowError) as error:
             shown = MASK if _SECRET.search(key) else _shown(given)
+            if isinstance(given, list) and (found := re.search(r"(.*) - at `\$(.*)`$", str(error))):
+                shown = f"not right ({_lower(found[1])} at {found[2] or 'its start'})"
             description = next(
                 meta.description for meta in hints[key].__metadata__ if meta.description
             )

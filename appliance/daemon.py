@@ -139,7 +139,7 @@ class Daemon:
         self._settle_files()
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            loop.add_signal_handler(number, self._stop.set)
+            loop.add_signal_handler(number, self.stop)
         tasks = [
             asyncio.create_task(work)
             for work in (
@@ -166,6 +166,10 @@ class Daemon:
         for task in done:
             task.result()
         self._line.say(f"bachbox: {self.summary()}")
+
+    def stop(self) -> None:
+        """End :meth:`run`."""
+        self._stop.set()
 
     def summary(self) -> str:
         """What has been played, in one sentence."""

@@ -154,6 +154,11 @@ class Box:
             seed=self._board.composer.read().seed,
         )
 
+    def troubles(self) -> int:
+        """Rises with each xrun, each block without music and each restart; costs microseconds."""
+        performer = self._board.performer.read()
+        return performer.xruns + performer.starved + self._restarts()
+
     def look_ahead_s(self) -> float:
         """How much music is composed and not yet heard."""
         ahead_ticks = self._board.head.read().horizon_tick - self._board.tail.read().playhead_tick

@@ -76,6 +76,23 @@ def test_all_problems_are_listed_with_file_key_value_and_what_is_allowed() -> No
     assert "hunter2" not in said
 
 
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ('encoders = [{ turns = "tempo", a = 17 }]', "missing required field `b` at [0]"),
+        ('encoders = [{ turns = "colour", a = 17, b = 27 }]', "'colour' at [0].turns"),
+        ('leds = [{ pin = 1, shows = "beat" }, { pin = "x", shows = "beat" }]', "at [1].pin"),
+        ("pots = [{ turns = 'volume', channel = 8 }]", "at [0].channel"),
+        ("buttons = [{ pins = 3 }]", "unknown field `pins` at [0]"),
+        ("buttons = 3", "buttons is 3; allowed is a list of { pin = 16"),
+    ],
+)
+def test_what_is_wired_is_checked_entry_by_entry(line: str, said: str) -> None:
+    [problem] = problems_of(f"[gpio]\n{line}\n")
+    assert said in problem
+    assert "allowed is a list of {" in problem
+
+
 def test_broken_toml_says_where() -> None:
     assert "line 2" in problems_of("[music]\nmodel = x\n")[0]
     assert "write [music]" in problems_of("music = 3")[0]

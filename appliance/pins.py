@@ -1,0 +1,158 @@
+"""What hangs on the pins: the ``[gpio]`` section, and whether its parts go together.
+
+Pins are counted as BCM does ("GPIO17"), never by their place on the header.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Annotated, Final, Literal, NamedTuple
+
+import msgspec
+from msgspec import Meta
+
+LAST_PIN: Final = 27
+"""A Raspberry Pi's header has BCM 0 to 27."""
+
+SPI_PINS: Final = {9: "MISO", 10: "MOSI", 11: "SCLK"}
+"""Taken by the potentiometers' converter, together with its select pin."""
+
+SELECT_PINS: Final = {0: 8, 1: 7}
+"""CE0 and CE1."""
+
+SettingName = Literal["playing", "model", "instrument", "tempo", "temperature", "top_p", "volume"]
+
+Deed = Literal["playing", "next_piece", "restart_piece", "power_off"]
+"""What a button does; "playing" pauses and goes on."""
+
+POWER_OFF: Final = "power_off"
+
+
+class Encoder(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A rotary encoder; its common pin is wired to ground."""
+
+    turns: SettingName
+    a: int
+    """The pin that leads when it is turned clockwise."""
+    b: int
+    push: int | None = None
+    """The pin of its push button, the other one to ground."""
+    press: Deed = "playing"
+    hold: Deed | None = None
+    step: Annotated[float, Meta(gt=0, le=100)] | None = None
+    """How much a number changes at each step; unset: what suits it."""
+
+
+class Pot(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A potentiometer on an MCP3008."""
+
+    turns: SettingName
+    channel: Annotated[int, Meta(ge=0, le=7)]
+    select: Literal[0, 1] = 0
+    """The converter's select line: CE0 or CE1."""
+
+
+class Button(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A push button to ground."""
+
+    pin: int
+    press: Deed | None = None
+    hold: Deed | None = None
+
+
+class Led(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """An LED with its resistor, to ground."""
+
+    pin: int
+    shows: Literal["playing", "beat", "trouble"]
+
+
+Part = Encoder | Pot | Button | Led
+
+
+class Gpio(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """``[gpio]``: nothing is wired unless it is said here."""
+
+    encoders: Annotated[
+        tuple[Encoder, ...],
+        Meta(
+            description='a list of { turns = "tempo", a = 17, b = 27 }, with push = 22, '
+            'press = "playing", hold = "next_piece" and step = 2 as you like'
+        ),
+    ] = ()
+    pots: Annotated[
+        tuple[Pot, ...],
+        Meta(description='a list of { turns = "volume", channel = 0 } with channels from 0 to 7'),
+    ] = ()
+    buttons: Annotated[
+        tuple[Button, ...],
+        Meta(
+            description='a list of { pin = 16, press = "next_piece", hold = "power_off" }; they '
+            'do "playing", "next_piece", "restart_piece" or "power_off"'
+        ),
+    ] = ()
+    leds: Annotated[
+        tuple[Led, ...],
+        Meta(
+            description='a list of { pin = 20, shows = "playing" }; they show "playing", "beat" '
+            'or "trouble"'
+        ),
+    ] = ()
+
+
+class Wired(NamedTuple):
+    """One part of the section, and whether it can work."""
+
+    where: str
+    """Such as "[gpio] encoders 1 (tempo)"."""
+    part: Part
+    problem: str
+    """"" where there is none."""
+
+
+def wired(gpio: Gpio) -> Iterator[Wired]:
+    """Every part in the order of the file; of two that share a pin the first one keeps it."""
+    taken: dict[int, str] = {}
+    for kind in gpio.__struct_fields__:
+        for number, part in enumerate(getattr(gpio, kind), 1):
+            where = f"[gpio] {kind} {number} ({_gist(part)})"
+            problem = _problem(part, taken)
+            if not problem:
+                taken.update(dict.fromkeys(pins_of(part), where))
+            yield Wired(where, part, problem)
+
+
+def pins_of(part: Part) -> list[int]:
+    """The pins that a part occupies alone; several potentiometers share theirs."""
+    match part:
+        case Encoder():
+            return [part.a, part.b, *([] if part.push is None else [part.push])]
+        case Pot():
+            return [*SPI_PINS, SELECT_PINS[part.select]]
+        case Button() | Led():
+            return [part.pin]
+
+
+def _problem(part: Part, taken: dict[int, str]) -> str:
+    pins = pins_of(part)
+    for pin in pins:
+        if not 0 <= pin <= LAST_PIN:
+            return f"there is no pin {pin}; BCM numbers go from 0 to {LAST_PIN}"
+        if pins.count(pin) > 1:
+            return f"pin {pin} is named twice; each wire needs a pin of its own"
+        other = taken.get(pin)
+        if other and not (isinstance(part, Pot) and "[gpio] pots" in other):
+            return f"pin {pin} is already taken by {other}; choose another one"
+    if isinstance(part, Button) and part.press is None and part.hold is None:
+        return 'it does nothing; say press = "playing" or hold = "power_off"'
+    return ""
+
+
+def _gist(part: Part) -> str:
+    match part:
+        case Encoder() | Pot():
+            return part.turns
+        case Button():
+            return part.press or part.hold or "nothing"
+        case Led():
+            return part.shows
