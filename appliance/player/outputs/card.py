@@ -11,7 +11,6 @@ from __future__ import annotations
 import contextlib
 import difflib
 import os
-import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -20,6 +19,7 @@ from typing import Any, Final, NamedTuple
 
 from appliance.errors import BachboxError
 from appliance.player.outputs import DeviceLost, Render
+from appliance.player.quiet import quiet
 
 _STALLED_SECONDS: Final = 3.0
 """No callback for so long means that the card is gone, whatever PortAudio thinks."""
@@ -189,23 +189,3 @@ def _portaudio() -> Iterator[tuple[ModuleType, Any]]:
         yield pyaudio, audio
     finally:
         audio.terminate()
-
-
-@contextlib.contextmanager
-def quiet() -> Iterator[None]:
-    """Only Python may write to standard error.
-
-    ALSA, JACK and PortAudio write to file descriptor 2 whatever they try in vain.
-    """
-    sys.stderr.flush()
-    python_stderr, kept = sys.stderr, os.dup(2)
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, 2)
-    os.close(nowhere)
-    sys.stderr = os.fdopen(kept, "w", buffering=1)
-    try:
-        yield
-    finally:
-        os.dup2(kept, 2)
-        sys.stderr.close()
-        sys.stderr = python_stderr
