@@ -91,6 +91,6 @@ $(BENCH_VENV)/.bench: pyproject.toml $(VENV)/.python
 # Only for comparison, so nothing stops where it cannot be had; the page of figures says so then.
 $(NAIVE_VENV)/.naive: pyproject.toml | system-packages
 	@echo "Installing TensorFlow into $(NAIVE_VENV) (once; some minutes, 2 GB)"
-	@{ $(TRAIN_PYTHON) -m venv --clear $(NAIVE_VENV) && \
-	  $(NAIVE_VENV)/bin/python $(PIP) install --editable '.[naive]' && touch $@; } || \
-	  { rm -rf $(NAIVE_VENV); echo "It cannot be had here; the naive way is left out" >&2; }
+	@{ [ -x $(NAIVE_VENV)/bin/python ] || $(TRAIN_PYTHON) -m venv $(NAIVE_VENV); } && \
+	  $(NAIVE_VENV)/bin/python $(PIP) install --editable '.[naive]' && touch $@ || \
+	  echo "TensorFlow could not be installed; without it the naive way is left out" >&2
