@@ -193,6 +193,9 @@ class SatbContext:
 
     def forbidden(self, *, must_sound: bool = False) -> list[int]:
         """Classes that make no sense as the next token; ``must_sound`` rules out rests."""
+        # A piece does not begin with silence: at the latest its fourth voice sounds.
+        last_to_begin = self.step == 0 and self.place == VOICES - 1
+        must_sound |= last_to_begin and all(p in (None, SILENT) for p in self.sounding)
         rests = [REST] if must_sound else []
         if self.codec.onsets:
             now = self.sounding[ORDER[self.place]]
