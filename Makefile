@@ -4,7 +4,6 @@ PYTHON ?= python3
 VENV ?= .venv
 TRAIN_PYTHON ?= python3.11
 TRAIN_VENV ?= .venv-train
-BENCH_VENV ?= .venv-bench
 NAIVE_VENV ?= .venv-naive
 # What `make play` hands on: make play ARGS="--instrument 'church organ' --tempo 96"
 ARGS ?=
@@ -33,8 +32,8 @@ lint: $(VENV)/.dev ## style, types and layers alone
 	$(VENV)/bin/mypy
 	$(VENV)/bin/lint-imports
 
-bench: $(BENCH_VENV)/.bench $(NAIVE_VENV)/.naive ## speed, memory and latency, measured here
-	$(BENCH_VENV)/bin/python -m benchmarks --naive-python $(NAIVE_VENV)/bin/python $(ARGS)
+bench: $(VENV)/.dev $(NAIVE_VENV)/.naive ## speed, memory and latency, measured here
+	$(VENV)/bin/python -m benchmarks --naive-python $(NAIVE_VENV)/bin/python $(ARGS)
 
 train: $(TRAIN_VENV)/.train ## make train MODEL=chorales: from scores to models/chorales.tflite
 	$(TRAIN_VENV)/bin/python -m appliance.training $(MODEL) $(if $(DATA),--data $(DATA)) $(ARGS)
@@ -47,7 +46,7 @@ quality: $(TRAIN_VENV)/.train ## a day of music composed and listened to, into d
 	$(TRAIN_VENV)/bin/python -m appliance.training.pianoroll docs/pianoroll.png
 
 clean: ## away with everything that was made here
-	rm -rf $(VENV) $(TRAIN_VENV) $(BENCH_VENV) $(NAIVE_VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) $(TRAIN_VENV) $(NAIVE_VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	find appliance tests -name __pycache__ -prune -exec rm -rf {} +
 
 system-packages:
@@ -82,15 +81,9 @@ $(TRAIN_VENV)/.train: pyproject.toml
 	@$(TRAIN_VENV)/bin/python $(PIP) install --editable '.[train]'
 	@touch $@
 
-$(BENCH_VENV)/.bench: pyproject.toml $(VENV)/.python
-	@echo "Installing Bachbox and both runtimes into $(BENCH_VENV) (once; about a minute)"
-	@$(VENV)/bin/python -m venv --clear $(BENCH_VENV)
-	@$(BENCH_VENV)/bin/python $(PIP) install --editable '.[bench]'
-	@touch $@
-
 # Only for comparison, so nothing stops where it cannot be had; the page of figures says so then.
 $(NAIVE_VENV)/.naive: pyproject.toml | system-packages
 	@echo "Installing TensorFlow into $(NAIVE_VENV) (once; some minutes, 2 GB)"
-	@{ $(TRAIN_PYTHON) -m venv --clear $(NAIVE_VENV) && \
-	  $(NAIVE_VENV)/bin/python $(PIP) install --editable '.[naive]' && touch $@; } || \
-	  { rm -rf $(NAIVE_VENV); echo "It cannot be had here; the naive way is left out" >&2; }
+	@{ [ -x $(NAIVE_VENV)/bin/python ] || $(TRAIN_PYTHON) -m venv $(NAIVE_VENV); } && \
+	  $(NAIVE_VENV)/bin/python $(PIP) install --editable '.[naive]' && touch $@ || \
+	  echo "TensorFlow could not be installed; without it the naive way is left out" >&2

@@ -214,25 +214,23 @@ def test_a_pipe_that_is_no_pipe(fails: Callable[..., Said]) -> None:
     fails("play", "--output", "pipe:/").is_one_sentence(1, "/")
 
 
-@pytest.mark.parametrize("name", ["a.wav", "a.mid"])
+@pytest.mark.parametrize(("name", "free_kib"), [("a.wav", 64), ("a.mid", 0)])
 def test_a_full_disk_leaves_nothing_under_the_name(
-    env: dict[str, str], tmp_path: Path, name: str
+    env: dict[str, str], tmp_path: Path, name: str, free_kib: int
 ) -> None:
-    said, left = _on_a_small_disk(
-        tmp_path, env, "render", name, "--seconds", "300", "--tempo", "240"
-    )
+    said, left = _on_a_small_disk(tmp_path, env, free_kib, "render", name, "--seconds", "5")
     said.is_one_sentence(1, f"cannot write {name}", "No space left on device")
     assert left == ["filler"]
 
 
 def test_a_full_disk_leaves_the_file_of_before(env: dict[str, str], tmp_path: Path) -> None:
-    said, left = _on_a_small_disk(tmp_path, env, "render", "filler.wav", "--seconds", "60")
+    said, left = _on_a_small_disk(tmp_path, env, 64, "render", "filler.wav", "--seconds", "5")
     said.is_one_sentence(1, "filler.wav", "No space left on device")
     assert left == ["filler", "filler.wav"]
 
 
 def test_a_disk_that_fills_up_while_playing_ends_it(env: dict[str, str], tmp_path: Path) -> None:
-    said, _ = _on_a_small_disk(tmp_path, env, "play", "--output", "wav:a.wav")
+    said, _ = _on_a_small_disk(tmp_path, env, 64, "play", "--output", "wav:a.wav")
     lines = said.err.splitlines()
     assert said.code == 1
     assert "Traceback" not in said.err
@@ -270,8 +268,10 @@ def _model(
     return path
 
 
-def _on_a_small_disk(folder: Path, env: dict[str, str], *arguments: str) -> tuple[Said, list[str]]:
-    """Run it in a folder with a few kilobytes left; what it said and what it left there.
+def _on_a_small_disk(
+    folder: Path, env: dict[str, str], free_kib: int, *arguments: str
+) -> tuple[Said, list[str]]:
+    """Run it where only ``free_kib`` are free; what it said and what it left there.
 
     The disk is a tmpfs in a mount namespace of its own, so no trace of it stays.
     """
@@ -280,7 +280,7 @@ def _on_a_small_disk(folder: Path, env: dict[str, str], *arguments: str) -> tupl
     listing = folder / "left"
     script = (
         f"mount -t tmpfs -o size=128k tmpfs {disk} && cd {disk} && "
-        "dd if=/dev/zero of=filler bs=1k count=120 status=none && "
+        f"dd if=/dev/zero of=filler bs=1k count={128 - free_kib} status=none && "
         "case $* in *filler.wav*) : >filler.wav;; esac; "
         f'"$@"; code=$?; ls -A >{listing}; exit $code'
     )

@@ -129,6 +129,7 @@ def virtual_card() -> Iterator[VirtualCard]:
             "ALSA_CONFIG_PATH": str(asoundrc),
             "HOME": name,
             "XDG_RUNTIME_DIR": name,
+            "XDG_STATE_HOME": name,
         }
         card = VirtualCard(folder, environment)
         try:

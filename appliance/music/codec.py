@@ -56,8 +56,8 @@ class Context(Protocol):
     def features(self) -> list[int]:
         """Indices of the ones in the multi-hot input for the next token."""
 
-    def forbidden(self) -> list[int]:
-        """Classes that make no sense as the next token."""
+    def forbidden(self, *, must_sound: bool = False) -> list[int]:
+        """Classes that make no sense as the next token; ``must_sound`` rules out rests."""
 
     def accept(self, token: int) -> list[Event]:
         """Write the token down; the events it gives, in ticks since the piece began."""
@@ -191,11 +191,16 @@ class SatbContext:
                 return 0
         return len(TO_FERMATA_STEPS) + 1
 
-    def forbidden(self) -> list[int]:
-        """Classes that make no sense as the next token."""
+    def forbidden(self, *, must_sound: bool = False) -> list[int]:
+        """Classes that make no sense as the next token; ``must_sound`` rules out rests."""
+        # A piece does not begin with silence: at the latest its fourth voice sounds.
+        last_to_begin = self.step == 0 and self.place == VOICES - 1
+        must_sound |= last_to_begin and all(p in (None, SILENT) for p in self.sounding)
+        rests = [REST] if must_sound else []
         if self.codec.onsets:
-            return [HOLD] if self.sounding[ORDER[self.place]] is None else []
-        return [END] if self.place or not self.step else []
+            now = self.sounding[ORDER[self.place]]
+            return [*rests, HOLD] if now is None or (must_sound and now == SILENT) else rests
+        return [*rests, END] if self.place or not self.step else rests
 
     def accept(self, token: int) -> list[Event]:
         """Write the token down; the events it gives, in ticks since the piece began."""
@@ -237,6 +242,12 @@ class SatbContext:
         ]
         self.sounding = [SILENT] * VOICES
         return events
+
+    @property
+    def closing(self) -> bool:
+        """The last phrase has reached its last chord."""
+        last = self.form.fermatas[-1][0] if self.form.fermatas else self.form.steps
+        return self.step > last
 
     @property
     def ending_step(self) -> int:

@@ -125,7 +125,8 @@ class Composer:
         return self._sixteenth(self._context)
 
     def _over(self, context: SatbContext) -> bool:
-        return context.done or self.guard.give_up
+        silent = self.guard.trouble == "silence"
+        return context.done or self.guard.give_up or (silent and context.closing)
 
     def _sixteenth(self, context: SatbContext, known: Score | None = None) -> list[Event]:
         """One 16th step: drawn from the model, or as it is known already, or as primed."""
@@ -164,7 +165,8 @@ class Composer:
             temperature=self.guard.temperature(self.temperature, self.tick),
             top_p=self.top_p,
             uniform=float(self._dice.random()),
-            forbidden=context.forbidden() + self._range[ORDER[context.place]],
+            forbidden=context.forbidden(must_sound=self.guard.trouble == "silence")
+            + self._range[ORDER[context.place]],
         )
 
     def _rehearse_ending(self, context: SatbContext) -> None:
@@ -248,11 +250,12 @@ class Composer:
         return form, key
 
     def _end(self) -> list[Event]:
-        """Leave the last chord, and breathe."""
+        """Leave the last chord, and breathe; rests that the piece ended with are part of that."""
         assert self._context is not None
+        breath_ticks = max(0, expression.BREATH_TICKS - self.guard.silent_ticks(self.tick))
         events = [event._replace(tick=self.tick) for event in self._context.close()]
         self._context = None
-        self.tick += expression.BREATH_TICKS
+        self.tick += breath_ticks
         return events
 
     def next_piece(self, *, again: bool = False) -> list[Event]:

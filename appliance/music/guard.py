@@ -1,7 +1,8 @@
 """A listener beside the composer that notices when the music has got stuck.
 
 It hears only events, so it serves every model. What it asks for is musical: some heat (a
-higher temperature) for a while, more where that does not help, and in the end a new piece.
+higher temperature) for a while, more where that does not help, and in the end a new piece; a
+silence ends at once, because the composer then writes no rests.
 """
 
 from __future__ import annotations
@@ -16,7 +17,8 @@ FROZEN_TICKS = 3 * BAR_TICKS // 2
 """A chord may stand this long before anything is done about it."""
 STUCK_TICKS = 4 * BAR_TICKS
 """One voice may hold or repeat a note this long: pedal points are music."""
-SILENT_TICKS = BAR_TICKS
+SILENT_TICKS = TICKS_PER_BEAT
+"""Chorales breathe between phrases; longer than this nobody waits for the next note."""
 LOOP_TICKS = 3 * BAR_TICKS
 """This much music may equal the music before it, at one distance, before it is a loop."""
 LONGEST_LOOP_TICKS = 2 * BAR_TICKS
@@ -116,6 +118,10 @@ class Guard:
             return wanted
         raises = 1 + (self._last_trouble - self._since) // RAISE_EVERY_TICKS
         return float(max(wanted, LEAST_TEMPERATURE) * HEAT_STEP**raises)
+
+    def silent_ticks(self, tick: int) -> int:
+        """How long nothing has sounded before ``tick``."""
+        return max(0, tick - self._sounded - TICKS_PER_STEP)
 
     def copy(self) -> Guard:
         """A copy that goes its own way but for the count of cures, which is shared."""

@@ -46,6 +46,12 @@ class RingWriter:
         if not self._pending and self._asked.epoch > self._epoch:
             # Answered, and the writer before us died before it took the answer up.
             self._take_answer(board.tail.read())
+        # What it had appended and not handed over must not be mistaken for ours.
+        for index in range(self._index, self._index + HISTORY_SLOTS):
+            if read_slot(board, index) is None:
+                break
+            offset = board.slot_offset(index)
+            board.memory[offset : offset + SLOT_BYTES] = bytes(SLOT_BYTES)
 
     @classmethod
     def resume(cls, board: Board) -> RingWriter:

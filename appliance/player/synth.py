@@ -11,6 +11,7 @@ import contextlib
 import ctypes
 import functools
 import io
+import os
 from collections import deque
 from pathlib import Path
 from types import ModuleType
@@ -18,6 +19,7 @@ from typing import Final
 
 from appliance.errors import BachboxError
 from appliance.player import soundfont as fonts
+from appliance.player.quiet import quiet
 
 RAMP_SEGMENT_FRAMES: Final = 64
 """FluidSynth renders in steps of 64 frames, so a finer ramp is not heard."""
@@ -75,7 +77,8 @@ class FluidSynth:
         self._set("synth.gain", self._gain)
         self._fresh = True
         self._synth = self._fl.new_fluid_synth(self._settings)
-        font_id = self._fl.fluid_synth_sfload(self._synth, str(soundfont).encode(), 1)
+        with quiet():
+            font_id = self._fl.fluid_synth_sfload(self._synth, os.fsencode(soundfont), 1)
         if font_id < 0:
             self.close()
             raise BachboxError(

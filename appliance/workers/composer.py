@@ -232,7 +232,8 @@ def _sounding(events: list[Event]) -> list[Event]:
 
 
 def _stop(_signal: int, _frame: FrameType | None) -> NoReturn:
-    raise SystemExit(0)
+    # Not by an exception, which could be lost in a callback: there is nothing to tidy up.
+    os._exit(0)
 
 
 def main() -> int:

@@ -8,8 +8,9 @@ It ends with
 * 75 (``EX_TEMPFAIL``) when there is no sound card or it went away: start another, later;
 * 1 or 2 with a sentence on standard error when starting another would not help.
 
-It needs 41 MB with the default font, of which 13 MB are Python's own (numpy, which would add
-23 MB, is not imported), and 1 % of a core, FluidSynth included.
+It needs 40 MB with the default font, of which 13 MB are Python's own (numpy, which would add
+23 MB, is not imported), and 17 MB more for PortAudio and ALSA; and 1 % of a core, FluidSynth
+included, to which a PulseAudio in between adds 2 %.
 """
 
 from __future__ import annotations
@@ -29,8 +30,8 @@ from typing import Final, NoReturn
 from appliance.errors import BachboxError
 from appliance.player.board import Board, PerformerState, State
 from appliance.player.outputs import DeviceLost, Output, open_output
-from appliance.player.outputs.card import quiet
 from appliance.player.performer import Performer
+from appliance.player.quiet import quiet
 from appliance.player.ring import RingReader, events_before
 from appliance.player.synth import FluidSynth
 from appliance.player.transport import Transport

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import weakref
 
 import pytest
 from hypothesis import given
@@ -62,7 +63,8 @@ _performers = st.builds(
 def pair() -> tuple[Board, Board]:
     """The same memory as two processes have it mapped."""
     board = Board.create()
-    return board, Board.attach(os.dup(board.fd))
+    weakref.finalize(board, os.close, board.fd)
+    return board, Board.attach(board.fd)
 
 
 @given(controls=_controls, performer=_performers, head=_heads)
@@ -74,12 +76,12 @@ def test_another_process_reads_what_was_written(
     ours.performer.write(performer)
     ours.head.write(head)
     ours.tail.write(Tail(1, True, 2, 3.5, 4, 5, 6))
-    ours.composer.write(ComposerState(*range(10), True))
+    ours.composer.write(ComposerState(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, True))
     assert theirs.controls.read() == controls
     assert theirs.performer.read() == performer
     assert theirs.head.read() == head
     assert theirs.tail.read() == Tail(1, True, 2, 3.5, 4, 5, 6)
-    assert theirs.composer.read() == ComposerState(*range(10), True)
+    assert theirs.composer.read() == ComposerState(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, True)
     assert isinstance(theirs.performer.read().state, State)
     assert isinstance(theirs.controls.read().action, Action)
 
@@ -110,10 +112,10 @@ def test_a_writer_killed_in_the_middle_of_a_write_leaves_the_value_before(
     expected = values[-2] if len(values) > 1 else Head()
     assert theirs.head.read() == expected
     # And whoever writes next repairs it.
-    successor = Board.attach(os.dup(ours.fd))
+    successor = Board.attach(ours.fd)
     successor.head.write(values[-1])
     assert theirs.head.read() == values[-1]
-    assert Board.attach(os.dup(ours.fd)).head.read() == values[-1]
+    assert Board.attach(ours.fd).head.read() == values[-1]
 
 
 @given(values=st.lists(_heads, min_size=1, max_size=5), noise=st.binary(min_size=40, max_size=40))
@@ -138,7 +140,7 @@ def test_the_serial_number_may_wrap_around() -> None:
     for count in range(2, 8):
         ours.head.write(Head(count, count, count))
         assert theirs.head.read() == Head(count, count, count)
-        assert Board.attach(os.dup(ours.fd)).head.read() == Head(count, count, count)
+        assert Board.attach(ours.fd).head.read() == Head(count, count, count)
 
 
 def test_a_model_name_that_does_not_fit_is_refused_with_its_limit() -> None:

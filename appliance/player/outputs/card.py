@@ -11,7 +11,6 @@ from __future__ import annotations
 import contextlib
 import difflib
 import os
-import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -19,13 +18,19 @@ from types import ModuleType
 from typing import Any, Final, NamedTuple
 
 from appliance.errors import BachboxError
-from appliance.player.outputs import DeviceLost, Render
+from appliance.player.outputs import BYTES_PER_FRAME, DeviceLost, Render
+from appliance.player.quiet import quiet
 
 _STALLED_SECONDS: Final = 3.0
 """No callback for so long means that the card is gone, whatever PortAudio thinks."""
 
 _LOOK_SECONDS: Final = 0.25
 """How often the stream is looked at from outside."""
+
+
+_SETTLE_SECONDS: Final = 0.3
+"""Silence at the start: sound servers size their buffers while a new stream already runs, and
+an underrun in that moment takes nothing from the music, so it does not count."""
 
 
 class Card(NamedTuple):
@@ -73,10 +78,14 @@ class CardOutput:
         go_on, abort = self._library.paContinue, self._library.paAbort
         failure: list[Exception] = []
         last_call = time.monotonic()
+        settling_frames = int(_SETTLE_SECONDS * self.sample_rate)
 
         def callback(_in: None, frames: int, _time: object, flags: int) -> tuple[bytes, int]:
-            nonlocal last_call
+            nonlocal last_call, settling_frames
             last_call = time.monotonic()
+            if settling_frames > 0:
+                settling_frames -= frames
+                return bytes(frames * BYTES_PER_FRAME), go_on
             if flags & underflow:
                 self._xruns += 1
             try:
@@ -189,23 +198,3 @@ def _portaudio() -> Iterator[tuple[ModuleType, Any]]:
         yield pyaudio, audio
     finally:
         audio.terminate()
-
-
-@contextlib.contextmanager
-def quiet() -> Iterator[None]:
-    """Only Python may write to standard error.
-
-    ALSA, JACK and PortAudio write to file descriptor 2 whatever they try in vain.
-    """
-    sys.stderr.flush()
-    python_stderr, kept = sys.stderr, os.dup(2)
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, 2)
-    os.close(nowhere)
-    sys.stderr = os.fdopen(kept, "w", buffering=1)
-    try:
-        yield
-    finally:
-        os.dup2(kept, 2)
-        sys.stderr.close()
-        sys.stderr = python_stderr

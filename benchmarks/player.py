@@ -1,0 +1,118 @@
+"""A real `bachbox play` on the virtual sound card, looked at from outside."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import psutil
+
+from appliance.player.board import Board, State
+from benchmarks.measure import FailedError
+from tests.virtual_card import VirtualCard
+
+PATIENCE_S = 15.0
+CHILDREN = ("composer", "performer")
+
+
+class Usage(NamedTuple):
+    """One process: seconds of processor so far, and megabytes now."""
+
+    cpu_s: float
+    rss_mb: float
+    pss_mb: float
+    """Pages shared with other processes divided among them."""
+
+
+class Player:
+    """A running player: its processes, and the memory that they share."""
+
+    def __init__(self, process: subprocess.Popen[bytes], log: Path) -> None:
+        self._process = process
+        self._log = log
+        self.board: Board
+
+    def attach(self) -> None:
+        """Wait until it plays, and look into its shared memory."""
+        deadline = time.monotonic() + PATIENCE_S
+        while True:
+            for entry in Path(f"/proc/{self._process.pid}/fd").iterdir():
+                with contextlib.suppress(FileNotFoundError):
+                    if entry.readlink().name.startswith("memfd:bachbox"):
+                        self.board = Board.attach(os.open(entry, os.O_RDWR))
+                        self._wait_for_music(deadline)
+                        return
+            self.check(deadline)
+
+    def _wait_for_music(self, deadline: float) -> None:
+        while self.board.performer.read().state is not State.PLAYING:
+            self.check(deadline)
+
+    def check(self, deadline: float) -> None:
+        """A short pause, if all is well.
+
+        Raises:
+            FailedError: the player has ended, or the deadline has passed.
+        """
+        if self._process.poll() is not None or time.monotonic() > deadline:
+            said = (self._log.read_text().strip().splitlines() or ["it said nothing"])[-1]
+            ended = self._process.returncode
+            what = "does not play in time" if ended is None else f"ended with {ended}"
+            raise FailedError(f"`bachbox play` {what}: {said}")
+        time.sleep(0.005)
+
+    def usage(self) -> dict[str, Usage]:
+        """Every process of the player, by name.
+
+        Raises:
+            FailedError: they are not those of the design.
+        """
+        daemon = psutil.Process(self._process.pid)
+        found = {"daemon": _usage(daemon)}
+        for child in daemon.children(recursive=True):
+            module = next((a for a in child.cmdline() if a.startswith("appliance.workers.")), "?")
+            found[module.rpartition(".")[2]] = _usage(child)
+        if sorted(found) != sorted(("daemon", *CHILDREN)):
+            raise FailedError(f"`bachbox play` runs as {', '.join(found)}")
+        return found
+
+
+def _usage(process: psutil.Process) -> Usage:
+    memory, cpu = process.memory_full_info(), process.cpu_times()
+    return Usage(cpu.user + cpu.system, memory.rss / 1e6, memory.pss / 1e6)
+
+
+@contextlib.contextmanager
+def playing(card: VirtualCard, seed: int) -> Iterator[Player]:
+    """A player with all defaults, stopped at the end as a service is.
+
+    Raises:
+        FailedError: it does not end by itself within two seconds of being told to.
+    """
+    defaults, log = card.folder / "bachbox.toml", card.folder / "player.log"
+    defaults.touch()
+    bachbox = Path(sys.executable).with_name("bachbox")
+    with log.open("wb") as file:
+        process = subprocess.Popen(
+            [bachbox, "play", "--config", defaults, "--output", "default", "--seed", str(seed)],
+            env=card.environment,
+            stdin=subprocess.DEVNULL,
+            stdout=file,
+            stderr=file,
+        )
+    try:
+        yield Player(process, log)
+    finally:
+        process.terminate()
+        try:
+            process.wait(2.0)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+            raise FailedError("`bachbox play` did not end within 2 s of SIGTERM") from None

@@ -1,0 +1,81 @@
+"""What a recording sounds like: the energy of every semitone over time, and how alike two are."""
+
+from __future__ import annotations
+
+import wave
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+RATE = 48_000
+HOP_FRAMES = 2400
+"""50 ms: a 16th note at 80 beats a minute is 188 ms."""
+
+_WINDOW_FRAMES = 16384
+"""Long enough to tell a semitone apart in the tenor: 2.9 Hz a bin."""
+
+_PITCHES = range(45, 97)
+"""MIDI notes looked at: 110 Hz to 2 kHz."""
+
+Picture = NDArray[np.float64]
+"""One row a hop, one column a semitone."""
+
+
+def wav(path: Path) -> NDArray[np.int16]:
+    """Both channels as one, also from a file that is being written."""
+    with wave.open(str(path)) as file:
+        assert (file.getframerate(), file.getnchannels()) == (RATE, 2)
+        return raw(file.readframes(file.getnframes()))
+
+
+def raw(content: bytes) -> NDArray[np.int16]:
+    """Interleaved stereo s16le as one channel."""
+    samples = np.frombuffer(content[: len(content) // 4 * 4], "<i2").reshape(-1, 2)
+    return np.asarray(samples.mean(axis=1), np.int16)
+
+
+def music(sound: NDArray[np.int16]) -> NDArray[np.int16]:
+    """From the first sound on."""
+    return sound[int(np.argmax(np.abs(sound) > 50)) :]
+
+
+def picture(sound: NDArray[np.int16]) -> Picture:
+    """How loud every semitone is in every hop, in decibels above a floor."""
+    window = np.hanning(_WINDOW_FRAMES)
+    bins_hz = np.fft.rfftfreq(_WINDOW_FRAMES, 1 / RATE)
+    low, high = _PITCHES[0] - 0.5, _PITCHES[-1] + 0.5
+    with np.errstate(divide="ignore"):
+        semitones = 69 + 12 * np.log2(bins_hz / 440)
+    inside = (semitones >= low) & (semitones < high)
+    columns = np.floor(semitones[inside] - low).astype(int)
+    rows = []
+    for start in range(0, len(sound) - _WINDOW_FRAMES, HOP_FRAMES):
+        spectrum = np.abs(np.fft.rfft(sound[start : start + _WINDOW_FRAMES] * window))[inside]
+        loudest = np.zeros(len(_PITCHES))
+        np.maximum.at(loudest, columns, spectrum)
+        rows.append(loudest)
+    decibels = 20 * np.log10(np.array(rows) + 1)
+    return np.asarray(np.maximum(decibels - decibels.max() + 50, 0), np.float64)
+
+
+def likeness(part: Picture, whole: Picture) -> tuple[float, int]:
+    """The best correlation of ``part`` with any stretch of ``whole``, and where that begins."""
+    best, place = -1.0, 0
+    for start in range(len(whole) - len(part) + 1):
+        stretch = whole[start : start + len(part)]
+        found = float(np.corrcoef(part.ravel(), stretch.ravel())[0, 1])
+        if found > best:
+            best, place = found, start
+    return best, place
+
+
+def silence_seconds(sound: NDArray[np.int16], below: int = 20) -> float:
+    """The longest stretch in which nothing is heard."""
+    hops = len(sound) // HOP_FRAMES
+    loudest = np.abs(sound[: hops * HOP_FRAMES].astype(int)).reshape(hops, HOP_FRAMES).max(axis=1)
+    longest = current = 0
+    for hop in loudest:
+        current = current + 1 if hop < below else 0
+        longest = max(longest, current)
+    return longest * HOP_FRAMES / RATE

@@ -1,0 +1,323 @@
+"""Every event sounds at its own frame, in a file as on the card, whatever the hand does."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from appliance.music.notes import Event, Kind, Piece, note_off, note_on, pace, piece
+from appliance.player.board import Board, Controls
+from appliance.player.performer import Performer
+from appliance.player.ring import RingReader, RingWriter
+from appliance.player.source import EventSource, StepSource, finished
+from appliance.player.transport import Transport
+
+RATE = 48_000
+FRAMES_PER_TICK = 75
+"""At 80 quarter notes a minute."""
+
+Call = tuple[int, str, int, int]
+
+
+class RecordingSynth:
+    """Writes down at which frame it was asked for what; its sound is the frame's number."""
+
+    def __init__(self) -> None:
+        self.frame = 0
+        self.calls: list[Call] = []
+        self.volumes: list[float] = []
+
+    def note_on(self, voice: int, pitch: int, velocity: int) -> None:
+        self.calls.append((self.frame, "on", voice, pitch))
+
+    def note_off(self, voice: int, pitch: int) -> None:
+        self.calls.append((self.frame, "off", voice, pitch))
+
+    def program(self, program: int) -> None:
+        self.calls.append((self.frame, "program", program, 0))
+
+    def volume(self, percent: float) -> None:
+        self.volumes.append(percent)
+
+    def render(self, frames: int) -> bytes:
+        assert frames > 0 or not frames
+        start, self.frame = self.frame, self.frame + frames
+        return b"".join(frame.to_bytes(4, "little") for frame in range(start, self.frame))
+
+    @property
+    def notes(self) -> list[Call]:
+        return [call for call in self.calls if call[1] != "program"]
+
+
+class Desk:
+    """A performer with a hand at its controls."""
+
+    def __init__(self, source: EventSource, tempo_bpm: float = 80.0) -> None:
+        self.controls = Controls(tempo_bpm=tempo_bpm)
+        self.synth = RecordingSynth()
+        self.transport = Transport(RATE, tempo_bpm)
+        self.performer = Performer(source, self.synth, self.transport, lambda: self.controls)
+
+    def set(self, **changes: object) -> None:
+        self.controls = self.controls._replace(**changes)  # type: ignore[arg-type]
+
+    def render(self, blocks: Iterable[int]) -> bytes:
+        return b"".join(self.performer.render(frames) for frames in blocks)
+
+
+def _ring_of(events: Iterable[Event], horizon_tick: int) -> tuple[RingWriter, RingReader]:
+    board = Board.create()
+    writer = RingWriter(board)
+    for event in events:
+        writer.append(event)
+    writer.publish(horizon_tick)
+    return writer, RingReader(board)
+
+
+_music = st.lists(
+    st.tuples(
+        st.integers(0, 300),
+        st.sampled_from([Kind.NOTE_ON, Kind.NOTE_OFF, Kind.PACE]),
+        st.integers(0, 3),
+        st.integers(36, 81),
+        st.integers(500, 1500),
+    ),
+    max_size=40,
+)
+_blocks = st.lists(st.integers(1, 4096), min_size=1, max_size=40)
+
+
+def _events(music: list[tuple[int, Kind, int, int, int]]) -> list[Event]:
+    tick, events = 0, []
+    for gap, kind, voice, pitch, permille in music:
+        tick += gap
+        if kind is Kind.PACE:
+            events.append(pace(tick, permille))
+        elif kind is Kind.NOTE_ON:
+            events.append(note_on(tick, voice, pitch, 80))
+        else:
+            events.append(note_off(tick, voice, pitch))
+    return events
+
+
+@given(music=_music, blocks=_blocks)
+def test_each_event_sounds_at_its_own_frame(
+    music: list[tuple[int, Kind, int, int, int]], blocks: list[int]
+) -> None:
+    events = _events(music)
+    desk = Desk(finished(events))
+    sound = desk.render(blocks)
+    expected: list[Call] = []
+    frame, tick, frames_per_tick = 0.0, 0, float(FRAMES_PER_TICK)
+    for event in events:
+        frame += (event.tick - tick) * frames_per_tick
+        tick = event.tick
+        if event.kind is Kind.PACE:
+            frames_per_tick = FRAMES_PER_TICK * 1000 / event.value
+        else:
+            word = "on" if event.kind is Kind.NOTE_ON else "off"
+            expected.append((round(frame), word, event.voice, event.pitch))
+    total = sum(blocks)
+    heard = desk.synth.notes
+    assert len(heard) in (
+        sum(call[0] < total for call in expected),
+        sum(call[0] < total - 1 for call in expected),
+        sum(call[0] < total + 1 for call in expected),
+    )
+    for ours, exact in zip(heard, expected, strict=False):
+        assert abs(ours[0] - exact[0]) <= 1, "one frame is left to rounding"
+        assert ours[1:] == exact[1:]
+    assert sound == RecordingSynth().render(total), "and no frame is lost or played twice"
+
+
+@given(music=_music, live_blocks=_blocks, offline_frames=st.integers(1, 4096))
+def test_live_and_offline_give_the_same_frames(
+    music: list[tuple[int, Kind, int, int, int]], live_blocks: list[int], offline_frames: int
+) -> None:
+    events = _events(music)
+    horizon = (events[-1].tick if events else 0) + 10**6
+    _, reader = _ring_of(events, horizon)
+    live, offline = Desk(reader), Desk(finished(events))
+    live_sound = live.render(live_blocks)
+    total = sum(live_blocks)
+    whole, rest = divmod(total, offline_frames)
+    offline_sound = offline.render([offline_frames] * whole + [rest] * bool(rest))
+    assert live.synth.notes == offline.synth.notes
+    assert live_sound == offline_sound
+
+
+def test_a_composer_is_asked_for_no_more_than_the_music_needs() -> None:
+    steps = 0
+
+    def step() -> list[Event]:
+        nonlocal steps
+        steps += 1
+        return [note_on(120 * (steps - 1), 0, 60, 80)]
+
+    desk = Desk(StepSource(step, lambda: 120 * steps))
+    desk.render([1024] * 100)
+    played = 100 * 1024 // (120 * FRAMES_PER_TICK) + 1
+    assert len(desk.synth.notes) == played
+    assert steps < played + 20
+    assert desk.performer.starved == 0
+
+
+def test_at_the_horizon_the_music_waits_and_then_goes_on_in_time() -> None:
+    writer, reader = _ring_of([note_on(0, 0, 60, 80), note_on(10, 0, 62, 80)], 20)
+    desk = Desk(reader)
+    desk.render([1000] * 5)
+    assert [call[0] for call in desk.synth.notes] == [0, 750]
+    assert desk.performer.starved == 4, "the horizon was reached in the second block"
+    assert desk.performer.playhead_tick == 20
+    writer.append(note_on(20, 0, 64, 80))
+    writer.append(note_on(30, 0, 65, 80))
+    writer.publish(1000)
+    desk.render([1000])
+    assert [call[0] for call in desk.synth.notes] == [0, 750, 5000, 5750]
+    assert desk.performer.late_events == 0
+
+
+def test_waiting_for_the_first_note_is_not_starving() -> None:
+    desk = Desk(RingReader(Board.create()))
+    desk.render([1024] * 10)
+    assert desk.performer.starved == 0
+    assert not desk.performer.begun
+    assert desk.performer.playhead_tick == 0
+
+
+def test_a_tempo_change_acts_at_the_next_block_without_a_jump() -> None:
+    events = [note_on(tick, 0, 60, 80) for tick in range(0, 200, 10)]
+    desk = Desk(finished(events))
+    desk.render([1000])
+    desk.set(tempo_bpm=160.0)
+    desk.render([2000])
+    frames = [call[0] for call in desk.synth.notes]
+    # 1000 frames are 13 1/3 ticks; tick 20 is 6 2/3 ticks of 37.5 frames later.
+    assert frames == [0, 750, 1250, 1625, 2000, 2375, 2750]
+
+
+def test_pause_releases_what_sounds_and_going_on_strikes_it_again() -> None:
+    desk = Desk(finished([note_on(0, 0, 60, 80), note_on(0, 1, 55, 80), note_on(20, 2, 50, 80)]))
+    desk.render([750])
+    assert desk.performer.sounding == 2
+    desk.set(playing=False)
+    desk.render([1000, 1000])
+    assert desk.performer.sounding == 0
+    desk.set(playing=True)
+    desk.render([1000])
+    assert desk.synth.notes == [
+        (0, "on", 0, 60),
+        (0, "on", 1, 55),
+        (750, "off", 0, 60),
+        (750, "off", 1, 55),
+        (2750, "on", 0, 60),
+        (2750, "on", 1, 55),
+        (3500, "on", 2, 50),
+    ], "the music has waited 2000 frames"
+
+
+def test_another_instrument_is_heard_at_once_and_no_note_hangs() -> None:
+    desk = Desk(finished([note_on(0, 0, 60, 80), note_off(100, 0, 60)]))
+    desk.render([1000])
+    desk.set(program=48)
+    desk.render([1000, 7000])
+    assert desk.synth.calls == [
+        (0, "program", 19, 0),
+        (0, "on", 0, 60),
+        (1000, "off", 0, 60),
+        (1000, "program", 48, 0),
+        (1000, "on", 0, 60),
+        (7500, "off", 0, 60),
+    ]
+
+
+def test_an_instrument_chosen_while_paused_waits_with_the_music() -> None:
+    desk = Desk(finished([note_on(0, 0, 60, 80)]))
+    desk.render([1000])
+    desk.set(program=48, playing=False)
+    desk.render([1000])
+    desk.set(playing=True)
+    desk.render([1000])
+    assert [call[:2] for call in desk.synth.calls[1:]] == [
+        (0, "on"),
+        (1000, "off"),
+        (1000, "program"),
+        (2000, "on"),
+    ]
+
+
+def test_volume_is_handed_on_only_when_it_changes() -> None:
+    desk = Desk(finished([]))
+    desk.render([100, 100])
+    desk.set(volume=20.0)
+    desk.render([100, 100])
+    assert desk.synth.volumes == [70.0, 20.0]
+
+
+def test_a_piece_begins_with_nothing_held() -> None:
+    about = Piece(2, 7, True, 3, 480, 40)
+    desk = Desk(finished([note_on(0, 0, 60, 80), piece(about), note_on(40, 0, 67, 80)]))
+    desk.render([4000])
+    assert desk.synth.notes == [
+        (0, "on", 0, 60),
+        (3000, "off", 0, 60),
+        (3000, "on", 0, 67),
+    ]
+    assert desk.performer.piece == about
+
+
+def test_an_event_that_comes_too_late_is_played_at_once_and_counted() -> None:
+    class Careless:
+        """Promises what it does not hold."""
+
+        horizon_tick = 10**9
+        events: list[Event] = []  # noqa: RUF012
+
+        def refresh(self, playhead_tick: float) -> None:
+            pass
+
+        def peek(self) -> Event | None:
+            return self.events[0] if self.events else None
+
+        def pop(self) -> None:
+            del self.events[0]
+
+    source = Careless()
+    desk = Desk(source)
+    desk.render([7500])
+    source.events = [note_on(50, 0, 60, 80)]
+    desk.render([7500])
+    assert desk.synth.notes == [(7500, "on", 0, 60)]
+    assert desk.performer.late_events == 1
+
+
+def test_a_successor_strikes_what_its_predecessor_held_and_keeps_time() -> None:
+    played = [
+        piece(Piece(3, 2, False, 4, 0, 0)),
+        note_on(0, 0, 72, 80),
+        note_on(0, 1, 64, 80),
+        pace(50, 500),
+        note_off(90, 1, 64),
+    ]
+    _, reader = _ring_of([*played, note_on(110, 2, 55, 80)], 1000)
+    for _ in played:
+        reader.pop()
+    reader.refresh(100.5)
+    desk = Desk(reader)
+    desk.performer.resume(played, 100.5)
+    desk.render([3000])
+    assert desk.synth.notes == [
+        (0, "on", 0, 72),
+        (round(9.5 * 150), "on", 2, 55),
+    ]
+    assert desk.performer.piece.number == 3
+
+
+def test_the_end_releases_what_sounds_whatever_the_controls_say() -> None:
+    desk = Desk(finished([note_on(0, 0, 60, 80), note_on(30, 0, 64, 80)]))
+    desk.render([1000])
+    desk.performer.end()
+    desk.render([1000, 1000])
+    assert desk.synth.notes == [(0, "on", 0, 60), (1000, "off", 0, 60)]
