@@ -5,6 +5,10 @@ VENV ?= .venv
 TRAIN_PYTHON ?= python3.11
 TRAIN_VENV ?= .venv-train
 NAIVE_VENV ?= .venv-naive
+# Python 3.11 is the last for which the oldest Home Assistant that Bachbox knows installs.
+HASS_PYTHON ?= python3.11
+HASS_VENV ?= .venv-homeassistant
+HASS_VERSION ?= 2024.3.3
 # What `make play` hands on: make play ARGS="--instrument 'church organ' --tempo 96"
 ARGS ?=
 MODEL ?= chorales
@@ -15,16 +19,19 @@ PIP := -m pip --disable-pip-version-check --quiet
 SOURCES := appliance tests $(wildcard benchmarks)
 
 .DEFAULT_GOAL := help
-.PHONY: help play test bench train evaluate quality lint clean system-packages always
+.PHONY: help play test test-homeassistant bench train evaluate quality lint clean system-packages always
 
 help: ## this list
-	@sed -n 's/^\([a-z]*\):.*## /  make \1 \t/p' $(MAKEFILE_LIST)
+	@sed -n 's/^\([a-z-]*\):.*## /  make \1 \t/p' $(MAKEFILE_LIST)
 
 play: $(VENV)/.play ## new Bach from the sound card, or into bachbox.wav where there is none
 	@exec $(VENV)/bin/bachbox play --fallback wav:bachbox.wav $(ARGS)
 
 test: lint ## everything that is checked: style, types, layers, behaviour
 	$(VENV)/bin/python -m pytest $(ARGS)
+
+test-homeassistant: $(VENV)/.dev $(HASS_VENV)/.$(HASS_VERSION) ## the real Home Assistant turns everything
+	HASS=$(HASS_VENV)/bin/hass $(VENV)/bin/python -m pytest tests/homeassistant_acceptance.py $(ARGS)
 
 lint: $(VENV)/.dev ## style, types and layers alone
 	$(VENV)/bin/ruff check $(SOURCES)
@@ -44,6 +51,14 @@ evaluate: $(TRAIN_VENV)/.train ## make evaluate MODEL=chorales: a model file's f
 quality: $(TRAIN_VENV)/.train ## a day of music composed and listened to, into docs/quality.md
 	$(TRAIN_VENV)/bin/python -m appliance.training.quality $(ARGS)
 	$(TRAIN_VENV)/bin/python -m appliance.training.pianoroll docs/pianoroll.png
+
+$(HASS_VENV)/.$(HASS_VERSION): tests/homeassistant_requirements.py
+	@echo "Installing Home Assistant $(HASS_VERSION) into $(HASS_VENV) (once; some minutes)"
+	@rm -rf $(HASS_VENV) && $(HASS_PYTHON) -m venv $(HASS_VENV)
+	@$(HASS_VENV)/bin/python $(PIP) install 'homeassistant==$(HASS_VERSION)' 'josepy<2'
+	@$(HASS_VENV)/bin/python tests/homeassistant_requirements.py >$(HASS_VENV)/requirements.txt
+	@$(HASS_VENV)/bin/python $(PIP) install --requirement $(HASS_VENV)/requirements.txt
+	@touch $@
 
 clean: ## away with everything that was made here
 	rm -rf $(VENV) $(TRAIN_VENV) $(NAIVE_VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis

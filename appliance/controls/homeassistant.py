@@ -47,32 +47,21 @@ class Box(NamedTuple):
 
 
 class Announcement(NamedTuple):
-    """A retained message to Home Assistant; an empty payload takes an entity away."""
+    """A retained message to Home Assistant; an empty one in its place takes it back."""
 
     topic: str
     payload: str
 
 
 def announcements(box: Box, prefix: str, *, as_device: bool) -> list[Announcement]:
-    """What makes the box appear, in the order to send it.
-
-    The other form's announcements are taken back first, so that nothing is there twice.
-    """
-    new, old = _one_by_one(box, prefix), _at_once(box, prefix)
-    if as_device:
-        new, old = old, new
-    return [*(Announcement(topic, "") for topic in topics_of(old)), *new]
+    """What makes the box appear."""
+    return _at_once(box, prefix) if as_device else _one_by_one(box, prefix)
 
 
-def withdrawals(box: Box, prefix: str) -> list[Announcement]:
-    """What makes it disappear, whichever form it was announced in."""
-    both = [*_one_by_one(box, prefix), *_at_once(box, prefix)]
-    return [Announcement(topic, "") for topic in topics_of(both)]
-
-
-def topics_of(found: Sequence[Announcement]) -> list[str]:
-    """Their topics."""
-    return [announcement.topic for announcement in found]
+def filters(topics: Topics, prefix: str, *, as_device: bool) -> list[str]:
+    """What to subscribe to, to see the box's announcements in this form."""
+    node = node_of(topics)
+    return [f"{prefix}/device/{node}/config" if as_device else f"{prefix}/+/{node}/+/config"]
 
 
 def node_of(topics: Topics) -> str:

@@ -20,6 +20,9 @@ from appliance.errors import BachboxError
 PATIENCE_SECONDS: Final = 5.0
 """How long the broker may take for each step."""
 
+REMOVAL_SECONDS: Final = 1.0
+"""How long Home Assistant may take to part with an entity."""
+
 QUIET_SECONDS: Final = 0.5
 """What a broker has retained it sends at once; after such a pause it has sent all."""
 
@@ -71,28 +74,28 @@ def forget(config: Mqtt) -> Forgotten:
             raise BachboxError(f"{broker.where} does not answer: is it an MQTT broker?")
         if troubles:
             raise BachboxError(troubles[0])
-        node = homeassistant.node_of(topics)
         prefix = config.discovery_prefix
-        client.subscribe(
-            [
-                (f"{topics.base}/#", 0),
-                (f"{prefix}/+/{node}/+/config", 0),
-                (f"{prefix}/device/{node}/config", 0),
-            ]
-        )
+        wanted = [f"{topics.base}/#"]
+        for as_device in (False, True):
+            wanted += homeassistant.filters(topics, prefix, as_device=as_device)
+        client.subscribe([(topic, 0) for topic in wanted])
         last_heard = time.monotonic()
         while time.monotonic() - last_heard < QUIET_SECONDS:
             time.sleep(QUIET_SECONDS / 10)
         running = retained.get(topics.availability) == ONLINE.encode()
-        gone = [t for t in retained if not (running and t.startswith(f"{topics.base}/"))]
-        for topic in gone:
-            # QoS 1: whoever asks for this wants to know that it was done.
-            if not _published(client.publish(topic, "", qos=1, retain=True)):
-                raise BachboxError(f"the broker at {broker.where} did not take {topic} away")
+        introduced = [topic for topic in retained if not topic.startswith(f"{topics.base}/")]
+        own = [] if running else sorted(retained.keys() - set(introduced))
+        for group in (introduced, own):
+            for topic in group:
+                # QoS 1: whoever asks for this wants to know that it was done.
+                if not _published(client.publish(topic, "", qos=1, retain=True)):
+                    raise BachboxError(f"the broker at {broker.where} did not take {topic} away")
+            # An entity that is still there would take the end of its state for a state.
+            time.sleep(REMOVAL_SECONDS if introduced and own else 0)
     finally:
         client.disconnect()
         client.loop_stop()
-    return Forgotten(topics.id, len(gone), running)
+    return Forgotten(topics.id, len(introduced) + len(own), running)
 
 
 def _published(info: Any) -> bool:

@@ -81,11 +81,11 @@ class Throttle:
         self._last = float("-inf")
         self._handle: asyncio.TimerHandle | None = None
 
-    def ask(self) -> None:
+    def ask(self, not_before_seconds: float = 0.0) -> None:
         """Have it done; asking again before it is done changes nothing."""
         if self._handle is None:
             loop = asyncio.get_running_loop()
-            wait = max(0.0, self._last + self._seconds - loop.time())
+            wait = max(not_before_seconds, self._last + self._seconds - loop.time())
             self._handle = loop.call_later(wait, self._go)
 
     def cancel(self) -> None:

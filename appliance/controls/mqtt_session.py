@@ -34,10 +34,13 @@ LOOK_SECONDS: Final = 0.25
 """How often we look whether a new bar or piece has begun."""
 
 HEALTH_SECONDS: Final = 10.0
-"""How often the health is published, and the models folder looked at."""
+"""How often the health is published (and at each new piece), and the models folder looked at."""
 
 ANNOUNCE_SECONDS: Final = 2.0
 """How often, at most, we introduce ourselves to Home Assistant."""
+
+SETTLE_SECONDS: Final = 0.3
+"""How long after a connection; by then we know what the broker has retained."""
 
 REFUSAL_SECONDS: Final = 1.0
 """How often, at most, a refusal goes into the log; to the broker they all go."""
@@ -86,7 +89,7 @@ class Session:
         self._link = Link(
             broker_of(config),
             (self._topics.availability, OFFLINE),
-            [*self._topics.commands, *([self._birth] if self._discovers else [])],
+            [*self._topics.commands, *self._discovery_topics()],
             self._topics.slot,
             self._came_up,
             self._receive,
@@ -98,9 +101,11 @@ class Session:
         """Keep the broker informed until cancelled."""
         self._link.start()
         while True:
-            for look in range(round(HEALTH_SECONDS / LOOK_SECONDS)):
-                self._publish_now_playing()
-                if look == 0:
+            piece: object = None
+            for _ in range(round(HEALTH_SECONDS / LOOK_SECONDS)):
+                now = self._publish_now_playing()
+                if now != piece:
+                    piece = now
                     self._publish_health()
                 await asyncio.sleep(LOOK_SECONDS)
             if self._link.up and self._settings.models != self._models:
@@ -117,11 +122,22 @@ class Session:
     def _discovers(self) -> bool:
         return self._config.discovery != "off"
 
+    def _discovery_topics(self) -> list[str]:
+        """Home Assistant's birth, and what we once announced in the other form."""
+        if not self._discovers:
+            return []
+        other = self._config.discovery != "device"
+        prefix = self._config.discovery_prefix
+        return [self._birth, *homeassistant.filters(self._topics, prefix, as_device=other)]
+
     # Out ----------------------------------------------------------------------------------
 
     def _came_up(self) -> None:
         self._announce.cancel()
-        self._publish_everything()
+        self._sent.clear()
+        self._publish_state()
+        # A little later, so that what we announced in the other form is taken back before.
+        self._announce.ask(SETTLE_SECONDS)
 
     def _changed(self, _values: Values, _changed: frozenset[str]) -> None:
         self._show.ask()
@@ -135,7 +151,10 @@ class Session:
                 box, self._config.discovery_prefix, as_device=self._config.discovery == "device"
             ):
                 self._link.publish(topic, payload)
-        # The state before "online": what is shown as available then has its value.
+        self._publish_state()
+
+    def _publish_state(self) -> None:
+        # Before "online": what is shown as available then has its value.
         self._publish_settings()
         self._publish_now_playing()
         self._publish_health()
@@ -146,11 +165,13 @@ class Session:
         for name in InForce._fields:
             self._publish(self._topics.state(name), show(name, values))
 
-    def _publish_now_playing(self) -> None:
+    def _publish_now_playing(self) -> object:
+        """Publish it; the piece's number."""
         now = msgspec.to_builtins(self._box.now_playing())
         # Beats come too often for a broker.
         told = {key: value for key, value in now.items() if not key.startswith("beat")}
         self._publish(self._topics.now_playing, msgspec.json.encode(told).decode())
+        return now["piece"]
 
     def _publish_health(self) -> None:
         if self._link.up:
@@ -168,6 +189,9 @@ class Session:
             name = self._topics.wish(message.topic)
             if name is not None:
                 self._obey(name, message)
+            elif message.topic != self._birth:
+                if message.payload:
+                    self._link.publish(message.topic, "")
             elif message.payload == homeassistant.BIRTH.encode() and not message.retained:
                 # One that is retained greets us at each connection, when all is said anyway.
                 self._announce.ask()

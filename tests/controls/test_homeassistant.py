@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 import pytest
+from paho.mqtt.client import topic_matches_sub
 
 from appliance.controls import homeassistant
 from appliance.controls.homeassistant import Box
@@ -60,10 +61,8 @@ def test_an_entity_is_complete_and_has_nothing_that_2024_3_refuses(topic: str) -
 
 
 def test_as_a_device_it_is_the_same_in_one_message() -> None:
-    *taken_back, device = homeassistant.announcements(BOX, "homeassistant", as_device=True)
+    [device] = homeassistant.announcements(BOX, "homeassistant", as_device=True)
     assert device.topic == "homeassistant/device/bachbox_kitchen/config"
-    assert [a.payload for a in taken_back] == [""] * len(entities())
-    assert {a.topic for a in taken_back} == set(entities())
     payload = json.loads(device.payload)
     for topic, alone in entities().items():
         _, kind, _, key, _ = topic.split("/")
@@ -74,12 +73,12 @@ def test_as_a_device_it_is_the_same_in_one_message() -> None:
         assert together == alone | {"platform": kind}
 
 
-def test_each_form_takes_the_other_back_and_forget_takes_both() -> None:
-    first, *_ = homeassistant.announcements(BOX, "homeassistant", as_device=False)
-    assert first == ("homeassistant/device/bachbox_kitchen/config", "")
-    gone = homeassistant.withdrawals(BOX, "homeassistant")
-    assert all(payload == "" for _, payload in gone)
-    assert {topic for topic, _ in gone} == {first.topic, *entities()}
+@pytest.mark.parametrize("as_device", [False, True])
+def test_what_was_announced_is_found_again(as_device: bool) -> None:
+    [wanted] = homeassistant.filters(BOX.topics, "homeassistant", as_device=as_device)
+    for form in (False, True):
+        for announcement in homeassistant.announcements(BOX, "homeassistant", as_device=form):
+            assert topic_matches_sub(wanted, announcement.topic) == (form == as_device)
 
 
 def test_ids_are_spoken_once() -> None:

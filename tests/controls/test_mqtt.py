@@ -225,6 +225,13 @@ def test_home_assistant_is_told_again_when_it_is_born(kitchen: Kitchen) -> None:
         kitchen.ear.wait_for(f"{BASE}/{name}", since=since)
 
 
+def test_what_was_announced_in_the_other_form_is_taken_back(kitchen: Kitchen) -> None:
+    topic = "homeassistant/device/bachbox_kitchen/config"
+    kitchen.ear.say(topic, "{}", retain=True)
+    kitchen.ear.wait_for(topic, "{}")
+    kitchen.ear.wait_for(topic, "^$")
+
+
 def test_after_a_reset_connection_the_state_is_right_again(kitchen: Kitchen) -> None:
     since = len(kitchen.ear.heard)
     kitchen.wire.cut()
