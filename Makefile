@@ -5,7 +5,7 @@ VENV ?= .venv
 TRAIN_PYTHON ?= python3.11
 TRAIN_VENV ?= .venv-train
 NAIVE_VENV ?= .venv-naive
-# Python 3.11 is the last for which the oldest Home Assistant that Bachbox knows installs.
+# The oldest Home Assistant that Bachbox knows wants Python 3.11 or 3.12.
 HASS_PYTHON ?= python3.11
 HASS_VENV ?= .venv-homeassistant
 HASS_VERSION ?= 2024.3.3
@@ -61,7 +61,7 @@ $(HASS_VENV)/.$(HASS_VERSION): tests/homeassistant_requirements.py
 	@touch $@
 
 clean: ## away with everything that was made here
-	rm -rf $(VENV) $(TRAIN_VENV) $(NAIVE_VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) $(TRAIN_VENV) $(NAIVE_VENV) $(HASS_VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	find appliance tests -name __pycache__ -prune -exec rm -rf {} +
 
 system-packages:
