@@ -43,7 +43,7 @@ evaluate: $(TRAIN_VENV)/.train ## make evaluate MODEL=chorales: a model file's f
 
 quality: $(TRAIN_VENV)/.train ## a day of music composed and listened to, into docs/quality.md
 	$(TRAIN_VENV)/bin/python -m appliance.training.quality $(ARGS)
-	$(TRAIN_VENV)/bin/python -m appliance.training.pianoroll docs/pianoroll.png
+	$(TRAIN_VENV)/bin/python -m appliance.training.pianoroll docs/pianoroll.png --seed 4
 
 clean: ## away with everything that was made here
 	rm -rf $(VENV) $(TRAIN_VENV) $(NAIVE_VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
