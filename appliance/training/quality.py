@@ -130,7 +130,7 @@ def main() -> int:
 `make quality` composed {asked.hours:g} hours of music with the model `{model.name}` (seed
 {asked.seed}, temperature {model.temperature:g}, top-p {model.top_p:g},
 {model.tempo_bpm:g} BPM, Python {platform.python_version()}, {runtime()[0]}) in
-{day.seconds:.0f} s, and a listener that knows nothing of the composer's own guard measured all of it:
+{day.seconds:.0f} s, and a listener that knows nothing of the composer's guard measured it all:
 {report.notes} notes in {len(report.pieces)} pieces, of which {again} opened with the same four
 bars as another. Below it, {asked.hours / 24:g} h at each temperature of the knob.
 
