@@ -50,7 +50,7 @@ evaluate: $(TRAIN_VENV)/.train ## make evaluate MODEL=chorales: a model file's f
 
 quality: $(TRAIN_VENV)/.train ## a day of music composed and listened to, into docs/quality.md
 	$(TRAIN_VENV)/bin/python -m appliance.training.quality $(ARGS)
-	$(TRAIN_VENV)/bin/python -m appliance.training.pianoroll docs/pianoroll.png
+	$(TRAIN_VENV)/bin/python -m appliance.training.pianoroll docs/pianoroll.png --seed 4
 
 $(HASS_VENV)/.$(HASS_VERSION): tests/homeassistant_requirements.py
 	@echo "Installing Home Assistant $(HASS_VERSION) into $(HASS_VENV) (once; some minutes)"

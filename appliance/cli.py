@@ -270,6 +270,7 @@ def render(
     from appliance.daemon import controls_for
     from appliance.music import bundle, scorefile
     from appliance.music.composer import Composer
+    from appliance.player.quiet import quiet
     from appliance.settings import in_force
     from appliance.trial import try_model
 
@@ -282,13 +283,14 @@ def render(
     path = bundle.find(values.model, folders)
     model = bundle.load(path)
     try_model(path)
-    composer = Composer(
-        model,
-        seed=_seed(config),
-        temperature=controls.temperature,
-        top_p=controls.top_p,
-        prime=scorefile.read(prime, model) if prime else None,
-    )
+    with quiet():
+        composer = Composer(
+            model,
+            seed=_seed(config),
+            temperature=controls.temperature,
+            top_p=controls.top_p,
+            prime=scorefile.read(prime, model) if prime else None,
+        )
     length = renderer.Length(seconds if pieces or seconds else 60.0, pieces)
     shown = sys.stderr.isatty()
     with click.progressbar(

@@ -115,6 +115,7 @@ def _runtime(config: Config) -> Iterator[Finding]:
 def _models(config: Config) -> Iterator[Finding]:
     from appliance.music import bundle
     from appliance.music.interpreter import StepModel
+    from appliance.player.quiet import quiet
 
     folders = configs.model_folders(config)
     chosen = bundle.find(config.music.model, folders)
@@ -123,7 +124,8 @@ def _models(config: Config) -> Iterator[Finding]:
         try:
             # One token, for real: a runtime that does not fit fails only then.
             try_model(path)
-            StepModel(bundle.load(path))
+            with quiet():
+                StepModel(bundle.load(path))
         except BachboxError as error:
             yield Finding(thing, Health.BAD, str(error))
         else:

@@ -40,6 +40,10 @@ EXIT_NO_CARD: Final = os.EX_TEMPFAIL
 """A performer's way to say that there is no sound card."""
 
 
+_CHATTER: Final = "INFO: "
+"""How ai-edge-litert begins what it tells of itself and nobody has asked."""
+
+
 class Child:
     """Keeps one child process running.
 
@@ -186,7 +190,8 @@ class Child:
 
     async def _listen(self, stream: asyncio.StreamReader) -> None:
         while line := await _line(stream):
-            self._held_back.append((time.monotonic(), line))
+            if not line.startswith(_CHATTER):
+                self._held_back.append((time.monotonic(), line))
 
     def _release(self, until: float = math.inf) -> None:
         """Say what was held back, as far as it was said before ``until``."""

@@ -64,7 +64,14 @@ class StepModel:
             # Twice, so that the state that comes out is seen to go in again.
             self.step([0])
             self.step([bundle.codec.width - 1])
-        except (ArithmeticError, LookupError, RuntimeError, TypeError, ValueError) as why:
+        except (
+            ArithmeticError,
+            LookupError,
+            RuntimeError,
+            SystemError,
+            TypeError,
+            ValueError,
+        ) as why:
             first_line = str(why).strip().split("\n")[0]
             raise BachboxError(
                 f"{bundle.path}: {self.runtime} cannot run this model: {first_line}"

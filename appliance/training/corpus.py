@@ -13,7 +13,8 @@ from typing import Any
 from tqdm import tqdm
 
 from appliance.errors import BachboxError, UsageError
-from appliance.music.score import SILENT, Form, Key, Score, key_of, onsets_by_change
+from appliance.music.codec import HIGHEST
+from appliance.music.score import SILENT, VOICES, Form, Key, Score, key_of, onsets_by_change
 from appliance.music.scorefile import from_music21
 
 log = logging.getLogger(__name__)
@@ -40,21 +41,27 @@ def benchmark(folder: Path) -> Corpus:
             f"{path}: the benchmark is not there; name the folder that holds "
             f"{BENCHMARK_FILE} with --data FOLDER"
         )
-    found: Corpus = {}
-    for split, pieces in json.loads(path.read_text()).items():
-        found[split] = []
-        for number, piece in enumerate(pieces):
-            rows = [[SILENT if p < 0 else int(p) for p in row] for row in piece]
-            found[split].append(
-                Score(
-                    name=f"jsb-{split}-{number}",
-                    pitches=tuple(map(tuple, rows)),
-                    onsets=onsets_by_change(rows),
-                    key=key_of(rows),
-                    form=Form(16, 0, len(rows)),
-                )
-            )
-    return found
+    try:
+        splits = json.loads(path.read_text())
+        return {
+            split: [_benchmark_piece(f"jsb-{split}-{n}", rows) for n, rows in enumerate(pieces)]
+            for split, pieces in ((split, splits[split]) for split in SPLITS)
+        }
+    except (LookupError, TypeError, ValueError, StopIteration) as why:
+        raise UsageError(f"{path}: not the benchmark as it was published ({why!r})") from why
+
+
+def _benchmark_piece(name: str, piece: list[list[float]]) -> Score:
+    rows = [[SILENT if p < 0 else int(p) for p in row] for row in piece]
+    if any(len(row) != VOICES or not SILENT <= max(row) <= HIGHEST for row in rows):
+        raise ValueError(f"{name} has something else than four voices")
+    return Score(
+        name=name,
+        pitches=tuple(map(tuple, rows)),
+        onsets=onsets_by_change(rows),
+        key=key_of(rows),
+        form=Form(16, 0, len(rows)),
+    )
 
 
 def chorales(cache: Path, held_out: dict[str, list[str]]) -> Corpus:
@@ -66,7 +73,10 @@ def chorales(cache: Path, held_out: dict[str, list[str]]) -> Corpus:
     """
     path = cache / "chorales.json"
     if path.is_file():
-        scores = [_from_json(entry) for entry in json.loads(path.read_text())]
+        try:
+            scores = [_from_json(entry) for entry in json.loads(path.read_text())]
+        except (LookupError, TypeError, ValueError) as why:
+            raise UsageError(f"{path}: damaged; delete it and it is made anew") from why
     else:
         scores = _parse_all()
         cache.mkdir(parents=True, exist_ok=True)

@@ -50,7 +50,7 @@ def main() -> None:
     axes.grid(axis="x", alpha=0.4)
     axes.set_axisbelow(True)
     handles = [plt.Rectangle((0, 0), 1, 1, color=colour) for colour in COLOURS]
-    axes.legend(handles, NAMES, ncols=4, loc="upper right", fontsize="small")
+    figure.legend(handles, NAMES, ncols=4, loc="outside lower center", fontsize="small")
     figure.savefig(asked.out, dpi=100)
 
 

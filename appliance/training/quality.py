@@ -16,6 +16,7 @@ from tqdm import tqdm
 
 from appliance.music import bundle
 from appliance.music.composer import Composer
+from appliance.music.interpreter import runtime
 from appliance.music.notes import TICKS_PER_BEAT
 from appliance.music.score import Key
 from appliance.training.listen import Listener, Report
@@ -128,8 +129,8 @@ def main() -> int:
 
 `make quality` composed {asked.hours:g} hours of music with the model `{model.name}` (seed
 {asked.seed}, temperature {model.temperature:g}, top-p {model.top_p:g},
-{model.tempo_bpm:g} BPM, Python {platform.python_version()}) in {day.seconds:.0f} s, and a
-listener that knows nothing of the composer's own guard measured all of it:
+{model.tempo_bpm:g} BPM, Python {platform.python_version()}, {runtime()[0]}) in
+{day.seconds:.0f} s, and a listener that knows nothing of the composer's guard measured it all:
 {report.notes} notes in {len(report.pieces)} pieces, of which {again} opened with the same four
 bars as another. Below it, {asked.hours / 24:g} h at each temperature of the knob.
 

@@ -14,7 +14,7 @@ from appliance.music.interpreter import RUNTIME_VARIABLE, RUNTIMES
 from tests.music.making import MODEL, Played, compose_pieces
 
 
-@pytest.fixture(scope="session", autouse=True)
+@pytest.fixture(scope="package", autouse=True)
 def _faster_runtime() -> Iterator[None]:
     """The one that is four times as fast, wherever a test does not ask for ``runtime``."""
     with pytest.MonkeyPatch.context() as patch:
@@ -22,12 +22,12 @@ def _faster_runtime() -> Iterator[None]:
         yield
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def shipped() -> Bundle:
     return bundle.load(MODEL)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def thirty(shipped: Bundle) -> list[Played]:
     """Thirty pieces in a row."""
     return compose_pieces(Composer(shipped, seed=7), 30)

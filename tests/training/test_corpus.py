@@ -1,0 +1,274 @@
+"""Scores are split by piece, turned into batches, and the figures have a baseline."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from music21 import corpus as music21_corpus
+
+from appliance.errors import UsageError
+from appliance.music import bundle
+from appliance.music.codec import CLASSES, END, SatbCodec
+from appliance.music.score import VOICES, Score
+from appliance.music.scorefile import from_music21
+from appliance.training import convert, corpus, recipe
+from appliance.training.batches import IGNORED, Keys, chunks, encode, pad
+from appliance.training.evaluate import nats_a_step
+from appliance.training.listen import Listener
+from appliance.training.ngram import NGram, baseline
+from tests.music.making import MODEL, MODELS, OPENING, chords, parts_of
+
+CODEC = SatbCodec(onsets=True, form=True)
+PLAIN = SatbCodec(onsets=False, form=False)
+
+
+def named(name: str, score: Score = OPENING) -> Score:
+    return Score(name, score.pitches, score.onsets, score.key, score.form)
+
+
+def cached(folder: Path, *scores: Score) -> Path:
+    (folder / "chorales.json").write_text(json.dumps([asdict(score) for score in scores]))
+    return folder
+
+
+# The chorales
+
+
+def test_pieces_are_held_out_by_name(tmp_path: Path) -> None:
+    folder = cached(tmp_path, *map(named, "abcde"))
+    found = corpus.chorales(folder, {"valid": ["b"], "test": ["d", "e"]})
+    names = {split: [score.name for score in scores] for split, scores in found.items()}
+    assert names == {"train": ["a", "c"], "valid": ["b"], "test": ["d", "e"]}
+    assert found["train"][0] == named("a")
+
+
+def test_a_piece_that_is_held_out_and_not_there_is_named(tmp_path: Path) -> None:
+    folder = cached(tmp_path, named("a"))
+    with pytest.raises(UsageError, match=r"held out for test but not .*\['z'\]"):
+        corpus.chorales(folder, {"test": ["a", "z"]})
+
+
+@pytest.mark.parametrize("content", ["", "[", "[{}]", "[[1]]", '{"a": 1}', "[null]"])
+def test_a_damaged_cache_says_so(tmp_path: Path, content: str) -> None:
+    (tmp_path / "chorales.json").write_text(content)
+    with pytest.raises(UsageError, match=r"chorales\.json: damaged; delete it"):
+        corpus.chorales(tmp_path, {})
+
+
+def test_a_chorale_comes_with_metre_pickup_fermatas_and_repeated_notes() -> None:
+    score = from_music21(music21_corpus.parse("bach/bwv269"), "bwv269")
+    assert score.form.bar_steps == 12
+    assert score.form.pickup_steps == 4
+    assert len(score.form.fermatas) >= 4
+    assert str(score.key) == "G major"
+    struck = sum(sum(row) for row in score.onsets)
+    changed = sum(
+        a != b for before, after in zip(score.pitches, score.pitches[1:], strict=False)
+        for a, b in zip(before, after, strict=True)
+    )  # fmt: skip
+    assert struck > changed, "repeated notes are lost"
+
+
+# The benchmark
+
+
+def published(folder: Path, content: object) -> Path:
+    path = folder / corpus.BENCHMARK_FILE
+    path.parent.mkdir()
+    path.write_text(content if isinstance(content, str) else json.dumps(content))
+    return folder
+
+
+def test_the_benchmark_is_read_in_its_own_split(tmp_path: Path) -> None:
+    piece = [[72, 67, 64, 48], [72, 67, 64, 48], [74, -1, 65, 50]]
+    found = corpus.benchmark(published(tmp_path, {"train": [piece], "valid": [], "test": [piece]}))
+    assert [len(found[split]) for split in corpus.SPLITS] == [1, 0, 1]
+    score = found["train"][0]
+    assert score.pitches[2] == (74, -1, 65, 50)
+    assert score.onsets == ((True,) * 4, (False,) * 4, (True, False, True, True))
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "", "{", "[]", "null", {}, {"train": []}, {"train": 3, "valid": [], "test": []},
+        {"train": [[[1, 2, 3]]], "valid": [], "test": []},
+        {"train": [[[60, 60, 60, 600]]], "valid": [], "test": []},
+        {"train": [[["C", "E", "G", "C"]]], "valid": [], "test": []},
+        {"train": [[]], "valid": [], "test": []},
+        {"train": [[[-1, -1, -1, -1]]], "valid": [], "test": []},
+    ],
+    ids=repr,
+)  # fmt: skip
+def test_something_else_than_the_benchmark_is_refused(tmp_path: Path, content: object) -> None:
+    with pytest.raises(UsageError, match="not the benchmark"):
+        corpus.benchmark(published(tmp_path, content))
+
+
+def test_a_benchmark_that_is_not_there_says_how_to_name_it(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="--data FOLDER"):
+        corpus.benchmark(tmp_path)
+
+
+# Batches
+
+
+def test_a_piece_is_drawn_only_in_keys_that_stay_in_range() -> None:
+    high = chords((8, (81, 67, 64, 48)))
+    keys = Keys(CODEC, [high])
+    rng = np.random.default_rng(1)
+    drawn = {tuple(keys.draw(rng).targets[:4]) for _ in range(60)}
+    assert len(drawn) == 6, "five semitones down, and none up"
+    assert all(0 <= token < CLASSES for tokens in drawn for token in tokens)
+
+
+def test_lanes_play_pieces_to_their_end() -> None:
+    keys = Keys(CODEC, [OPENING])
+    source = chunks(keys, np.random.default_rng(1), lanes=3, tokens=48, crop_share=0.0)
+    lanes: list[list[int]] = [[], [], []]
+    for number in range(6):
+        chunk = next(source)
+        assert chunk.features.shape[:2] == chunk.targets.shape == (48, 3)
+        assert chunk.fresh.tolist() == [number % 3 == 0] * 3
+        for lane in range(3):
+            column = chunk.targets[:, lane]
+            lanes[lane] += column[column != IGNORED].tolist()
+    whole = {tuple(CODEC.encode(OPENING.transposed(shift))[1]) for shift in range(-5, 7)}
+    length = VOICES * OPENING.steps
+    for lane in lanes:
+        assert tuple(lane[:length]) in whole
+        assert tuple(lane[length : 2 * length]) in whole
+
+
+def test_a_piece_may_be_entered_in_its_midst_but_at_a_whole_step() -> None:
+    keys = Keys(CODEC, [OPENING])
+    source = chunks(keys, np.random.default_rng(1), lanes=8, tokens=1000, crop_share=1.0)
+    lengths = {int((column != IGNORED).sum()) for column in next(source).targets.T}
+    assert len(lengths) > 3
+    assert all(length % VOICES == 0 and length >= 4 * VOICES for length in lengths)
+
+
+def test_padding_is_ignored() -> None:
+    parts = [encode(CODEC, OPENING), encode(CODEC, chords((4, (72, 67, 64, 48))))]
+    chunk = pad(parts, VOICES * OPENING.steps, np.ones(2, bool))
+    assert (chunk.targets[:, 0] != IGNORED).all()
+    assert (chunk.targets[:16, 1] != IGNORED).all()
+    assert (chunk.targets[16:, 1] == IGNORED).all()
+    assert encode(PLAIN, OPENING).targets[-1] == END
+
+
+# Figures
+
+
+def test_the_figure_counts_every_note_of_every_piece() -> None:
+    model = bundle.load(MODEL)
+    short = chords((16, (72, 67, 64, 48)))
+    one, other = nats_a_step(model, [OPENING]), nats_a_step(model, [short])
+    together = nats_a_step(model, [OPENING, short])
+    steps = OPENING.steps, short.steps
+    assert together == pytest.approx((one * steps[0] + other * steps[1]) / sum(steps))
+    assert 0 < other < VOICES * math.log(CLASSES)
+
+
+def test_an_n_gram_learns_and_its_shares_add_up() -> None:
+    model = NGram(CODEC, 4)
+    before = model.nats_a_step([OPENING])
+    assert before == pytest.approx(VOICES * math.log(CLASSES))
+    model.learn([OPENING])
+    assert model.nats_a_step([OPENING]) < before / 2
+    tokens = CODEC.encode(OPENING)[1]
+    for at in (0, 7, 40):
+        shares = [model._share([*tokens[:at], token], at) for token in range(CLASSES)]
+        assert sum(shares) == pytest.approx(1)
+    n, figure = baseline(CODEC, [OPENING], [OPENING], [OPENING.transposed(2)])
+    assert n >= 5
+    assert figure < before / 2
+
+
+def test_a_listener_finds_what_is_wrong() -> None:
+    from appliance.music.codec import ORDER
+    from appliance.music.notes import TICKS_PER_STEP
+    from tests.music.making import events_of
+
+    assert len(ORDER) == VOICES
+    frozen = chords((64, (72, 67, 64, 48)), (4, (71, 67, 62, 43)), (4, (72, 67, 64, 48)))
+    listener = Listener()
+    events = events_of(frozen)
+    for step in range(frozen.steps):
+        tick = step * TICKS_PER_STEP
+        now = [event for event in events if event.tick == tick]
+        listener.hear(tick, now, tick + TICKS_PER_STEP)
+    end = frozen.steps * TICKS_PER_STEP
+    listener.hear(end, [event for event in events if event.tick == end], end + 960)
+    report = listener.report
+    assert report.frozen_beats == 16
+    assert report.held_beats == 16
+    assert report.unmatched == 0
+    assert report.silent_beats == 2
+    assert [(p.closes_on_tonic, p.authentic) for p in report.pieces] == [(True, True)]
+
+
+# The model file
+
+
+def tiny(monkeypatch: pytest.MonkeyPatch) -> recipe.Recipe:
+    """The shipped recipe, and the tensors' names as TensorFlow would have read them."""
+    shipped = json.loads(parts_of()[1]["bundle.json"])["tensors"]
+    monkeypatch.setattr(convert, "tensors_of", lambda model: shipped)
+    return recipe.load(MODELS / "chorales.toml")
+
+
+def test_what_the_training_writes_the_player_reads(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = tiny(monkeypatch)
+    path = tmp_path / "chorales.tflite"
+    convert.write(made, parts_of()[0], [OPENING], "Well enough.", path)
+    model = bundle.load(path)
+    assert model.name == made.name
+    assert model.tempo_bpm == made.card.tempo_bpm
+    assert model.forms == [OPENING.form]
+    assert model.voices == [(71, 74), (65, 67), (57, 64), (43, 55)]
+    assert "Well enough." in model.card
+    assert model.model == parts_of()[0]
+    assert [entry.name for entry in tmp_path.iterdir()] == ["chorales.tflite"]
+
+
+def test_the_same_weights_are_the_same_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = tiny(monkeypatch)
+    paths = [tmp_path / "a.tflite", tmp_path / "b.tflite"]
+    for path in paths:
+        convert.write(made, parts_of()[0], [OPENING], "", path)
+    assert paths[0].read_bytes() == paths[1].read_bytes()
+
+
+def test_the_calibration_shows_every_voice_and_a_state_within_its_bounds() -> None:
+    made = recipe.load(MODELS / "chorales.toml")
+    sizes = made.network
+    sizes.embedding, sizes.hidden, sizes.layers = 4, 3, 2
+    rng = np.random.default_rng(1)
+    weights: dict[str, Any] = {"embed.weight": rng.normal(size=(CODEC.width, 4)).astype("f4")}
+    for layer, width in enumerate((4, 3)):
+        of = f"layers.{layer}."
+        weights[of + "weight_ih_l0"] = rng.normal(size=(12, width)).astype("f4")
+        weights[of + "weight_hh_l0"] = rng.normal(size=(12, 3)).astype("f4")
+        weights[of + "bias_ih_l0"] = np.full(12, 9, "f4")
+        weights[of + "bias_hh_l0"] = np.zeros(12, "f4")
+    samples = list(convert.calibration(made, weights, [OPENING] * 3)())
+    assert len(samples) > 10
+    voice_bits = np.concatenate(
+        [s["x"][0, CODEC._voice : CODEC._voice + VOICES][None] for s in samples]
+    )
+    assert voice_bits.any(axis=0).all()
+    assert all(set(s) == {"x", "h0", "c0", "h1", "c1"} for s in samples)
+    cells = np.concatenate([s[name].ravel() for s in samples for name in ("c0", "c1")])
+    assert np.abs(cells).max() <= convert.CELL_LIMIT
+    assert cells.any()

@@ -1,0 +1,143 @@
+"""A recipe says how a model is made, all of it, and a misspelt one says what is wrong."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from appliance.errors import UsageError
+from appliance.music import bundle
+from appliance.training import __main__ as training
+from appliance.training import recipe
+
+ROOT = Path(__file__).parents[2]
+RECIPES = sorted((ROOT / "models").rglob("*.toml"))
+
+GOOD: dict[str, dict[str, Any]] = {
+    "card": {
+        "title": "T", "description": "D", "corpus": "C", "licence": "L",
+        "tempo_bpm": 80, "temperature": 0.9, "top_p": 0.9, "instrument": 19,
+    },
+    "corpus": {"source": "music21-chorales"},
+    "codec": {"onsets": True, "form": True},
+    "network": {"embedding": 8, "hidden": 8, "layers": 1},
+    "training": {"tokens": 1000},
+}  # fmt: skip
+
+
+def toml(parts: dict[str, dict[str, Any]]) -> str:
+    lines = ['name = "tiny"']
+    for part, values in parts.items():
+        lines.append(f"[{part}]")
+        for key, value in values.items():
+            said = str(value).lower() if isinstance(value, bool) else repr(value)
+            lines.append(f"{key} = {said}")
+    return "\n".join(lines) + "\n"
+
+
+def refusal(path: Path) -> str:
+    with pytest.raises(UsageError) as refused:
+        recipe.load(path)
+    assert str(path) in str(refused.value)
+    assert "\n" not in str(refused.value)
+    return str(refused.value)
+
+
+def test_there_are_recipes() -> None:
+    assert {path.stem for path in RECIPES} >= {"chorales", "jsb16"}
+
+
+@pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
+def test_a_shipped_recipe_can_be_read(path: Path) -> None:
+    made = recipe.load(path)
+    assert made.name == path.stem
+    assert 40 <= made.card.tempo_bpm <= 240
+    assert 0.1 <= made.card.temperature <= 3
+    assert 0.05 <= made.card.top_p <= 1
+    assert 0 <= made.card.instrument <= 127
+    assert made.codec.build().width > 100
+    assert made.training.tokens >= 1_000_000
+
+
+@pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
+def test_no_piece_is_held_out_twice(path: Path) -> None:
+    part = recipe.load(path).corpus
+    assert len(set(part.valid)) == len(part.valid)
+    assert len(set(part.test)) == len(part.test)
+    assert not set(part.valid) & set(part.test)
+
+
+def test_the_shipped_model_was_made_by_its_recipe() -> None:
+    made = recipe.load(ROOT / "models" / "chorales.toml")
+    model = bundle.load(ROOT / "models" / "chorales.tflite")
+    assert model.name == made.name
+    assert (model.codec.onsets, model.codec.form) == (made.codec.onsets, made.codec.form)
+    assert made.corpus.valid
+    assert made.corpus.test
+    assert len(model.forms) > len(made.corpus.test)
+
+
+def test_a_recipe_as_it_should_be(tmp_path: Path) -> None:
+    path = tmp_path / "tiny.toml"
+    path.write_text(toml(GOOD))
+    assert recipe.load(path).training.tokens == 1000
+    assert tomllib.loads(toml(GOOD))["codec"]["onsets"] is True
+
+
+@pytest.mark.parametrize(
+    ("part", "key", "value", "said"),
+    [
+        ("network", "hiden", 3, "hiden"),
+        ("network", "hidden", "large", "hidden"),
+        ("network", "layers", 1.5, "layers"),
+        ("training", "tokens", "many", "tokens"),
+        ("corpus", "source", "elsewhere", "elsewhere"),
+        ("codec", "onsets", "yes", "onsets"),
+        ("card", "tempo_bpm", "fast", "tempo_bpm"),
+    ],
+)
+def test_a_mistake_is_named(tmp_path: Path, part: str, key: str, value: object, said: str) -> None:
+    path = tmp_path / "tiny.toml"
+    path.write_text(toml(GOOD | {part: GOOD[part] | {key: value}}))
+    assert said in refusal(path)
+
+
+@pytest.mark.parametrize("part", GOOD)
+def test_a_missing_part_is_named(tmp_path: Path, part: str) -> None:
+    path = tmp_path / "tiny.toml"
+    path.write_text(toml({name: values for name, values in GOOD.items() if name != part}))
+    assert part in refusal(path)
+
+
+@pytest.mark.parametrize("content", [b"", b"name = ", b"\xff\xfe", b"[[[", b"name = 3"])
+def test_no_recipe_at_all(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "tiny.toml"
+    path.write_bytes(content)
+    refusal(path)
+    assert "No such file" in refusal(tmp_path / "none.toml")
+
+
+def test_recipes_are_found_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+    assert training.find_recipe("chorales") == Path("models/chorales.toml")
+    assert training.find_recipe("jsb16") == Path("models/benchmarks/jsb16.toml")
+    assert training.find_recipe("models/chorales.toml") == Path("models/chorales.toml")
+    with pytest.raises(UsageError, match=r"no recipe called 'fugues'; there are: chorales, jsb16"):
+        training.find_recipe("fugues")
+
+
+def test_the_command_says_what_is_missing(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    monkeypatch.chdir(ROOT)
+    for arguments, said in (
+        (["fugues"], "no recipe called"),
+        (["jsb16", "--evaluate"], "--data FOLDER"),
+        (["jsb16", "--evaluate", "--data", str(tmp_path)], "the benchmark is not there"),
+    ):
+        monkeypatch.setattr("sys.argv", ["training", *arguments])
+        assert training.main() == 2
+        assert said in capsys.readouterr().err
