@@ -55,7 +55,7 @@ quality: $(TRAIN_VENV)/.train ## a day of music composed and listened to, into d
 $(HASS_VENV)/.$(HASS_VERSION): tests/homeassistant_requirements.py
 	@echo "Installing Home Assistant $(HASS_VERSION) into $(HASS_VENV) (once; some minutes)"
 	@rm -rf $(HASS_VENV) && $(HASS_PYTHON) -m venv $(HASS_VENV)
-	@$(HASS_VENV)/bin/python $(PIP) install 'homeassistant==$(HASS_VERSION)' 'josepy<2'
+	@$(HASS_VENV)/bin/python $(PIP) install 'homeassistant==$(HASS_VERSION)' $(if $(filter 2024.%,$(HASS_VERSION)),'josepy<2')
 	@$(HASS_VENV)/bin/python tests/homeassistant_requirements.py >$(HASS_VENV)/requirements.txt
 	@$(HASS_VENV)/bin/python $(PIP) install --requirement $(HASS_VENV)/requirements.txt
 	@touch $@
