@@ -35,7 +35,7 @@ FILE_NAME: Final = "settings.json"
 _MOST_BYTES: Final = 1 << 16
 """The file has some hundred bytes; more is not ours."""
 
-Wishes = dict[str, str | float | bool]
+Wishes = dict[str, str | int | float | bool]
 """Values by name, as :meth:`Settings.change_all` takes them and as they stand in the file."""
 
 

@@ -14,7 +14,7 @@ from appliance import config
 from appliance.errors import BachboxError
 from appliance.music import bundle
 from appliance.music.interpreter import RUNTIMES
-from benchmarks import measure, naive, playing, rendering, report, runtime
+from benchmarks import hands, measure, naive, playing, rendering, report, runtime
 from benchmarks.measure import CHECKOUT, FailedError, Told, UnavailableError
 from benchmarks.report import Row, Section
 from tests.virtual_card import virtual_card
@@ -61,6 +61,17 @@ def listening(sections: list[Section]) -> None:
             own.rows += part(card)
 
 
+def handling(sections: list[Section]) -> None:
+    """How soon it obeys."""
+    note = (
+        "Changes by the local socket, heard in the recording of the virtual card, all other "
+        "settings at their defaults."
+    )
+    with section("At hand", sections, note) as own, virtual_card() as card:
+        for part in hands.PARTS:
+            own.rows += part(card)
+
+
 def files(sections: list[Section]) -> None:
     """All that is written to files."""
     with section("Rendering", sections) as own:
@@ -101,7 +112,7 @@ def _beside(what: str, told: Told, ours: Told) -> Row:
 def main() -> int:
     """Measure; 1 when something could not be measured, bars missed or met."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parts = ("composing", "playing", "rendering", "naive")
+    parts = ("composing", "playing", "hands", "rendering", "naive")
     parser.add_argument(
         "parts", nargs="*", metavar="PART", help=f"only some of {', '.join(parts)}; no page then"
     )
@@ -124,6 +135,7 @@ def main() -> int:
         ours = composing(sections)
     work: dict[str, Callable[[], None]] = {
         "playing": lambda: listening(sections),
+        "hands": lambda: handling(sections),
         "rendering": lambda: files(sections),
         "naive": lambda: naively(sections, ours, asked.naive_python),
     }

@@ -212,7 +212,7 @@ def _turn(player: Player, temperature: float) -> _Turn:
     board.controls.write(board.controls.read()._replace(temperature=temperature))
     while board.head.read().epoch == epoch:
         player.check(deadline)
-    while (note_tick := _first_new_note(board)) is None:
+    while (note_tick := first_new_note(board)) is None:
         player.check(deadline)
     answered = time.monotonic() - start
     reached = []
@@ -223,7 +223,7 @@ def _turn(player: Player, temperature: float) -> _Turn:
     return _Turn(answered, *reached)
 
 
-def _first_new_note(board: Board) -> int | None:
+def first_new_note(board: Board) -> int | None:
     """Tick of the first note that follows the last cut, once it is there."""
     head, cut = board.head.read(), board.cut.read()
     for index in range(cut.from_index, head.write_index):

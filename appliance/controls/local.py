@@ -50,7 +50,7 @@ SERVICE_FOLDER: Final = Path("/run/bachbox")
 class Request(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What a client asks for."""
 
-    set: dict[str, str | float | bool] = {}
+    set: dict[str, str | int | float | bool] = {}
     act: list[Action] = []
     follow: bool = False
 
