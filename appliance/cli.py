@@ -460,8 +460,12 @@ def instruments(soundfont: Path | None, config_file: Path | None, as_json: bool)
 @cli.command()
 @_config_option
 @_json_option
-def doctor(config_file: Path | None, as_json: bool) -> int:
+@click.option("--gpio", is_flag=True, help="Show live what each knob does, until Ctrl-C.")
+def doctor(config_file: Path | None, as_json: bool, gpio: bool) -> int:
     """See what stands between this machine and the music."""
+    if gpio:
+        _watch_gpio(config_file)
+        return 0
     import msgspec
 
     from appliance import config as configs
@@ -481,6 +485,18 @@ def doctor(config_file: Path | None, as_json: bool) -> int:
         click.echo(json.dumps(msgspec.to_builtins(findings), indent=2))
     bad = any(finding.health is doctors.Health.BAD for finding in findings)
     return BachboxError.exit_code if bad else 0
+
+
+def _watch_gpio(config_file: Path | None) -> None:
+    from appliance import config as configs
+    from appliance.controls.gpio_live import watch
+    from appliance.music import bundle
+    from appliance.settings import Settings
+
+    config = configs.load(config_file)[0]
+    folders, values, own = _chosen(config)
+    settings = Settings(values, lambda: [p.stem for p in bundle.listing(folders)], own)
+    watch(config.gpio, settings, click.echo)
 
 
 @cli.command()
@@ -534,7 +550,7 @@ def forget(config_file: Path | None, as_json: bool) -> None:
 
 
 def _toml(value: object) -> str:
-    if isinstance(value, list):
+    if isinstance(value, list | tuple):
         return f"[{', '.join(map(_toml, value))}]"
     if isinstance(value, dict):
         given = [f"{key} = {_toml(item)}" for key, item in value.items() if item is not None]
