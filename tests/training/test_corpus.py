@@ -141,9 +141,9 @@ def test_lanes_play_pieces_to_their_end() -> None:
             lanes[lane] += column[column != IGNORED].tolist()
     whole = {tuple(CODEC.encode(OPENING.transposed(shift))[1]) for shift in range(-5, 7)}
     length = VOICES * OPENING.steps
-    for lane in lanes:
-        assert tuple(lane[:length]) in whole
-        assert tuple(lane[length : 2 * length]) in whole
+    for told in lanes:
+        assert tuple(told[:length]) in whole
+        assert tuple(told[length : 2 * length]) in whole
 
 
 def test_a_piece_may_be_entered_in_its_midst_but_at_a_whole_step() -> None:
@@ -264,10 +264,8 @@ def test_the_calibration_shows_every_voice_and_a_state_within_its_bounds() -> No
         weights[of + "bias_hh_l0"] = np.zeros(12, "f4")
     samples = list(convert.calibration(made, weights, [OPENING] * 3)())
     assert len(samples) > 10
-    voice_bits = np.concatenate(
-        [s["x"][0, CODEC._voice : CODEC._voice + VOICES][None] for s in samples]
-    )
-    assert voice_bits.any(axis=0).all()
+    turns = [sample["x"][0, CODEC._voice : CODEC._voice + VOICES] for sample in samples]
+    assert np.any(turns, axis=0).all()
     assert all(set(s) == {"x", "h0", "c0", "h1", "c1"} for s in samples)
     cells = np.concatenate([s[name].ravel() for s in samples for name in ("c0", "c1")])
     assert np.abs(cells).max() <= convert.CELL_LIMIT
