@@ -155,4 +155,6 @@ def _json(text: str) -> str | int | float | bool:
 
 
 def _short(text: str) -> str:
-    return text if len(text) <= 40 else text[:39] + "…"
+    """Fit to be logged: short, and without what could move a terminal's cursor."""
+    shown = repr(text)
+    return shown if len(shown) <= 40 else shown[:39] + "…"

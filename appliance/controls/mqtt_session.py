@@ -200,19 +200,23 @@ class Session:
         try:
             if message.retained:
                 raise UsageError(
-                    f"{message.topic} is retained on the broker, so it was said to somebody "
-                    "else or long ago and is passed over; send commands without retain"
+                    f"a retained command for {name!r} was said to somebody else or long ago and "
+                    "is passed over; send commands without retain"
                 )
+            if not self._topics.slot(message.topic):
+                # No such thing: the settings know the sentence.
+                self._settings.change(name, "")
+            name = name.replace("-", "_")
             try:
                 value = parse(message.payload)
             except UsageError as error:
                 raise UsageError(f"{name}: {error}") from error
-            if name.replace("-", "_") not in tuple(Action):
+            if name not in tuple(Action):
                 self._settings.change(name, value)
             elif pressed(value):
                 self._settings.act(name)
             else:
-                raise UsageError(f"{name}: {value!r} is not allowed; it is PRESS")
+                raise UsageError(f"{name}: {value!r:.40} is not allowed; it is PRESS")
         except BachboxError as error:
             self._refuse(str(error))
 

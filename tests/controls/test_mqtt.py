@@ -180,6 +180,8 @@ def test_the_group_steers_every_box(kitchen: Kitchen) -> None:
         ("tempo", b"", "empty payload"),
         ("tempo", '{"tempo": 96', "looks like JSON"),
         ("tempo", "[96]", "is no value"),
+        ("tempo", '{"\x1b[2J\n', r"looks like JSON"),
+        ("tem\u200bpo", "\x1b[2J\n", r"there is no setting 'tem\u200bpo'"),
     ],
 )
 def test_what_cannot_be_is_refused_with_a_reason_and_changes_nothing(
@@ -190,6 +192,7 @@ def test_what_cannot_be_is_refused_with_a_reason_and_changes_nothing(
     kitchen.ear.say(f"{BASE}/{name}/set", payload)
     said = kitchen.ear.wait_for(f"{BASE}/error", f".*{re.escape(reason)}.*", since)
     assert len(said) < 400
+    assert said.isprintable()
     assert kitchen.status()["settings"] == before
 
 
