@@ -195,7 +195,7 @@ class SatbContext:
         """Classes that make no sense as the next token; ``must_sound`` rules out rests."""
         # A piece does not begin with silence: at the latest its fourth voice sounds.
         last_to_begin = self.step == 0 and self.place == VOICES - 1
-        must_sound |= last_to_begin and all(p in (None, SILENT) for p in self.sounding)
+        must_sound |= last_to_begin and self.silent
         rests = [REST] if must_sound else []
         if self.codec.onsets:
             now = self.sounding[ORDER[self.place]]
@@ -244,10 +244,15 @@ class SatbContext:
         return events
 
     @property
-    def closing(self) -> bool:
-        """The last phrase has reached its last chord."""
+    def silent(self) -> bool:
+        """No voice sounds."""
+        return all(pitch in (None, SILENT) for pitch in self.sounding)
+
+    @property
+    def faded(self) -> bool:
+        """The last chord has sounded and been left: only rests are still to come."""
         last = self.form.fermatas[-1][0] if self.form.fermatas else self.form.steps
-        return self.step > last
+        return self.step > last and not self.place and self.silent
 
     @property
     def ending_step(self) -> int:

@@ -125,8 +125,7 @@ class Composer:
         return self._sixteenth(self._context)
 
     def _over(self, context: SatbContext) -> bool:
-        silent = self.guard.trouble == "silence"
-        return context.done or self.guard.give_up or (silent and context.closing)
+        return context.done or context.faded or self.guard.give_up
 
     def _sixteenth(self, context: SatbContext, known: Score | None = None) -> list[Event]:
         """One 16th step: drawn from the model, or as it is known already, or as primed."""
@@ -178,11 +177,13 @@ class Composer:
         state, best = self.model.state, (Cadence.OPEN, 0)
         for attempt in range(REHEARSALS):
             self._dice = self._dice_of(self.piece.number, attempt + 1)
-            tried = context.copy()
-            while not tried.done:
+            tried, cadence = context.copy(), Cadence.OPEN
+            while not (tried.done or tried.faded):
                 tried.accept(self._draw(tried))
+                if not (tried.place or tried.silent):
+                    cadence = tried.cadence()
             self.model.state = state
-            best = max(best, (tried.cadence(), -attempt))
+            best = max(best, (cadence, -attempt))
             if best[0] == Cadence.FULL:
                 break
         self._dice = self._dice_of(self.piece.number, 1 - best[1])

@@ -116,7 +116,7 @@ class Guard:
         """The temperature to compose with at ``tick``."""
         if tick - self._last_trouble > COOLING_TICKS:
             return wanted
-        raises = 1 + (self._last_trouble - self._since) // RAISE_EVERY_TICKS
+        raises = 1 + (tick - self._since) // RAISE_EVERY_TICKS if self.trouble else 1
         return float(max(wanted, LEAST_TEMPERATURE) * HEAT_STEP**raises)
 
     def silent_ticks(self, tick: int) -> int:

@@ -47,8 +47,8 @@ class Report:
     loop_beats: float = 0.0
     unmatched: int = 0
     pieces: list[Finished] = field(default_factory=list)
-    openings: Counter[tuple[object, ...]] = field(default_factory=Counter)
-    """The first 64 steps of every piece, relative to its tonic."""
+    openings: Counter[int] = field(default_factory=Counter)
+    """Hashes of the first 64 steps of every piece, relative to its tonic."""
 
 
 class Listener:
@@ -142,4 +142,4 @@ class Listener:
             )
         )
         opening = tuple(tuple(p - about.tonic if p >= 0 else p for p in row) for row in rows[:64])
-        self.report.openings[opening] += 1
+        self.report.openings[hash(opening)] += 1

@@ -16,6 +16,7 @@ from tqdm import tqdm
 
 from appliance.music import bundle
 from appliance.music.composer import Composer
+from appliance.music.expression import BREATH_TICKS
 from appliance.music.interpreter import runtime
 from appliance.music.notes import TICKS_PER_BEAT
 from appliance.music.score import Key
@@ -119,7 +120,7 @@ def main() -> int:
     again = sum(count - 1 for count in report.openings.values())
     promises = {
         "no chord frozen beyond 4 bars": report.frozen_beats <= 4 * BAR_BEATS,
-        "no silence beyond the breath and a rest": report.silent_beats <= BAR_BEATS,
+        "no silence beyond the breath": report.silent_beats * TICKS_PER_BEAT <= BREATH_TICKS,
         "no stuck note": report.unmatched == 0 and report.held_beats <= 8 * BAR_BEATS,
         "no loop": report.loop_beats <= 4 * BAR_BEATS and not again,
         "memory flat": day.memory_mib[-1] <= day.memory_mib[1] * 1.05,
