@@ -129,6 +129,8 @@ class Daemon:
         self._greeted = False
         self._unsaid = [f"bachbox: {sentence}" for sentence in unsaid]
         self._piece_shown = 0
+        self._deaths = 0
+        """Of the composer, when it last did what it was asked."""
 
     async def run(self) -> None:
         """Play until a signal, or as long as planned.
@@ -237,6 +239,7 @@ class Daemon:
         """Draw, announce pieces, and end when the planned time is over."""
         while not self._over():
             self._greet()
+            self._mind_the_model()
             if self._line.living:
                 self._line.show(self._view())
             else:
@@ -251,6 +254,17 @@ class Daemon:
         return (
             limit is not None and self._first_sound is not None and now - self._first_sound >= limit
         )
+
+    def _mind_the_model(self) -> None:
+        """Where a model that was asked for does not compose, go on with the one before."""
+        composer, wanted = self._board.composer.read(), self._settings.values.model
+        if composer.model == wanted:
+            self._deaths = self.composer.restarts
+        elif composer.model and (
+            composer.refused == wanted or self.composer.restarts > self._deaths
+        ):
+            self._line.say(f"bachbox: {wanted} does not compose, so {composer.model} goes on")
+            self._settings.change("model", composer.model)
 
     def _greet(self) -> None:
         """Once it composes, say what would make it compose the same again."""

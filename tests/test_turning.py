@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import random
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,10 +17,12 @@ from numpy.typing import NDArray
 
 from appliance.controls import local
 from appliance.controls.local import Request
+from appliance.music.interpreter import RUNTIME_VARIABLE
 from appliance.settings import Action
 from appliance.status import Status
 from tests import listening
 from tests.command import bachbox, home, playing
+from tests.music.making import joined, parts_of
 from tests.virtual_card import VirtualCard, virtual_card
 
 Sound = NDArray[np.float64]
@@ -184,3 +188,32 @@ def test_fifty_changes_a_second_leave_no_gap_and_no_note_behind(
         ask(playing=False)
         eventually(lambda: ask().now_playing.condition == "paused")
         assert box.end() == 0
+
+
+@pytest.mark.parametrize("runtime", ["tflite_runtime", "ai_edge_litert"])
+def test_a_model_that_does_not_compose_gives_way_to_the_one_before(
+    env: dict[str, str], tmp_path: Path, runtime: str
+) -> None:
+    """Its checksum agrees, so only the runtime finds it out: one refuses it, the other crashes."""
+    if runtime == "tflite_runtime" and sys.version_info >= (3, 12):
+        runtime = "ai_edge_litert"
+    _, texts = parts_of()
+    content = b"\x1c\0\0\0TFL3" + bytes(2000)
+    about = json.loads(texts["bundle.json"]) | {"sha256": hashlib.sha256(content).hexdigest()}
+    texts["bundle.json"] = json.dumps(about)
+    (tmp_path / "hostile.tflite").write_bytes(joined(content, texts))
+    config = tmp_path / "bachbox.toml"
+    config.write_text(f'[music]\nmodels_folder = "{tmp_path}"\n')
+    environment = env | {RUNTIME_VARIABLE: runtime}
+    with playing("--output", "null", "--config", config, "--seed", 3, env=environment) as box:
+        box.wait_for("piece 1")
+        eventually(lambda: ask().health.look_ahead_s > 3)
+        ask(model="hostile")
+        box.wait_for("hostile does not compose, so chorales goes on")
+        assert ask().settings.model == "chorales"
+        heard = ask().health.notes
+        eventually(lambda: ask().health.notes > heard + 20)
+        assert ask().health.starved == 0
+        assert box.end() == 0
+    kept = json.loads((Path(env["XDG_STATE_HOME"]) / "bachbox" / "settings.json").read_text())
+    assert kept == {"model": "chorales"}

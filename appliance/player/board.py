@@ -140,6 +140,10 @@ class ComposerState(NamedTuple):
     rewinds: int = 0
     seed: int = 0
     ready: bool = False
+    model: str = ""
+    """The model that composed last; "" before the first notes."""
+    refused: str = ""
+    """The model asked for last, where it could not be used."""
 
 
 class Board:
@@ -173,10 +177,10 @@ class Board:
         self.composer = Cell(
             memory,
             self.performer.end_offset,
-            "<QQQQIIIIIQ?",
+            f"<QQQQIIIIIQ?{MODEL_NAME_BYTES}s{MODEL_NAME_BYTES}s",
             ComposerState(),
-            tuple,
-            lambda v: ComposerState(*v),
+            lambda v: (*v[:-2], _packed_name(v.model), _packed_name(v.refused)),
+            lambda v: ComposerState(*v[:-2], *map(_unpacked_name, v[-2:])),
         )
         if self.composer.end_offset > _SLOTS_OFFSET:
             raise ValueError("the cells have outgrown their page")
@@ -221,14 +225,22 @@ def _total_bytes() -> int:
     return _SLOTS_OFFSET + SLOT_COUNT * SLOT_BYTES
 
 
-def _pack_controls(value: Controls) -> tuple[Any, ...]:
-    name = value.model.encode()
+def _packed_name(model: str) -> bytes:
+    name = model.encode()
     if len(name) > MODEL_NAME_BYTES:
         raise UsageError(
-            f"the model name {value.model!r} is too long: at most {MODEL_NAME_BYTES} bytes "
+            f"the model name {model!r} is too long: at most {MODEL_NAME_BYTES} bytes "
             "are allowed; rename the file"
         )
-    return (*value[:-1], name)
+    return name
+
+
+def _unpacked_name(packed: bytes) -> str:
+    return packed.rstrip(b"\0").decode()
+
+
+def _pack_controls(value: Controls) -> tuple[Any, ...]:
+    return (*value[:-1], _packed_name(value.model))
 
 
 def _unpack_controls(fields: tuple[Any, ...]) -> Controls:
@@ -243,7 +255,7 @@ def _unpack_controls(fields: tuple[Any, ...]) -> Controls:
         top_p,
         count,
         Action(action),
-        name.rstrip(b"\0").decode(),
+        _unpacked_name(name),
     )
 
 

@@ -63,6 +63,10 @@ class Desk:
         self._before = board.composer.read()
         self._wanted: Controls | None = None
         self._asked: Mark | None = None
+        self._model = ""
+        self._proven = self._before.model
+        """The model that has composed something."""
+        self._refused = ""
         self.composer: Composer
 
     def open(self, seed: int, prime: Path | None) -> None:
@@ -77,6 +81,7 @@ class Desk:
             time.sleep(POLL_S)
             state = self._board.composer.read()
             self._board.composer.write(state._replace(heartbeat=state.heartbeat + 1))
+        self._model = self._seen.model
         resumed = self._writer.write_index > 0
         events = history(self._board)
         self.composer = Composer(
@@ -135,6 +140,7 @@ class Desk:
         while self._marks and self._marks[0].snapshot.tick <= playhead:
             self._marks.popleft()
         self._write(self.composer.step())
+        self._proven = self._model
 
     def _write(self, events: list[Event]) -> None:
         for event in events:
@@ -173,12 +179,16 @@ class Desk:
     def _take_up(self, controls: Controls) -> None:
         """Compose from here on as the controls say."""
         self.composer.temperature, self.composer.top_p = controls.temperature, controls.top_p
-        if controls.model != self._seen.model:
+        if controls.model == self._model:
+            self._refused = ""
+        else:
             try:
                 loaded = bundle.load(bundle.find(controls.model, self._folders))
                 self._write(self.composer.change_model(loaded))
                 self._marks.clear()
+                self._model, self._refused = controls.model, ""
             except BachboxError as why:
+                self._refused = controls.model
                 print(f"bachbox: {why}; the model stays as it is", file=sys.stderr)
         if controls.action_count != self._seen.action_count:
             again = controls.action == Action.RESTART_PIECE
@@ -200,6 +210,8 @@ class Desk:
                 rewinds=self._rewinds,
                 seed=self.composer.seed,
                 ready=True,
+                model=self._proven,
+                refused=self._refused,
             )
         )
 

@@ -76,12 +76,12 @@ def test_another_process_reads_what_was_written(
     ours.performer.write(performer)
     ours.head.write(head)
     ours.tail.write(Tail(1, True, 2, 3.5, 4, 5, 6))
-    ours.composer.write(ComposerState(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, True))
+    ours.composer.write(ComposerState(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, True, "one", "two"))
     assert theirs.controls.read() == controls
     assert theirs.performer.read() == performer
     assert theirs.head.read() == head
     assert theirs.tail.read() == Tail(1, True, 2, 3.5, 4, 5, 6)
-    assert theirs.composer.read() == ComposerState(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, True)
+    assert theirs.composer.read() == ComposerState(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, True, "one", "two")
     assert isinstance(theirs.performer.read().state, State)
     assert isinstance(theirs.controls.read().action, Action)
 
