@@ -10,6 +10,7 @@ import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from importlib import metadata
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
 
@@ -213,11 +214,27 @@ def _broker(config: Config) -> Iterator[Finding]:
 
 
 def _pins(config: Config) -> Iterator[Finding]:
+    from appliance.pins import Gpio, Pot, wired
+
     chips = sorted(Path("/dev").glob("gpiochip*"))
+    # What nobody has wired need not work.
+    bad = Health.OFF if config.gpio == Gpio() else Health.BAD
     if not chips:
-        yield Finding("pins", Health.OFF, "this machine has none")
+        yield Finding("pins", bad, "this machine has none")
     elif os.access(chips[0], os.R_OK | os.W_OK):
         yield Finding("pins", Health.OK, f"{chips[0]} can be used")
     else:
         remedy = "sudo usermod -aG gpio $USER, then log in again"
-        yield Finding("pins", Health.OFF, f"{chips[0]} is there, but not for you", remedy)
+        yield Finding("pins", bad, f"{chips[0]} is there, but not for you", remedy)
+    parts = list(wired(config.gpio))
+    for where, _, problem in parts:
+        if problem:
+            yield Finding("wiring", Health.BAD, f"{where}: {problem}")
+    if parts and not all(map(find_spec, ("gpiozero", "lgpio"))):
+        remedy = "pip install 'bachbox[gpio]', or sudo apt install python3-gpiozero python3-lgpio"
+        yield Finding("pins", Health.BAD, "gpiozero or lgpio is missing", remedy)
+    if any(isinstance(part, Pot) for _, part, _ in parts) and not list(
+        Path("/dev").glob("spidev*")
+    ):
+        remedy = "sudo raspi-config nonint do_spi 0, then restart"
+        yield Finding("SPI", Health.BAD, "it is off, so no potentiometer is read", remedy)

@@ -14,7 +14,8 @@ from homeassistant.bootstrap import DEFAULT_INTEGRATIONS
 
 ROOT = Path(homeassistant.__file__).parent
 
-todo = ["frontend", "mqtt", *DEFAULT_INTEGRATIONS]
+# The recorder is not set up, but imported.
+todo = ["frontend", "mqtt", "recorder", *DEFAULT_INTEGRATIONS]
 seen: set[str] = set()
 while todo:
     name = todo.pop()

@@ -13,7 +13,7 @@ import os
 import threading
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Final
 
@@ -283,19 +283,22 @@ def _factory(stack: contextlib.ExitStack) -> Any:
             f"{chips[0]} is not for you, so no knob works: sudo usermod -aG gpio $USER, "
             "then log in again"
         )
-    # lgpio leaves files where it works, and begins to work when it is imported.
-    os.environ.setdefault("LG_WD", str(_scratch()))
     try:
-        from gpiozero import Device
-
         if given:
+            from gpiozero import Device
+
             Device.ensure_pin_factory()
             return Device.pin_factory
-        from gpiozero.pins.lgpio import LGPIOFactory
+        with _lgpio_elsewhere():
+            from gpiozero.pins.lgpio import LGPIOFactory
     except ImportError as error:
         raise BachboxError(
             f"the Python package {error.name} is missing, so no knob works: install Bachbox with "
             "`pip install 'bachbox[gpio]'`, or `sudo apt install python3-lgpio`"
+        ) from error
+    except OSError as error:
+        raise BachboxError(
+            f"lgpio cannot work in {_scratch()} ({error.strerror}), so no knob works"
         ) from error
     try:
         factory = LGPIOFactory()
@@ -305,6 +308,23 @@ def _factory(stack: contextlib.ExitStack) -> Any:
         ) from error
     stack.callback(factory.close)
     return factory
+
+
+@contextlib.contextmanager
+def _lgpio_elsewhere() -> Iterator[None]:
+    """For the import of lgpio.
+
+    It leaves a file in its working directory at once; told of another one, it takes the whole
+    process there, and relative paths (of a WAV file, say) would mean something else.
+    """
+    here = Path.cwd()
+    folder = _scratch()
+    folder.mkdir(parents=True, exist_ok=True)
+    os.environ.setdefault("LG_WD", str(folder.absolute()))
+    try:
+        yield
+    finally:
+        os.chdir(here)
 
 
 def _scratch() -> Path:

@@ -194,10 +194,17 @@ def test_every_knob_and_button_reaches_the_music_and_every_led_shows_it(
         # The beat blinks; there is no trouble until a child dies.
         hand.sees(lambda: len(factory.pin(21).states) > 4)
         assert not factory.pin(12).state
+        # lgpio's open chip must not live on in a child, or it stays busy for ever.
+        open_chip = os.open("/dev/null", os.O_RDONLY)
+        os.set_inheritable(open_chip, True)
         pid = daemon.composer.pid
         assert pid is not None
         os.kill(pid, 9)
         hand.sees(lambda: factory.pin(12).state)
+        hand.sees(lambda: daemon.composer.pid not in (None, pid))
+        hand.sees(lambda: "composer" in Path(f"/proc/{daemon.composer.pid}/cmdline").read_text())
+        assert not Path(f"/proc/{daemon.composer.pid}/fd/{open_chip}").exists()
+        os.close(open_chip)
 
     said, daemon = play(EVERYTHING, tmp_path, work)
     assert "leds 4 (beat): pin 21 is already taken by [gpio] leds 2 (beat)" in said
@@ -255,12 +262,19 @@ def test_pins_of_others_are_told(devices: Path, monkeypatch: pytest.MonkeyPatch)
     assert "usermod -aG gpio" in sentence
 
 
-def test_pins_that_cannot_be_opened_are_told(devices: Path) -> None:
+def test_pins_that_cannot_be_opened_are_told_and_nothing_is_left_behind(
+    devices: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (devices / "gpiochip0").write_text("")
+    here = tmp_path / "here"
+    here.mkdir()
+    monkeypatch.chdir(here)
     [sentence] = refusals(EVERYTHING)
     assert "install Bachbox with `pip install 'bachbox[gpio]'`" in sentence or (
         "the pins cannot be opened" in sentence
     )
+    assert Path.cwd() == here
+    assert not list(here.iterdir())
 
 
 def test_spi_that_is_off_is_told_and_the_leds_work(
