@@ -155,7 +155,8 @@ def _xruns(before: PerformerState, after: PerformerState, usage: dict[str, Usage
         "0",
         xruns == 0,
         f"told by PortAudio, on a virtual card that paces as a real one, {priority} real-time "
-        f"priority; starved blocks {after.starved - before.starved}, late events {after.late_events - before.late_events}, "
+        f"priority; starved blocks {after.starved - before.starved}, late events "
+        f"{after.late_events - before.late_events}, "
         f"at the start xruns {before.xruns}",
     )
 
