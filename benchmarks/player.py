@@ -28,6 +28,8 @@ class Usage(NamedTuple):
     rss_mb: float
     pss_mb: float
     """Pages shared with other processes divided among them."""
+    real_time: bool
+    """It has the priority that only some systems grant."""
 
 
 class Player:
@@ -85,7 +87,8 @@ class Player:
 
 def _usage(process: psutil.Process) -> Usage:
     memory, cpu = process.memory_full_info(), process.cpu_times()
-    return Usage(cpu.user + cpu.system, memory.rss / 1e6, memory.pss / 1e6)
+    real_time = os.sched_getscheduler(process.pid) == os.SCHED_FIFO
+    return Usage(cpu.user + cpu.system, memory.rss / 1e6, memory.pss / 1e6, real_time)
 
 
 @contextlib.contextmanager

@@ -101,7 +101,7 @@ def costs(card: VirtualCard) -> list[Row]:
         raise FailedError(
             f"{frames / after.sample_rate:.1f} s were played in {WINDOWS * WINDOW_S:g} s"
         )
-    return [*_cpu(looks), *_memory(looks[1].usage), _xruns(before, after)]
+    return [*_cpu(looks), *_memory(looks[1].usage), _xruns(before, after, looks[1].usage)]
 
 
 def _cpu(looks: list[_Look]) -> list[Row]:
@@ -146,15 +146,17 @@ def _memory(usage: dict[str, Usage]) -> list[Row]:
     return [*rows, total]
 
 
-def _xruns(before: PerformerState, after: PerformerState) -> Row:
+def _xruns(before: PerformerState, after: PerformerState, usage: dict[str, Usage]) -> Row:
+    priority = "with" if usage["performer"].real_time else "without"
     xruns = after.xruns - before.xruns
     return Row(
         f"xruns in {WINDOWS * WINDOW_S:.0f} s",
         str(xruns),
         "0",
         xruns == 0,
-        f"told by PortAudio, on a virtual card that paces as a real one; starved blocks "
-        f"{after.starved - before.starved}, late events {after.late_events - before.late_events}, "
+        f"told by PortAudio, on a virtual card that paces as a real one, {priority} real-time "
+        f"priority; starved blocks {after.starved - before.starved}, late events "
+        f"{after.late_events - before.late_events}, "
         f"at the start xruns {before.xruns}",
     )
 

@@ -105,6 +105,8 @@ class Composer:
         self._pace_permille = AS_WRITTEN_PERMILLE
         self._prime = prime
         self._again: Piece | None = None
+        self.rehearsals = REHEARSALS
+        """How often the last phrase is tried before it is written; 0 for one in a hurry."""
         self._range = _out_of_range(bundle)
 
     @property
@@ -175,7 +177,7 @@ class Composer:
         another throw of the dice seldom does. Nothing is written that it would not write.
         """
         state, best = self.model.state, (Cadence.OPEN, 0)
-        for attempt in range(REHEARSALS):
+        for attempt in range(self.rehearsals):
             self._dice = self._dice_of(self.piece.number, attempt + 1)
             tried, cadence = context.copy(), Cadence.OPEN
             while not (tried.done or tried.faded):

@@ -17,7 +17,7 @@ FROZEN_TICKS = 3 * BAR_TICKS // 2
 """A chord may stand this long before anything is done about it."""
 STUCK_TICKS = 4 * BAR_TICKS
 """One voice may hold or repeat a note this long: pedal points are music."""
-SILENT_TICKS = TICKS_PER_BEAT
+SILENT_TICKS = 3 * TICKS_PER_BEAT // 2
 """Chorales breathe between phrases; longer than this nobody waits for the next note."""
 LOOP_TICKS = 3 * BAR_TICKS
 """This much music may equal the music before it, at one distance, before it is a loop."""

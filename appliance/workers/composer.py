@@ -21,7 +21,7 @@ from typing import Final, NamedTuple, NoReturn
 from appliance.errors import BachboxError, UsageError
 from appliance.music import bundle, scorefile
 from appliance.music.bundle import Bundle
-from appliance.music.composer import Composer, Snapshot
+from appliance.music.composer import REHEARSALS, Composer, Snapshot
 from appliance.music.notes import TICKS_PER_BEAT, Event, Kind, note_off
 from appliance.music.score import Score
 from appliance.player.board import Action, Board, ComposerState, Controls
@@ -33,6 +33,9 @@ POLL_S: Final = 0.01
 
 GUARD_S: Final = 0.1
 """What is so close to the ear is played as it is: the rewind begins after it."""
+
+HURRY_S: Final = 1.0
+"""With less than this ahead of the ear there is no time to rehearse an ending."""
 
 ROOM_FOR_A_STEP: Final = 64
 """Slots kept free for the events of one step."""
@@ -112,7 +115,7 @@ class Desk:
         elif self._changed(controls):
             self._go_back(controls)
         elif self._is_behind(controls):
-            self._compose()
+            self._compose(controls)
         else:
             time.sleep(POLL_S)
         self._report()
@@ -132,7 +135,10 @@ class Desk:
         wanted_ticks = self._look_ahead_s * _ticks_per_s(controls)
         return ahead_ticks < wanted_ticks and self._writer.room() >= ROOM_FOR_A_STEP
 
-    def _compose(self) -> None:
+    def _compose(self, controls: Controls) -> None:
+        ahead_ticks = self._writer.horizon_tick - self._board.tail.read().playhead_tick
+        hurried = ahead_ticks < HURRY_S * _ticks_per_s(controls)
+        self.composer.rehearsals = 0 if hurried else REHEARSALS
         snapshot = self.composer.snapshot()
         if snapshot is not None:
             self._marks.append(Mark(self._writer.write_index, snapshot))
