@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -16,8 +17,10 @@ from gpiozero.pins.mock import MockFactory, MockSPIDevice
 
 from appliance import config as configs
 from appliance.controls import gpio as gpios
+from appliance.controls import gpio_live
 from appliance.controls.gpio import GpioControl
 from appliance.daemon import Daemon, Plan
+from appliance.errors import UsageError
 from appliance.pins import Button, Encoder, Gpio, Led, Pot
 from appliance.settings import Own, Settings, Values
 from appliance.terminal import Line
@@ -56,13 +59,11 @@ class Converter(MockSPIDevice):  # type: ignore[misc]
             self.tx_word(round(self.places[channel] * 1023), 12)
 
 
-class Hand:
-    """Turns and presses, from a thread of its own as a person does; then looks."""
+class Fingers:
+    """Turn and press."""
 
-    def __init__(self, factory: MockFactory, daemon: Daemon, settings: Settings) -> None:
+    def __init__(self, factory: MockFactory) -> None:
         self.factory = factory
-        self.daemon = daemon
-        self.settings = settings
 
     def turn(self, a: int, b: int, steps: int, *, edge_seconds: float = 0.0) -> None:
         """So many steps clockwise, counter-clockwise where negative."""
@@ -83,6 +84,15 @@ class Hand:
                 pin.drive_high()
             last()
             time.sleep(wait)
+
+
+class Hand(Fingers):
+    """From a thread of its own, as a person's; then it looks."""
+
+    def __init__(self, factory: MockFactory, daemon: Daemon, settings: Settings) -> None:
+        super().__init__(factory)
+        self.daemon = daemon
+        self.settings = settings
 
     def sees(self, what: Callable[[], object]) -> None:
         deadline = time.monotonic() + PATIENCE_SECONDS
@@ -287,3 +297,40 @@ def test_spi_that_is_off_is_told_and_the_leds_work(
     monkeypatch.setattr(os, "access", lambda *_: False)
     [sentence] = refusals(Gpio(pots=(Pot("tempo", 0),), leds=(Led(20, "beat"),)))
     assert "usermod -aG spi" in sentence
+
+
+def test_the_doctor_shows_live_what_each_knob_does(factory: MockFactory) -> None:
+    settings = Settings(Values("chorales"), lambda: ["chorales"], lambda _: OWN)
+    said: list[str] = []
+    gpio = Gpio(
+        encoders=(Encoder("tempo", 17, 27, push=22),),
+        buttons=(Button(16, press="next_piece"), Button(99, press="playing")),
+        leds=(Led(20, "playing"), Led(12, "trouble")),
+    )
+
+    def until(what: Callable[[], object]) -> None:
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while not what() and time.monotonic() < deadline:
+            time.sleep(0.01)
+
+    def hand() -> None:
+        until(lambda: factory.pin(12).function == "output")
+        until(lambda: len(factory.pin(20).states) > 2 and len(factory.pin(12).states) > 2)
+        fingers.turn(17, 27, 3)
+        fingers.press(16, 0.06)
+        until(lambda: any("next_piece" in line for line in said[-1:]))
+        os.kill(os.getpid(), signal.SIGINT)
+
+    fingers = Fingers(factory)
+    thread = threading.Thread(target=hand)
+    thread.start()
+    gpio_live.watch(gpio, settings, said.append)
+    thread.join()
+    assert "[gpio] encoders 1 (tempo): pins 17, 27, 22, pushed: playing" in said
+    assert any("there is no pin 99" in line for line in said)
+    assert said[-4:] == [
+        *(f"[gpio] encoders 1 (tempo): tempo {bpm}" for bpm in (82.0, 84.0, 86.0)),
+        "[gpio] buttons 1 (next_piece): next_piece",
+    ]
+    with pytest.raises(UsageError, match="nothing is wired"):
+        gpio_live.watch(Gpio(), settings, said.append)
