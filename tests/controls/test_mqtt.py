@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
+from appliance.controls.mqtt_session import ANNOUNCE_SECONDS
 from appliance.settings import InForce
 from tests.broker import Broker, Ear, Wire, broker, ear, wire
 from tests.command import Playing, bachbox, home, playing
@@ -276,6 +277,8 @@ def test_a_command_that_the_broker_has_retained_is_passed_over(kitchen: Kitchen)
 
 
 def test_forget_takes_it_away_and_leaves_a_running_box_alone(kitchen: Kitchen) -> None:
+    # By then it has introduced itself for as often as it was asked to.
+    time.sleep(ANNOUNCE_SECONDS + 1)
     said = bachbox("mqtt", "forget", "--config", kitchen.config, env=kitchen.env)
     assert said.code == 0, said.err
     assert "kitchen: 14 retained topics taken away" in said.out
