@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 import re
 import socket
 import time
@@ -195,6 +196,17 @@ def test_what_cannot_be_is_refused_with_a_reason_and_changes_nothing(
     assert len(said) < 400
     assert said.isprintable()
     assert kitchen.status()["settings"] == before
+
+
+def test_whatever_strangers_send_it_goes_on(kitchen: Kitchen) -> None:
+    dice = random.Random(1)
+    names = [*InForce._fields, "next_piece", "nonsense"]
+    for _ in range(1_000):
+        payload = dice.randbytes(dice.randrange(40))
+        kitchen.ear.client.publish(f"{BASE}/{dice.choice(names)}/set", payload, dice.randrange(3))
+        kitchen.ear.client.publish("homeassistant/status", payload)
+    kitchen.turn("playing", "ON", "ON")
+    kitchen.turn("tempo", "118", "118")
 
 
 def test_a_flood_ends_with_the_last_value(kitchen: Kitchen) -> None:

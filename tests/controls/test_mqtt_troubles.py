@@ -18,8 +18,9 @@ import pytest
 from appliance import config as configs
 from appliance import doctor
 from appliance.config import Mqtt
-from appliance.controls import mqtt_link
+from appliance.controls import mqtt_forget, mqtt_link, mqtt_session
 from appliance.controls.mqtt import MqttControl
+from appliance.controls.mqtt_forget import Forgotten, forget
 from appliance.controls.mqtt_link import Broker, Link, Message, Throttle
 from appliance.errors import BachboxError
 from appliance.player.board import Board
@@ -270,6 +271,54 @@ def test_bytes_that_are_no_mqtt_do_not_end_the_thread(
             await alone.says("connected")
 
         alone.run(work)
+
+
+@pytest.mark.parametrize("discovery", ["entities", "device", "off"])
+def test_it_is_announced_as_configured_and_forgotten_when_it_is_gone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, discovery: str
+) -> None:
+    monkeypatch.setattr(mqtt_forget, "REMOVAL_SECONDS", 0.1)
+    with broker(tmp_path) as server, ear(server.port) as listener:
+        config = mqtt(server.port, discovery=discovery, discovery_prefix="ha/here")
+        alone = Alone(config)
+
+        async def work() -> None:
+            await asyncio.to_thread(listener.wait_for, "bachbox/kitchen/availability", "online")
+            await asyncio.sleep(2 * mqtt_session.SETTLE_SECONDS)
+
+        alone.run(work)
+        announced = {h.topic for h in listener.heard if h.topic.startswith("ha/here/")}
+        assert len(announced) == {"entities": 14, "device": 1, "off": 0}[discovery]
+        assert forget(config) == Forgotten("kitchen", len(announced) + 10, still_running=False)
+        with ear(server.port) as late:
+            time.sleep(0.3)
+            assert not [h for h in late.heard if h.retained]
+
+
+def test_a_new_model_is_announced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(mqtt_session, "HEALTH_SECONDS", 0.5)
+    monkeypatch.setattr(mqtt_session, "ANNOUNCE_SECONDS", 0.1)
+    models = ["chorales"]
+    with broker(tmp_path) as server, ear(server.port) as listener:
+        alone = Alone(mqtt(server.port))
+        alone.settings = Settings(Values("chorales"), lambda: models, lambda _: OWN)
+        topic = "homeassistant/select/bachbox_kitchen/model/config"
+
+        async def work() -> None:
+            await asyncio.to_thread(listener.wait_for, topic, r'.*"options": \["chorales"\].*')
+            models.append("fugues")
+            await asyncio.to_thread(listener.wait_for, topic, r'.*\["chorales", "fugues"\].*')
+
+        alone.run(work)
+
+
+def test_what_cannot_be_forgotten_is_said(tmp_path: Path) -> None:
+    with pytest.raises(BachboxError, match="nobody listens"):
+        forget(mqtt(free_port()))
+    (tmp_path / "passwords").touch()
+    rules = ("allow_anonymous false", f"password_file {tmp_path / 'passwords'}")
+    with broker(tmp_path, *rules) as server, pytest.raises(BachboxError, match="not let us in"):
+        forget(mqtt(server.port))
 
 
 def test_what_waits_is_one_message_a_slot_in_the_order_of_the_last(tmp_path: Path) -> None:
