@@ -219,6 +219,8 @@ def play(
     store = Store(state_folder() / FILE_NAME)
     said = {name for name, value in wishes.items() if value is not None}
     unkept = store.restore(settings, said)
+    if not settings.values.playing:
+        unkept.append("it was left paused; `bachbox set playing=on` goes on")
     if "volume" not in said and settings.values.volume > config.sound.max_startup_volume:
         settings.change("volume", config.sound.max_startup_volume)
     seed = _seed(config)
@@ -368,8 +370,12 @@ def status(as_json: bool, follow: bool) -> None:
     """Show what the running box plays, and how it is."""
     from appliance.controls import local
 
-    for now in local.ask(local.Request(follow=follow)):
-        _tell(now, as_json)
+    try:
+        for now in local.ask(local.Request(follow=follow)):
+            _tell(now, as_json)
+    except KeyboardInterrupt:
+        if not follow:
+            raise
 
 
 def _tell(now: Status, as_json: bool) -> None:

@@ -409,16 +409,17 @@ def storm(card: VirtualCard) -> list[Row]:
         tail = ear.sound()[quiet:]
     xruns, late = after.xruns - before.xruns, after.late_events - before.late_events
     starved, loudest = after.starved - before.starved, int(np.abs(tail).max(initial=0))
-    good = not xruns and not late and not jumps and not left and most_sounding <= 4
+    good = not (xruns or late or starved or jumps or left) and most_sounding <= 4
     return [
         Row(
             f"{made / took:.0f} changes a second for {took:.0f} s",
-            f"xruns {xruns}, late notes {late}, jumps of the beat {jumps}, hanging notes {left}",
+            f"xruns {xruns}, starved blocks {starved}, late notes {late}, jumps of the beat {jumps}, "
+            f"hanging notes {left}",
             "0 of each",
             good and loudest < 33 and made / took > 0.9 * STORM_RATE,
             f"tempo, volume, instrument, temperature and top-p at random; {rewinds} rewinds, "
-            f"starved blocks {starved}, at most {most_sounding} notes at once; paused 3 s after "
-            f"it, the loudest sample is {loudest}",
+            f"at most {most_sounding} notes at once; paused 3 s after it, the loudest sample is "
+            f"{loudest}",
         )
     ]
 

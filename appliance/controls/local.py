@@ -84,20 +84,26 @@ class LocalSocket:
 
     async def run(self, settings: Settings, box: Box) -> None:
         """Serve until cancelled."""
-        try:
-            listener = _listen(self._path)
-        except OSError as error:
-            raise BachboxError(
-                f"{self._path}: no socket can be made here ({error.strerror}), so `bachbox set` "
-                "and `bachbox status` do not reach this box"
-            ) from error
-        if listener is None:
-            box.say(
-                f"bachbox: another Bachbox listens at {self._path}; `bachbox set` and "
-                "`bachbox status` reach that one"
-            )
-            return
+        with contextlib.ExitStack() as stack:
+            try:
+                self._path.parent.mkdir(parents=True, exist_ok=True)
+                # Open until the end: asyncio looks the socket's address up again.
+                place = stack.enter_context(contextlib.closing(_Place(self._path)))
+                listener = _listen(place, self._path)
+            except OSError as error:
+                raise BachboxError(
+                    f"{self._path}: no socket can be made here ({error.strerror}), so "
+                    "`bachbox set` and `bachbox status` do not reach this box"
+                ) from error
+            if listener is None:
+                box.say(
+                    f"bachbox: another Bachbox listens at {self._path}; `bachbox set` and "
+                    "`bachbox status` reach that one"
+                )
+                return
+            await self._serve(listener, settings, box)
 
+    async def _serve(self, listener: socket.socket, settings: Settings, box: Box) -> None:
         async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             task = asyncio.current_task()
             assert task is not None
@@ -187,24 +193,22 @@ def _line(answer: Answer) -> bytes:
     return msgspec.json.encode(answer) + b"\n"
 
 
-def _listen(path: Path) -> socket.socket | None:
+def _listen(place: _Place, path: Path) -> socket.socket | None:
     """A socket at ``path``, None if somebody listens there already."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with contextlib.closing(_Place(path)) as place:
-        if place.answers():
-            return None
-        if path.is_socket():
-            path.unlink()
-        listener = socket.socket(socket.AF_UNIX)
-        try:
-            listener.bind(place.address)
-            # Nobody can connect before it listens, so nobody sees another mode.
-            path.chmod(stat.S_IRUSR | stat.S_IWUSR | stat.S_IRGRP | stat.S_IWGRP)
-            listener.listen(MOST_CLIENTS)
-        except OSError:
-            listener.close()
-            raise
-        listener.setblocking(False)
+    if place.answers():
+        return None
+    if path.is_socket():
+        path.unlink()
+    listener = socket.socket(socket.AF_UNIX)
+    try:
+        listener.bind(place.address)
+        # Nobody can connect before it listens, so nobody sees another mode.
+        path.chmod(stat.S_IRUSR | stat.S_IWUSR | stat.S_IRGRP | stat.S_IWGRP)
+        listener.listen(MOST_CLIENTS)
+    except OSError:
+        listener.close()
+        raise
+    listener.setblocking(False)
     return listener
 
 
