@@ -132,8 +132,8 @@ class HomeAssistant:
 @contextlib.contextmanager
 def home_assistant(folder: Path) -> Iterator[HomeAssistant]:
     one = HomeAssistant(folder)
-    one.start()
     try:
+        one.start()
         yield one
     finally:
         one.stop()
