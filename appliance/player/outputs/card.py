@@ -28,6 +28,8 @@ _LOOK_SECONDS: Final = 0.25
 """How often the stream is looked at from outside."""
 
 
+MIXER_RATE_HZ: Final = 48_000
+
 _SETTLE_SECONDS: Final = 0.3
 """Silence at the start: sound servers size their buffers while a new stream already runs, and
 an underrun in that moment takes nothing from the music, so it does not count."""
@@ -64,13 +66,30 @@ class CardOutput:
         except BachboxError:
             self._stack.close()
             raise
-        self.sample_rate = self.card.sample_rate
+        self.sample_rate = self._rate()
         self._xruns = 0
 
     @property
     def xruns(self) -> int:
         """Underruns that PortAudio has told of."""
         return self._xruns
+
+    def _rate(self) -> int:
+        """48 kHz where the card takes it, else what PortAudio calls its default.
+
+        PortAudio says 44.1 kHz of every device that can be made to take it, through a resampler
+        too; the mixers in front of the cards (dmix, PulseAudio, PipeWire) run at 48 kHz.
+        """
+        try:
+            self._audio.is_format_supported(
+                MIXER_RATE_HZ,
+                output_device=self.card.number,
+                output_channels=2,
+                output_format=self._library.paInt16,
+            )
+        except ValueError:
+            return self.card.sample_rate
+        return MIXER_RATE_HZ
 
     def run(self, render: Render, stop: threading.Event) -> None:
         """Play until ``stop`` is set; raises :class:`DeviceLost` when the card goes away."""
