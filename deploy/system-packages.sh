@@ -19,6 +19,9 @@ LIST
 pulseaudio a virtual sound card for the tests
 pulseaudio-utils to record what the virtual card plays
 libasound2-plugins to reach the virtual card as programs reach a real one
+libsystemd-dev to build systemd-python
+pkg-config to build systemd-python
+systemd for systemd-analyze, which checks the unit
 mosquitto an MQTT broker for the tests, which start their own
 LIST
     fi
