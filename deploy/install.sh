@@ -4,6 +4,7 @@
 #   sudo make uninstall    (or: sudo deploy/install.sh --remove) leaves nothing but /etc/bachbox
 # For Debian 12 and 13 and Raspberry Pi OS, 64 bit. It also works in a chroot, to make an image.
 set -eu
+umask 022
 
 here=$(cd "$(dirname "$0")/.." && pwd)
 home=/opt/bachbox
