@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import psutil
+
 from appliance import config
 from appliance.errors import BachboxError
 from appliance.music import bundle
@@ -28,8 +30,10 @@ def section(title: str, sections: list[Section], note: str = "") -> Iterator[Sec
     print(title, file=sys.stderr)
     own = Section(title, note=note)
     sections.append(own)
+    psutil.cpu_percent()
     try:
         yield own
+        own.busy_percent = psutil.cpu_percent()
     except UnavailableError as why:
         own.unavailable = f"{own.unavailable} {why}".strip()
     except (FailedError, BachboxError, OSError, RuntimeError, subprocess.SubprocessError) as why:

@@ -413,8 +413,8 @@ def storm(card: VirtualCard) -> list[Row]:
     return [
         Row(
             f"{made / took:.0f} changes a second for {took:.0f} s",
-            f"xruns {xruns}, starved blocks {starved}, late notes {late}, jumps of the beat {jumps}, "
-            f"hanging notes {left}",
+            f"xruns {xruns}, starved blocks {starved}, late notes {late}, "
+            f"jumps of the beat {jumps}, hanging notes {left}",
             "0 of each",
             good and loudest < 33 and made / took > 0.9 * STORM_RATE,
             f"tempo, volume, instrument, temperature and top-p at random; {rewinds} rewinds, "

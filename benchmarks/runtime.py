@@ -48,7 +48,7 @@ def rows(name: str, told: Told) -> list[Row]:
         Row(
             f"{name}: one step of the model",
             f"{Quantiles(*figures['step_us'])} µs",
-            how=f"median of {TOKENS:,}, model {figures['model']}, one thread",
+            how=f"median over {TOKENS:,} tokens, model {figures['model']}, one thread",
         ),
         Row(
             f"{name}: one token, whole",
@@ -65,7 +65,7 @@ def rows(name: str, told: Told) -> list[Row]:
         Row(
             f"{name}: the longest 16th step",
             f"{figures['longest_ms']:,.0f} ms",
-            how="of processor at once, to be less than the look-ahead",
+            how="the most processor between two looks at the controls, an ending rehearsed",
         ),
         Row(
             f"{name}: the composing process",

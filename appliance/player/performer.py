@@ -20,6 +20,10 @@ BYTES_PER_FRAME: Final = 4
 """Two channels of signed 16-bit little-endian samples."""
 
 
+NEAR_BLOCKS: Final = 2
+"""What is nearer than so many blocks is too near to be composed anew."""
+
+
 class Synth(Protocol):
     """What the performer plays on; :class:`appliance.player.synth.FluidSynth` is one."""
 
@@ -103,8 +107,10 @@ class Performer:
     def render(self, frames: int) -> bytes:
         """The next block of sound: ``frames`` times two samples, s16le."""
         start, end = self.frame, self.frame + frames
-        self._apply(self._read_controls())
-        self._source.refresh(self._transport.tick_at(start))
+        playhead_tick = self._transport.tick_at(start)
+        near_ticks = self._transport.tick_at(start + NEAR_BLOCKS * frames) - playhead_tick
+        self._source.refresh(playhead_tick, near_ticks)
+        self._apply(self._read_controls(), self._source.horizon_tick - playhead_tick, near_ticks)
         sound = self._play(start, end) if self.playing else self._pause(frames)
         self.frame = end
         self.blocks += 1
@@ -121,8 +127,11 @@ class Performer:
                 self._synth.note_off(voice, pitch)
         self._released = True
 
-    def _apply(self, controls: Controls) -> None:
-        self._transport.set_tempo(controls.tempo_bpm, self.frame)
+    def _apply(self, controls: Controls, ahead_ticks: float, near_ticks: float) -> None:
+        faster = controls.tempo_bpm / self._transport.tempo_bpm
+        # No faster into music that is being composed anew just now; it is there in a moment.
+        if faster <= 1 or ahead_ticks > near_ticks * faster or not self._begun:
+            self._transport.set_tempo(controls.tempo_bpm, self.frame)
         if controls.volume != self._volume:
             self._volume = controls.volume
             self._synth.volume(controls.volume)

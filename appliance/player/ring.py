@@ -168,11 +168,14 @@ class RingReader:
         self._events.popleft()
         self._index += 1
 
-    def refresh(self, playhead_tick: float) -> None:
-        """Once a block: answer a cut, say how far we are, and see what is new."""
+    def refresh(self, playhead_tick: float, near_ticks: float = 0.0) -> None:
+        """Once a block: answer a cut, say how far we are, and see what is new.
+
+        A cut that is no further than ``near_ticks`` is refused: its writer could come too late.
+        """
         cut, tail = self._board.cut.read(), self._tail
         if cut.epoch > tail.epoch:
-            accepted = self._index <= cut.from_index and playhead_tick < cut.from_tick
+            accepted = self._index <= cut.from_index and playhead_tick + near_ticks < cut.from_tick
             tail = tail._replace(epoch=cut.epoch, accepted=accepted)
             if accepted:
                 tail = tail._replace(

@@ -22,8 +22,11 @@ class EventSource(Protocol):
     def horizon_tick(self) -> int:
         """Every event before this tick can be taken by now; fixed until the next refresh."""
 
-    def refresh(self, playhead_tick: float) -> None:
-        """Called once at the start of each block, with where the music is."""
+    def refresh(self, playhead_tick: float, near_ticks: float = 0.0) -> None:
+        """Called once at the start of each block, with where the music is.
+
+        What is nearer than ``near_ticks`` is played as it is.
+        """
 
     def peek(self) -> Event | None:
         """The next event, or None where there is none yet."""
@@ -50,7 +53,7 @@ class StepSource:
         """Where composing has got to."""
         return self._horizon_tick
 
-    def refresh(self, playhead_tick: float) -> None:
+    def refresh(self, playhead_tick: float, near_ticks: float = 0.0) -> None:
         """Compose as far as the next block may need."""
         while (tick := self._horizon()) < playhead_tick + _LOOK_AHEAD_TICKS:
             self._events.extend(self._step())

@@ -198,6 +198,31 @@ def test_a_tempo_change_acts_at_the_next_block_without_a_jump() -> None:
     assert frames == [0, 750, 1250, 1625, 2000, 2375, 2750]
 
 
+def test_it_gets_no_faster_into_music_that_is_not_there_yet() -> None:
+    writer, reader = _ring_of([note_on(0, 0, 60, 80)], 100)
+    desk = Desk(reader)
+    desk.render([750])
+    # Two blocks at 240 would be 60 ticks; 50 are left behind the block that is coming.
+    desk.set(tempo_bpm=240.0)
+    desk.render([3000])
+    assert desk.performer.playhead_tick == 50
+    writer.publish(1000)
+    desk.render([750])
+    assert desk.performer.playhead_tick == 80
+    assert desk.performer.starved == 0
+
+
+def test_a_cut_that_its_writer_could_hardly_follow_is_refused() -> None:
+    writer, reader = _ring_of([note_on(tick, 0, 60, 80) for tick in range(0, 1000, 10)], 1000)
+    desk = Desk(reader)
+    desk.render([750])
+    for near, answer in ((2, False), (3, True)):
+        here = round(desk.performer.playhead_tick) // 10
+        writer.request_cut(here + near, 10 * (here + near))
+        desk.render([750])
+        assert writer.cut_answer() is answer
+
+
 def test_pause_releases_what_sounds_and_going_on_strikes_it_again() -> None:
     desk = Desk(finished([note_on(0, 0, 60, 80), note_on(0, 1, 55, 80), note_on(20, 2, 50, 80)]))
     desk.render([750])
@@ -275,7 +300,7 @@ def test_an_event_that_comes_too_late_is_played_at_once_and_counted() -> None:
         horizon_tick = 10**9
         events: list[Event] = []  # noqa: RUF012
 
-        def refresh(self, playhead_tick: float) -> None:
+        def refresh(self, playhead_tick: float, near_ticks: float = 0.0) -> None:
             pass
 
         def peek(self) -> Event | None:

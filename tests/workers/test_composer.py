@@ -346,7 +346,9 @@ def test_another_model_begins_a_new_piece(stage: Stage) -> None:
     stage.want(model="other")
     stage.went_back()
     stage.ear.listen(4000)
-    assert [e.value for e in stage.ear.heard if e.kind == Kind.PIECE] == [1, 2]
+    pieces = [e.value for e in stage.ear.heard if e.kind == Kind.PIECE]
+    board = stage.board
+    assert pieces == [1, 2], (board.cut.read(), board.tail.read(), board.composer.read())
     assert process.poll() is None
 
 
