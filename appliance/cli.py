@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import os
 import secrets
+import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -125,8 +127,22 @@ class _Instrument(_ParamType):
 
         from appliance.instruments import NAMES
 
-        wanted = incomplete.casefold()
-        return [CompletionItem(name) for name in NAMES if name.casefold().startswith(wanted)]
+        # With hyphens, which the lookup takes for spaces, a shell has nothing to quote.
+        words = [name.casefold().replace(" ", "-") for name in NAMES]
+        return [CompletionItem(word) for word in words if word.startswith(incomplete.casefold())]
+
+
+class _Seconds(click.FloatRange):
+    """A number of seconds above 0; unlike click's own range it refuses ``nan``."""
+
+    def __init__(self, most: float | None = None) -> None:
+        super().__init__(min=0, max=most, min_open=True)
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> Any:
+        number = super().convert(value, param, ctx)
+        if not math.isfinite(number):
+            self.fail(f"{value!r} is not a number of seconds", param, ctx)
+        return number
 
 
 class _Model(_ParamType):
@@ -179,7 +195,11 @@ def _music_options(command: F) -> F:
     return command
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+# click colours whatever is a terminal; None leaves that to it, False forbids it.
+_COLOUR: Final = False if os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb" else None
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "color": _COLOUR})
 @click.version_option(package_name="bachbox")
 def cli() -> None:
     """New four-part Bach, endlessly."""
@@ -192,7 +212,7 @@ def cli() -> None:
 @click.option(
     "--for",
     "for_seconds",
-    type=click.FloatRange(min=0, min_open=True),
+    type=_Seconds(),
     help="Stop after so many seconds of music.",
 )
 def play(
@@ -213,6 +233,8 @@ def play(
     from appliance.settings import Settings
     from appliance.store import FILE_NAME, Store, state_folder
 
+    if fallback is not None and fallback.partition(":")[0] not in ("wav", "pipe", "null"):
+        raise UsageError(f"--fallback {fallback!r}: it is wav:FILE, pipe:FILE or null")
     config = _wished(configs.load(config_file)[0], **wishes)
     folders, values, own = _chosen(config)
     settings = Settings(values, lambda: [p.stem for p in bundle.listing(folders)], own)
@@ -257,7 +279,7 @@ def play(
 @_music_options
 @click.option(
     "--seconds",
-    type=click.FloatRange(0, _LONGEST_RENDER_SECONDS, min_open=True),
+    type=_Seconds(_LONGEST_RENDER_SECONDS),
     help="How long; a minute where nothing is said.",
 )
 @click.option("--pieces", type=click.IntRange(1, 10_000), help="How many whole pieces.")
@@ -298,6 +320,9 @@ def render(
             top_p=controls.top_p,
             prime=scorefile.read(prime, model) if prime else None,
         )
+    for ending in (signal.SIGTERM, signal.SIGHUP):
+        # As Ctrl-C: nothing half-written stays behind.
+        signal.signal(ending, signal.default_int_handler)
     length = renderer.Length(seconds if pieces or seconds else 60.0, pieces)
     shown = sys.stderr.isatty()
     with click.progressbar(

@@ -78,7 +78,7 @@ class Music(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         int | None, Meta(description="a General MIDI instrument by name or number (0 to 127)")
     ] = None
     look_ahead_s: Annotated[
-        float, Meta(ge=1, le=30, description="a number from 1 to 30 seconds")
+        float, Meta(ge=2, le=30, description="a number from 2 to 30 seconds")
     ] = 4.0
     models_folder: Annotated[
         Path | None, Meta(description="the path of a folder with .tflite models")

@@ -246,7 +246,8 @@ def _whole_or_not_at_all(path: Path) -> Iterator[Path]:
         # People know the name that they gave.
         raise type(error)(str(error).replace(str(part), str(path))) from error
     finally:
-        part.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            part.unlink(missing_ok=True)
 
 
 def _move(part: Path, path: Path) -> None:

@@ -117,7 +117,7 @@ def _parts(view: View) -> list[_Part]:
     ]
     settings = [
         _Part(f"♩={view.tempo_bpm:.0f}", 4),
-        _Part(f"temperature {view.temperature:.2f}", 6),
+        _Part(f"T {view.temperature:.2f}", 6),
         _Part(view.instrument, 5),
         _Part(f"{view.look_ahead_s:.1f} s ahead", 8),
     ]

@@ -6,7 +6,9 @@ import json
 import os
 import pty
 import re
+import signal
 import subprocess
+import sys
 import time
 import wave
 from pathlib import Path
@@ -207,7 +209,7 @@ def test_on_a_terminal_one_line_lives_and_the_cursor_comes_back(env: dict[str, s
 
 def test_shell_completion_knows_instruments_and_models(env: dict[str, str]) -> None:
     for words, expected in (
-        ("bachbox play --instrument chu", "Church Organ"),
+        ("bachbox play --instrument Chu", "plain,church-organ\n"),
         ("bachbox render --model cho", "chorales"),
         ("bachbox re", "render"),
     ):
@@ -240,3 +242,43 @@ def test_doctor_survives_what_the_libraries_do_not(env: dict[str, str], tmp_path
     assert said.code == 1
     assert "bad  sound card" in said.out
     assert "pins" in said.out
+
+
+@pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_render_that_is_ended_leaves_nothing_behind(tmp_path: Path, ending: int) -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "appliance", "render", "out.wav", "--seconds", "20000"],
+        cwd=tmp_path,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    until_there = time.monotonic() + 60
+    while not list(tmp_path.iterdir()) and time.monotonic() < until_there:
+        time.sleep(0.02)
+    assert list(tmp_path.iterdir())
+    process.send_signal(ending)
+    assert "Traceback" not in process.communicate(timeout=60)[1]
+    assert process.returncode == 130
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["render", "out.mid", "--seconds", "nan"],
+        ["play", "--for", "nan"],
+        ["play", "--fallback", "bogus"],
+    ],
+)
+def test_what_is_no_number_and_no_output_is_refused(tmp_path: Path, arguments: list[str]) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "appliance", *arguments],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert len(done.stderr.splitlines()) == 1, done.stderr
+    assert list(tmp_path.iterdir()) == []

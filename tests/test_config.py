@@ -64,7 +64,7 @@ def test_all_problems_are_listed_with_file_key_value_and_what_is_allowed() -> No
         "[music] has no key temprature; did you mean 'temperature'?",
         "[music] has no key tempo; did you mean 'tempo_bpm'?",
         "[music] instrument: there is no instrument 'kazoo'",
-        "[music] look_ahead_s is nan; allowed is a number from 1 to 30 seconds",
+        "[music] look_ahead_s is nan; allowed is a number from 2 to 30 seconds",
         "[sound] volume is 101; allowed is a number from 0 to 100 percent",
         "[sound] block_frames is True; allowed is a whole number",
         "[sound] soundfont is ''; allowed is the path of a .sf2 or .sf3 file",

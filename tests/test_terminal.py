@@ -42,7 +42,7 @@ def terminal(monkeypatch: pytest.MonkeyPatch) -> Terminal:
 
 def test_everything_is_there_where_there_is_room() -> None:
     assert compose(VIEW, 200, coloured=False) == (
-        "♪ 3 in g minor  bar 12  ○○●○  ♩=84  temperature 0.95  Church Organ  4.0 s ahead  0 xruns"
+        "♪ 3 in g minor  bar 12  ○○●○  ♩=84  T 0.95  Church Organ  4.0 s ahead  0 xruns"
     )
 
 

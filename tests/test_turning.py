@@ -204,7 +204,7 @@ def test_a_model_that_does_not_compose_gives_way_to_the_one_before(
     _, texts = parts_of()
     content = b"\x1c\0\0\0TFL3" + bytes(2000)
     about = json.loads(texts["bundle.json"]) | {"sha256": hashlib.sha256(content).hexdigest()}
-    texts["bundle.json"] = json.dumps(about)
+    texts = texts | {"bundle.json": json.dumps(about)}
     (tmp_path / "hostile.tflite").write_bytes(joined(content, texts))
     config = tmp_path / "bachbox.toml"
     config.write_text(f'[music]\nmodels_folder = "{tmp_path}"\n')

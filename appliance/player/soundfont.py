@@ -34,6 +34,8 @@ def check(soundfont: Path) -> None:
 
 def presets(soundfont: Path) -> set[tuple[int, int]]:
     """The (bank, program) pairs that the font has; General MIDI's 128 are bank 0."""
+    if soundfont.exists() and not soundfont.is_file():
+        raise BachboxError(f"the soundfont {soundfont} cannot be read (not a file): {_REMEDY}")
     try:
         with soundfont.open("rb") as file:
             return _read_presets(soundfont, file)
