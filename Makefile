@@ -19,7 +19,7 @@ PIP := -m pip --disable-pip-version-check --quiet
 SOURCES := appliance tests $(wildcard benchmarks)
 
 .DEFAULT_GOAL := help
-.PHONY: help play test test-homeassistant bench train evaluate quality lint clean system-packages always
+.PHONY: help play test test-homeassistant bench install uninstall test-systemd train evaluate quality lint clean system-packages always
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1 \t/p' $(MAKEFILE_LIST)
@@ -33,11 +33,20 @@ test: lint ## everything that is checked: style, types, layers, behaviour
 test-homeassistant: $(VENV)/.dev $(HASS_VENV)/.$(HASS_VERSION) ## the real Home Assistant turns everything
 	HASS=$(HASS_VENV)/bin/hass $(VENV)/bin/python -m pytest tests/homeassistant_acceptance.py $(ARGS)
 
+test-systemd: ## installed on a Debian 13, booted: killed, hung, misconfigured (root; not in CI)
+	@tests/systemd/run.sh
+
 lint: $(VENV)/.dev ## style, types and layers alone
 	$(VENV)/bin/ruff check $(SOURCES)
 	$(VENV)/bin/ruff format --check $(SOURCES)
 	$(VENV)/bin/mypy
 	$(VENV)/bin/lint-imports
+
+install: ## as a service of this machine, under /opt/bachbox: sudo make install
+	@deploy/install.sh
+
+uninstall: ## away with the service; /etc/bachbox stays
+	@deploy/install.sh --remove
 
 bench: $(VENV)/.dev $(NAIVE_VENV)/.naive ## speed, memory and latency, measured here
 	$(VENV)/bin/python -m benchmarks --naive-python $(NAIVE_VENV)/bin/python $(ARGS)

@@ -224,7 +224,7 @@ def play(
 ) -> None:
     """Play until Ctrl-C (or SIGTERM)."""
     from appliance import config as configs
-    from appliance.controls import Control, local
+    from appliance.controls import Control, local, service
     from appliance.controls.local import LocalSocket
     from appliance.daemon import Plan
     from appliance.daemon import play as start
@@ -258,6 +258,11 @@ def play(
         for_seconds=for_seconds,
     )
     controls: list[Control] = [store, LocalSocket(local.folder() / local.FILE_NAME)]
+    try:
+        controls += service.control()
+    except BachboxError as error:
+        # The music needs nobody to be told; systemd may see that differently.
+        unkept.append(str(error))
     if config.mqtt.host:
         from appliance.controls.mqtt import MqttControl
 

@@ -17,6 +17,9 @@ from typing import Final
 
 from appliance import instruments
 from appliance.controls import Control, Hands
+from appliance.events import COMPOSES, ENDED, MISTAKE, MODEL_FAILED, PIECE, Event
+from appliance.journal import line as line_or_journal
+from appliance.music.score import Key
 from appliance.player import board as boards
 from appliance.player.board import Board, Controls, State
 from appliance.settings import Action, InForce, Settings, Values
@@ -127,7 +130,9 @@ class Daemon:
         self._stop = asyncio.Event()
         self._first_sound: float | None = None
         self._greeted = False
-        self._unsaid = [f"bachbox: {sentence}" for sentence in unsaid]
+        self._unsaid: list[tuple[str, Event | None, dict[str, str | int]]] = [
+            (f"bachbox: {sentence}", None, {}) for sentence in unsaid
+        ]
         self._piece_shown = 0
         self._deaths = 0
         """Of the composer, when it last did what it was asked."""
@@ -167,7 +172,7 @@ class Daemon:
             self._line.close()
         for task in done:
             task.result()
-        self._line.say(f"bachbox: {self.summary()}")
+        self._line.say(f"bachbox: {self.summary()}", ENDED, **self._counts())
 
     def stop(self) -> None:
         """End :meth:`run`."""
@@ -182,6 +187,16 @@ class Daemon:
             f"starved {state.starved}, late {state.late_events}; restarts: composer "
             f"{self.composer.restarts}, performer {self.performer.restarts}"
         )
+
+    def _counts(self) -> dict[str, int]:
+        state = self._board.performer.read()
+        return {
+            "pieces": state.piece.number,
+            "xruns": state.xruns,
+            "starved": state.starved,
+            "late": state.late_events,
+            "restarts": self.composer.restarts + self.performer.restarts,
+        }
 
     def _settle_files(self) -> None:
         # What cannot be written now could not be after a restart either.
@@ -213,7 +228,8 @@ class Daemon:
     def _tell_trouble(self, error: Exception) -> None:
         self._line.say(
             f"bachbox: a mistake in Bachbox itself ({type(error).__name__}: {error}); "
-            "the music goes on"
+            "the music goes on",
+            MISTAKE,
         )
 
     def _composer_arguments(self) -> list[str]:
@@ -263,7 +279,11 @@ class Daemon:
         elif composer.model and (
             composer.refused == wanted or self.composer.restarts > self._deaths
         ):
-            self._line.say(f"bachbox: {wanted} does not compose, so {composer.model} goes on")
+            self._line.say(
+                f"bachbox: {wanted} does not compose, so {composer.model} goes on",
+                MODEL_FAILED,
+                model=wanted,
+            )
             self._settings.change("model", composer.model)
 
     def _greet(self) -> None:
@@ -272,16 +292,23 @@ class Daemon:
         if state.ready and not self._greeted:
             self._greeted = True
             model = self._settings.values.model
-            self._line.say(f"bachbox: {model} composes, seed {state.seed}; Ctrl-C ends it")
-            for sentence in self._unsaid:
-                self._line.say(sentence)
+            self._line.say(
+                f"bachbox: {model} composes, seed {state.seed}; Ctrl-C ends it",
+                COMPOSES,
+                model=model,
+                seed=state.seed,
+            )
+            for sentence, event, facts in self._unsaid:
+                self._line.say(sentence, event, **facts)
 
-    def _say_when_composing(self, sentence: str) -> None:
+    def _say_when_composing(
+        self, sentence: str, event: Event | None = None, **facts: str | int
+    ) -> None:
         """If the composer fails at once, that is all that a person has to read."""
         if self._greeted:
-            self._line.say(sentence)
+            self._line.say(sentence, event, **facts)
         else:
-            self._unsaid.append(sentence)
+            self._unsaid.append((sentence, event, facts))
 
     def _announce(self) -> None:
         state, controls = self._board.performer.read(), self._board.controls.read()
@@ -289,7 +316,12 @@ class Daemon:
             self._piece_shown = state.piece.number
             self._line.say(
                 f"bachbox: piece {title(state.piece)}, {controls.tempo_bpm:g} beats a minute, "
-                f"{instruments.name(controls.program)}"
+                f"{instruments.name(controls.program)}",
+                PIECE,
+                piece=state.piece.number,
+                key=str(Key(state.piece.tonic, state.piece.minor)),
+                tempo=f"{controls.tempo_bpm:g}",
+                instrument=instruments.name(controls.program),
             )
 
     def _view(self) -> View:
@@ -318,7 +350,7 @@ def play(
     """
 
     async def run() -> None:
-        daemon = Daemon(plan, settings, Line(), controls, unsaid)
+        daemon = Daemon(plan, settings, line_or_journal(), controls, unsaid)
         await daemon.run()
 
     with contextlib.suppress(KeyboardInterrupt):

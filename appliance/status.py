@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable
 from importlib import metadata
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 import msgspec
 
@@ -106,6 +106,19 @@ class Status(msgspec.Struct, frozen=True):
     health: Health
 
 
+class Pulse(NamedTuple):
+    """What goes on rising while all is well."""
+
+    frames_played: int
+    notes: int
+    """Composed."""
+    composer_beats: int
+    performer_beats: tuple[int, ...]
+    """With the processes there are: without a card new ones look for one again and again."""
+    resting: bool
+    """Nothing is to sound: it is paused, or there is no sound card."""
+
+
 class Box:
     """A look into the running box.
 
@@ -158,6 +171,17 @@ class Box:
         """Rises with each xrun, each block without music and each restart; costs microseconds."""
         performer = self._board.performer.read()
         return performer.xruns + performer.starved + self._restarts()
+
+    def pulse(self) -> Pulse:
+        """Whether it goes on; costs microseconds."""
+        performer, composer = self._board.performer.read(), self._board.composer.read()
+        return Pulse(
+            frames_played=performer.frames_played,
+            notes=composer.notes,
+            composer_beats=composer.heartbeat,
+            performer_beats=(performer.heartbeat, *self._pids()),
+            resting=performer.state in (State.PAUSED, State.NO_CARD),
+        )
 
     def look_ahead_s(self) -> float:
         """How much music is composed and not yet heard."""

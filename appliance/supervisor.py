@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from appliance.errors import BachboxError, UsageError
+from appliance.events import CHILD_ENDED, CHILD_HANGS, NO_CARD, Event, Say
 
 LOOK_SECONDS: Final = 0.1
 """How often a child is looked at."""
@@ -58,7 +59,7 @@ class Child:
         arguments: Callable[[], Sequence[str]],
         fd: int,
         heartbeat: Callable[[], int],
-        say: Callable[[str], None],
+        say: Say,
     ) -> None:
         self.name = name
         self._arguments = arguments
@@ -104,7 +105,7 @@ class Child:
                 if self.missing_card():
                     self._held_back.clear()
                 else:
-                    self._release()
+                    self._release(event=NO_CARD)
                     await self._sleep(CARD_SECONDS)
                 continue
             if code in (1, 2) and (self.failures_are_final or not self.has_worked):
@@ -121,7 +122,13 @@ class Child:
             failures += 1
             self.restarts += 1
             after = f" in {wait:g} s" if wait else ""
-            self._say(f"bachbox: the {self.name} {_ended(code)}; another one starts{after}")
+            self._say(
+                f"bachbox: the {self.name} {_ended(code)}; another one starts{after}",
+                CHILD_ENDED,
+                child=self.name,
+                code=code,
+                restarts=self.restarts,
+            )
             await self._sleep(wait)
 
     async def stop(self, patience_seconds: float) -> None:
@@ -184,7 +191,9 @@ class Child:
             if self._worked:
                 self._release(until=now - LOOK_SECONDS)
             if quiet_seconds > (HANG_SECONDS if self._worked else START_SECONDS):
-                self._say(f"bachbox: the {self.name} hangs and is killed")
+                self._say(
+                    f"bachbox: the {self.name} hangs and is killed", CHILD_HANGS, child=self.name
+                )
                 process.kill()
                 return
 
@@ -193,13 +202,13 @@ class Child:
             if not line.startswith(_CHATTER):
                 self._held_back.append((time.monotonic(), line))
 
-    def _release(self, until: float = math.inf) -> None:
-        """Say what was held back, as far as it was said before ``until``."""
+    def _release(self, until: float = math.inf, event: Event | None = None) -> None:
+        """Say what was held back, as far as it was said before ``until``; ``event`` is the last."""
         while self._held_back and self._held_back[0][0] < until:
             _, line = self._held_back.pop(0)
             # A card that stays away is told of once.
             if line != self._last_said:
-                self._say(line)
+                self._say(line, event if event and not self._held_back else None, child=self.name)
             self._last_said = line
 
     def _failure(self, code: int) -> BachboxError:

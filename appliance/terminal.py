@@ -8,6 +8,7 @@ import shutil
 import sys
 from typing import Final, NamedTuple, TextIO
 
+from appliance.events import Event
 from appliance.music.notes import TICKS_PER_BEAT, Piece
 from appliance.music.score import Key
 
@@ -61,8 +62,8 @@ class Line:
             self._write(start + text)
             self._shown = text
 
-    def say(self, sentence: str) -> None:
-        """A line that stays, above the living one."""
+    def say(self, sentence: str, event: Event | None = None, **facts: str | int) -> None:
+        """A line that stays, above the living one; event and facts are in the sentence too."""
         shown, self._shown = self._shown, ""
         clear = _CLEAR_LINE if shown else ""
         self._write(f"{clear}{sentence}\n")

@@ -2,6 +2,7 @@
 # Installs the Debian packages that Bachbox needs and this machine lacks.
 #   deploy/system-packages.sh play    to play
 #   deploy/system-packages.sh test    to play and to run the tests
+#   deploy/system-packages.sh install to be a service
 # Says what it installs and why; asks sudo where it is not root; does nothing where all are there.
 set -eu
 
@@ -14,11 +15,20 @@ gcc to build PyAudio
 python3-dev to build PyAudio
 python3-venv for Bachbox's own .venv
 LIST
+    if [ "$1" = install ]; then
+        cat <<'LIST'
+libsystemd-dev to build systemd-python
+pkg-config to build systemd-python
+LIST
+    fi
     if [ "$1" = test ]; then
         cat <<'LIST'
 pulseaudio a virtual sound card for the tests
 pulseaudio-utils to record what the virtual card plays
 libasound2-plugins to reach the virtual card as programs reach a real one
+libsystemd-dev to build systemd-python
+pkg-config to build systemd-python
+systemd for systemd-analyze, which checks the unit
 mosquitto an MQTT broker for the tests, which start their own
 LIST
     fi
@@ -26,8 +36,8 @@ LIST
 
 purpose="${1:-play}"
 case "$purpose" in
-    play | test) ;;
-    *) echo "system-packages.sh: say 'play' or 'test', not '$purpose'." >&2; exit 2 ;;
+    play | test | install) ;;
+    *) echo "system-packages.sh: say 'play', 'test' or 'install', not '$purpose'." >&2; exit 2 ;;
 esac
 
 if ! command -v dpkg-query >/dev/null; then

@@ -1,0 +1,117 @@
+#!/bin/sh
+# Installs Bachbox as a service of this machine, or the version that lies here over another one:
+#   sudo make install      (or: sudo deploy/install.sh)
+#   sudo make uninstall    (or: sudo deploy/install.sh --remove) leaves nothing but /etc/bachbox
+# For Debian 12 and 13 and Raspberry Pi OS, 64 bit. It also works in a chroot, to make an image.
+set -eu
+umask 022
+
+here=$(cd "$(dirname "$0")/.." && pwd)
+home=/opt/bachbox
+config=/etc/bachbox
+unit=/etc/systemd/system/bachbox.service
+users=/etc/sysusers.d/bachbox.conf
+devices=/etc/udev/rules.d/60-bachbox.rules
+power=/etc/polkit-1/rules.d/50-bachbox.rules
+command=/usr/local/bin/bachbox
+
+fail() {
+    echo "install.sh: $1" >&2
+    exit "${2:-1}"
+}
+
+running() { [ -d /run/systemd/system ]; }
+
+# Where udev runs, it learns of the rules at once.
+tell_udev() {
+    if running && command -v udevadm >/dev/null; then
+        udevadm control --reload && udevadm trigger --subsystem-match=gpio --subsystem-match=spidev || true
+    fi
+}
+
+remove() {
+    if running; then systemctl disable --quiet --now bachbox.service 2>/dev/null || true
+    else systemctl disable --quiet bachbox.service 2>/dev/null || true
+    fi
+    rm -f "$unit" "$users" "$devices" "$power" "$command"
+    rm -rf "$home" /var/lib/bachbox
+    if getent passwd bachbox >/dev/null; then userdel bachbox; fi
+    if getent group bachbox >/dev/null; then groupdel bachbox; fi
+    if running; then systemctl daemon-reload; fi
+    tell_udev
+    echo "Bachbox is gone; its config stays in $config."
+}
+
+case "${1:-}" in
+    "" | --remove) ;;
+    *) fail "say nothing, or --remove; not '$1'" 2 ;;
+esac
+[ "$(id -u)" -eq 0 ] || fail "only root may do this; say sudo make install, or sudo make uninstall"
+if [ "${1:-}" = --remove ]; then
+    remove
+    exit
+fi
+
+[ -x /usr/bin/python3 ] || { apt-get update -q && apt-get install -y --no-install-recommends python3; }
+python=$(/usr/bin/python3 -c 'import sys; print("%d.%d" % sys.version_info[:2])')
+lock="$here/deploy/lock/python$python-$(uname -m).txt"
+[ -e "$lock" ] || fail "there is nothing tested for Python $python on $(uname -m); it has to be Debian 12 or 13 (or Raspberry Pi OS), 64 bit, on x86-64 or ARM"
+
+"$here/deploy/system-packages.sh" install
+
+# lgpio has no wheel for Python 3.13. Raspberry Pi OS has a package; Debian itself has none.
+case "$python" in
+    3.13)
+        system=--system-site-packages
+        if apt-cache show python3-lgpio >/dev/null 2>&1; then
+            DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends python3-lgpio
+        else
+            echo "There is no package python3-lgpio here, so knobs on pins stay silent; the rest works"
+        fi
+        ;;
+    *) system= ;;
+esac
+
+# Beside the version that runs, which goes on until this one is whole.
+release="$home/$(date +%Y%m%d-%H%M%S)"
+trap 'rm -rf "$release"; echo "install.sh: not installed; what was there before is as it was" >&2' EXIT
+echo "Making $release with Python $python (some minutes)"
+mkdir -p "$home"
+# shellcheck disable=SC2086  # no word at all is meant
+/usr/bin/python3 -m venv $system "$release"
+install_pinned() {
+    "$release/bin/python" -m pip --disable-pip-version-check --quiet install --ignore-installed \
+        --no-build-isolation "$@"
+}
+install_pinned --require-hashes --requirement "$here/deploy/lock/build.txt"
+install_pinned --require-hashes --requirement "$lock"
+install_pinned --no-deps "$here"
+"$release/bin/bachbox" models >/dev/null || fail "what was installed does not work here"
+
+install -d -m 755 "$config"
+[ -e "$config/bachbox.toml" ] || install -m 644 "$here/bachbox.example.toml" "$config/bachbox.toml"
+install -D -m 644 "$here/deploy/sysusers.conf" "$users"
+install -D -m 644 "$here/deploy/udev.rules" "$devices"
+install -D -m 644 "$here/deploy/polkit.rules" "$power"
+install -D -m 644 "$here/systemd/bachbox.service" "$unit"
+systemd-sysusers "$users"
+tell_udev
+
+# One rename takes the new version in.
+ln -sfn "$release/bin" "$home/bin.new"
+mv -T "$home/bin.new" "$home/bin"
+trap - EXIT
+mkdir -p "$(dirname "$command")"
+ln -sf "$home/bin/bachbox" "$command"
+for old in "$home"/[0-9]*; do
+    [ "$old" = "$release" ] || rm -rf "$old"
+done
+
+systemctl enable --quiet bachbox.service
+if running; then
+    systemctl daemon-reload
+    echo "Starting it; this is over when it plays"
+    systemctl restart bachbox.service || fail "it does not start; journalctl -u bachbox says why"
+    systemctl show --property=StatusText --value bachbox.service
+fi
+echo "Bachbox is installed. Its config is $config/bachbox.toml; systemctl restart bachbox takes it up."

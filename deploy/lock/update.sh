@@ -1,0 +1,20 @@
+#!/bin/sh
+# Writes the lock files anew, with the newest versions that pyproject.toml allows:
+#   pip install uv && deploy/lock/update.sh
+# One for each Python that Debian 12 and 13 have, and each machine, because the wheels differ.
+set -eu
+cd "$(dirname "$0")/../.."
+
+compile() {
+    uv pip compile --quiet --upgrade --generate-hashes --no-header --no-annotate \
+        --no-emit-index-url --no-emit-find-links "$@"
+}
+
+compile --python-version 3.11 --output-file deploy/lock/build.txt deploy/lock/build.in
+for python in 3.11 3.13; do
+    for machine in x86_64 aarch64; do
+        compile --python-version "$python" --python-platform "$machine-manylinux_2_36" \
+            --extra systemd --extra gpio --constraint deploy/lock/constraints.in \
+            --output-file "deploy/lock/python$python-$machine.txt" pyproject.toml
+    done
+done
