@@ -149,11 +149,6 @@ class SatbContext:
         """Ticks since the piece began up to which the music is complete."""
         return self.step * TICKS_PER_STEP
 
-    @property
-    def in_fermata(self) -> bool:
-        """Whether the step being written lies in a phrase's last chord."""
-        return any(start <= self.step < end for start, end in self.form.fermatas)
-
     def features(self) -> list[int]:
         """Indices of the ones in the multi-hot input for the next token."""
         codec = self.codec

@@ -130,14 +130,16 @@ class Desk:
             or controls.model != seen.model
         )
 
+    def _ahead_ticks(self) -> float:
+        """How far the music is composed beyond the ear."""
+        return self._writer.horizon_tick - self._board.tail.read().playhead_tick
+
     def _is_behind(self, controls: Controls) -> bool:
-        ahead_ticks = self._writer.horizon_tick - self._board.tail.read().playhead_tick
         wanted_ticks = self._look_ahead_s * _ticks_per_s(controls)
-        return ahead_ticks < wanted_ticks and self._writer.room() >= ROOM_FOR_A_STEP
+        return self._ahead_ticks() < wanted_ticks and self._writer.room() >= ROOM_FOR_A_STEP
 
     def _compose(self, controls: Controls) -> None:
-        ahead_ticks = self._writer.horizon_tick - self._board.tail.read().playhead_tick
-        hurried = ahead_ticks < HURRY_S * _ticks_per_s(controls)
+        hurried = self._ahead_ticks() < HURRY_S * _ticks_per_s(controls)
         self.composer.rehearsals = 0 if hurried else REHEARSALS
         snapshot = self.composer.snapshot()
         if snapshot is not None:
