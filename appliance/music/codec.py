@@ -11,7 +11,7 @@ import enum
 from bisect import bisect_right
 from typing import Protocol
 
-from appliance.music.notes import TICKS_PER_STEP, Event, note_off, note_on
+from appliance.music.notes import PLAIN_VELOCITY, TICKS_PER_STEP, Event, note_off, note_on
 from appliance.music.score import SILENT, VOICES, Form, Key, Score
 
 LOWEST, HIGHEST = 36, 81
@@ -26,9 +26,6 @@ HELD_STEPS = (1, 2, 3, 4, 6, 8, 12, 16)
 TO_FERMATA_STEPS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32)
 TO_END_STEPS = (2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96)
 BARS = (16, 12)
-
-PLAIN_VELOCITY = 80
-
 
 LONGEST_ENDING_STEPS = 64
 CADENCE_BASSES = (2, 5, 7, 11)

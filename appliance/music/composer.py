@@ -62,7 +62,7 @@ class Snapshot(NamedTuple):
     state: State
     dice: Mapping[str, Any]
     guard: Guard
-    pace_permille: int
+    reading: expression.Reading
 
 
 class Composer:
@@ -102,7 +102,7 @@ class Composer:
         self.piece = Piece(0, 0, False, 4, 0, 0)
         self._context: SatbContext | None = None
         self._dice = np.random.default_rng(0)
-        self._pace_permille = AS_WRITTEN_PERMILLE
+        self._reading = expression.Reading(VOICES)
         self._prime = prime
         self._again: Piece | None = None
         self.rehearsals = REHEARSALS
@@ -137,7 +137,7 @@ class Composer:
         told = known or (opening if primed else None)
         if context.codec.form and step == context.ending_step:
             self._rehearse_ending(context)
-        events = self._pace(context.form, step)
+        events = self._reading.pace(start, expression.place_of(context.form, step))
         heard: list[Event] = []
         while context.step == step and not context.done:
             heard += self._token(context, told)
@@ -146,11 +146,14 @@ class Composer:
         return events + heard
 
     def _token(self, context: SatbContext, told: Score | None) -> list[Event]:
-        """One token, its events in absolute ticks and with their velocities."""
-        step = context.step
+        """One token, its events in absolute ticks and as they are to be played."""
+        place = expression.place_of(context.form, context.step)
         token = self._draw(context) if told is None else self._hear(context, told)
         self.counts.tokens += 1
-        return [self._performed(event, context.form, step) for event in context.accept(token)]
+        start = self.piece.start_tick
+        events = [event._replace(tick=event.tick + start) for event in context.accept(token)]
+        self.counts.notes += sum(event.kind is Kind.NOTE_ON for event in events)
+        return self._reading.play(events, place)
 
     def _hear(self, context: SatbContext, told: Score) -> int:
         """A token that is known; the model and the dice go on as if it had been drawn."""
@@ -194,20 +197,6 @@ class Composer:
         """Dice that the seed decides for a purpose, given by whole numbers."""
         return np.random.default_rng([self.seed, *what])
 
-    def _performed(self, event: Event, form: Form, step: int) -> Event:
-        loudness = event.velocity
-        if event.kind == Kind.NOTE_ON:
-            self.counts.notes += 1
-            loudness = expression.velocity(form, step, event.voice)
-        return event._replace(tick=event.tick + self.piece.start_tick, velocity=loudness)
-
-    def _pace(self, form: Form, step: int) -> list[Event]:
-        wanted = expression.pace_permille(form, step)
-        if wanted == self._pace_permille:
-            return []
-        self._pace_permille = wanted
-        return [pace(self.tick, wanted)]
-
     def _begin(self) -> list[Event]:
         """The next piece: its form and its key."""
         number = self._again.number if self._again else self.piece.number + 1
@@ -226,13 +215,13 @@ class Composer:
             form,
         )
         self.counts.pieces += 1
-        self._pace_permille = AS_WRITTEN_PERMILLE
         return [piece(self.piece), pace(self.tick, AS_WRITTEN_PERMILLE)]
 
     def _open(self, about: Piece, form: Form) -> SatbContext:
         """An empty piece, the model with nothing in its memory."""
         self.piece = about
         self._context = self.bundle.codec.start(form, Key(about.tonic, about.minor))
+        self._reading = expression.Reading(VOICES)
         self.model.reset()
         self.guard.new_piece(about.start_tick)
         return self._context
@@ -290,7 +279,7 @@ class Composer:
             state=self.model.state,
             dice=self._dice.bit_generator.state,
             guard=self.guard.copy(),
-            pace_permille=self._pace_permille,
+            reading=self._reading.copy(),
         )
 
     def restore(self, snapshot: Snapshot) -> None:
@@ -301,7 +290,7 @@ class Composer:
         self.model.state = snapshot.state
         self._dice.bit_generator.state = snapshot.dice
         self.guard = snapshot.guard.copy()
-        self._pace_permille = snapshot.pace_permille
+        self._reading = snapshot.reading.copy()
 
     def resume(self, events: list[Event], horizon_tick: int) -> None:
         """Take over from a composer that died: go on after its last piece's ``events``.
@@ -325,7 +314,6 @@ class Composer:
         # Longer than its form it can be only where the model has changed.
         form = form._replace(steps=max(form.steps, len(pitches)))
         context = self._open(self.piece, form)
-        self._pace_permille = AS_WRITTEN_PERMILLE
         self.tick = self.piece.start_tick
         known = Score("resumed", pitches, onsets, Key(self.piece.tonic, self.piece.minor), form)
         for _ in pitches:
