@@ -131,7 +131,8 @@ def pace_permille(place: Place) -> int:
     if place.resting:
         return RESTING_PERMILLE
     arch = AS_WRITTEN_PERMILLE + _arch(place, RUBATO_PERMILLE)
-    return round(min(arch, AS_WRITTEN_PERMILLE * _ritard(place)))
+    fastest = AS_WRITTEN_PERMILLE + RUBATO_PERMILLE[1]
+    return round(min(arch, fastest * _ritard(place)))
 
 
 def lift_ticks(length_ticks: int, *, repeated: bool, phrase_ends: bool) -> int:
