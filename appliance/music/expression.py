@@ -231,7 +231,8 @@ def scaled(event: Event, expression: float) -> Event:
         loudness = PLAIN_VELOCITY + (event.velocity - PLAIN_VELOCITY) * share
         return event._replace(velocity=_midi(loudness))
     if event.kind is Kind.NOTE_OFF:
-        return event._replace(tick=event.tick - round(event.value * share), value=0)
+        lift = round(event.value * share)
+        return event._replace(tick=event.tick - lift, value=lift)
     if event.kind is Kind.PACE:
         off = event.value - AS_WRITTEN_PERMILLE
         return event._replace(value=AS_WRITTEN_PERMILLE + round(off * share))

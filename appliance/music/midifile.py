@@ -46,10 +46,9 @@ def write(
         OSError: the file cannot be written.
     """
     file = mido.MidiFile(type=1, ticks_per_beat=TICKS_PER_BEAT, charset="utf-8")
-    tempo_now = mido.bpm2tempo(tempo_bpm)
     conductor: list[tuple[int, mido.MetaMessage | mido.Message]] = [
         (0, mido.MetaMessage("track_name", name=title)),
-        (0, mido.MetaMessage("set_tempo", tempo=tempo_now)),
+        (0, mido.MetaMessage("set_tempo", tempo=mido.bpm2tempo(tempo_bpm))),
     ]
     tuned = max(map(abs, map(float.__sub__, cents, STANDARD_CENTS))) > LEAST_CENTS
     if tuned:
@@ -70,9 +69,7 @@ def write(
             conductor += _announcement(event)
         elif event.kind == Kind.PACE:
             tempo = mido.bpm2tempo(tempo_bpm * event.value / 1000)
-            if tempo != tempo_now:
-                tempo_now = tempo
-                conductor.append((event.tick, mido.MetaMessage("set_tempo", tempo=tempo)))
+            conductor.append((event.tick, mido.MetaMessage("set_tempo", tempo=tempo)))
         else:
             on = event.kind == Kind.NOTE_ON
             if on:

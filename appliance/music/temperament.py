@@ -30,23 +30,22 @@ _PYTHAGOREAN: Final = 12 * _PURE_FIFTH - 7 * 1200
 _SYNTONIC: Final = 4 * _PURE_FIFTH - 2 * 1200 - 1200 * math.log2(5 / 4)
 """By which four pure fifths are more than a pure third."""
 
-_CIRCLE: Final = "C G D A E B F# C# G# Eb Bb F".split()
+_CIRCLE: Final = ("C", "G", "D", "A", "E", "B", "F#", "C#", "G#", "Eb", "Bb", "F")
 """Each a fifth above the one before."""
 
 _NARROWER: Final[dict[str, dict[str, float]]] = {
     EQUAL: dict.fromkeys(_CIRCLE, _PYTHAGOREAN / 12),
-    "werckmeister3": dict.fromkeys("C G D B".split(), _PYTHAGOREAN / 4),
-    "kirnberger3": dict.fromkeys("C G D A".split(), _SYNTONIC / 4)
-    | {"F#": _PYTHAGOREAN - _SYNTONIC},
-    "vallotti": dict.fromkeys("F C G D A E".split(), _PYTHAGOREAN / 6),
-    "meantone": dict.fromkeys("C G D A E B F# C# Eb Bb F".split(), _SYNTONIC / 4)
-    | {"G#": _PYTHAGOREAN - 11 * _SYNTONIC / 4},
+    "werckmeister3": dict.fromkeys(("C", "G", "D", "B"), _PYTHAGOREAN / 4),
+    "kirnberger3": dict.fromkeys(_CIRCLE[:4], _SYNTONIC / 4) | {"F#": _PYTHAGOREAN - _SYNTONIC},
+    "vallotti": dict.fromkeys(("F", *_CIRCLE[:5]), _PYTHAGOREAN / 6),
+    "meantone": dict.fromkeys(_CIRCLE, _SYNTONIC / 4) | {"G#": _PYTHAGOREAN - 11 * _SYNTONIC / 4},
 }
 """The fifths that are not pure, by their lower note, and by how much (the wolf of meantone is
 wider); in each temperament that makes one Pythagorean comma, so that the circle closes."""
 
 NAMES: Final = tuple(_NARROWER)
 """Every temperament, as a person calls it."""
+
 
 def octave_cents(name: str) -> tuple[float, ...]:
     """The twelve notes from C on, in cents above it.

@@ -71,6 +71,8 @@ class Performer:
         self._written_permille = AS_WRITTEN_PERMILLE
         """The pace that the composer asked for last."""
         self._held: dict[tuple[int, int], Event] = {}
+        self._left_early: dict[tuple[int, int], int] = {}
+        """Notes that expression has ended, and at which tick they are written to end."""
         self._released = False
         self._begun = False
         self._ended = False
@@ -120,8 +122,9 @@ class Performer:
         start, end = self.frame, self.frame + frames
         playhead_tick = self._transport.tick_at(start)
         near_ticks = self._transport.tick_at(start + NEAR_BLOCKS * frames) - playhead_tick
-        # A note may have been left already whose end is still ahead: that end has to stay.
-        self._source.refresh(playhead_tick, max(near_ticks, self._longest_lift_ticks()))
+        # Where a note has been left already, its end must not be composed away.
+        left_tick = max(self._left_early.values(), default=0)
+        self._source.refresh(playhead_tick, max(near_ticks, left_tick - playhead_tick))
         self._apply(self._read_controls(), self._source.horizon_tick - playhead_tick, near_ticks)
         sound = self._play(start, end) if self.playing else self._pause(frames)
         self.frame = end
@@ -189,11 +192,11 @@ class Performer:
                 parts.append(self._synth.render(frame - position))
                 position = frame
             if lifted:
-                lifts.popleft()
-            else:
-                self.late_events += event.tick < late_tick
-                source.pop()
-                self._begun = True
+                self._leave_early(lifts.popleft())
+                continue
+            self.late_events += event.tick < late_tick
+            source.pop()
+            self._begun = True
             self._sound(event)
         if transport.frame_of(horizon_tick) < end:
             transport.hold(horizon_tick, end)
@@ -203,7 +206,7 @@ class Performer:
 
     def _lifts(self, end_tick: float) -> deque[Event]:
         """The notes that are left before ``end_tick``, earlier than they are written to end."""
-        longest_ticks = self._longest_lift_ticks()
+        longest_ticks = expression.LONGEST_LIFT_TICKS * self._expression / expression.FULL
         found = []
         for event in self._source.ahead():
             if event.tick >= min(end_tick + longest_ticks, self._source.horizon_tick):
@@ -212,8 +215,11 @@ class Performer:
                 found.append(expression.scaled(event, self._expression))
         return deque(sorted(found, key=lambda event: event.tick))
 
-    def _longest_lift_ticks(self) -> float:
-        return expression.LONGEST_LIFT_TICKS * self._expression / expression.FULL
+    def _leave_early(self, lift: Event) -> None:
+        note = lift.voice, lift.pitch
+        if self._held.pop(note, None):
+            self._left_early[note] = lift.tick + lift.value
+            self._synth.note_off(*note)
 
     def _set_pace(self, event: Event) -> None:
         self._written_permille = event.value
@@ -227,8 +233,7 @@ class Performer:
         if event.kind is Kind.NOTE_ON:
             self._strike(event)
         elif event.kind is Kind.NOTE_OFF:
-            # One that was left early is not left again: its key may be the next note's by now.
-            if (event.voice, event.pitch) in self._held:
+            if not self._left_early.pop((event.voice, event.pitch), 0):
                 self._synth.note_off(event.voice, event.pitch)
         elif event.kind is Kind.PACE:
             self._set_pace(event)
@@ -246,6 +251,7 @@ class Performer:
             self._held.pop((event.voice, event.pitch), None)
         elif event.kind is Kind.PIECE:
             self._held.clear()
+            self._left_early.clear()
             self.piece = piece_of(event)
 
 

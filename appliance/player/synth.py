@@ -122,7 +122,8 @@ class FluidSynth:
         Raises:
             BachboxError: the library refuses.
         """
-        fl, tuning = self._fl, (ctypes.c_double * len(cents))(*cents)
+        # FluidSynth plays whole cents and cuts off the rest: half a cent is the most we are off.
+        fl, tuning = self._fl, (ctypes.c_double * len(cents))(*map(round, cents))
         done = [fl.fluid_synth_activate_key_tuning(self._synth, *_TUNING, b"own", tuning, _AT_ONCE)]
         done += [
             fl.fluid_synth_activate_tuning(self._synth, channel, *_TUNING, _AT_ONCE)

@@ -108,6 +108,9 @@ def test_the_state_is_there_for_whoever_comes_later(kitchen: Kitchen) -> None:
         ("playing", "false", "OFF"),
         ("playing", "1", "ON"),
         ("tempo", "own", "80"),
+        ("expression", "0", "0"),
+        ("temperament", "Vallotti", "vallotti"),
+        ("pitch", "415", "415"),
     ],
 )
 def test_every_setting_is_turned_from_the_broker(
@@ -173,6 +176,8 @@ def test_the_group_steers_every_box(kitchen: Kitchen) -> None:
         ("top_p", "true-ish", "0.05 to 1"),
         ("instrument", "kazoo", "no instrument"),
         ("instrument", "128", "0 to 127"),
+        ("temperament", "just", "one of equal"),
+        ("pitch", "500", "392 to 466"),
         ("model", "wagner", "there is no model"),
         ("playing", "maybe", "on or off"),
         ("next_piece", "OFF", "PRESS"),
