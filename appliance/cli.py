@@ -318,7 +318,7 @@ def render(
             seed=_seed(config),
             temperature=controls.temperature,
             top_p=controls.top_p,
-            prime=model.codec.opening(prime) if prime else None,
+            prime=model.opening(prime) if prime else None,
         )
     for ending in (signal.SIGTERM, signal.SIGHUP):
         # As Ctrl-C: nothing half-written stays behind.

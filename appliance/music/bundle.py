@@ -16,7 +16,7 @@ from msgspec import Meta
 
 from appliance.errors import BachboxError, UsageError
 from appliance.music import codecs
-from appliance.music.codec import Codec
+from appliance.music.codec import Codec, Opening
 from appliance.music.score import Form
 
 FORMAT = 2
@@ -100,6 +100,17 @@ class Bundle:
     def codec(self) -> Codec:
         """The codec that the model was trained with."""
         return codecs.make(self.about.codec.name, self.about.codec.options)
+
+    def opening(self, path: Path) -> Opening:
+        """The music in a person's file, for a piece of this model to start from.
+
+        Raises:
+            UsageError: no such file, or none that the model could go on with.
+        """
+        try:
+            return self.codec.opening(path)
+        except UsageError as why:
+            raise UsageError(f"{why} (the model is {self.name})") from why
 
     @cached_property
     def forms(self) -> list[Form]:

@@ -224,7 +224,7 @@ def _opening(prime: Path | None, loaded: Bundle, events: list[Event]) -> Opening
     if prime is None or (events and events[0].value != 1):
         return None
     try:
-        return loaded.codec.opening(prime)
+        return loaded.opening(prime)
     except UsageError:
         if not events:
             raise
