@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import zipfile
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -20,6 +20,8 @@ from appliance.music.score import Form
 
 FORMAT = 1
 SUFFIX = ".tflite"
+COMPILED = "_edgetpu"
+"""Ends the name of what the Edge TPU's compiler made of a model."""
 MAX_FILE_BYTES = 256 << 20
 MAX_ENTRY_BYTES = 8 << 20
 ENTRIES = ("bundle.json", "vocabulary.txt", "card.md")
@@ -62,12 +64,29 @@ class About(msgspec.Struct, frozen=True):
     voices: tuple[tuple[Midi, Midi], tuple[Midi, Midi], tuple[Midi, Midi], tuple[Midi, Midi]]
     forms: list[tuple[Literal[12, 16], Steps, Steps, list[tuple[Steps, Steps]]]]
     sha256: str
+    compiled_from: str = ""
+    """Checksum of the model that this one was compiled from, for an Edge TPU."""
 
 
 class _Format(msgspec.Struct):
     """Read first: another format may have other fields."""
 
     format: int
+
+
+@dataclass(frozen=True)
+class Delegate:
+    """What runs a model in place of the CPU.
+
+    Attributes:
+        library: name or path of a shared library with TFLite's plug-in interface.
+        compiled: what was made of the model for it; ``None``: it takes the model as it is.
+        warn: is told why, where the CPU has to take over.
+    """
+
+    library: str
+    compiled: Bundle | None
+    warn: Callable[[str], object]
 
 
 @dataclass(frozen=True)
@@ -78,6 +97,7 @@ class Bundle:
         about: ``bundle.json``: name, title, tempo and so on, as written by the training.
         model: the flatbuffer.
         card: Markdown for people.
+        delegate: what is to run it; ``None``: the CPU.
     """
 
     path: Path
@@ -85,6 +105,7 @@ class Bundle:
     vocabulary: tuple[str, ...]
     card: str
     model: bytes
+    delegate: Delegate | None = None
 
     name = property(lambda self: str(self.about.name))
     title = property(lambda self: str(self.about.title))
@@ -217,9 +238,14 @@ def listing(folders: Iterable[Path]) -> list[Path]:
     found: dict[str, Path] = {}
     for folder in folders:
         for path in sorted(folder.glob(f"*{SUFFIX}")):
-            if not path.stem.endswith("_edgetpu"):
+            if not path.stem.endswith(COMPILED):
                 found.setdefault(path.stem, path)
     return [found[name] for name in sorted(found)]
+
+
+def compiled_path(path: Path) -> Path:
+    """Where a model's version for the Edge TPU is looked for."""
+    return path.with_name(f"{path.stem}{COMPILED}{SUFFIX}")
 
 
 def find(name: str, folders: Iterable[Path]) -> Path:
