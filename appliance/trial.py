@@ -107,6 +107,8 @@ def _refuse(path: Path, kind: str, library: str, ended_by: str | None) -> None:
 def _attempt(task: Callable[[], object], patience_seconds: int) -> NoReturn:
     try:
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+        # A handler in Python would wait until the library comes back.
+        signal.signal(signal.SIGALRM, signal.SIG_DFL)
         signal.alarm(patience_seconds)
         # What the libraries have to say is not for people.
         os.dup2(os.open(os.devnull, os.O_WRONLY), 2)

@@ -109,6 +109,7 @@ static Status prepare(Context *context, Delegate *delegate) {
 Delegate *tflite_plugin_create_delegate(char **keys, char **values, size_t count,
                                         void (*report_error)(const char *)) {
     note("create");
+    tokens = 0;
     if (does("abort-create")) abort();
     if (does("hang")) pause();
     if (does("refuse")) report_error("no stick is plugged in");
