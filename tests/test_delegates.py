@@ -29,8 +29,7 @@ def library(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """``tests/delegate.c``, built; under Edge TPU's name, so that it can be found as that."""
     path = tmp_path_factory.mktemp("delegate") / EDGE_TPU
     built = subprocess.run(
-        ["gcc", "-shared", "-fPIC", "-Wall", "-Wextra", "-Wno-unused-parameter", "-Werror"]
-        + ["-o", path, SOURCE],
+        ["gcc", "-shared", "-fPIC", "-Wall", "-Werror", "-o", path, SOURCE],
         capture_output=True,
         text=True,
         check=False,
@@ -250,9 +249,6 @@ def test_the_box_plays_on(
         # The music that was composed before the trouble is over when the second piece begins.
         bachbox("set", "next_piece", env=env)
         box.wait_for(r"^bachbox: piece 2 ")
-        if "gone" in (tmp_path / "log").read_text().split() if tokens else []:
-            bachbox("set", "next_piece", env=env)
-            box.wait_for(r"^bachbox: piece 3 ")
         assert box.end() == 0
     counts = box.counts()
     assert counts["composer"] == deaths, box.lines
