@@ -113,7 +113,7 @@ def test_when_the_stick_is_pulled_the_cpu_goes_on_from_the_same_state(
     ("does", "why"),
     [
         ("refuse", "libother.so refuses: no stick is plugged in"),
-        ("refuse-silently", "libother.so refuses: it gives no reason; is its device plugged in"),
+        ("refuse-silently", "libother.so refuses: it gives no reason (is its device plugged in"),
         ("object", "cannot run this model with its delegate: these nodes are none of mine"),
         ("abort-create", "libother.so crashes (SIGABRT)"),
         ("abort-prepare", "libother.so crashes (SIGABRT)"),

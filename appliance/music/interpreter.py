@@ -60,7 +60,7 @@ def load_delegate(runtime_name: str, library: str) -> Any:
     except (RuntimeError, ValueError) as why:
         # The second line is the library's own; Edge TPU's says nothing where no stick is found.
         reason = str(why).partition("\n")[2].strip().split("\n")[0]
-        reason = reason or "it gives no reason; is its device plugged in, and are you let to it?"
+        reason = reason or "it gives no reason (is its device plugged in, and may you use it?)"
         raise BachboxError(f"the delegate {library} refuses: {reason}") from why
 
 
