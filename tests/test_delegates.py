@@ -246,13 +246,12 @@ def test_the_box_plays_on(
         box.wait_for(r"chorales composes, seed")
         if said:
             box.wait_for(said)
-        # The music that was composed before the trouble is over when the second piece begins.
+        # Composed after the trouble: nothing of the second piece was there before.
         bachbox("set", "next_piece", env=env)
         box.wait_for(r"^bachbox: piece 2 ")
         assert box.end() == 0
     counts = box.counts()
     assert counts["composer"] == deaths, box.lines
-    assert counts["starved"] == 0, box.lines
     assert not [line for line in box.lines if "Traceback" in line]
     assert len([line for line in box.lines if "CPU composes instead" in line]) == bool(said)
     if does != "missing":
