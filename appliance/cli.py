@@ -299,7 +299,7 @@ def render(
     from appliance import render as renderer
     from appliance.daemon import controls_for
     from appliance.delegates import Models
-    from appliance.music import bundle, scorefile
+    from appliance.music import bundle
     from appliance.music.composer import Composer
     from appliance.player.quiet import quiet
     from appliance.settings import in_force
@@ -320,7 +320,7 @@ def render(
             seed=_seed(config),
             temperature=controls.temperature,
             top_p=controls.top_p,
-            prime=scorefile.read(prime, model) if prime else None,
+            prime=model.codec.opening(prime) if prime else None,
         )
     for ending in (signal.SIGTERM, signal.SIGHUP):
         # As Ctrl-C: nothing half-written stays behind.

@@ -9,16 +9,17 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any
 
 import msgspec
 from msgspec import Meta
 
 from appliance.errors import BachboxError, UsageError
-from appliance.music.codec import SatbCodec
+from appliance.music import codecs
+from appliance.music.codec import Codec
 from appliance.music.score import Form
 
-FORMAT = 1
+FORMAT = 2
 SUFFIX = ".tflite"
 COMPILED = "_edgetpu"
 """Ends the name of what the Edge TPU's compiler made of a model."""
@@ -29,14 +30,15 @@ ENTRIES = ("bundle.json", "vocabulary.txt", "card.md")
 Text = Annotated[str, Meta(min_length=1, max_length=1000)]
 Midi = Annotated[int, Meta(ge=0, le=127)]
 Steps = Annotated[int, Meta(ge=0, lt=10_000)]
+Bar = Annotated[int, Meta(ge=1, le=64)]
+Beat = Annotated[int, Meta(ge=1, le=16)]
 
 
 class CodecPart(msgspec.Struct, frozen=True):
-    """Which codec the model was trained with."""
+    """Which codec the model was trained with, and its options."""
 
     name: str
-    onsets: bool
-    form: bool
+    options: dict[str, Any]
 
 
 class Tensors(msgspec.Struct, frozen=True):
@@ -61,8 +63,7 @@ class About(msgspec.Struct, frozen=True):
     classes: int
     width: int
     tensors: Tensors
-    voices: tuple[tuple[Midi, Midi], tuple[Midi, Midi], tuple[Midi, Midi], tuple[Midi, Midi]]
-    forms: list[tuple[Literal[12, 16], Steps, Steps, list[tuple[Steps, Steps]]]]
+    forms: list[tuple[Bar, Steps, Steps, list[tuple[Steps, Steps]], Beat]]
     sha256: str
     compiled_from: str = ""
     """Checksum of the model that this one was compiled from, for an Edge TPU."""
@@ -117,22 +118,17 @@ class Bundle:
     instrument = property(lambda self: int(self.about.instrument))
 
     @cached_property
-    def codec(self) -> SatbCodec:
+    def codec(self) -> Codec:
         """The codec that the model was trained with."""
-        return SatbCodec(onsets=self.about.codec.onsets, form=self.about.codec.form)
+        return codecs.make(self.about.codec.name, self.about.codec.options)
 
     @cached_property
     def forms(self) -> list[Form]:
         """Forms of the corpus to draw new pieces' forms from; empty where none are needed."""
         return [
-            Form(bar, pickup, steps, tuple(fermatas))
-            for bar, pickup, steps, fermatas in self.about.forms
+            Form(bar, pickup, steps, tuple(fermatas), beat)
+            for bar, pickup, steps, fermatas, beat in self.about.forms
         ]
-
-    @property
-    def voices(self) -> list[tuple[int, int]]:
-        """Lowest and highest MIDI note of every voice."""
-        return list(self.about.voices)
 
 
 def load(path: Path) -> Bundle:
@@ -208,26 +204,25 @@ def _check(bundle: Bundle) -> None:
     about, path = bundle.about, bundle.path
     if hashlib.sha256(bundle.model).hexdigest() != about.sha256:
         raise BachboxError(f"{path}: damaged: its contents do not match its checksum")
-    if about.codec.name != SatbCodec.name:
-        raise BachboxError(
-            f"{path}: made for the codec {about.codec.name!r}, "
-            f"this Bachbox has {SatbCodec.name!r}; update Bachbox"
-        )
-    codec = bundle.codec
+    try:
+        codec = bundle.codec
+    except BachboxError as why:
+        raise BachboxError(f"{path}: {why}") from why
     if (about.width, about.classes) != (codec.width, len(codec.vocabulary)):
         raise BachboxError(f"{path}: its sizes do not fit its codec; the model was built wrongly")
     if list(bundle.vocabulary) != codec.vocabulary:
         raise BachboxError(
             f"{path}: its vocabulary is not its codec's; the model was built wrongly"
         )
-    if codec.form and not bundle.forms:
+    if codec.forms and not bundle.forms:
         raise BachboxError(f"{path}: it needs forms to fill and brings none")
     for form in bundle.forms:
         spans = [edge for span in form.fermatas for edge in span]
-        if not form.pickup_steps < form.bar_steps or not form.steps or spans != sorted(spans):
+        whole_beats = form.bar_steps % form.beat_steps == 0
+        if not (
+            form.pickup_steps < form.bar_steps and form.steps and whole_beats
+        ) or spans != sorted(spans):
             raise BachboxError(f"{path}: it brings a form that makes no sense")
-    if any(low > high for low, high in bundle.voices):
-        raise BachboxError(f"{path}: its voices' ranges make no sense")
     for name in (bundle.name, bundle.title, bundle.description, bundle.licence):
         if not name.isprintable():
             raise BachboxError(f"{path}: its name or description is not readable text")

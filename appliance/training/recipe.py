@@ -4,31 +4,28 @@ from __future__ import annotations
 
 import tomllib
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
+import numpy as np
+from numpy.typing import NDArray
 
 from appliance.errors import UsageError
-from appliance.music.codec import SatbCodec
+
+Weights = dict[str, NDArray[np.float32]]
+"""A network's, by name."""
 
 
 class CorpusPart(msgspec.Struct, forbid_unknown_fields=True):
     """Which scores, and which of them are held out by name."""
 
-    source: Literal["music21-chorales", "jsb-benchmark"]
+    source: Literal["music21-chorales", "jsb-benchmark", "lines"]
+    folders: list[str] = []
+    """For ``lines``: the folders of scores, below the one that --data names."""
     valid: list[str] = []
     test: list[str] = []
-
-
-class CodecPart(msgspec.Struct, forbid_unknown_fields=True):
-    """What the model hears and says: see :class:`appliance.music.codec.SatbCodec`."""
-
-    onsets: bool
-    form: bool
-
-    def build(self) -> SatbCodec:
-        """The codec itself."""
-        return SatbCodec(onsets=self.onsets, form=self.form)
+    left_out: list[str] = []
+    """Used for nothing, for being too much like a piece that is held out."""
 
 
 class NetworkPart(msgspec.Struct, forbid_unknown_fields=True):
@@ -37,6 +34,8 @@ class NetworkPart(msgspec.Struct, forbid_unknown_fields=True):
     embedding: int
     hidden: int
     layers: int
+    members: int = 1
+    """Networks trained apart, of which the model is the mean."""
 
 
 class TrainingPart(msgspec.Struct, forbid_unknown_fields=True):
@@ -73,7 +72,8 @@ class Recipe(msgspec.Struct, forbid_unknown_fields=True):
     name: str
     card: CardPart
     corpus: CorpusPart
-    codec: CodecPart
+    codec: dict[str, Any]
+    """``name`` of the codec, and its options (what is not given comes from the corpus)."""
     network: NetworkPart
     training: TrainingPart
 

@@ -20,11 +20,11 @@ from typing import Final, NamedTuple, NoReturn
 
 from appliance.delegates import AUTO, Models
 from appliance.errors import BachboxError, UsageError
-from appliance.music import bundle, scorefile
+from appliance.music import bundle
 from appliance.music.bundle import Bundle
+from appliance.music.codec import Opening
 from appliance.music.composer import REHEARSALS, Composer, Snapshot
-from appliance.music.notes import TICKS_PER_BEAT, Event, Kind, note_off
-from appliance.music.score import Score
+from appliance.music.notes import TICKS_PER_BEAT, Event
 from appliance.player.board import Action, Board, ComposerState, Controls
 from appliance.player.ring import RingWriter, history
 from appliance.workers.orphan import end_with_parent
@@ -103,13 +103,8 @@ class Desk:
         self._report()
 
     def _resume(self, events: list[Event]) -> None:
-        horizon = self._writer.horizon_tick
-        if events and events[0].kind == Kind.PIECE:
-            self.composer.resume(events, horizon)
-        else:  # A piece longer than the ring's memory: leave it and begin another.
-            self.composer.tick = horizon
-            self.composer.piece = self._board.performer.read().piece
-            self._write([note_off(horizon, e.voice, e.pitch) for e in _sounding(events)])
+        self.composer.piece = self._board.performer.read().piece
+        self._write(self.composer.resume(events, self._writer.horizon_tick))
 
     def work(self) -> None:
         """One look at the controls, and one step or one nap."""
@@ -228,12 +223,12 @@ class Desk:
         )
 
 
-def _opening(prime: Path | None, loaded: Bundle, events: list[Event]) -> Score | None:
+def _opening(prime: Path | None, loaded: Bundle, events: list[Event]) -> Opening | None:
     """The user's bars, at the start and for a composer that takes over in the midst of them."""
     if prime is None or (events and events[0].value != 1):
         return None
     try:
-        return scorefile.read(prime, loaded)
+        return loaded.codec.opening(prime)
     except UsageError:
         if not events:
             raise
@@ -242,17 +237,6 @@ def _opening(prime: Path | None, loaded: Bundle, events: list[Event]) -> Score |
 
 def _ticks_per_s(controls: Controls) -> float:
     return controls.tempo_bpm * TICKS_PER_BEAT / 60
-
-
-def _sounding(events: list[Event]) -> list[Event]:
-    """The notes on that no note off follows."""
-    found: dict[int, Event] = {}
-    for event in events:
-        if event.kind == Kind.NOTE_ON:
-            found[event.voice] = event
-        elif event.kind == Kind.NOTE_OFF:
-            found.pop(event.voice, None)
-    return list(found.values())
 
 
 def _warn(sentence: str) -> None:

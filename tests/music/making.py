@@ -14,7 +14,7 @@ import numpy as np
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from appliance.music.codec import CLASSES, HIGHEST, LOWEST, SatbCodec
+from appliance.music.satb import CLASSES, HIGHEST, LOWEST, SatbCodec
 from appliance.music.composer import Composer
 from appliance.music.notes import TICKS_PER_STEP, Event, Kind, Piece, piece, piece_of
 from appliance.music.score import SILENT, VOICES, Form, Key, Score

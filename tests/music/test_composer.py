@@ -12,7 +12,7 @@ import pytest
 
 from appliance.errors import UsageError
 from appliance.music.bundle import Bundle
-from appliance.music.codec import HOLD, LOWEST, REST
+from appliance.music.satb import HOLD, LOWEST, REST
 from appliance.music.composer import LONGEST_PIECE_STEPS, Composer, rows
 from appliance.music.expression import BREATH_TICKS
 from appliance.music.notes import TICKS_PER_BEAT, TICKS_PER_STEP, Event, Kind, Piece, piece_of

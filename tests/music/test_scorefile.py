@@ -15,7 +15,7 @@ from music21 import expressions, instrument, metadata, meter, note, stream
 from appliance.errors import UsageError
 from appliance.music import midifile, scorefile
 from appliance.music.bundle import Bundle
-from appliance.music.codec import HIGHEST, LOWEST
+from appliance.music.satb import HIGHEST, LOWEST
 from appliance.music.score import SILENT, VOICES, Score
 from appliance.music.scorefile import MAX_STEPS
 from tests.music.making import OPENING, chords, events_of, scores

@@ -14,7 +14,7 @@ from music21 import corpus as music21_corpus
 
 from appliance.errors import UsageError
 from appliance.music import bundle
-from appliance.music.codec import CLASSES, END, SatbCodec
+from appliance.music.satb import CLASSES, END, SatbCodec
 from appliance.music.score import VOICES, Score
 from appliance.music.scorefile import from_music21
 from appliance.training import convert, corpus, recipe
@@ -192,7 +192,7 @@ def test_an_n_gram_learns_and_its_shares_add_up() -> None:
 
 
 def test_a_listener_finds_what_is_wrong() -> None:
-    from appliance.music.codec import ORDER
+    from appliance.music.satb import ORDER
     from appliance.music.notes import TICKS_PER_STEP
     from tests.music.making import events_of
 

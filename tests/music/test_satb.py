@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from appliance.music.codec import (
+from appliance.music.satb import (
     CLASSES,
     END,
     HIGHEST,
