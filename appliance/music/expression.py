@@ -16,7 +16,7 @@ All of it follows from plain facts about the place (:class:`Place`), none of the
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from appliance.music.notes import (
@@ -45,6 +45,8 @@ WEAK_ACCENT = -3
 """Off the beat."""
 MELODY, LOWEST_VOICE, INNER_VOICE = 10, 6, -5
 """The melody leads in loudness; in time all are together."""
+HIGHER, MIDDLE_PITCH, MOST_HIGHER = 0.6, 60, 10
+"""Where notes have no parts of their own: the higher the louder, by so much a semitone."""
 
 SWELL = (-7.0, 9.0, -13.0)
 """Velocity at a phrase's beginning, at its height, at its end: 4 dB between them."""
@@ -82,6 +84,7 @@ class Place(NamedTuple):
     in_bar_ticks: int
     """Since the bar line."""
     bar_ticks: int
+    beat_ticks: int
     in_phrase_ticks: int
     """Since the phrase began."""
     phrase_ticks: int
@@ -92,9 +95,10 @@ class Place(NamedTuple):
     """To the last chord."""
 
 
-def place_of(form: Form, step: int) -> Place:
-    """The place of a step of a piece in this form."""
-    last = form.steps - 4
+def place_of(form: Form, tick: int) -> Place:
+    """The place ``tick`` ticks after the beginning of a piece in this form."""
+    step = tick // TICKS_PER_STEP
+    last = form.steps - form.beat_steps
     if form.fermatas and form.fermatas[-1][1] >= last:
         last = form.fermatas[-1][0]
     start, rest, resting = 0, last, step >= last
@@ -109,21 +113,22 @@ def place_of(form: Form, step: int) -> Place:
         number = max(0, step - form.pickup_steps) // phrase
         start = form.pickup_steps + number * phrase if number else 0
         rest = min(last, form.pickup_steps + (number + 1) * phrase)
-    ticks = TICKS_PER_STEP
+    bar_ticks = form.bar_steps * TICKS_PER_STEP
     return Place(
-        in_bar_ticks=(step - form.pickup_steps) % form.bar_steps * ticks,
-        bar_ticks=form.bar_steps * ticks,
-        in_phrase_ticks=(step - start) * ticks,
-        phrase_ticks=max(1, rest - start) * ticks,
+        in_bar_ticks=(tick - form.pickup_steps * TICKS_PER_STEP) % bar_ticks,
+        bar_ticks=bar_ticks,
+        beat_ticks=form.beat_steps * TICKS_PER_STEP,
+        in_phrase_ticks=tick - start * TICKS_PER_STEP,
+        phrase_ticks=max(1, rest - start) * TICKS_PER_STEP,
         resting=resting,
-        left_ticks=(last - step) * ticks,
+        left_ticks=last * TICKS_PER_STEP - tick,
     )
 
 
-def velocity(place: Place, voice: int, voices: int) -> int:
+def velocity(place: Place, voice: int, voices: int, pitch: int) -> int:
     """MIDI velocity of a note struck at ``place``, in the ``voice``-th (from 0) of ``voices``."""
-    loudness = PLAIN_VELOCITY + _accent(place) + _weight(voice, voices) + _arch(place, SWELL)
-    return _midi(loudness)
+    weight = _weight(voice, voices) if voices > 1 else _height(pitch)
+    return _midi(PLAIN_VELOCITY + _accent(place) + weight + _arch(place, SWELL))
 
 
 def pace_permille(place: Place) -> int:
@@ -150,7 +155,7 @@ def lift_ticks(length_ticks: int, *, repeated: bool, phrase_ends: bool) -> int:
 
 
 def _accent(place: Place) -> int:
-    beat, off = divmod(place.in_bar_ticks, TICKS_PER_BEAT)
+    beat, off = divmod(place.in_bar_ticks, place.beat_ticks)
     if off:
         return WEAK_ACCENT
     if not beat:
@@ -159,11 +164,13 @@ def _accent(place: Place) -> int:
 
 
 def _weight(voice: int, voices: int) -> int:
-    if voices == 1:
-        return 0
     if not voice:
         return MELODY
     return LOWEST_VOICE if voice == voices - 1 else INNER_VOICE
+
+
+def _height(pitch: int) -> float:
+    return max(-MOST_HIGHER, min(MOST_HIGHER, HIGHER * (pitch - MIDDLE_PITCH)))
 
 
 def _arch(place: Place, shape: tuple[float, float, float]) -> float:
@@ -182,66 +189,85 @@ def _ritard(place: Place) -> float:
 
 
 class Reading:
-    """A piece being read: plain events in, in the order of time, and played ones out."""
+    """A piece being read: plain events in, in the order of time, and played ones out.
 
-    def __init__(self, voices: int) -> None:
+    Args:
+        form: of the piece.
+        start_tick: where it begins.
+        voices: how many have a part of their own; 1 where notes come as they may.
+    """
+
+    def __init__(self, form: Form, start_tick: int = 0, voices: int = 1) -> None:
+        self._form = form
+        self._start_tick = start_tick
         self._voices = voices
         self._pace_permille = AS_WRITTEN_PERMILLE
         self._struck: dict[tuple[int, int], int] = {}
 
-    def pace(self, tick: int, place: Place) -> list[Event]:
-        """The change of pace at ``tick``, if there is one."""
-        wanted = pace_permille(place)
+    def pace(self, tick: int) -> list[Event]:
+        """The change of pace ``tick`` ticks after the beginning, if there is one."""
+        wanted = pace_permille(place_of(self._form, tick))
         if abs(wanted - self._pace_permille) < PACE_GRAIN_PERMILLE:
             return []
         self._pace_permille = wanted
-        return [pace(tick, wanted)]
+        return [pace(self._start_tick + tick, wanted)]
 
-    def play(self, events: list[Event], place: Place) -> list[Event]:
-        """One voice's ``events`` at ``place``, all of the same tick."""
-        again = {(e.voice, e.pitch) for e in events if e.kind is Kind.NOTE_ON}
-        played = []
-        for event in events:
-            note = event.voice, event.pitch
-            if event.kind is Kind.NOTE_ON:
-                self._struck[note] = event.tick
-                event = event._replace(velocity=velocity(place, event.voice, self._voices))
-            elif event.kind is Kind.NOTE_OFF:
-                length_ticks = event.tick - self._struck.pop(note, event.tick)
-                phrase_ends = not place.in_phrase_ticks
-                lift = lift_ticks(length_ticks, repeated=note in again, phrase_ends=phrase_ends)
-                event = event._replace(value=lift)
-            played.append(event)
-        return played
+    def play(self, events: list[Event]) -> list[Event]:
+        """Events counted from the beginning of the piece, as they are played at 100."""
+        return [self._play(event) for event in events]
+
+    def _play(self, event: Event) -> Event:
+        place, note = place_of(self._form, event.tick), (event.voice, event.pitch)
+        tick = self._start_tick + event.tick
+        if event.kind is Kind.NOTE_ON:
+            self._struck[note] = event.tick
+            loudness = velocity(place, event.voice, self._voices, event.pitch)
+            return event._replace(tick=tick, velocity=loudness)
+        if event.kind is Kind.NOTE_OFF:
+            length_ticks = event.tick - self._struck.pop(note, event.tick)
+            # No breath where phrases are only guessed.
+            breath = bool(self._form.fermatas) and not place.in_phrase_ticks
+            value, aux = (
+                lift_ticks(length_ticks, repeated=repeated, phrase_ends=breath)
+                for repeated in (False, True)
+            )
+            return event._replace(tick=tick, value=value, aux=aux)
+        return event._replace(tick=tick)
 
     def copy(self) -> Reading:
         """A copy that goes its own way."""
-        twin = Reading(self._voices)
+        twin = Reading(self._form, self._start_tick, self._voices)
         twin._pace_permille, twin._struck = self._pace_permille, self._struck.copy()
         return twin
 
 
-def scaled(event: Event, expression: float) -> Event:
+def scaled(event: Event, expression: float, *, repeated: bool = False) -> Event:
     """The event as it is played at ``expression`` (0 to 100): louder, slower, left earlier.
 
-    At 0 velocity and pace are plain and every note is left where it is written.
+    At 0 velocity and pace are plain and every note is left where it is written. ``repeated``: the
+    note that is left is struck again at once. The ``value`` of a note off then says by how many
+    ticks it has come forward.
     """
     share = expression / FULL
     if event.kind is Kind.NOTE_ON:
         loudness = PLAIN_VELOCITY + (event.velocity - PLAIN_VELOCITY) * share
         return event._replace(velocity=_midi(loudness))
     if event.kind is Kind.NOTE_OFF:
-        lift = round(event.value * share)
-        return event._replace(tick=event.tick - lift, value=lift)
+        lift = round((event.aux if repeated else event.value) * share)
+        return event._replace(tick=event.tick - lift, value=lift, aux=0)
     if event.kind is Kind.PACE:
         off = event.value - AS_WRITTEN_PERMILLE
         return event._replace(value=AS_WRITTEN_PERMILLE + round(off * share))
     return event
 
 
-def played(events: Iterable[Event], expression: float) -> list[Event]:
-    """All ``events`` as they are played at ``expression``, in the order of time again."""
-    return sorted((scaled(event, expression) for event in events), key=lambda event: event.tick)
+def played(events: Sequence[Event], expression: float) -> list[Event]:
+    """``events`` as they are played at ``expression``, in the order of time again."""
+    struck = {(e.tick, e.pitch) for e in events if e.kind is Kind.NOTE_ON}
+    return sorted(
+        (scaled(e, expression, repeated=(e.tick, e.pitch) in struck) for e in events),
+        key=lambda event: event.tick,
+    )
 
 
 def _midi(loudness: float) -> int:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
+from itertools import takewhile
 from typing import Final, Protocol
 
 from appliance.music import expression
@@ -207,13 +208,10 @@ class Performer:
     def _lifts(self, end_tick: float) -> deque[Event]:
         """The notes that are left before ``end_tick``, earlier than they are written to end."""
         longest_ticks = expression.LONGEST_LIFT_TICKS * self._expression / expression.FULL
-        found = []
-        for event in self._source.ahead():
-            if event.tick >= min(end_tick + longest_ticks, self._source.horizon_tick):
-                break
-            if event.kind is Kind.NOTE_OFF and event.value:
-                found.append(expression.scaled(event, self._expression))
-        return deque(sorted(found, key=lambda event: event.tick))
+        last_tick = min(end_tick + longest_ticks, self._source.horizon_tick - 1)
+        ahead = list(takewhile(lambda event: event.tick <= last_tick, self._source.ahead()))
+        heard = expression.played(ahead, self._expression)
+        return deque(event for event in heard if event.kind is Kind.NOTE_OFF and event.value)
 
     def _leave_early(self, lift: Event) -> None:
         note = lift.voice, lift.pitch

@@ -42,15 +42,15 @@ TUNE = Form(12, 0, 96)
 
 
 def at(step: int, form: Form = CHORALE) -> Place:
-    return place_of(form, step)
+    return place_of(form, step * TICKS_PER_STEP)
 
 
 def test_a_place_is_told_in_ticks() -> None:
-    assert at(0) == Place(1440, 1920, 0, 28 * 120, resting=False, left_ticks=124 * 120)
-    assert at(36) == Place(0, 1920, 4 * 120, 28 * 120, resting=False, left_ticks=88 * 120)
+    assert at(0) == Place(1440, 1920, 480, 0, 28 * 120, resting=False, left_ticks=124 * 120)
+    assert at(36) == Place(0, 1920, 480, 4 * 120, 28 * 120, resting=False, left_ticks=88 * 120)
     assert at(60).resting
     assert not at(64).resting
-    assert at(124) == Place(960, 1920, 28 * 120, 28 * 120, resting=True, left_ticks=0)
+    assert at(124) == Place(960, 1920, 480, 28 * 120, 28 * 120, resting=True, left_ticks=0)
 
 
 def test_where_the_form_knows_no_phrases_they_have_four_bars() -> None:
@@ -65,7 +65,7 @@ def test_tempo_and_loudness_rise_to_the_middle_of_a_phrase_and_fall_to_its_end()
     quantities: list[Callable[[Place], int]] = [
         pace_permille,
         # On the same place of every bar, so that no accent is in between.
-        lambda place: velocity(place._replace(in_bar_ticks=0), 0, 4),
+        lambda place: velocity(place._replace(in_bar_ticks=0), 0, 4, 60),
     ]
     for of in quantities:
         curve = [of(at(step)) for step in range(32, 60)]
@@ -84,7 +84,7 @@ def test_over_a_phrase_the_tempo_is_the_one_that_was_asked_for() -> None:
 def test_strong_beats_are_louder_than_weak_ones() -> None:
     def loudness(step: int) -> int:
         middle = at(step)._replace(in_phrase_ticks=1920, phrase_ticks=3840)
-        return velocity(middle, 0, 4)
+        return velocity(middle, 0, 4, 60)
 
     downbeat, beat, third_beat, off = (loudness(36 + steps) for steps in (0, 4, 8, 2))
     assert downbeat > third_beat > beat > off
@@ -92,19 +92,32 @@ def test_strong_beats_are_louder_than_weak_ones() -> None:
 
 @pytest.mark.parametrize("voices", [2, 3, 4, 6])
 def test_the_melody_leads_and_the_bass_carries(voices: int) -> None:
-    weights = [velocity(at(40), voice, voices) for voice in range(voices)]
+    weights = [velocity(at(40), voice, voices, 60) for voice in range(voices)]
     assert weights[0] == max(weights)
     assert all(weights[-1] > inner for inner in weights[1:-1])
-    assert velocity(at(40), 0, 1) not in weights, "a single voice needs no weight"
+
+
+def test_where_notes_have_no_parts_the_higher_is_the_louder() -> None:
+    pitches = [velocity(at(40), 0, 1, pitch) for pitch in range(36, 97)]
+    assert pitches == sorted(pitches)
+    assert 10 < pitches[-1] - pitches[0] <= 20
+    assert velocity(at(40), 5, 1, 60) == velocity(at(40), 0, 1, 60), "whatever voice it is given"
 
 
 def test_a_fermata_is_held_and_breathed_after() -> None:
     assert [pace_permille(at(step)) for step in range(60, 64)] == [RESTING_PERMILLE] * 4
     assert pace_permille(at(59)) > RESTING_PERMILLE < pace_permille(at(64))
-    reading = Reading(4)
-    reading.play([note_on(0, 0, 60, 80)], at(60))
-    [off, _] = reading.play([note_off(480, 0, 60), note_on(480, 0, 62, 80)], at(64))
-    assert off.value == LONGEST_LIFT_TICKS
+    reading, rest = Reading(CHORALE, 10_000, 4), 60 * TICKS_PER_STEP
+    reading.play([note_on(rest, 0, 60, 80)])
+    [off, _] = reading.play([note_off(rest + 480, 0, 60), note_on(rest + 480, 0, 62, 80)])
+    assert (off.tick, off.value) == (10_000 + rest + 480, LONGEST_LIFT_TICKS)
+
+
+def test_nobody_breathes_where_phrases_are_only_guessed() -> None:
+    reading, bar_line = Reading(TUNE), 48 * TICKS_PER_STEP
+    reading.play([note_on(bar_line - 480, 0, 60, 80)])
+    [off] = reading.play([note_off(bar_line, 0, 60)])
+    assert off.value == 0
 
 
 def test_the_last_ritard_is_that_of_a_runner_who_stops() -> None:
@@ -139,22 +152,39 @@ def test_a_note_is_never_left_before_half_of_it(
     assert 0 <= lift <= min(LONGEST_LIFT_TICKS, (length + 1) / 2)
 
 
-@given(st.integers(0, 131), st.integers(0, 5), st.integers(1, 6), st.sampled_from([CHORALE, TUNE]))
+@given(
+    st.integers(0, 131 * TICKS_PER_STEP),
+    st.integers(0, 5),
+    st.integers(1, 6),
+    st.integers(0, 127),
+    st.sampled_from([CHORALE, TUNE, Form(12, 0, 96, (), 6), Form(6, 2, 30, (), 2)]),
+)
 def test_everything_stays_within_what_midi_and_ears_bear(
-    step: int, voice: int, voices: int, form: Form
+    tick: int, voice: int, voices: int, pitch: int, form: Form
 ) -> None:
-    place = at(step, form)
-    assert 40 <= velocity(place, voice, voices) <= 127
+    place = place_of(form, tick)
+    assert 40 <= velocity(place, voice, voices, pitch) <= 127
     assert RESTING_PERMILLE <= pace_permille(place) <= 1050
 
 
 def test_a_copy_reads_on_as_its_original_would() -> None:
-    reading = Reading(4)
-    reading.play([note_on(0, 1, 60, 80)], at(4))
+    reading = Reading(CHORALE, 0, 4)
+    reading.play([note_on(480, 1, 60, 80)])
     twin = reading.copy()
-    reading.play([note_off(120, 1, 60)], at(5))
-    off = [note_off(480, 1, 60), note_on(480, 1, 60, 80)]
-    assert twin.play(off, at(8))[0].value == lift_ticks(480, repeated=True, phrase_ends=False)
+    reading.play([note_off(600, 1, 60)])
+    [off] = twin.play([note_off(960, 1, 60)])
+    assert off.aux == lift_ticks(480, repeated=True, phrase_ends=False)
+
+
+@pytest.mark.parametrize(("next_pitch", "left_early"), [(60, True), (62, False)])
+def test_whether_a_note_is_repeated_may_be_known_only_later(
+    next_pitch: int, left_early: bool
+) -> None:
+    reading = Reading(TUNE)
+    written = reading.play([note_on(0, 0, 60, 80)]) + reading.play([note_off(480, 0, 60)])
+    written += reading.play([note_on(480, 3, next_pitch, 80)])
+    [left] = [event.tick for event in played(written, 100) if event.kind is Kind.NOTE_OFF]
+    assert (left < 480) == left_early
 
 
 _events = st.lists(
@@ -163,7 +193,7 @@ _events = st.lists(
             note_on, st.integers(0, 5000), st.integers(0, 3), st.just(60), st.integers(1, 127)
         ),
         st.builds(
-            lambda tick, lift: note_off(tick, 0, 60)._replace(value=min(tick, lift)),
+            lambda tick, lift: note_off(tick, 0, 61)._replace(value=min(tick, lift)),
             st.integers(0, 5000),
             st.integers(0, LONGEST_LIFT_TICKS),
         ),

@@ -290,7 +290,7 @@ def test_volume_is_handed_on_only_when_it_changes() -> None:
 
 
 def lifted(tick: int, voice: int, pitch: int, ticks: int) -> Event:
-    return note_off(tick, voice, pitch)._replace(value=ticks)
+    return note_off(tick, voice, pitch)._replace(value=ticks, aux=ticks)
 
 
 def test_expression_acts_at_the_next_block_on_loudness_pace_and_length() -> None:
