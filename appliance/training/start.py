@@ -44,16 +44,13 @@ def weights_of(model: bytes) -> Weights:
     products: dict[int, tuple[NDArray[np.float32], NDArray[np.float32] | None]] = {}
     for operator in graph.operators:
         code = tree.operatorCodes[operator.opcodeIndex]
-        if schema.BuiltinOperator.FULLY_CONNECTED not in (
-            code.builtinCode,
-            code.deprecatedBuiltinCode,
-        ):
+        if code.builtinCode != schema.BuiltinOperator.FULLY_CONNECTED:
             continue
-        _, product, *others = (graph.tensors[at] if at >= 0 else None for at in operator.inputs)
+        _, product, *bias = (graph.tensors[at] for at in operator.inputs if at >= 0)
         found = _PRODUCT.match(product.name.decode())
         if found:
-            bias = _values(tree, others[0], np.int32) if others and others[0] else None
-            products[int(found[1] or 0)] = (_values(tree, product, np.int8), bias)
+            added = _values(tree, bias[0], np.int32) if bias else None
+            products[int(found[1] or 0)] = (_values(tree, product, np.int8), added)
     layers = (len(products) - 2) // 8
     weights = {"embed.weight": products[0][0].T}
     for layer in range(layers):
