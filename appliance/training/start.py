@@ -46,10 +46,10 @@ def weights_of(model: bytes) -> Weights:
         code = tree.operatorCodes[operator.opcodeIndex]
         if code.builtinCode != schema.BuiltinOperator.FULLY_CONNECTED:
             continue
-        _, product, *bias = (graph.tensors[at] for at in operator.inputs if at >= 0)
+        _, product, *more = (graph.tensors[at] for at in operator.inputs if at >= 0)
         found = _PRODUCT.match(product.name.decode())
         if found:
-            added = _values(tree, bias[0], np.int32) if bias else None
+            added = _values(tree, more[0], np.int32) if more else None
             products[int(found[1] or 0)] = (_values(tree, product, np.int8), added)
     layers = (len(products) - 2) // 8
     weights = {"embed.weight": products[0][0].T}
@@ -57,10 +57,10 @@ def weights_of(model: bytes) -> Weights:
         gates = [products[1 + 8 * layer + 2 * gate] for gate in range(4)]
         states = [products[2 + 8 * layer + 2 * gate][0] for gate in range(4)]
         of = f"layers.{layer}."
-        bias = np.concatenate([bias for _, bias in gates if bias is not None])
+        biases = np.concatenate([bias for _, bias in gates if bias is not None])
         weights[of + "weight_ih_l0"] = np.concatenate([product for product, _ in gates])
         weights[of + "weight_hh_l0"] = np.concatenate(states)
-        weights[of + "bias_ih_l0"], weights[of + "bias_hh_l0"] = bias, np.zeros_like(bias)
+        weights[of + "bias_ih_l0"], weights[of + "bias_hh_l0"] = biases, np.zeros_like(biases)
     out, bias = products[1 + 8 * layers]
     assert bias is not None
     return weights | {"out.weight": out, "out.bias": bias}
