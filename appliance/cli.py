@@ -267,6 +267,10 @@ def play(
         from appliance.controls.mqtt import MqttControl
 
         controls.append(MqttControl(config.mqtt))
+    if config.web.port:
+        from appliance.controls.web.control import WebControl
+
+        controls.append(WebControl(config.web))
     if config.gpio != Gpio():
         from appliance.controls.gpio import GpioControl
 

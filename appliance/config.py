@@ -40,7 +40,7 @@ _MOST_BYTES: Final = 1 << 20
 """A config file is some hundred bytes; more is another file named by mistake."""
 
 _SECRET: Final = re.compile(
-    r"pass(word|wd|phrase)?$|secret|token|api_?key|credential", re.IGNORECASE
+    r"pass(word|wd|phrase)?(_hash)?$|secret|token|api_?key|credential", re.IGNORECASE
 )
 
 
@@ -128,12 +128,49 @@ class Mqtt(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     ] = "homeassistant"
 
 
+class Web(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """``[web]``: the page and its API; off while ``port`` is 0."""
+
+    host: Annotated[
+        str,
+        Meta(
+            pattern=r"^[^/@\s]*\Z",
+            description='an address: "127.0.0.1" (for this machine alone), or "" (for everybody)',
+        ),
+    ] = "127.0.0.1"
+    port: Annotated[
+        int, Meta(ge=0, le=65535, description="a port from 1 to 65535, or 0 for no page")
+    ] = 0
+    name: Annotated[
+        str, Meta(max_length=40, description="what the page is called, at most 40 characters")
+    ] = ""
+    names: Annotated[
+        tuple[Annotated[str, Meta(pattern=r"^[A-Za-z0-9.-]{1,253}\Z")], ...],
+        Meta(description="a list of host names under which browsers may reach this box"),
+    ] = ()
+    guests: Annotated[
+        Literal["auto", "off", "read", "full"],
+        Meta(description='"auto", "off", "read" or "full"'),
+    ] = "auto"
+    password_hash: Annotated[
+        str,
+        Meta(
+            pattern=r"^(\$scrypt\$[!-~]{1,300})?\Z",
+            description="the line that `bachbox password` gives",
+        ),
+    ] = ""
+    first_visit: Annotated[
+        Literal["open", "password"], Meta(description='"open" or "password"')
+    ] = "open"
+
+
 class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Everything that can be configured; the sections' docstrings say what."""
 
     music: Music = Music()
     sound: Sound = Sound()
     mqtt: Mqtt = Mqtt()
+    web: Web = Web()
     gpio: Gpio = Gpio()
 
 
@@ -141,6 +178,7 @@ SECTIONS: Final[dict[str, type[msgspec.Struct]]] = {
     "music": Music,
     "sound": Sound,
     "mqtt": Mqtt,
+    "web": Web,
     "gpio": Gpio,
 }
 

@@ -1,0 +1,83 @@
+"""What a handler of the page works with, and who may ask it."""
+
+from __future__ import annotations
+
+import asyncio
+import enum
+from collections.abc import Awaitable, Callable, Coroutine
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+
+from aiohttp import web
+
+from appliance.config import Web
+from appliance.settings import Settings
+from appliance.status import Box
+
+if TYPE_CHECKING:
+    from appliance.controls.web.access import Access
+    from appliance.controls.web.passwords import Passwords
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+MOST_BODY_BYTES: Final = 1 << 14
+"""The longest request; all the settings together have some hundred bytes."""
+
+
+class May(enum.IntEnum):
+    """How far somebody may go."""
+
+    NOTHING = 0
+    """Only what everybody may: the page's own files, and saying the password."""
+    LOOK = 1
+    """See and hear."""
+    CONTROL = 2
+    """Steer."""
+
+
+LEVEL: Final = web.RequestKey("level", May)
+"""How far the one who asks may go: ``request[LEVEL]``."""
+
+
+@dataclass
+class House:
+    """One run of the page: what there is to be shown and steered."""
+
+    config: Web
+    settings: Settings
+    box: Box
+    access: Access
+    passwords: Passwords
+    busy: set[web.RequestHandler] = field(default_factory=set)
+    """The connections with a request that is being answered."""
+    _tasks: set[asyncio.Task[Any]] = field(default_factory=set)
+
+    def spawn(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
+        """Run ``work`` beside the requests; it is cancelled when the page ends."""
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+    async def close(self) -> None:
+        """End what was spawned."""
+        tasks = tuple(self._tasks)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def may(level: May) -> Callable[[Handler], Handler]:
+    """Says who may ask a handler, where the method does not say it rightly."""
+
+    def mark(handler: Handler) -> Handler:
+        handler.needs = level  # type: ignore[attr-defined]
+        return handler
+
+    return mark
+
+
+def needed(request: web.Request) -> May:
+    """What one has to be allowed for this request."""
+    otherwise = May.LOOK if request.method in ("GET", "HEAD") else May.CONTROL
+    return May(getattr(request.match_info.handler, "needs", otherwise))

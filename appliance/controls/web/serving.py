@@ -1,0 +1,177 @@
+"""Serves the page and the API in the daemon's event loop.
+
+Whatever is done to it, it stays small: so many connections and no more, each with so much time
+to say what it wants; an idle one makes room for a new one. The music is made elsewhere.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Callable
+from typing import Any, Final
+
+from aiohttp import web
+
+from appliance.config import Web
+from appliance.controls.web import pages
+from appliance.controls.web.access import Access
+from appliance.controls.web.house import LEVEL, MOST_BODY_BYTES, Handler, House
+from appliance.controls.web.passwords import Passwords
+from appliance.errors import BachboxError, UsageError
+from appliance.settings import Settings
+from appliance.status import Box
+from appliance.store import state_folder
+
+MODULES: Final = (pages,)
+"""Whose ``routes`` are served."""
+
+MOST_CONNECTIONS: Final = 256
+"""At once; a process has 1024 file descriptors where nobody gave it more."""
+
+IDLE_SECONDS: Final = 15.0
+"""How long a connection may take to ask, however slowly, for something."""
+
+END_SECONDS: Final = 0.1
+"""How long requests may take to end when we do."""
+
+_HEADERS: Final = {
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), microphone=(), geolocation=()",
+    "Server": "Bachbox",
+}
+
+
+async def serve(config: Web, settings: Settings, box: Box) -> None:
+    """Serve until cancelled.
+
+    Raises:
+        BachboxError: the port cannot be had, or the password's file not be understood.
+    """
+    passwords = await asyncio.to_thread(Passwords, state_folder(), config.password_hash)
+    access = Access(config, passwords, config.port)
+    house = House(config, settings, box, access, passwords)
+    app = web.Application(
+        middlewares=[_refusals(house), _gate(house)], client_max_size=MOST_BODY_BYTES
+    )
+    for module in MODULES:
+        app.add_routes(module.routes(house))
+    app.on_response_prepare.append(_secure)
+    runner = web.AppRunner(
+        app,
+        access_log=None,
+        handle_signals=False,
+        handler_cancellation=True,
+        keepalive_timeout=IDLE_SECONDS,
+        lingering_time=0,
+        shutdown_timeout=END_SECONDS,
+    )
+    await runner.setup()
+    try:
+        listener = await _listen(config, _admitting(runner, house))
+        try:
+            await asyncio.Event().wait()
+        finally:
+            listener.close()
+    finally:
+        await house.close()
+        await runner.cleanup()
+
+
+async def _listen(config: Web, factory: Callable[[], asyncio.BaseProtocol]) -> asyncio.Server:
+    loop = asyncio.get_running_loop()
+    try:
+        return await loop.create_server(factory, config.host or None, config.port)
+    except OSError as error:
+        where = f"{config.host or 'every address'}, port {config.port}"
+        why = os.strerror(error.errno) if error.errno and error.errno > 0 else str(error)
+        raise BachboxError(
+            f"no page at {where} ({why}); another [web] port or host may be free"
+        ) from error
+
+
+def _admitting(runner: web.AppRunner, house: House) -> Callable[[], asyncio.BaseProtocol]:
+    """Makes the protocol of each new connection."""
+
+    def admit() -> asyncio.BaseProtocol:
+        server = runner.server
+        assert server is not None
+        connections = server.connections
+        if len(connections) >= MOST_CONNECTIONS:
+            idle = next((one for one in connections if one not in house.busy), None)
+            if idle is None:
+                return _Refusal()
+            idle.force_close()
+        return server()
+
+    return admit
+
+
+class _Refusal(asyncio.Protocol):
+    """All who are here are being served: nobody else."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        transport.close()
+
+
+def _gate(house: House) -> Any:
+    @web.middleware
+    async def gate(request: web.Request, handler: Handler) -> web.StreamResponse:
+        house.access.check(request)
+        protocol = request.protocol
+        house.busy.add(protocol)
+        try:
+            return await handler(request)
+        finally:
+            house.busy.discard(protocol)
+
+    return gate
+
+
+def _refusals(house: House) -> Any:
+    @web.middleware
+    async def tell(request: web.Request, handler: Handler) -> web.StreamResponse:
+        """Whatever goes wrong, a program reads ``{"error": sentence}``."""
+        headers: dict[str, str] = {}
+        try:
+            return await handler(request)
+        except BachboxError as error:
+            status, sentence = 422 if isinstance(error, UsageError) else 503, str(error)
+        except web.HTTPException as error:
+            if error.status < 400:
+                raise
+            status, sentence = error.status, error.text or error.reason
+            headers = {
+                name: error.headers[name] for name in ("Allow", "Retry-After")
+                if name in error.headers
+            }  # fmt: skip
+        except (ConnectionError, TimeoutError, asyncio.CancelledError):
+            raise
+        except Exception as error:
+            resource = request.match_info.route.resource
+            place = f"{request.method} {resource.canonical if resource else '?'}"
+            house.box.say(
+                f"bachbox: page: a mistake in Bachbox itself at {place} "
+                f"({type(error).__name__}: {error!s:.200}); the music goes on"
+            )
+            status, sentence = 500, "a mistake in Bachbox itself; its log has more"
+        return web.json_response({"error": sentence}, status=status, headers=headers)
+
+    return tell
+
+
+async def _secure(request: web.Request, response: web.StreamResponse) -> None:
+    """Headers of every answer."""
+    headers = response.headers
+    headers.update(_HEADERS)
+    headers.setdefault("Cache-Control", "no-store")
+    # Older browsers do not count WebSockets as 'self'. No host that has not been checked.
+    live = f" ws://{request.host} wss://{request.host}" if LEVEL in request else ""
+    headers["Content-Security-Policy"] = (
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
+        f"media-src 'self'; connect-src 'self'{live}; manifest-src 'self'; "
+        "base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
+    )
