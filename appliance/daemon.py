@@ -123,8 +123,9 @@ class Daemon:
             board,
             settings,
             lambda: self.composer.restarts + self.performer.restarts,
-            lambda: [child.pid for child in (self.composer, self.performer) if child.pid],
+            lambda: {c.name: c.pid for c in (self.composer, self.performer) if c.pid},
             self._say_when_composing,
+            lambda: list(line.said),
         )
         self._hands = Hands(controls, settings, self.box)
         self._stop = asyncio.Event()

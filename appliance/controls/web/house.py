@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import enum
+import socket
 from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass, field
+from importlib import metadata
 from typing import TYPE_CHECKING, Any, Final
 
 from aiohttp import web
@@ -51,6 +53,18 @@ class House:
     busy: set[web.RequestHandler] = field(default_factory=set)
     """The connections with a request that is being answered."""
     _tasks: set[asyncio.Task[Any]] = field(default_factory=set)
+    _endings: list[Callable[[], object]] = field(default_factory=list)
+    _renewals: list[Callable[[], object]] = field(default_factory=list)
+
+    @property
+    def name(self) -> str:
+        """What the page is called."""
+        return self.config.name or socket.gethostname().partition(".")[0]
+
+    @property
+    def version(self) -> str:
+        """Of Bachbox."""
+        return metadata.version("bachbox")
 
     def spawn(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
         """Run ``work`` beside the requests; it is cancelled when the page ends."""
@@ -59,8 +73,23 @@ class House:
         task.add_done_callback(self._tasks.discard)
         return task
 
+    def at_end(self, function: Callable[[], object]) -> None:
+        """Have it called when the page ends."""
+        self._endings.append(function)
+
+    def at_renewal(self, function: Callable[[], object]) -> None:
+        """Have it called when who may what has changed."""
+        self._renewals.append(function)
+
+    def renew(self) -> None:
+        """Who may what has changed."""
+        for function in self._renewals:
+            function()
+
     async def close(self) -> None:
         """End what was spawned."""
+        for function in self._endings:
+            function()
         tasks = tuple(self._tasks)
         for task in tasks:
             task.cancel()

@@ -14,7 +14,7 @@ from typing import Any, Final
 from aiohttp import web
 
 from appliance.config import Web
-from appliance.controls.web import pages
+from appliance.controls.web import api, live, pages, sessions
 from appliance.controls.web.access import Access
 from appliance.controls.web.house import LEVEL, MOST_BODY_BYTES, Handler, House
 from appliance.controls.web.passwords import Passwords
@@ -23,7 +23,7 @@ from appliance.settings import Settings
 from appliance.status import Box
 from appliance.store import state_folder
 
-MODULES: Final = (pages,)
+MODULES: Final = (pages, sessions, api, live)
 """Whose ``routes`` are served."""
 
 MOST_CONNECTIONS: Final = 256
