@@ -70,6 +70,8 @@ class Controls(NamedTuple):
     action_count: int = 0
     """One more for each action; a process acts when it differs from the one it saw last."""
     action: Action = Action.NONE
+    tone_count: int = 0
+    """One more for each test tone that is asked for."""
     model: str = ""
 
 
@@ -156,7 +158,7 @@ class Board:
         self.controls = Cell(
             memory,
             _CELLS_OFFSET,
-            f"<dd?BddIB{MODEL_NAME_BYTES}s",
+            f"<dd?BddIBI{MODEL_NAME_BYTES}s",
             Controls(),
             _pack_controls,
             _unpack_controls,
@@ -244,7 +246,7 @@ def _pack_controls(value: Controls) -> tuple[Any, ...]:
 
 
 def _unpack_controls(fields: tuple[Any, ...]) -> Controls:
-    *settings, count, action, name = fields
+    *settings, count, action, tone_count, name = fields
     tempo_bpm, volume, playing, program, temperature, top_p = settings
     return Controls(
         tempo_bpm,
@@ -255,6 +257,7 @@ def _unpack_controls(fields: tuple[Any, ...]) -> Controls:
         top_p,
         count,
         Action(action),
+        tone_count,
         _unpacked_name(name),
     )
 

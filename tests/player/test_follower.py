@@ -5,8 +5,8 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from appliance.music.notes import Event, Kind, note_off, note_on, pace, piece
-from appliance.player.board import SLOT_COUNT, Board, Piece
+from appliance.music.notes import Event, Kind, Piece, note_off, note_on, pace, piece
+from appliance.player.board import SLOT_COUNT, Board
 from appliance.player.follower import Follower, News, notes_of
 from appliance.player.ring import RingReader, RingWriter, events_before
 
