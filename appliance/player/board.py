@@ -206,9 +206,7 @@ class Board:
             lambda v: (*v[:-2], _packed_name(v.model), _packed_name(v.refused)),
             lambda v: ComposerState(*v[:-2], *map(_unpacked_name, v[-2:])),
         )
-        self.tap = Cell(
-            memory, self.composer.end_offset, "<QI", Tap(), tuple, lambda v: Tap(*v)
-        )
+        self.tap = Cell(memory, self.composer.end_offset, "<QI", Tap(), tuple, lambda v: Tap(*v))
         if self.tap.end_offset > _SLOTS_OFFSET:
             raise ValueError("the cells have outgrown their page")
 
