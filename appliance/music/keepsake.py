@@ -15,7 +15,7 @@ import msgspec
 from msgspec import Meta
 
 from appliance.errors import BachboxError, UsageError
-from appliance.music.notes import Event, Kind, Piece, note_off, piece_of
+from appliance.music.notes import TICKS_PER_BEAT, Event, Kind, Piece, note_off, piece_of
 from appliance.music.score import Key
 
 FORMAT: Final = 1
@@ -30,6 +30,9 @@ MOST_EVENTS: Final = 100_000
 
 VOICES: Final = 15
 """What there are MIDI channels for, the drums' left out."""
+
+_KINDS: Final = frozenset({Kind.PIECE, Kind.PACE, Kind.NOTE_ON, Kind.NOTE_OFF})
+"""What is heard of the events."""
 
 _PACES: Final = range(200, 5001)
 _BEATS_PER_BAR: Final = range(1, 65)
@@ -79,7 +82,7 @@ class Keepsake(msgspec.Struct, frozen=True):
     @property
     def piece(self) -> Piece:
         """Number, key and metre."""
-        return piece_of(Event(*self.notes[0]))
+        return piece_of(_event(self.notes[0]))
 
     @property
     def title(self) -> str:
@@ -96,7 +99,7 @@ class Keepsake(msgspec.Struct, frozen=True):
         """The events in order; what still sounds at the end is left there."""
         sounding: dict[tuple[int, int], None] = {}
         for note in self.notes:
-            event = Event(note[0], Kind(note[1]), *note[2:])
+            event = _event(note)
             if event.kind is Kind.NOTE_ON:
                 sounding[event.voice, event.pitch] = None
             elif event.kind is Kind.NOTE_OFF:
@@ -112,9 +115,15 @@ class Keepsake(msgspec.Struct, frozen=True):
         return f"{self.made_by}: model {self.model}, seed {self.seed}, {settings}{changed}"
 
 
-def notes_of(events: Iterable[Event], start_tick: int) -> list[tuple[int, ...]]:
+def notes_of(
+    events: Iterable[Event], start_tick: int
+) -> list[tuple[int, int, int, int, int, int, int]]:
     """``events`` as :attr:`Keepsake.notes` has them."""
-    return [(e.tick - start_tick, int(e.kind), *e[2:]) for e in events]
+    return [
+        (e.tick - start_tick, int(e.kind), e.voice, e.pitch, e.velocity, e.value, e.aux)
+        for e in events
+        if e.kind in _KINDS
+    ]
 
 
 def pack(keepsake: Keepsake) -> bytes:
@@ -166,22 +175,29 @@ def _check(keepsake: Keepsake) -> None:
         if note[0] < tick or note[0] > keepsake.length_ticks:
             raise BachboxError(f"the piece in it is damaged: event {at} is out of order")
         tick = note[0]
-        wrong = _wrong(Event(note[0], *note[1:]), first=at == 0)  # type: ignore[arg-type]
-        if wrong:
+        if wrong := _wrong(note, first=at == 0):
             raise BachboxError(f"the piece in it is damaged: event {at} {wrong}")
 
 
-def _wrong(event: Event, *, first: bool) -> str:
+def _event(note: tuple[int, int, int, int, int, int, int]) -> Event:
+    return Event(note[0], Kind(note[1]), *note[2:])
+
+
+def _wrong(note: tuple[int, int, int, int, int, int, int], *, first: bool) -> str:
     """What is wrong with an event, "" where nothing is."""
+    if note[1] not in _KINDS:
+        return f"is of a kind ({note[1]}) that this Bachbox does not know"
+    event = _event(note)
     if (event.kind == Kind.PIECE) != first:
         return "begins another piece" if not first else "does not begin the piece"
     if event.kind == Kind.PIECE:
-        fits = event.pitch < 12 and event.velocity in _BEATS_PER_BAR and event.tick == 0
-        return "" if fits and event.aux >= 0 else "has no key or metre that there is"
+        about = piece_of(event)
+        bar_ticks = about.beats_per_bar * TICKS_PER_BEAT
+        fits = about.tonic < 12 and about.beats_per_bar in _BEATS_PER_BAR and bar_ticks > 0
+        fits = fits and 0 <= about.pickup_ticks < bar_ticks and about.number >= 0
+        return "" if fits and event.tick == 0 else "has no key or metre that there is"
     if event.kind == Kind.PACE:
         return "" if event.value in _PACES else "has a pace that nobody can play"
-    if event.kind not in (Kind.NOTE_ON, Kind.NOTE_OFF):
-        return f"is of a kind ({event.kind}) that this Bachbox does not know"
     if event.voice >= VOICES or event.pitch > 127 or event.velocity > 127:
         return "is no note that there is"
     return ""

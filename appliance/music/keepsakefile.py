@@ -1,4 +1,4 @@
-"""Where a keepsake lies in a file: in MIDI, WAV and MusicXML, each in the place that it has for that.
+"""Where a keepsake lies in a file: in MIDI, WAV and MusicXML, each has a place for such things.
 
 * MIDI: a sequencer-specific meta event (FF 7F) of the first track.
 * WAV: a RIFF chunk ``bach``; title and settings for people in a ``LIST`` of kind ``INFO``.
