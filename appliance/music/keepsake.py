@@ -8,7 +8,8 @@ names and values of the settings, whatever settings there are.
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from importlib import metadata
 from typing import Annotated, Final
 
 import msgspec
@@ -63,7 +64,7 @@ class Keepsake(msgspec.Struct, frozen=True):
     made_by: _Text
     """Program and version."""
     model: _Text
-    seed: Annotated[int, Meta(ge=0, lt=1 << 63)]
+    seed: Annotated[int, Meta(ge=0, le=2**63 - 1)]
     settings: _Settings
     """In force at the beginning, by the names that they have everywhere."""
     changes: list[Change]
@@ -110,17 +111,48 @@ class Keepsake(msgspec.Struct, frozen=True):
 
     def described(self) -> str:
         """What made it, in one line for people."""
-        settings = ", ".join(f"{name} {_said(value)}" for name, value in self.settings.items())
+        settings = ", ".join(
+            f"{name} {_said(value)}"
+            for name, value in self.settings.items()
+            if name not in ("model", "playing")
+        )
         changed = f"; changed {len(self.changes)} times meanwhile" if self.changes else ""
         return f"{self.made_by}: model {self.model}, seed {self.seed}, {settings}{changed}"
 
 
+def of(
+    events: Iterable[Event],
+    end_tick: int,
+    *,
+    model: str,
+    seed: int,
+    settings: Mapping[str, Value],
+    changes: Sequence[Change] = (),
+    complete: bool = True,
+    played_at: str = "",
+) -> Keepsake:
+    """A piece from its first event (which announces it) on; the ticks are the composer's."""
+    notes = notes_of(events)
+    start_tick = notes[0][0]
+    return Keepsake(
+        made_by=f"Bachbox {metadata.version('bachbox')}",
+        model=model,
+        seed=seed,
+        settings=dict(settings),
+        changes=[Change(c.tick - start_tick, c.settings) for c in changes],
+        length_ticks=end_tick - start_tick,
+        complete=complete,
+        notes=[(note[0] - start_tick, *note[1:]) for note in notes],
+        played_at=played_at,
+    )
+
+
 def notes_of(
-    events: Iterable[Event], start_tick: int
+    events: Iterable[Event],
 ) -> list[tuple[int, int, int, int, int, int, int]]:
-    """``events`` as :attr:`Keepsake.notes` has them."""
+    """What is heard of ``events``, as numbers."""
     return [
-        (e.tick - start_tick, int(e.kind), e.voice, e.pitch, e.velocity, e.value, e.aux)
+        (e.tick, int(e.kind), e.voice, e.pitch, e.velocity, e.value, e.aux)
         for e in events
         if e.kind in _KINDS
     ]

@@ -7,6 +7,7 @@ as many layers as it takes. What no single note can last is tied, over bar lines
 
 from __future__ import annotations
 
+import itertools
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -134,7 +135,7 @@ def _bars(about: Piece, end: int) -> list[tuple[int, int]]:
     edges = [0, *([pickup] if pickup else [])]
     while edges[-1] < end:
         edges.append(edges[-1] + length)
-    return list(zip(edges, edges[1:], strict=False))
+    return list(itertools.pairwise(edges))
 
 
 def _part(
