@@ -12,6 +12,7 @@ import os
 import secrets
 import signal
 import sys
+from collections import deque
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeVar
@@ -226,6 +227,7 @@ def play(
     from appliance import config as configs
     from appliance.controls import Control, local, service
     from appliance.controls.local import LocalSocket
+    from appliance.controls.touches import MOST_TOUCHES, Touch
     from appliance.daemon import Plan
     from appliance.daemon import play as start
     from appliance.music import bundle
@@ -263,6 +265,7 @@ def play(
     except BachboxError as error:
         # The music needs nobody to be told; systemd may see that differently.
         unkept.append(str(error))
+    felt: deque[Touch] = deque(maxlen=MOST_TOUCHES)
     if config.mqtt.host:
         from appliance.controls.mqtt import MqttControl
 
@@ -270,11 +273,11 @@ def play(
     if config.web.port:
         from appliance.controls.web.control import WebControl
 
-        controls.append(WebControl(config.web))
+        controls.append(WebControl(config, felt))
     if config.gpio != Gpio():
         from appliance.controls.gpio import GpioControl
 
-        controls.append(GpioControl(config.gpio))
+        controls.append(GpioControl(config.gpio, lambda *touch: felt.append(Touch(*touch))))
     start(plan, settings, controls, unkept)
 
 
@@ -452,7 +455,8 @@ def set_(wishes: tuple[tuple[str, str | None], ...], as_json: bool) -> None:
     """Change what the running box plays: tempo=96 instrument="church organ" next_piece.
 
     The settings: playing, model, instrument, tempo, temperature, top_p, volume; "own" leaves one
-    to the model again. The actions: next_piece, restart_piece.
+    to the model again. The actions: next_piece, restart_piece,
+    test_tone.
     """
     from appliance.controls import local
     from appliance.settings import Action
@@ -625,6 +629,20 @@ def config(config_file: Path | None, as_json: bool) -> None:
         click.echo(f"\n[{section}]")
         for key, value in values.items():
             click.echo(f"#{key} unset" if value is None else f"{key} = {_toml(value)}")
+
+
+@cli.command()
+@click.option("--stdin", "from_stdin", is_flag=True, help="Read it from standard input.")
+def password(from_stdin: bool) -> None:
+    """Hash a password for the page; the line it gives belongs into the config file."""
+    from appliance.controls.web import passwords
+
+    if from_stdin:
+        chosen = sys.stdin.readline(4096).rstrip("\r\n")
+    else:
+        chosen = click.prompt("Password", hide_input=True, confirmation_prompt=True, err=True)
+    passwords.check_new(chosen)
+    click.echo(f'[web]\npassword_hash = "{passwords.hash_of(chosen)}"')
 
 
 @cli.group()

@@ -59,6 +59,8 @@ class Action(enum.StrEnum):
 
     NEXT_PIECE = "next_piece"
     RESTART_PIECE = "restart_piece"
+    TEST_TONE = "test_tone"
+    """A second of A with the instrument that there is, over whatever plays."""
 
 
 NAMES: Final = ("playing", "model", "instrument", "tempo", "temperature", "top_p", "volume")

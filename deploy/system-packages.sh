@@ -30,6 +30,7 @@ libsystemd-dev to build systemd-python
 pkg-config to build systemd-python
 systemd for systemd-analyze, which checks the unit
 mosquitto an MQTT broker for the tests, which start their own
+chromium a browser for the tests of the page
 LIST
     fi
 }

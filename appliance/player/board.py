@@ -86,6 +86,8 @@ class Controls(NamedTuple):
     action_count: int = 0
     """One more for each action; a process acts when it differs from the one it saw last."""
     action: Action = Action.NONE
+    tone_count: int = 0
+    """One more for each test tone that is asked for."""
     model: str = ""
 
 
@@ -180,7 +182,7 @@ class Board:
         self.controls = Cell(
             memory,
             _CELLS_OFFSET,
-            f"<dd?BddIB{MODEL_NAME_BYTES}s",
+            f"<dd?BddIBI{MODEL_NAME_BYTES}s",
             Controls(),
             _pack_controls,
             _unpack_controls,
@@ -277,7 +279,7 @@ def _pack_controls(value: Controls) -> tuple[Any, ...]:
 
 
 def _unpack_controls(fields: tuple[Any, ...]) -> Controls:
-    *settings, count, action, name = fields
+    *settings, count, action, tone_count, name = fields
     tempo_bpm, volume, playing, program, temperature, top_p = settings
     return Controls(
         tempo_bpm,
@@ -288,6 +290,7 @@ def _unpack_controls(fields: tuple[Any, ...]) -> Controls:
         top_p,
         count,
         Action(action),
+        tone_count,
         _unpacked_name(name),
     )
 

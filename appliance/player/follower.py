@@ -65,12 +65,12 @@ class Follower:
             # Whoever looks on was away for long (a machine that slept): all anew.
             self._begin()
             return News(0, list(self.events), self.horizon_tick)
-        cut_tick, first_new = None, self._next
+        cut_tick = None
         if tail.accepted_epoch != self._epoch:
-            first_new, cut_tick = self._first_difference(limit, tail.accepted_tick)
-        new = self._read(first_new, limit)
+            cut_tick = self._drop_what_changed(limit)
+        new = self._read(self._next, limit)
         self.events += new
-        self._next = first_new + len(new)
+        self._next += len(new)
         self._epoch, self._taken = tail.accepted_epoch, tail.read_index
         if self._next == limit:
             self.horizon_tick = horizon_tick
@@ -111,17 +111,26 @@ class Follower:
         self._epoch, self._taken = tail.accepted_epoch, tail.read_index
         self.horizon_tick = head.horizon_tick
 
-    def _first_difference(self, limit: int, accepted_tick: int) -> tuple[int, int]:
-        """After a cut: drop what no longer holds; the slot and the tick from which on."""
+    def _drop_what_changed(self, limit: int) -> int | None:
+        """After a cut: drop what no longer holds, and all of its tick and later; that tick."""
         first = self._next - len(self.events)
         at = max(first, min(self._taken, self._next))
+        changed: Event | None = None
         while at < min(limit, self._next):
-            if read_slot(self._board, at) != self.events[at - first]:
+            changed = read_slot(self._board, at)
+            if changed != self.events[at - first]:
                 break
             at += 1
-        dropped = self.events[at - first :]
+        if at == self._next:
+            return None
+        cut_tick = self.events[at - first].tick
+        if at < limit and changed is not None:
+            cut_tick = min(cut_tick, changed.tick)
+        while at > first and self.events[at - first - 1].tick >= cut_tick:
+            at -= 1
         del self.events[at - first :]
-        return at, min([accepted_tick, *(event.tick for event in dropped[:1])])
+        self._next = at
+        return cut_tick
 
     def _read(self, start: int, limit: int) -> list[Event]:
         found: list[Event] = []

@@ -4,22 +4,28 @@ from __future__ import annotations
 
 import asyncio
 import importlib
+from collections import deque
 
-from appliance.config import Web
+from appliance.config import Config
+from appliance.controls.touches import Touch
 from appliance.settings import Settings
 from appliance.status import Box
 
 
 class WebControl:
-    """See :class:`appliance.controls.Control`; ``config`` names a port."""
+    """See :class:`appliance.controls.Control`; ``config`` names a port of ``[web]``.
+
+    ``felt`` is what the knobs' control has felt lately.
+    """
 
     name = "page"
 
-    def __init__(self, config: Web) -> None:
+    def __init__(self, config: Config, felt: deque[Touch]) -> None:
         self._config = config
+        self._felt = felt
 
     async def run(self, settings: Settings, box: Box) -> None:
         # Here, when the music has begun, and in a thread: aiohttp takes a small machine a while
         # to import, and nobody else is to wait for that.
         serving = await asyncio.to_thread(importlib.import_module, "appliance.controls.web.serving")
-        await serving.serve(self._config, settings, box)
+        await serving.serve(self._config, settings, box, self._felt)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import enum
 import socket
+from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass, field
 from importlib import metadata
@@ -12,7 +13,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from aiohttp import web
 
-from appliance.config import Web
+from appliance.config import Config, Web
+from appliance.controls.touches import Touch
 from appliance.settings import Settings
 from appliance.status import Box
 
@@ -45,16 +47,23 @@ LEVEL: Final = web.RequestKey("level", May)
 class House:
     """One run of the page: what there is to be shown and steered."""
 
-    config: Web
+    whole_config: Config
     settings: Settings
     box: Box
     access: Access
     passwords: Passwords
+    felt: deque[Touch]
+    """What the knobs' control has felt lately."""
     busy: set[web.RequestHandler] = field(default_factory=set)
     """The connections with a request that is being answered."""
     _tasks: set[asyncio.Task[Any]] = field(default_factory=set)
     _endings: list[Callable[[], object]] = field(default_factory=list)
     _renewals: list[Callable[[], object]] = field(default_factory=list)
+
+    @property
+    def config(self) -> Web:
+        """``[web]``."""
+        return self.whole_config.web
 
     @property
     def name(self) -> str:

@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import asyncio
 import os
+from collections import deque
 from collections.abc import Callable
 from typing import Any, Final
 
 from aiohttp import web
 
-from appliance.config import Web
-from appliance.controls.web import api, live, pages, sessions
+from appliance.config import Config, Web
+from appliance.controls.touches import Touch
+from appliance.controls.web import api, health, live, openapi, pages, sessions
 from appliance.controls.web.access import Access
 from appliance.controls.web.house import LEVEL, MOST_BODY_BYTES, Handler, House
 from appliance.controls.web.passwords import Passwords
@@ -23,7 +25,7 @@ from appliance.settings import Settings
 from appliance.status import Box
 from appliance.store import state_folder
 
-MODULES: Final = (pages, sessions, api, live)
+MODULES: Final = (pages, sessions, api, live, health, openapi)
 """Whose ``routes`` are served."""
 
 MOST_CONNECTIONS: Final = 256
@@ -45,15 +47,16 @@ _HEADERS: Final = {
 }
 
 
-async def serve(config: Web, settings: Settings, box: Box) -> None:
+async def serve(config: Config, settings: Settings, box: Box, felt: deque[Touch]) -> None:
     """Serve until cancelled.
 
     Raises:
         BachboxError: the port cannot be had, or the password's file not be understood.
     """
-    passwords = await asyncio.to_thread(Passwords, state_folder(), config.password_hash)
-    access = Access(config, passwords, config.port)
-    house = House(config, settings, box, access, passwords)
+    page = config.web
+    passwords = await asyncio.to_thread(Passwords, state_folder(), page.password_hash)
+    access = Access(page, passwords, page.port)
+    house = House(config, settings, box, access, passwords, felt)
     app = web.Application(
         middlewares=[_refusals(house), _gate(house)], client_max_size=MOST_BODY_BYTES
     )
@@ -71,7 +74,7 @@ async def serve(config: Web, settings: Settings, box: Box) -> None:
     )
     await runner.setup()
     try:
-        listener = await _listen(config, _admitting(runner, house))
+        listener = await _listen(page, _admitting(runner, house))
         try:
             await asyncio.Event().wait()
         finally:
