@@ -271,9 +271,12 @@ def play(
 
         controls.append(MqttControl(config.mqtt))
     if config.web.port:
+        from appliance.controls import keepsakes
+        from appliance.controls.opus import OpusRadio
         from appliance.controls.web.control import WebControl
 
-        controls.append(WebControl(config, felt))
+        kept = keepsakes.Keepsakes(state_folder() / keepsakes.FILE_NAME)
+        controls += [kept, WebControl(config, felt, kept, OpusRadio(), plan.soundfont)]
     if config.gpio != Gpio():
         from appliance.controls.gpio import GpioControl
 

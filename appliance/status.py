@@ -20,6 +20,7 @@ from appliance.music.notes import TICKS_PER_BEAT
 from appliance.music.score import Key
 from appliance.player.board import Board, State
 from appliance.player.follower import Follower
+from appliance.player.played import Played
 from appliance.player.tap import TapReader
 from appliance.settings import Settings
 
@@ -231,6 +232,10 @@ class Box:
     def follower(self) -> Follower:
         """Somebody who looks on as the music is composed."""
         return Follower(self._board)
+
+    def played(self) -> Played:
+        """Somebody who hears every event."""
+        return Played(self._board)
 
     def counts(self) -> Counts:
         """What a display of loads is made from; costs a read of ``/proc`` for each process."""
