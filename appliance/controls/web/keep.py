@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+from typing import Final
+
 import msgspec
 from aiohttp import web
 
@@ -10,6 +13,11 @@ from appliance.controls.web.bodies import answer
 from appliance.controls.web.exports import KINDS, Exporter
 from appliance.controls.web.house import House
 from appliance.music.keepsake import Keepsake
+
+_PART_BYTES: Final = 1 << 18
+
+_SEND_SECONDS: Final = 30.0
+"""Whoever takes less than a part in so long has gone."""
 
 
 class Pieces(msgspec.Struct, frozen=True):
@@ -37,16 +45,21 @@ def routes(house: House) -> list[web.RouteDef]:
         async with exporter.file(piece, kind) as path:
             headers = {
                 "Content-Type": KINDS[kind],
+                "Content-Length": str(path.stat().st_size),
                 "Content-Disposition": f'attachment; filename="{_file_name(piece)}.{kind}"',
             }
-            response = web.FileResponse(path, headers=headers)
+            response = web.StreamResponse(headers=headers)
             await response.prepare(request)
+            with path.open("rb") as file:
+                while part := await asyncio.to_thread(file.read, _PART_BYTES):
+                    async with asyncio.timeout(_SEND_SECONDS):
+                        await response.write(part)
             return response
 
     kinds = "|".join(KINDS)
     return [
         web.get("/api/pieces", get_pieces),
-        web.get(rf"/api/pieces/{{id:\d{{1,15}}}}.{{kind:{kinds}}}", get_piece),
+        web.get(rf"/api/pieces/{{id:\d{{1,15}}}}.{{kind:{kinds}}}", get_piece, allow_head=False),
     ]
 
 
