@@ -227,6 +227,7 @@ def play(
     from appliance import config as configs
     from appliance.controls import Control, local, service
     from appliance.controls.local import LocalSocket
+    from appliance.controls.opus import OpusRadio
     from appliance.controls.touches import MOST_TOUCHES, Touch
     from appliance.daemon import Plan
     from appliance.daemon import play as start
@@ -266,17 +267,25 @@ def play(
         # The music needs nobody to be told; systemd may see that differently.
         unkept.append(str(error))
     felt: deque[Touch] = deque(maxlen=MOST_TOUCHES)
+    opus = OpusRadio()
     if config.mqtt.host:
         from appliance.controls.mqtt import MqttControl
 
         controls.append(MqttControl(config.mqtt))
     if config.web.port:
         from appliance.controls import keepsakes
-        from appliance.controls.opus import OpusRadio
         from appliance.controls.web.control import WebControl
 
         kept = keepsakes.Keepsakes(state_folder() / keepsakes.FILE_NAME)
-        controls += [kept, WebControl(config, felt, kept, OpusRadio(), plan.soundfont)]
+        controls += [kept, WebControl(config, felt, kept, opus, plan.soundfont)]
+    if config.stream.snapcast:
+        from appliance.controls.snapcast import SnapcastPipe
+
+        controls.append(SnapcastPipe(config.stream.snapcast))
+    if config.stream.icecast:
+        from appliance.controls.icecast import IcecastSource
+
+        controls.append(IcecastSource(config.stream.icecast, opus))
     if config.gpio != Gpio():
         from appliance.controls.gpio import GpioControl
 
