@@ -44,6 +44,9 @@ _SECRET: Final = re.compile(
 )
 
 
+_IN_ADDRESS: Final = re.compile(r"(?<=://)[^/@]*(?=@)")
+"""User and password in an address."""
+
 CREDENTIAL: Final = "mqtt-password"
 """The broker's password among systemd's credentials: ``LoadCredential=mqtt-password:FILE``."""
 
@@ -164,6 +167,21 @@ class Web(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     ] = "open"
 
 
+class Stream(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """``[stream]``: the sound for other rooms and for the world, beside the sound card."""
+
+    snapcast: Annotated[
+        Path | None, Meta(description="the path of the pipe that snapserver reads")
+    ] = None
+    icecast: Annotated[
+        str,
+        Meta(
+            pattern=r"^(https?://([^\s/@:]*:[^\s/@]*@)?[^\s/@:?#]+(:[0-9]{1,5})?/[^\s?#]+)?\Z",
+            description='an address such as "http://source:PASSWORD@HOST:8000/bachbox.ogg"',
+        ),
+    ] = ""
+
+
 class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Everything that can be configured; the sections' docstrings say what."""
 
@@ -171,6 +189,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     sound: Sound = Sound()
     mqtt: Mqtt = Mqtt()
     web: Web = Web()
+    stream: Stream = Stream()
     gpio: Gpio = Gpio()
 
 
@@ -179,6 +198,7 @@ SECTIONS: Final[dict[str, type[msgspec.Struct]]] = {
     "sound": Sound,
     "mqtt": Mqtt,
     "web": Web,
+    "stream": Stream,
     "gpio": Gpio,
 }
 
@@ -254,6 +274,8 @@ def items(config: Config) -> Iterator[tuple[str, str, Any]]:
             value = getattr(values, key)
             if _SECRET.search(key) and value:
                 value = MASK
+            elif isinstance(value, str):
+                value = _IN_ADDRESS.sub(MASK, value)
             elif key == "instrument" and value is not None:
                 value = instruments.name(value)
             elif isinstance(value, Path):
@@ -354,7 +376,8 @@ def _section(
         except UsageError as error:
             problems.append(f"{where}: {error}")
         except (msgspec.ValidationError, ValueError, OverflowError) as error:
-            shown = MASK if _SECRET.search(key) else _shown(given)
+            secret = _SECRET.search(key) or (isinstance(given, str) and "@" in given)
+            shown = MASK if secret else _shown(given)
             if isinstance(given, list) and (found := re.search(r"(.*) - at `\$(.*)`$", str(error))):
                 shown = f"not right ({_lower(found[1])} at {found[2] or 'its start'})"
             description = next(

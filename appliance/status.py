@@ -15,11 +15,13 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from appliance import instruments
+from appliance import broadcast, instruments
 from appliance.music.notes import TICKS_PER_BEAT
 from appliance.music.score import Key
 from appliance.player.board import Board, State
 from appliance.player.follower import Follower
+from appliance.player.played import Played
+from appliance.player.tap import TapReader
 from appliance.settings import Settings
 
 _CPU_SENSOR: Final = Path("/sys/class/thermal/thermal_zone0/temp")
@@ -167,6 +169,8 @@ class Box:
         self.say = say
         self.said = said
         """The last lines of the log."""
+        self.sound = broadcast.of_the_sound(lambda: TapReader(board))
+        """What is played, for any number of listeners."""
 
     def status(self) -> Status:
         """Everything; reads some files of ``/proc``, so not for every audio block."""
@@ -228,6 +232,10 @@ class Box:
     def follower(self) -> Follower:
         """Somebody who looks on as the music is composed."""
         return Follower(self._board)
+
+    def played(self) -> Played:
+        """Somebody who hears every event."""
+        return Played(self._board)
 
     def counts(self) -> Counts:
         """What a display of loads is made from; costs a read of ``/proc`` for each process."""

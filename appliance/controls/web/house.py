@@ -9,11 +9,14 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass, field
 from importlib import metadata
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from aiohttp import web
 
 from appliance.config import Config, Web
+from appliance.controls.keepsakes import Keepsakes
+from appliance.controls.opus import OpusRadio
 from appliance.controls.touches import Touch
 from appliance.settings import Settings
 from appliance.status import Box
@@ -43,6 +46,15 @@ LEVEL: Final = web.RequestKey("level", May)
 """How far the one who asks may go: ``request[LEVEL]``."""
 
 
+@dataclass(frozen=True)
+class Shelf:
+    """What others keep and the page hands out."""
+
+    keepsakes: Keepsakes
+    opus: OpusRadio
+    soundfont: Path
+
+
 @dataclass
 class House:
     """One run of the page: what there is to be shown and steered."""
@@ -54,6 +66,7 @@ class House:
     passwords: Passwords
     felt: deque[Touch]
     """What the knobs' control has felt lately."""
+    shelf: Shelf
     busy: set[web.RequestHandler] = field(default_factory=set)
     """The connections with a request that is being answered."""
     _tasks: set[asyncio.Task[Any]] = field(default_factory=set)

@@ -16,16 +16,16 @@ from aiohttp import web
 
 from appliance.config import Config, Web
 from appliance.controls.touches import Touch
-from appliance.controls.web import api, health, live, openapi, pages, sessions
+from appliance.controls.web import api, health, keep, live, openapi, pages, sessions, streams
 from appliance.controls.web.access import Access
-from appliance.controls.web.house import LEVEL, MOST_BODY_BYTES, Handler, House
+from appliance.controls.web.house import LEVEL, MOST_BODY_BYTES, Handler, House, Shelf
 from appliance.controls.web.passwords import Passwords
 from appliance.errors import BachboxError, UsageError
 from appliance.settings import Settings
 from appliance.status import Box
 from appliance.store import state_folder
 
-MODULES: Final = (pages, sessions, api, live, health, openapi)
+MODULES: Final = (pages, sessions, api, live, health, streams, keep, openapi)
 """Whose ``routes`` are served."""
 
 MOST_CONNECTIONS: Final = 256
@@ -47,7 +47,9 @@ _HEADERS: Final = {
 }
 
 
-async def serve(config: Config, settings: Settings, box: Box, felt: deque[Touch]) -> None:
+async def serve(
+    config: Config, settings: Settings, box: Box, felt: deque[Touch], shelf: Shelf
+) -> None:
     """Serve until cancelled.
 
     Raises:
@@ -56,7 +58,7 @@ async def serve(config: Config, settings: Settings, box: Box, felt: deque[Touch]
     page = config.web
     passwords = await asyncio.to_thread(Passwords, state_folder(), page.password_hash)
     access = Access(page, passwords, page.port)
-    house = House(config, settings, box, access, passwords, felt)
+    house = House(config, settings, box, access, passwords, felt, shelf)
     app = web.Application(
         middlewares=[_refusals(house), _gate(house)], client_max_size=MOST_BODY_BYTES
     )

@@ -2,11 +2,13 @@
 
 import { Clock } from './clock.js';
 import { Controls } from './controls.js';
+import { Keeper } from './keep.js';
 import { Link } from './link.js';
+import { Listener, listenButton } from './listen.js';
 import { Roll } from './roll.js';
 import { Score } from './score.js';
 import { Session, loginDialog } from './session.js';
-import { TEXTS, fill } from './texts.js';
+import { TEXTS, fill, keyName } from './texts.js';
 
 const find = (selector) => document.querySelector(selector);
 
@@ -25,6 +27,10 @@ const link = new Link(async () => {
 const controls = new Controls(find('#controls'), find('#transport'), link, (text) => {
   find('#message').textContent = text;
 });
+const listener = new Listener();
+clock.heard = () => listener.tick();
+listenButton(find('#listen-here'), listener, TEXTS.listen);
+const keeper = new Keeper(find('#keep-it'), find('#keepsakes'), TEXTS.keep, keyName);
 const askPassword = loginDialog(find('#login'), session, () => link.open());
 
 find('#log-in').addEventListener('click', askPassword);
@@ -66,6 +72,7 @@ function showNow(now) {
   document.title = `${piece} · ${find('#name').textContent}`;
   if (piece !== told) {
     told = piece;
+    keeper.refresh();
     find('#announce').textContent = piece;
   }
 }
@@ -98,4 +105,4 @@ showConnection(link.state);
 link.open();
 
 // For those who add to the page (and look into it): the parts, and the way to the box.
-window.bachbox = { clock, controls, link, roll, score, session };
+window.bachbox = { clock, controls, keeper, link, listener, roll, score, session };

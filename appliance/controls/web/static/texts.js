@@ -21,6 +21,30 @@ export const TEXTS = {
   restart_piece: 'Again',
   next_piece: 'Next',
 
+  listen: {
+    off: 'Listen here',
+    connecting: 'Listening: one moment …',
+    playing: 'Listening here',
+  },
+  keep: {
+    like: 'I liked that',
+    title: 'The last pieces',
+    none: 'Nothing has been played yet.',
+    so_far: 'It is still playing: this is what was heard of it. Once it has ended, here is all of it.',
+    just_played: 'This is the piece that was just played.',
+    failed: 'The pieces cannot be had just now.',
+    files: { mid: 'MIDI', wav: 'Sound (WAV)', musicxml: 'Score (MusicXML)' },
+    piece: ({ piece, seconds, model, playing, complete }, key) =>
+      [
+        `Piece ${piece} in ${key}`,
+        model,
+        `${Math.floor(seconds / 60)}:${String(seconds % 60).padStart(2, '0')}`,
+        playing ? 'playing' : complete ? '' : 'not to its end',
+      ]
+        .filter(Boolean)
+        .join(' · '),
+  },
+
   connection: {
     connecting: 'Connecting …',
     live: 'Connected',
@@ -106,7 +130,7 @@ export const TEXTS = {
 };
 
 /** "bb minor" as people write it: "B♭ minor". */
-function keyName(key) {
+export function keyName(key) {
   return key.replace(/^([a-g])([b#]?)/i, (_, letter, sign) =>
     letter.toUpperCase() + (sign && (sign === 'b' ? '♭' : '♯')),
   );
