@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -233,26 +233,26 @@ def test_the_roll_keeps_time_with_the_sound(shown: Page, kitchen: House) -> None
     assert sorted(off)[4] < 120, off
 
 
-def test_a_listener_who_hears_later_sees_later(shown: Page, kitchen: House) -> None:
-    kitchen.set(tempo=60)
-    shown.wait_for_timeout(1500)
-    lag = """() => {
-        const ms = performance.now();
-        const now = bachbox.clock.tick(ms);
-        bachbox.clock.delayMs = () => 800;
-        const delayed = bachbox.clock.tick(ms);
-        bachbox.clock.delayMs = () => 0;
-        return now - delayed;
-    }"""
-    lags = sorted(shown.evaluate(lag) for _ in range(5))
-    assert 250 < lags[2] < 520, lags
+def test_the_roll_follows_what_a_listener_hears(shown: Page) -> None:
+    """Whoever plays the sound here says where it is; how far behind that is, test_listen knows."""
+    seen = shown.evaluate(
+        """() => {
+          const { clock } = bachbox;
+          const before = clock.heard;
+          clock.heard = () => 12345;
+          const heard = clock.tick();
+          clock.heard = before;
+          return heard;
+        }"""
+    )
+    assert seen == 12345
 
 
 def test_two_browsers_and_a_broker_agree_after_two_hundred_changes(
     browser: Browser, shown: Page, kitchen: House, mosquitto: Broker
 ) -> None:
     dice = random.Random(6)
-    values = {
+    values: dict[str, Callable[[], Any]] = {
         "tempo": lambda: dice.randint(40, 240),
         "volume": lambda: dice.randint(0, 100),
         "temperature": lambda: round(dice.uniform(0.5, 1.5), 2),
