@@ -10,7 +10,7 @@ from typing import Final, NamedTuple
 
 from appliance.music.notes import AS_WRITTEN_PERMILLE, Event, Kind
 from appliance.player.board import Board
-from appliance.player.ring import events_before, read_slot
+from appliance.player.ring import HISTORY_SLOTS, events_before, read_slot
 
 KEPT_EVENTS: Final = 2048
 """How many a follower keeps for those who come later."""
@@ -61,7 +61,7 @@ class Follower:
         if head.epoch != tail.accepted_epoch:
             # Cut, and the composer has not moved yet: only what is before the cut counts.
             limit, horizon_tick = min(limit, tail.accepted_index), tail.accepted_tick
-        if tail.read_index > self._next:
+        if limit - self._next > HISTORY_SLOTS:
             # Whoever looks on was away for long (a machine that slept): all anew.
             self._begin()
             return News(0, list(self.events), self.horizon_tick)
