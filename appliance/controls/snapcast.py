@@ -22,7 +22,7 @@ LOOK_SECONDS: Final = 1.0
 """How often we look whether somebody reads."""
 
 CUSHION_SECONDS: Final = 0.1
-"""Silence that goes ahead, so that a reader with its own clock never finds the pipe empty."""
+"""Silence that goes ahead: the reader keeps its own time, and is never to find the pipe empty."""
 
 _ATOMIC_BYTES: Final = 4096
 """PIPE_BUF: so much is written wholly or not at all, and so no frame is ever broken."""

@@ -25,13 +25,20 @@ _FLAGS = (
 
 
 @contextlib.contextmanager
-def chromium(*flags: str) -> Iterator[Browser]:
-    """A browser with a profile of its own."""
+def chromium(
+    *flags: str, environment: dict[str, str] | None = None, audible: bool = False
+) -> Iterator[Browser]:
+    """A browser with a profile of its own; one that is audible plays on its default sink."""
     program = shutil.which("chromium") or shutil.which("chromium-browser")
     if program is None:
         raise RuntimeError("chromium is not installed: run `make test`, which installs it")
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=program, args=[*_FLAGS, *flags])
+        browser = playwright.chromium.launch(
+            executable_path=program,
+            args=[*_FLAGS, *flags],
+            env=dict(environment) if environment else None,
+            ignore_default_args=["--mute-audio"] if audible else None,
+        )
         try:
             yield browser
         finally:

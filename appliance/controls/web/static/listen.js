@@ -130,6 +130,11 @@ export class Listener extends EventTarget {
     this.#context = null;
   }
 
+  /** Lose the connection, as a network does; it comes back by itself. */
+  interrupt() {
+    this.#socket?.close();
+  }
+
   /** The tick that is heard just now; null while none is. */
   tick() {
     const marks = this.#marks;
