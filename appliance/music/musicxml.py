@@ -81,7 +81,7 @@ def write(path: Path, keepsake: Keepsake, tempo_bpm: float) -> None:
 def _document(keepsake: Keepsake, tempo_bpm: float) -> Iterator[str]:
     about = keepsake.piece
     voices = _voices(keepsake.events())
-    names = VOICE_NAMES if len(voices) == len(VOICE_NAMES) else ()
+    names = VOICE_NAMES if list(voices) == list(range(len(VOICE_NAMES))) else ()
     ends = [span.end for spans in voices.values() for span in spans]
     bars = _bars(about, max(ends, default=1))
     yield '<?xml version="1.0" encoding="UTF-8"?>'
