@@ -30,6 +30,10 @@ libsystemd-dev to build systemd-python
 pkg-config to build systemd-python
 systemd for systemd-analyze, which checks the unit
 mosquitto an MQTT broker for the tests, which start their own
+opus-tools the sound as Opus, for radios and Icecast
+snapserver other rooms, for the tests, which start their own
+snapclient other rooms, for the tests, which start their own
+icecast2 the world, for the tests, which start their own
 chromium a browser for the tests of the page
 LIST
     fi
