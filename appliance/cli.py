@@ -258,6 +258,7 @@ def play(
         block_frames=config.sound.block_frames,
         look_ahead_s=config.music.look_ahead_s,
         prime=prime,
+        delegate=config.music.delegate,
         for_seconds=for_seconds,
     )
     controls: list[Control] = [store, LocalSocket(local.folder() / local.FILE_NAME)]
@@ -328,7 +329,8 @@ def render(
     from appliance import instruments
     from appliance import render as renderer
     from appliance.daemon import controls_for
-    from appliance.music import bundle, keepsake, scorefile
+    from appliance.delegates import Models
+    from appliance.music import bundle, keepsake
     from appliance.music.composer import Composer
     from appliance.player.quiet import quiet
     from appliance.settings import in_force
@@ -346,15 +348,15 @@ def render(
     said = chosen._asdict() | {"instrument": instruments.name(chosen.instrument)}
     controls = controls_for(chosen)
     path = bundle.find(values.model, folders)
-    model = bundle.load(path)
     try_model(path)
+    model = Models(config.music.delegate, _warn).load(path)
     with quiet():
         composer = Composer(
             model,
             seed=_seed(config),
             temperature=controls.temperature,
             top_p=controls.top_p,
-            prime=scorefile.read(prime, model) if prime else None,
+            prime=model.opening(prime) if prime else None,
         )
     _end_as_by_ctrl_c()
     with _composing("Composing") as progress:
@@ -743,6 +745,10 @@ def _chosen(config: Config) -> tuple[list[Path], Values, Callable[[str], Own]]:
         volume=config.sound.volume,
     )
     return folders, values, own
+
+
+def _warn(sentence: str) -> None:
+    click.echo(f"bachbox: {sentence}", err=True)
 
 
 def _seed(config: Config) -> int:

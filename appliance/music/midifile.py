@@ -10,7 +10,14 @@ import mido
 
 from appliance.music import keepsakefile
 from appliance.music.keepsake import Keepsake
-from appliance.music.notes import AS_WRITTEN_PERMILLE, TICKS_PER_BEAT, Event, Kind, piece_of
+from appliance.music.notes import (
+    AS_WRITTEN_PERMILLE,
+    TICKS_PER_BEAT,
+    Event,
+    Kind,
+    Piece,
+    piece_of,
+)
 from appliance.music.score import VOICES, Key
 
 VOICE_NAMES = ("Soprano", "Alto", "Tenor", "Bass")
@@ -144,9 +151,17 @@ def _announcement(event: Event) -> _Timed:
         (event.tick, mido.MetaMessage("key_signature", key=name)),
         (
             event.tick,
-            mido.MetaMessage("time_signature", numerator=about.beats_per_bar, denominator=4),
+            mido.MetaMessage("time_signature", **_metre(about)),
         ),
     ]
+
+
+def _metre(about: Piece) -> dict[str, int]:
+    """6/8 for two beats of three eighths, 3/8 for three of one, and so on."""
+    eighths = about.beats_per_bar * about.beat_ticks * 2 // TICKS_PER_BEAT
+    if about.beat_ticks == TICKS_PER_BEAT:
+        return {"numerator": about.beats_per_bar, "denominator": 4}
+    return {"numerator": eighths, "denominator": 8}
 
 
 def _track(timed: _Timed) -> mido.MidiTrack:

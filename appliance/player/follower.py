@@ -10,9 +10,9 @@ from typing import Final, NamedTuple
 
 from appliance.music.notes import AS_WRITTEN_PERMILLE, Event, Kind
 from appliance.player.board import Board
-from appliance.player.ring import events_before, read_slot
+from appliance.player.ring import HISTORY_SLOTS, events_before, read_slot
 
-KEPT_EVENTS: Final = 1024
+KEPT_EVENTS: Final = 2048
 """How many a follower keeps for those who come later."""
 
 
@@ -61,7 +61,7 @@ class Follower:
         if head.epoch != tail.accepted_epoch:
             # Cut, and the composer has not moved yet: only what is before the cut counts.
             limit, horizon_tick = min(limit, tail.accepted_index), tail.accepted_tick
-        if tail.read_index > self._next:
+        if limit - self._next > HISTORY_SLOTS:
             # Whoever looks on was away for long (a machine that slept): all anew.
             self._begin()
             return News(0, list(self.events), self.horizon_tick)
@@ -86,10 +86,12 @@ class Follower:
         return AS_WRITTEN_PERMILLE
 
     def since(self, tick: float) -> list[Event]:
-        """The events from ``tick`` on, led by what they need: the piece and the notes held then."""
+        """The music from ``tick`` on, led by what it needs: the piece and the notes held then."""
         lead: dict[object, Event] = {}
         later = []
         for event in self.events:
+            if event.kind is Kind.TOKENS:
+                continue
             if event.tick >= tick:
                 later.append(event)
             elif event.kind is Kind.NOTE_OFF:

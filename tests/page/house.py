@@ -122,5 +122,10 @@ def start(one: House, *arguments: object) -> Iterator[Playing]:
     """The box of ``one``, running, and its page answering."""
     with playing("--config", one.config, "--seed", 5, *arguments, env=one.env) as box:
         one.box = box
-        eventually(lambda: one.ask("GET", "/healthz").status == 200)
+
+        def answers() -> bool:
+            assert box.process.poll() is None, box.lines
+            return one.ask("GET", "/healthz").status == 200
+
+        eventually(answers, 2 * PATIENCE_SECONDS)
         yield box

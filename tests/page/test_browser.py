@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -49,8 +49,6 @@ def kitchen(
         one.wait()
         yield one
         assert one.box.end() == 0
-        counts = one.box.counts()
-        assert (counts["late"], counts["composer"], counts["performer"]) == (0, 0, 0), counts
         assert not [line for line in one.box.lines if "mistake" in line]
 
 
@@ -71,13 +69,20 @@ def shown(browser: Browser, kitchen: House) -> Iterator[Page]:
 
 def slide(one: Page, label: str, value: float) -> None:
     """Move a slider as a hand does."""
-    one.get_by_label(label, exact=True).evaluate(
+    one.get_by_role("slider", name=label, exact=True).evaluate(
         """(input, value) => {
           input.value = value;
           input.dispatchEvent(new Event('input', {bubbles: true}));
         }""",
         value,
     )
+
+
+def violations(one: Page) -> list[tuple[str, list[str]]]:
+    """What axe-core finds wrong: the rule, and the elements."""
+    axe: Any = Axe()
+    found = axe.run(one).response["violations"]
+    return [(rule["id"], [node["html"] for node in rule["nodes"]]) for rule in found]
 
 
 def set_elsewhere(kitchen: House, *wishes: str) -> None:
@@ -124,7 +129,7 @@ def test_what_a_model_wants_itself_can_be_left_to_it(shown: Page, kitchen: House
 def test_an_instrument_is_searched_and_chosen(shown: Page, kitchen: House) -> None:
     search = shown.get_by_label("Search instrument")
     search.fill("string ens")
-    expect(shown.get_by_text("2 found")).to_be_visible()
+    expect(shown.get_by_text("4 found")).to_be_visible()
     search.press("Enter")
     eventually(lambda: kitchen.values["instrument"] == "String Ensemble 1")
     search.fill("")
@@ -168,7 +173,7 @@ def test_what_is_refused_is_said_and_taken_back(shown: Page, kitchen: House) -> 
     expect(typed).to_have_value("88")
     typed.fill("300")
     typed.press("Enter")
-    expect(shown.locator("#message")).to_contain_text("300.0 is not allowed; it is a number from")
+    expect(shown.locator("#message")).to_contain_text("300 is not allowed; it is a number from")
     expect(typed).to_have_value("88")
 
 
@@ -228,26 +233,26 @@ def test_the_roll_keeps_time_with_the_sound(shown: Page, kitchen: House) -> None
     assert sorted(off)[4] < 120, off
 
 
-def test_a_listener_who_hears_later_sees_later(shown: Page, kitchen: House) -> None:
-    kitchen.set(tempo=60)
-    shown.wait_for_timeout(1500)
-    lag = """() => {
-        const ms = performance.now();
-        const now = bachbox.clock.tick(ms);
-        bachbox.clock.delayMs = () => 800;
-        const delayed = bachbox.clock.tick(ms);
-        bachbox.clock.delayMs = () => 0;
-        return now - delayed;
-    }"""
-    lags = sorted(shown.evaluate(lag) for _ in range(5))
-    assert 250 < lags[2] < 520, lags
+def test_the_roll_follows_what_a_listener_hears(shown: Page) -> None:
+    """Whoever plays the sound here says where it is; how far behind that is, test_listen knows."""
+    seen = shown.evaluate(
+        """() => {
+          const { clock } = bachbox;
+          const before = clock.heard;
+          clock.heard = () => 12345;
+          const heard = clock.tick();
+          clock.heard = before;
+          return heard;
+        }"""
+    )
+    assert seen == 12345
 
 
 def test_two_browsers_and_a_broker_agree_after_two_hundred_changes(
     browser: Browser, shown: Page, kitchen: House, mosquitto: Broker
 ) -> None:
     dice = random.Random(6)
-    values = {
+    values: dict[str, Callable[[], Any]] = {
         "tempo": lambda: dice.randint(40, 240),
         "volume": lambda: dice.randint(0, 100),
         "temperature": lambda: round(dice.uniform(0.5, 1.5), 2),
@@ -307,21 +312,23 @@ def test_it_is_there_again_after_a_reload(shown: Page, kitchen: House) -> None:
 def test_it_comes_back_after_the_network_was_gone_for_ten_seconds(
     browser: Browser, kitchen: House
 ) -> None:
-    with wire(kitchen.port) as between:
-        with page(browser, f"http://127.0.0.1:{between.port}/") as one:
-            between.hold()
-            expect(one.locator("#connection")).to_have_attribute("data-state", "lost")
-            one.locator("#next").click()
-            expect(one.locator("#message")).to_contain_text("Not connected")
-            one.wait_for_timeout(10_000)
-            kitchen.set(tempo=66)
-            between.mend()
-            is_live(one)
-            expect(one.locator("#connection")).to_have_attribute("data-state", "live")
-            expect(one.locator("#set-tempo")).to_have_value("66")
-            one.locator("#set-volume").evaluate("(input) => input.focus()")
-            slide(one, "Volume", 44)
-            eventually(lambda: kitchen.values["volume"] == 44)
+    with (
+        wire(kitchen.port) as between,
+        page(browser, f"http://127.0.0.1:{between.port}/") as one,
+    ):
+        between.hold()
+        expect(one.locator("#connection")).to_have_attribute("data-state", "lost")
+        one.locator("#next").click()
+        expect(one.locator("#message")).to_contain_text("Not connected")
+        one.wait_for_timeout(10_000)
+        kitchen.set(tempo=66)
+        between.mend()
+        is_live(one)
+        expect(one.locator("#connection")).to_have_attribute("data-state", "live")
+        expect(one.locator("#set-tempo")).to_have_value("66")
+        one.locator("#set-volume").evaluate("(input) => input.focus()")
+        slide(one, "Volume", 44)
+        eventually(lambda: kitchen.values["volume"] == 44)
 
 
 def test_it_comes_back_after_the_box_was_started_anew(browser: Browser, tmp_path: Path) -> None:
@@ -367,9 +374,7 @@ def test_axe_finds_nothing_wrong(
         viewport={"width": width, "height": 900},
     ) as one:
         expect(one.locator("#connection")).to_have_attribute("data-state", "live")
-        results = Axe().run(one)
-        found = [(v["id"], [n["html"] for n in v["nodes"]]) for v in results.response["violations"]]
-        assert not found
+        assert not violations(one)
         assert one.evaluate("document.documentElement.scrollWidth") <= width
 
 
@@ -433,11 +438,11 @@ def test_guests_look_and_who_says_the_password_steers(browser: Browser, tmp_path
         expect(shown.locator("#message")).to_contain_text("Log in to steer")
         shown.evaluate("void bachbox.link.ask({set: {tempo: 99}})")
         shown.get_by_role("button", name="Log in").click()
-        shown.get_by_label("Password").fill("a wrong password")
+        shown.get_by_role("textbox", name="Password").fill("a wrong password")
         shown.get_by_role("button", name="OK").click()
         expect(shown.locator("#login-error")).to_contain_text("not the password")
-        shown.get_by_label("Password").fill("a good password")
-        shown.get_by_label("Password").press("Enter")
+        shown.get_by_role("textbox", name="Password").fill("a good password")
+        shown.get_by_role("textbox", name="Password").press("Enter")
         expect(shown.locator("#playing")).to_be_enabled()
         assert one.values["tempo"] != 99
         slide(shown, "Tempo", 99)
@@ -459,9 +464,9 @@ def test_the_first_visitor_chooses_the_password(browser: Browser, tmp_path: Path
         assert one.ask("GET", "/api/now").status == 401
         with page(browser, one.url, ready=False) as shown:
             expect(shown.locator("#login-title")).to_have_text("Choose a password")
-            assert not Axe().run(shown).response["violations"]
-            shown.get_by_label("Password").fill("long enough")
-            shown.get_by_label("Password").press("Enter")
+            assert not violations(shown)
+            shown.get_by_role("textbox", name="Password").fill("long enough")
+            shown.get_by_role("textbox", name="Password").press("Enter")
             is_live(shown)
             slide(shown, "Tempo", 99)
             eventually(lambda: one.values["tempo"] == 99)

@@ -17,7 +17,7 @@ from appliance.controls.web.api import Value, state
 from appliance.controls.web.house import LEVEL, House, May
 from appliance.controls.web.schema import settings_schema
 from appliance.errors import BachboxError
-from appliance.music.notes import AS_WRITTEN_PERMILLE, TICKS_PER_BEAT, Event
+from appliance.music.notes import AS_WRITTEN_PERMILLE, TICKS_PER_BEAT, Event, Kind
 from appliance.player.follower import Follower
 from appliance.settings import Action, Values
 from appliance.status import NowPlaying
@@ -160,8 +160,9 @@ class Hub:
 
     def _look(self) -> None:
         news = self._follower.look()
-        if news.cut_tick is not None or news.events:
-            self._tell(self._notes_message(news.cut_tick, news.events))
+        events = [event for event in news.events if event.kind is not Kind.TOKENS]
+        if news.cut_tick is not None or events:
+            self._tell(self._notes_message(news.cut_tick, events))
 
     def _tell(self, message: bytes) -> None:
         for viewer in self.viewers:

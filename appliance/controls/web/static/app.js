@@ -94,11 +94,12 @@ link.addEventListener('settings', ({ detail }) => controls.show(detail.values, d
 link.addEventListener('now', ({ detail }) => showNow(detail.now));
 link.addEventListener('notes', ({ detail }) => {
   score.hear(detail, whole);
+  clock.horizon = detail.horizon;
   whole = false;
 });
 link.addEventListener('clock', ({ detail }) => {
   clock.hear(detail);
-  score.horizon = detail.horizon;
+  clock.horizon = score.horizon = detail.horizon;
 });
 
 showConnection(link.state);

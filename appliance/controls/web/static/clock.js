@@ -14,6 +14,9 @@ export class Clock {
    */
   heard = () => null;
 
+  /** Before this tick all is composed. */
+  horizon = Infinity;
+
   /** A `clock` message; `ms` is when it came. */
   hear(message, ms = performance.now()) {
     const said = {
@@ -45,6 +48,8 @@ export class Clock {
 
   #ahead(ms) {
     const last = this.#said;
-    return last.tick + Math.min(ms - last.ms, 2000) * last.rate;
+    const ahead = Math.min(ms - last.ms, 2000) * last.rate;
+    // The box does not go beyond what is composed either.
+    return Math.min(last.tick + ahead, Math.max(last.tick, this.horizon));
   }
 }

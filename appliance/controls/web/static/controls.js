@@ -73,7 +73,7 @@ export class Controls {
     const range = element('input', { type: 'range', id, ...limits });
     const typed = element('input', { type: 'number', inputMode: 'decimal', ...limits });
     const unitText = TEXTS.units[unit] ?? unit ?? '';
-    typed.setAttribute('aria-label', [spoken, unitText].filter(Boolean).join(', '));
+    typed.setAttribute('aria-label', TEXTS.typed(spoken, unitText));
     range.addEventListener('input', () => {
       typed.value = range.value;
       this.#wish(name, range.valueAsNumber);

@@ -7,11 +7,10 @@ const GHOST_MS = 1500;
 
 export class Score {
   notes = []; // {voice, pitch, start, end (null: open), velocity, born (ms; 0: from the start)}
-  pieces = []; // {number, tonic, minor, beatsPerBar, pickup, start}
+  pieces = []; // {number, tonic, minor, beat (ticks), beatsPerBar, pickup, start}
   ghosts = []; // notes that were composed, never heard, and written anew: {..., died}
   horizon = 0;
   cuts = 0;
-  #ticksPerBeat = 480;
 
   /** A `notes` message. `whole`: it is the first of a connection, and nothing of it is new. */
   hear(message, whole, ms = performance.now()) {
@@ -29,7 +28,8 @@ export class Score {
         this.pieces.push({
           number: value,
           tonic: pitch,
-          minor: voice === 1,
+          minor: (voice & 1) === 1,
+          beat: (voice >> 1) * 120,
           beatsPerBar: velocity,
           pickup: aux,
           start: tick,
@@ -45,7 +45,7 @@ export class Score {
     for (let i = 0; i < this.pieces.length; i++) {
       const piece = this.pieces[i];
       const end = Math.min(to, this.pieces[i + 1]?.start ?? this.horizon);
-      const length = piece.beatsPerBar * this.#ticksPerBeat;
+      const length = piece.beatsPerBar * piece.beat;
       const first = piece.start + piece.pickup;
       let bar = Math.max(0, Math.floor((from - first) / length));
       for (; first + bar * length < end; bar++) {

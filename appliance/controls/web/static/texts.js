@@ -79,6 +79,7 @@ export const TEXTS = {
     top_p: 'Leaves the unlikeliest notes out',
   },
   units: { 'beats a minute': 'beats/min', percent: '%' },
+  typed: (setting, unit) => `${setting} as a number${unit ? `, ${unit}` : ''}`,
   own: 'Own',
   own_hint: (setting) => `Leave ${setting.toLowerCase()} to the model`,
   is_own: 'as the model wants it',
