@@ -32,8 +32,10 @@ _settings = st.dictionaries(
 def pieces(draw: st.DrawFn, voices: int = 15) -> list[Event]:
     """One piece, on no grid, of any number of voices, each with any number of notes at once."""
     tonic, minor = draw(st.integers(0, 11)), draw(st.booleans())
-    beats, pickup = draw(st.sampled_from([2, 3, 4, 6])), draw(st.sampled_from([0, 240, 480]))
-    events = [piece(Piece(draw(st.integers(1, 99)), tonic, minor, beats, pickup, START))]
+    beats, beat_ticks = draw(st.sampled_from([(2, 480), (3, 480), (4, 480), (2, 720), (3, 240)]))
+    pickup = draw(st.sampled_from([0, 240, 480]))
+    about = Piece(draw(st.integers(1, 99)), tonic, minor, beats, pickup, START, beat_ticks)
+    events = [piece(about)]
     tick, held = START, set[tuple[int, int]]()
     for _ in range(draw(st.integers(1, 40))):
         tick += draw(st.sampled_from([0, 7, 60, 120, 160, 480, 3000]))
@@ -173,7 +175,7 @@ def _with(**changes: Any) -> bytes:
     return MAGIC + zlib.compress(msgspec.json.encode(facts))
 
 
-PIECE = [0, 3, 1, 9, 4, 3, 0]
+PIECE = [0, 3, 9, 9, 4, 3, 0]
 
 
 @pytest.mark.parametrize(
@@ -188,8 +190,9 @@ PIECE = [0, 3, 1, 9, 4, 3, 0]
         ({"notes": [PIECE, [1, 1, 0, 128, 80, 0, 0]]}, "no note"),
         ({"notes": [PIECE, [1, 4, 0, 0, 0, 0, 0]]}, "pace"),
         ({"notes": [PIECE, [1, 9, 0, 0, 0, 0, 0]]}, "kind"),
-        ({"notes": [[0, 3, 1, 12, 4, 3, 0]]}, "key or metre"),
-        ({"notes": [[0, 3, 1, 9, 0, 3, 0]]}, "key or metre"),
+        ({"notes": [[0, 3, 9, 12, 4, 3, 0]]}, "key or metre"),
+        ({"notes": [[0, 3, 9, 9, 0, 3, 0]]}, "key or metre"),
+        ({"notes": [[0, 3, 1, 9, 4, 3, 0]]}, "key or metre"),
         ({"notes": [PIECE] + [[1, 1, 0, 60, 80, 0, 0]] * 100_001}, "damaged"),
         ({"length_ticks": 1 << 40}, "damaged"),
         ({"seed": -1}, "damaged"),
