@@ -9,6 +9,7 @@ both ends. What nobody takes fills the pipe (a third of a second), and is then t
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import os
 import stat
@@ -18,6 +19,9 @@ from typing import Final
 from appliance.errors import BachboxError
 from appliance.settings import Settings
 from appliance.status import Box
+
+LOOK_SECONDS: Final = 5.0
+"""How often we look whether the pipe is still there."""
 
 _ATOMIC_BYTES: Final = 4096
 """PIPE_BUF: so much is written wholly or not at all, and so no frame is ever broken."""
@@ -39,38 +43,59 @@ class SnapcastPipe:
         """Feed the pipe until cancelled.
 
         Raises:
-            BachboxError: there is something else at that path, or it may not be written to.
+            BachboxError: there is something else at that path.
         """
-        fd = self._open()
-        sample_rate = _USUAL_RATE
-        try:
-            async with contextlib.aclosing(box.sound.listen()) as sounds:
-                async for sound in sounds:
-                    if sound.sample_rate != sample_rate:
-                        sample_rate = sound.sample_rate
-                        box.say(
-                            f"bachbox: snapcast: the sound card runs at {sample_rate} Hz, so "
-                            f"snapserver's source needs sampleformat={sample_rate}:16:2"
-                        )
-                    _write(fd, sound.samples)
-        finally:
-            os.close(fd)
+        told = ""
+        while True:
+            try:
+                fd = self._open()
+            except OSError as error:
+                # Its folder may be the server's, and come and go with it.
+                if told != (told := error.strerror or str(error)):
+                    box.say(
+                        f"bachbox: snapcast: cannot write the pipe {self._path}: {told}; trying "
+                        "again until snapserver has made it, or its folder may be used"
+                    )
+                await asyncio.sleep(LOOK_SECONDS)
+                continue
+            told = ""
+            try:
+                await self._feed(fd, box)
+            finally:
+                os.close(fd)
 
     def _open(self) -> int:
-        try:
-            if not self._path.exists():
-                os.mkfifo(self._path)
-            if not stat.S_ISFIFO(self._path.stat().st_mode):
-                raise BachboxError(
-                    f"{self._path} is not a pipe: [stream] snapcast names the one that snapserver "
-                    "reads; it is made where there is nothing"
-                )
-            return os.open(self._path, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
-        except OSError as error:
+        if not self._path.exists():
+            os.mkfifo(self._path)
+        if not stat.S_ISFIFO(self._path.stat().st_mode):
             raise BachboxError(
-                f"cannot write the pipe {self._path}: {error.strerror}; choose a folder that "
-                "Bachbox and snapserver may both use"
-            ) from error
+                f"{self._path} is not a pipe: [stream] snapcast names the one that snapserver "
+                "reads; it is made where there is nothing"
+            )
+        return os.open(self._path, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
+
+    async def _feed(self, fd: int, box: Box) -> None:
+        """Sound into the pipe for as long as it is the one at that path."""
+        loop = asyncio.get_running_loop()
+        sample_rate, look_at = _USUAL_RATE, 0.0
+        async with contextlib.aclosing(box.sound.listen()) as sounds:
+            async for sound in sounds:
+                if sound.sample_rate != sample_rate:
+                    sample_rate = sound.sample_rate
+                    box.say(
+                        f"bachbox: snapcast: the sound card runs at {sample_rate} Hz, so "
+                        f"snapserver's source needs sampleformat={sample_rate}:16:2"
+                    )
+                if loop.time() > look_at:
+                    look_at = loop.time() + LOOK_SECONDS
+                    if not self._is_there(fd):
+                        return
+                _write(fd, sound.samples)
+
+    def _is_there(self, fd: int) -> bool:
+        with contextlib.suppress(OSError):
+            return os.path.samestat(os.fstat(fd), self._path.stat())
+        return False
 
 
 def _write(fd: int, samples: bytes) -> None:

@@ -231,3 +231,17 @@ def test_a_pipe_that_is_none_is_told(tmp_path: Path) -> None:
     with box(tmp_path, f'snapcast = "{plain}"', home(tmp_path)) as one:
         one.wait_for("snapcast: .*is not a pipe")
         assert plain.read_text() == "mine"
+
+
+def test_a_pipe_may_come_later_and_be_made_anew(tmp_path: Path) -> None:
+    folder = tmp_path / "snapserver"
+    pipe = folder / "bachbox"
+    with box(tmp_path, f'snapcast = "{pipe}"', home(tmp_path)) as one:
+        one.wait_for("snapcast: cannot write the pipe")
+        folder.mkdir()
+        for _ in range(2):
+            # It is thrown away and made anew, as a server does that is started again.
+            pipe.unlink(missing_ok=True)
+            os.mkfifo(pipe)
+            with pipe.open("rb") as reader:
+                assert len(reader.read(100_000)) == 100_000

@@ -26,8 +26,8 @@ class Error(msgspec.Struct, frozen=True):
 
 
 _TYPES: Final = (
-    Chosen, Error, Felt, Kept, Known, Life, NowPlaying, Pieces, Report, RollNow, Said, SettingsState, Standing,
-    Status, Tried,
+    Chosen, Error, Felt, Kept, Known, Life, NowPlaying, Pieces, Report, RollNow, Said,
+    SettingsState, Standing, Status, Tried,
 )  # fmt: skip
 
 _SAYS_PASSWORD: Final = (403, 409, 415, 422, 503)
