@@ -66,17 +66,22 @@ class House:
             response = connection.getresponse()
             return Answer(response.status, response.headers, response.read())
 
-    def get(self, path: str) -> Any:
-        """The JSON at ``path``."""
-        answer = self.ask("GET", path)
+    def patiently(self, method: str, path: str, content: object = None) -> Any:
+        """The JSON that comes back; who is told to ask later does so."""
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while (answer := self.ask(method, path, content)).status == 429:
+            assert time.monotonic() < deadline
+            time.sleep(0.2)
         assert answer.status == 200, answer
         return answer.json
 
+    def get(self, path: str) -> Any:
+        """The JSON at ``path``."""
+        return self.patiently("GET", path)
+
     def set(self, **wishes: Any) -> Any:
         """Change settings over the API."""
-        answer = self.ask("PATCH", "/api/settings", wishes)
-        assert answer.status == 200, answer
-        return answer.json["values"]
+        return self.patiently("PATCH", "/api/settings", wishes)["values"]
 
     @property
     def values(self) -> dict[str, Any]:

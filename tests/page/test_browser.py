@@ -14,6 +14,7 @@ from playwright.sync_api import Browser, Page, expect
 from appliance.settings import InForce
 from tests.broker import Broker, Ear, broker, ear, wire
 from tests.command import bachbox
+from tests.haste import before_others, hurry_children
 from tests.page.browser import NAME, PATIENCE_MS, chromium, is_live, page, until
 from tests.page.house import House, eventually, house, start
 from tests.virtual_card import VirtualCard, virtual_card
@@ -25,7 +26,7 @@ expect.set_options(timeout=PATIENCE_MS)
 
 @pytest.fixture(scope="module")
 def card() -> Iterator[VirtualCard]:
-    with virtual_card() as plugged_in:
+    with before_others(), virtual_card() as plugged_in:
         yield plugged_in
 
 
@@ -54,7 +55,8 @@ def kitchen(
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    with chromium() as one:
+    with before_others(), chromium() as one:
+        hurry_children()
         yield one
 
 

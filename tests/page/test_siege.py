@@ -8,6 +8,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ import psutil
 import pytest
 
 from appliance.controls.web.serving import IDLE_SECONDS, MOST_CONNECTIONS
+from tests.haste import before_others
 from tests.page.house import House, eventually, house
 from tests.virtual_card import virtual_card
 
@@ -22,6 +24,7 @@ from tests.virtual_card import virtual_card
 @pytest.fixture(scope="module")
 def kitchen(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
     with (
+        before_others(),
         virtual_card() as card,
         house(
             tmp_path_factory.mktemp("siege"), output="default", environment=card.environment
@@ -102,7 +105,7 @@ def test_many_who_say_it_slowly(kitchen: House) -> None:
                         continue
                     except OSError:
                         gone.add(at)
-                assert kitchen.ask("GET", "/healthz").status == 200
+                assert kitchen.get("/api/now")
                 time.sleep(0.5)
 
     unheard(kitchen, siege)
@@ -174,11 +177,18 @@ def test_wrong_passwords_are_slowed_down_and_cost_little(tmp_path: Path) -> None
     with house(tmp_path, f'password_hash = "{hash_of("a good password")}"') as one:
         process = psutil.Process(one.box.process.pid)
         memory = process.memory_info().rss
-        answers = [one.ask("POST", "/api/session", {"password": f"wrong {n}"}) for n in range(8)]
+        with ThreadPoolExecutor(8) as pool:
+            answers = list(
+                pool.map(
+                    lambda n: one.ask("POST", "/api/session", {"password": f"wrong {n}"}), range(8)
+                )
+            )
         statuses = [answer.status for answer in answers]
-        assert statuses[:5] == [403] * 5
-        assert set(statuses[6:]) == {429}
-        assert 1 <= int(answers[-1].headers["Retry-After"]) <= 13
+        # Five at once, of which four may wait for one another; the others hear when to come.
+        assert statuses.count(429) >= 2
+        assert set(statuses) <= {403, 429, 503}
+        waits = [int(a.headers["Retry-After"]) for a in answers if a.status == 429]
+        assert all(1 <= wait <= 13 for wait in waits)
         assert process.memory_info().rss < memory + (40 << 20)
         assert one.ask("GET", "/api/now").status == 200
         assert one.ask("PATCH", "/api/settings", {"tempo": 50}).status == 401

@@ -7,9 +7,8 @@ to say what it wants; an idle one makes room for a new one. The music is made el
 from __future__ import annotations
 
 import asyncio
-import os
+import socket
 from collections import deque
-from collections.abc import Callable
 from typing import Any, Final
 
 from aiohttp import web
@@ -33,6 +32,11 @@ MOST_CONNECTIONS: Final = 256
 
 IDLE_SECONDS: Final = 15.0
 """How long a connection may take to ask, however slowly, for something."""
+
+BACKLOG: Final = 128
+
+BREATH_SECONDS: Final = 0.1
+"""How long we wait when nobody can be let in."""
 
 END_SECONDS: Final = 0.1
 """How long requests may take to end when we do."""
@@ -76,50 +80,68 @@ async def serve(
     )
     await runner.setup()
     try:
-        listener = await _listen(page, _admitting(runner, house))
+        listeners = await asyncio.to_thread(_listen, page)
         try:
-            await asyncio.Event().wait()
+            await asyncio.gather(*(_accept(one, runner, house) for one in listeners))
         finally:
-            listener.close()
+            for one in listeners:
+                one.close()
     finally:
         await house.close()
         await runner.cleanup()
 
 
-async def _listen(config: Web, factory: Callable[[], asyncio.BaseProtocol]) -> asyncio.Server:
-    loop = asyncio.get_running_loop()
+def _listen(page: Web) -> list[socket.socket]:
+    """A socket for each address that ``page`` names."""
+    found: list[socket.socket] = []
     try:
-        return await loop.create_server(factory, config.host or None, config.port)
+        if not page.host and socket.has_dualstack_ipv6():
+            place = ("", page.port)
+            found.append(socket.create_server(place, family=socket.AF_INET6, dualstack_ipv6=True))
+        else:
+            host, flags = page.host or None, socket.AI_PASSIVE
+            for family, _, _, _, address in dict.fromkeys(
+                socket.getaddrinfo(host, page.port, type=socket.SOCK_STREAM, flags=flags)
+            ):
+                found.append(socket.create_server(address[:2], family=family))
     except OSError as error:
-        where = f"{config.host or 'every address'}, port {config.port}"
-        why = os.strerror(error.errno) if error.errno and error.errno > 0 else str(error)
+        for one in found:
+            one.close()
+        where = f"{page.host or 'every address'}, port {page.port}"
+        why = error.strerror or str(error)
         raise BachboxError(
             f"no page at {where} ({why}); another [web] port or host may be free"
         ) from error
+    for one in found:
+        one.listen(BACKLOG)
+        one.setblocking(False)
+    return found
 
 
-def _admitting(runner: web.AppRunner, house: House) -> Callable[[], asyncio.BaseProtocol]:
-    """Makes the protocol of each new connection."""
-
-    def admit() -> asyncio.BaseProtocol:
-        server = runner.server
-        assert server is not None
-        connections = server.connections
-        if len(connections) >= MOST_CONNECTIONS:
-            idle = next((one for one in connections if one not in house.busy), None)
+async def _accept(listener: socket.socket, runner: web.AppRunner, house: House) -> None:
+    """Let them in, one after the other, and no more than there is room for."""
+    loop = asyncio.get_running_loop()
+    server = runner.server
+    assert server is not None
+    while True:
+        try:
+            connection, _ = await loop.sock_accept(listener)
+        except OSError:
+            # It went away again, or there are no descriptors left.
+            await asyncio.sleep(BREATH_SECONDS)
+            continue
+        here = [one for one in server.connections if one.transport is not None]
+        if len(here) >= MOST_CONNECTIONS:
+            idle = next((one for one in here if one not in house.busy), None)
             if idle is None:
-                return _Refusal()
+                connection.close()
+                continue
             idle.force_close()
-        return server()
-
-    return admit
-
-
-class _Refusal(asyncio.Protocol):
-    """All who are here are being served: nobody else."""
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        transport.close()
+        connection.setblocking(False)
+        try:
+            await loop.connect_accepted_socket(server, connection)
+        except OSError:
+            connection.close()
 
 
 def _gate(house: House) -> Any:
