@@ -14,9 +14,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from appliance.errors import BachboxError, UsageError
-from appliance.music import keepsakefile, midifile, musicxml
+from appliance.music import expression, keepsakefile, midifile, musicxml
 from appliance.music.keepsake import Keepsake
 from appliance.music.notes import Event, Kind
+from appliance.music.temperament import key_cents
 from appliance.player.board import Controls
 from appliance.player.outputs.files import WavFile
 from appliance.player.performer import Performer, Synth
@@ -179,8 +180,7 @@ def _play_again(
     """The sound into the files; how many frames."""
 
     def controls() -> Controls:
-        tick = performer.playhead_tick
-        return next(now for start, now in reversed(steps) if start <= tick or not start)
+        return _at(steps, performer.playhead_tick)
 
     transport = Transport(SAMPLE_RATE, steps[0][1].tempo_bpm)
     performer = Performer(finished(events), synth, transport, controls)
@@ -195,6 +195,11 @@ def _play_again(
                 file.write(sound)
             progress(min(1.0, performer.playhead_tick / (end_tick + 1)))
     return performer.frame
+
+
+def _at(steps: Sequence[tuple[int, Controls]], tick: float) -> Controls:
+    """What holds at ``tick``."""
+    return next(now for start, now in reversed(steps) if start <= tick or not start)
 
 
 def _put_in(
@@ -214,9 +219,10 @@ def _put_in(
         else:
             midifile.write(
                 part,
-                events,
+                expression.played(events, lambda tick: _at(steps, tick).expression),
                 tempo_bpm=first.tempo_bpm,
                 program=first.program,
+                cents=key_cents(first.temperament, first.pitch_hz),
                 title=keepsake.title,
                 changes=[midifile.Playing(at, c.tempo_bpm, c.program) for at, c in steps[1:]],
                 keepsake=keepsake,
@@ -240,6 +246,9 @@ class _Silence:
         pass
 
     def program(self, program: int) -> None:
+        pass
+
+    def tune(self, cents: Sequence[float]) -> None:
         pass
 
     def volume(self, percent: float) -> None:
@@ -319,9 +328,10 @@ def _write_midi(part: Path, events: list[Event], controls: Controls, composer: C
     try:
         midifile.write(
             part,
-            events,
+            expression.played(events, controls.expression),
             tempo_bpm=controls.tempo_bpm,
             program=controls.program,
+            cents=key_cents(controls.temperament, controls.pitch_hz),
             title=f"{composer.bundle.title}, seed {composer.seed}",
         )
     except OSError as error:

@@ -16,7 +16,7 @@ import msgspec
 from msgspec import Meta
 
 from appliance.errors import BachboxError, UsageError
-from appliance.music.notes import TICKS_PER_BEAT, Event, Kind, Piece, note_off, piece_of
+from appliance.music.notes import Event, Kind, Piece, note_off, piece_of
 from appliance.music.score import Key
 
 FORMAT: Final = 1
@@ -224,7 +224,7 @@ def _wrong(note: tuple[int, int, int, int, int, int, int], *, first: bool) -> st
         return "begins another piece" if not first else "does not begin the piece"
     if event.kind == Kind.PIECE:
         about = piece_of(event)
-        bar_ticks = about.beats_per_bar * TICKS_PER_BEAT
+        bar_ticks = about.beats_per_bar * about.beat_ticks
         fits = about.tonic < 12 and about.beats_per_bar in _BEATS_PER_BAR and bar_ticks > 0
         fits = fits and 0 <= about.pickup_ticks < bar_ticks and about.number >= 0
         return "" if fits and event.tick == 0 else "has no key or metre that there is"

@@ -44,6 +44,10 @@ class Playing(NamedTuple):
     """General MIDI program, 0 to 127."""
 
 
+STANDARD_CENTS = tuple(100.0 * key for key in range(128))
+"""Every key as it comes: equal temperament, a' = 440 Hz."""
+
+
 def write(
     path: Path,
     events: Iterable[Event],
@@ -53,6 +57,7 @@ def write(
     title: str,
     changes: Sequence[Playing] = (),
     keepsake: Keepsake | None = None,
+    cents: Sequence[float] = STANDARD_CENTS,
 ) -> None:
     """Write a type 1 file: a track for tempo, metre and keys, then one a voice.
 
@@ -64,6 +69,8 @@ def write(
         title: the file's name to its reader.
         changes: of tempo and program, in order of tick.
         keepsake: goes into the file, for :mod:`appliance.music.keepsakefile` to find.
+        cents: how all 128 keys are tuned, in cents above key 0 as it comes. Another tuning than
+            that is written down for players that know the MIDI Tuning Standard.
 
     Raises:
         OSError: the file cannot be written.
@@ -72,6 +79,9 @@ def write(
     playing = [Playing(0, tempo_bpm, program), *changes]
     file = mido.MidiFile(type=1, ticks_per_beat=TICKS_PER_BEAT, charset="utf-8")
     conductor: _Timed = [(0, mido.MetaMessage("track_name", name=title))]
+    tuned = max(map(abs, map(float.__sub__, cents, STANDARD_CENTS))) > LEAST_CENTS
+    if tuned:
+        conductor += [(0, message) for message in _tuning(cents)]
     if keepsake is not None:
         conductor += [
             (0, mido.MetaMessage("text", text=keepsake.described())),
@@ -81,7 +91,11 @@ def write(
     count = max((e.voice for e in events if e.kind in _NOTES), default=-1) + 1
     names = VOICE_NAMES if count <= VOICES else [f"Voice {v + 1}" for v in range(count)]
     voices: list[_Timed] = [
-        [(0, mido.MetaMessage("track_name", name=name)), *_programs(voice, playing)]
+        [
+            (0, mido.MetaMessage("track_name", name=name)),
+            *((0, message) for message in _chosen_tuning(_channel(voice)) if tuned),
+            *_programs(voice, playing),
+        ]
         for voice, name in enumerate(names)
     ]
     end = 0
@@ -142,6 +156,37 @@ def _note(voice: int, pitch: int, velocity: int, *, on: bool) -> mido.Message:
     return mido.Message(kind, channel=_channel(voice), note=pitch, velocity=velocity)
 
 
+LEAST_CENTS = 100 / 2**14
+"""The standard's resolution."""
+MOST_KEYS = 64
+"""In one message: some players read no longer ones."""
+
+
+def _tuning(cents: Sequence[float]) -> list[mido.Message]:
+    """Tuning program 0, key by key.
+
+    Source: MIDI Tuning Standard, single note tuning change, real-time (CA-020).
+    """
+    units = [min(max(round(c / LEAST_CENTS), 0), (127 << 14) + 0x3FFE) for c in cents]
+    keys = [(key, at >> 14, at >> 7 & 0x7F, at & 0x7F) for key, at in enumerate(units)]
+    return [
+        mido.Message(
+            "sysex",
+            data=[0x7F, 0x7F, 0x08, 0x02, 0, MOST_KEYS]
+            + [byte for key in keys[first : first + MOST_KEYS] for byte in key],
+        )
+        for first in range(0, len(keys), MOST_KEYS)
+    ]
+
+
+def _chosen_tuning(channel: int) -> list[mido.Message]:
+    """Registered parameter 3: the channel plays in tuning program 0."""
+    return [
+        mido.Message("control_change", channel=channel, control=control, value=value)
+        for control, value in ((101, 0), (100, 3), (6, 0), (101, 127), (100, 127))
+    ]
+
+
 def _announcement(event: Event) -> _Timed:
     about = piece_of(event)
     key = Key(about.tonic, about.minor)
@@ -151,12 +196,12 @@ def _announcement(event: Event) -> _Timed:
         (event.tick, mido.MetaMessage("key_signature", key=name)),
         (
             event.tick,
-            mido.MetaMessage("time_signature", **_metre(about)),
+            mido.MetaMessage("time_signature", **metre(about)),
         ),
     ]
 
 
-def _metre(about: Piece) -> dict[str, int]:
+def metre(about: Piece) -> dict[str, int]:
     """6/8 for two beats of three eighths, 3/8 for three of one, and so on."""
     eighths = about.beats_per_bar * about.beat_ticks * 2 // TICKS_PER_BEAT
     if about.beat_ticks == TICKS_PER_BEAT:

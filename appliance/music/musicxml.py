@@ -16,7 +16,7 @@ from xml.sax.saxutils import escape
 
 from appliance.music import keepsakefile
 from appliance.music.keepsake import Keepsake
-from appliance.music.midifile import VOICE_NAMES
+from appliance.music.midifile import VOICE_NAMES, metre
 from appliance.music.notes import TICKS_PER_BEAT, Event, Kind, Piece
 
 SUFFIXES: Final = (".musicxml", ".xml")
@@ -81,7 +81,7 @@ def write(path: Path, keepsake: Keepsake, tempo_bpm: float) -> None:
 def _document(keepsake: Keepsake, tempo_bpm: float) -> Iterator[str]:
     about = keepsake.piece
     voices = _voices(keepsake.events())
-    names = VOICE_NAMES if len(voices) == len(VOICE_NAMES) else ()
+    names = VOICE_NAMES if list(voices) == list(range(len(VOICE_NAMES))) else ()
     ends = [span.end for spans in voices.values() for span in spans]
     bars = _bars(about, max(ends, default=1))
     yield '<?xml version="1.0" encoding="UTF-8"?>'
@@ -130,7 +130,7 @@ def _voices(events: Iterable[Event]) -> dict[int, list[_Span]]:
 
 def _bars(about: Piece, end: int) -> list[tuple[int, int]]:
     """The bars as half-open spans, the pickup the first of them."""
-    length = about.beats_per_bar * _DIVISIONS
+    length = about.beats_per_bar * about.beat_ticks // _GRID_TICKS
     pickup = about.pickup_ticks // _GRID_TICKS
     edges = [0, *([pickup] if pickup else [])]
     while edges[-1] < end:
@@ -164,7 +164,11 @@ def _part(
 
 
 def _metre(about: Piece) -> str:
-    return f"<time><beats>{about.beats_per_bar}</beats><beat-type>4</beat-type></time>"
+    said = metre(about)
+    return (
+        f"<time><beats>{said['numerator']}</beats>"
+        f"<beat-type>{said['denominator']}</beat-type></time>"
+    )
 
 
 def _layers(spans: list[_Span]) -> list[list[tuple[int, int, list[int]]]]:

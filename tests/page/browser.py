@@ -9,6 +9,8 @@ from typing import Any
 
 from playwright.sync_api import Browser, Page, sync_playwright
 
+from tests.haste import hurry_children
+
 NAME = "bachbox.home.arpa"
 """A name that browsers do not take for this machine: no secure context, as in a house's network."""
 
@@ -39,6 +41,7 @@ def chromium(
             env=dict(environment) if environment else None,
             ignore_default_args=["--mute-audio"] if audible else None,
         )
+        hurry_children()
         try:
             yield browser
         finally:

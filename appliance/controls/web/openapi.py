@@ -7,11 +7,13 @@ from typing import Any, Final
 import msgspec
 from aiohttp import web
 
+from appliance.controls.keepsakes import Kept
 from appliance.controls.web.access import CSRF_HEADER
 from appliance.controls.web.api import Known, RollNow, SettingsState
 from appliance.controls.web.bodies import answer
 from appliance.controls.web.health import Felt, Life, Report, Tried
 from appliance.controls.web.house import House, May, may
+from appliance.controls.web.keep import Pieces
 from appliance.controls.web.schema import Setting, actions, settings_schema
 from appliance.controls.web.sessions import Chosen, Said, Standing
 from appliance.status import NowPlaying, Status
@@ -24,8 +26,8 @@ class Error(msgspec.Struct, frozen=True):
 
 
 _TYPES: Final = (
-    Chosen, Error, Felt, Known, Life, NowPlaying, Report, RollNow, Said, SettingsState, Standing,
-    Status, Tried,
+    Chosen, Error, Felt, Kept, Known, Life, NowPlaying, Pieces, Report, RollNow, Said,
+    SettingsState, Standing, Status, Tried,
 )  # fmt: skip
 
 _SAYS_PASSWORD: Final = (403, 409, 415, 422, 503)
@@ -42,6 +44,7 @@ _OPERATIONS: Final[tuple[tuple[str, str, str, str, Any, tuple[int, ...]], ...]] 
     ("/api/actions/{action}", "post", "Have something done once", "", NowPlaying, (404,)),
     ("/api/known", "get", "What can be set and done", "", Known, ()),
     ("/api/roll", "get", "The notes played lately and composed ahead", "", RollNow, ()),
+    ("/api/pieces", "get", "The last pieces; each is to be had as a file", "", Pieces, ()),
     ("/api/session", "get", "How far you may go", "", Standing, ()),
     ("/api/session", "post", "Say the password for a session", "Said", Standing, _SAYS_PASSWORD),
     ("/api/session", "delete", "Be a guest again", "", Standing, (403,)),

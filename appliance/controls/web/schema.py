@@ -12,7 +12,7 @@ import msgspec
 
 from appliance import instruments
 from appliance.controls.knobs import GRAINS, RANGES
-from appliance.settings import Action, Settings, Values
+from appliance.settings import TEMPERAMENTS, Action, Settings, Values
 
 SWITCHES: Final = ("playing",)
 
@@ -83,4 +83,6 @@ def _choices(name: str, settings: Settings) -> list[Choice]:
         return [Choice(n, instruments.family(at)) for at, n in enumerate(instruments.NAMES)]
     if name == "model":
         return [Choice(model) for model in settings.models]
+    if name == "temperament":
+        return [Choice(temperament) for temperament in TEMPERAMENTS]
     raise KeyError(name)

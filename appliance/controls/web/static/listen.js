@@ -13,6 +13,7 @@ const HURRY = 0.002;
 const HEAD_BYTES = 16;
 const MARKS = 60;
 const RETRY_MS = [500, 1000, 2000, 4000];
+const SILENCE_MS = 3000; // The box says something thirty times a second.
 
 /** Plays through the worklet in listen-worklet.js. */
 class Worklet {
@@ -101,6 +102,8 @@ export class Listener extends EventTarget {
   #marks = []; // {time, duration, startTick, endTick}, by the context's clock
   #tries = 0;
   #retry = null;
+  #heard = 0;
+  #watch = null;
   state = 'off';
 
   /** What plays: worklet or chain; null while nothing does. */
@@ -119,20 +122,19 @@ export class Listener extends EventTarget {
     this.#become('connecting');
     this.#context = new AudioContext({ sampleRate: 48000, latencyHint: 'interactive' });
     this.#connect();
+    this.#watch = setInterval(() => {
+      if (this.#socket && performance.now() - this.#heard > SILENCE_MS) this.#lost();
+    }, 1000);
     await this.#context.resume();
   }
 
   stop() {
     this.#become('off');
     clearTimeout(this.#retry);
+    clearInterval(this.#watch);
     this.#drop();
     this.#context?.close();
     this.#context = null;
-  }
-
-  /** Lose the connection, as a network does; it comes back by itself. */
-  interrupt() {
-    this.#socket?.close();
   }
 
   /** The tick that is heard just now; null while none is. */
@@ -151,28 +153,36 @@ export class Listener extends EventTarget {
     const secure = location.protocol === 'https:';
     const socket = new WebSocket(`${secure ? 'wss' : 'ws'}://${location.host}/api/listen`);
     this.#socket = socket;
+    this.#heard = performance.now();
     socket.binaryType = 'arraybuffer';
     // One after the other: the worklet takes a moment to load.
     let work = Promise.resolve();
     socket.onmessage = ({ data }) => {
-      work = work.then(() => (socket === this.#socket ? this.#hear(data) : null));
+      this.#heard = performance.now();
+      work = work.then(() => (socket === this.#socket ? this.#hear(data, socket) : null));
     };
     socket.onclose = () => {
-      if (socket !== this.#socket) return;
-      this.#drop();
-      this.#become('connecting');
-      this.#retry = setTimeout(() => this.#connect(), RETRY_MS[Math.min(this.#tries++, 3)]);
+      if (socket === this.#socket) this.#lost();
     };
   }
 
-  async #hear(data) {
+  #lost() {
+    this.#drop();
+    this.#become('connecting');
+    clearTimeout(this.#retry);
+    this.#retry = setTimeout(() => this.#connect(), RETRY_MS[Math.min(this.#tries++, 3)]);
+  }
+
+  async #hear(data, socket) {
     if (typeof data === 'string') {
       this.#player?.stop();
       const rate = JSON.parse(data).sample_rate;
-      const mark = (mark) => this.#mark(mark);
-      this.#player = this.#context.audioWorklet
+      const mark = (mark) => socket === this.#socket && this.#mark(mark);
+      const player = this.#context.audioWorklet
         ? await Worklet.of(this.#context, rate, mark)
         : new Chain(this.#context, rate, mark);
+      if (socket === this.#socket) this.#player = player;
+      else player.stop();
       return;
     }
     this.#tries = 0;
