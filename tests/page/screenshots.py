@@ -52,7 +52,7 @@ def _picture(
         shown.wait_for_timeout(1500)
         if turn:
             cuts = shown.evaluate("bachbox.score.cuts")
-            one.set(temperature=1.4 if scheme == "dark" else 0.9)
+            one.set(temperature=one.values["temperature"] + 0.2)
             until(shown, "(cuts) => bachbox.score.cuts > cuts", cuts)
             shown.wait_for_timeout(250)
         return shown.screenshot()
@@ -60,12 +60,12 @@ def _picture(
 
 def _together(browser: Browser, pictures: list[bytes], file: Path) -> None:
     sources = [f"data:image/png;base64,{base64.b64encode(p).decode()}" for p in pictures]
-    images = "".join(f'<img src="{source}">' for source in sources)
+    images = [f'<img src="{source}">' for source in sources]
     sheet: Page = browser.new_page(viewport={"width": 1040, "height": 560})
     sheet.set_content(
-        "<style>body{margin:0;display:grid;grid-template-columns:auto auto;gap:10px;"
-        "background:#888;padding:10px;width:max-content}img{height:340px;display:block;"
-        f"border-radius:8px}}</style>{images}"
+        "<style>body{margin:0;background:#888;padding:5px;width:max-content}"
+        "div{display:flex}img{height:340px;margin:5px;border-radius:8px}</style>"
+        f"<div>{''.join(images[:2])}</div><div>{''.join(images[2:])}</div>"
     )
     body = sheet.locator("body")
     file.write_bytes(body.screenshot())
