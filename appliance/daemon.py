@@ -63,7 +63,10 @@ class Plan:
 
 
 def controls_for(
-    values: InForce, action_count: int = 0, action: boards.Action = boards.Action.NONE
+    values: InForce,
+    action_count: int = 0,
+    action: boards.Action = boards.Action.NONE,
+    tone_count: int = 0,
 ) -> Controls:
     """The settings as the children need them."""
     return Controls(
@@ -78,6 +81,7 @@ def controls_for(
         pitch_hz=values.pitch,
         action_count=action_count,
         action=action,
+        tone_count=tone_count,
         model=values.model,
     )
 
@@ -103,6 +107,7 @@ class Daemon:
         self._board = Board.create()
         self._action_count = 0
         self._action = boards.Action.NONE
+        self._tone_count = 0
         self._write_controls(settings.values, frozenset())
         settings.observe(self._write_controls)
         settings.trouble = self._tell_trouble
@@ -128,8 +133,9 @@ class Daemon:
             board,
             settings,
             lambda: self.composer.restarts + self.performer.restarts,
-            lambda: [child.pid for child in (self.composer, self.performer) if child.pid],
+            lambda: {c.name: c.pid for c in (self.composer, self.performer) if c.pid},
             self._say_when_composing,
+            lambda: list(line.said),
         )
         self._hands = Hands(controls, settings, self.box)
         self._stop = asyncio.Event()
@@ -226,8 +232,10 @@ class Daemon:
             if action in changed:
                 self._action_count += 1
                 self._action = code
+        self._tone_count += Action.TEST_TONE in changed
+        now = self._settings.in_force
         self._board.controls.write(
-            controls_for(self._settings.in_force, self._action_count, self._action)
+            controls_for(now, self._action_count, self._action, self._tone_count)
         )
 
     def _tell_trouble(self, error: Exception) -> None:

@@ -14,6 +14,7 @@ portaudio19-dev the way to the sound card (PyAudio is built against it)
 gcc to build PyAudio
 python3-dev to build PyAudio
 python3-venv for Bachbox's own .venv
+opus-tools the sound as Opus, for /stream.opus and Icecast
 LIST
     if [ "$1" = install ]; then
         cat <<'LIST'
@@ -30,6 +31,10 @@ libsystemd-dev to build systemd-python
 pkg-config to build systemd-python
 systemd for systemd-analyze, which checks the unit
 mosquitto an MQTT broker for the tests, which start their own
+snapserver other rooms, for the tests, which start their own
+snapclient other rooms, for the tests, which start their own
+icecast2 the world, for the tests, which start their own
+chromium a browser for the tests of the page
 LIST
     fi
 }

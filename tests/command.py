@@ -51,12 +51,15 @@ def home(folder: Path) -> dict[str, str]:
     return os.environ | {variable: str(folder / name) for variable, name in names.items()}
 
 
-def bachbox(*arguments: object, env: dict[str, str], cwd: Path | None = None) -> Said:
+def bachbox(
+    *arguments: object, env: dict[str, str], cwd: Path | None = None, stdin: str | None = None
+) -> Said:
     """Run it to its end."""
     done = subprocess.run(
         [*BACHBOX, *map(str, arguments)],
         env=env | {"PYTHONPATH": str(Path(__file__).parent.parent)},
         cwd=cwd,
+        input=stdin,
         capture_output=True,
         text=True,
         timeout=_PATIENCE_SECONDS,

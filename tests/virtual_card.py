@@ -59,6 +59,21 @@ class VirtualCard:
                 raise RuntimeError(f"PulseAudio does not start:\n{log}")
             time.sleep(0.05)
 
+    def split(self, left: str, right: str) -> None:
+        """Two sinks more, which play (mono) on one side of the card each: their sounds are then
+        in one recording, and what lies between them in time is to be seen in it."""
+        for name, side in ((left, "front-left"), (right, "front-right")):
+            subprocess.run(
+                [
+                    *(_program("pactl"), "load-module", "module-remap-sink", "master=card"),
+                    *(f"sink_name={name}", "channels=1", "channel_map=mono"),
+                    *(f"master_channel_map={side}", "remix=no"),
+                ],
+                env=self.environment,
+                check=True,
+                stdout=subprocess.DEVNULL,
+            )
+
     def settle(self) -> None:
         """Wait until the card asks for sound in small bits, as a real one does.
 

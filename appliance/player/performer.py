@@ -29,6 +29,14 @@ NEAR_BLOCKS: Final = 2
 """What is nearer than so many blocks is too near to be composed anew."""
 
 
+TONE_VOICE: Final = 14
+"""The last of the synth's voices, which no model has."""
+
+TONE_PITCH: Final = 69
+TONE_VELOCITY: Final = 100
+TONE_SECONDS: Final = 1.0
+
+
 class Synth(Protocol):
     """What the performer plays on; :class:`appliance.player.synth.FluidSynth` is one."""
 
@@ -75,6 +83,9 @@ class Performer:
         self._left_early: dict[tuple[int, int], int] = {}
         """Notes that expression has ended, and at which tick they are written to end."""
         self._released = False
+        self._tones_asked: int | None = None
+        self._tone_frames = 0
+        """How much of a test tone is still to be heard."""
         self._begun = False
         self._ended = False
         self.frame = 0
@@ -128,6 +139,7 @@ class Performer:
         self._source.refresh(playhead_tick, max(near_ticks, left_tick - playhead_tick))
         self._apply(self._read_controls(), self._source.horizon_tick - playhead_tick, near_ticks)
         sound = self._play(start, end) if self.playing else self._pause(frames)
+        self._end_tone(frames)
         self.frame = end
         self.blocks += 1
         return sound
@@ -164,6 +176,15 @@ class Performer:
             self._program = controls.program
             self._synth.program(controls.program)
         self.playing = controls.playing and not self._ended
+        if self._tones_asked not in (None, controls.tone_count):
+            self._synth.note_on(TONE_VOICE, TONE_PITCH, TONE_VELOCITY)
+            self._tone_frames = round(TONE_SECONDS * self._transport.sample_rate)
+        self._tones_asked = controls.tone_count
+
+    def _end_tone(self, frames: int) -> None:
+        if 0 < self._tone_frames <= frames:
+            self._synth.note_off(TONE_VOICE, TONE_PITCH)
+        self._tone_frames = max(0, self._tone_frames - frames)
 
     def _pause(self, frames: int) -> bytes:
         self.release()

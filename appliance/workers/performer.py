@@ -34,6 +34,7 @@ from appliance.player.performer import Performer
 from appliance.player.quiet import quiet
 from appliance.player.ring import RingReader, events_before
 from appliance.player.synth import FluidSynth
+from appliance.player.tap import TapWriter
 from appliance.player.transport import Transport
 from appliance.workers.orphan import end_with_parent
 
@@ -59,6 +60,7 @@ class Stage:
         self._board = board
         self._output = output
         self._performer = performer
+        self._tap = TapWriter(board, output.sample_rate)
         self._before = board.performer.read()
         self._ending = False
         self._ended_frames = 0
@@ -66,9 +68,11 @@ class Stage:
 
     def render(self, frames: int) -> bytes:
         """One block."""
+        start_tick = self._performer.playhead_tick
         sound = self._performer.render(frames)
         if self._ending:
             sound = self._fade(sound, frames)
+        self._tap.write(sound, start_tick, self._performer.playhead_tick)
         self._report(State.PLAYING if self._performer.playing else State.PAUSED)
         return sound
 
