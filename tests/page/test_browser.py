@@ -99,6 +99,8 @@ def set_elsewhere(kitchen: House, *wishes: str) -> None:
         ("tempo", "Tempo", 101),
         ("temperature", "Temperature", 1.1),
         ("top_p", "Top-p", 0.9),
+        ("expression", "Expression", 80),
+        ("pitch", "Pitch of A", 415),
     ],
 )
 def test_a_slider_moves_the_box_and_is_moved_by_others(
@@ -151,6 +153,14 @@ def test_the_model_is_chosen(shown: Page, kitchen: House) -> None:
               for m in s["choices"]}  # fmt: skip
     offered = choice.locator("option").evaluate_all("all => all.map((one) => one.value)")
     assert set(offered) == models
+
+
+def test_the_temperament_is_chosen(shown: Page, kitchen: House) -> None:
+    choice = shown.get_by_label("Temperament", exact=True)
+    choice.select_option("werckmeister3")
+    eventually(lambda: kitchen.values["temperament"] == "werckmeister3")
+    set_elsewhere(kitchen, "temperament=equal")
+    expect(choice).to_have_value("equal")
 
 
 def test_pause_and_play_and_next(shown: Page, kitchen: House) -> None:

@@ -78,7 +78,16 @@ export class Controls {
       typed.value = range.value;
       this.#wish(name, range.valueAsNumber);
     });
+    let typing = false; // What is half written is left alone.
+    typed.addEventListener('input', () => {
+      typing = true;
+    });
+    typed.addEventListener('blur', () => {
+      typing = false;
+      this.#show(name);
+    });
     typed.addEventListener('change', () => {
+      typing = false;
       if (typed.value === '') return this.#show(name);
       range.value = typed.value;
       return this.#wish(name, typed.valueAsNumber);
@@ -91,7 +100,7 @@ export class Controls {
     }
     this.#shows.set(name, (value, isOwn) => {
       range.value = value;
-      typed.value = Number(value.toFixed(4));
+      if (!typing) typed.value = Number(value.toFixed(4));
       own?.(isOwn);
     });
   }
