@@ -62,6 +62,8 @@ class TrainingPart(msgspec.Struct, forbid_unknown_fields=True):
     crop_share: float = 0.5
     average: float = 0.998
     seed: int = 1
+    start: str = ""
+    """Weights to begin with: a model in git's history, as ``COMMIT:models/NAME.tflite``."""
 
 
 class CardPart(msgspec.Struct, forbid_unknown_fields=True):
