@@ -73,12 +73,11 @@ def check_outputs(outputs: list[Path], suffixes: Sequence[str] = SUFFIXES) -> No
     """
     for path in outputs:
         if path.suffix.lower() not in suffixes:
-            one = path.suffix.lower() in musicxml.SUFFIXES
+            if path.suffix.lower() in musicxml.SUFFIXES:
+                raise UsageError(f"{path}: a score holds one piece: say --pieces 1, or --from FILE")
             raise UsageError(
-                f"{path}: a score holds one piece: say --pieces 1, or --from FILE"
-                if one
-                else f"{path}: cannot write a {path.suffix or 'nameless'} file; name it .wav, .mid "
-                "or .musicxml"
+                f"{path}: cannot write a {path.suffix or 'nameless'} file; name it .wav or .mid, "
+                "or .musicxml for one piece"
             )
         if outputs.count(path) > 1:
             raise UsageError(f"{path}: named twice; name each file once")

@@ -40,6 +40,7 @@ _controls = st.builds(
     pitch_hz=_finite,
     action_count=_u32,
     action=st.sampled_from(Action),
+    tone_count=_u32,
     model=st.text(st.characters(blacklist_characters="\0", codec="utf-8"), max_size=12),
 )
 _performers = st.builds(

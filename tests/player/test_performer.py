@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import weakref
 from collections.abc import Iterable, Sequence
 
 from hypothesis import given
@@ -77,6 +79,7 @@ class Desk:
 
 def _ring_of(events: Iterable[Event], horizon_tick: int) -> tuple[RingWriter, RingReader]:
     board = Board.create()
+    weakref.finalize(board, os.close, board.fd)
     writer = RingWriter(board)
     for event in events:
         writer.append(event)
