@@ -14,12 +14,13 @@ ARGS ?=
 MODEL ?= chorales
 # Further scores for `make train` and `make evaluate`: make train MODEL=jsb16 DATA=folder
 DATA ?=
+HOURS ?= 2
 
 PIP := -m pip --disable-pip-version-check --quiet
 SOURCES := appliance tests $(wildcard benchmarks)
 
 .DEFAULT_GOAL := help
-.PHONY: help play test test-homeassistant bench install uninstall test-systemd train evaluate quality lint clean system-packages always
+.PHONY: help play test test-homeassistant bench soak install uninstall test-systemd train evaluate quality lint clean system-packages always
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1 \t/p' $(MAKEFILE_LIST)
@@ -50,6 +51,9 @@ uninstall: ## away with the service; /etc/bachbox stays
 
 bench: $(VENV)/.dev $(NAIVE_VENV)/.naive ## speed, memory and latency, measured here
 	$(VENV)/bin/python -m benchmarks --naive-python $(NAIVE_VENV)/bin/python $(ARGS)
+
+soak: $(VENV)/.dev ## make soak HOURS=2: plays for hours, looked at every minute, into build/soak
+	$(VENV)/bin/python -m benchmarks.soak --hours $(HOURS) $(ARGS)
 
 train: $(TRAIN_VENV)/.train ## make train MODEL=chorales: from scores to models/chorales.tflite
 	$(TRAIN_VENV)/bin/python -m appliance.training $(MODEL) $(if $(DATA),--data $(DATA)) $(ARGS)
