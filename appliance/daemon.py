@@ -17,6 +17,7 @@ from typing import Final
 
 from appliance import instruments
 from appliance.controls import Control, Hands
+from appliance.errors import BachboxError
 from appliance.events import COMPOSES, ENDED, MISTAKE, MODEL_FAILED, PIECE, Event
 from appliance.journal import line as line_or_journal
 from appliance.music.score import Key
@@ -118,6 +119,7 @@ class Daemon:
         )
         self.composer.suspect = f"the model {settings.values.model}"
         self.performer.suspect = f"the soundfont {plan.soundfont} or ALSA's config"
+        self.composer.failed = self._take_another_model
         self.performer.missing_card = self._fall_back
         self.box = Box(
             board,
@@ -286,6 +288,20 @@ class Daemon:
             )
             self._settings.change("model", composer.model)
 
+    def _take_another_model(self) -> None:
+        """The model cannot be loaded any more (a damaged card): the next one plays, if any does."""
+        wanted = self._settings.values.model
+        for other in self._settings.models:
+            with contextlib.suppress(BachboxError):
+                if other != wanted:
+                    self._settings.change("model", other)
+                    self._line.say(
+                        f"bachbox: {wanted} does not compose any more, so {other} goes on",
+                        MODEL_FAILED,
+                        model=wanted,
+                    )
+                    return
+
     def _greet(self) -> None:
         """Once it composes, say what would make it compose the same again."""
         state = self._board.composer.read()
@@ -353,6 +369,4 @@ def play(
         daemon = Daemon(plan, settings, line_or_journal(), controls, unsaid)
         await daemon.run()
 
-    with contextlib.suppress(KeyboardInterrupt):
-        # Only before the signal handlers are in place does Ctrl-C arrive as this.
-        asyncio.run(run())
+    asyncio.run(run())

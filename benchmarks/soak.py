@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Final
 
 import matplotlib as mpl
+import msgspec
 
 from appliance.errors import BachboxError
 from appliance.music.notes import TICKS_PER_BEAT
@@ -65,11 +66,6 @@ class Row:
     """From the hand to the ear, the median of a few turns; nan where there was only a breath."""
 
 
-_KINDS: Final = {
-    field.name: int if field.type == "int" else float for field in dataclasses.fields(Row)
-}
-
-
 def rows_in(path: Path) -> list[Row]:
     """What has been written down so far.
 
@@ -80,21 +76,16 @@ def rows_in(path: Path) -> list[Row]:
         return []
     with path.open(newline="") as file:
         try:
-            return [
-                Row(**{name: kind(line[name]) for name, kind in _KINDS.items()})
-                for line in csv.DictReader(file)
-            ]
-        except (KeyError, TypeError, ValueError) as error:
-            raise FailedError(
-                f"{path}: this is no soak ({error!r}); name another folder"
-            ) from error
+            return msgspec.convert(list(csv.DictReader(file)), list[Row], strict=False)
+        except (csv.Error, ValueError) as error:
+            raise FailedError(f"{path}: this is no soak ({error}); name another folder") from error
 
 
 def add(path: Path, row: Row) -> None:
     """One more line, on the disk when this returns."""
     new = not path.exists()
     with path.open("a", newline="") as file:
-        writer = csv.DictWriter(file, list(_KINDS))
+        writer = csv.DictWriter(file, list(dataclasses.asdict(row)))
         if new:
             writer.writeheader()
         writer.writerow(dataclasses.asdict(row))

@@ -18,7 +18,7 @@ from appliance.errors import BachboxError, UsageError
 from appliance.music.notes import Piece
 from appliance.player.cells import Cell
 
-_MAGIC: Final = b"BACHBOX\x01"
+_MAGIC: Final = b"BACHBOX\x02"
 """Says what the mapping is, and the version of its layout."""
 
 _CELLS_OFFSET: Final = 64
@@ -138,6 +138,8 @@ class ComposerState(NamedTuple):
     cured_stuck: int = 0
     cured_silence: int = 0
     rewinds: int = 0
+    actions_done: int = 0
+    """The ``Controls.action_count`` that has been obeyed."""
     seed: int = 0
     ready: bool = False
     model: str = ""
@@ -177,7 +179,7 @@ class Board:
         self.composer = Cell(
             memory,
             self.performer.end_offset,
-            f"<QQQQIIIIIQ?{MODEL_NAME_BYTES}s{MODEL_NAME_BYTES}s",
+            f"<QQQQIIIIIIQ?{MODEL_NAME_BYTES}s{MODEL_NAME_BYTES}s",
             ComposerState(),
             lambda v: (*v[:-2], _packed_name(v.model), _packed_name(v.refused)),
             lambda v: ComposerState(*v[:-2], *map(_unpacked_name, v[-2:])),

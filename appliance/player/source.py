@@ -66,10 +66,3 @@ class StepSource:
     def pop(self) -> None:
         """Take the event that :meth:`peek` showed."""
         self._events.popleft()
-
-
-def finished(events: Iterable[Event]) -> StepSource:
-    """A source of just these events, after which only silence comes."""
-    source = StepSource(step=tuple, horizon=lambda: FOREVER_TICK)
-    source._events.extend(events)
-    return source

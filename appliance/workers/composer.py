@@ -14,6 +14,7 @@ import signal
 import sys
 import time
 from collections import deque
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from types import FrameType
 from typing import Final, NamedTuple, NoReturn
@@ -22,6 +23,7 @@ from appliance.errors import BachboxError, UsageError
 from appliance.music import bundle, scorefile
 from appliance.music.bundle import Bundle
 from appliance.music.composer import REHEARSALS, Composer, Snapshot
+from appliance.music.interpreter import StepModel
 from appliance.music.notes import TICKS_PER_BEAT, Event, Kind, note_off
 from appliance.music.score import Score
 from appliance.player.board import Action, Board, ComposerState, Controls
@@ -59,14 +61,21 @@ class Desk:
         self._board = board
         self._folders = folders
         self._look_ahead_s = look_ahead_s
-        self._writer = RingWriter.resume(board)
+        self._writer = RingWriter(board)
         self._marks: deque[Mark] = deque()
-        self._seen = board.controls.read()
-        self._rewinds = board.composer.read().rewinds
         self._before = board.composer.read()
+        self._rewinds = self._before.rewinds
+        # What was asked for while there was no composer is still to be done.
+        self._seen = board.controls.read()._replace(action_count=self._before.actions_done)
         self._wanted: Controls | None = None
         self._asked: Mark | None = None
-        self._model = ""
+        self._loader = ThreadPoolExecutor(max_workers=1)
+        self._loading: Future[Bundle] | None = None
+        self._next: Bundle | None = None
+        """Another model, ready to take over."""
+        self._model = self._seen.model
+        """The model that composes, or will."""
+        self._wanted_model = self._model
         self._proven = self._before.model
         """The model that has composed something."""
         self._refused = ""
@@ -84,7 +93,6 @@ class Desk:
             time.sleep(POLL_S)
             state = self._board.composer.read()
             self._board.composer.write(state._replace(heartbeat=state.heartbeat + 1))
-        self._model = self._seen.model
         resumed = self._writer.write_index > 0
         events = history(self._board)
         self.composer = Composer(
@@ -110,6 +118,7 @@ class Desk:
     def work(self) -> None:
         """One look at the controls, and one step or one nap."""
         controls = self._board.controls.read()
+        self._mind_the_model(controls)
         if self._asked is not None:
             self._follow_answer()
         elif self._changed(controls):
@@ -127,8 +136,31 @@ class Desk:
             controls.temperature != seen.temperature
             or controls.top_p != seen.top_p
             or controls.action_count != seen.action_count
-            or controls.model != seen.model
+            or self._next is not None
         )
+
+    def _mind_the_model(self, controls: Controls) -> None:
+        """Have another model loaded while this one goes on composing: a disk may be slow."""
+        if controls.model != self._wanted_model:
+            self._wanted_model, self._next, self._refused = controls.model, None, ""
+            other = controls.model != self._model
+            self._loading = self._loader.submit(self._load, controls.model) if other else None
+        elif self._loading is not None and self._loading.done():
+            loading, self._loading = self._loading, None
+            try:
+                self._next = loading.result()
+            except BachboxError as why:
+                self._refuse(why)
+
+    def _load(self, model: str) -> Bundle:
+        loaded = bundle.load(bundle.find(model, self._folders))
+        # What the runtime refuses, or crashes on, must do so before anything is given up for it.
+        StepModel(loaded)
+        return loaded
+
+    def _refuse(self, why: BachboxError) -> None:
+        self._refused = self._wanted_model
+        print(f"bachbox: {why}; the model stays as it is", file=sys.stderr)
 
     def _ahead_ticks(self) -> float:
         """How far the music is composed beyond the ear."""
@@ -187,17 +219,14 @@ class Desk:
     def _take_up(self, controls: Controls) -> None:
         """Compose from here on as the controls say."""
         self.composer.temperature, self.composer.top_p = controls.temperature, controls.top_p
-        if controls.model == self._model:
-            self._refused = ""
-        else:
+        if self._next is not None:
             try:
-                loaded = bundle.load(bundle.find(controls.model, self._folders))
-                self._write(self.composer.change_model(loaded))
+                self._write(self.composer.change_model(self._next))
                 self._marks.clear()
-                self._model, self._refused = controls.model, ""
+                self._model = self._wanted_model
             except BachboxError as why:
-                self._refused = controls.model
-                print(f"bachbox: {why}; the model stays as it is", file=sys.stderr)
+                self._refuse(why)
+            self._next = None
         if controls.action_count != self._seen.action_count:
             again = controls.action == Action.RESTART_PIECE
             self._write(self.composer.next_piece(again=again))
@@ -216,6 +245,7 @@ class Desk:
                 cured_stuck=before.cured_stuck + cures["stuck"],
                 cured_silence=before.cured_silence + cures["silence"],
                 rewinds=self._rewinds,
+                actions_done=self._seen.action_count,
                 seed=self.composer.seed,
                 ready=True,
                 model=self._proven,

@@ -29,15 +29,13 @@ from typing import Final, NoReturn
 
 from appliance.errors import BachboxError
 from appliance.player.board import Board, PerformerState, State
-from appliance.player.outputs import DeviceLost, Output, open_output
+from appliance.player.outputs import EXIT_NO_CARD, DeviceLost, Output, open_output
 from appliance.player.performer import Performer
 from appliance.player.quiet import quiet
 from appliance.player.ring import RingReader, events_before
 from appliance.player.synth import FluidSynth
 from appliance.player.transport import Transport
 from appliance.workers.orphan import end_with_parent
-
-EXIT_NO_CARD: Final = os.EX_TEMPFAIL
 
 _REAL_TIME_PRIORITY: Final = 10
 """Of SCHED_FIFO's 1 to 99: before every normal process, behind the kernel's own threads."""
