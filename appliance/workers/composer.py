@@ -39,11 +39,20 @@ GUARD_S: Final = 0.1
 HURRY_S: Final = 1.0
 """With less than this ahead of the ear there is no time to rehearse an ending."""
 
+PHRASE_STEPS: Final = 32
+"""About so many 16ths are tried in a rehearsal of an ending."""
+
 ROOM_FOR_A_STEP: Final = 64
 """Slots kept free for the events of one step."""
 
+_STEP_WEIGHT: Final = 0.05
+"""Of the newest step, in the mean of what a step takes."""
+
+URGENT_NICENESS: Final = -10
+"""Where it is granted: work of others must not use up the look-ahead. It takes 3 % of a core."""
+
 NICENESS: Final = 5
-"""The performer comes first, and everything else that has less time to lose."""
+"""Elsewhere the performer has no real-time priority either, and comes first."""
 
 
 class Mark(NamedTuple):
@@ -79,6 +88,8 @@ class Desk:
         self._proven = self._before.model
         """The model that has composed something."""
         self._refused = ""
+        self._step_s = 1e-3
+        """What a 16th has taken lately."""
         self.composer: Composer
 
     def open(self, seed: int, prime: Path | None) -> None:
@@ -171,15 +182,22 @@ class Desk:
         return self._ahead_ticks() < wanted_ticks and self._writer.room() >= ROOM_FOR_A_STEP
 
     def _compose(self, controls: Controls) -> None:
-        hurried = self._ahead_ticks() < HURRY_S * _ticks_per_s(controls)
-        self.composer.rehearsals = 0 if hurried else REHEARSALS
+        spare_s = self._ahead_ticks() / _ticks_per_s(controls) - HURRY_S
+        # No more than there is time for, as fast as it has gone lately: a machine may be slow.
+        rehearsals = int(max(spare_s, 0.0) / (PHRASE_STEPS * self._step_s))
+        self.composer.rehearsals = min(rehearsals, REHEARSALS)
         snapshot = self.composer.snapshot()
         if snapshot is not None:
             self._marks.append(Mark(self._writer.write_index, snapshot))
         playhead = self._board.tail.read().playhead_tick
         while self._marks and self._marks[0].snapshot.tick <= playhead:
             self._marks.popleft()
+        # Of processor: the same seed is to give the same endings on a busy machine too.
+        begun_s = time.thread_time()
         self._write(self.composer.step())
+        took_s = time.thread_time() - begun_s
+        # One that rehearsed tells nothing of the ordinary ones.
+        self._step_s += _STEP_WEIGHT * (min(took_s, 4 * self._step_s) - self._step_s)
         self._proven = self._model
 
     def _write(self, events: list[Event]) -> None:
@@ -298,7 +316,10 @@ def main() -> int:
     end_with_parent()
     signal.signal(signal.SIGTERM, _stop)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    os.nice(NICENESS)
+    try:
+        os.setpriority(os.PRIO_PROCESS, 0, URGENT_NICENESS)
+    except PermissionError:
+        os.nice(NICENESS)
     try:
         desk = Desk(Board.attach(asked.board_fd), asked.models, asked.look_ahead_s)
         desk.open(asked.seed, asked.prime)
