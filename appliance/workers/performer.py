@@ -18,6 +18,7 @@ from __future__ import annotations
 import argparse
 import array
 import contextlib
+import ctypes
 import gc
 import os
 import signal
@@ -39,6 +40,9 @@ from appliance.workers.orphan import end_with_parent
 
 _REAL_TIME_PRIORITY: Final = 10
 """Of SCHED_FIFO's 1 to 99: before every normal process, behind the kernel's own threads."""
+
+_MCL_CURRENT, _MCL_FUTURE, _MCL_ONFAULT = 1, 2, 4
+"""From linux/mman.h: what is in memory, now or later, stays there when memory gets short."""
 
 _FADE_SECONDS: Final = 0.2
 """How long the last chord takes to die away when we are told to end."""
@@ -181,9 +185,11 @@ def _perform(board: Board, options: argparse.Namespace) -> None:
 
 
 def _be_in_time() -> None:
-    """Real-time priority where we may have it, and no pause for collecting garbage."""
+    """No pause for collecting garbage or fetching a page back, and real time, where we may."""
     gc.collect()
     gc.freeze()
+    # Refused where the limit of locked memory is below our size, as it mostly is for a user.
+    ctypes.CDLL(None).mlockall(_MCL_CURRENT | _MCL_FUTURE | _MCL_ONFAULT)
     try:
         os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(_REAL_TIME_PRIORITY))
     except OSError:
