@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import signal
 import time
 from collections.abc import Sequence
@@ -35,6 +36,16 @@ PERFORMER_PATIENCE_SECONDS: Final = 0.8
 """The last chord dies away for half a second; all is over within one."""
 
 COMPOSER_PATIENCE_SECONDS: Final = 0.4
+
+PERFORMER_PRIORITY: Final = 10
+"""Of SCHED_FIFO's 1 to 99: before every normal process, behind the kernel's own threads."""
+
+COMPOSER_PRIORITY: Final = 5
+"""Of SCHED_RR's: work of others must not use up the look-ahead. The composer takes 3 % of a core,
+and nice values count for nothing between services (see sched(7), autogroup)."""
+
+COMPOSER_NICENESS: Final = 5
+"""Where real time is not granted: there the performer has only its place before this one."""
 
 _ACTIONS: Final = {
     Action.NEXT_PIECE: boards.Action.NEXT_PIECE,
@@ -109,6 +120,7 @@ class Daemon:
             board.fd,
             lambda: board.composer.read().heartbeat,
             line.say,
+            _compose_early,
         )
         self.performer = Child(
             "performer",
@@ -116,6 +128,7 @@ class Daemon:
             board.fd,
             lambda: board.performer.read().heartbeat,
             self._say_when_composing,
+            _perform_in_time,
         )
         self.composer.suspect = f"the model {settings.values.model}"
         self.performer.suspect = f"the soundfont {plan.soundfont} or ALSA's config"
@@ -354,6 +367,19 @@ class Daemon:
             xruns=state.xruns,
             restarts=self.composer.restarts + self.performer.restarts,
         )
+
+
+def _perform_in_time(pid: int) -> None:
+    # Seldom granted outside the service, and not needed on an idle machine.
+    with contextlib.suppress(PermissionError):
+        os.sched_setscheduler(pid, os.SCHED_FIFO, os.sched_param(PERFORMER_PRIORITY))
+
+
+def _compose_early(pid: int) -> None:
+    try:
+        os.sched_setscheduler(pid, os.SCHED_RR, os.sched_param(COMPOSER_PRIORITY))
+    except PermissionError:
+        os.setpriority(os.PRIO_PROCESS, pid, COMPOSER_NICENESS)
 
 
 def play(

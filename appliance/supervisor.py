@@ -59,7 +59,7 @@ class Child:
 
     ``arguments`` are asked for at each start and name a module first; the child gets the file
     descriptor ``fd``. ``heartbeat`` gives a number that changes while the child works. ``say``
-    takes its lines.
+    takes its lines. ``hasten`` gives a new process, by its ID, the priority that it may have.
     """
 
     def __init__(
@@ -69,12 +69,14 @@ class Child:
         fd: int,
         heartbeat: Callable[[], int],
         say: Say,
+        hasten: Callable[[int], None],
     ) -> None:
         self.name = name
         self._arguments = arguments
         self._fd = fd
         self._heartbeat = heartbeat
         self._say = say
+        self._hasten = hasten
         self._process: asyncio.subprocess.Process | None = None
         self._held_back: list[tuple[float, str]] = []
         """When it said what; its last sentence, if it fails, is ours to say."""
@@ -174,6 +176,8 @@ class Child:
             process_group=0,
         )
         self._process = process
+        with contextlib.suppress(ProcessLookupError):
+            self._hasten(process.pid)
         if self._stopping.is_set():
             process.terminate()
         assert process.stderr is not None

@@ -48,12 +48,6 @@ ROOM_FOR_A_STEP: Final = 64
 _STEP_WEIGHT: Final = 0.05
 """Of the newest step, in the mean of what a step takes."""
 
-URGENT_NICENESS: Final = -10
-"""Where it is granted: work of others must not use up the look-ahead. It takes 3 % of a core."""
-
-NICENESS: Final = 5
-"""Elsewhere the performer has no real-time priority either, and comes first."""
-
 
 class Mark(NamedTuple):
     """A place that can be gone back to."""
@@ -316,10 +310,6 @@ def main() -> int:
     end_with_parent()
     signal.signal(signal.SIGTERM, _stop)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
-        os.setpriority(os.PRIO_PROCESS, 0, URGENT_NICENESS)
-    except PermissionError:
-        os.nice(NICENESS)
     try:
         desk = Desk(Board.attach(asked.board_fd), asked.models, asked.look_ahead_s)
         desk.open(asked.seed, asked.prime)

@@ -38,9 +38,6 @@ from appliance.player.synth import FluidSynth
 from appliance.player.transport import Transport
 from appliance.workers.orphan import end_with_parent
 
-_REAL_TIME_PRIORITY: Final = 10
-"""Of SCHED_FIFO's 1 to 99: before every normal process, behind the kernel's own threads."""
-
 _MCL_CURRENT, _MCL_FUTURE, _MCL_ONFAULT = 1, 2, 4
 """From linux/mman.h: what is in memory, now or later, stays there when memory gets short."""
 
@@ -174,7 +171,7 @@ def _perform(board: Board, options: argparse.Namespace) -> None:
 
     signal.signal(signal.SIGALRM, give_up)
     signal.signal(signal.SIGTERM, end)
-    _be_in_time()
+    _pause_for_nothing()
     _say(
         f"plays on {options.output} at {output.sample_rate} Hz in blocks of "
         f"{options.block_frames} frames"
@@ -184,17 +181,12 @@ def _perform(board: Board, options: argparse.Namespace) -> None:
     stage.close(State.STOPPED)
 
 
-def _be_in_time() -> None:
-    """No pause for collecting garbage or fetching a page back, and real time, where we may."""
+def _pause_for_nothing() -> None:
+    """No pause for collecting garbage, nor for fetching a page back."""
     gc.collect()
     gc.freeze()
     # Refused where the limit of locked memory is below our size, as it mostly is for a user.
     ctypes.CDLL(None).mlockall(_MCL_CURRENT | _MCL_FUTURE | _MCL_ONFAULT)
-    try:
-        os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(_REAL_TIME_PRIORITY))
-    except OSError:
-        # Seldom granted outside the service, and not needed on an idle machine.
-        return
 
 
 def _say(sentence: str) -> None:
