@@ -132,7 +132,7 @@ class Daemon:
         )
         self.composer.suspect = f"the model {settings.values.model}"
         self.performer.suspect = f"the soundfont {plan.soundfont} or ALSA's config"
-        self.composer.failed = self._take_another_model
+        self.composer.failed = self._give_way
         self.performer.missing_card = self._fall_back
         self.box = Box(
             board,
@@ -294,22 +294,19 @@ class Daemon:
         elif composer.model and (
             composer.refused == wanted or self.composer.restarts > self._deaths
         ):
-            self._line.say(
-                f"bachbox: {wanted} does not compose, so {composer.model} goes on",
-                MODEL_FAILED,
-                model=wanted,
-            )
-            self._settings.change("model", composer.model)
+            self._give_way(composer.model)
 
-    def _take_another_model(self) -> None:
-        """The model cannot be loaded any more (a damaged card): the next one plays, if any does."""
+    def _give_way(self, *first: str) -> None:
+        """The model does not compose, or cannot even be loaded: another one plays, if any does."""
+        self._deaths = self.composer.restarts
         wanted = self._settings.values.model
-        for other in self._settings.models:
+        for other in (*first, *self._settings.models):
+            # A damaged one; the next.
             with contextlib.suppress(BachboxError):
                 if other != wanted:
                     self._settings.change("model", other)
                     self._line.say(
-                        f"bachbox: {wanted} does not compose any more, so {other} goes on",
+                        f"bachbox: {wanted} does not compose, so {other} goes on",
                         MODEL_FAILED,
                         model=wanted,
                     )

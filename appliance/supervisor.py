@@ -124,8 +124,6 @@ class Child:
             if code in (1, 2) and (self.failures_are_final or not self.has_worked):
                 raise self._failure(code)
             self._release()
-            if code in (1, 2):
-                self.failed()
             if not self.has_worked and failures + 1 >= MOST_FALSE_STARTS:
                 raise BachboxError(
                     f"the {self.name} {_ended(code)} {MOST_FALSE_STARTS} times before it could "
@@ -136,6 +134,8 @@ class Child:
             wait = wait if failures else 0.0
             failures += 1
             self.restarts += 1
+            if code in (1, 2):
+                self.failed()
             after = f" in {wait:g} s" if wait else ""
             self._say(
                 f"bachbox: the {self.name} {_ended(code)}; another one starts{after}",
