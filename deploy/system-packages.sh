@@ -30,6 +30,7 @@ libsystemd-dev to build systemd-python
 pkg-config to build systemd-python
 systemd for systemd-analyze, which checks the unit
 mosquitto an MQTT broker for the tests, which start their own
+stress-ng to keep the machine busy while it plays
 LIST
     fi
 }
