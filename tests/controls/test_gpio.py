@@ -232,7 +232,7 @@ def test_ten_thousand_edges_a_second_leave_the_music_alone(
     factory: MockFactory, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """A broken encoder, or a wire that picks up radio."""
-    edges = 40_000
+    edges = 20_000
     live = tmp_path / "live.wav"
 
     def work(daemon: Daemon, settings: Settings) -> None:
