@@ -263,6 +263,7 @@ def play(
         block_frames=config.sound.block_frames,
         look_ahead_s=config.music.look_ahead_s,
         prime=prime,
+        delegate=config.music.delegate,
         for_seconds=for_seconds,
     )
     controls: list[Control] = [store, LocalSocket(local.folder() / local.FILE_NAME)]
@@ -305,7 +306,8 @@ def render(
     from appliance import config as configs
     from appliance import render as renderer
     from appliance.daemon import controls_for
-    from appliance.music import bundle, scorefile
+    from appliance.delegates import Models
+    from appliance.music import bundle
     from appliance.music.composer import Composer
     from appliance.player.quiet import quiet
     from appliance.settings import in_force
@@ -318,15 +320,15 @@ def render(
     folders, values, own_of = _chosen(config)
     controls = controls_for(in_force(values, own_of(values.model)))
     path = bundle.find(values.model, folders)
-    model = bundle.load(path)
     try_model(path)
+    model = Models(config.music.delegate, _warn).load(path)
     with quiet():
         composer = Composer(
             model,
             seed=_seed(config),
             temperature=controls.temperature,
             top_p=controls.top_p,
-            prime=scorefile.read(prime, model) if prime else None,
+            prime=model.opening(prime) if prime else None,
         )
     for ending in (signal.SIGTERM, signal.SIGHUP):
         # As Ctrl-C: nothing half-written stays behind.
@@ -666,6 +668,10 @@ def _usable(
                 own(other)
                 return replace(values, model=other), [f"{error}; {other} plays instead"]
     return values, []
+
+
+def _warn(sentence: str) -> None:
+    click.echo(f"bachbox: {sentence}", err=True)
 
 
 def _seed(config: Config) -> int:

@@ -15,7 +15,7 @@ from typing import Final
 
 from appliance.errors import BachboxError, UsageError
 from appliance.events import CHILD_ENDED, CHILD_HANGS, CHILD_LEAKS, NO_CARD, Event, Say
-from appliance.player.outputs import EXIT_NO_CARD
+from appliance.player.board import EXIT_NO_CARD
 
 LOOK_SECONDS: Final = 0.1
 """How often a child is looked at."""

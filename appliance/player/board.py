@@ -24,13 +24,16 @@ _MAGIC: Final = b"BACHBOX\x02"
 _CELLS_OFFSET: Final = 64
 _SLOTS_OFFSET: Final = 4096
 
-SLOT_COUNT: Final = 4096
+SLOT_COUNT: Final = 16384
 """Events that the ring holds, read and unread ones together."""
 
 SLOT_BYTES: Final = 32
 
 MODEL_NAME_BYTES: Final = 48
 """The longest model name, in bytes of UTF-8."""
+
+EXIT_NO_CARD: Final = os.EX_TEMPFAIL
+"""How a performer says that it has ended for want of a sound card."""
 
 NO_PIECE: Final = Piece(0, 0, False, 4, 0, 0)
 """What the performer reports before the first piece has begun: number 0."""
@@ -171,7 +174,7 @@ class Board:
         self.performer = Cell(
             memory,
             self.tail.end_offset,
-            "<QQIIIIBBIB?BIQ",
+            "<QQIIIIBBIB?BIQH",
             PerformerState(),
             _pack_performer,
             _unpack_performer,

@@ -29,8 +29,8 @@ from types import FrameType
 from typing import Final, NoReturn
 
 from appliance.errors import BachboxError
-from appliance.player.board import Board, PerformerState, State
-from appliance.player.outputs import EXIT_NO_CARD, DeviceLost, Output, open_output
+from appliance.player.board import EXIT_NO_CARD, Board, PerformerState, State
+from appliance.player.outputs import DeviceLost, Output, open_output
 from appliance.player.performer import Performer
 from appliance.player.quiet import quiet
 from appliance.player.ring import RingReader, events_before

@@ -14,6 +14,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from appliance.delegates import OFF, Models
 from appliance.music import bundle, midifile
 from appliance.music.bundle import Bundle
 from appliance.music.composer import Composer
@@ -289,7 +290,9 @@ def test_a_prime_opens_the_music_and_survives_a_kill(stage: Stage) -> None:
     stage.kill()
     stage.start("--prime", str(path))
     stage.ear.listen(60 * TICKS_PER_STEP)
-    composer = Composer(bundle.load(MODEL), seed=SEED, temperature=0.9, top_p=0.95, prime=OPENING)
+    model = bundle.load(MODEL)
+    prime = model.opening(path)
+    composer = Composer(model, seed=SEED, temperature=0.9, top_p=0.95, prime=prime)
     expected = [e for e in compose(composer, 70) if e.tick < 60 * TICKS_PER_STEP]
     assert stage.ear.heard == expected
 
@@ -359,7 +362,7 @@ def test_another_model_is_loaded_before_anything_is_given_up_for_it(
 ) -> None:
     (stage.folder / "chorales.tflite").symlink_to(MODEL)
     altered(stage.folder / "other.tflite", lambda about: about.update(title="Other"))
-    desk = Desk(stage.board, [stage.folder], LOOK_AHEAD_S)
+    desk = Desk(stage.board, [stage.folder], Models(OFF, pytest.fail), LOOK_AHEAD_S)
     desk.open(SEED, None)
     disk, load = threading.Event(), bundle.load
 

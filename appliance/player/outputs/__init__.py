@@ -6,7 +6,6 @@ for one, until ``stop`` is set. What kind it is says the spec, see :func:`open_o
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -22,9 +21,6 @@ DEFAULT_SAMPLE_RATE: Final = 48_000
 
 BYTES_PER_FRAME: Final = 4
 """Two channels of signed 16-bit little-endian samples."""
-
-EXIT_NO_CARD: Final = os.EX_TEMPFAIL
-"""How a process says that it has ended for :class:`DeviceLost`."""
 
 
 class DeviceLost(BachboxError):  # noqa: N818 - it says what happened
