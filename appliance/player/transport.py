@@ -31,6 +31,11 @@ class Transport:
         """Quarter notes a minute, before the pace of the music itself."""
         return self._tempo_bpm
 
+    @property
+    def pace_permille(self) -> int:
+        """The music's own pace, see :attr:`appliance.music.notes.Kind.PACE`."""
+        return self._pace_permille
+
     def frame_of(self, tick: int) -> int:
         """The frame nearest to ``tick``, at today's speed."""
         return self._frame + round(self._phase + (tick - self._tick) * self._frames_per_tick)
