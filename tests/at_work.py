@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -42,6 +43,25 @@ def eventually(what: Callable[[], object]) -> None:
 def ask(*actions: Action, **wishes: Any) -> Status:
     """Turn something on the box of this environment; its state then."""
     return next(local.ask(Request(set=wishes, act=list(actions))))
+
+
+class XrunsError(AssertionError):
+    """A block came too late."""
+
+
+def second_chance(test: Callable[..., None]) -> Callable[..., None]:
+    """A virtual machine may itself be kept waiting for a block's time; not twice."""
+
+    @functools.wraps(test)
+    def run(*, tmp_path: Path, **fixtures: Any) -> None:
+        try:
+            test(tmp_path=tmp_path, **fixtures)
+        except XrunsError as error:
+            print(f"the first time: {error}")
+            (tmp_path / "again").mkdir()
+            test(tmp_path=tmp_path / "again", **fixtures)
+
+    return run
 
 
 class AtWork:
@@ -86,12 +106,10 @@ class AtWork:
         yield
         self.hears_music()
         after = self.health()
-        counts = [
-            [health.starved, health.late, *([health.xruns] if os.geteuid() == 0 else [])]
-            for health in (before, after)
-        ]
-        # Xruns can be promised only where real time is granted, as it is to the service.
-        assert counts[0] == counts[1], (before, after)
+        assert (after.starved, after.late) == (before.starved, before.late), (before, after)
+        # This can be promised only where real time is granted, as it is to the service.
+        if os.geteuid() == 0 and after.xruns != before.xruns:
+            raise XrunsError(f"{after.xruns - before.xruns} xruns")
 
 
 @contextlib.contextmanager

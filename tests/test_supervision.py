@@ -16,7 +16,7 @@ import pytest
 
 from appliance.supervisor import Child
 from tests import listening
-from tests.at_work import ask, at_work, eventually
+from tests.at_work import ask, at_work, eventually, second_chance
 from tests.command import home, playing
 from tests.music.making import MODEL, altered
 from tests.virtual_card import VirtualCard, virtual_card
@@ -28,6 +28,7 @@ def card() -> Iterator[VirtualCard]:
         yield plugged_in
 
 
+@second_chance
 def test_a_composers_death_is_not_heard(card: VirtualCard, tmp_path: Path) -> None:
     with at_work(card, tmp_path) as work:
         for number in (signal.SIGKILL, signal.SIGSTOP):
@@ -163,6 +164,7 @@ def test_a_box_without_a_card_serves_and_sounds_when_one_comes(
             assert box.end() == 0
 
 
+@second_chance
 def test_a_model_that_is_damaged_meanwhile_gives_way_to_another(
     card: VirtualCard, tmp_path: Path
 ) -> None:
