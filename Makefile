@@ -5,6 +5,7 @@ VENV ?= .venv
 TRAIN_PYTHON ?= python3.11
 TRAIN_VENV ?= .venv-train
 NAIVE_VENV ?= .venv-naive
+AUDIT_VENV ?= .venv-audit
 # The oldest Home Assistant that Bachbox knows wants Python 3.11 or 3.12.
 HASS_PYTHON ?= python3.11
 HASS_VENV ?= .venv-homeassistant
@@ -14,12 +15,13 @@ ARGS ?=
 MODEL ?= chorales
 # Further scores for `make train` and `make evaluate`: make train MODEL=jsb16 DATA=folder
 DATA ?=
+HOURS ?= 2
 
 PIP := -m pip --disable-pip-version-check --quiet
 SOURCES := appliance tests $(wildcard benchmarks)
 
 .DEFAULT_GOAL := help
-.PHONY: help play test test-homeassistant bench install uninstall test-systemd train evaluate quality edgetpu lint clean system-packages always
+.PHONY: help play test test-homeassistant bench soak audit install uninstall test-systemd train evaluate quality edgetpu lint clean system-packages always
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1 \t/p' $(MAKEFILE_LIST)
@@ -51,6 +53,15 @@ uninstall: ## away with the service; /etc/bachbox stays
 bench: $(VENV)/.dev $(NAIVE_VENV)/.naive ## speed, memory and latency, measured here
 	$(VENV)/bin/python -m benchmarks --naive-python $(NAIVE_VENV)/bin/python $(ARGS)
 
+soak: $(VENV)/.dev ## make soak HOURS=2: plays for hours, looked at every minute, into build/soak
+	$(VENV)/bin/python -m benchmarks.soak --hours $(HOURS) $(ARGS)
+
+audit: ## known weaknesses of the packages that the service is pinned to (needs pypi.org)
+	@[ -x $(AUDIT_VENV)/bin/pip-audit ] || { $(PYTHON) -m venv $(AUDIT_VENV) && \
+	  $(AUDIT_VENV)/bin/python $(PIP) install 'pip-audit>=2.9,<3'; }
+	@for lock in deploy/lock/*.txt; do echo "$$lock"; \
+	  $(AUDIT_VENV)/bin/pip-audit --strict --require-hashes --disable-pip --requirement "$$lock" || exit; done
+
 train: $(TRAIN_VENV)/.train ## make train MODEL=chorales: from scores to models/chorales.tflite
 	$(TRAIN_VENV)/bin/python -m appliance.training $(MODEL) $(if $(DATA),--data $(DATA)) $(ARGS)
 
@@ -73,7 +84,7 @@ $(HASS_VENV)/.$(HASS_VERSION): tests/homeassistant_requirements.py
 	@touch $@
 
 clean: ## away with everything that was made here
-	rm -rf $(VENV) $(TRAIN_VENV) $(NAIVE_VENV) $(HASS_VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) $(TRAIN_VENV) $(NAIVE_VENV) $(AUDIT_VENV) $(HASS_VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	find appliance tests -name __pycache__ -prune -exec rm -rf {} +
 
 system-packages:

@@ -35,6 +35,7 @@ snapserver other rooms, for the tests, which start their own
 snapclient other rooms, for the tests, which start their own
 icecast2 the world, for the tests, which start their own
 chromium a browser for the tests of the page
+stress-ng to keep the machine busy while it plays
 LIST
     fi
 }
