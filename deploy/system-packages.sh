@@ -19,6 +19,13 @@ LIST
         cat <<'LIST'
 libsystemd-dev to build systemd-python
 pkg-config to build systemd-python
+swig to build lgpio
+LIST
+    fi
+    if [ "$1" = test ] && [ "$(id -u)" -eq 0 ]; then
+        cat <<'LIST'
+mmdebstrap to make a Debian to boot
+systemd-container to boot it
 LIST
     fi
     if [ "$1" = test ]; then
