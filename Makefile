@@ -23,7 +23,7 @@ PIP := -m pip --disable-pip-version-check --quiet
 SOURCES := appliance tests $(wildcard benchmarks)
 
 .DEFAULT_GOAL := help
-.PHONY: help play test test-homeassistant bench install deb uninstall test-systemd train evaluate quality lint clean system-packages always
+.PHONY: help play test test-homeassistant bench install deb image uninstall test-systemd train evaluate quality lint clean system-packages always
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1 \t/p' $(MAKEFILE_LIST)
@@ -53,6 +53,9 @@ install: ## as a service of this machine, under /opt/bachbox: sudo make install
 
 deb: ## a Debian package for this machine; sudo make deb SUITE=trixie ARCH=arm64 for another one
 	@deploy/deb.sh $(SUITE) $(ARCH)
+
+image: ## a card image for a Raspberry Pi 3 or 4 (root)
+	@deploy/image.sh
 
 uninstall: ## away with the service; /etc/bachbox stays
 	@deploy/install.sh --remove

@@ -13,7 +13,11 @@ out="$here/build/deb"
 
 # Building works on a copy, in which debhelper may do as it likes; `root` is the Debian to build for.
 root=
-if [ -n "$suite" ]; then
+if [ -z "$suite" ]; then
+    for tool in dpkg-buildpackage dh lintian; do
+        command -v $tool >/dev/null || { echo "deb.sh: $tool is missing; apt install build-essential debhelper lintian" >&2; exit 1; }
+    done
+else
     wanted=$(sed -n 's/^Build-Depends: //p' "$here/deploy/debian/control" | sed 's/([^)]*)//g; s/-compat//; s/,//g')
     # shellcheck disable=SC2086  # the names are words on purpose
     root=$("$here/deploy/tree.sh" "$suite" "$architecture" build-essential lintian ca-certificates $wanted)

@@ -59,7 +59,7 @@ lock="$here/deploy/lock/python$python-$(uname -m).txt"
 
 "$here/deploy/system-packages.sh" install
 
-! dpkg-query -W bachbox >/dev/null 2>&1 || fail "the package bachbox is installed; apt remove bachbox first, its config stays"
+[ "$(dpkg-query -W -f='${db:Status-Status}' bachbox 2>/dev/null)" != installed ] || fail "the package bachbox is here already; apt remove bachbox first (its config stays)"
 
 # Beside the version that runs, which goes on until this one is whole.
 release="$home/$(date +%Y%m%d-%H%M%S)"

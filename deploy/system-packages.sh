@@ -25,6 +25,7 @@ LIST
     if [ "$1" = test ] && [ "$(id -u)" -eq 0 ]; then
         cat <<'LIST'
 mmdebstrap to make a Debian to boot
+debian-archive-keyring to know that it is Debian
 systemd-container to boot it
 LIST
     fi

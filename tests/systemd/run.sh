@@ -1,6 +1,6 @@
 #!/bin/bash
 # Debian 13, booted under systemd-nspawn, with Bachbox installed as people install it:
-#   sudo make test-systemd               apt install ./bachbox_*.deb
+#   sudo make test-systemd               apt install ./bachbox_*.deb (PACKAGE=file: one built before)
 #   sudo make test-systemd WAY=source    make install
 # Then tests/systemd/inside.sh runs in there: once until this script kills the whole machine, as one
 # pulls a plug, and once after that. Wants the package mirrors of Debian and Python.
@@ -25,8 +25,7 @@ packages="systemd systemd-sysv dbus udev procps mosquitto mosquitto-clients \
     python3 libfluidsynth3 libportaudio2 timgm6mb-soundfont"
 case $way in
     package)
-        "$here/deploy/deb.sh" trixie "$architecture" >/dev/null
-        package=$(echo "$here"/build/deb/bachbox_*+deb13_"$architecture".deb)
+        package=${PACKAGE:-$("$here/deploy/deb.sh" trixie "$architecture")}
         ;;
     source) packages+=" make python3-venv portaudio19-dev gcc libc6-dev python3-dev libsystemd-dev pkg-config swig" ;;
     *) fail "say package or source, not '$way'" ;;
