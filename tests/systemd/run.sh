@@ -40,12 +40,14 @@ proof="$here/build/systemd"
 leader=
 tidy() {
     [ -z "$leader" ] || kill -9 "$leader" 2>/dev/null || true
+    ! mountpoint --quiet "$machine/proc" || umount "$machine/proc"
     ! mountpoint --quiet "$machine" || umount "$machine"
     rm -rf "$work"
 }
 trap tidy EXIT
 mkdir "$work/upper" "$work/overlay" "$machine"
 mount -t overlay -o "lowerdir=$tree,upperdir=$work/upper,workdir=$work/overlay" overlay "$machine"
+mount -t proc proc "$machine/proc"
 rm -rf "$proof"
 mkdir -p "$proof" "$machine/root/bachbox"
 
@@ -75,6 +77,7 @@ ExecStart=/bin/bash /root/inside.sh
 WantedBy=default.target
 UNIT
 inside systemctl enable --quiet proof.service
+umount "$machine/proc"
 
 boot() { # until its first process is there
     # A terminal of its own: without one nspawn does not boot.
@@ -90,7 +93,7 @@ boot() { # until its first process is there
     fail "it does not boot; see $proof/console"
 }
 await() { # a file in proof/
-    for _ in $(seq 1500); do
+    for _ in $(seq 3000); do
         [ ! -e "$proof/$1" ] || return 0
         kill -0 $terminal 2>/dev/null || break
         sleep 0.2
