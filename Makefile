@@ -23,7 +23,7 @@ PIP := -m pip --disable-pip-version-check --quiet
 SOURCES := appliance tests $(wildcard benchmarks)
 
 .DEFAULT_GOAL := help
-.PHONY: help play test test-homeassistant bench install deb image uninstall test-systemd train evaluate quality lint clean system-packages always
+.PHONY: help play test test-homeassistant bench install deb image uninstall test-systemd test-machine train evaluate quality lint clean system-packages always
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1 \t/p' $(MAKEFILE_LIST)
@@ -41,6 +41,11 @@ test-homeassistant: $(VENV)/.dev $(HASS_VENV)/.$(HASS_VERSION) ## the real Home 
 
 test-systemd: | system-packages ## installed on a Debian 13, booted: killed, hung, misconfigured (root; WAY=source: by make install)
 	@tests/systemd/run.sh $(WAY)
+
+test-machine: $(VENV)/.dev ## whole machines in QEMU: sound, pulled plugs, knobs, the card (root; up to an hour; not in CI)
+	@for tool in qemu-system-x86_64 qemu-system-aarch64 mmdebstrap mcopy arch-test; do command -v $$tool >/dev/null || { \
+	  echo "$$tool is missing; apt install qemu-system-x86 qemu-system-arm qemu-user-static mmdebstrap mtools arch-test" >&2; exit 1; }; done
+	nice $(VENV)/bin/python -m tests.machine $(ARGS)
 
 lint: $(VENV)/.dev ## style, types and layers alone
 	$(VENV)/bin/ruff check $(SOURCES)

@@ -21,9 +21,15 @@ DEFAULT = Path("/etc/bachbox/bachbox.toml")
 MOST_CHARACTERS = 65536
 
 KEYS = {
-    "hostname": (r"[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?", "letters, digits and -, at most 63"),
+    "hostname": (
+        r"[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?",
+        "letters, digits and -, at most 63",
+    ),
     "wifi_name": (r".{0,32}", "at most 32 characters"),
-    "wifi_password": (r"|[ -~]{8,63}|[0-9a-fA-F]{64}", "8 to 63 letters, digits and signs, or empty"),
+    "wifi_password": (
+        r"|[ -~]{8,63}|[0-9a-fA-F]{64}",
+        "8 to 63 letters, digits and signs, or empty",
+    ),
     "wifi_country": (r"[A-Z]{2}", "two capital letters, such as DE"),
     "broker_password": (r"[^\r\n]{0,1000}", "one line"),
 }
