@@ -9,7 +9,7 @@ import sys
 from typing import Final, NamedTuple, TextIO
 
 from appliance.events import Event
-from appliance.music.notes import TICKS_PER_BEAT, Piece
+from appliance.music.notes import Piece
 from appliance.music.score import Key
 
 _HIDE_CURSOR: Final = "\x1b[?25l"
@@ -125,7 +125,7 @@ def _parts(view: View) -> list[_Part]:
         return [_Part(f"♪ {view.condition or 'composing…'}", 0, _BOLD), *settings, *troubles]
     piece, tick = view.piece, int(view.playhead_tick)
     bar = piece.bar_at(tick)
-    beat = (tick - piece.start_tick - piece.pickup_ticks) // TICKS_PER_BEAT % piece.beats_per_bar
+    beat = (tick - piece.start_tick - piece.pickup_ticks) // piece.beat_ticks % piece.beats_per_bar
     beats = "".join("●" if at == beat else "○" for at in range(piece.beats_per_bar))
     head = f"♪ {title(piece)}"
     condition = [_Part(f"‖ {view.condition}", 1, _WARN)] if view.condition else []

@@ -5,21 +5,24 @@ from __future__ import annotations
 import hashlib
 import io
 import zipfile
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any
 
 import msgspec
 from msgspec import Meta
 
 from appliance.errors import BachboxError, UsageError
-from appliance.music.codec import SatbCodec
+from appliance.music import codecs
+from appliance.music.codec import Codec, Opening
 from appliance.music.score import Form
 
-FORMAT = 1
+FORMAT = 2
 SUFFIX = ".tflite"
+COMPILED = "_edgetpu"
+"""Ends the name of what the Edge TPU's compiler made of a model."""
 MAX_FILE_BYTES = 256 << 20
 MAX_ENTRY_BYTES = 8 << 20
 ENTRIES = ("bundle.json", "vocabulary.txt", "card.md")
@@ -27,14 +30,15 @@ ENTRIES = ("bundle.json", "vocabulary.txt", "card.md")
 Text = Annotated[str, Meta(min_length=1, max_length=1000)]
 Midi = Annotated[int, Meta(ge=0, le=127)]
 Steps = Annotated[int, Meta(ge=0, lt=10_000)]
+Bar = Annotated[int, Meta(ge=1, le=64)]
+Beat = Annotated[int, Meta(ge=1, le=16)]
 
 
 class CodecPart(msgspec.Struct, frozen=True):
-    """Which codec the model was trained with."""
+    """Which codec the model was trained with, and its options."""
 
     name: str
-    onsets: bool
-    form: bool
+    options: dict[str, Any]
 
 
 class Tensors(msgspec.Struct, frozen=True):
@@ -59,15 +63,31 @@ class About(msgspec.Struct, frozen=True):
     classes: int
     width: int
     tensors: Tensors
-    voices: tuple[tuple[Midi, Midi], tuple[Midi, Midi], tuple[Midi, Midi], tuple[Midi, Midi]]
-    forms: list[tuple[Literal[12, 16], Steps, Steps, list[tuple[Steps, Steps]]]]
+    forms: list[tuple[Bar, Steps, Steps, list[tuple[Steps, Steps]], Beat]]
     sha256: str
+    compiled_from: str = ""
+    """Checksum of the model that this one was compiled from, for an Edge TPU."""
 
 
 class _Format(msgspec.Struct):
     """Read first: another format may have other fields."""
 
     format: int
+
+
+@dataclass(frozen=True)
+class Delegate:
+    """What runs a model in place of the CPU.
+
+    Attributes:
+        library: name or path of a shared library with TFLite's plug-in interface.
+        compiled: what was made of the model for it; ``None``: it takes the model as it is.
+        warn: is told why, where the CPU has to take over.
+    """
+
+    library: str
+    compiled: Bundle | None
+    warn: Callable[[str], object]
 
 
 @dataclass(frozen=True)
@@ -78,6 +98,7 @@ class Bundle:
         about: ``bundle.json``: name, title, tempo and so on, as written by the training.
         model: the flatbuffer.
         card: Markdown for people.
+        delegate: what is to run it; ``None``: the CPU.
     """
 
     path: Path
@@ -85,6 +106,7 @@ class Bundle:
     vocabulary: tuple[str, ...]
     card: str
     model: bytes
+    delegate: Delegate | None = None
 
     name = property(lambda self: str(self.about.name))
     title = property(lambda self: str(self.about.title))
@@ -96,22 +118,28 @@ class Bundle:
     instrument = property(lambda self: int(self.about.instrument))
 
     @cached_property
-    def codec(self) -> SatbCodec:
+    def codec(self) -> Codec:
         """The codec that the model was trained with."""
-        return SatbCodec(onsets=self.about.codec.onsets, form=self.about.codec.form)
+        return codecs.make(self.about.codec.name, self.about.codec.options)
+
+    def opening(self, path: Path) -> Opening:
+        """The music in a person's file, for a piece of this model to start from.
+
+        Raises:
+            UsageError: no such file, or none that the model could go on with.
+        """
+        try:
+            return self.codec.opening(path)
+        except UsageError as why:
+            raise UsageError(f"{why} (the model is {self.name})") from why
 
     @cached_property
     def forms(self) -> list[Form]:
         """Forms of the corpus to draw new pieces' forms from; empty where none are needed."""
         return [
-            Form(bar, pickup, steps, tuple(fermatas))
-            for bar, pickup, steps, fermatas in self.about.forms
+            Form(bar, pickup, steps, tuple(fermatas), beat)
+            for bar, pickup, steps, fermatas, beat in self.about.forms
         ]
-
-    @property
-    def voices(self) -> list[tuple[int, int]]:
-        """Lowest and highest MIDI note of every voice."""
-        return list(self.about.voices)
 
 
 def load(path: Path) -> Bundle:
@@ -187,26 +215,25 @@ def _check(bundle: Bundle) -> None:
     about, path = bundle.about, bundle.path
     if hashlib.sha256(bundle.model).hexdigest() != about.sha256:
         raise BachboxError(f"{path}: damaged: its contents do not match its checksum")
-    if about.codec.name != SatbCodec.name:
-        raise BachboxError(
-            f"{path}: made for the codec {about.codec.name!r}, "
-            f"this Bachbox has {SatbCodec.name!r}; update Bachbox"
-        )
-    codec = bundle.codec
+    try:
+        codec = bundle.codec
+    except BachboxError as why:
+        raise BachboxError(f"{path}: {why}") from why
     if (about.width, about.classes) != (codec.width, len(codec.vocabulary)):
         raise BachboxError(f"{path}: its sizes do not fit its codec; the model was built wrongly")
     if list(bundle.vocabulary) != codec.vocabulary:
         raise BachboxError(
             f"{path}: its vocabulary is not its codec's; the model was built wrongly"
         )
-    if codec.form and not bundle.forms:
+    if codec.forms and not bundle.forms:
         raise BachboxError(f"{path}: it needs forms to fill and brings none")
     for form in bundle.forms:
         spans = [edge for span in form.fermatas for edge in span]
-        if not form.pickup_steps < form.bar_steps or not form.steps or spans != sorted(spans):
+        whole_beats = form.bar_steps % form.beat_steps == 0
+        if not (
+            form.pickup_steps < form.bar_steps and form.steps and whole_beats
+        ) or spans != sorted(spans):
             raise BachboxError(f"{path}: it brings a form that makes no sense")
-    if any(low > high for low, high in bundle.voices):
-        raise BachboxError(f"{path}: its voices' ranges make no sense")
     for name in (bundle.name, bundle.title, bundle.description, bundle.licence):
         if not name.isprintable():
             raise BachboxError(f"{path}: its name or description is not readable text")
@@ -217,9 +244,14 @@ def listing(folders: Iterable[Path]) -> list[Path]:
     found: dict[str, Path] = {}
     for folder in folders:
         for path in sorted(folder.glob(f"*{SUFFIX}")):
-            if not path.stem.endswith("_edgetpu"):
+            if not path.stem.endswith(COMPILED):
                 found.setdefault(path.stem, path)
     return [found[name] for name in sorted(found)]
+
+
+def compiled_path(path: Path) -> Path:
+    """Where a model's version for the Edge TPU is looked for."""
+    return path.with_name(f"{path.stem}{COMPILED}{SUFFIX}")
 
 
 def find(name: str, folders: Iterable[Path]) -> Path:

@@ -10,7 +10,7 @@ music::
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -18,25 +18,29 @@ import numpy as np
 
 from appliance.music import expression, sampler
 from appliance.music.bundle import Bundle
-from appliance.music.codec import LOWEST, ORDER, PITCHES, Cadence, SatbContext
+from appliance.music.codec import Cadence, Context, Opening
 from appliance.music.guard import TROUBLES, Guard
 from appliance.music.interpreter import State, StepModel
 from appliance.music.notes import (
     AS_WRITTEN_PERMILLE,
-    TICKS_PER_BEAT,
     TICKS_PER_STEP,
     Event,
     Kind,
     Piece,
+    note_off,
     pace,
     piece,
     piece_of,
+    tokens,
+    tokens_of,
 )
-from appliance.music.score import SILENT, VOICES, Form, Key, Score
+from appliance.music.score import Form, Key
 
-LONGEST_PIECE_STEPS = 512
-PLAIN_FORM = Form(16, 0, LONGEST_PIECE_STEPS)
+LONGEST_PIECE_STEPS = 1024
+"""Longer forms of the corpus are not drawn: the next piece is to come before one waits for it."""
+PLAIN_FORM = Form(16, 0, 512)
 """For a model without forms; it ends its pieces itself."""
+LONGEST_REHEARSAL_TOKENS = 1000
 REHEARSALS = 8
 """How often the last phrase is tried for one that comes home."""
 RELATED_KEYS = ((7, False), (5, False), (0, True), (0, True), (2, False), (0, False))
@@ -58,7 +62,8 @@ class Snapshot(NamedTuple):
 
     tick: int
     piece: Piece
-    context: SatbContext
+    context: Context
+    written: int
     state: State
     dice: Mapping[str, Any]
     guard: Guard
@@ -72,7 +77,7 @@ class Composer:
         bundle: the model.
         seed: any whole number; a random one when not given (see ``seed``).
         temperature, top_p: the model's own when not given; may be changed at any time.
-        prime: a score to start from: it opens the first piece, which goes on from there
+        prime: music to start from: it opens the first piece, which goes on from there
             (and does so again when that piece is started again).
 
     Raises:
@@ -87,7 +92,7 @@ class Composer:
         seed: int | None = None,
         temperature: float | None = None,
         top_p: float | None = None,
-        prime: Score | None = None,
+        prime: Opening | None = None,
     ) -> None:
         self.bundle = bundle
         self.seed = secrets.randbits(31) if seed is None else seed & (2**63 - 1)
@@ -100,14 +105,15 @@ class Composer:
         self.tick = 0
         """Up to here the music is complete."""
         self.piece = Piece(0, 0, False, 4, 0, 0)
-        self._context: SatbContext | None = None
+        self._context: Context | None = None
+        self._written = 0
+        """Tokens of the piece so far."""
         self._dice = np.random.default_rng(0)
         self._pace_permille = AS_WRITTEN_PERMILLE
         self._prime = prime
         self._again: Piece | None = None
         self.rehearsals = REHEARSALS
         """How often the last phrase is tried before it is written; 0 for one in a hurry."""
-        self._range = _out_of_range(bundle)
 
     @property
     def cures(self) -> dict[str, int]:
@@ -119,58 +125,55 @@ class Composer:
             yield from self.step()
 
     def step(self) -> list[Event]:
-        """Compose one 16th step, or begin the next piece; the events, in order of tick."""
+        """Compose up to the next onset, or begin the next piece; the events, in order of tick."""
         if self._context is None:
             return self._begin()
         if self._over(self._context):
             return self._end()
-        return self._sixteenth(self._context)
+        return self._go_on(self._context)
 
-    def _over(self, context: SatbContext) -> bool:
+    def _over(self, context: Context) -> bool:
         return context.done or context.faded or self.guard.give_up
 
-    def _sixteenth(self, context: SatbContext, known: Score | None = None) -> list[Event]:
-        """One 16th step: drawn from the model, or as it is known already, or as primed."""
-        start, step = self.tick, context.step
+    def _go_on(self, context: Context, known: Sequence[int] = ()) -> list[Event]:
+        """Tokens until music is complete further than before; drawn, ``known``, or primed."""
+        start, begun = self.tick, context.tick
         opening = self._prime if self.piece.number == 1 else None
-        primed = opening is not None and step < opening.steps
-        told = known or (opening if primed else None)
-        if context.codec.form and step == context.ending_step:
+        primed = opening is not None and self._written < len(opening.tokens)
+        if context.at_ending:
             self._rehearse_ending(context)
-        events = self._pace(context.form, step)
+        events = self._pace(context.form, begun // TICKS_PER_STEP)
         heard: list[Event] = []
-        while context.step == step and not context.done:
-            heard += self._token(context, told)
+        said: list[int] = []
+        while context.tick == begun and not context.done:
+            told = opening.tokens[self._written :] if opening else ()
+            token = self._token(context, known[len(said) :] or told)
+            said.append(token)
+            heard += [self._performed(event, context.form) for event in context.accept(token)]
         self.tick = self.piece.start_tick + context.tick
-        self.guard.hear(start, heard, judged=not primed)
-        return events + heard
+        self.guard.hear(start, self.tick, heard, judged=not primed)
+        return tokens(start, said) + events + heard
 
-    def _token(self, context: SatbContext, told: Score | None) -> list[Event]:
-        """One token, its events in absolute ticks and with their velocities."""
-        step = context.step
-        token = self._draw(context) if told is None else self._hear(context, told)
+    def _token(self, context: Context, told: Sequence[int]) -> int:
+        """The next token; for one that is told, model and dice go on as if it had been drawn."""
         self.counts.tokens += 1
-        return [self._performed(event, context.form, step) for event in context.accept(token)]
-
-    def _hear(self, context: SatbContext, told: Score) -> int:
-        """A token that is known; the model and the dice go on as if it had been drawn."""
+        self._written += 1
+        if not told:
+            return self._draw(context)
         self.model.step(context.features())
         self._dice.random()
-        voice = ORDER[context.place]
-        pitch, struck = told.pitches[context.step][voice], told.onsets[context.step][voice]
-        return context.codec.token(pitch, struck, context.sounding[voice])
+        return told[0]
 
-    def _draw(self, context: SatbContext) -> int:
+    def _draw(self, context: Context) -> int:
         return sampler.sample(
             self.model.step(context.features()),
             temperature=self.guard.temperature(self.temperature, self.tick),
             top_p=self.top_p,
             uniform=float(self._dice.random()),
-            forbidden=context.forbidden(must_sound=self.guard.trouble == "silence")
-            + self._range[ORDER[context.place]],
+            forbidden=context.forbidden(must_sound=self.guard.trouble == "silence"),
         )
 
-    def _rehearse_ending(self, context: SatbContext) -> None:
+    def _rehearse_ending(self, context: Context) -> None:
         """Try out the last phrase, and keep the dice with which the piece closes best.
 
         The model ends most pieces with a cadence in their key; where it would have strayed,
@@ -179,13 +182,13 @@ class Composer:
         state, best = self.model.state, (Cadence.OPEN, 0)
         for attempt in range(self.rehearsals):
             self._dice = self._dice_of(self.piece.number, attempt + 1)
-            tried, cadence = context.copy(), Cadence.OPEN
-            while not (tried.done or tried.faded):
+            tried = context.copy()
+            for _ in range(LONGEST_REHEARSAL_TOKENS):
+                if tried.done or tried.faded:
+                    break
                 tried.accept(self._draw(tried))
-                if not (tried.place or tried.silent):
-                    cadence = tried.cadence()
             self.model.state = state
-            best = max(best, (cadence, -attempt))
+            best = max(best, (tried.cadence(), -attempt))
             if best[0] == Cadence.FULL:
                 break
         self._dice = self._dice_of(self.piece.number, 1 - best[1])
@@ -194,8 +197,8 @@ class Composer:
         """Dice that the seed decides for a purpose, given by whole numbers."""
         return np.random.default_rng([self.seed, *what])
 
-    def _performed(self, event: Event, form: Form, step: int) -> Event:
-        loudness = event.velocity
+    def _performed(self, event: Event, form: Form) -> Event:
+        loudness, step = event.velocity, event.tick // TICKS_PER_STEP
         if event.kind == Kind.NOTE_ON:
             self.counts.notes += 1
             loudness = expression.velocity(form, step, event.voice)
@@ -219,9 +222,10 @@ class Composer:
                 number=number,
                 tonic=key.tonic,
                 minor=key.minor,
-                beats_per_bar=form.bar_steps * TICKS_PER_STEP // TICKS_PER_BEAT,
+                beats_per_bar=form.bar_steps // form.beat_steps,
                 pickup_ticks=form.pickup_steps * TICKS_PER_STEP,
                 start_tick=self.tick,
+                beat_ticks=form.beat_steps * TICKS_PER_STEP,
             ),
             form,
         )
@@ -229,10 +233,11 @@ class Composer:
         self._pace_permille = AS_WRITTEN_PERMILLE
         return [piece(self.piece), pace(self.tick, AS_WRITTEN_PERMILLE)]
 
-    def _open(self, about: Piece, form: Form) -> SatbContext:
+    def _open(self, about: Piece, form: Form) -> Context:
         """An empty piece, the model with nothing in its memory."""
         self.piece = about
         self._context = self.bundle.codec.start(form, Key(about.tonic, about.minor))
+        self._written = 0
         self.model.reset()
         self.guard.new_piece(about.start_tick)
         return self._context
@@ -243,7 +248,7 @@ class Composer:
         forms = [f for f in self.bundle.forms if f.steps <= LONGEST_PIECE_STEPS] or [PLAIN_FORM]
         form = forms[int(self._dice.integers(len(forms)))]
         if number == 1 and self._prime is not None:
-            return _continued(self._prime, form), self._prime.key
+            return _continued(self._prime.form, form), self._prime.key
         if number == 1:
             return form, Key(int(self._dice.integers(12)), bool(self._dice.integers(2)))
         up, turn = RELATED_KEYS[int(self._dice.integers(len(RELATED_KEYS)))]
@@ -256,9 +261,12 @@ class Composer:
         """Leave the last chord, and breathe; rests that the piece ended with are part of that."""
         assert self._context is not None
         breath_ticks = max(0, expression.BREATH_TICKS - self.guard.silent_ticks(self.tick))
-        events = [event._replace(tick=self.tick) for event in self._context.close()]
-        self._context = None
+        events = [
+            event._replace(tick=self.piece.start_tick + event.tick)
+            for event in self._context.close()
+        ]
         self.tick += breath_ticks
+        self._context = None
         return events
 
     def next_piece(self, *, again: bool = False) -> list[Event]:
@@ -276,7 +284,6 @@ class Composer:
         """
         model = StepModel(bundle)
         self.bundle, self.model = bundle, model
-        self._range = _out_of_range(bundle)
         return self.next_piece()
 
     def snapshot(self) -> Snapshot | None:
@@ -287,6 +294,7 @@ class Composer:
             tick=self.tick,
             piece=self.piece,
             context=self._context.copy(),
+            written=self._written,
             state=self.model.state,
             dice=self._dice.bit_generator.state,
             guard=self.guard.copy(),
@@ -297,13 +305,13 @@ class Composer:
         """Go back to a snapshot of this composer; temperature and top-p stay as they are now."""
         self.tick = snapshot.tick
         self.piece = snapshot.piece
-        self._context = snapshot.context.copy()
+        self._context, self._written = snapshot.context.copy(), snapshot.written
         self.model.state = snapshot.state
         self._dice.bit_generator.state = snapshot.dice
         self.guard = snapshot.guard.copy()
         self._pace_permille = snapshot.pace_permille
 
-    def resume(self, events: list[Event], horizon_tick: int) -> None:
+    def resume(self, events: list[Event], horizon_tick: int) -> list[Event]:
         """Take over from a composer that died: go on after its last piece's ``events``.
 
         With the same seed and an unchanged temperature the music goes on as if nothing had
@@ -313,65 +321,55 @@ class Composer:
         Args:
             events: everything since (and with) the last event of kind ``PIECE``.
             horizon_tick: up to where the music was complete.
+
+        Returns:
+            What leaves the notes of a piece that cannot be gone on with.
         """
-        pitches, onsets = rows(events, horizon_tick)
+        if not events or events[0].kind != Kind.PIECE:
+            # A piece longer than the ring's memory: leave it and begin another.
+            self.tick = horizon_tick
+            return leaving(events, horizon_tick)
+        said = [token for e in events if e.kind == Kind.TOKENS for token in tokens_of(e)]
         self.piece, self.tick, self._context = piece_of(events[0]), horizon_tick, None
-        breath = expression.BREATH_TICKS // TICKS_PER_STEP
-        if len(pitches) >= breath and all(p == SILENT for row in pitches[-breath:] for p in row):
-            return  # It had ended, and the breath was taken: the next one is due.
         form, _ = self._plan(self.piece.number)
-        if form.bar_steps * TICKS_PER_STEP != self.piece.beats_per_bar * TICKS_PER_BEAT:
+        if form.bar_steps != self.piece.beats_per_bar * form.beat_steps:
             form = PLAIN_FORM
-        # Longer than its form it can be only where the model has changed.
-        form = form._replace(steps=max(form.steps, len(pitches)))
         context = self._open(self.piece, form)
         self._pace_permille = AS_WRITTEN_PERMILLE
         self.tick = self.piece.start_tick
-        known = Score("resumed", pitches, onsets, Key(self.piece.tonic, self.piece.minor), form)
-        for _ in pitches:
-            self._sixteenth(context, known)
+        if max(said, default=0) >= len(self.bundle.vocabulary):
+            said = []
+        while self._written < len(said) and not self._over(context):
+            self._go_on(context, said[self._written :])
         # All this has been counted by the one that died.
         self.counts = Counts()
         self.guard.cures.clear()
+        if self.tick == horizon_tick:
+            return []
+        # The piece had ended and the breath was taken, or it was composed by another model.
+        self._context, self.tick = None, horizon_tick
+        return leaving(events, horizon_tick)
 
 
-def _continued(prime: Score, form: Form) -> Form:
+def leaving(events: list[Event], tick: int) -> list[Event]:
+    """Events at ``tick`` that leave whatever ``events`` let sound."""
+    sounding: dict[int, Event] = {}
+    for event in events:
+        if event.kind == Kind.NOTE_ON:
+            sounding[event.voice] = event
+        elif event.kind == Kind.NOTE_OFF:
+            sounding.pop(event.voice, None)
+    return [note_off(tick, e.voice, e.pitch) for e in sounding.values()]
+
+
+def _continued(prime: Form, form: Form) -> Form:
     """The user's opening, then as much again as a whole piece, in the user's metre.
 
     ``form`` begins at the first place after the opening that is its own place in the bar.
     """
-    bar, pickup = prime.form.bar_steps, prime.form.pickup_steps
+    bar, pickup = prime.bar_steps, prime.pickup_steps
     if form.bar_steps != bar:
-        form = Form(bar, 0, 8 * bar, ((7 * bar, 8 * bar),))
+        form = Form(bar, 0, 8 * bar, ((7 * bar, 8 * bar),), prime.beat_steps)
     start = prime.steps + (pickup - form.pickup_steps - prime.steps) % bar
     moved = tuple((a + start, b + start) for a, b in form.fermatas)
-    return Form(bar, pickup, start + form.steps, prime.form.fermatas + moved)
-
-
-def _out_of_range(bundle: Bundle) -> list[list[int]]:
-    """For every voice, the classes of the notes that the corpus never gives it."""
-    return [
-        [c for c in range(PITCHES) if not low <= c + LOWEST <= high] for low, high in bundle.voices
-    ]
-
-
-def rows(
-    events: list[Event], horizon_tick: int
-) -> tuple[tuple[tuple[int, ...], ...], tuple[tuple[bool, ...], ...]]:
-    """Pitches and onsets on the 16th grid, from a piece's events up to ``horizon_tick``."""
-    start = events[0].tick
-    sounding = [SILENT] * VOICES
-    pitches, onsets = [], []
-    waiting = [e for e in events if e.kind in (Kind.NOTE_ON, Kind.NOTE_OFF)]
-    at = 0
-    for tick in range(start, horizon_tick, TICKS_PER_STEP):
-        struck = [False] * VOICES
-        while at < len(waiting) and waiting[at].tick < tick + TICKS_PER_STEP:
-            event = waiting[at]
-            at += 1
-            on = event.kind == Kind.NOTE_ON
-            sounding[event.voice] = event.pitch if on else SILENT
-            struck[event.voice] = on
-        pitches.append(tuple(sounding))
-        onsets.append(tuple(struck))
-    return tuple(pitches), tuple(onsets)
+    return Form(bar, pickup, start + form.steps, prime.fermatas + moved, prime.beat_steps)

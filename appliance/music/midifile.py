@@ -7,7 +7,7 @@ from pathlib import Path
 
 import mido
 
-from appliance.music.notes import TICKS_PER_BEAT, Event, Kind, piece_of
+from appliance.music.notes import TICKS_PER_BEAT, Event, Kind, Piece, piece_of
 from appliance.music.score import Key
 
 VOICE_NAMES = ("Soprano", "Alto", "Tenor", "Bass")
@@ -54,7 +54,7 @@ def write(
         elif event.kind == Kind.PACE:
             tempo = mido.bpm2tempo(tempo_bpm * event.value / 1000)
             conductor.append((event.tick, mido.MetaMessage("set_tempo", tempo=tempo)))
-        else:
+        elif event.kind in (Kind.NOTE_ON, Kind.NOTE_OFF):
             on = event.kind == Kind.NOTE_ON
             if on:
                 sounding[event.voice, event.pitch] = None
@@ -84,9 +84,17 @@ def _announcement(event: Event) -> list[tuple[int, mido.MetaMessage | mido.Messa
         (event.tick, mido.MetaMessage("key_signature", key=name)),
         (
             event.tick,
-            mido.MetaMessage("time_signature", numerator=about.beats_per_bar, denominator=4),
+            mido.MetaMessage("time_signature", **_metre(about)),
         ),
     ]
+
+
+def _metre(about: Piece) -> dict[str, int]:
+    """6/8 for two beats of three eighths, 3/8 for three of one, and so on."""
+    eighths = about.beats_per_bar * about.beat_ticks * 2 // TICKS_PER_BEAT
+    if about.beat_ticks == TICKS_PER_BEAT:
+        return {"numerator": about.beats_per_bar, "denominator": 4}
+    return {"numerator": eighths, "denominator": 8}
 
 
 def _track(timed: list[tuple[int, mido.MetaMessage | mido.Message]]) -> mido.MidiTrack:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import enum
+import struct
+from collections.abc import Sequence
 from typing import NamedTuple
 
 TICKS_PER_BEAT = 480
@@ -24,6 +26,8 @@ class Kind(enum.IntEnum):
     """A piece begins: see :func:`piece`."""
     PACE = 4
     """From here on, tempo times ``value`` / 1000: a ritardando, a fermata, a breath."""
+    TOKENS = 5
+    """Not music: what the model said, for a composer that has to take over (:func:`tokens`)."""
 
 
 class Event(NamedTuple):
@@ -55,10 +59,12 @@ class Piece(NamedTuple):
     pickup_ticks: int
     """Ticks before the first full bar, 0 where the piece begins on a downbeat."""
     start_tick: int
+    beat_ticks: int = TICKS_PER_BEAT
+    """A quarter; three eighths in compound time; an eighth where that is counted."""
 
     def bar_at(self, tick: int) -> int:
         """The bar that sounds at ``tick``: 0 during a pickup, then from 1."""
-        bar_ticks = self.beats_per_bar * TICKS_PER_BEAT
+        bar_ticks = self.beats_per_bar * self.beat_ticks
         return (tick - self.start_tick - self.pickup_ticks) // bar_ticks + 1
 
 
@@ -82,7 +88,7 @@ def piece(about: Piece) -> Event:
     return Event(
         about.start_tick,
         Kind.PIECE,
-        voice=int(about.minor),
+        voice=int(about.minor) | about.beat_ticks // TICKS_PER_STEP << 1,
         pitch=about.tonic,
         velocity=about.beats_per_bar,
         value=about.number,
@@ -95,8 +101,27 @@ def piece_of(event: Event) -> Piece:
     return Piece(
         number=event.value,
         tonic=event.pitch,
-        minor=bool(event.voice),
+        minor=bool(event.voice & 1),
         beats_per_bar=event.velocity,
         pickup_ticks=event.aux,
         start_tick=event.tick,
+        beat_ticks=(event.voice >> 1) * TICKS_PER_STEP,
     )
+
+
+TOKENS_PER_EVENT = 8
+
+
+def tokens(tick: int, said: Sequence[int]) -> list[Event]:
+    """The model's tokens (each below 256) of the step that begins at ``tick``."""
+    found = []
+    for at in range(0, len(said), TOKENS_PER_EVENT):
+        some = bytes(said[at : at + TOKENS_PER_EVENT])
+        value, aux = struct.unpack("<ii", some.ljust(TOKENS_PER_EVENT, b"\0"))
+        found.append(Event(tick, Kind.TOKENS, velocity=len(some), value=value, aux=aux))
+    return found
+
+
+def tokens_of(event: Event) -> list[int]:
+    """The tokens that an event of kind ``TOKENS`` carries."""
+    return list(struct.pack("<ii", event.value, event.aux)[: event.velocity])

@@ -8,6 +8,9 @@ from typing import NamedTuple
 VOICES = 4
 """Soprano, alto, tenor, bass, numbered 0 to 3 everywhere."""
 
+LOWEST, HIGHEST = 36, 81
+"""The MIDI notes that four voices sing."""
+
 SILENT = -1
 
 
@@ -41,6 +44,8 @@ class Form(NamedTuple):
     steps: int
     fermatas: tuple[tuple[int, int], ...] = ()
     """Half-open spans of steps, in order, in which a phrase rests on its last chord."""
+    beat_steps: int = 4
+    """6 in compound time, 2 where an eighth is the beat."""
 
 
 @dataclass(frozen=True)

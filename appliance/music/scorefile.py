@@ -11,9 +11,7 @@ from typing import Any, NamedTuple
 import mido
 
 from appliance.errors import BachboxError, UsageError
-from appliance.music.bundle import Bundle
-from appliance.music.codec import HIGHEST, LOWEST
-from appliance.music.score import SILENT, VOICES, Form, Score, key_of
+from appliance.music.score import HIGHEST, LOWEST, SILENT, VOICES, Form, Score, key_of
 
 MIDI_SUFFIXES = (".mid", ".midi")
 MUSICXML_SUFFIXES = (".musicxml", ".mxl", ".xml")
@@ -33,8 +31,8 @@ class Note(NamedTuple):
     pitch: int
 
 
-def read(path: Path, bundle: Bundle) -> Score:
-    """The score in a file, fit to be gone on with by the model.
+def read(path: Path) -> Score:
+    """The score in a file, fit to be gone on with in four voices.
 
     Raises:
         UsageError: no such file, not a score, or none that the model could go on with.
@@ -54,12 +52,12 @@ def read(path: Path, bundle: Bundle) -> Score:
     except UsageError:
         raise
     except BachboxError as why:
-        raise UsageError(f"{path}: does not fit the model {bundle.name}: {why}") from why
+        raise UsageError(f"{path}: does not fit a model of four voices: {why}") from why
     low, high = score.range()
     if low < LOWEST or high > HIGHEST:
         raise UsageError(
-            f"{path}: MIDI note {low if low < LOWEST else high} is out of the range of the model "
-            f"{bundle.name} ({LOWEST} to {HIGHEST}); transpose the score"
+            f"{path}: MIDI note {low if low < LOWEST else high} is out of the range of "
+            f"the four voices ({LOWEST} to {HIGHEST}); transpose the score"
         )
     return score
 
@@ -70,7 +68,7 @@ def _midi(path: Path) -> Score:
     try:
         parts, metres, ticks_per_step = _notes(mido.MidiFile(file=io.BytesIO(content), clip=True))
     except Exception as why:  # mido raises whatever its readers meet, an OSError too
-        raise UsageError(f"{path}: not a MIDI file that can be read ({_said(why)})") from why
+        raise UsageError(f"{path}: not a MIDI file that can be read ({said(why)})") from why
     if len(metres) > 1 or not metres <= BARS.keys():
         named = ", ".join(f"{a}/{b}" for a, b in sorted(metres))
         raise BachboxError(f"its metre is {named}, it must be 4/4, 2/2 or 3/4 throughout")
@@ -185,10 +183,10 @@ def _musicxml(path: Path) -> Score:
     except BachboxError:
         raise
     except Exception as why:  # music21 raises whatever its XML reader meets
-        raise UsageError(f"{path}: not a MusicXML file that can be read ({_said(why)})") from why
+        raise UsageError(f"{path}: not a MusicXML file that can be read ({said(why)})") from why
 
 
-def _said(why: Exception) -> str:
+def said(why: Exception) -> str:
     """The first line of what a library says, which may be nothing."""
     return next(iter(str(why).strip().splitlines()), "") or "it ends too early or is garbled"
 

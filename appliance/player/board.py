@@ -24,7 +24,7 @@ _MAGIC: Final = b"BACHBOX\x01"
 _CELLS_OFFSET: Final = 64
 _SLOTS_OFFSET: Final = 4096
 
-SLOT_COUNT: Final = 4096
+SLOT_COUNT: Final = 16384
 """Events that the ring holds, read and unread ones together."""
 
 SLOT_BYTES: Final = 32
@@ -169,7 +169,7 @@ class Board:
         self.performer = Cell(
             memory,
             self.tail.end_offset,
-            "<QQIIIIBBIB?BIQ",
+            "<QQIIIIBBIB?BIQH",
             PerformerState(),
             _pack_performer,
             _unpack_performer,

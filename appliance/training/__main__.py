@@ -10,13 +10,20 @@ from pathlib import Path
 
 from appliance.errors import BachboxError, UsageError
 from appliance.music import bundle
+from appliance.music.codec import Codec
 from appliance.music.interpreter import RUNTIME_VARIABLE, RUNTIMES, runtime
-from appliance.training import corpus, recipe
-from appliance.training.evaluate import nats_a_step
+from appliance.music.lines import LinesCodec
+from appliance.music.satb import SatbCodec
+from appliance.training import corpus, linescorpus, recipe
+from appliance.training.evaluate import nats_a_unit
 from appliance.training.ngram import baseline
 
 log = logging.getLogger(__name__)
 
+MEASURED = {
+    SatbCodec.name: "summed over four voices, notes only, whole pieces, the model's own grid",
+    LinesCodec.name: "start, pitch and length of every note, whole pieces",
+}
 RECIPES = (Path("models"), Path("models/benchmarks"))
 
 
@@ -35,12 +42,24 @@ def find_recipe(name: str) -> Path:
 
 def scores_for(made: recipe.Recipe, data: Path | None, build: Path) -> corpus.Corpus:
     """The corpus that a recipe names, split by piece."""
-    if made.corpus.source == "jsb-benchmark":
-        if data is None:
-            raise UsageError(f"{made.name} needs --data FOLDER with {corpus.BENCHMARK_FILE} in it")
+    part = made.corpus
+    if part.source == "music21-chorales":
+        held_out = {"valid": part.valid, "test": part.test}
+        return corpus.chorales(build / "corpus", held_out, part.left_out)
+    if data is None:
+        raise UsageError(f"{made.name} needs --data FOLDER, the folder with its scores")
+    if part.source == "jsb-benchmark":
         return corpus.benchmark(data)
-    held_out = {"valid": made.corpus.valid, "test": made.corpus.test}
-    return corpus.chorales(build / "corpus", held_out)
+    return corpus.lines(data, part, build / "corpus" / f"{made.name}.json")
+
+
+def codec_for(made: recipe.Recipe, scores: corpus.Corpus) -> Codec:
+    """The codec that a recipe names, for the notes of its corpus."""
+    part = made.codec
+    if part.name == LinesCodec.name:
+        return linescorpus.codec_for(scores["train"])
+    ranges = corpus.voice_ranges(scores["train"])
+    return SatbCodec(onsets=part.onsets, form=part.form, ranges=ranges)
 
 
 def runtimes() -> list[str]:
@@ -59,14 +78,14 @@ def runtimes() -> list[str]:
 def evaluate(path: Path, scores: corpus.Corpus) -> list[str]:
     """Figures of the model file on the test pieces, a line a runtime, an n-gram beside it."""
     lines = []
+    codec = bundle.load(path).codec
     for name in runtimes():
         os.environ[RUNTIME_VARIABLE] = name
-        figure = nats_a_step(bundle.load(path), scores["test"])
-        lines.append(f"{figure:.4f} nats a 16th step, int8 on {name}")
+        figure = nats_a_unit(bundle.load(path), scores["test"])
+        lines.append(f"{figure:.4f} nats a {codec.unit}, int8 on {name}")
     os.environ.pop(RUNTIME_VARIABLE, None)
-    codec = bundle.load(path).codec
     n, figure = baseline(codec, scores["train"], scores["valid"], scores["test"])
-    lines.append(f"{figure:.4f} nats a 16th step, {n}-gram with back-off")
+    lines.append(f"{figure:.4f} nats a {codec.unit}, {n}-gram with back-off")
     return lines
 
 
@@ -74,25 +93,25 @@ def make(made: recipe.Recipe, scores: corpus.Corpus, folder: Path, path: Path) -
     """Train (or go on training), convert, evaluate, and put the model file in its place."""
     # These take seconds and hundreds of megabytes to import; evaluation needs neither.
     from appliance.training import convert
-    from appliance.training.train import float_nats_a_step, train
+    from appliance.training.train import float_nats_a_unit, train
 
-    weights = train(made, scores["train"], scores["valid"], folder)
-    log.info("converting to int8 (a minute or two)")
-    samples = convert.calibration(made, weights, scores["train"])
-    model = convert.tflite(made, weights, samples)
-    unmeasured = folder / path.name
-    convert.write(made, model, scores["train"], "", unmeasured)
-    figures = [
-        f"{float_nats_a_step(made, weights, scores['test']):.4f} nats a 16th step, float",
-        *evaluate(unmeasured, scores),
+    codec = codec_for(made, scores)
+    members = [
+        train(made, codec, scores["train"], scores["valid"], folder, member + 1)
+        for member in range(made.network.members)
     ]
+    log.info("converting to int8 (a minute or two)")
+    samples = convert.calibration(made, codec, members, scores["train"])
+    model = convert.tflite(made, members, samples)
+    unmeasured = folder / path.name
+    convert.write(made, codec, model, scores["train"], "", unmeasured)
+    figure = float_nats_a_unit(made, codec, members, scores["test"])
+    figures = [f"{figure:.4f} nats a {codec.unit}, float", *evaluate(unmeasured, scores)]
     measured = (
         f"On the {len(scores['test'])} test pieces, none of them seen in training in any key; "
-        "summed over four voices, notes only, whole pieces, the model's own "
-        f"{'onset' if made.codec.onsets else 'benchmark'} grid:\n\n"
-        + "\n".join(f"- {figure}" for figure in figures)
+        f"{MEASURED[codec.name]}:\n\n" + "\n".join(f"- {figure}" for figure in figures)
     )
-    convert.write(made, model, scores["train"], measured, path)
+    convert.write(made, codec, model, scores["train"], measured, path)
     path.with_suffix(".md").write_text(bundle.load(path).card)
     log.info("%s\n%s", path, "\n".join(figures))
 

@@ -2,25 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import NamedTuple
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from appliance.music.codec import HIGHEST, LOWEST, SatbCodec
-from appliance.music.score import VOICES, Score
+from appliance.music.codec import Codec
 
 IGNORED = -100
 """The target of padding (PyTorch's ``cross_entropy`` leaves it out)."""
-SHIFTS = range(-5, 7)
+NOTHING = -1
+"""In an input, the place of a one that is not there: some tokens have fewer than others."""
 
 
 class Piece(NamedTuple):
     """A score in the model's terms."""
 
     features: NDArray[np.int16]
-    """``(tokens, k)``"""
+    """``(tokens, k)``, ``NOTHING`` where a token has fewer than k ones."""
     targets: NDArray[np.int16]
     """``(tokens,)``"""
 
@@ -29,29 +29,28 @@ class Chunk(NamedTuple):
     """What the network sees at once."""
 
     features: NDArray[np.int64]
-    """``(tokens, lanes, k)``"""
+    """``(tokens, lanes, k)``, ``NOTHING`` where there are fewer than k."""
     targets: NDArray[np.int64]
     """``(tokens, lanes)``, ``IGNORED`` where a lane has run out."""
     fresh: NDArray[np.bool_]
     """``(lanes,)``: the lane begins here, so its state must be zero."""
 
 
-def encode(codec: SatbCodec, score: Score) -> Piece:
+def encode(codec: Codec, score: Any) -> Piece:
     """A score as arrays."""
     features, targets = codec.encode(score)
-    return Piece(np.array(features, np.int16), np.array(targets, np.int16))
+    k = max(map(len, features))
+    rows = [row + [NOTHING] * (k - len(row)) for row in features]
+    return Piece(np.array(rows, np.int16), np.array(targets, np.int16))
 
 
 class Keys:
-    """Every transposition of every piece that stays in range, encoded when first asked for."""
+    """Every transposition of every piece that the codec can tell, encoded when first asked for."""
 
-    def __init__(self, codec: SatbCodec, scores: list[Score]) -> None:
+    def __init__(self, codec: Codec, scores: Sequence[Any]) -> None:
         self._codec = codec
         self._scores = scores
-        self._shifts = []
-        for score in scores:
-            low, high = score.range()
-            self._shifts.append([s for s in SHIFTS if LOWEST - low <= s <= HIGHEST - high])
+        self._shifts = [codec.shifts(score) for score in scores]
         self._known: dict[tuple[int, int], Piece] = {}
 
     def draw(self, rng: np.random.Generator) -> Piece:
@@ -59,18 +58,25 @@ class Keys:
         number = int(rng.integers(len(self._scores)))
         shift = int(rng.choice(self._shifts[number]))
         if (number, shift) not in self._known:
-            score = self._scores[number].transposed(shift)
-            self._known[number, shift] = encode(self._codec, score)
+            score = self._scores[number]
+            moved = score.transposed(shift) if shift else score
+            self._known[number, shift] = encode(self._codec, moved)
         return self._known[number, shift]
 
 
 def chunks(
-    keys: Keys, rng: np.random.Generator, *, lanes: int, tokens: int, crop_share: float
+    keys: Keys,
+    rng: np.random.Generator,
+    *,
+    lanes: int,
+    tokens: int,
+    crop_share: float,
+    cycle: int = 1,
 ) -> Iterator[Chunk]:
     """Endless chunks; a lane plays one piece to its end, then another from a chunk's start.
 
-    A share of the pieces is entered at a random step, which shows the network more
-    beginnings of its own memory than of the music.
+    A share of the pieces is entered at a random multiple of ``cycle``, which shows the
+    network more beginnings of its own memory than of the music.
     """
     rest: list[Piece | None] = [None] * lanes
     while True:
@@ -81,7 +87,7 @@ def chunks(
             if piece is None:
                 piece, fresh[lane] = keys.draw(rng), True
                 if rng.random() < crop_share:
-                    start = VOICES * int(rng.integers(len(piece.targets) // VOICES - 4))
+                    start = cycle * int(rng.integers(max(1, len(piece.targets) // cycle - 4)))
                     piece = Piece(piece.features[start:], piece.targets[start:])
             parts.append(Piece(piece.features[:tokens], piece.targets[:tokens]))
             left = Piece(piece.features[tokens:], piece.targets[tokens:])
@@ -91,10 +97,11 @@ def chunks(
 
 def pad(parts: list[Piece], tokens: int, fresh: NDArray[np.bool_]) -> Chunk:
     """Pieces side by side, each padded to ``tokens``."""
-    k = parts[0].features.shape[1]
-    features = np.zeros((tokens, len(parts), k), np.int64)
+    k = max(part.features.shape[1] for part in parts)
+    features = np.full((tokens, len(parts), k), NOTHING, np.int64)
     targets = np.full((tokens, len(parts)), IGNORED, np.int64)
     for lane, part in enumerate(parts):
-        features[: len(part.targets), lane] = part.features
-        targets[: len(part.targets), lane] = part.targets
+        length, width = part.features.shape
+        features[:length, lane, :width] = part.features
+        targets[:length, lane] = part.targets
     return Chunk(features, targets, fresh)

@@ -16,7 +16,7 @@ import json
 import os
 import tempfile
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,20 +24,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from appliance.music.bundle import FORMAT
-from appliance.music.codec import SatbCodec
-from appliance.music.score import SILENT, VOICES, Score
-from appliance.training.batches import encode
-from appliance.training.recipe import Recipe
+from appliance.music.codec import Codec
+from appliance.training.recipe import Recipe, Weights
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 CELL_LIMIT = 8.0
 """Bound on the cell state: a cell beyond it is saturated through tanh anyway."""
 CALIBRATION_PIECES = 12
+CALIBRATION_TOKENS = 3000
 CALIBRATION_STRIDE = 29
 """Every so-manieth token is shown to the converter; odd, so that all voices are."""
 
-Weights = dict[str, NDArray[np.float32]]
 Array = NDArray[np.float32]
 
 
@@ -51,35 +49,49 @@ def gates(weights: Weights, layer: int) -> tuple[Array, Array, Array]:
     )
 
 
+def state_name(kind: str, member: int, layer: int) -> str:
+    """Name of a state tensor: ``h0``, ``c0`` for the first network, ``h0_2`` for the second."""
+    return f"{kind}{layer}" + (f"_{member + 1}" if member else "")
+
+
 def calibration(
-    recipe: Recipe, weights: Weights, scores: list[Score]
+    recipe: Recipe, codec: Codec, members: Sequence[Weights], scores: Sequence[Any]
 ) -> Callable[[], Iterator[dict[str, Array]]]:
-    """Inputs and states that the step meets on real music (the float network in NumPy)."""
-    codec, sizes = recipe.codec.build(), recipe.network
+    """Inputs and states that the step meets on real music (the float networks in NumPy)."""
+    sizes = recipe.network
     rng = np.random.default_rng(recipe.training.seed)
     chosen = rng.permutation(len(scores))[:CALIBRATION_PIECES]
-    pieces = [encode(codec, scores[n].transposed(int(rng.integers(-2, 3)))) for n in chosen]
-    layers = [gates(weights, layer) for layer in range(sizes.layers)]
+    nets = [
+        (weights["embed.weight"], [gates(weights, layer) for layer in range(sizes.layers)])
+        for weights in members
+    ]
+    zero = np.zeros((1, sizes.hidden), np.float32)
     seen: list[dict[str, Array]] = []
-    for piece in pieces:
-        h = [np.zeros((1, sizes.hidden), np.float32) for _ in layers]
-        c = [state.copy() for state in h]
-        for token, active in enumerate(piece.features):
+    for n in chosen:
+        score, shifts = scores[n], codec.shifts(scores[n])
+        shift = int(shifts[int(rng.integers(len(shifts)))])
+        features = codec.encode(score.transposed(shift) if shift else score)[0]
+        states = [[(zero, zero)] * sizes.layers for _ in nets]
+        for token, active in enumerate(features[:CALIBRATION_TOKENS]):
             x = np.zeros((1, codec.width), np.float32)
             x[0, active] = 1
             if token % CALIBRATION_STRIDE == 0:
                 sample = {"x": x}
-                for n in range(sizes.layers):
-                    sample |= {f"h{n}": h[n], f"c{n}": c[n]}
+                for member, layers in enumerate(states):
+                    for layer, (h, c) in enumerate(layers):
+                        sample[state_name("h", member, layer)] = h
+                        sample[state_name("c", member, layer)] = c
                 seen.append(sample)
-            y = x @ weights["embed.weight"]
-            for n, (w, u, b) in enumerate(layers):
-                i, f, g, o = np.split(y @ w + h[n] @ u + b, 4, axis=1)
-                c[n] = np.clip(
-                    _sigmoid(f) * c[n] + _sigmoid(i) * np.tanh(g), -CELL_LIMIT, CELL_LIMIT
-                )
-                y = h[n] = (_sigmoid(o) * np.tanh(c[n])).astype(np.float32)
-                c[n] = c[n].astype(np.float32)
+            for member, (embed, layers_of) in enumerate(nets):
+                y = x @ embed
+                for layer, (w, u, b) in enumerate(layers_of):
+                    h, c = states[member][layer]
+                    i, f, g, o = np.split(y @ w + h @ u + b, 4, axis=1)
+                    c = np.clip(
+                        _sigmoid(f) * c + _sigmoid(i) * np.tanh(g), -CELL_LIMIT, CELL_LIMIT
+                    ).astype(np.float32)
+                    y = (_sigmoid(o) * np.tanh(c)).astype(np.float32)
+                    states[member][layer] = (y, c)
     return lambda: iter(seen)
 
 
@@ -88,18 +100,27 @@ def _sigmoid(x: Array) -> Array:
 
 
 def tflite(
-    recipe: Recipe, weights: Weights, samples: Callable[[], Iterator[dict[str, Array]]]
+    recipe: Recipe,
+    members: Sequence[Weights],
+    samples: Callable[[], Iterator[dict[str, Array]]],
 ) -> bytes:
-    """The quantised step as a flatbuffer, its state tensors sharing one quantisation."""
+    """The quantised step as a flatbuffer, its state tensors sharing one quantisation.
+
+    The logits are the mean of the members': a share of each is in its output matrix already.
+    """
     import tensorflow as tf
 
     sizes = recipe.network
-    width = weights["embed.weight"].shape[0]
+    width = members[0]["embed.weight"].shape[0]
     signature = [tf.TensorSpec([1, width], tf.float32, name="x")]
-    for n in range(sizes.layers):
-        signature += [tf.TensorSpec([1, sizes.hidden], tf.float32, name=f"{s}{n}") for s in "hc"]
+    for member in range(len(members)):
+        for layer in range(sizes.layers):
+            signature += [
+                tf.TensorSpec([1, sizes.hidden], tf.float32, name=state_name(kind, member, layer))
+                for kind in "hc"
+            ]
 
-    def step(x: Any, *state: Any) -> dict[str, Any]:
+    def network(weights: Weights, member: int, x: Any, state: Sequence[Any]) -> tuple[Any, Any]:
         y = tf.matmul(x, tf.constant(weights["embed.weight"]))
         after: dict[str, Any] = {}
         for n in range(sizes.layers):
@@ -117,9 +138,19 @@ def tflite(
             c = tf.sigmoid(f) * c + tf.sigmoid(i) * tf.tanh(g)
             c = tf.minimum(tf.maximum(c, -CELL_LIMIT), CELL_LIMIT)
             y = tf.sigmoid(o) * tf.tanh(c)
-            after |= {f"h{n}_next": y, f"c{n}_next": c}
-        logits = tf.matmul(y, tf.constant(weights["out.weight"].T)) + weights["out.bias"]
-        return after | {"logits": logits}
+            after[state_name("h", member, n) + "_next"] = y
+            after[state_name("c", member, n) + "_next"] = c
+        out = weights["out.weight"].T / len(members)
+        return tf.matmul(y, tf.constant(out)) + weights["out.bias"] / len(members), after
+
+    def step(x: Any, *state: Any) -> dict[str, Any]:
+        found: dict[str, Any] = {}
+        for member, weights in enumerate(members):
+            own = state[2 * sizes.layers * member :]
+            logits, after = network(weights, member, x, own)
+            found |= after
+            found["logits"] = found["logits"] + logits if member else logits
+        return found
 
     module = tf.Module()
     module.step = tf.function(step, input_signature=signature)
@@ -168,21 +199,18 @@ def tensors_of(model: bytes) -> dict[str, dict[str, int]]:
     }
 
 
-def voice_ranges(codec: SatbCodec, scores: list[Score]) -> list[list[int]]:
-    """Lowest and highest MIDI note of every voice in the corpus."""
-    found = []
-    for voice in range(VOICES):
-        notes = [row[voice] for score in scores for row in score.pitches if row[voice] != SILENT]
-        found.append([min(notes), max(notes)])
-    return found
-
-
-def write(recipe: Recipe, model: bytes, scores: list[Score], measured: str, path: Path) -> None:
+def write(
+    recipe: Recipe,
+    codec: Codec,
+    model: bytes,
+    scores: Sequence[Any],
+    measured: str,
+    path: Path,
+) -> None:
     """The model file: the flatbuffer with its associated files appended as a zip.
 
     That is the TFLite metadata convention: the runtime reads the front, ``zipfile`` the back.
     """
-    codec = recipe.codec.build()
     about = {
         "format": FORMAT,
         "name": recipe.name,
@@ -193,12 +221,11 @@ def write(recipe: Recipe, model: bytes, scores: list[Score], measured: str, path
         "temperature": recipe.card.temperature,
         "top_p": recipe.card.top_p,
         "instrument": recipe.card.instrument,
-        "codec": {"name": codec.name, "onsets": codec.onsets, "form": codec.form},
+        "codec": {"name": codec.name, "options": codec.options},
         "classes": len(codec.vocabulary),
         "width": codec.width,
         "tensors": tensors_of(model),
-        "voices": voice_ranges(codec, scores),
-        "forms": [score.form for score in scores] if codec.form else [],
+        "forms": [score.form for score in scores] if codec.forms else [],
         "sha256": hashlib.sha256(model).hexdigest(),
     }
     unfinished = path.with_suffix(".part")
@@ -215,16 +242,17 @@ def write(recipe: Recipe, model: bytes, scores: list[Score], measured: str, path
     unfinished.replace(path)
 
 
-def card(recipe: Recipe, scores: list[Score], measured: str) -> str:
+def card(recipe: Recipe, scores: Sequence[Any], measured: str) -> str:
     """The model's card, for people."""
     sizes, plan = recipe.network, recipe.training
+    of_mean = f"the mean of {sizes.members} networks, each " if sizes.members > 1 else ""
     return f"""# {recipe.card.title} (`{recipe.name}`)
 
 {recipe.card.description}
 
 - **Trained on**: {recipe.card.corpus}; {len(scores)} pieces, by the recipe `{recipe.name}.toml`.
 - **Licence**: {recipe.card.licence}.
-- **Network**: embedding {sizes.embedding}, LSTM {sizes.layers} x {sizes.hidden}, int8,
+- **Network**: {of_mean}embedding {sizes.embedding}, LSTM {sizes.layers} x {sizes.hidden}, int8,
   {plan.tokens / 1e6:.0f} million tokens, dropout {plan.dropout}, averaged weights.
 - **Plays at**: {recipe.card.tempo_bpm:g} BPM, temperature {recipe.card.temperature:g},
   top-p {recipe.card.top_p:g}, General MIDI program {recipe.card.instrument}.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from collections import Counter
+from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict
 from pathlib import Path
@@ -13,17 +14,27 @@ from typing import Any
 from tqdm import tqdm
 
 from appliance.errors import BachboxError, UsageError
-from appliance.music.codec import HIGHEST
-from appliance.music.score import SILENT, VOICES, Form, Key, Score, key_of, onsets_by_change
+from appliance.music.score import (
+    HIGHEST,
+    SILENT,
+    VOICES,
+    Form,
+    Key,
+    Score,
+    key_of,
+    onsets_by_change,
+)
 from appliance.music.scorefile import from_music21
+from appliance.training import linescorpus
+from appliance.training.recipe import CorpusPart
 
 log = logging.getLogger(__name__)
 
 BENCHMARK_FILE = "chorales/Jsb16thSeparated.json"
 SPLITS = ("train", "valid", "test")
 
-Corpus = dict[str, list[Score]]
-"""The pieces of each of ``SPLITS``."""
+Corpus = dict[str, list[Any]]
+"""The pieces of each of ``SPLITS``, of the kind that the codec encodes."""
 
 
 def benchmark(folder: Path) -> Corpus:
@@ -64,12 +75,13 @@ def _benchmark_piece(name: str, piece: list[list[float]]) -> Score:
     )
 
 
-def chorales(cache: Path, held_out: dict[str, list[str]]) -> Corpus:
+def chorales(cache: Path, held_out: dict[str, list[str]], left_out: Sequence[str] = ()) -> Corpus:
     """Bach's four-part chorales from music21's corpus, with onsets, metre and fermatas.
 
     Args:
         cache: a folder for the parsed scores (parsing takes a minute or two).
         held_out: names of the pieces of ``valid`` and ``test``; all others are for training.
+        left_out: names of pieces that are used for nothing.
     """
     path = cache / "chorales.json"
     if path.is_file():
@@ -84,13 +96,42 @@ def chorales(cache: Path, held_out: dict[str, list[str]]) -> Corpus:
         unfinished.write_text(json.dumps([asdict(score) for score in scores]))
         unfinished.replace(path)
     known = {score.name for score in scores}
-    for split, names in held_out.items():
+    for split, names in (*held_out.items(), ("nothing", left_out)):
         if missing := sorted(set(names) - known):
             raise UsageError(f"held out for {split} but not in music21's corpus: {missing}")
     found: Corpus = {split: [] for split in SPLITS}
     for score in scores:
+        if score.name in left_out:
+            continue
         split = next((s for s, names in held_out.items() if score.name in names), "train")
         found[split].append(score)
+    return found
+
+
+def lines(data: Path, part: CorpusPart, cache: Path) -> Corpus:
+    """Scores in free rhythm from folders, split by the beginnings of their names.
+
+    Raises:
+        UsageError: a folder, or a piece to be held out, is not there.
+    """
+    paths: list[Path] = []
+    for folder in part.folders:
+        if not (data / folder).is_dir():
+            raise UsageError(f"{data / folder}: there is no such folder of scores")
+        paths += sorted(path for path in (data / folder).iterdir() if path.is_file())
+    scores, refused = linescorpus.read(paths, cache)
+    for path, why in refused.items():
+        log.info("left out %s: %s", path.name, why)
+    found: Corpus = {split: [] for split in SPLITS}
+    for score in scores:
+        if score.name.startswith(tuple(part.left_out)):
+            continue
+        held = [s for s in ("valid", "test") if score.name.startswith(tuple(getattr(part, s)))]
+        found[held[0] if held else "train"].append(score)
+    for split in ("valid", "test"):
+        for wanted in getattr(part, split):
+            if not any(score.name.startswith(wanted) for score in found[split]):
+                raise UsageError(f"held out for {split} but not in {data}: {wanted}")
     return found
 
 
@@ -130,3 +171,12 @@ def _from_json(entry: dict[str, Any]) -> Score:
         key=Key(*entry["key"]),
         form=Form(form[0], form[1], form[2], tuple((a, b) for a, b in form[3])),
     )
+
+
+def voice_ranges(scores: Sequence[Score]) -> list[list[int]]:
+    """Lowest and highest MIDI note of every voice in the corpus."""
+    found = []
+    for voice in range(VOICES):
+        notes = [row[voice] for score in scores for row in score.pitches if row[voice] != SILENT]
+        found.append([min(notes), max(notes)])
+    return found

@@ -36,14 +36,17 @@ class StepNetwork(nn.Module):
         """Logits for every token of a chunk.
 
         Args:
-            features: ``(tokens, lanes, k)`` int64, the active indices of each input.
+            features: ``(tokens, lanes, k)`` int64, the active indices of each input;
+                negative ones are none.
             state: what :meth:`forward` returned for the chunk before, or ``None``.
 
         Returns:
             logits ``(tokens, lanes, classes)`` and the state after the chunk.
         """
         tokens, lanes, k = features.shape
-        x = self.embed(features.reshape(-1, k)).reshape(tokens, lanes, -1)
+        flat = features.reshape(-1, k)
+        there = (flat >= 0).to(self.embed.weight.dtype)
+        x = self.embed(flat.clamp(min=0), per_sample_weights=there).reshape(tokens, lanes, -1)
         x = self._drop(x, self.dropout / 2)
         after: State = []
         for number, layer in enumerate(self.layers):

@@ -4,77 +4,92 @@ from __future__ import annotations
 
 import math
 from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
+from typing import Any
 
-from appliance.music.codec import LOWEST, PITCHES, SatbCodec
-from appliance.music.score import VOICES, Score
-from appliance.training.batches import SHIFTS
+from tqdm import tqdm
+
+from appliance.music.codec import Codec
 
 LENGTHS = (4, 6, 8, 12)
 """Tokens of history in the longest context (n - 1); the best on the valid pieces counts."""
+MOST_CONTEXTS = 20_000_000
+"""Longer histories are not tried where there would be more contexts to count than this."""
 
 
 class NGram:
     """Witten-Bell interpolation from the longest context down to the uniform distribution.
 
     Source: Witten and Bell 1991; method "C": a context seen n times with d different
-    successors gives the share n / (n + d) to its own counts. Whose turn it is belongs to
-    every context.
+    successors gives the share n / (n + d) to its own counts. What the next token tells of
+    (whose turn it is, pitch or length) belongs to every context.
+
+    Args:
+        classes: how many tokens there are.
+        cycle: see :class:`appliance.music.codec.Codec`.
+        longest: tokens of history in the longest context.
     """
 
-    def __init__(self, codec: SatbCodec, longest: int) -> None:
-        self._codec = codec
+    def __init__(self, classes: int, cycle: int, longest: int) -> None:
+        self._classes = classes
+        self._cycle = cycle
         self._longest = longest
         self._counts: dict[tuple[int, ...], Counter[int]] = defaultdict(Counter)
 
-    def learn(self, scores: list[Score]) -> None:
-        """Count the tokens of the scores in every key that stays in range."""
-        for score in scores:
-            low, high = score.range()
-            tokens = self._tokens(score)
-            for shift in SHIFTS:
-                if low + shift >= LOWEST and high + shift < LOWEST + PITCHES:
-                    self._count([t + shift if t < PITCHES else t for t in tokens])
+    def learn(self, pieces: Iterable[Sequence[int]]) -> None:
+        """Count the tokens of pieces."""
+        for tokens in pieces:
+            for at, token in enumerate(tokens):
+                for context in self._contexts(tokens, at):
+                    self._counts[context][token] += 1
 
-    def nats_a_step(self, scores: list[Score]) -> float:
-        """The same figure as :func:`appliance.training.evaluate.nats_a_step`."""
-        total, steps = 0.0, 0
-        for score in scores:
-            tokens = self._tokens(score)
-            total -= sum(math.log(self._share(tokens, at)) for at in range(len(tokens)))
-            steps += score.steps
-        return total / steps
+    def nats(self, tokens: Sequence[int]) -> float:
+        """Negative log-likelihood of a whole piece."""
+        return -sum(math.log(self.share(tokens, at, tokens[at])) for at in range(len(tokens)))
 
-    def _tokens(self, score: Score) -> list[int]:
-        return self._codec.encode(score)[1][: VOICES * score.steps]
-
-    def _contexts(self, tokens: list[int], at: int) -> list[tuple[int, ...]]:
-        """From the shortest to the longest."""
-        longest = min(self._longest, at)
-        return [(at % VOICES, *tokens[at - n : at]) for n in range(longest + 1)]
-
-    def _count(self, tokens: list[int]) -> None:
-        for at, token in enumerate(tokens):
-            for context in self._contexts(tokens, at):
-                self._counts[context][token] += 1
-
-    def _share(self, tokens: list[int], at: int) -> float:
-        share = 1 / len(self._codec.vocabulary)
+    def share(self, tokens: Sequence[int], at: int, token: int) -> float:
+        """The probability that ``token`` follows the first ``at`` of the tokens."""
+        share = 1 / self._classes
         for context in self._contexts(tokens, at):
             seen = self._counts.get(context)
             if seen is None:
                 break
-            share = (seen[tokens[at]] + len(seen) * share) / (seen.total() + len(seen))
+            share = (seen[token] + len(seen) * share) / (seen.total() + len(seen))
         return share
+
+    def _contexts(self, tokens: Sequence[int], at: int) -> list[tuple[int, ...]]:
+        """From the shortest to the longest."""
+        longest = min(self._longest, at)
+        return [(at % self._cycle, *tokens[at - n : at]) for n in range(longest + 1)]
+
+
+def counted(codec: Codec, score: Any) -> list[int]:
+    """The tokens of a score that count for its figure."""
+    return codec.encode(score)[1][: codec.units(score)[0]]
 
 
 def baseline(
-    codec: SatbCodec, train: list[Score], valid: list[Score], test: list[Score]
+    codec: Codec, train: Sequence[Any], valid: Sequence[Any], test: Sequence[Any]
 ) -> tuple[int, float]:
-    """The n and the test figure of the n-gram that does best on the valid pieces."""
+    """The n and the test figure of the n-gram that does best on the valid pieces.
+
+    It learns every piece in every key that the codec can tell. The figure is that of
+    :func:`appliance.training.evaluate.nats_a_unit`.
+    """
+    known = [
+        counted(codec, score.transposed(shift) if shift else score)
+        for score in tqdm(train, "n-gram", leave=False)
+        for shift in codec.shifts(score)
+    ]
+    unseen = [counted(codec, score) for score in valid]
+    tokens = sum(map(len, known))
     models = []
     for longest in LENGTHS:
-        model = NGram(codec, longest)
-        model.learn(train)
-        models.append((model.nats_a_step(valid), longest, model))
+        if longest > LENGTHS[0] and tokens * longest > MOST_CONTEXTS:
+            break
+        model = NGram(len(codec.vocabulary), codec.cycle, longest)
+        model.learn(known)
+        models.append((sum(map(model.nats, unseen)), longest, model))
     _, longest, best = min(models, key=lambda entry: entry[0])
-    return longest + 1, best.nats_a_step(test)
+    units = sum(codec.units(score)[1] for score in test)
+    return longest + 1, sum(best.nats(counted(codec, score)) for score in test) / units

@@ -7,28 +7,36 @@ from pathlib import Path
 from typing import Literal
 
 import msgspec
+import numpy as np
+from numpy.typing import NDArray
 
 from appliance.errors import UsageError
-from appliance.music.codec import SatbCodec
+
+Weights = dict[str, NDArray[np.float32]]
+"""A network's, by name."""
 
 
 class CorpusPart(msgspec.Struct, forbid_unknown_fields=True):
     """Which scores, and which of them are held out by name."""
 
-    source: Literal["music21-chorales", "jsb-benchmark"]
+    source: Literal["music21-chorales", "jsb-benchmark", "lines"]
+    folders: list[str] = []
+    """For ``lines``: the folders of scores, below the one that --data names."""
     valid: list[str] = []
     test: list[str] = []
+    left_out: list[str] = []
+    """Used for nothing, for being too much like a piece that is held out."""
 
 
 class CodecPart(msgspec.Struct, forbid_unknown_fields=True):
-    """What the model hears and says: see :class:`appliance.music.codec.SatbCodec`."""
+    """The kind of music; what a codec needs beside this comes from the corpus.
 
-    onsets: bool
-    form: bool
+    ``onsets`` and ``form``: see :class:`appliance.music.satb.SatbCodec`.
+    """
 
-    def build(self) -> SatbCodec:
-        """The codec itself."""
-        return SatbCodec(onsets=self.onsets, form=self.form)
+    name: Literal["satb-16th", "lines"]
+    onsets: bool = True
+    form: bool = True
 
 
 class NetworkPart(msgspec.Struct, forbid_unknown_fields=True):
@@ -37,6 +45,8 @@ class NetworkPart(msgspec.Struct, forbid_unknown_fields=True):
     embedding: int
     hidden: int
     layers: int
+    members: int = 1
+    """Networks trained apart, of which the model is the mean."""
 
 
 class TrainingPart(msgspec.Struct, forbid_unknown_fields=True):

@@ -4,43 +4,49 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import nn
 from tqdm import tqdm
 
-from appliance.music.codec import SatbCodec
-from appliance.music.score import VOICES, Score
+from appliance.music.codec import Codec
 from appliance.training.batches import IGNORED, Keys, Piece, chunks, encode, pad
 from appliance.training.network import State, StepNetwork
-from appliance.training.recipe import Recipe
+from appliance.training.recipe import Recipe, Weights
 
 CHECKPOINT_EVERY_S = 120
-LOOKS = 20
+LOOKS = 14
 """How often, over the whole training, the validation pieces are scored."""
 FINAL_RATE = 0.02
 GRADIENT_NORM = 1.0
+GROUP = 12
+"""Pieces that are measured side by side."""
 
 
 def train(
-    recipe: Recipe, train_scores: list[Score], valid_scores: list[Score], folder: Path
-) -> dict[str, NDArray[np.float32]]:
-    """Train by the recipe, or go on from the checkpoint in ``folder``.
+    recipe: Recipe,
+    codec: Codec,
+    train_scores: Sequence[Any],
+    valid_scores: Sequence[Any],
+    folder: Path,
+    member: int = 1,
+) -> Weights:
+    """Train one network by the recipe, or go on from its checkpoint in ``folder``.
 
     Returns:
-        The averaged weights that did best on the validation pieces, by name.
+        The averaged weights that did best on the validation pieces.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    checkpoint = folder / "checkpoint.pt"
+    checkpoint = folder / ("checkpoint.pt" if member == 1 else f"checkpoint-{member}.pt")
     plan = recipe.training
-    torch.manual_seed(plan.seed)
+    seed = plan.seed + member - 1
+    torch.manual_seed(seed)
     device = "cuda" if torch.cuda.is_available() else "cpu"
     torch.set_default_device(device)
-    codec = recipe.codec.build()
     network = StepNetwork(codec.width, len(codec.vocabulary), recipe.network, plan.dropout)
     average = StepNetwork(codec.width, len(codec.vocabulary), recipe.network, 0).eval()
     average.load_state_dict(network.state_dict())
@@ -61,12 +67,14 @@ def train(
         best_weights = saved["best_weights"]
     source = chunks(
         Keys(codec, train_scores),
-        np.random.default_rng([plan.seed, seen]),
+        np.random.default_rng([seed, seen]),
         lanes=plan.lanes,
         tokens=plan.chunk_tokens,
         crop_share=plan.crop_share,
+        cycle=codec.cycle,
     )
-    valid = [encode(codec, score) for score in valid_scores]
+    valid = measured(codec, valid_scores)
+    tokens_a_unit = sum(p.counted for p in valid) / sum(p.units for p in valid)
     state: State | None = None
     saved_at = time.monotonic()
     next_look = (seen * LOOKS // plan.tokens + 1) * plan.tokens // LOOKS
@@ -88,11 +96,11 @@ def train(
             bar.update(counted)
             if seen >= next_look:
                 next_look += plan.tokens // LOOKS
-                score = nats_a_step(average, codec, valid)
+                score = nats_a_unit([average], valid)
                 bar.write(
                     f"{recipe.name}: {seen / 1e6:6.1f} M tokens, train "
-                    f"{VOICES * sum(losses) / len(losses):.4f}, "
-                    f"valid {score:.4f} nats a 16th step"
+                    f"{tokens_a_unit * sum(losses) / len(losses):.4f}, "
+                    f"valid {score:.4f} nats a {codec.unit}"
                 )
                 losses.clear()
                 if score < best:
@@ -114,14 +122,16 @@ def train(
     return {name: value.float().cpu().numpy() for name, value in best_weights.items()}
 
 
-def float_nats_a_step(
-    recipe: Recipe, weights: dict[str, NDArray[np.float32]], scores: list[Score]
+def float_nats_a_unit(
+    recipe: Recipe, codec: Codec, members: Sequence[Weights], scores: Sequence[Any]
 ) -> float:
-    """The figure of the float network, to see what int8 costs."""
-    codec = recipe.codec.build()
-    network = StepNetwork(codec.width, len(codec.vocabulary), recipe.network, 0)
-    network.load_state_dict({name: torch.tensor(value) for name, value in weights.items()})
-    return nats_a_step(network, codec, [encode(codec, score) for score in scores])
+    """The figure of the float networks' mean, to see what int8 costs."""
+    networks = []
+    for weights in members:
+        network = StepNetwork(codec.width, len(codec.vocabulary), recipe.network, 0)
+        network.load_state_dict({name: torch.tensor(value) for name, value in weights.items()})
+        networks.append(network)
+    return nats_a_unit(networks, measured(codec, scores))
 
 
 def learning_rate(share_done: float, updates: int, recipe: Recipe) -> float:
@@ -159,29 +169,44 @@ def _follow(average: StepNetwork, network: StepNetwork, keep: float) -> None:
         slow.lerp_(fast, 1 - keep)
 
 
-@torch.no_grad()
-def nats_a_step(network: StepNetwork, codec: SatbCodec, pieces: list[Piece]) -> float:
-    """Negative log-likelihood of all notes, over all steps, teacher-forced, whole pieces.
+class Measured(NamedTuple):
+    """A piece to be measured on."""
 
-    The sum runs over the four voices of a 16th step and not over the end token.
+    piece: Piece
+    counted: int
+    """Tokens that count for the figure, from the first on."""
+    units: int
+
+
+def measured(codec: Codec, scores: Sequence[Any]) -> list[Measured]:
+    """Scores as pieces to be measured on."""
+    return [Measured(encode(codec, score), *codec.units(score)) for score in scores]
+
+
+@torch.no_grad()
+def nats_a_unit(networks: Sequence[StepNetwork], pieces: Sequence[Measured]) -> float:
+    """Negative log-likelihood of all that counts, over all units, teacher-forced, whole pieces.
+
+    The networks' logits are averaged. A unit is the codec's: the four voices of a 16th step,
+    a note, a character.
     """
-    network.eval()
-    total, steps = 0.0, 0
-    ordered = sorted(pieces, key=lambda piece: len(piece.targets))
-    for start in range(0, len(ordered), 24):
-        group = ordered[start : start + 24]
-        longest = max(len(piece.targets) for piece in group)
-        chunk = pad(group, longest, np.ones(len(group), bool))
+    for network in networks:
+        network.eval()
+    total = 0.0
+    ordered = sorted(pieces, key=lambda piece: piece.counted)
+    for start in range(0, len(ordered), GROUP):
+        group = ordered[start : start + GROUP]
+        longest = max(len(piece.piece.targets) for piece in group)
+        chunk = pad([piece.piece for piece in group], longest, np.ones(len(group), bool))
         targets = torch.tensor(chunk.targets)
         for lane, piece in enumerate(group):
-            notes = len(piece.targets) // VOICES * VOICES
-            targets[notes:, lane] = IGNORED
-            steps += notes // VOICES
-        logits, _ = network(torch.tensor(chunk.features), None)
+            targets[piece.counted :, lane] = IGNORED
+        features = torch.tensor(chunk.features)
+        logits = sum(network(features, None)[0].float() for network in networks)
         total += nn.functional.cross_entropy(
-            logits.float().flatten(0, 1),
+            (logits / len(networks)).flatten(0, 1),
             targets.flatten(),
             ignore_index=IGNORED,
             reduction="sum",
         ).item()
-    return total / steps
+    return total / sum(piece.units for piece in pieces)

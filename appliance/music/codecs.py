@@ -1,0 +1,32 @@
+"""The kinds of music there are; a new one is a module of its own and a line here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+from appliance.errors import BachboxError
+from appliance.music.codec import Codec
+from appliance.music.lines import LinesCodec
+from appliance.music.satb import SatbCodec
+
+CODECS: Final[dict[str, Callable[..., Codec]]] = {
+    SatbCodec.name: SatbCodec,
+    LinesCodec.name: LinesCodec,
+}
+
+
+def make(name: str, options: Mapping[str, Any]) -> Codec:
+    """The codec of that name.
+
+    Raises:
+        BachboxError: there is none, or not with these options.
+    """
+    if name not in CODECS:
+        raise BachboxError(
+            f"made for the codec {name!r}, this Bachbox has {', '.join(CODECS)}; update Bachbox"
+        )
+    try:
+        return CODECS[name](**options)
+    except (TypeError, ValueError) as why:
+        raise BachboxError(f"its codec {name!r} cannot be made from its options: {why}") from why
