@@ -13,14 +13,13 @@ out="$here/build/deb"
 
 # Building works on a copy, in which debhelper may do as it likes; `root` is the Debian to build for.
 root=
-if [ -z "$suite" ]; then
-    for tool in dpkg-buildpackage dh lintian; do
-        command -v $tool >/dev/null || { echo "deb.sh: $tool is missing; apt install build-essential debhelper lintian" >&2; exit 1; }
-    done
-else
+for tool in $([ -n "$suite" ] || echo dpkg-buildpackage dh) lintian; do
+    command -v "$tool" >/dev/null || { echo "deb.sh: $tool is missing; apt install build-essential debhelper lintian" >&2; exit 1; }
+done
+if [ -n "$suite" ]; then
     wanted=$(sed -n 's/^Build-Depends: //p' "$here/deploy/debian/control" | sed 's/([^)]*)//g; s/-compat//; s/,//g')
     # shellcheck disable=SC2086  # the names are words on purpose
-    root=$("$here/deploy/tree.sh" "$suite" "$architecture" build-essential lintian ca-certificates $wanted)
+    root=$("$here/deploy/tree.sh" "$suite" "$architecture" build-essential ca-certificates $wanted)
     exec 9>"$root.lock"
     flock 9
     cp /etc/resolv.conf "$root/etc/resolv.conf"
@@ -31,7 +30,7 @@ work=$(mktemp -d "$root/tmp/bachbox.XXXXXX")
 trap 'rm -rf "$work"' EXIT
 inside() { # a command in the sources, there
     if [ -z "$root" ]; then (cd "$work/sources" && "$@"); else
-        # Where else this machine's pip looks is not in there. XDG_: lintian's and pip's caches.
+        # Where else this machine's pip looks is not in there, nor are its caches.
         # shellcheck disable=SC2016  # that is for the inner shell
         env -u PIP_FIND_LINKS -u PIP_EXTRA_INDEX_URL -u XDG_CACHE_HOME HOME=/root LC_ALL=C.UTF-8 \
             chroot "$root" sh -c 'cd "$0" && exec "$@"' "${work#"$root"}/sources" "$@"
@@ -58,6 +57,6 @@ name="bachbox_$number+deb${debian}_$architecture.deb"
 mkdir -p "$out"
 echo "Building $name (some minutes; what is said meanwhile is in $out/log)" >&2
 inside dpkg-buildpackage --build=binary --unsigned-changes >"$out/log" 2>&1 || { tail -n 30 "$out/log" >&2; exit 1; }
-inside lintian --fail-on error --allow-root "../$name" >&2 || { echo "deb.sh: lintian found errors" >&2; exit 1; }
+lintian --fail-on error --allow-root "$work/$name" >&2 || { echo "deb.sh: lintian found errors" >&2; exit 1; }
 mv "$work/$name" "$out/"
 echo "$out/$name"

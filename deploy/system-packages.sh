@@ -27,6 +27,7 @@ LIST
 mmdebstrap to make a Debian to boot
 debian-archive-keyring to know that it is Debian
 systemd-container to boot it
+lintian to check the Debian package
 LIST
     fi
     if [ "$1" = test ]; then

@@ -32,7 +32,7 @@ if [ -z "$(find "$cache" -maxdepth 1 -path "$tree.whole" -mtime -30)" ]; then
     echo "Making a Debian $suite for $architecture in $tree (some minutes, once)" >&2
     rm -rf "$tree" "$tree.whole"
     mmdebstrap --quiet --variant=minbase --components=main,non-free-firmware --architectures="$architecture" --include="$packages" \
-        --skip=cleanup/apt "$suite" "$tree" >&2
+        --skip=cleanup/apt/lists "$suite" "$tree" >&2
     : >"$tree.whole"
 fi
 echo "$tree"

@@ -23,15 +23,19 @@ done
 # What a plain Debian with a broker has, and what Bachbox brings along, which needs no mirror then.
 packages="systemd systemd-sysv dbus udev procps mosquitto mosquitto-clients \
     python3 libfluidsynth3 libportaudio2 timgm6mb-soundfont"
+tree() { "$here/deploy/tree.sh" trixie "$architecture" $packages; } # the names are words on purpose
 case $way in
     package)
+        # Meanwhile: both wait for mirrors most of the time.
+        tree >/dev/null &
+        making=$!
         package=${PACKAGE:-$("$here/deploy/deb.sh" trixie "$architecture")}
+        wait $making
         ;;
     source) packages+=" make python3-venv portaudio19-dev gcc libc6-dev python3-dev libsystemd-dev pkg-config swig" ;;
     *) fail "say package or source, not '$way'" ;;
 esac
-# shellcheck disable=SC2086  # the names are words on purpose
-tree=$("$here/deploy/tree.sh" trixie "$architecture" $packages)
+tree=$(tree)
 
 # On top of the tree, which stays as it is.
 work=$(mktemp -d /var/tmp/bachbox-systemd.XXXXXX)
