@@ -23,7 +23,8 @@ done
 # What a plain Debian with a broker has, and what Bachbox brings along, which needs no mirror then.
 packages="systemd systemd-sysv dbus udev procps mosquitto mosquitto-clients \
     python3 libfluidsynth3 libportaudio2 timgm6mb-soundfont"
-tree() { "$here/deploy/tree.sh" trixie "$architecture" $packages; } # the names are words on purpose
+# shellcheck disable=SC2086  # the names are words on purpose
+tree() { "$here/deploy/tree.sh" trixie "$architecture" $packages; }
 case $way in
     package)
         # Meanwhile: both wait for mirrors most of the time.
@@ -113,7 +114,7 @@ echo "Killing it as a whole" >>"$proof/log"
 kill -9 "$leader"
 wait $terminal || true
 boot
-await done
+await "done"
 wait $terminal || true
 leader=
 cat "$proof/log"
