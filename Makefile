@@ -13,6 +13,10 @@ HASS_VERSION ?= 2024.3.3
 # What `make play` hands on: make play ARGS="--instrument 'church organ' --tempo 96"
 ARGS ?=
 MODEL ?= chorales
+# `make deb` and `make image`: for which Debian and which machine; how `make test-systemd` installs.
+SUITE ?=
+ARCH ?=
+WAY ?= package
 # Further scores for `make train` and `make evaluate`: make train MODEL=jsb16 DATA=folder
 DATA ?=
 HOURS ?= 2
@@ -21,7 +25,7 @@ PIP := -m pip --disable-pip-version-check --quiet
 SOURCES := appliance tests $(wildcard benchmarks)
 
 .DEFAULT_GOAL := help
-.PHONY: help play test test-homeassistant bench soak audit install uninstall test-systemd train evaluate quality edgetpu lint clean system-packages always
+.PHONY: help play test test-homeassistant bench soak audit install deb image uninstall test-systemd test-machine train evaluate quality edgetpu lint clean system-packages always
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1 \t/p' $(MAKEFILE_LIST)
@@ -29,14 +33,21 @@ help: ## this list
 play: $(VENV)/.play ## new Bach from the sound card, or into bachbox.wav where there is none
 	@exec $(VENV)/bin/bachbox play --fallback wav:bachbox.wav $(ARGS)
 
-test: lint ## everything that is checked: style, types, layers, behaviour
+test: lint ## everything that is checked: style, types, layers, behaviour; as root, on a booted Debian too
 	$(VENV)/bin/python -m pytest $(ARGS)
+	@if [ "$$(id -u)" -eq 0 ]; then tests/systemd/run.sh; \
+	else echo "Not root, so no machine was booted; sudo make test-systemd does that"; fi
 
 test-homeassistant: $(VENV)/.dev $(HASS_VENV)/.$(HASS_VERSION) ## the real Home Assistant turns everything
 	HASS=$(HASS_VENV)/bin/hass $(VENV)/bin/python -m pytest tests/homeassistant_acceptance.py $(ARGS)
 
-test-systemd: ## installed on a Debian 13, booted: killed, hung, misconfigured (root; not in CI)
-	@tests/systemd/run.sh
+test-systemd: | system-packages ## installed on a Debian 13, booted: killed, hung, misconfigured (root; WAY=source: by make install)
+	@tests/systemd/run.sh $(WAY)
+
+test-machine: $(VENV)/.dev ## whole machines in QEMU: sound, pulled plugs, knobs, the card (root; up to an hour; not in CI)
+	@for tool in qemu-system-x86_64 qemu-system-aarch64 mmdebstrap mcopy arch-test; do command -v $$tool >/dev/null || { \
+	  echo "$$tool is missing; apt install qemu-system-x86 qemu-system-arm qemu-user-static mmdebstrap mtools arch-test" >&2; exit 1; }; done
+	nice $(VENV)/bin/python -m tests.machine $(ARGS)
 
 lint: $(VENV)/.dev ## style, types and layers alone
 	$(VENV)/bin/ruff check $(SOURCES)
@@ -46,6 +57,12 @@ lint: $(VENV)/.dev ## style, types and layers alone
 
 install: ## as a service of this machine, under /opt/bachbox: sudo make install
 	@deploy/install.sh
+
+deb: ## a Debian package for this machine; sudo make deb SUITE=trixie ARCH=arm64 for another one
+	@deploy/deb.sh $(SUITE) $(ARCH)
+
+image: ## a card image for a Raspberry Pi 3 or 4 (root)
+	@deploy/image.sh
 
 uninstall: ## away with the service; /etc/bachbox stays
 	@deploy/install.sh --remove

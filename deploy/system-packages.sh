@@ -20,6 +20,15 @@ LIST
         cat <<'LIST'
 libsystemd-dev to build systemd-python
 pkg-config to build systemd-python
+swig to build lgpio
+LIST
+    fi
+    if [ "$1" = test ] && [ "$(id -u)" -eq 0 ]; then
+        cat <<'LIST'
+mmdebstrap to make a Debian to boot
+debian-archive-keyring to know that it is Debian
+systemd-container to boot it
+lintian to check the Debian package
 LIST
     fi
     if [ "$1" = test ]; then
