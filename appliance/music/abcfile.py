@@ -7,29 +7,36 @@ notes is left out: chord symbols, ornaments, grace notes, slurs, words.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
 
 from appliance.errors import UsageError
-from appliance.music.abc import (
-    ACCIDENTALS,
+from appliance.music.abc import AbcScore
+from appliance.music.abcbars import Bar, Section, bars_of, sections_of, top_of
+from appliance.music.abcgrammar import (
+    AGAIN,
+    END,
     GROUPED,
     HIGHEST_DEGREE,
     LENGTHS,
     LETTERS,
     LOWEST_DEGREE,
     MINOR_MODES,
-    SCALES,
+    NATURAL,
+    TOKEN,
     UNIT_TICKS,
-    AbcCodec,
-    AbcScore,
+    Place,
+    Tune,
+    alterations_of,
     degree_sign,
 )
 from appliance.music.notes import TICKS_PER_STEP
 from appliance.music.score import Form, Key
 
 LARGEST_BYTES = 1 << 20
+LONGEST_STEPS = 9999
+"""What a form may have (see ``bundle``)."""
 MODES = {
     "": "major",
     "maj": "major",
@@ -43,19 +50,10 @@ MODES = {
 METRES = {"C": (4, 4), "C|": (4, 4)}
 UNITS = {Fraction(ticks, UNIT_TICKS) for ticks in (UNIT_TICKS, *LENGTHS.values())}
 """Lengths of notes in eighths."""
-NATURAL = (0, 2, 4, 5, 7, 9, 11)
 SEMIQUAVERS = 4
 """A 2/4 tune with one note in so many shorter than an eighth is read as 4/4, twice as long."""
 LONGEST_STRETCH = 3
 """Eighths by which a section's last note may be made longer or shorter."""
-SIGNS = re.compile(
-    r"(?P<bar>::|:\|+:?|\|+:|\|+\]|\[\||\|+|:)\s*\[?(?P<ending>[12](?![\d,.-]))?"
-    r"|\[(?P<inner>[12])(?![\d,.-])"
-    r"|\((?P<tuplet>\d)(?P<odd>:[\d:]*)?"
-    r"|(?P<accidental>\^\^?|__?|=)?(?P<note>[A-Ga-gz])(?P<octave>[,']*)"
-    r"(?P<over>\d+)?(?P<under>/+\d*)?"
-    r"|(?P<broken>>+|<+)|(?P<tie>-)|(?P<other>\S)"
-)
 
 
 def tunes(text: str) -> list[str]:
@@ -86,32 +84,6 @@ def read(path: Path) -> AbcScore:
         raise UsageError(f"{path}: {why}") from why
 
 
-@dataclass
-class _Note:
-    step: int
-    """Counted from middle C in white keys; meaningless for a rest."""
-    alter: int | None
-    """As written."""
-    length: Fraction
-    rest: bool = False
-    group: str = ""
-    """``(3`` at a triplet's first note, ``3`` at the others, ``>`` or ``<`` and ``2`` in pairs."""
-
-
-@dataclass
-class _Bar:
-    notes: list[_Note]
-    line: str
-    """What stands at its end."""
-
-    def units(self) -> Fraction:
-        """How long it is."""
-        total = Fraction(0)
-        for note in self.notes:
-            total += note.length * (Fraction(2, 3) if "3" in note.group else 1)
-        return total
-
-
 def parse(text: str, name: str = "") -> AbcScore:
     """One tune.
 
@@ -121,7 +93,7 @@ def parse(text: str, name: str = "") -> AbcScore:
     fields, body = _split(text)
     tonic, mode, letter = _key(fields.get("K", ""))
     unit, bar_units, beat_steps = _metre(fields)
-    bars = _bars(body)
+    bars = bars_of(body)
     for note in (n for bar in bars for n in bar.notes):
         note.length *= unit * 8
     if beat_steps == 4 and bar_units == 4 and _is_fine(bars):
@@ -129,7 +101,7 @@ def parse(text: str, name: str = "") -> AbcScore:
         for note in (n for bar in bars for n in bar.notes):
             note.length *= 2
     form_bar = int(bar_units * 2)
-    sections = _sections(bars)
+    sections = sections_of(bars)
     first = sections[0].bars[0].units()
     pickup = first if first < bar_units else Fraction(0)
     if (pickup * 2).denominator != 1:
@@ -138,21 +110,18 @@ def parse(text: str, name: str = "") -> AbcScore:
     signs = (mode, *_signs(sections, mode, letter, tonic))
     form = Form(form_bar, int(pickup * 2), 1, (), beat_steps)
     key = Key(tonic, mode in MINOR_MODES)
-    context = AbcCodec().start(form._replace(steps=9999), key)
-    from appliance.music.abc import AGAIN, END, TOKEN, Place
-
-    for sign in signs:
-        while context.place == Place.AGAIN:
-            context.accept(TOKEN[AGAIN])
-        if TOKEN[sign] not in context.allowed():
-            raise ValueError(f"{sign!r} does not go on after {''.join(context.signs[1:])[-20:]!r}")
-        context.accept(TOKEN[sign])
-    while context.place == Place.AGAIN:
-        context.accept(TOKEN[AGAIN])
-    if TOKEN[END] not in context.allowed():
-        raise ValueError("it breaks off, or is shorter than eight bars")
-    context.accept(TOKEN[END])
-    return AbcScore(name, signs, key, form._replace(steps=context.now // TICKS_PER_STEP))
+    tune = Tune(form._replace(steps=LONGEST_STEPS), key)
+    for sign in (*signs, END):
+        while tune.place == Place.AGAIN:
+            tune.accept(TOKEN[AGAIN])
+        if TOKEN[sign] not in tune.allowed():
+            raise ValueError(
+                "it breaks off, or is shorter than eight bars"
+                if sign == END
+                else f"{sign!r} does not go on after {''.join(tune.signs[1:])[-20:]!r}"
+            )
+        tune.accept(TOKEN[sign])
+    return AbcScore(name, signs, key, form._replace(steps=tune.now // TICKS_PER_STEP))
 
 
 def _split(text: str) -> tuple[dict[str, str], str]:
@@ -177,28 +146,11 @@ def _split(text: str) -> tuple[dict[str, str], str]:
         raise ValueError("it has no notes (they follow the line K:)")
     body = " ".join(lines)
     body = re.sub(r'"[^"]*"|\{[^}]*\}|![^! ]*!|\+[a-zA-Z.]+\+', "", body)
-    body = re.sub(r"\[([^\]|:]*[A-Ga-g][^\]|:]*)\]", _top, body)
+    body = re.sub(r"\[([^\]|:]*[A-Ga-g][^\]|:]*)\]", top_of, body)
     if re.search(r"\[[A-Za-z]:", body):
         raise ValueError("something changes within a line ([K:...])")
     body = re.sub("x(?=[^a-z])", "z", body)
     return fields, re.sub(r"[!~.HLMOPSTuvyJRk`*\\]|\((?!\d)|\)", "", body)
-
-
-def _top(chord: re.Match[str]) -> str:
-    """The highest note of a chord."""
-    notes = re.findall(r"(?:\^\^?|__?|=)?([A-Ga-g])([,']*)[\d/]*", chord[1])
-    whole = [m[0] for m in re.finditer(r"(?:\^\^?|__?|=)?[A-Ga-g][,']*[\d/]*", chord[1])]
-    if not whole:
-        return ""
-    return whole[max(range(len(whole)), key=lambda n: _step(*notes[n]))]
-
-
-def _step(letter: str, octave: str) -> int:
-    return (
-        LETTERS.index(letter.upper())
-        + 7 * letter.islower()
-        + 7 * (octave.count("'") - octave.count(","))
-    )
 
 
 def _key(value: str) -> tuple[int, str, int]:
@@ -236,155 +188,12 @@ def _metre(fields: dict[str, str]) -> tuple[Fraction, Fraction, int]:
     return Fraction(length), bar, beat
 
 
-def _is_fine(bars: list[_Bar]) -> bool:
+def _is_fine(bars: list[Bar]) -> bool:
     notes = [note for bar in bars for note in bar.notes]
     return SEMIQUAVERS * sum(note.length < 1 for note in notes) >= len(notes)
 
 
-def _bars(body: str) -> list[_Bar]:
-    """The text in bars, each with the line that ends it."""
-    bars, notes, broken = [], list[_Note](), ""
-    triplet, tie = 0, False
-    start = True
-    for found in SIGNS.finditer(body):
-        kind = found.groupdict()
-        if found["bar"]:
-            if broken or triplet:
-                raise ValueError("a pair or triplet is cut by a bar line")
-            line = _line(found["bar"], found["ending"])
-            if notes:
-                bars.append(_Bar(notes, line))
-                notes = []
-            elif bars:
-                bars[-1].line = _both(bars[-1].line, line)
-            elif start:
-                bars.append(_Bar([], line))
-            start = tie = False
-        elif found["inner"]:
-            if notes or not bars:
-                raise ValueError("an ending begins within a bar")
-            bars[-1].line = _both(bars[-1].line, _line("|", found["inner"]))
-        elif found["tuplet"]:
-            if found["tuplet"] != "3" or found["odd"] or triplet or broken:
-                raise ValueError("it has tuplets other than triplets of three notes")
-            triplet = 3
-        elif found["note"]:
-            over = Fraction(found["over"] or 1)
-            under = found["under"] or ""
-            divisor = int(under.strip("/") or 2 ** len(under)) if under else 1
-            if not divisor:
-                raise ValueError("a length is divided by nothing")
-            note = _Note(
-                _step(found["note"], found["octave"]) if found["note"] != "z" else 0,
-                {None: None, "^": 1, "_": -1, "=": 0, "^^": 2, "__": -2}[found["accidental"]],
-                over / divisor,
-                rest=found["note"] == "z",
-            )
-            if triplet:
-                note.group = "(3" if triplet == 3 else "3"
-                triplet -= 1
-            elif broken:
-                note.group, broken = "2", ""
-            if tie and notes and _tied(notes[-1], note):
-                notes[-1].length += note.length
-            else:
-                notes.append(note)
-            tie = False
-        elif found["broken"]:
-            if len(found["broken"]) > 1 or not notes or notes[-1].group or notes[-1].rest:
-                raise ValueError("a broken rhythm that is no pair of notes")
-            notes[-1].group = broken = found["broken"]
-        elif found["tie"]:
-            tie = True
-        else:
-            raise ValueError(f"{kind['other']!r} is no sign that Bachbox knows")
-    if broken or triplet:
-        raise ValueError("it breaks off")
-    if notes:
-        bars.append(_Bar(notes, "|"))
-    return bars
-
-
-def _tied(first: _Note, second: _Note) -> bool:
-    """A tie within a bar makes one note of two."""
-    same = first.step == second.step and not (first.rest or second.rest or second.group)
-    return same and not first.group and second.alter is None
-
-
-def _line(line: str, ending: str | None) -> str:
-    if ending:
-        return ":|2" if ending == "2" else "|1"
-    if line == "::" or (line.startswith(":") and line.endswith(":") and len(line) > 1):
-        return "::"
-    if line.startswith(":|"):
-        return ":|"
-    if line.endswith(":"):
-        return "|:"
-    return "||" if line in ("||", "|]", "[|") else "|"
-
-
-def _both(first: str, second: str) -> str:
-    """Two bar lines with nothing between them are one."""
-    if {first, second} == {":|", "|:"}:
-        return "::"
-    order = ("|", "||", "|:", ":|", "::", "|1", ":|2")
-    return max(first, second, key=order.index)
-
-
-@dataclass
-class _Section:
-    """Bars that are played once or twice, and what they end with each time."""
-
-    bars: list[_Bar]
-    first: list[_Bar]
-    second: list[_Bar]
-    repeated: bool = False
-
-    def ends(self) -> list[_Bar]:
-        """The last bar of each way through."""
-        return [part[-1] for part in (self.first, self.second) if part] or self.bars[-1:]
-
-
-def _sections(bars: list[_Bar]) -> list[_Section]:
-    found: list[_Section] = []
-    section, opened = _Section([], [], []), False
-    part = section.bars
-    for bar in bars:
-        if bar.notes:
-            part.append(bar)
-        if bar.line == "|" or (bar.line == "||" and opened and part is section.bars):
-            continue
-        if bar.line == "|1":
-            if part is not section.bars:
-                raise ValueError("a first ending within an ending")
-            section.repeated, part = True, section.first
-            continue
-        if bar.line == ":|2":
-            if part is not section.first or not part:
-                raise ValueError("a second ending without a first")
-            part = section.second
-            continue
-        if part is section.first:
-            if bar.line not in (":|", "::"):
-                raise ValueError("a first ending without a second")
-            section.bars, section.first = section.bars + section.first, []
-        section.repeated = section.repeated or bar.line in (":|", "::")
-        if section.bars:
-            found.append(section)
-        elif section.first or section.second or found and bar.line in (":|", "::"):
-            raise ValueError("it repeats nothing")
-        section, opened = _Section([], [], []), bar.line in ("|:", "::")
-        part = section.bars
-    if part is section.first and part:
-        raise ValueError("a first ending without a second")
-    if section.bars:
-        found.append(section)
-    if not found:
-        raise ValueError("it has no notes")
-    return found
-
-
-def _mend(sections: list[_Section], whole: Fraction, pickup: Fraction) -> None:
+def _mend(sections: list[Section], whole: Fraction, pickup: Fraction) -> None:
     """Let every bar be full, and the last of a section leave room for the next upbeat.
 
     Printed books often write a last bar in full where an upbeat follows; its last note is made
@@ -409,7 +218,7 @@ def _mend(sections: list[_Section], whole: Fraction, pickup: Fraction) -> None:
                 raise ValueError(f"a bar has {bar.units()} eighths instead of {whole}")
 
 
-def _stretch(bar: _Bar, by: Fraction) -> None:
+def _stretch(bar: Bar, by: Fraction) -> None:
     while by:
         if not bar.notes or bar.notes[-1].group or abs(by) > LONGEST_STRETCH:
             raise ValueError("a section's last bar is too long or too short")
@@ -423,10 +232,10 @@ def _stretch(bar: _Bar, by: Fraction) -> None:
             bar.notes.pop()
 
 
-def _signs(sections: list[_Section], mode: str, letter: int, tonic: int) -> list[str]:
+def _signs(sections: list[Section], mode: str, letter: int, tonic: int) -> list[str]:
     """The tune in signs on C."""
     found: list[str] = []
-    before = ""
+    before, in_key = "", alterations_of(letter, tonic, mode)
     for section in sections:
         line = {
             ("", True): "|:",
@@ -441,12 +250,12 @@ def _signs(sections: list[_Section], mode: str, letter: int, tonic: int) -> list
             found += [opening] if opening and part else []
             for n, bar in enumerate(part):
                 found += ["|"] if n else []
-                found += _bar_signs(bar, mode, letter, tonic)
+                found += _bar_signs(bar, letter, in_key)
         before = ":|" if section.repeated and not section.second else "||"
     return [*found, ":|"] if before == ":|" else found
 
 
-def _bar_signs(bar: _Bar, mode: str, letter: int, tonic: int) -> list[str]:
+def _bar_signs(bar: Bar, letter: int, in_key: Sequence[int]) -> list[str]:
     found: list[str] = []
     written: dict[int, int] = {}
     """What accidentals in this bar have made of a letter, in semitones from natural."""
@@ -466,10 +275,9 @@ def _bar_signs(bar: _Bar, mode: str, letter: int, tonic: int) -> list[str]:
             if not LOWEST_DEGREE <= degree <= HIGHEST_DEGREE:
                 raise ValueError("it goes too high or too low")
             step = note.step % 7
-            in_key = in_key_alteration(step, mode, letter, tonic)
             if note.alter is not None:
                 written[step] = note.alter
-            by = written.get(step, in_key) - in_key
+            by = written.get(step, in_key[step]) - in_key[step]
             if abs(by) > 1:
                 raise ValueError("a note is two semitones from where the key has it")
             if by != told.get(degree % 7, 0):
@@ -479,9 +287,3 @@ def _bar_signs(bar: _Bar, mode: str, letter: int, tonic: int) -> list[str]:
         found += [sign for sign, n in LENGTHS.items() if n == length * UNIT_TICKS]
         found += [note.group] if note.group in (">", "<") else []
     return found
-
-
-def in_key_alteration(step: int, mode: str, letter: int, tonic: int) -> int:
-    """By how many semitones the key raises (or lowers) a white key's letter."""
-    wanted = tonic + SCALES[mode][(step - letter) % 7]
-    return (wanted - NATURAL[step] + 6) % 12 - 6

@@ -113,7 +113,8 @@ def _alike(scores: Sequence[AbcScore]) -> list[tuple[int, int, float]]:
 def _pairs_of_bars(score: AbcScore) -> set[tuple[str, str]]:
     """Bars by the scale steps of their notes, lengths and octaves left out, two by two."""
     bars = [
-        re.sub(r"[^A-G]", "", bar.upper()) for bar in re.split(r"\|:|:\|2|\|1|:\||::|\|+", score.text)
+        re.sub(r"[^A-G]", "", bar.upper())
+        for bar in re.split(r"\|:|:\|2|\|1|:\||::|\|+", score.text)
     ]
     bars = [bar for bar in bars if len(bar) > 1]
     return {(a, b) for a, b in zip(bars, bars[1:], strict=False)} or {(score.text, "")}
