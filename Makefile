@@ -19,7 +19,7 @@ PIP := -m pip --disable-pip-version-check --quiet
 SOURCES := appliance tests $(wildcard benchmarks)
 
 .DEFAULT_GOAL := help
-.PHONY: help play test test-homeassistant bench install uninstall test-systemd train evaluate quality lint clean system-packages always
+.PHONY: help play test test-homeassistant bench install uninstall test-systemd train evaluate quality edgetpu lint clean system-packages always
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1 \t/p' $(MAKEFILE_LIST)
@@ -60,6 +60,9 @@ evaluate: $(TRAIN_VENV)/.train ## make evaluate MODEL=chorales: a model file's f
 quality: $(TRAIN_VENV)/.train ## a day of music composed and listened to, into docs/quality.md
 	$(TRAIN_VENV)/bin/python -m appliance.training.quality $(ARGS)
 	$(TRAIN_VENV)/bin/python -m appliance.training.pianoroll docs/pianoroll.png --seed 4
+
+edgetpu: $(VENV)/.dev ## the models compiled for a Coral Edge TPU, where its compiler is installed
+	$(VENV)/bin/python -m appliance.training.edgetpu $(ARGS)
 
 $(HASS_VENV)/.$(HASS_VERSION): tests/homeassistant_requirements.py
 	@echo "Installing Home Assistant $(HASS_VERSION) into $(HASS_VENV) (once; some minutes)"

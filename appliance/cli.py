@@ -187,7 +187,7 @@ def _music_options(command: F) -> F:
             click.option("--volume", type=_Number("volume"), help="0 to 100 percent."),
             click.option("--soundfont", type=_PATH, help="A .sf2 or .sf3 file."),
             click.option(
-                "--prime", type=_PATH, help="Start from these bars of yours (MIDI, MusicXML)."
+                "--prime", type=_PATH, help="Start from these bars of yours (MIDI, MusicXML, ABC)."
             ),
         ]
     ):
@@ -255,6 +255,7 @@ def play(
         block_frames=config.sound.block_frames,
         look_ahead_s=config.music.look_ahead_s,
         prime=prime,
+        delegate=config.music.delegate,
         for_seconds=for_seconds,
     )
     controls: list[Control] = [store, LocalSocket(local.folder() / local.FILE_NAME)]
@@ -293,10 +294,11 @@ def render(
     as_json: bool,
     **wishes: Any,
 ) -> None:
-    """Write music to OUT.wav, OUT.mid, or both, faster than real time."""
+    """Write music to OUT.wav, OUT.mid (tunes to OUT.abc too), faster than real time."""
     from appliance import config as configs
     from appliance import render as renderer
     from appliance.daemon import controls_for
+    from appliance.delegates import Models
     from appliance.music import bundle
     from appliance.music.composer import Composer
     from appliance.player.quiet import quiet
@@ -310,15 +312,15 @@ def render(
     folders, values, own_of = _chosen(config)
     controls = controls_for(in_force(values, own_of(values.model)))
     path = bundle.find(values.model, folders)
-    model = bundle.load(path)
     try_model(path)
+    model = Models(config.music.delegate, _warn).load(path)
     with quiet():
         composer = Composer(
             model,
             seed=_seed(config),
             temperature=controls.temperature,
             top_p=controls.top_p,
-            prime=model.codec.opening(prime) if prime else None,
+            prime=model.opening(prime) if prime else None,
         )
     for ending in (signal.SIGTERM, signal.SIGHUP):
         # As Ctrl-C: nothing half-written stays behind.
@@ -642,6 +644,10 @@ def _chosen(config: Config) -> tuple[list[Path], Values, Callable[[str], Own]]:
         volume=config.sound.volume,
     )
     return folders, values, own
+
+
+def _warn(sentence: str) -> None:
+    click.echo(f"bachbox: {sentence}", err=True)
 
 
 def _seed(config: Config) -> int:

@@ -83,6 +83,13 @@ class Music(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     models_folder: Annotated[
         Path | None, Meta(description="the path of a folder with .tflite models")
     ] = None
+    delegate: Annotated[
+        str,
+        Meta(
+            pattern=r"^[^\x00]+\Z",
+            description='"auto", "off", or the name or path of a delegate library',
+        ),
+    ] = "auto"
 
 
 class Sound(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -337,6 +344,8 @@ def _value(key: str, hint: Any, given: Any, base: Path) -> Any:
         return base / Path(given).expanduser()
     value = msgspec.convert(given, hint)
     if key == "model" and (value.endswith(".tflite") or "/" in value):
+        return str(base / Path(value).expanduser())
+    if key == "delegate" and "/" in value:
         return str(base / Path(value).expanduser())
     if isinstance(value, float) and not math.isfinite(value):
         raise ValueError

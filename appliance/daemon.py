@@ -56,6 +56,8 @@ class Plan:
     block_frames: int = 1024
     look_ahead_s: float = 4.0
     prime: Path | None = None
+    delegate: str = "auto"
+    """As in ``[music]``: what runs the model."""
     for_seconds: float | None = None
     """Stop by itself after so many seconds of music."""
 
@@ -239,6 +241,8 @@ class Daemon:
             *(f"--models={folder}" for folder in plan.model_folders),
             f"--seed={plan.seed}",
             f"--look-ahead-s={plan.look_ahead_s}",
+            f"--delegate={plan.delegate}",
+            *(["--after-death"] if self.composer.restarts else []),
             *([f"--prime={plan.prime}"] if plan.prime else []),
         ]
 

@@ -53,6 +53,7 @@ def examine(config: Config, config_file: Path | None) -> Iterator[Finding]:
         ("soundfont", _soundfont),
         ("runtime", _runtime),
         ("models", _models),
+        ("delegate", _delegate),
         ("permissions", _permissions),
         ("broker", _broker),
         ("pins", _pins),
@@ -131,6 +132,22 @@ def _models(config: Config) -> Iterator[Finding]:
             yield Finding(thing, Health.BAD, str(error))
         else:
             yield Finding(thing, Health.OK, f"{path} composes")
+
+
+def _delegate(config: Config) -> Iterator[Finding]:
+    from appliance.delegates import Models
+    from appliance.music import bundle
+
+    troubles: list[str] = []
+    path = bundle.find(config.music.model, configs.model_folders(config))
+    model = Models(config.music.delegate, troubles.append).load(path)
+    if troubles:
+        remedy = "if the box is playing, it holds the device; else see docs/edgetpu.md"
+        yield Finding("delegate", Health.BAD, troubles[0], remedy)
+    elif model.delegate:
+        yield Finding("delegate", Health.OK, f"{model.delegate.library} runs {path.stem}")
+    else:
+        yield Finding("delegate", Health.OFF, f"the CPU runs {path.stem}")
 
 
 def _permissions(config: Config) -> Iterator[Finding]:

@@ -164,6 +164,13 @@ def test_paths_start_beside_the_file_and_at_home() -> None:
     assert parsed.music.models_folder == Path.home() / "m"
     assert config.model_folders(parsed)[0] == Path.home() / "m"
     assert config.parse('music.model = "x/y.tflite"', HERE).music.model == "/etc/bachbox/x/y.tflite"
+    for asked, meant in (
+        ("auto", "auto"),
+        ("libedgetpu.so.1", "libedgetpu.so.1"),
+        ("./mine.so", "/etc/bachbox/mine.so"),
+        ("/opt/mine.so", "/opt/mine.so"),
+    ):
+        assert config.parse(f'music.delegate = "{asked}"', HERE).music.delegate == meant
 
 
 def test_the_password_is_read_and_never_shown(tmp_path: Path) -> None:

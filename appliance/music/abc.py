@@ -40,7 +40,7 @@ METRES = ((16, 4), (8, 4), (12, 6), (18, 6), (24, 6), (12, 4))
 BACK_SIGNS, BACK_PITCHES = 3, 4
 BACK_BARS = (1, 2, 4, 8)
 """Bars ago of which is heard what stood at this place."""
-TO_END_BARS = tuple(range(1, 17)) + (20, 24, 32, 40, 48)
+TO_END_BARS = (*range(1, 17), 20, 24, 32, 40, 48)
 PLACES_IN_BAR = 64
 """Quarters of a unit that are told apart."""
 SECTION_BARS = 20

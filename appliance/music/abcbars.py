@@ -23,6 +23,8 @@ SIGNS = re.compile(
 
 @dataclass
 class Note:
+    """A note or rest as it stands there."""
+
     step: int
     """Counted from middle C in white keys; meaningless for a rest."""
     alter: int | None
@@ -35,6 +37,8 @@ class Note:
 
 @dataclass
 class Bar:
+    """Notes between two bar lines."""
+
     notes: list[Note]
     line: str
     """What stands at its end."""
@@ -152,6 +156,11 @@ class Section:
 
 
 def sections_of(bars: list[Bar]) -> list[Section]:
+    """Bars put together by what is repeated; ABC lets one leave out where a repeat begins.
+
+    Raises:
+        ValueError: endings or repeats that do not fit together.
+    """
     found: list[Section] = []
     section, opened = Section([], [], []), False
     part = section.bars
@@ -177,7 +186,7 @@ def sections_of(bars: list[Bar]) -> list[Section]:
         section.repeated = section.repeated or bar.line in (":|", "::")
         if section.bars:
             found.append(section)
-        elif section.first or section.second or found and bar.line in (":|", "::"):
+        elif section.first or section.second or (found and bar.line in (":|", "::")):
             raise ValueError("it repeats nothing")
         section, opened = Section([], [], []), bar.line in ("|:", "::")
         part = section.bars
@@ -200,6 +209,7 @@ def top_of(chord: re.Match[str]) -> str:
 
 
 def step_of(letter: str, octave: str) -> int:
+    """White keys from middle C."""
     return (
         LETTERS.index(letter.upper())
         + 7 * letter.islower()

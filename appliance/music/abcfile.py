@@ -1,7 +1,8 @@
 """Tunes in ABC notation: read into signs on C (see ``abc``), and written out again.
 
 Source: the ABC standard 2.1 (abcnotation.com/wiki/abc:standard:v2.1). What is not a tune's
-notes is left out: chord symbols, ornaments, grace notes, slurs, words.
+notes is left out: chord symbols, ornaments, grace notes, slurs, words. Of a chord the highest note
+is kept; a note tied over a bar line is struck again.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from appliance.music.abcgrammar import (
     HIGHEST_DEGREE,
     LENGTHS,
     LETTERS,
+    LONGEST_STEPS,
     LOWEST_DEGREE,
     MINOR_MODES,
     NATURAL,
@@ -35,8 +37,6 @@ from appliance.music.notes import TICKS_PER_STEP
 from appliance.music.score import Form, Key
 
 LARGEST_BYTES = 1 << 20
-LONGEST_STEPS = 9999
-"""What a form may have (see ``bundle``)."""
 MODES = {
     "": "major",
     "maj": "major",

@@ -51,6 +51,8 @@ LEAST_BARS = 7
 """A tune is longer than this, as it is played."""
 OVERTIME_BARS = 4
 """How far beyond its form a tune may go before it closes wherever it can."""
+LONGEST_STEPS = 9999
+"""For a tune that is known: none has more (see ``bundle``)."""
 LONGEST_SECTION_BARS = 24
 LONGEST_ENDING_BARS = 3
 LETTERS = "CDEFGAB"

@@ -5,7 +5,7 @@ The layout is that of the books: notes of a beat are joined, four bars make a li
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from appliance.music.abc import AbcContext
@@ -16,6 +16,7 @@ from appliance.music.abcgrammar import (
     END,
     LENGTHS,
     LETTERS,
+    LONGEST_STEPS,
     NATURAL,
     PITCHES,
     SCALES,
@@ -23,7 +24,15 @@ from appliance.music.abcgrammar import (
     alterations_of,
     degree_sign,
 )
-from appliance.music.notes import TICKS_PER_BEAT, TICKS_PER_STEP
+from appliance.music.notes import (
+    TICKS_PER_BEAT,
+    TICKS_PER_STEP,
+    Event,
+    Kind,
+    Piece,
+    piece_of,
+    tokens_of,
+)
 from appliance.music.score import Form, Key
 
 MODE_NAMES = {"major": "", "minor": "m", "dorian": "dor", "mixolydian": "mix"}
@@ -85,6 +94,30 @@ def written(
         f"K:{spelling(key.tonic, context.mode or 'major').name}",
     )
     return "\n".join((*head, body)) + "\n"
+
+
+def book(events: Iterable[Event], *, title: str, tempo_bpm: float) -> str:
+    """The tunes that a composer wrote, from its events."""
+    pieces: list[tuple[Piece, list[int]]] = []
+    for event in events:
+        if event.kind == Kind.PIECE:
+            pieces.append((piece_of(event), []))
+        elif event.kind == Kind.TOKENS and pieces:
+            pieces[-1][1].extend(tokens_of(event))
+    found = ["%abc-2.1\n"]
+    for about, tokens in pieces:
+        beat_steps = about.beat_ticks // TICKS_PER_STEP
+        form = Form(
+            bar_steps=about.beats_per_bar * beat_steps,
+            pickup_steps=about.pickup_ticks // TICKS_PER_STEP,
+            steps=LONGEST_STEPS,
+            beat_steps=beat_steps,
+        )
+        key, name = Key(about.tonic, about.minor), f"{title}, piece {about.number}"
+        found.append(
+            written(tokens, form, key, number=about.number, title=name, tempo_bpm=tempo_bpm)
+        )
+    return "\n".join(found)
 
 
 class _Bar(NamedTuple):

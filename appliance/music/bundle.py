@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import zipfile
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -16,11 +16,13 @@ from msgspec import Meta
 
 from appliance.errors import BachboxError, UsageError
 from appliance.music import codecs
-from appliance.music.codec import Codec
+from appliance.music.codec import Codec, Opening
 from appliance.music.score import Form
 
 FORMAT = 2
 SUFFIX = ".tflite"
+COMPILED = "_edgetpu"
+"""Ends the name of what the Edge TPU's compiler made of a model."""
 MAX_FILE_BYTES = 256 << 20
 MAX_ENTRY_BYTES = 8 << 20
 ENTRIES = ("bundle.json", "vocabulary.txt", "card.md")
@@ -63,12 +65,29 @@ class About(msgspec.Struct, frozen=True):
     tensors: Tensors
     forms: list[tuple[Bar, Steps, Steps, list[tuple[Steps, Steps]], Beat]]
     sha256: str
+    compiled_from: str = ""
+    """Checksum of the model that this one was compiled from, for an Edge TPU."""
 
 
 class _Format(msgspec.Struct):
     """Read first: another format may have other fields."""
 
     format: int
+
+
+@dataclass(frozen=True)
+class Delegate:
+    """What runs a model in place of the CPU.
+
+    Attributes:
+        library: name or path of a shared library with TFLite's plug-in interface.
+        compiled: what was made of the model for it; ``None``: it takes the model as it is.
+        warn: is told why, where the CPU has to take over.
+    """
+
+    library: str
+    compiled: Bundle | None
+    warn: Callable[[str], object]
 
 
 @dataclass(frozen=True)
@@ -79,6 +98,7 @@ class Bundle:
         about: ``bundle.json``: name, title, tempo and so on, as written by the training.
         model: the flatbuffer.
         card: Markdown for people.
+        delegate: what is to run it; ``None``: the CPU.
     """
 
     path: Path
@@ -86,6 +106,7 @@ class Bundle:
     vocabulary: tuple[str, ...]
     card: str
     model: bytes
+    delegate: Delegate | None = None
 
     name = property(lambda self: str(self.about.name))
     title = property(lambda self: str(self.about.title))
@@ -100,6 +121,17 @@ class Bundle:
     def codec(self) -> Codec:
         """The codec that the model was trained with."""
         return codecs.make(self.about.codec.name, self.about.codec.options)
+
+    def opening(self, path: Path) -> Opening:
+        """The music in a person's file, for a piece of this model to start from.
+
+        Raises:
+            UsageError: no such file, or none that the model could go on with.
+        """
+        try:
+            return self.codec.opening(path)
+        except UsageError as why:
+            raise UsageError(f"{why} (the model is {self.name})") from why
 
     @cached_property
     def forms(self) -> list[Form]:
@@ -212,9 +244,14 @@ def listing(folders: Iterable[Path]) -> list[Path]:
     found: dict[str, Path] = {}
     for folder in folders:
         for path in sorted(folder.glob(f"*{SUFFIX}")):
-            if not path.stem.endswith("_edgetpu"):
+            if not path.stem.endswith(COMPILED):
                 found.setdefault(path.stem, path)
     return [found[name] for name in sorted(found)]
+
+
+def compiled_path(path: Path) -> Path:
+    """Where a model's version for the Edge TPU is looked for."""
+    return path.with_name(f"{path.stem}{COMPILED}{SUFFIX}")
 
 
 def find(name: str, folders: Iterable[Path]) -> Path:

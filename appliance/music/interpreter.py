@@ -20,6 +20,9 @@ from appliance.music.bundle import Bundle
 RUNTIMES = ("tflite_runtime", "ai_edge_litert")
 RUNTIME_VARIABLE = "BACHBOX_RUNTIME"
 
+_REFUSALS = (ArithmeticError, LookupError, RuntimeError, SystemError, TypeError, ValueError)
+"""What either runtime raises for a model or a delegate that it cannot work with."""
+
 State = tuple[NDArray[np.int8], ...]
 """The model's memory, in the order of its state inputs."""
 
@@ -42,6 +45,29 @@ def runtime() -> tuple[str, Any]:
     )
 
 
+def load_delegate(runtime_name: str, library: str) -> Any:
+    """A delegate from a shared library, for the ``Interpreter`` of that runtime.
+
+    Raises:
+        BachboxError: there is no such library, it is no delegate, or it refuses.
+    """
+    try:
+        return importlib.import_module(f"{runtime_name}.interpreter").load_delegate(library)
+    except OSError as why:
+        raise BachboxError(f"the delegate {library} cannot be loaded: {why}") from why
+    except AttributeError as why:
+        raise BachboxError(f"{library} is a library, but not a TensorFlow Lite delegate") from why
+    except (RuntimeError, ValueError) as why:
+        # The second line is the library's own; Edge TPU's says nothing where no stick is found.
+        reason = str(why).partition("\n")[2].strip().split("\n")[0]
+        reason = reason or "it gives no reason (is its device plugged in, and may you use it?)"
+        raise BachboxError(f"the delegate {library} refuses: {reason}") from why
+
+
+def _first_line(why: Exception) -> str:
+    return str(why).strip().split("\n")[0]
+
+
 class StepModel:
     """A model that answers one token at a time.
 
@@ -50,31 +76,44 @@ class StepModel:
     ``logits`` is ``(1, classes)``. All are int8; a state's input and output share their
     quantisation, so it is carried as it is.
 
+    Where the bundle names a delegate that fails, now or at any later token, its ``warn`` is
+    told why and the CPU goes on from the same state.
+
     Raises:
         BachboxError: the runtime refuses the model, or the model does not keep the contract.
     """
 
     def __init__(self, bundle: Bundle) -> None:
-        self.runtime, interpreter = runtime()
+        self.runtime, self._interpreter = runtime()
+        self.delegate = ""
+        """The library that runs the model; empty: the CPU does."""
+        self._bundle = bundle
+        self._given_up: list[Any] = []
+        if (delegate := bundle.delegate) is not None:
+            try:
+                loaded = load_delegate(self.runtime, delegate.library)
+                self._open(delegate.compiled or bundle, [loaded])
+                self.delegate = delegate.library
+            except BachboxError as why:
+                delegate.warn(str(why))
+        if not self.delegate:
+            self._open(bundle, [])
+
+    def _open(self, bundle: Bundle, delegates: list[Any]) -> None:
         try:
-            self._tflite = interpreter(model_content=bundle.model, num_threads=1)
+            self._tflite = self._interpreter(
+                model_content=bundle.model, num_threads=1, experimental_delegates=delegates
+            )
             self._tflite.allocate_tensors()
             self._bind(bundle)
             self.reset()
             # Twice, so that the state that comes out is seen to go in again.
-            self.step([0])
-            self.step([bundle.codec.width - 1])
-        except (
-            ArithmeticError,
-            LookupError,
-            RuntimeError,
-            SystemError,
-            TypeError,
-            ValueError,
-        ) as why:
-            first_line = str(why).strip().split("\n")[0]
+            self._step([0])
+            self._step([bundle.codec.width - 1])
+        except _REFUSALS as why:
+            whose = " with its delegate" if delegates else ""
             raise BachboxError(
-                f"{bundle.path}: {self.runtime} cannot run this model: {first_line}"
+                f"{bundle.path}: {self.runtime} cannot run this model{whose}: {_first_line(why)}"
             ) from why
         self.reset()
 
@@ -114,6 +153,25 @@ class StepModel:
 
     def step(self, features: list[int]) -> NDArray[np.float32]:
         """Hear one input, given by the indices of its ones; the logits ``(classes,)``."""
+        if not self.delegate:
+            return self._step(features)
+        try:
+            return self._step(features)
+        except _REFUSALS as why:
+            self._leave_delegate(why)
+            return self._step(features)
+
+    def _leave_delegate(self, why: Exception) -> None:
+        assert self._bundle.delegate is not None
+        # Kept: to tidy up a device that is gone is a way to crash.
+        self._given_up.append(self._tflite)
+        library, self.delegate = self.delegate, ""
+        state = self.state
+        self._open(self._bundle, [])
+        self.state = state
+        self._bundle.delegate.warn(f"{library} fails: {_first_line(why)}")
+
+    def _step(self, features: list[int]) -> NDArray[np.float32]:
         tflite = self._tflite
         row = self._x[0]
         row[features] = self._on

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 from appliance.errors import BachboxError, UsageError
-from appliance.music import bundle, codecs
+from appliance.music import bundle
 from appliance.music.abc import AbcCodec
 from appliance.music.codec import Codec
 from appliance.music.interpreter import RUNTIME_VARIABLE, RUNTIMES, runtime
@@ -59,13 +59,11 @@ def scores_for(made: recipe.Recipe, data: Path | None, build: Path) -> corpus.Co
 
 def codec_for(made: recipe.Recipe, scores: corpus.Corpus) -> Codec:
     """The codec that a recipe names, for the notes of its corpus."""
-    options = dict(made.codec)
-    name = options.pop("name")
-    if name == LinesCodec.name:
+    part = made.codec
+    if part.name == LinesCodec.name:
         return linescorpus.codec_for(scores["train"])
-    if name == SatbCodec.name:
-        options["ranges"] = corpus.voice_ranges(scores["train"])
-    return codecs.make(name, options)
+    ranges = corpus.voice_ranges(scores["train"])
+    return SatbCodec(onsets=part.onsets, form=part.form, ranges=ranges)
 
 
 def runtimes() -> list[str]:

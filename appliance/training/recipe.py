@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tomllib
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import msgspec
 import numpy as np
@@ -26,6 +26,17 @@ class CorpusPart(msgspec.Struct, forbid_unknown_fields=True):
     test: list[str] = []
     left_out: list[str] = []
     """Used for nothing, for being too much like a piece that is held out."""
+
+
+class CodecPart(msgspec.Struct, forbid_unknown_fields=True):
+    """The kind of music; what a codec needs beside this comes from the corpus.
+
+    ``onsets`` and ``form``: see :class:`appliance.music.satb.SatbCodec`.
+    """
+
+    name: Literal["satb-16th", "lines"]
+    onsets: bool = True
+    form: bool = True
 
 
 class NetworkPart(msgspec.Struct, forbid_unknown_fields=True):
@@ -72,8 +83,7 @@ class Recipe(msgspec.Struct, forbid_unknown_fields=True):
     name: str
     card: CardPart
     corpus: CorpusPart
-    codec: dict[str, Any]
-    """``name`` of the codec, and its options (what is not given comes from the corpus)."""
+    codec: CodecPart
     network: NetworkPart
     training: TrainingPart
 

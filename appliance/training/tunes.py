@@ -15,6 +15,7 @@ from collections import Counter, defaultdict
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -117,7 +118,7 @@ def _pairs_of_bars(score: AbcScore) -> set[tuple[str, str]]:
         for bar in re.split(r"\|:|:\|2|\|1|:\||::|\|+", score.text)
     ]
     bars = [bar for bar in bars if len(bar) > 1]
-    return {(a, b) for a, b in zip(bars, bars[1:], strict=False)} or {(score.text, "")}
+    return {(a, b) for a, b in pairwise(bars)} or {(score.text, "")}
 
 
 def _parse_all() -> list[AbcScore]:

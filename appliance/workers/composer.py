@@ -18,6 +18,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Final, NamedTuple, NoReturn
 
+from appliance.delegates import AUTO, Models
 from appliance.errors import BachboxError, UsageError
 from appliance.music import bundle
 from appliance.music.bundle import Bundle
@@ -55,9 +56,12 @@ class Mark(NamedTuple):
 class Desk:
     """The composer at work: what it has written, and how it goes back."""
 
-    def __init__(self, board: Board, folders: list[Path], look_ahead_s: float) -> None:
+    def __init__(
+        self, board: Board, folders: list[Path], models: Models, look_ahead_s: float
+    ) -> None:
         self._board = board
         self._folders = folders
+        self._models = models
         self._look_ahead_s = look_ahead_s
         self._writer = RingWriter.resume(board)
         self._marks: deque[Mark] = deque()
@@ -78,7 +82,7 @@ class Desk:
         Raises:
             BachboxError: the model or the prime cannot be used.
         """
-        loaded = bundle.load(bundle.find(self._seen.model, self._folders))
+        loaded = self._models.load(bundle.find(self._seen.model, self._folders))
         while self._writer.cut_pending and self._writer.cut_answer() is None:
             # Only the performer can answer, and there may be none for want of a sound card.
             time.sleep(POLL_S)
@@ -186,7 +190,7 @@ class Desk:
             self._refused = ""
         else:
             try:
-                loaded = bundle.load(bundle.find(controls.model, self._folders))
+                loaded = self._models.load(bundle.find(controls.model, self._folders))
                 self._write(self.composer.change_model(loaded))
                 self._marks.clear()
                 self._model, self._refused = controls.model, ""
@@ -224,7 +228,7 @@ def _opening(prime: Path | None, loaded: Bundle, events: list[Event]) -> Opening
     if prime is None or (events and events[0].value != 1):
         return None
     try:
-        return loaded.codec.opening(prime)
+        return loaded.opening(prime)
     except UsageError:
         if not events:
             raise
@@ -233,6 +237,10 @@ def _opening(prime: Path | None, loaded: Bundle, events: list[Event]) -> Opening
 
 def _ticks_per_s(controls: Controls) -> float:
     return controls.tempo_bpm * TICKS_PER_BEAT / 60
+
+
+def _warn(sentence: str) -> None:
+    print(f"bachbox: {sentence}", file=sys.stderr, flush=True)
 
 
 def _stop(_signal: int, _frame: FrameType | None) -> NoReturn:
@@ -248,13 +256,16 @@ def main() -> int:
     parser.add_argument("--seed", type=int, required=True)
     parser.add_argument("--look-ahead-s", type=float, default=4.0)
     parser.add_argument("--prime", type=Path)
+    parser.add_argument("--delegate", default=AUTO)
+    parser.add_argument("--after-death", action="store_true")
     asked = parser.parse_args()
     end_with_parent()
     signal.signal(signal.SIGTERM, _stop)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     os.nice(NICENESS)
     try:
-        desk = Desk(Board.attach(asked.board_fd), asked.models, asked.look_ahead_s)
+        models = Models(asked.delegate, _warn, after_death=asked.after_death)
+        desk = Desk(Board.attach(asked.board_fd), asked.models, models, asked.look_ahead_s)
         desk.open(asked.seed, asked.prime)
         while True:
             desk.work()

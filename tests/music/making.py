@@ -14,10 +14,10 @@ import numpy as np
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from appliance.music.satb import CLASSES, HIGHEST, LOWEST, SatbCodec
 from appliance.music.composer import Composer
 from appliance.music.notes import TICKS_PER_STEP, Event, Kind, Piece, piece, piece_of
-from appliance.music.score import SILENT, VOICES, Form, Key, Score
+from appliance.music.satb import CLASSES, SatbCodec
+from appliance.music.score import HIGHEST, LOWEST, SILENT, VOICES, Form, Key, Score
 
 MODELS = Path(__file__).parents[2] / "models"
 MODEL = MODELS / "chorales.tflite"
@@ -61,6 +61,27 @@ def events_of(score: Score, codec: SatbCodec | None = None) -> list[Event]:
     for token in codec.encode(score)[1]:
         events += context.accept(token)
     return events + context.close()
+
+
+def rows(
+    events: list[Event], horizon_tick: int
+) -> tuple[tuple[tuple[int, ...], ...], tuple[tuple[bool, ...], ...]]:
+    """Pitches and onsets on the 16th grid, from a piece's events up to ``horizon_tick``."""
+    sounding = [SILENT] * VOICES
+    pitches, onsets = [], []
+    waiting = [e for e in events if e.kind in (Kind.NOTE_ON, Kind.NOTE_OFF)]
+    at = 0
+    for tick in range(events[0].tick, horizon_tick, TICKS_PER_STEP):
+        struck = [False] * VOICES
+        while at < len(waiting) and waiting[at].tick < tick + TICKS_PER_STEP:
+            event = waiting[at]
+            at += 1
+            on = event.kind == Kind.NOTE_ON
+            sounding[event.voice] = event.pitch if on else SILENT
+            struck[event.voice] = on
+        pitches.append(tuple(sounding))
+        onsets.append(tuple(struck))
+    return tuple(pitches), tuple(onsets)
 
 
 def is_well_formed(events: Iterable[Event]) -> bool:

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from appliance.errors import BachboxError, UsageError
 from appliance.music import bundle
 from appliance.music.bundle import FORMAT, Bundle
-from appliance.music.score import VOICES
+from appliance.music.score import HIGHEST, LOWEST, VOICES
 from tests.music.making import MODEL, MODELS, altered, joined, parts_of
 
 Change = Callable[[dict[str, Any]], object]
@@ -40,10 +40,18 @@ def test_the_shipped_model_says_all_there_is_to_know(shipped: Bundle) -> None:
     assert "Apache-2.0" in shipped.licence
     assert "Trained on" in shipped.card
     assert len(shipped.vocabulary) == len(shipped.codec.vocabulary)
-    assert len(shipped.voices) == VOICES
     assert len(shipped.forms) > 100
     # Voices lie above each other, by their lowest and by their highest notes.
-    assert shipped.voices == sorted(shipped.voices, reverse=True)
+    ranges = shipped.codec.options["ranges"]
+    assert len(ranges) == VOICES
+    assert ranges == sorted(ranges, reverse=True)
+
+
+def test_a_file_to_start_from_that_does_not_fit_names_the_model(
+    tmp_path: Path, shipped: Bundle
+) -> None:
+    with pytest.raises(UsageError, match=r"none\.mid.*the model is chorales"):
+        shipped.opening(tmp_path / "none.mid")
 
 
 def test_a_missing_file(tmp_path: Path) -> None:
@@ -157,11 +165,13 @@ def test_a_model_of_another_format(tmp_path: Path) -> None:
 
 
 def test_a_model_for_another_codec(tmp_path: Path) -> None:
-    path = altered(tmp_path / "a.tflite", lambda about: about["codec"].update(name="abc"))
-    assert "codec 'abc'" in refusal(path)
-    path = altered(tmp_path / "b.tflite", lambda about: about["codec"].update(onsets=False))
+    path = altered(tmp_path / "a.tflite", lambda about: about["codec"].update(name="of tomorrow"))
+    assert "codec 'of tomorrow'" in refusal(path)
+    model, options = tmp_path / "b.tflite", {"onsets": False}
+    path = altered(model, lambda about: about["codec"]["options"].update(options))
     assert "does not" in refusal(path) or "not its codec's" in refusal(path)
-    path = altered(tmp_path / "c.tflite", lambda about: about["codec"].update(form=False))
+    options = {"form": False}
+    path = altered(model, lambda about: about["codec"]["options"].update(options))
     assert "do not fit its codec" in refusal(path)
 
 
@@ -179,7 +189,7 @@ ODD: list[Any] = [None, True, "", "eighty", -1, 1e9, float("nan"), float("inf"),
     "key",
     [
         *("format", "name", "title", "description", "licence", "tempo_bpm", "temperature"),
-        *("top_p", "instrument", "codec", "classes", "width", "tensors", "voices", "sha256"),
+        *("top_p", "instrument", "codec", "classes", "width", "tensors", "sha256"),
     ],
 )
 def test_a_field_with_something_odd_in_it(tmp_path: Path, key: str, value: object) -> None:
@@ -197,11 +207,12 @@ def test_a_field_with_something_odd_in_it(tmp_path: Path, key: str, value: objec
 @pytest.mark.parametrize(
     "form",
     [
-        None, {}, "form", [], [16, 0, 192], [14, 0, 192, []], [16, 0, 0, []], [16, 0, -4, []],
-        [16, 0, 10_000, []], [16.5, 0, 192, []], [16, 4.5, 192, []], [16, 16, 192, []],
-        [12, 12, 192, []], [16, -1, 192, []], [16, 0, "192", []], [16, 0, 192, [1, 2]],
-        [16, 0, 192, [[4]]], [16, 0, 192, [[8, 4]]], [16, 0, 192, [[8, 12], [4, 8]]],
-        [16, 0, 192, [[0, float("nan")]]], [16, 0, 192, [[0, float("inf")]]],
+        None, {}, "form", [], [16, 0, 192], [14, 0, 192, [], 4],
+        [16, 0, 0, [], 4], [16, 0, -4, [], 4],
+        [16, 0, 10_000, [], 4], [16.5, 0, 192, [], 4], [16, 4.5, 192, [], 4], [16, 16, 192, [], 4],
+        [12, 12, 192, [], 4], [16, -1, 192, [], 4], [16, 0, "192", [], 4], [16, 0, 192, [1, 2], 4],
+        [16, 0, 192, [[4]], 4], [16, 0, 192, [[8, 4]], 4], [16, 0, 192, [[8, 12], [4, 8]], 4],
+        [16, 0, 192, [[0, float("nan")]], 4], [16, 0, 192, [[0, float("inf")]], 4],
     ],
     ids=repr,
 )  # fmt: skip
@@ -213,18 +224,28 @@ def test_a_form_that_makes_no_sense(tmp_path: Path, form: object) -> None:
 
 
 @pytest.mark.parametrize(
-    "change",
+    "ranges",
     [
-        lambda about: about["voices"].pop(),
-        lambda about: about["voices"].append([1, 2]),
-        lambda about: about["voices"].__setitem__(0, [80, 60]),
-        lambda about: about["voices"].__setitem__(0, [60, 128]),
-        lambda about: about["voices"].__setitem__(0, [60.5, 70]),
-        lambda about: about.__delitem__("voices"),
+        None, [], {}, "high", [[60, 70]] * 3, [[60, 70]] * 5, [[80, 60]] * 4, [[60]] * 4,
+        [[60, 70, 80]] * 4, [["C", "G"]] * 4, [60] * 4, [[60, None]] * 4,
     ],
-)
-def test_voices_that_make_no_sense(tmp_path: Path, change: Change) -> None:
-    assert "voices" in refusal(altered(tmp_path / "model.tflite", change))
+    ids=repr,
+)  # fmt: skip
+def test_voices_that_make_no_sense(tmp_path: Path, ranges: object) -> None:
+    def change(about: dict[str, Any]) -> None:
+        about["codec"]["options"]["ranges"] = ranges
+
+    path = altered(tmp_path / "model.tflite", change)
+    if ranges is None or ranges in ([], {}):
+        assert bundle.load(path).codec.options["ranges"] == [(LOWEST, HIGHEST)] * VOICES
+    else:
+        assert "cannot be made from its options" in refusal(path)
+
+
+@pytest.mark.parametrize("options", [{}, {"onsets": True}, {"form": True, "sonata": 3}], ids=repr)
+def test_options_that_the_codec_does_not_know(tmp_path: Path, options: dict[str, Any]) -> None:
+    path = altered(tmp_path / "model.tflite", lambda about: about["codec"].update(options=options))
+    assert "cannot be made from its options" in refusal(path)
 
 
 def test_json_as_deep_as_the_sea(tmp_path: Path) -> None:

@@ -48,7 +48,7 @@ def hear(guard: Guard, step: Step, ticks: int, start: int = 0) -> int:
     """Let the guard hear so much; the first tick at which it is in trouble, or -1."""
     first = -1
     for tick in range(start, start + ticks, TICKS_PER_STEP):
-        guard.hear(tick, step(tick))
+        guard.hear(tick, tick + TICKS_PER_STEP, step(tick))
         if guard.trouble and first < 0:
             first = tick
     return first
@@ -115,7 +115,7 @@ def test_the_heat_grows_while_the_trouble_lasts() -> None:
     guard.new_piece(0)
     seen = []
     for tick in range(0, FROZEN_TICKS + GIVE_UP_TICKS, TICKS_PER_STEP):
-        guard.hear(tick, frozen(tick))
+        guard.hear(tick, tick + TICKS_PER_STEP, frozen(tick))
         seen.append(guard.temperature(0.9, tick))
     assert seen == sorted(seen)
     assert seen[0] == 0.9
@@ -135,7 +135,7 @@ def test_after_the_cure_it_cools_down_and_a_second_trouble_counts() -> None:
     start = FROZEN_TICKS + TICKS_PER_STEP
     hear(guard, frozen, start)
     offs = [note_off(start, e.voice, e.pitch) for e in chord(0)]
-    guard.hear(start, offs + chord(start, (70, 65, 62, 46)))
+    guard.hear(start, start + TICKS_PER_STEP, offs + chord(start, (70, 65, 62, 46)))
     assert guard.trouble is None
     assert guard.temperature(1.0, start) > 1.0
     assert guard.temperature(1.0, start + COOLING_TICKS + TICKS_PER_STEP) == 1.0
@@ -154,7 +154,7 @@ def test_a_new_piece_is_heard_afresh_but_what_was_counted_stays() -> None:
     assert guard.trouble is None
     assert guard.temperature(0.7, start) == 0.7
     assert guard.cures == {"frozen": 1}
-    assert hear(guard, silence, SILENT_TICKS, start=start) == -1
+    assert hear(guard, silence, SILENT_TICKS - TICKS_PER_STEP, start=start) == -1
 
 
 def test_a_copy_goes_its_own_way_but_counts_with_the_first() -> None:
@@ -173,7 +173,7 @@ def test_what_is_not_judged_is_no_trouble_yet_remembered() -> None:
     guard = Guard()
     guard.new_piece(0)
     for tick in range(0, 2 * FROZEN_TICKS, TICKS_PER_STEP):
-        guard.hear(tick, frozen(tick), judged=False)
+        guard.hear(tick, tick + TICKS_PER_STEP, frozen(tick), judged=False)
     assert not guard.cures
     assert hear(guard, silence, FROZEN_TICKS - TICKS_PER_STEP, start=2 * FROZEN_TICKS) == -1
     hear(guard, silence, 2 * TICKS_PER_STEP, start=3 * FROZEN_TICKS - TICKS_PER_STEP)
@@ -194,7 +194,8 @@ def test_bach_is_left_alone(name: str) -> None:
     guard.new_piece(0)
     events = events_of(score)[1:]
     for tick in range(0, score.steps * TICKS_PER_STEP, TICKS_PER_STEP):
-        guard.hear(tick, [event for event in events if event.tick == tick])
+        now = [event for event in events if event.tick == tick]
+        guard.hear(tick, tick + TICKS_PER_STEP, now)
         assert guard.trouble is None, tick
         assert guard.temperature(0.9, tick) == 0.9
 

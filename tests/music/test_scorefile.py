@@ -14,9 +14,7 @@ from music21 import expressions, instrument, metadata, meter, note, stream
 
 from appliance.errors import UsageError
 from appliance.music import midifile, scorefile
-from appliance.music.bundle import Bundle
-from appliance.music.satb import HIGHEST, LOWEST
-from appliance.music.score import SILENT, VOICES, Score
+from appliance.music.score import HIGHEST, LOWEST, SILENT, VOICES, Score
 from appliance.music.scorefile import MAX_STEPS
 from tests.music.making import OPENING, chords, events_of, scores
 
@@ -24,9 +22,9 @@ Notes = Sequence[tuple[int, int, int]]
 """Start and end in ticks of 120 a 16th, and the MIDI note."""
 
 
-def refusal(path: Path, bundle: Bundle) -> str:
+def refusal(path: Path) -> str:
     with pytest.raises(UsageError) as refused:
-        scorefile.read(path, bundle)
+        scorefile.read(path)
     sentence = str(refused.value)
     assert sentence.startswith(str(path))
     assert "\n" not in sentence
@@ -76,35 +74,35 @@ def same_music(one: Score, other: Score) -> None:
 
 @settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(score=scores())
-def test_what_we_write_we_read_back(tmp_path: Path, shipped: Bundle, score: Score) -> None:
+def test_what_we_write_we_read_back(tmp_path: Path, score: Score) -> None:
     # A voice is told by its height, so the four are moved apart.
     heights = [row[v] for row in score.pitches for v in range(VOICES) if row[v] != SILENT]
     every_voice = all(any(row[v] != SILENT for row in score.pitches) for v in range(VOICES))
     path = tmp_path / "a.mid"
     midifile.write(path, events_of(score), tempo_bpm=80, program=0, title="")
     if not heights:
-        assert "no notes" in refusal(path, shipped)
+        assert "no notes" in refusal(path)
     elif every_voice:
-        read = scorefile.read(path, shipped)
+        read = scorefile.read(path)
         columns = sorted(zip(*read.pitches, strict=True))
         longest = len(columns[0])
         assert columns == sorted(zip(*score.pitches[:longest], strict=True))
         assert all(p == SILENT for row in score.pitches[longest:] for p in row)
 
 
-def test_a_track_for_each_voice_in_any_order(tmp_path: Path, shipped: Bundle) -> None:
+def test_a_track_for_each_voice_in_any_order(tmp_path: Path) -> None:
     path = tmp_path / "a.mid"
     midifile.write(path, events_of(OPENING), tempo_bpm=80, program=0, title="")
-    score = scorefile.read(path, shipped)
+    score = scorefile.read(path)
     same_music(score, OPENING)
     assert score.key == OPENING.key
     assert score.form.bar_steps == 16
     file = mido.MidiFile(path)
     for order in ((0, 4, 3, 2, 1), (2, 0, 4, 1, 3)):
-        same_music(scorefile.read(midi(path, *[file.tracks[n] for n in order]), shipped), OPENING)
+        same_music(scorefile.read(midi(path, *[file.tracks[n] for n in order])), OPENING)
 
 
-def test_four_channels_in_one_track(tmp_path: Path, shipped: Bundle) -> None:
+def test_four_channels_in_one_track(tmp_path: Path) -> None:
     messages: list[tuple[int, Any]] = []
     for channel, part in enumerate(voices()):
         tick = 0
@@ -118,23 +116,23 @@ def test_four_channels_in_one_track(tmp_path: Path, shipped: Bundle) -> None:
         now = tick
     apart = midi(tmp_path / "apart.mid", *map(track, voices()))
     same_music(
-        scorefile.read(midi(tmp_path / "one.mid", merged), shipped),
-        scorefile.read(apart, shipped),
+        scorefile.read(midi(tmp_path / "one.mid", merged)),
+        scorefile.read(apart),
     )
 
 
-def test_four_part_chords_in_one_track(tmp_path: Path, shipped: Bundle) -> None:
+def test_four_part_chords_in_one_track(tmp_path: Path) -> None:
     together = sorted(entry for part in voices() for entry in part)
-    apart = scorefile.read(midi(tmp_path / "a.mid", *map(track, voices())), shipped)
-    same_music(scorefile.read(midi(tmp_path / "b.mid", track(together)), shipped), apart)
+    apart = scorefile.read(midi(tmp_path / "a.mid", *map(track, voices())))
+    same_music(scorefile.read(midi(tmp_path / "b.mid", track(together))), apart)
 
 
-def test_chords_with_a_voice_resting_never_cross(tmp_path: Path, shipped: Bundle) -> None:
+def test_chords_with_a_voice_resting_never_cross(tmp_path: Path) -> None:
     """The held notes stay where they were, and the others find room above and below them."""
     held = [(0, 1920, 60), (0, 1440, 72), (0, 1440, 66), (0, 1920, 48)]
     moving = [(1440, 1920, 58)]
     path = midi(tmp_path / "a.mid", track([*held, *moving]))
-    score = scorefile.read(path, shipped)
+    score = scorefile.read(path)
     for row in score.pitches:
         sounding = [p for p in row if p != SILENT]
         assert sounding == sorted(sounding, reverse=True)
@@ -145,7 +143,7 @@ def test_chords_with_a_voice_resting_never_cross(tmp_path: Path, shipped: Bundle
 @settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_chords_of_up_to_four_are_never_crossed_and_lose_no_note(
-    tmp_path: Path, shipped: Bundle, data: st.DataObject
+    tmp_path: Path, data: st.DataObject
 ) -> None:
     notes: list[tuple[int, int, int]] = []
     sounding: list[set[int]] = []
@@ -156,128 +154,124 @@ def test_chords_of_up_to_four_are_never_crossed_and_lose_no_note(
         )
         sounding.append(set(chord))
         notes += [(480 * beat, 480 * beat + 480, pitch) for pitch in chord]
-    score = scorefile.read(midi(tmp_path / "a.mid", track(notes)), shipped)
+    score = scorefile.read(midi(tmp_path / "a.mid", track(notes)))
     assert score.steps == 48
     for step, row in enumerate(score.pitches):
         heard = [p for p in row if p != SILENT]
         assert heard == sorted(sounding[step // 4], reverse=True)
 
 
-def test_a_repeated_note_is_struck_again(tmp_path: Path, shipped: Bundle) -> None:
+def test_a_repeated_note_is_struck_again(tmp_path: Path) -> None:
     parts: list[Notes] = [[(0, 240, p), (240, 480, p), (480, 960, p)] for p in (72, 67, 60, 48)]
-    score = scorefile.read(midi(tmp_path / "a.mid", *map(track, parts)), shipped)
+    score = scorefile.read(midi(tmp_path / "a.mid", *map(track, parts)))
     struck = [step for step, row in enumerate(score.onsets) if all(row)]
     assert struck == [0, 2, 4]
     assert score.pitches == ((72, 67, 60, 48),) * 8
 
 
-def test_another_resolution_and_notes_off_the_grid(tmp_path: Path, shipped: Bundle) -> None:
-    exact = scorefile.read(midi(tmp_path / "a.mid", *map(track, voices())), shipped)
+def test_another_resolution_and_notes_off_the_grid(tmp_path: Path) -> None:
+    exact = scorefile.read(midi(tmp_path / "a.mid", *map(track, voices())))
     other: list[Notes] = [
         [(start // 5 + 3, end // 5 - 4, pitch) for start, end, pitch in part] for part in voices()
     ]
     path = midi(tmp_path / "b.mid", *map(track, other), ticks_per_beat=96)
-    same_music(scorefile.read(path, shipped), exact)
+    same_music(scorefile.read(path), exact)
 
 
-def test_three_four(tmp_path: Path, shipped: Bundle) -> None:
+def test_three_four(tmp_path: Path) -> None:
     first, *rest = voices(3)
     path = midi(tmp_path / "a.mid", track(first, before=[metre(3, 4)]), *map(track, rest))
-    assert scorefile.read(path, shipped).form.bar_steps == 12
+    assert scorefile.read(path).form.bar_steps == 12
 
 
-def test_drums_do_not_count(tmp_path: Path, shipped: Bundle) -> None:
+def test_drums_do_not_count(tmp_path: Path) -> None:
     beats = track([(240 * n, 240 * n + 60, 35) for n in range(16)], channel=9)
-    plain = scorefile.read(midi(tmp_path / "a.mid", *map(track, voices())), shipped)
+    plain = scorefile.read(midi(tmp_path / "a.mid", *map(track, voices())))
     with_drums = midi(tmp_path / "b.mid", beats, *map(track, voices()))
-    same_music(scorefile.read(with_drums, shipped), plain)
-    assert "no notes" in refusal(midi(tmp_path / "c.mid", beats), shipped)
+    same_music(scorefile.read(with_drums), plain)
+    assert "no notes" in refusal(midi(tmp_path / "c.mid", beats))
 
 
-def test_of_a_long_file_the_beginning_is_taken(tmp_path: Path, shipped: Bundle) -> None:
+def test_of_a_long_file_the_beginning_is_taken(tmp_path: Path) -> None:
     path = midi(tmp_path / "a.mid", *map(track, voices(100)))
-    assert scorefile.read(path, shipped).steps == MAX_STEPS
+    assert scorefile.read(path).steps == MAX_STEPS
     hours = [(start + 10**8, end + 10**8, pitch) for start, end, pitch in voices()[0]]
     path = midi(tmp_path / "b.mid", *map(track, [hours, *voices()[1:]]))
-    assert "silent for its first 32 bars" in refusal(path, shipped)
+    assert "silent for its first 32 bars" in refusal(path)
 
 
 # What does not fit
 
 
 @pytest.mark.parametrize("other", [(6, 8), (5, 4), (3, 8), (12, 8)])
-def test_a_metre_we_do_not_know(tmp_path: Path, shipped: Bundle, other: tuple[int, int]) -> None:
+def test_a_metre_we_do_not_know(tmp_path: Path, other: tuple[int, int]) -> None:
     first, *rest = voices()
     path = midi(tmp_path / "a.mid", track(first, before=[metre(*other)]), *map(track, rest))
-    said = refusal(path, shipped)
+    said = refusal(path)
     assert f"{other[0]}/{other[1]}" in said
     assert "4/4" in said
 
 
-def test_a_metre_that_changes(tmp_path: Path, shipped: Bundle) -> None:
+def test_a_metre_that_changes(tmp_path: Path) -> None:
     first, *rest = voices()
     path = midi(
         tmp_path / "a.mid", track(first, before=[metre(4, 4), metre(3, 4)]), *map(track, rest)
     )
-    assert "3/4, 4/4" in refusal(path, shipped)
+    assert "3/4, 4/4" in refusal(path)
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 5])
-def test_not_four_voices(tmp_path: Path, shipped: Bundle, count: int) -> None:
+def test_not_four_voices(tmp_path: Path, count: int) -> None:
     parts = [*voices(), [(0, 3840, 40)]][:count]
-    said = refusal(midi(tmp_path / "a.mid", *map(track, parts)), shipped)
+    said = refusal(midi(tmp_path / "a.mid", *map(track, parts)))
     assert "needed are four" in said
-    assert "chorales" in said
+    assert "a model of four voices" in said
 
 
 @pytest.mark.parametrize(("pitch", "named"), [(LOWEST - 1, 35), (HIGHEST + 1, 82), (127, 127)])
-def test_a_note_out_of_range(tmp_path: Path, shipped: Bundle, pitch: int, named: int) -> None:
+def test_a_note_out_of_range(tmp_path: Path, pitch: int, named: int) -> None:
     parts = voices()
     which = 0 if pitch > 60 else 3
     parts[which] = [*parts[which], (3840, 4320, pitch)]
-    said = refusal(midi(tmp_path / "a.mid", *map(track, parts)), shipped)
+    said = refusal(midi(tmp_path / "a.mid", *map(track, parts)))
     assert f"MIDI note {named} is out of the range" in said
     assert "transpose" in said
 
 
-def test_an_empty_score(tmp_path: Path, shipped: Bundle) -> None:
-    assert "no notes" in refusal(midi(tmp_path / "a.mid"), shipped)
-    assert "no notes" in refusal(midi(tmp_path / "b.mid", track([])), shipped)
+def test_an_empty_score(tmp_path: Path) -> None:
+    assert "no notes" in refusal(midi(tmp_path / "a.mid"))
+    assert "no notes" in refusal(midi(tmp_path / "b.mid", track([])))
 
 
 @pytest.mark.parametrize("name", ["a.mid", "a.midi", "a.musicxml", "a.mxl", "a.xml", "A.MID"])
 @pytest.mark.parametrize("content", [b"", b"What is this?", bytes(200), b"MThd", b"<score>"])
-def test_a_file_of_something_else(
-    tmp_path: Path, shipped: Bundle, name: str, content: bytes
-) -> None:
+def test_a_file_of_something_else(tmp_path: Path, name: str, content: bytes) -> None:
     path = tmp_path / name
     path.write_bytes(content)
-    refusal(path, shipped)
+    refusal(path)
 
 
 @pytest.mark.parametrize("name", ["a.wav", "a.pdf", "a", ".mid.bak"])
-def test_a_suffix_we_do_not_know(tmp_path: Path, shipped: Bundle, name: str) -> None:
-    assert ".mid .midi .musicxml" in refusal(tmp_path / name, shipped)
+def test_a_suffix_we_do_not_know(tmp_path: Path, name: str) -> None:
+    assert ".mid .midi .musicxml" in refusal(tmp_path / name)
 
 
 @pytest.mark.parametrize("name", ["a.mid", "a.musicxml"])
-def test_a_file_that_is_not_there_or_a_folder(tmp_path: Path, shipped: Bundle, name: str) -> None:
-    assert "No such file" in refusal(tmp_path / name, shipped)
+def test_a_file_that_is_not_there_or_a_folder(tmp_path: Path, name: str) -> None:
+    assert "No such file" in refusal(tmp_path / name)
     (tmp_path / name).mkdir()
-    assert "not a file" in refusal(tmp_path / name, shipped)
+    assert "not a file" in refusal(tmp_path / name)
 
 
-def test_a_file_larger_than_any_score(tmp_path: Path, shipped: Bundle) -> None:
+def test_a_file_larger_than_any_score(tmp_path: Path) -> None:
     path = tmp_path / "a.mid"
     path.write_bytes(bytes((16 << 20) + 1))
-    assert "16 MiB" in refusal(path, shipped)
+    assert "16 MiB" in refusal(path)
 
 
 @settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
-def test_a_damaged_midi_file_is_read_or_refused(
-    tmp_path: Path, shipped: Bundle, data: st.DataObject
-) -> None:
+def test_a_damaged_midi_file_is_read_or_refused(tmp_path: Path, data: st.DataObject) -> None:
     path = midi(
         tmp_path / "a.mid",
         track(
@@ -294,7 +288,7 @@ def test_a_damaged_midi_file_is_read_or_refused(
         content[at] = data.draw(st.integers(0, 255))
     path.write_bytes(content[: data.draw(st.integers(0, len(content)))] or content)
     try:
-        score = scorefile.read(path, shipped)
+        score = scorefile.read(path)
     except UsageError as refused:
         assert str(refused).startswith(str(path))
         assert "\n" not in str(refused)
@@ -334,14 +328,14 @@ def musicxml(path: Path, score: stream.Score) -> Path:
     return path
 
 
-def test_a_musicxml_file_is_read_as_it_sounds(tmp_path: Path, shipped: Bundle) -> None:
-    score = scorefile.read(musicxml(tmp_path / "a.musicxml", engraved(OPENING)), shipped)
+def test_a_musicxml_file_is_read_as_it_sounds(tmp_path: Path) -> None:
+    score = scorefile.read(musicxml(tmp_path / "a.musicxml", engraved(OPENING)))
     same_music(score, OPENING)
     assert score.key == OPENING.key
     assert (score.form.bar_steps, score.form.pickup_steps) == (16, 0)
 
 
-def test_triple_time_fermatas_and_a_pickup(tmp_path: Path, shipped: Bundle) -> None:
+def test_triple_time_fermatas_and_a_pickup(tmp_path: Path) -> None:
     made = stream.Score()
     for pitch in (72, 67, 60, 48):
         part = stream.Part()
@@ -353,39 +347,37 @@ def test_triple_time_fermatas_and_a_pickup(tmp_path: Path, shipped: Bundle) -> N
         second.notes[1].expressions.append(expressions.Fermata())
         part.append([first, second])
         made.insert(0, part)
-    score = scorefile.read(musicxml(tmp_path / "a.musicxml", made), shipped)
+    score = scorefile.read(musicxml(tmp_path / "a.musicxml", made))
     assert score.form.bar_steps == 12
     assert score.form.pickup_steps == 4
     assert score.form.fermatas == ((8, 16),)
     assert [row[0] for row in score.pitches] == [72] * 4 + [74] * 4 + [72] * 8
 
 
-def test_a_long_musicxml_file_is_cut(tmp_path: Path, shipped: Bundle) -> None:
+def test_a_long_musicxml_file_is_cut(tmp_path: Path) -> None:
     long = chords(*[(16, (72 + n % 5, 67, 60, 48)) for n in range(40)])
-    score = scorefile.read(musicxml(tmp_path / "a.musicxml", engraved(long)), shipped)
+    score = scorefile.read(musicxml(tmp_path / "a.musicxml", engraved(long)))
     same_music(score, Score("", long.pitches[:512], long.onsets[:512], long.key, long.form))
 
 
 @pytest.mark.parametrize(
     ("signature", "sentence"), [("6/8", "metre is not 4/4"), ("5/4", "metre is not 4/4")]
 )
-def test_a_musicxml_file_that_does_not_fit(
-    tmp_path: Path, shipped: Bundle, signature: str, sentence: str
-) -> None:
+def test_a_musicxml_file_that_does_not_fit(tmp_path: Path, signature: str, sentence: str) -> None:
     path = musicxml(tmp_path / "a.musicxml", engraved(OPENING, signature))
-    assert sentence in refusal(path, shipped)
+    assert sentence in refusal(path)
 
 
-def test_three_parts_or_drums_in_musicxml(tmp_path: Path, shipped: Bundle) -> None:
+def test_three_parts_or_drums_in_musicxml(tmp_path: Path) -> None:
     made = engraved(OPENING)
     made.remove(list(made.parts)[3])
-    assert "3 parts" in refusal(musicxml(tmp_path / "a.musicxml", made), shipped)
+    assert "3 parts" in refusal(musicxml(tmp_path / "a.musicxml", made))
     drums = stream.Part([instrument.UnpitchedPercussion()])
     drums.append([note.Unpitched(quarterLength=1) for _ in range(8)])
     made.insert(0, drums)
     path = musicxml(tmp_path / "b.musicxml", made)
     try:  # A drum is no voice; a score that has one for its fourth part has only three.
-        read = scorefile.read(path, shipped)
+        read = scorefile.read(path)
     except UsageError as refused:
         assert str(refused).startswith(str(path))
     else:
@@ -394,9 +386,7 @@ def test_three_parts_or_drums_in_musicxml(tmp_path: Path, shipped: Bundle) -> No
 
 @settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
-def test_a_damaged_musicxml_file_is_read_or_refused(
-    tmp_path: Path, shipped: Bundle, data: st.DataObject
-) -> None:
+def test_a_damaged_musicxml_file_is_read_or_refused(tmp_path: Path, data: st.DataObject) -> None:
     original = tmp_path / "original.musicxml"
     if not original.exists():
         musicxml(original, engraved(OPENING))
@@ -406,7 +396,7 @@ def test_a_damaged_musicxml_file_is_read_or_refused(
     path = tmp_path / "damaged.musicxml"
     path.write_bytes(content)
     try:
-        scorefile.read(path, shipped)
+        scorefile.read(path)
     except UsageError as refused:
         assert str(refused).startswith(str(path))
         assert "\n" not in str(refused)

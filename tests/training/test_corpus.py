@@ -19,9 +19,9 @@ from appliance.music.score import VOICES, Score
 from appliance.music.scorefile import from_music21
 from appliance.training import convert, corpus, recipe
 from appliance.training.batches import IGNORED, Keys, chunks, encode, pad
-from appliance.training.evaluate import nats_a_step
+from appliance.training.evaluate import nats_a_unit
 from appliance.training.listen import Listener
-from appliance.training.ngram import NGram, baseline
+from appliance.training.ngram import NGram, baseline, counted
 from tests.music.making import MODEL, MODELS, OPENING, chords, parts_of
 
 CODEC = SatbCodec(onsets=True, form=True)
@@ -130,7 +130,9 @@ def test_a_piece_is_drawn_only_in_keys_that_stay_in_range() -> None:
 
 def test_lanes_play_pieces_to_their_end() -> None:
     keys = Keys(CODEC, [OPENING])
-    source = chunks(keys, np.random.default_rng(1), lanes=3, tokens=48, crop_share=0.0)
+    source = chunks(
+        keys, np.random.default_rng(1), lanes=3, tokens=48, crop_share=0.0, cycle=VOICES
+    )
     lanes: list[list[int]] = [[], [], []]
     for number in range(6):
         chunk = next(source)
@@ -148,7 +150,9 @@ def test_lanes_play_pieces_to_their_end() -> None:
 
 def test_a_piece_may_be_entered_in_its_midst_but_at_a_whole_step() -> None:
     keys = Keys(CODEC, [OPENING])
-    source = chunks(keys, np.random.default_rng(1), lanes=8, tokens=1000, crop_share=1.0)
+    source = chunks(
+        keys, np.random.default_rng(1), lanes=8, tokens=1000, crop_share=1.0, cycle=VOICES
+    )
     lengths = {int((column != IGNORED).sum()) for column in next(source).targets.T}
     assert len(lengths) > 3
     assert all(length % VOICES == 0 and length >= 4 * VOICES for length in lengths)
@@ -169,31 +173,29 @@ def test_padding_is_ignored() -> None:
 def test_the_figure_counts_every_note_of_every_piece() -> None:
     model = bundle.load(MODEL)
     short = chords((16, (72, 67, 64, 48)))
-    one, other = nats_a_step(model, [OPENING]), nats_a_step(model, [short])
-    together = nats_a_step(model, [OPENING, short])
+    one, other = nats_a_unit(model, [OPENING]), nats_a_unit(model, [short])
+    together = nats_a_unit(model, [OPENING, short])
     steps = OPENING.steps, short.steps
     assert together == pytest.approx((one * steps[0] + other * steps[1]) / sum(steps))
     assert 0 < other < VOICES * math.log(CLASSES)
 
 
 def test_an_n_gram_learns_and_its_shares_add_up() -> None:
-    model = NGram(CODEC, 4)
-    before = model.nats_a_step([OPENING])
-    assert before == pytest.approx(VOICES * math.log(CLASSES))
-    model.learn([OPENING])
-    assert model.nats_a_step([OPENING]) < before / 2
-    tokens = CODEC.encode(OPENING)[1]
+    model, tokens = NGram(CLASSES, VOICES, 4), counted(CODEC, OPENING)
+    before = model.nats(tokens)
+    assert before == pytest.approx(len(tokens) * math.log(CLASSES))
+    model.learn([tokens])
+    assert model.nats(tokens) < before / 2
     for at in (0, 7, 40):
-        shares = [model._share([*tokens[:at], token], at) for token in range(CLASSES)]
-        assert sum(shares) == pytest.approx(1)
+        assert sum(model.share(tokens, at, token) for token in range(CLASSES)) == pytest.approx(1)
     n, figure = baseline(CODEC, [OPENING], [OPENING], [OPENING.transposed(2)])
     assert n >= 5
-    assert figure < before / 2
+    assert figure < VOICES * math.log(CLASSES) / 2
 
 
 def test_a_listener_finds_what_is_wrong() -> None:
-    from appliance.music.satb import ORDER
     from appliance.music.notes import TICKS_PER_STEP
+    from appliance.music.satb import ORDER
     from tests.music.making import events_of
 
     assert len(ORDER) == VOICES
@@ -229,12 +231,14 @@ def test_what_the_training_writes_the_player_reads(
 ) -> None:
     made = tiny(monkeypatch)
     path = tmp_path / "chorales.tflite"
-    convert.write(made, parts_of()[0], [OPENING], "Well enough.", path)
+    codec = SatbCodec(onsets=True, form=True, ranges=corpus.voice_ranges([OPENING]))
+    convert.write(made, codec, parts_of()[0], [OPENING], "Well enough.", path)
     model = bundle.load(path)
     assert model.name == made.name
     assert model.tempo_bpm == made.card.tempo_bpm
     assert model.forms == [OPENING.form]
-    assert model.voices == [(71, 74), (65, 67), (57, 64), (43, 55)]
+    assert model.codec.options == codec.options
+    assert codec.ranges == [(71, 74), (65, 67), (57, 64), (43, 55)]
     assert "Well enough." in model.card
     assert model.model == parts_of()[0]
     assert [entry.name for entry in tmp_path.iterdir()] == ["chorales.tflite"]
@@ -246,7 +250,7 @@ def test_the_same_weights_are_the_same_file(
     made = tiny(monkeypatch)
     paths = [tmp_path / "a.tflite", tmp_path / "b.tflite"]
     for path in paths:
-        convert.write(made, parts_of()[0], [OPENING], "", path)
+        convert.write(made, CODEC, parts_of()[0], [OPENING], "", path)
     assert paths[0].read_bytes() == paths[1].read_bytes()
 
 
@@ -262,11 +266,12 @@ def test_the_calibration_shows_every_voice_and_a_state_within_its_bounds() -> No
         weights[of + "weight_hh_l0"] = rng.normal(size=(12, 3)).astype("f4")
         weights[of + "bias_ih_l0"] = np.full(12, 9, "f4")
         weights[of + "bias_hh_l0"] = np.zeros(12, "f4")
-    samples = list(convert.calibration(made, weights, [OPENING] * 3)())
+    samples = list(convert.calibration(made, CODEC, [weights] * 2, [OPENING] * 3)())
     assert len(samples) > 10
     turns = [sample["x"][0, CODEC._voice : CODEC._voice + VOICES] for sample in samples]
     assert np.any(turns, axis=0).all()
-    assert all(set(s) == {"x", "h0", "c0", "h1", "c1"} for s in samples)
-    cells = np.concatenate([s[name].ravel() for s in samples for name in ("c0", "c1")])
+    states = {f"{kind}{layer}{of}" for kind in "hc" for layer in "01" for of in ("", "_2")}
+    assert all(set(s) == {"x", *states} for s in samples)
+    cells = np.concatenate([s[name].ravel() for s in samples for name in states if "c" in name])
     assert np.abs(cells).max() <= convert.CELL_LIMIT
     assert cells.any()

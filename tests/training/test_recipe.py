@@ -10,6 +10,7 @@ import pytest
 
 from appliance.errors import UsageError
 from appliance.music import bundle
+from appliance.music.satb import SatbCodec
 from appliance.training import __main__ as training
 from appliance.training import recipe
 
@@ -22,7 +23,7 @@ GOOD: dict[str, dict[str, Any]] = {
         "tempo_bpm": 80, "temperature": 0.9, "top_p": 0.9, "instrument": 19,
     },
     "corpus": {"source": "music21-chorales"},
-    "codec": {"onsets": True, "form": True},
+    "codec": {"name": "satb-16th", "onsets": True, "form": True},
     "network": {"embedding": 8, "hidden": 8, "layers": 1},
     "training": {"tokens": 1000},
 }  # fmt: skip
@@ -58,7 +59,6 @@ def test_a_shipped_recipe_can_be_read(path: Path) -> None:
     assert 0.1 <= made.card.temperature <= 3
     assert 0.05 <= made.card.top_p <= 1
     assert 0 <= made.card.instrument <= 127
-    assert made.codec.build().width > 100
     assert made.training.tokens >= 1_000_000
 
 
@@ -74,7 +74,8 @@ def test_the_shipped_model_was_made_by_its_recipe() -> None:
     made = recipe.load(ROOT / "models" / "chorales.toml")
     model = bundle.load(ROOT / "models" / "chorales.tflite")
     assert model.name == made.name
-    assert (model.codec.onsets, model.codec.form) == (made.codec.onsets, made.codec.form)
+    assert isinstance(model.codec, SatbCodec)
+    assert (model.codec.onsets, model.codec.forms) == (made.codec.onsets, made.codec.form)
     assert made.corpus.valid
     assert made.corpus.test
     assert len(model.forms) > len(made.corpus.test)
@@ -96,6 +97,7 @@ def test_a_recipe_as_it_should_be(tmp_path: Path) -> None:
         ("training", "tokens", "many", "tokens"),
         ("corpus", "source", "elsewhere", "elsewhere"),
         ("codec", "onsets", "yes", "onsets"),
+        ("codec", "name", "organum", "organum"),
         ("card", "tempo_bpm", "fast", "tempo_bpm"),
     ],
 )
@@ -125,7 +127,9 @@ def test_recipes_are_found_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
     assert training.find_recipe("chorales") == Path("models/chorales.toml")
     assert training.find_recipe("jsb16") == Path("models/benchmarks/jsb16.toml")
     assert training.find_recipe("models/chorales.toml") == Path("models/chorales.toml")
-    with pytest.raises(UsageError, match=r"no recipe called 'fugues'; there are: chorales, jsb16"):
+    with pytest.raises(
+        UsageError, match=r"no recipe called 'fugues'; there are: chorales, .*jsb16"
+    ):
         training.find_recipe("fugues")
 
 

@@ -287,7 +287,9 @@ def test_a_prime_opens_the_music_and_survives_a_kill(stage: Stage) -> None:
     stage.kill()
     stage.start("--prime", str(path))
     stage.ear.listen(60 * TICKS_PER_STEP)
-    composer = Composer(bundle.load(MODEL), seed=SEED, temperature=0.9, top_p=0.95, prime=OPENING)
+    model = bundle.load(MODEL)
+    prime = model.opening(path)
+    composer = Composer(model, seed=SEED, temperature=0.9, top_p=0.95, prime=prime)
     expected = [e for e in compose(composer, 70) if e.tick < 60 * TICKS_PER_STEP]
     assert stage.ear.heard == expected
 

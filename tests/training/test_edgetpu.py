@@ -1,0 +1,269 @@
+"""Every shipped model that is no Transformer is what an Edge TPU's compiler takes, op by op."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import flatbuffers
+import numpy as np
+import pytest
+from ai_edge_litert import schema_py_generated as schema
+
+from appliance.music import bundle
+from appliance.music.bundle import Bundle
+from appliance.music.interpreter import RUNTIME_VARIABLE, StepModel
+from appliance.training.edgetpu import report
+from appliance.training.edgetpu_ops import LIST, Operation, Tensor, objections, operations
+from tests.music.making import MODEL, MODELS, joined, parts_of
+
+TRANSFORMERS = frozenset({"keyboard"})
+"""Shipped ones: attention multiplies activations with one another, which is not on the list."""
+
+QUALIFIED = [
+    path
+    for path in sorted(MODELS.rglob("*.tflite"))
+    if path.stem not in TRANSFORMERS and not path.stem.endswith(bundle.COMPILED)
+]
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.mark.parametrize("path", QUALIFIED, ids=lambda path: str(path.stem))
+def test_every_operation_is_on_the_list_and_int8(path: Path) -> None:
+    found = operations(bundle.load(path).model)
+    assert len(found) > 10
+    for number, operation in enumerate(found):
+        assert not objections(operation), f"operation {number}: {operation}"
+        print(f"{number:3} {operation.name}: int8, on the list")
+    assert all(tensor.type == "INT8" for operation in found for tensor in operation.outputs)
+
+
+def test_there_is_something_to_read() -> None:
+    assert MODEL in QUALIFIED
+
+
+def altered(change: Callable[[Any], object], model: bytes | None = None) -> bytes:
+    """The shipped flatbuffer with something else in it."""
+    content = bytearray(bundle.load(MODEL).model if model is None else model)
+    tree = schema.ModelT.InitFromObj(schema.Model.GetRootAsModel(content, 0))
+    change(tree)
+    builder = flatbuffers.Builder(len(content))
+    builder.Finish(tree.Pack(builder), file_identifier=b"TFL3")
+    return bytes(builder.Output())
+
+
+def another_operation(tree: Any, name: str) -> None:
+    code = tree.operatorCodes[tree.subgraphs[0].operators[0].opcodeIndex]
+    code.builtinCode = getattr(schema.BuiltinOperator, name)
+    code.deprecatedBuiltinCode = min(code.builtinCode, 127)
+
+
+def of_the_first_output(tree: Any) -> Any:
+    graph = tree.subgraphs[0]
+    return graph.tensors[graph.operators[0].outputs[0]]
+
+
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        (lambda tree: another_operation(tree, "GATHER"), "GATHER is not on the list"),
+        (lambda tree: another_operation(tree, "BATCH_MATMUL"), "BATCH_MATMUL is not on the list"),
+        (lambda tree: another_operation(tree, "GELU"), "GELU is not on the list"),
+        (lambda tree: another_operation(tree, "PACK"), "PACK is limited: not along the batch"),
+        (
+            lambda tree: setattr(of_the_first_output(tree), "type", schema.TensorType.FLOAT32),
+            "is FLOAT32, not INT8",
+        ),
+        (
+            lambda tree: setattr(of_the_first_output(tree), "type", schema.TensorType.INT16),
+            "is INT16, not INT8",
+        ),
+        (
+            lambda tree: setattr(
+                of_the_first_output(tree), "shapeSignature", np.array([-1, 512], np.int32)
+            ),
+            "has an open size: (-1, 512)",
+        ),
+        (
+            lambda tree: setattr(
+                of_the_first_output(tree), "shape", np.array([2, 1, 1, 512], np.int32)
+            ),
+            "has more than three dimensions: (2, 1, 1, 512)",
+        ),
+        (
+            lambda tree: setattr(of_the_first_output(tree), "shape", np.array([2, 512], np.int32)),
+            "FULLY_CONNECTED is limited: weights in the default format, a vector comes out",
+        ),
+        (
+            lambda tree: setattr(tree.subgraphs[0].operators[0].builtinOptions, "weightsFormat", 1),
+            "FULLY_CONNECTED is limited",
+        ),
+        (
+            lambda tree: tree.subgraphs[0].operators[0].inputs.__setitem__(1, 0),
+            "FULLY_CONNECTED has weights that are not constant",
+        ),
+    ],
+)
+def test_what_the_compiler_would_leave_to_the_cpu_is_seen(
+    change: Callable[[Any], object], why: str
+) -> None:
+    model = replace(bundle.load(MODEL), model=altered(change))
+    _, *found = report(model)
+    assert any(why in line for line in found), found
+
+
+def vector(size: int, constant: bool = False) -> Tensor:
+    return Tensor("x", "INT8", (1, size), constant)
+
+
+@pytest.mark.parametrize(
+    ("name", "inputs", "options", "taken"),
+    [
+        ("SOFTMAX", [vector(16_000)], {}, True),
+        ("SOFTMAX", [vector(16_001)], {}, False),
+        ("SOFTMAX", [Tensor("x", "INT8", (2, 8), False)], {}, False),
+        ("CONCATENATION", [vector(8), vector(8)], {"fusedActivationFunction": 0}, True),
+        ("CONCATENATION", [vector(8), vector(8)], {"fusedActivationFunction": 1}, False),
+        ("CONCATENATION", [vector(8), vector(8, True)], {"fusedActivationFunction": 0}, False),
+        ("CONV_2D", [vector(8)], {"dilationWFactor": 2, "dilationHFactor": 2}, True),
+        ("CONV_2D", [vector(8)], {"dilationWFactor": 2, "dilationHFactor": 1}, False),
+        ("MAX_POOL_2D", [vector(8)], {"fusedActivationFunction": 3}, False),
+        ("SUB", [vector(8), vector(8)], {}, True),
+    ],
+)
+def test_the_limits_of_the_list(
+    name: str, inputs: list[Tensor], options: dict[str, int], taken: bool
+) -> None:
+    operation = Operation(name, tuple(inputs), (vector(8),), SimpleNamespace(**options))
+    assert (not objections(operation)) == taken
+
+
+def test_the_list_is_in_the_languages_own_names() -> None:
+    assert set(LIST) <= set(vars(schema.BuiltinOperator))
+    assert LIST.keys().isdisjoint({"GATHER", "BATCH_MATMUL", "EMBEDDING_LOOKUP"})
+
+
+FAKE = """#!{python}
+# Stands for Coral's compiler: the same model, its tensors numbered from the other end.
+import sys
+from pathlib import Path
+import flatbuffers
+from ai_edge_litert import schema_py_generated as schema
+
+source, folder = Path(sys.argv[-1]), Path(sys.argv[sys.argv.index("--out_dir") + 1])
+if "{does}" == "fail":
+    sys.exit("Internal compiler error. Aborting!")
+tree = schema.ModelT.InitFromObj(schema.Model.GetRootAsModel(bytearray(source.read_bytes()), 0))
+graph = tree.subgraphs[0]
+last = len(graph.tensors) - 1
+graph.tensors.reverse()
+graph.inputs = [last - at for at in graph.inputs]
+graph.outputs = [last - at for at in graph.outputs]
+for one in graph.operators:
+    one.inputs = [last - at if at >= 0 else at for at in one.inputs]
+    one.outputs = [last - at for at in one.outputs]
+if "{does}" == "rename":
+    graph.tensors[graph.inputs[0]].name = b"other"
+tree.signatureDefs = None
+builder = flatbuffers.Builder(1 << 22)
+builder.Finish(tree.Pack(builder), file_identifier=b"TFL3")
+(folder / f"{{source.stem}}_edgetpu.tflite").write_bytes(bytes(builder.Output()))
+print("Model compiled successfully")
+"""
+
+
+def make_edgetpu(folder: Path, *models: Path, does: str) -> subprocess.CompletedProcess[str]:
+    """Run it with a compiler of our own, or with none."""
+    if does != "nothing":
+        (folder / "bin").mkdir()
+        fake = folder / "bin" / "edgetpu_compiler"
+        fake.write_text(FAKE.format(python=sys.executable, does=does))
+        fake.chmod(0o755)
+    return subprocess.run(
+        [sys.executable, "-m", "appliance.training.edgetpu", *map(str, models)],
+        env=os.environ | {"PATH": str(folder / "bin"), "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Path:
+    path = tmp_path / "chorales.tflite"
+    path.write_bytes(MODEL.read_bytes())
+    return path
+
+
+def test_a_compiled_model_is_the_model(
+    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done = make_edgetpu(tmp_path, model, does="compile")
+    assert done.returncode == 0, done.stderr
+    assert "Model compiled successfully" in done.stdout
+    first, second = bundle.load(model), bundle.load(bundle.compiled_path(model))
+    assert second.about.compiled_from == first.about.sha256
+    assert second.about.tensors != first.about.tensors, "this compiler numbers them anew"
+    assert (second.card, second.vocabulary) == (first.card, first.vocabulary)
+    assert second.about.forms == first.about.forms
+    monkeypatch.setenv(RUNTIME_VARIABLE, "ai_edge_litert")
+    assert steps(second) == steps(first)
+    # Making it again is no trouble.
+    before = bundle.compiled_path(model).read_bytes()
+    (tmp_path / "bin" / "edgetpu_compiler").unlink()
+    (tmp_path / "bin").rmdir()
+    assert make_edgetpu(tmp_path, model, does="compile").returncode == 0
+    assert bundle.compiled_path(model).read_bytes() == before
+
+
+def steps(model: Bundle) -> list[list[float]]:
+    running = StepModel(model)
+    return [running.step([feature]).tolist() for feature in range(12)]
+
+
+@pytest.mark.parametrize(
+    ("does", "why"),
+    [
+        ("fail", "edgetpu_compiler does not take it: Internal compiler error. Aborting!"),
+        ("rename", "edgetpu_compiler has renamed its inputs or outputs"),
+    ],
+)
+def test_a_compiler_that_fails(model: Path, tmp_path: Path, does: str, why: str) -> None:
+    done = make_edgetpu(tmp_path, model, does=does)
+    assert done.returncode == 1
+    assert done.stderr == f"bachbox: {model}: {why}\n"
+    assert not bundle.compiled_path(model).exists()
+
+
+def test_without_the_compiler_it_says_how_to_get_it(model: Path, tmp_path: Path) -> None:
+    done = make_edgetpu(tmp_path, model, does="nothing")
+    assert done.returncode == 1
+    assert "chorales.tflite: all int8 and all on the Edge TPU compiler's list" in done.stdout
+    assert re.search(r"chorales.tflite: .*\d+ FULLY_CONNECTED", done.stdout)
+    assert "sudo apt install edgetpu-compiler" in done.stderr
+    assert "coral.ai/docs/edgetpu/compiler" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+    assert not bundle.compiled_path(model).exists()
+
+
+def test_what_it_would_not_take_stays_with_the_cpu(model: Path, tmp_path: Path) -> None:
+    content = altered(lambda tree: another_operation(tree, "GATHER"))
+    _, texts = parts_of()
+    about = json.loads(texts["bundle.json"]) | {"sha256": hashlib.sha256(content).hexdigest()}
+    model.write_bytes(joined(content, texts | {"bundle.json": json.dumps(about)}))
+    done = make_edgetpu(tmp_path, model, does="compile")
+    assert done.returncode == 0, done.stderr
+    assert "GATHER is not on the list" in done.stdout
+    assert "chorales.tflite: stays with the CPU" in done.stdout
+    assert not bundle.compiled_path(model).exists()
