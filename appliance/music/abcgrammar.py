@@ -55,6 +55,8 @@ LONGEST_STEPS = 9999
 """For a tune that is known: none has more (see ``bundle``)."""
 LONGEST_SECTION_BARS = 24
 LONGEST_ENDING_BARS = 3
+BARS_KEPT = 8
+"""So long it is known what stood where in a bar."""
 LETTERS = "CDEFGAB"
 
 
@@ -408,6 +410,7 @@ class Tune:
         self.altered = {}
         if self.at_ticks == self.bar_ticks:
             self.at_ticks, self.bar = 0, self.bar + 1
+            self.stood = {at: n for at, n in self.stood.items() if at[0] >= self.bar - BARS_KEPT}
         if sign == "|":
             if not self.ending:
                 self.section.append((0, -1))
