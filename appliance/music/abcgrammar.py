@@ -12,8 +12,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from appliance.music.codec import PLAIN_VELOCITY
-from appliance.music.notes import TICKS_PER_BEAT, TICKS_PER_STEP, Event, note_off, note_on
+from appliance.music.notes import (
+    PLAIN_VELOCITY,
+    TICKS_PER_BEAT,
+    TICKS_PER_STEP,
+    Event,
+    note_off,
+    note_on,
+)
 from appliance.music.score import Form, Key
 
 UNIT_TICKS = TICKS_PER_BEAT // 2
