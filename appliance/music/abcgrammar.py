@@ -55,8 +55,6 @@ PLAYED_AT_ONCE = 16
 """So many notes of a repeat are played for one token at most."""
 LEAST_BARS = 7
 """A tune is longer than this, as it is played."""
-OVERTIME_BARS = 4
-"""How far beyond its form a tune may go before it closes wherever it can."""
 LONGEST_STEPS = 9999
 """For a tune that is known: none has more (see ``bundle``)."""
 LONGEST_SECTION_BARS = 24
@@ -235,7 +233,8 @@ class Tune:
 
     @property
     def _late_ticks(self) -> int:
-        return (self.form.steps + OVERTIME_BARS * self.form.bar_steps) * TICKS_PER_STEP
+        """From here on the tune closes wherever it can."""
+        return self.form.steps * TICKS_PER_STEP
 
     def _must_close(self) -> bool:
         again = self.section_ticks if self.repeated and not self.ending else 0
