@@ -219,7 +219,7 @@ def _music_options(command: F) -> F:
             click.option("--pitch", type=_Number("pitch"), help="The a': 392 to 466 Hz."),
             click.option("--soundfont", type=_PATH, help="A .sf2 or .sf3 file."),
             click.option(
-                "--prime", type=_PATH, help="Start from these bars of yours (MIDI, MusicXML)."
+                "--prime", type=_PATH, help="Start from these bars of yours (MIDI, MusicXML, ABC)."
             ),
         ]
     ):
@@ -354,7 +354,7 @@ def render(
     as_json: bool,
     **wishes: Any,
 ) -> None:
-    """Write music to OUT.wav, OUT.mid, or both, faster than real time.
+    """Write music to OUT.wav, OUT.mid (tunes to OUT.abc too), faster than real time.
 
     One piece (--pieces 1, --from FILE) to OUT.musicxml, too, and so that --from finds it there.
     """
@@ -435,7 +435,7 @@ def _render_again(
                 f"--from and --{name.replace('_', '-')} exclude each other: the notes are those "
                 "in the file"
             )
-    renderer.check_outputs(outputs, renderer.ONE_PIECE_SUFFIXES)
+    renderer.check_outputs(outputs, renderer.AGAIN_SUFFIXES)
     config = _wished(configs.load(config_file)[0], soundfont=said.pop("soundfont", None))
     volume = said.pop("volume", config.sound.volume)
     if "instrument" in said:

@@ -45,6 +45,7 @@ snapclient other rooms, for the tests, which start their own
 icecast2 the world, for the tests, which start their own
 chromium a browser for the tests of the page
 stress-ng to keep the machine busy while it plays
+abcmidi abc2midi, to read the tunes that are written
 LIST
     fi
 }
