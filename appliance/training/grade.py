@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from itertools import pairwise
 from statistics import median
 
 from appliance.training.heard import Heard
@@ -100,7 +101,7 @@ def between(a: Sequence[float], b: Sequence[float]) -> float:
         return 0.0 if not a and not b else float("inf")
     cuts = sorted({*a, *b})
     moved = 0.0
-    for low, high in zip(cuts, cuts[1:], strict=False):
+    for low, high in pairwise(cuts):
         share_a = sum(x <= low for x in a) / len(a)
         share_b = sum(x <= low for x in b) / len(b)
         moved += abs(share_a - share_b) * (high - low)

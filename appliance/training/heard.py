@@ -5,7 +5,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from itertools import groupby
+from itertools import groupby, pairwise
 from typing import Any, NamedTuple
 
 from appliance.music.codec import Codec
@@ -69,7 +69,7 @@ class Heard:
         Silence is an empty list of pitches.
         """
         changes = sorted({tick for note in self.notes for tick in (note.start, note.end)})
-        found = [(a, b, list[int]()) for a, b in zip(changes, changes[1:], strict=False)]
+        found = [(a, b, list[int]()) for a, b in pairwise(changes)]
         for note in self.notes:
             at = bisect_right(changes, note.start) - 1
             while at < len(found) and found[at][0] < note.end:
@@ -97,12 +97,15 @@ def notes_of(events: Iterable[Event], began: int = 0) -> tuple[Note, ...]:
 
 def performed(codec: Codec, score: Any) -> Heard:
     """A score of the corpus, as the codec plays it."""
-    context = codec.start(score.form, score.key)
-    events: list[Event] = []
-    for token in codec.encode(score)[1]:
-        events += context.accept(token)
+    return told(codec, codec.encode(score)[1], score.form, score.key)
+
+
+def told(codec: Codec, tokens: Iterable[int], form: Form, key: Key) -> Heard:
+    """The piece that these tokens are."""
+    context = codec.start(form, key)
+    events = [event for token in tokens for event in context.accept(token)]
     events += context.close()
-    return Heard(notes_of(events), score.key, score.form, context.tick)
+    return Heard(notes_of(events), key, form, context.tick)
 
 
 class Step(NamedTuple):

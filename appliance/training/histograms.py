@@ -182,8 +182,10 @@ def repeats(line: Sequence[tuple[Hashable, int]]) -> Histogram:
         where = [at[start] for start in order[left : right + 1]]
         befores = {line[n - 1] if n else n for n in where}
         second = where[0] + 1
-        if second < len(starts) and starts[second] < starts[where[0]] + length and (
-            len(befores) > 1 or 0 in befores
+        if (
+            second < len(starts)
+            and starts[second] < starts[where[0]] + length
+            and (len(befores) > 1 or 0 in befores)
         ):
             found[length] += len(where)
     return found
