@@ -20,7 +20,6 @@ from appliance.music.scorefile import from_music21
 from appliance.training import convert, corpus, recipe
 from appliance.training.batches import IGNORED, Keys, chunks, encode, pad
 from appliance.training.evaluate import nats_a_unit
-from appliance.training.listen import Listener
 from appliance.training.ngram import NGram, baseline, counted
 from tests.music.making import MODEL, MODELS, OPENING, chords, parts_of
 
@@ -191,29 +190,6 @@ def test_an_n_gram_learns_and_its_shares_add_up() -> None:
     n, figure = baseline(CODEC, [OPENING], [OPENING], [OPENING.transposed(2)])
     assert n >= 5
     assert figure < VOICES * math.log(CLASSES) / 2
-
-
-def test_a_listener_finds_what_is_wrong() -> None:
-    from appliance.music.notes import TICKS_PER_STEP
-    from appliance.music.satb import ORDER
-    from tests.music.making import events_of
-
-    assert len(ORDER) == VOICES
-    frozen = chords((64, (72, 67, 64, 48)), (4, (71, 67, 62, 43)), (4, (72, 67, 64, 48)))
-    listener = Listener()
-    events = events_of(frozen)
-    for step in range(frozen.steps):
-        tick = step * TICKS_PER_STEP
-        now = [event for event in events if event.tick == tick]
-        listener.hear(tick, now, tick + TICKS_PER_STEP)
-    end = frozen.steps * TICKS_PER_STEP
-    listener.hear(end, [event for event in events if event.tick == end], end + 960)
-    report = listener.report
-    assert report.frozen_beats == 16
-    assert report.held_beats == 16
-    assert report.unmatched == 0
-    assert report.silent_beats == 2
-    assert [(p.closes_on_tonic, p.authentic) for p in report.pieces] == [(True, True)]
 
 
 # The model file
