@@ -19,7 +19,7 @@ PIP := -m pip --disable-pip-version-check --quiet
 SOURCES := appliance tests $(wildcard benchmarks)
 
 .DEFAULT_GOAL := help
-.PHONY: help play test test-homeassistant bench install uninstall test-systemd train evaluate quality listen edgetpu lint clean system-packages always
+.PHONY: help play test test-homeassistant bench install uninstall test-systemd train evaluate card quality listen edgetpu lint clean system-packages always
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1 \t/p' $(MAKEFILE_LIST)
@@ -56,6 +56,9 @@ train: $(TRAIN_VENV)/.train ## make train MODEL=chorales: from scores to models/
 
 evaluate: $(TRAIN_VENV)/.train ## make evaluate MODEL=chorales: a model file's figures on its held-out pieces
 	$(TRAIN_VENV)/bin/python -m appliance.training $(MODEL) --evaluate $(if $(DATA),--data $(DATA)) $(ARGS)
+
+card: $(TRAIN_VENV)/.train ## make card MODEL=chorales: what its recipe's card says now, into the model file
+	$(TRAIN_VENV)/bin/python -m appliance.training $(MODEL) --card $(if $(DATA),--data $(DATA)) $(ARGS)
 
 quality: $(TRAIN_VENV)/.train ## every model's music measured, beside Bach's, into docs/quality.md
 	$(TRAIN_VENV)/bin/python -m appliance.training.quality $(if $(DATA),--data $(DATA)) $(ARGS)

@@ -137,7 +137,9 @@ def listen(
             day, *rest = [
                 replace(future.result(), pieces=list(spooled(spool))) for spool, future in composing
             ]
-            found.append(weigh(bundle.load(path), studying.result(), day, rest, GRID))
+            card = recipe.load(path.with_suffix(".toml")).card
+            says = Setting(card.temperature, card.top_p)
+            found.append(weigh(bundle.load(path), says, studying.result(), day, rest, GRID))
     return found
 
 

@@ -81,14 +81,15 @@ Of {hours:g} h as it ships:
 
 
 def verdict(one: Weighed) -> str:
-    """Whether the recipe says what it should."""
-    has, wants = one.setting, one.chosen
-    if has == wants:
-        return f"temperature {has.temperature:g} and top-p {has.top_p:g} are right"
-    return (
-        f"temperature {has.temperature:g} and top-p {has.top_p:g} should be "
-        f"{wants.temperature:g} and {wants.top_p:g}"
+    """Whether the recipe says what it should, and the model file what the recipe says."""
+    has, wants = one.recipe, one.chosen
+    said = f"temperature {has.temperature:g} and top-p {has.top_p:g}"
+    said += (
+        " are right" if has == wants else f" should be {wants.temperature:g} and {wants.top_p:g}"
     )
+    if one.setting != has:
+        said += f"; the model file says {one.setting.temperature:g} and {one.setting.top_p:g} yet"
+    return said
 
 
 def _lines(of: Iterable[str]) -> str:
@@ -128,10 +129,9 @@ def _graded(found: Sequence[Weighed]) -> str:
     return """## Like Bach
 
 The grade of *Bach or Mock* (Fang, Liu, Seetharaman and Pardo 2020): the sum of a piece's
-distances from the training pieces, feature by feature; less is better. The paper gives 4.91 for
-Bach's chorales and 6 and more for its Transformer's. Models that do not write four voices are
-graded in the same way by features that fit them.
-The n-gram is plain: it fills the same forms, and is forbidden what the network is.
+distances from the training pieces, feature by feature; less is better. The paper gives 4.91 as
+the median of Bach's chorales. Models that do not write four voices are graded in the same way by
+features that fit them. The n-gram is plain: it fills the same forms, and is forbidden what the network is.
 
 """ + "\n\n".join(parts)
 

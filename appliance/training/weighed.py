@@ -90,6 +90,7 @@ class Weighed:
     """
 
     model: Bundle
+    recipe: Setting
     day: Music
     knob: list[Music]
     ours: Group
@@ -109,7 +110,7 @@ class Weighed:
 
     @property
     def setting(self) -> Setting:
-        """What its recipe says."""
+        """What its file says."""
         return self.day.setting
 
     @property
@@ -118,7 +119,7 @@ class Weighed:
         fit = [s for s in self.strays if self.given_up[s] <= MOST_GIVEN_UP] or list(self.strays)
         nearest = min(fit, key=lambda setting: self.strays[setting])
         alike = [s for s in fit if self.strays[s] <= ALIKE * self.strays[nearest]]
-        return self.setting if self.setting in alike else nearest
+        return self.recipe if self.recipe in alike else nearest
 
     @property
     def broken(self) -> list[str]:
@@ -133,9 +134,20 @@ class Weighed:
 
 
 def weigh(
-    model: Bundle, studied: Studied, day: Music, rest: Sequence[Music], grid: Sequence[Setting]
+    model: Bundle,
+    recipe: Setting,
+    studied: Studied,
+    day: Music,
+    rest: Sequence[Music],
+    grid: Sequence[Setting],
 ) -> Weighed:
-    """Compare it all."""
+    """Compare it all.
+
+    Args:
+        recipe: the setting that the model's recipe says.
+        day: music as it ships.
+        rest: music at every other setting, of which those in ``grid`` may be chosen.
+    """
     features = features_of(model.codec.name)
     known, valid = studied.pieces["train"], studied.pieces["valid"]
     grader = Grader(features, known)
@@ -160,6 +172,7 @@ def weigh(
     tried = [music for music in rest if music.setting in grid]
     return Weighed(
         model=model,
+        recipe=recipe,
         day=day,
         knob=sorted((m for m in rest if m.setting.top_p == model.top_p), key=lambda m: m.setting),
         ours=ours,

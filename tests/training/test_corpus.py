@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import shutil
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from appliance.music import bundle
 from appliance.music.satb import CLASSES, END, SatbCodec
 from appliance.music.score import VOICES, Score
 from appliance.music.scorefile import from_music21
+from appliance.training import __main__ as workshop
 from appliance.training import convert, corpus, recipe
 from appliance.training.batches import IGNORED, Keys, chunks, encode, pad
 from appliance.training.evaluate import nats_a_unit
@@ -251,3 +253,19 @@ def test_the_calibration_shows_every_voice_and_a_state_within_its_bounds() -> No
     cells = np.concatenate([s[name].ravel() for s in samples for name in states if "c" in name])
     assert np.abs(cells).max() <= convert.CELL_LIMIT
     assert cells.any()
+
+
+def test_a_card_is_renewed_and_the_weights_stay(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = tiny(monkeypatch)
+    path = tmp_path / MODEL.name
+    shutil.copy(MODEL, path)
+    made.card.temperature, made.card.top_p = 1.15, 0.97
+    workshop.renew_card(made, {"train": [OPENING]}, path)
+    before, after = bundle.load(MODEL), bundle.load(path)
+    assert (after.temperature, after.top_p) == (1.15, 0.97)
+    assert after.model == before.model
+    measured = before.card.partition("## Measured")[2]
+    assert after.card.partition("## Measured")[2] == measured
+    assert path.with_suffix(".md").read_text() == after.card

@@ -326,7 +326,7 @@ def weighed(near: Setting, others: list[Setting], own: Setting) -> Weighed:
     rest = [music(near, bach)] + [music(setting, strange) for setting in others]
     studied = Studied({"train": bach, "valid": bach, "test": bach[:2]}, strange)
     day = music(own, bach if own == near else strange)
-    return weigh(bundle.load(MODEL), studied, day, rest, [m.setting for m in rest])
+    return weigh(bundle.load(MODEL), own, studied, day, rest, [m.setting for m in rest])
 
 
 def test_the_setting_nearest_to_the_valid_pieces_is_chosen() -> None:
