@@ -131,7 +131,8 @@ def _graded(found: Sequence[Weighed]) -> str:
 The grade of *Bach or Mock* (Fang, Liu, Seetharaman and Pardo 2020): the sum of a piece's
 distances from the training pieces, feature by feature; less is better. The paper gives 4.91 as
 the median of Bach's chorales. Models that do not write four voices are graded in the same way by
-features that fit them. The n-gram is plain: it fills the same forms, and is forbidden what the network is.
+features that fit them. The n-gram is plain: it fills the same forms, and is forbidden what the
+network is.
 
 """ + "\n\n".join(parts)
 

@@ -143,10 +143,8 @@ def weigh(
 ) -> Weighed:
     """Compare it all.
 
-    Args:
-        recipe: the setting that the model's recipe says.
-        day: music as it ships.
-        rest: music at every other setting, of which those in ``grid`` may be chosen.
+    ``recipe`` is the setting that the model's recipe says, ``day`` the music as it ships,
+    ``rest`` that at every other setting, of which those in ``grid`` may be chosen.
     """
     features = features_of(model.codec.name)
     known, valid = studied.pieces["train"], studied.pieces["valid"]
