@@ -13,6 +13,8 @@ from appliance.training.heard import Heard, Note
 
 BASE = 0x9E3779B97F4A7C15
 """Odd, so that no power of it is lost modulo 2 to the 64."""
+BORDER = 1 << 62
+"""Numbers from here on are no notes but the ends of pieces."""
 
 
 class Shared:
@@ -26,10 +28,10 @@ class Shared:
     """
 
     def __init__(self, lines: Sequence[Sequence[Note]]) -> None:
-        signs: list[tuple[int, ...]] = []
+        signs: list[int] = []
         for number, line in enumerate(lines):
             # No run goes on from one piece to another.
-            signs += [*_signs(line), (number,)]
+            signs += [*_signs(line), BORDER + number]
         self._known = _rolled(signs)
         self._length = len(signs)
         self._grams = cache(self._windows)
@@ -53,15 +55,16 @@ class Shared:
         return np.sort(_hashes(self._known, length))
 
 
-def _signs(line: Sequence[Note]) -> list[tuple[int, ...]]:
-    return [(b.pitch - a.pitch, b.start - a.start) for a, b in pairwise(line)]
+def _signs(line: Sequence[Note]) -> list[int]:
+    """Interval and wait from every note to the next, as one number."""
+    return [(b.pitch - a.pitch + 128 << 32) + b.start - a.start for a, b in pairwise(line)]
 
 
-def _rolled(signs: Sequence[tuple[int, ...]]) -> NDArray[np.uint64]:
+def _rolled(signs: Sequence[int]) -> NDArray[np.uint64]:
     """A polynomial hash of every beginning, modulo 2 to the 64."""
     found, value = [0], 0
     for sign in signs:
-        value = (value * BASE + (hash(sign) ^ BASE)) % (1 << 64)
+        value = (value * BASE + (sign ^ BASE)) % (1 << 64)
         found.append(value)
     return np.array(found, np.uint64)
 
