@@ -27,7 +27,8 @@ Of the held-out pieces under the model file; less is better. From the models' ca
 
 {_lines(_likelihood(one) for one in found)}
 
-{_graded(found)}
+{GRADED}
+{_lines(_graded(one) for one in found)}
 
 ## Originality
 
@@ -102,39 +103,37 @@ def _likelihood(one: Weighed) -> str:
     return f"- **{one.name}**: {'; '.join(figures) or 'not measured yet'}"
 
 
-def _graded(found: Sequence[Weighed]) -> str:
-    parts = []
-    for one in found:
-        of = {
-            "Bach": medians(one.bach.distances),
-            one.name: medians(one.ours.distances),
-            "an n-gram": medians(one.ngram.distances),
-        }
-        grades = {"Bach": one.bach, one.name: one.ours, "an n-gram": one.ngram}
-        names = list(of["Bach"])
-        parts.append(
-            f"### {one.name}\n\n| median of | {' | '.join(names)} | **grade** |\n"
-            f"|---|{'---|' * len(names)}---|\n"
-            + _lines(
-                f"| {who} | {' | '.join(f'{row[name]:.2f}' for name in names)} "
-                f"| **{median(grades[who].grades):.2f}** |"
-                for who, row in of.items()
-            )
-            + f"\n\nThe better grade of two, where one is Bach's, is the model's in "
-            f"{one.taken_for_bach:.0%} (50 % is even). Set against set, the test pieces are "
-            f"{one.test_strays['ours']:.2f} from the model's, "
-            f"{one.test_strays['valid']:.2f} from other pieces held out, "
-            f"{one.test_strays['n-gram']:.2f} from the n-gram's."
-        )
-    return """## Like Bach
+GRADED = """## Like Bach
 
 The grade of *Bach or Mock* (Fang, Liu, Seetharaman and Pardo 2020): the sum of a piece's
-distances from the training pieces, feature by feature; less is better. The paper gives 4.91 as
-the median of Bach's chorales. Models that do not write four voices are graded in the same way by
-features that fit them. The n-gram is plain: it fills the same forms, and is forbidden what the
-network is.
+distances from the training pieces, feature by feature; of chorales less is better. The paper
+gives 4.91 as the median of Bach's. Other models are measured in the same way by features that
+fit their music; there a low grade is no praise, because each of Bach's movements keeps to figures
+of its own, and whoever mixes them all is nearer to the average. What counts everywhere is *set
+against set*: how far the distances of many pieces are from those of as many of Bach's. The n-gram
+is plain: it fills the same forms, and is forbidden what the network is."""
 
-""" + "\n\n".join(parts)
+
+def _graded(one: Weighed) -> str:
+    groups = {"Bach": one.bach, one.name: one.ours, "an n-gram": one.ngram}
+    names = list(one.bach.distances[0])
+    rows = []
+    for who, group in groups.items():
+        of = medians(group.distances)
+        cells = " | ".join(f"{of[name]:.2f}" for name in names)
+        rows.append(f"| {who} | {cells} | **{median(group.grades):.2f}** |")
+    strays = one.test_strays
+    return f"""
+### {one.name}
+
+| median of | {" | ".join(names)} | **grade** |
+|---|{"---|" * len(names)}---|
+{_lines(rows)}
+
+Set against set, the test pieces are **{strays["ours"]:.2f}** from the model's,
+{strays["valid"]:.2f} from other pieces held out, {strays["n-gram"]:.2f} from the n-gram's. The
+better grade of two, where one is Bach's, is the model's in {one.taken_for_bach:.0%} (50 % is
+even)."""
 
 
 def _original(one: Weighed) -> str:

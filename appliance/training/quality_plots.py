@@ -68,7 +68,7 @@ def _grades(axes: plt.Axes, one: Weighed) -> None:
         box.set_facecolor(colour)
         box.set_alpha(0.6)
     axes.set_xticks([1, 2, 3], ["Bach", "model", "n-gram"])
-    axes.set(ylabel="grade (less is better)")
+    axes.set(ylabel="grade")
     axes.set_ylim(bottom=0)
 
 
