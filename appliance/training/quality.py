@@ -10,92 +10,27 @@ from __future__ import annotations
 import argparse
 import multiprocessing
 import os
-import pickle
-import resource
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from dataclasses import replace
-from itertools import islice
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-import numpy as np
 from tqdm import tqdm
 
 from appliance.errors import BachboxError
 from appliance.music import bundle
-from appliance.music.composer import LONGEST_PIECE_STEPS, Composer
-from appliance.music.score import Key
-from appliance.training import ngram, quality_page, quality_plots, recipe
-from appliance.training.__main__ import scores_for
-from appliance.training.corpus import SPLITS
-from appliance.training.heard import Heard, composed, performed, told
-from appliance.training.listen import Listener
-from appliance.training.weighed import Music, Setting, Studied, Weighed, weigh
+from appliance.training import quality_page, recipe
+from appliance.training.composing import Amount, Music, Setting, Studied, compose, spooled, study
+from appliance.training.weighed import Weighed, weigh
 
 KNOB = (0.1, 0.3, 0.5, 0.7, 0.9, 1.1, 1.3, 1.5, 2.0, 3.0)
 GRID = [Setting(t, p) for p in (0.9, 0.95, 1.0) for t in (0.7, 0.8, 0.9, 1.0, 1.1, 1.2)]
 """From which a model's own setting is chosen."""
 MODELS = Path("models")
 HOURS, PIECES = 1.0, 16
-
-
-class Amount(NamedTuple):
-    """How much music: so many pieces, or whole pieces up to so many beats."""
-
-    pieces: int | None = None
-    beats: float = float("inf")
-
-
-def compose(path: Path, setting: Setting, amount: Amount, seed: int, spool: Path) -> Music:
-    """Compose and listen; the pieces go to the file ``spool``, so that memory can stay flat."""
-    began = time.process_time()
-    composer = Composer(
-        bundle.load(path), seed=seed, temperature=setting.temperature, top_p=setting.top_p
-    )
-    listener = Listener()
-    peaks: list[tuple[float, float]] = []
-    with spool.open("wb") as file:
-        for piece, steps in islice(composed(composer), amount.pieces):
-            listener.hear(piece, steps)
-            pickle.dump(piece, file)
-            peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-            peaks.append((listener.report.beats, peak))
-            if listener.report.beats >= amount.beats:
-                break
-    whole = listener.report.beats
-    memory = [next(p for beats, p in peaks if beats >= n * whole / 20) for n in range(1, 21)]
-    seconds = time.process_time() - began
-    return Music(setting, [], listener.report, composer.cures, memory, seconds)
-
-
-def spooled(spool: Path) -> Iterator[Heard]:
-    """The pieces in a file of :func:`compose`."""
-    with spool.open("rb") as file:
-        while True:
-            try:
-                yield pickle.load(file)
-            except EOFError:
-                return
-
-
-def study(path: Path, data: Path | None, build: Path, pieces: int, seed: int) -> Studied:
-    """Hear the corpus, and let an n-gram that has learnt it compose."""
-    model = bundle.load(path)
-    scores = scores_for(recipe.load(path.with_suffix(".toml")), data, build)
-    counted = ngram.composer(model.codec, scores["train"])
-    forms = [form for form in model.forms if form.steps <= LONGEST_PIECE_STEPS]
-    dice = np.random.default_rng(seed)
-    written = []
-    for _ in range(pieces):
-        form, minor = forms[int(dice.integers(len(forms)))], bool(dice.integers(2))
-        said = ngram.compose(counted, model.codec, form, minor=minor, dice=dice)
-        written.append(told(model.codec, said, form, Key(0, minor)))
-    heard = {split: [performed(model.codec, score) for score in scores[split]] for split in SPLITS}
-    return Studied(heard, written)
 
 
 def settings_for(model: bundle.Bundle) -> list[Setting]:
@@ -164,6 +99,9 @@ def main() -> int:
     except BachboxError as why:
         print(f"bachbox: {why}", file=sys.stderr)
         return why.exit_code
+    # Every job imports this module, and none of them draws.
+    from appliance.training import quality_plots
+
     quality_plots.draw(found, asked.out / "quality.png")
     page = quality_page.write(
         found, asked.hours, asked.pieces, asked.seed, time.monotonic() - began

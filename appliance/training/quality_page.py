@@ -7,9 +7,10 @@ from collections.abc import Iterable, Sequence
 from statistics import median, quantiles
 
 from appliance.music.interpreter import runtime
+from appliance.training.composing import Music
 from appliance.training.grade import medians
 from appliance.training.listen import BAR_BEATS, Judged
-from appliance.training.weighed import ALIKE, MOST_GIVEN_UP, Group, Music, Weighed
+from appliance.training.weighed import ALIKE, MOST_GIVEN_UP, Group, Weighed
 
 
 def write(found: Sequence[Weighed], hours: float, pieces: int, seed: int, seconds: float) -> str:

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
 
 from appliance.music.bundle import Bundle
 from appliance.music.expression import BREATH_TICKS
 from appliance.music.notes import TICKS_PER_BEAT
 from appliance.music.satb import SatbCodec
+from appliance.training.composing import Music, Setting, Studied
 from appliance.training.grade import Distances, Grader, grade, strayed
 from appliance.training.heard import Heard, Note
 from appliance.training.histograms import features_of
-from appliance.training.listen import BAR_BEATS, Judged, Report, judged
+from appliance.training.listen import BAR_BEATS, Judged, judged
 from appliance.training.originality import Shared
 
 MOST_GIVEN_UP = 0.05
@@ -23,35 +23,6 @@ ALIKE = 1.1
 LONGEST_BEATS = 4 * BAR_BEATS
 LONGEST_NOTE_BEATS = 8 * BAR_BEATS
 MEMORY_GROWTH = 1.05
-
-
-class Setting(NamedTuple):
-    """Where the knobs stand."""
-
-    temperature: float
-    top_p: float
-
-
-@dataclass
-class Music:
-    """What one composer composed."""
-
-    setting: Setting
-    pieces: list[Heard]
-    report: Report
-    cures: dict[str, int]
-    memory_mib: list[float]
-    """Peak resident memory after every twentieth of the music."""
-    seconds: float
-    """Of processor time."""
-
-
-@dataclass
-class Studied:
-    """The pieces that a model's music is held against, by split, and an n-gram's."""
-
-    pieces: dict[str, list[Heard]]
-    ngram: list[Heard]
 
 
 @dataclass

@@ -15,13 +15,14 @@ from appliance.music.composer import Composer
 from appliance.music.notes import TICKS_PER_BEAT, note_off, note_on
 from appliance.music.satb import SatbCodec
 from appliance.music.score import Form, Key, Score
-from appliance.training import grade, histograms, ngram, quality, quality_page
+from appliance.training import composing, grade, histograms, ngram, quality_page
+from appliance.training.composing import Amount, Music, Setting, Studied
 from appliance.training.grade import Grader, between, rank_distance, strayed, wasserstein
 from appliance.training.heard import Heard, Note, Step, composed, notes_of, performed
 from appliance.training.histograms import Histogram
 from appliance.training.listen import Listener, judged
 from appliance.training.originality import Shared
-from appliance.training.weighed import Music, Setting, Studied, Weighed, promises, weigh
+from appliance.training.weighed import Weighed, promises, weigh
 from tests.music.making import MODEL, OPENING, chords
 
 CODEC = SatbCodec(onsets=True, form=True)
@@ -391,15 +392,15 @@ def test_the_command_composes_studies_and_writes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     spool = tmp_path / "pieces"
-    found = quality.compose(MODEL, Setting(0.9, 0.95), quality.Amount(2), 1, spool)
-    pieces = list(quality.spooled(spool))
+    found = composing.compose(MODEL, Setting(0.9, 0.95), Amount(2), 1, spool)
+    pieces = list(composing.spooled(spool))
     assert len(pieces) == len(found.report.pieces) == 2
     assert len(found.memory_mib) == 20
-    again = quality.compose(MODEL, Setting(0.9, 0.95), quality.Amount(2), 1, spool)
-    assert list(quality.spooled(spool)) == pieces
+    again = composing.compose(MODEL, Setting(0.9, 0.95), Amount(2), 1, spool)
+    assert list(composing.spooled(spool)) == pieces
     assert again.report.notes == found.report.notes
     scores: dict[str, list[Score]] = {"train": SCORES, "valid": SCORES, "test": SCORES}
-    monkeypatch.setattr(quality, "scores_for", lambda *_: scores)
-    studied = quality.study(MODEL, None, tmp_path, 2, 1)
+    monkeypatch.setattr(composing, "scores_for", lambda *_: scores)
+    studied = composing.study(MODEL, None, tmp_path, 2, 1)
     assert len(studied.ngram) == 2
     assert [len(some) for some in studied.pieces.values()] == [3, 3, 3]
