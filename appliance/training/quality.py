@@ -30,7 +30,7 @@ KNOB = (0.1, 0.3, 0.5, 0.7, 0.9, 1.1, 1.3, 1.5, 2.0, 3.0)
 GRID = [Setting(t, p) for p in (0.9, 0.95, 1.0) for t in (0.7, 0.8, 0.9, 1.0, 1.1, 1.2)]
 """From which a model's own setting is chosen."""
 MODELS = Path("models")
-HOURS, PIECES = 1.0, 16
+HOURS, PIECES = 2.0, 16
 
 
 def settings_for(model: bundle.Bundle) -> list[Setting]:
