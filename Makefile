@@ -19,7 +19,7 @@ PIP := -m pip --disable-pip-version-check --quiet
 SOURCES := appliance tests $(wildcard benchmarks)
 
 .DEFAULT_GOAL := help
-.PHONY: help play test test-homeassistant bench install uninstall test-systemd train evaluate quality edgetpu lint clean system-packages always
+.PHONY: help play test test-homeassistant bench install uninstall test-systemd train workshop evaluate quality edgetpu lint clean system-packages always
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1 \t/p' $(MAKEFILE_LIST)
@@ -53,6 +53,8 @@ bench: $(VENV)/.dev $(NAIVE_VENV)/.naive ## speed, memory and latency, measured 
 
 train: $(TRAIN_VENV)/.train ## make train MODEL=chorales: from scores to models/chorales.tflite
 	$(TRAIN_VENV)/bin/python -m appliance.training $(MODEL) $(if $(DATA),--data $(DATA)) $(ARGS)
+
+workshop: $(TRAIN_VENV)/.train ## what `bachbox train` needs, into .venv-train
 
 evaluate: $(TRAIN_VENV)/.train ## make evaluate MODEL=chorales: a model file's figures on its held-out pieces
 	$(TRAIN_VENV)/bin/python -m appliance.training $(MODEL) --evaluate $(if $(DATA),--data $(DATA)) $(ARGS)
