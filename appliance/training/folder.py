@@ -151,9 +151,7 @@ def read(folder: Path, cache: Path) -> Folder:
     )
 
 
-def _usable(
-    kind: Kind, found: Sequence[Any]
-) -> tuple[dict[str, Any], list[tuple[str, str]]]:
+def _usable(kind: Kind, found: Sequence[Any]) -> tuple[dict[str, Any], list[tuple[str, str]]]:
     """Scores by their fingerprint, and the others' names and why they are left out."""
     scores: dict[str, Any] = {}
     left_out: list[tuple[str, str]] = []

@@ -7,6 +7,8 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
 from tqdm import tqdm
 
 from appliance.music.codec import Codec
@@ -56,6 +58,18 @@ class NGram:
                 break
             share = (seen[token] + len(seen) * share) / (seen.total() + len(seen))
         return share
+
+    def shares(self, tokens: Sequence[int], at: int) -> NDArray[np.float64]:
+        """:meth:`share` of every token there is."""
+        shares = np.full(self._classes, 1 / self._classes)
+        for context in self._contexts(tokens, at):
+            seen = self._counts.get(context)
+            if seen is None:
+                break
+            shares *= len(seen)
+            shares[[*seen.keys()]] += [*seen.values()]
+            shares /= seen.total() + len(seen)
+        return shares
 
     def _contexts(self, tokens: Sequence[int], at: int) -> list[tuple[int, ...]]:
         """From the shortest to the longest."""

@@ -89,7 +89,7 @@ def train(
             rate = learning_rate(seen / plan.tokens, updates, recipe)
             for group in optimizer.param_groups:
                 group["lr"] = rate
-            loss, state = _update(network, optimizer, chunk, state)
+            loss, state = update(network, optimizer, chunk, state)
             updates += 1
             _follow(average, network, min(plan.average, updates / (updates + 10)))
             counted = int((chunk.targets != IGNORED).sum())
@@ -149,10 +149,10 @@ def tokens_a_second(recipe: Recipe, codec: Codec, scores: Sequence[Any]) -> floa
     )
     # The first draws are slow (each piece is encoded once), and so is the first update.
     known = [next(source) for _ in range(MEASURED_UPDATES)]
-    _update(network, optimizer, known[0], None)
+    update(network, optimizer, known[0], None)
     began = time.monotonic()
     for chunk in known:
-        _update(network, optimizer, chunk, None)
+        update(network, optimizer, chunk, None)
     tokens = sum(int((chunk.targets != IGNORED).sum()) for chunk in known)
     return tokens / (time.monotonic() - began)
 
@@ -177,10 +177,17 @@ def learning_rate(share_done: float, updates: int, recipe: Recipe) -> float:
     return plan.learning_rate * warm * (cosine * (1 - FINAL_RATE) + FINAL_RATE)
 
 
-def _update(
-    network: StepNetwork, optimizer: torch.optim.Optimizer, chunk: Any, state: State | None
+def update(
+    network: nn.Module, optimizer: torch.optim.Optimizer, chunk: Any, state: State | None
 ) -> tuple[float, State]:
-    """One step of gradient descent; the loss in nats a token, and the state carried on."""
+    """One step of gradient descent; the loss in nats a token, and the state carried on.
+
+    Args:
+        network: from features and state to logits and state, as :class:`StepNetwork`.
+        optimizer: of its weights.
+        chunk: what it learns from.
+        state: zeroed here in lanes that begin.
+    """
     network.train()
     if state is not None:
         keep = torch.tensor(~chunk.fresh, dtype=torch.float32)[None, :, None]
