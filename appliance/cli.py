@@ -188,7 +188,7 @@ def _music_options(command: F) -> F:
             click.option("--volume", type=_Number("volume"), help="0 to 100 percent."),
             click.option("--soundfont", type=_PATH, help="A .sf2 or .sf3 file."),
             click.option(
-                "--prime", type=_PATH, help="Start from these bars of yours (MIDI, MusicXML)."
+                "--prime", type=_PATH, help="Start from these bars of yours (MIDI, MusicXML, ABC)."
             ),
         ]
     ):
@@ -295,7 +295,7 @@ def render(
     as_json: bool,
     **wishes: Any,
 ) -> None:
-    """Write music to OUT.wav, OUT.mid, or both, faster than real time."""
+    """Write music to OUT.wav, OUT.mid (tunes to OUT.abc too), faster than real time."""
     from appliance import config as configs
     from appliance import render as renderer
     from appliance.daemon import controls_for

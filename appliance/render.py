@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from appliance.errors import BachboxError, UsageError
-from appliance.music import midifile
+from appliance.music import abcwriter, midifile
+from appliance.music.abc import AbcCodec
 from appliance.music.composer import Composer
 from appliance.music.notes import Event, Kind
 from appliance.player.board import Controls
@@ -32,7 +33,7 @@ BLOCK_FRAMES: Final = 4096
 TAIL_SECONDS: Final = 2.0
 """For the last chord to die away, in the church too."""
 
-SUFFIXES: Final = (".wav", ".mid", ".midi")
+SUFFIXES: Final = (".wav", ".mid", ".midi", ".abc")
 
 
 class Length(NamedTuple):
@@ -64,7 +65,7 @@ def check_outputs(outputs: list[Path]) -> None:
     for path in outputs:
         if path.suffix.lower() not in SUFFIXES:
             raise UsageError(
-                f"{path}: cannot write a {path.suffix or 'nameless'} file; name it .wav or .mid"
+                f"{path}: cannot write a {path.suffix or 'nameless'} file; name it .wav, .mid or .abc"
             )
         if outputs.count(path) > 1:
             raise UsageError(f"{path}: named twice; name each file once")
@@ -94,10 +95,17 @@ def render(
     ``soundfont`` is asked only where sound is wanted.
 
     Raises:
+        UsageError: ABC is asked of a model that writes none.
         BachboxError: a file cannot be written, or the soundfont cannot be read; no output is
             left then, and one that was there before is as it was.
     """
     check_outputs(outputs)
+    for path in outputs:
+        if path.suffix.lower() == ".abc" and composer.bundle.codec.name != AbcCodec.name:
+            raise UsageError(
+                f"{path}: the model {composer.bundle.name} does not write ABC; a model of tunes "
+                "does, such as --model folk; all write .mid"
+            )
     with contextlib.ExitStack() as stack:
         # Whatever goes wrong before the last one is whole, none of them appears.
         parts = [(path, stack.enter_context(_whole_or_not_at_all(path))) for path in outputs]
@@ -111,7 +119,9 @@ def render(
         end_tick = _play(performer, tape, length, files, progress)
         events = [event for event in tape.events if event.tick < end_tick]
         for path, part in parts:
-            if path.suffix.lower() != ".wav":
+            if path.suffix.lower() == ".abc":
+                _write_abc(part, events, controls, composer)
+            elif path.suffix.lower() != ".wav":
                 _write_midi(part, events, controls, composer)
     return Rendered(
         seconds=performer.frame / SAMPLE_RATE,
@@ -219,6 +229,14 @@ def _write_midi(part: Path, events: list[Event], controls: Controls, composer: C
             program=controls.program,
             title=f"{composer.bundle.title}, seed {composer.seed}",
         )
+    except OSError as error:
+        raise _sentence(part, error) from error
+
+
+def _write_abc(part: Path, events: list[Event], controls: Controls, composer: Composer) -> None:
+    title = f"{composer.bundle.title}, seed {composer.seed}"
+    try:
+        part.write_text(abcwriter.book(events, tempo_bpm=controls.tempo_bpm, title=title))
     except OSError as error:
         raise _sentence(part, error) from error
 

@@ -52,6 +52,9 @@ class Guard:
     _chord_since: int = 0
     _sounded: int = 0
     _chord: dict[int, int] = field(default_factory=dict)
+    """What sounds, by voice."""
+    _heard: dict[int, int] = field(default_factory=dict)
+    """The last chord that was something new."""
     _note_since: dict[int, int] = field(default_factory=dict)
     _rows: deque[tuple[int, object]] = field(
         default_factory=lambda: deque(maxlen=LONGEST_LOOP_ROWS)
@@ -69,14 +72,19 @@ class Guard:
 
     def hear(self, tick: int, end_tick: int, events: list[Event], *, judged: bool = True) -> None:
         """Take in what was composed from ``tick`` on; not judged is what the user wrote."""
-        before = dict(self._chord)
+        before, struck, moved = dict(self._chord), dict[int, int](), False
         for event in events:
             if event.kind == Kind.NOTE_OFF and self._chord.get(event.voice) == event.pitch:
                 del self._chord[event.voice]
             elif event.kind == Kind.NOTE_ON:
                 self._chord[event.voice] = event.pitch
-        if before != self._chord:
-            self._chord_since = tick
+                moved |= self._heard.get(event.voice, event.pitch) != event.pitch
+                struck = dict(self._chord)
+        # A chord that is left and struck again is still the same chord; a bar of music that comes
+        # at once is none, whatever it ends on.
+        heard = struck or (dict(self._chord) if self._chord != before else {})
+        if heard and (moved or heard != self._heard):
+            self._heard, self._chord_since = heard, tick
         for voice, pitch in self._chord.items():
             if before.get(voice) != pitch:
                 self._note_since[voice] = tick
@@ -134,6 +142,7 @@ class Guard:
         """A copy that goes its own way but for the count of cures, which is shared."""
         twin = Guard(self.cures, self.trouble, self.give_up, self._since, self._last_trouble)
         twin._chord_since, twin._sounded = self._chord_since, self._sounded
-        twin._chord, twin._note_since = dict(self._chord), dict(self._note_since)
+        twin._chord, twin._heard = dict(self._chord), self._heard
+        twin._note_since = dict(self._note_since)
         twin._rows, twin._runs = self._rows.copy(), self._runs.copy()
         return twin

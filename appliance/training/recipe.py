@@ -19,7 +19,7 @@ Weights = dict[str, NDArray[np.float32]]
 class CorpusPart(msgspec.Struct, forbid_unknown_fields=True):
     """Which scores, and which of them are held out by name."""
 
-    source: Literal["music21-chorales", "jsb-benchmark", "lines"]
+    source: Literal["music21-chorales", "jsb-benchmark", "lines", "tunes"]
     folders: list[str] = []
     """For ``lines``: the folders of scores, below the one that --data names."""
     valid: list[str] = []

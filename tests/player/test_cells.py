@@ -56,6 +56,7 @@ _performers = st.builds(
         st.integers(1, 12),
         st.integers(0, 4000),
         _u64,
+        st.sampled_from([240, 480, 720]),
     ),
 )
 
