@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import statistics
 from collections import Counter
 from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import mido
+from tqdm import tqdm
 
 from appliance.errors import UsageError
+from appliance.music import abcfile
+from appliance.music.abc import AbcCodec, AbcScore
+from appliance.music.abcgrammar import PITCHES
 from appliance.music.codec import Codec
 from appliance.music.lines import LinesScore
-from appliance.music.scorefile import MIDI_SUFFIXES, MUSICXML_SUFFIXES
-from appliance.training import linescorpus
+from appliance.music.scorefile import MAX_FILE_BYTES, MIDI_SUFFIXES, MUSICXML_SUFFIXES
+from appliance.training import linescorpus, tunes
 from appliance.training.corpus import Corpus
 
 LEAST_PIECES = 4
@@ -40,34 +46,91 @@ DRUMS = 9
 class Kind:
     """A kind of score files, and how a model learns from them."""
 
+    codec_name: Literal["lines", "abc"]
     suffixes: tuple[str, ...]
     read: Callable[[Sequence[Path], Path], tuple[list[Any], dict[Path, str]]]
     """The scores of files, and why the others cannot be read; the second argument is a cache."""
     codec: Callable[[Sequence[Any]], Codec]
     notes: Callable[[Any], int]
-    fingerprint: Callable[[Any], str]
-    """The same for the same music, in whatever key."""
+    told: Callable[[Any], object]
+    """The music itself, the same in whatever key."""
+    families: Callable[[Sequence[Any]], list[list[Any]]]
+    """Pieces that must not be on different sides of the split, together."""
     tempo_bpm: float
     instrument: int
     """Both where no file says any; a General MIDI program."""
+    temperature: float
+
+    def fingerprint(self, score: Any) -> str:
+        """Of the music in a score."""
+        return hashlib.sha256(repr(self.told(score)).encode()).hexdigest()
 
 
-def _lines_fingerprint(score: LinesScore) -> str:
+def _intervals(score: LinesScore) -> object:
     first = score.notes[0].pitch
-    told = [(note.start, note.length, note.pitch - first) for note in score.notes]
-    return hashlib.sha256(repr(told).encode()).hexdigest()
+    return [(note.start, note.length, note.pitch - first) for note in score.notes]
+
+
+def _read_abc(paths: Sequence[Path], cache: Path) -> tuple[list[AbcScore], dict[Path, str]]:
+    """Every tune in files of ABC."""
+    del cache  # it takes no longer to parse them
+    scores: list[AbcScore] = []
+    refused: dict[Path, str] = {}
+    with ProcessPoolExecutor() as pool:
+        outcomes = tqdm(pool.map(_read_tunes, paths, chunksize=8), "reading", len(paths))
+        for path, outcome in zip(paths, outcomes, strict=True):
+            for name, tune in outcome:
+                if isinstance(tune, AbcScore):
+                    scores.append(tune)
+                else:
+                    refused[path.with_name(f"{path.name}{name}")] = tune
+    return scores, refused
+
+
+def _read_tunes(path: Path) -> list[tuple[str, AbcScore | str]]:
+    """The tunes of a file, or why there is none, each with what is to be said after its name."""
+    try:
+        if path.stat().st_size > MAX_FILE_BYTES:
+            return [("", "larger than 16 MiB, which no score of ours needs")]
+        texts = abcfile.tunes(path.read_text("utf-8", "replace"))
+    except OSError as why:
+        return [("", f"cannot read it: {why.strerror}")]
+    found: list[tuple[str, AbcScore | str]] = []
+    for number, text in enumerate(texts, 1):
+        title = re.search(r"(?m)^T:(.*)", text)
+        name = title[1].strip() if title else f"{path.stem} {number}"
+        try:
+            found.append((name, abcfile.parse(text, name)))
+        except ValueError as why:
+            found.append(("" if len(texts) == 1 else f", tune {number}", str(why)))
+    return found or [("", "no tune is in it (one begins with a line X:1)")]
 
 
 LINES = Kind(
+    codec_name="lines",
     suffixes=MIDI_SUFFIXES + MUSICXML_SUFFIXES,
     read=linescorpus.read,
     codec=linescorpus.codec_for,
     notes=lambda score: len(score.notes),
-    fingerprint=_lines_fingerprint,
+    told=_intervals,
+    families=lambda scores: [[score] for score in scores],
     tempo_bpm=96,
     instrument=0,
+    temperature=0.9,
 )
-KINDS = (LINES,)
+TUNES = Kind(
+    codec_name="abc",
+    suffixes=(".abc",),
+    read=_read_abc,
+    codec=lambda scores: AbcCodec(),
+    notes=lambda score: sum(sign in PITCHES for sign in score.signs),
+    told=lambda score: score.signs,
+    families=tunes.families,
+    tempo_bpm=190,
+    instrument=40,
+    temperature=0.8,
+)
+KINDS = (LINES, TUNES)
 
 
 @dataclass(frozen=True)
@@ -131,18 +194,19 @@ def read(folder: Path, cache: Path) -> Folder:
         left_out.append((str(path.relative_to(folder)), why.removeprefix(f"{path}: ")))
     scores, unused = _usable(kind, found)
     left_out += unused
-    notes = sum(kind.notes(score) for score in scores.values())
-    if len(scores) < LEAST_PIECES or notes < LEAST_NOTES:
+    families = kind.families([*scores.values()])
+    notes = sum(kind.notes(score) for family in families for score in family)
+    if len(families) < LEAST_PIECES or notes < LEAST_NOTES:
         raise TooLittleError(
-            f"{folder}: {len(scores)} pieces with {notes} notes can be used, and at least "
-            f"{LEAST_PIECES} pieces with {LEAST_NOTES} notes are needed, because some are kept "
-            "from the training to judge it by",
+            f"{folder}: {len(families)} different pieces with {notes} notes can be used, and at "
+            f"least {LEAST_PIECES} pieces with {LEAST_NOTES} notes are needed, because some are "
+            "kept from the training to judge it by",
             left_out,
         )
     tempo_bpm, instrument = _hints(kind, [path for path in paths if path not in refused])
     return Folder(
         kind=kind,
-        scores=split(scores),
+        scores=split(kind, families),
         left_out=left_out,
         notes=notes,
         tempo_bpm=tempo_bpm,
@@ -176,19 +240,19 @@ def _usable(kind: Kind, found: Sequence[Any]) -> tuple[dict[str, Any], list[tupl
     return scores, left_out
 
 
-def split(scores: dict[str, Any]) -> Corpus:
-    """Pieces into train, valid and test by their fingerprints.
+def split(kind: Kind, families: Sequence[Sequence[Any]]) -> Corpus:
+    """Families of pieces into train, valid and test, at least one held out for each.
 
-    What a piece is for depends on the music alone, not on file names or the order of reading;
-    at least one is held out for each.
+    What a piece is for depends on the music alone, not on file names or the order of reading.
     """
-    marks = sorted(scores)
-    held = max(1, round(HELD_SHARE * len(marks)))
-    return {
-        "test": [scores[mark] for mark in marks[:held]],
-        "valid": [scores[mark] for mark in marks[held : 2 * held]],
-        "train": [scores[mark] for mark in marks[2 * held :]],
+    ordered = sorted(families, key=lambda family: kind.fingerprint(family[0]))
+    held = max(1, round(HELD_SHARE * len(ordered)))
+    sides = {
+        "test": ordered[:held],
+        "valid": ordered[held : 2 * held],
+        "train": ordered[2 * held :],
     }
+    return {side: [score for family in those for score in family] for side, those in sides.items()}
 
 
 def _hints(kind: Kind, paths: Sequence[Path]) -> tuple[float, int]:

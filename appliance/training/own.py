@@ -7,6 +7,7 @@ import json
 import os
 import re
 import shutil
+from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -41,6 +42,9 @@ LOOKING_SHARE = 0.1
 """How much longer training lasts by looking at the valid pieces."""
 AFTERWARDS_MINUTES = 2
 """For conversion, measuring and the n-gram."""
+
+MOST_LEFT_OUT = 50
+"""Files that are told of by name."""
 
 Say = Callable[[str], object]
 
@@ -103,8 +107,8 @@ def train(source: Path, name: str, minutes: float, seed: int, target: Path, say:
     _tell_left_out(found.left_out, say)
     sizes = {split: len(scores) for split, scores in found.scores.items()}
     say(
-        f"{sum(sizes.values())} pieces with {found.notes} notes: {sizes['train']} to learn from, "
-        f"{sizes['valid']} to see when to stop, {sizes['test']} to judge it by at the end."
+        f"{_many(sum(sizes.values()), 'piece')} with {found.notes} notes: {sizes['train']} to "
+        f"learn from, {sizes['valid']} to see when to stop, {sizes['test']} to judge it by at the end."
     )
     codec = _codec(source, found)
     made = _planned(source, name, minutes, seed, codec, found, work, say)
@@ -114,8 +118,11 @@ def train(source: Path, name: str, minutes: float, seed: int, target: Path, say:
 def _tell_left_out(left_out: Sequence[tuple[str, str]], say: Say) -> None:
     if left_out:
         say(f"Left out ({len(left_out)}):")
-    for what, why in left_out:
+    for what, why in left_out[:MOST_LEFT_OUT]:
         say(f"  {what}: {why}")
+    if len(left_out) > MOST_LEFT_OUT:
+        often = Counter(why for _, why in left_out[MOST_LEFT_OUT:]).most_common(1)[0][0]
+        say(f"  and {len(left_out) - MOST_LEFT_OUT} more, most of them: {often}")
 
 
 def _codec(source: Path, found: Folder) -> Codec:
@@ -133,17 +140,17 @@ def recipe_for(source: Path, name: str, minutes: float, seed: int, found: Folder
         name=name,
         card=CardPart(
             title=name,
-            description=f"After {pieces} pieces from a folder called {_plain(source)}.",
-            corpus=f"The scores in {_plain(source)}",
-            licence="as the scores allow it that it learned from; whoever trained it knows",
+            description=f"After {_many(pieces, 'piece')} from a folder called {_plain(source)}.",
+            corpus=f"a folder called {_plain(source)}",
+            licence="private; what may be done with it depends on the scores it learned from",
             tempo_bpm=found.tempo_bpm,
-            temperature=0.9,
+            temperature=found.kind.temperature,
             top_p=0.95,
             instrument=found.instrument,
-            made_by=f"`bachbox train --name {name} --minutes {minutes:g} --seed {seed}`",
+            made_by=f"`bachbox train FOLDER --name {name} --minutes {minutes:g} --seed {seed}`",
         ),
         corpus=CorpusPart(source="lines"),
-        codec=CodecPart(name="lines"),
+        codec=CodecPart(name=found.kind.codec_name),
         network=NETWORK,
         training=TrainingPart(
             tokens=0,
@@ -209,9 +216,12 @@ def _planned(
 
 def _said(minutes: float) -> str:
     if minutes < 1:
-        return f"{max(1, round(minutes * 60))} seconds"
-    whole = round(minutes)
-    return f"{whole} minute{'s' if whole != 1 else ''}"
+        return _many(max(1, round(minutes * 60)), "second")
+    return _many(round(minutes), "minute")
+
+
+def _many(count: int, of: str) -> str:
+    return f"{count} {of}{'' if count == 1 else 's'}"
 
 
 def _make(made: Recipe, codec: Codec, found: Folder, work: Path, target: Path, say: Say) -> Made:
@@ -242,7 +252,7 @@ def _make(made: Recipe, codec: Codec, found: Folder, work: Path, target: Path, s
         codec,
         model,
         scores["train"],
-        f"On {len(scores['test'])} pieces that it has not seen in any key (less is better):\n\n"
+        f"On {_many(len(scores['test']), 'piece')} not seen in any key (less is better):\n\n"
         f"{measured}\n\n{verdict}",
         file,
     )

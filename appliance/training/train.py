@@ -100,7 +100,7 @@ def train(
                 next_look += plan.tokens // LOOKS
                 score = nats_a_unit([average], valid)
                 bar.write(
-                    f"{recipe.name}: {seen / 1e6:6.1f} M tokens, train "
+                    f"{recipe.name}: {seen / 1e6:6.2f} M tokens, train "
                     f"{tokens_a_unit * sum(losses) / len(losses):.4f}, "
                     f"valid {score:.4f} nats a {codec.unit}"
                 )

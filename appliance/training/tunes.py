@@ -60,7 +60,21 @@ def tunes(cache: Path) -> dict[str, list[AbcScore]]:
 
 def split(scores: Sequence[AbcScore]) -> dict[str, list[AbcScore]]:
     """Every family in one of train, valid and test; hardly different tunes once."""
-    scores = sorted(scores, key=lambda score: (score.text, score.name))
+    found: dict[str, list[AbcScore]] = {"train": [], "valid": [], "test": []}
+    for family in families(scores):
+        place = int.from_bytes(hashlib.sha256(family[0].text.encode()).digest()[:4], "big") / 2**32
+        side = int(place / HELD_OUT_SHARE)
+        found[("valid", "test")[side] if side < 2 else "train"] += family
+    return {side: sorted(tunes, key=_place) for side, tunes in found.items()}
+
+
+def _place(score: AbcScore) -> tuple[str, str]:
+    return score.text, score.name
+
+
+def families(scores: Sequence[AbcScore]) -> list[list[AbcScore]]:
+    """Tunes that are alike together; of those that hardly differ only one is there."""
+    scores = sorted(scores, key=_place)
     family = list(range(len(scores)))
 
     def head(n: int) -> int:
@@ -74,19 +88,16 @@ def split(scores: Sequence[AbcScore]) -> dict[str, list[AbcScore]]:
             dropped.add(other)
         first, second = sorted((head(one), head(other)))
         family[second] = first
-    found: dict[str, list[AbcScore]] = {"train": [], "valid": [], "test": []}
+    found: dict[int, list[AbcScore]] = defaultdict(list)
     for n, score in enumerate(scores):
         if n not in dropped:
-            text = scores[head(n)].text.encode()
-            place = int.from_bytes(hashlib.sha256(text).digest()[:4], "big") / 2**32
-            side = int(place / HELD_OUT_SHARE)
-            found[("valid", "test")[side] if side < 2 else "train"].append(score)
+            found[head(n)].append(score)
     sizes = Counter(head(n) for n in range(len(scores)))
     log.info(
         "%d tunes, %d of them hardly differ from another, %d families (the largest has %d)",
         *(len(scores), len(dropped), len(sizes), max(sizes.values())),
     )
-    return found
+    return [*found.values()]
 
 
 def _alike(scores: Sequence[AbcScore]) -> list[tuple[int, int, float]]:
