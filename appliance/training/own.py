@@ -108,7 +108,7 @@ def train(source: Path, name: str, minutes: float, seed: int, target: Path, say:
     sizes = {split: len(scores) for split, scores in found.scores.items()}
     say(
         f"{_many(sum(sizes.values()), 'piece')} with {found.notes} notes: {sizes['train']} to "
-        f"learn from, {sizes['valid']} to see when to stop, {sizes['test']} to judge it by at the end."
+        f"learn from, {sizes['valid']} to see when to stop, {sizes['test']} to judge it by."
     )
     codec = _codec(source, found)
     made = _planned(source, name, minutes, seed, codec, found, work, say)
