@@ -15,8 +15,15 @@ MATCH_LENGTHS = (1, 12, 16, 24, 32, 64, 128)
 """Lower ends of the buckets that a match's length falls into; bucket 0 is no match."""
 
 
+PAGE = 64
+"""Symbols after which what was heard is closed and shared by all copies."""
+
+
 class Echo:
     """One pointer into what has been said so far.
+
+    A copy is taken at every step of the music, so the past is kept in pages: those that are
+    full never change again and belong to all copies, and only the last is copied.
 
     Args:
         shortest: so many symbols must agree before a match counts.
@@ -24,16 +31,22 @@ class Echo:
 
     def __init__(self, shortest: int) -> None:
         self._shortest = shortest
-        self._past: list[int] = []
-        self._after: dict[tuple[int, ...], int] = {}
-        """Where a run of ``shortest`` symbols was last followed by another symbol."""
+        self._pages: list[tuple[int, ...]] = []
+        self._page: list[int] = []
+        self._indexes: list[dict[tuple[int, ...], int]] = []
+        self._index: dict[tuple[int, ...], int] = {}
+        """Where a run of ``shortest`` symbols was last followed by another symbol, a page each."""
+        self._recent: tuple[int, ...] = ()
         self._at = 0
         self._length = 0
 
     @property
     def expected(self) -> int | None:
         """The symbol that followed the match, or None where nothing matches."""
-        return self._past[self._at] if self._length else None
+        if not self._length:
+            return None
+        page, place = divmod(self._at, PAGE)
+        return (self._pages[page] if page < len(self._pages) else self._page)[place]
 
     @property
     def bucket(self) -> int:
@@ -42,22 +55,32 @@ class Echo:
 
     def hear(self, symbol: int) -> None:
         """Take in what was really said."""
-        if self._length and self._past[self._at] == symbol:
+        if self._length and self.expected == symbol:
             self._at += 1
             self._length += 1
         else:
             self._length = 0
-        self._past.append(symbol)
-        if len(self._past) < self._shortest:
-            return
-        recent = tuple(self._past[-self._shortest :])
-        if not self._length and recent in self._after:
-            self._at, self._length = self._after[recent], self._shortest
-        self._after[recent] = len(self._past)
+        self._page.append(symbol)
+        self._recent = (*self._recent[1 - self._shortest :], symbol)
+        if len(self._recent) == self._shortest:
+            if not self._length:
+                self._look_up()
+            self._index[self._recent] = len(self._pages) * PAGE + len(self._page)
+        if len(self._page) == PAGE:
+            self._pages.append(tuple(self._page))
+            self._indexes.append(self._index)
+            self._page, self._index = [], {}
+
+    def _look_up(self) -> None:
+        for index in (self._index, *reversed(self._indexes)):
+            if self._recent in index:
+                self._at, self._length = index[self._recent], self._shortest
+                return
 
     def copy(self) -> Echo:
         """A copy that goes its own way."""
         twin = Echo(self._shortest)
-        twin._past, twin._after = self._past.copy(), self._after.copy()
-        twin._at, twin._length = self._at, self._length
+        twin._pages, twin._page = self._pages.copy(), self._page.copy()
+        twin._indexes, twin._index = self._indexes.copy(), self._index.copy()
+        twin._recent, twin._at, twin._length = self._recent, self._at, self._length
         return twin

@@ -36,6 +36,8 @@ ALIKE_SYMBOLS = 9
 """Three notes that agree are an echo."""
 INTERVALS = 25
 """Up and down by at most an octave, for what is heard of the melody's shape."""
+OTHER_VOICE_SEMITONES = 9
+"""A voice leaps further than this before another one, which was nearer, takes the note."""
 LONGEST_SILENCE_TICKS = 3 * TICKS_PER_BEAT // 2
 OVERTIME_STEPS = 16
 """How far beyond its form a piece may go before it is ended."""
@@ -356,13 +358,22 @@ class LinesContext:
         return codec.first_length, len(codec.lengths)
 
     def _strike(self, pitch: int, length: int) -> list[Event]:
-        """A note in a voice of its own: the one that holds this pitch, or else the nearest."""
+        """A note in a voice of its own: the one that holds this pitch, or else the fittest."""
         events = []
         voice = next((v for v, sounding in self.sounds.items() if sounding == pitch), None)
         if voice is None:
             free = [v for v in range(VOICES) if v not in self.sounds]
             if free:
-                voice = min(free, key=lambda v: (abs(self.last_of.get(v, pitch - 24) - pitch), v))
+                # Voice 0 is the highest; but one that was in this register may stay in it.
+                above = sum(sounding > pitch for sounding in self.sounds.values())
+                voice = min(
+                    free,
+                    key=lambda v: (
+                        OTHER_VOICE_SEMITONES * abs(v - above)
+                        + abs(self.last_of.get(v, pitch) - pitch),
+                        v,
+                    ),
+                )
             else:
                 voice = min(self.ends, key=lambda v: self.ends[v])
         if voice in self.sounds:
