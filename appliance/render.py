@@ -65,7 +65,8 @@ def check_outputs(outputs: list[Path]) -> None:
     for path in outputs:
         if path.suffix.lower() not in SUFFIXES:
             raise UsageError(
-                f"{path}: cannot write a {path.suffix or 'nameless'} file; name it .wav, .mid or .abc"
+                f"{path}: cannot write a {path.suffix or 'nameless'} file; name it .wav, .mid "
+                "or .abc"
             )
         if outputs.count(path) > 1:
             raise UsageError(f"{path}: named twice; name each file once")
