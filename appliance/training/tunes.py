@@ -12,7 +12,7 @@ import json
 import logging
 import re
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict
 from itertools import pairwise
@@ -72,8 +72,20 @@ def _place(score: AbcScore) -> tuple[str, str]:
     return score.text, score.name
 
 
-def families(scores: Sequence[AbcScore]) -> list[list[AbcScore]]:
-    """Tunes that are alike together; of those that hardly differ only one is there."""
+def _letters(score: AbcScore) -> str:
+    """A title without the numbers that tell its variants from one another."""
+    return re.sub(r"[^a-z]", "", score.name.lower())
+
+
+def families(
+    scores: Sequence[AbcScore], title: Callable[[AbcScore], str] = _letters
+) -> list[list[AbcScore]]:
+    """Tunes that are alike together; of those that hardly differ only one is there.
+
+    Args:
+        scores: tunes in any order.
+        title: the same for tunes that are one by their names.
+    """
     scores = sorted(scores, key=_place)
     family = list(range(len(scores)))
 
@@ -83,7 +95,7 @@ def families(scores: Sequence[AbcScore]) -> list[list[AbcScore]]:
         return n
 
     dropped: set[int] = set()
-    for one, other, share in _alike(scores):
+    for one, other, share in _alike(scores, title):
         if share >= SAME_TUNE and one not in dropped:
             dropped.add(other)
         first, second = sorted((head(one), head(other)))
@@ -100,7 +112,9 @@ def families(scores: Sequence[AbcScore]) -> list[list[AbcScore]]:
     return [*found.values()]
 
 
-def _alike(scores: Sequence[AbcScore]) -> list[tuple[int, int, float]]:
+def _alike(
+    scores: Sequence[AbcScore], title: Callable[[AbcScore], str]
+) -> list[tuple[int, int, float]]:
     """Pairs of tunes of one family, and how much they share (0 where only the title)."""
     pairs = [_pairs_of_bars(score) for score in scores]
     where: dict[object, list[int]] = defaultdict(list)
@@ -108,7 +122,7 @@ def _alike(scores: Sequence[AbcScore]) -> list[tuple[int, int, float]]:
     for n, score in enumerate(scores):
         for pair in pairs[n]:
             where[pair].append(n)
-        named[re.sub(r"[^a-z]", "", score.name.lower())].append(n)
+        named[title(score)].append(n)
     shared: Counter[tuple[int, int]] = Counter()
     for numbers in where.values():
         if len(numbers) <= COMMONPLACE:
