@@ -19,7 +19,7 @@ PIP := -m pip --disable-pip-version-check --quiet
 SOURCES := appliance tests $(wildcard benchmarks)
 
 .DEFAULT_GOAL := help
-.PHONY: help play test test-homeassistant bench install uninstall test-systemd train workshop evaluate quality edgetpu lint clean system-packages always
+.PHONY: help play test test-homeassistant test-training bench install uninstall test-systemd train workshop evaluate quality edgetpu lint clean system-packages always
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1 \t/p' $(MAKEFILE_LIST)
@@ -32,6 +32,10 @@ test: lint ## everything that is checked: style, types, layers, behaviour
 
 test-homeassistant: $(VENV)/.dev $(HASS_VENV)/.$(HASS_VERSION) ## the real Home Assistant turns everything
 	HASS=$(HASS_VENV)/bin/hass $(VENV)/bin/python -m pytest tests/homeassistant_acceptance.py $(ARGS)
+
+test-training: $(TRAIN_VENV)/.train ## the workshop trains, converts and plays tiny models
+	@$(TRAIN_VENV)/bin/python $(PIP) install 'pytest>=8,<10' 'pytest-timeout>=2.3,<3' 'hypothesis>=6.100,<7'
+	$(TRAIN_VENV)/bin/python -m pytest tests/training_acceptance.py $(ARGS)
 
 test-systemd: ## installed on a Debian 13, booted: killed, hung, misconfigured (root; not in CI)
 	@tests/systemd/run.sh
