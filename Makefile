@@ -108,7 +108,7 @@ $(VENV)/.dev: pyproject.toml $(VENV)/.python
 	@$(VENV)/bin/python $(PIP) install --editable '.[dev]'
 	@touch $(VENV)/.play $@
 
-$(TRAIN_VENV)/.train: pyproject.toml
+$(TRAIN_VENV)/.train: pyproject.toml | system-packages
 	@echo "Installing the workshop into $(TRAIN_VENV) (once; some minutes, some gigabytes)"
 	@[ -x $(TRAIN_VENV)/bin/python ] || $(TRAIN_PYTHON) -m venv $(TRAIN_VENV)
 	@$(TRAIN_VENV)/bin/python $(PIP) install --editable '.[train]'

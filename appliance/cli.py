@@ -111,6 +111,8 @@ class _Number(_ParamType):
             "temperature": settings.TEMPERATURE,
             "top-p": settings.TOP_P,
             "volume": settings.VOLUME,
+            "expression": settings.EXPRESSION,
+            "pitch": settings.PITCH_HZ,
         }[self.name]
         return allowed.parse(f"--{self.name}", value)
 
@@ -131,6 +133,22 @@ class _Instrument(_ParamType):
         # With hyphens, which the lookup takes for spaces, a shell has nothing to quote.
         words = [name.casefold().replace(" ", "-") for name in NAMES]
         return [CompletionItem(word) for word in words if word.startswith(incomplete.casefold())]
+
+
+class _Temperament(_ParamType):
+    name = "temperament"
+
+    def convert(self, value: Any, param: object, ctx: object) -> str:
+        from appliance import settings
+
+        return settings.find_temperament(value)
+
+    def shell_complete(self, ctx: object, param: object, incomplete: str) -> list[Any]:
+        from click.shell_completion import CompletionItem
+
+        from appliance.settings import TEMPERAMENTS
+
+        return [CompletionItem(name) for name in TEMPERAMENTS if name.startswith(incomplete)]
 
 
 class _Seconds(click.FloatRange):
@@ -186,6 +204,17 @@ def _music_options(command: F) -> F:
                 "--instrument", type=_Instrument(), help="A General MIDI name or number (0-127)."
             ),
             click.option("--volume", type=_Number("volume"), help="0 to 100 percent."),
+            click.option(
+                "--expression",
+                type=_Number("expression"),
+                help="0 (the printed page) to 100 (exaggerated).",
+            ),
+            click.option(
+                "--temperament",
+                type=_Temperament(),
+                help="equal, werckmeister3, kirnberger3, vallotti or meantone.",
+            ),
+            click.option("--pitch", type=_Number("pitch"), help="The a': 392 to 466 Hz."),
             click.option("--soundfont", type=_PATH, help="A .sf2 or .sf3 file."),
             click.option(
                 "--prime", type=_PATH, help="Start from these bars of yours (MIDI, MusicXML, ABC)."
@@ -383,8 +412,9 @@ class _Wish(_ParamType):
 def set_(wishes: tuple[tuple[str, str | None], ...], as_json: bool) -> None:
     """Change what the running box plays: tempo=96 instrument="church organ" next_piece.
 
-    The settings: playing, model, instrument, tempo, temperature, top_p, volume; "own" leaves one
-    to the model again. The actions: next_piece, restart_piece.
+    The settings: playing, model, instrument, tempo, temperature, top_p, volume, expression,
+    temperament, pitch; "own" leaves one of the model's to it again. The actions: next_piece,
+    restart_piece.
     """
     from appliance.controls import local
     from appliance.settings import Action
@@ -647,8 +677,9 @@ def _wished(config: Config, **wishes: Any) -> Config:
     from msgspec.structs import replace
 
     said = {name: value for name, value in wishes.items() if value is not None}
-    if "tempo" in said:
-        said["tempo_bpm"] = said.pop("tempo")
+    for name, key in (("tempo", "tempo_bpm"), ("pitch", "pitch_hz")):
+        if name in said:
+            said[key] = said.pop(name)
     sections = {
         name: replace(section, **{k: v for k, v in said.items() if hasattr(section, k)})
         for name, section in (("music", config.music), ("sound", config.sound))
@@ -687,6 +718,9 @@ def _chosen(config: Config) -> tuple[list[Path], Values, Callable[[str], Own]]:
         temperature=music.temperature,
         top_p=music.top_p,
         volume=config.sound.volume,
+        expression=music.expression,
+        temperament=config.sound.temperament,
+        pitch=config.sound.pitch_hz,
     )
     return folders, values, own
 

@@ -22,8 +22,19 @@ from msgspec import Meta
 
 from appliance import instruments
 from appliance.errors import BachboxError, UsageError
+from appliance.music.temperament import CONCERT_PITCH_HZ
 from appliance.pins import Gpio
-from appliance.settings import TEMPERATURE, TEMPO_BPM, TOP_P, VOLUME, Range
+from appliance.settings import (
+    EXPRESSION,
+    PITCH_HZ,
+    PREFERRED_EXPRESSION,
+    TEMPERAMENTS,
+    TEMPERATURE,
+    TEMPO_BPM,
+    TOP_P,
+    VOLUME,
+    Range,
+)
 
 SYSTEM_FILE: Final = Path("/etc/bachbox/bachbox.toml")
 
@@ -74,6 +85,9 @@ class Music(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         Annotated[float, _number(TEMPERATURE)] | None, Meta(description=str(TEMPERATURE))
     ] = None
     top_p: Annotated[Annotated[float, _number(TOP_P)] | None, Meta(description=str(TOP_P))] = None
+    expression: Annotated[float, _number(EXPRESSION), Meta(description=str(EXPRESSION))] = (
+        PREFERRED_EXPRESSION
+    )
     instrument: Annotated[
         int | None, Meta(description="a General MIDI instrument by name or number (0 to 127)")
     ] = None
@@ -108,6 +122,16 @@ class Sound(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     ] = 1024
     volume: Annotated[float, _number(VOLUME), Meta(description=str(VOLUME))] = 70.0
     max_startup_volume: Annotated[float, _number(VOLUME), Meta(description=str(VOLUME))] = 100.0
+    temperament: Annotated[
+        str,
+        Meta(
+            pattern=rf"^({'|'.join(TEMPERAMENTS)})\Z",
+            description=f"one of {', '.join(TEMPERAMENTS)}",
+        ),
+    ] = TEMPERAMENTS[0]
+    pitch_hz: Annotated[float, _number(PITCH_HZ), Meta(description=str(PITCH_HZ))] = (
+        CONCERT_PITCH_HZ
+    )
 
 
 class Mqtt(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

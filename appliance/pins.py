@@ -20,7 +20,18 @@ SPI_PINS: Final = {9: "MISO", 10: "MOSI", 11: "SCLK"}
 SELECT_PINS: Final = {0: 8, 1: 7}
 """CE0 and CE1."""
 
-SettingName = Literal["playing", "model", "instrument", "tempo", "temperature", "top_p", "volume"]
+SettingName = Literal[
+    "playing",
+    "model",
+    "instrument",
+    "tempo",
+    "temperature",
+    "top_p",
+    "volume",
+    "expression",
+    "temperament",
+    "pitch",
+]
 
 Deed = Literal["playing", "next_piece", "restart_piece", "power_off"]
 """What a button does; "playing" pauses and goes on."""

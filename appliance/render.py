@@ -8,15 +8,16 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
 
 from appliance.errors import BachboxError, UsageError
-from appliance.music import abcwriter, midifile
+from appliance.music import abcwriter, expression, midifile
 from appliance.music.abc import AbcCodec
 from appliance.music.composer import Composer
 from appliance.music.notes import Event, Kind
+from appliance.music.temperament import key_cents
 from appliance.player.board import Controls
 from appliance.player.outputs.files import WavFile
 from appliance.player.performer import Performer, Synth
@@ -148,6 +149,9 @@ class _Silence:
     def program(self, program: int) -> None:
         pass
 
+    def tune(self, cents: Sequence[float]) -> None:
+        pass
+
     def volume(self, percent: float) -> None:
         pass
 
@@ -225,9 +229,10 @@ def _write_midi(part: Path, events: list[Event], controls: Controls, composer: C
     try:
         midifile.write(
             part,
-            events,
+            expression.played(events, controls.expression),
             tempo_bpm=controls.tempo_bpm,
             program=controls.program,
+            cents=key_cents(controls.temperament, controls.pitch_hz),
             title=f"{composer.bundle.title}, seed {composer.seed}",
         )
     except OSError as error:

@@ -18,6 +18,7 @@ from typing import Any, Final, NamedTuple
 
 from appliance import instruments
 from appliance.errors import UsageError
+from appliance.music import temperament as temperaments
 from appliance.player.board import MODEL_NAME_BYTES
 
 
@@ -52,6 +53,13 @@ TEMPO_BPM: Final = Range(40, 240, "beats a minute")
 TEMPERATURE: Final = Range(0.1, 3.0)
 TOP_P: Final = Range(0.05, 1.0)
 VOLUME: Final = Range(0, 100, "percent")
+EXPRESSION: Final = Range(0, 100, "percent")
+PITCH_HZ: Final = Range(392, 466, "Hz")
+"""Of the a': from the French chamber pitch to the choir pitch of Bach's organs."""
+TEMPERAMENTS: Final = temperaments.NAMES
+
+PREFERRED_EXPRESSION: Final = 60.0
+"""Where the rules have the quantities that their authors prefer; the rest is exaggeration."""
 
 
 class Action(enum.StrEnum):
@@ -61,7 +69,10 @@ class Action(enum.StrEnum):
     RESTART_PIECE = "restart_piece"
 
 
-NAMES: Final = ("playing", "model", "instrument", "tempo", "temperature", "top_p", "volume")
+NAMES: Final = (
+    *("playing", "model", "instrument", "tempo", "temperature", "top_p", "volume"),
+    *("expression", "temperament", "pitch"),
+)
 """Every setting, as it is called everywhere."""
 
 OWN: Final = "own"
@@ -82,6 +93,11 @@ class Values:
     top_p: float | None = None
     volume: float = 70.0
     """Percent."""
+    expression: float = PREFERRED_EXPRESSION
+    """0 (the printed page) to 100 (exaggerated)."""
+    temperament: str = temperaments.EQUAL
+    pitch: float = temperaments.CONCERT_PITCH_HZ
+    """Of the a', in Hz."""
 
 
 class Own(NamedTuple):
@@ -103,6 +119,9 @@ class InForce(NamedTuple):
     temperature: float
     top_p: float
     volume: float
+    expression: float
+    temperament: str
+    pitch: float
 
 
 def in_force(values: Values, own: Own) -> InForce:
@@ -119,6 +138,9 @@ def in_force(values: Values, own: Own) -> InForce:
         temperature=chosen(values.temperature, own.temperature),
         top_p=chosen(values.top_p, own.top_p),
         volume=values.volume,
+        expression=values.expression,
+        temperament=values.temperament,
+        pitch=values.pitch,
     )
 
 
@@ -149,6 +171,9 @@ class Settings:
             "temperature": _or_own(lambda value: TEMPERATURE.parse("temperature", value)),
             "top_p": _or_own(lambda value: TOP_P.parse("top_p", value)),
             "volume": lambda value: VOLUME.parse("volume", value),
+            "expression": lambda value: EXPRESSION.parse("expression", value),
+            "temperament": find_temperament,
+            "pitch": lambda value: PITCH_HZ.parse("pitch", value),
         }
         self.trouble: Callable[[Exception], None] = _raise
         """Told of an observer that failed; the others have been called all the same."""
@@ -252,6 +277,20 @@ class Settings:
                 "are allowed; rename the file"
             )
         return value
+
+
+def find_temperament(name: object) -> str:
+    """The temperament that is called ``name``, in any case and with any hyphens or blanks.
+
+    Raises:
+        UsageError: there is none.
+    """
+    wanted = str(name).casefold().replace("-", "").replace("_", "").replace(" ", "")
+    if wanted not in TEMPERAMENTS:
+        raise UsageError(
+            f"temperament: {_shown(name)} is not allowed; it is one of {', '.join(TEMPERAMENTS)}"
+        )
+    return wanted
 
 
 def _or_own(parse: Callable[[Any], object]) -> Callable[[Any], object]:

@@ -46,6 +46,11 @@ class SettingsNow(msgspec.Struct, frozen=True):
     top_p: float
     volume: float
     """Percent."""
+    expression: float
+    """Percent."""
+    temperament: str
+    pitch: float
+    """Of the a', in Hz."""
 
 
 class NowPlaying(msgspec.Struct, frozen=True):
@@ -222,6 +227,8 @@ def told(status: Status) -> str:
         f"{playing.condition}{where}; {settings.model}, seed {playing.seed}\n"
         f"  tempo {settings.tempo:g}, {settings.instrument}, volume {settings.volume:g}, "
         f"temperature {settings.temperature:g}, top-p {settings.top_p:g}\n"
+        f"  expression {settings.expression:g}, {settings.temperament} temperament, "
+        f"a' = {settings.pitch:g} Hz\n"
         f"  {health.look_ahead_s:.1f} s ahead; xruns {health.xruns}, restarts {health.restarts}, "
         f"rewinds {health.rewinds}; cured: {cures}\n"
         f"  up {health.uptime_s} s, {health.notes} notes, {health.rss_mib:.0f} MiB{warmth}"

@@ -28,8 +28,8 @@ _PATIENCE_SECONDS = 120.0
 
 WITH_STATE = {
     "switch": ["playing"],
-    "number": ["tempo", "volume", "temperature", "top_p"],
-    "select": ["instrument", "model"],
+    "number": ["tempo", "volume", "temperature", "top_p", "expression", "pitch"],
+    "select": ["instrument", "model", "temperament"],
     "sensor": ["now_playing", "key", "look_ahead", "xruns", "uptime"],
 }
 BUTTONS = ["next_piece", "restart_piece"]
@@ -195,11 +195,15 @@ def test_everything_is_seen_and_turned(tmp_path: Path, discovery: str) -> None:
 
             for key, value in [
                 *(("tempo", 123), ("volume", 33), ("temperature", 1.25), ("top_p", 0.71)),
+                *(("expression", 45), ("pitch", 415)),
             ]:
                 house.serve("number/set_value", f"number.bachbox_kitchen_{key}", value=value)
                 until(setting_is(key, value), settings)
                 until(state_is(f"number.bachbox_kitchen_{key}", f"{value:g}"), house.states)
-            for key, option in [("instrument", "Lead 8 (bass + lead)"), ("model", "chorales")]:
+            for key, option in [
+                *(("instrument", "Lead 8 (bass + lead)"), ("model", "chorales")),
+                ("temperament", "vallotti"),
+            ]:
                 house.serve("select/select_option", f"select.bachbox_kitchen_{key}", option=option)
                 until(setting_is(key, option), settings)
                 until(state_is(f"select.bachbox_kitchen_{key}", option), house.states)

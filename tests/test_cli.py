@@ -87,6 +87,30 @@ def test_settings_of_the_command_line_reach_the_music(env: dict[str, str], tmp_p
     assert tempos[0] == pytest.approx(200, abs=0.01)
 
 
+def test_at_expression_0_the_file_is_the_printed_page_and_at_60_it_is_played(
+    env: dict[str, str], tmp_path: Path
+) -> None:
+    page, played = tmp_path / "page.mid", tmp_path / "played.mid"
+    for score, percent in ((page, 0), (played, 60)):
+        wishes = ("--expression", percent, "--pieces", 1, "--seed", 7)
+        assert bachbox("render", score, *wishes, env=env).code == 0
+    assert _notes(page) == _notes(played), "the same notes at the same ticks"
+    messages = [m for track in mido.MidiFile(page).tracks for m in track]
+    assert {m.velocity for m in messages if m.type == "note_on"} == {80}
+    assert len({m.tempo for m in messages if m.type == "set_tempo"}) == 1
+    shades = {m.velocity for track in mido.MidiFile(played).tracks for m in track
+              if m.type == "note_on"}  # fmt: skip
+    assert len(shades) > 8
+    assert mido.MidiFile(played).length > mido.MidiFile(page).length
+
+
+def test_a_rendered_file_is_tuned_as_asked(env: dict[str, str], tmp_path: Path) -> None:
+    score = tmp_path / "tuned.mid"
+    wishes = ("--temperament", "Vallotti", "--pitch", 415, "--seconds", 5)
+    assert bachbox("render", score, *wishes, env=env).code == 0
+    assert any(m.type == "sysex" for track in mido.MidiFile(score).tracks for m in track)
+
+
 def test_a_prime_opens_the_first_piece(env: dict[str, str], tmp_path: Path) -> None:
     mine, theirs = tmp_path / "mine.mid", tmp_path / "theirs.mid"
     bachbox("render", mine, "--seconds", 15, "--seed", 3, env=env)

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from appliance.errors import BachboxError, UsageError
-from appliance.settings import Own, Settings, Values
+from appliance.settings import NAMES, TEMPERAMENTS, Own, Settings, Values
 
 OWN = Own(tempo_bpm=80, temperature=0.9, top_p=0.95, program=19)
 
@@ -35,6 +35,10 @@ def settings() -> Settings:
         ("model", "fugues", "fugues"),
         ("playing", "OFF", False),
         ("playing", False, False),
+        ("expression", "0", 0.0),
+        ("temperament", "Vallotti", "vallotti"),
+        ("temperament", "werckmeister-3", "werckmeister3"),
+        ("pitch", "415", 415.0),
     ],
 )
 def test_values_come_typed_or_as_text(
@@ -59,6 +63,15 @@ def test_values_come_typed_or_as_text(
         ("model", "jazz", "there are: chorales, fugues"),
         ("model", 3, "there are: chorales, fugues"),
         ("playing", "maybe", "on or off"),
+        ("expression", 101, "0 to 100"),
+        (
+            "temperament",
+            "just",
+            "is one of equal, werckmeister3, kirnberger3, vallotti, meantone",
+        ),
+        ("temperament", None, "it is one of equal"),
+        ("pitch", 391, "392 to 466 Hz"),
+        ("pitch", "baroque", "392 to 466 Hz"),
         ("colour", "red", "there is no setting 'colour'"),
     ],
 )
@@ -73,7 +86,7 @@ def test_what_cannot_be_is_refused_and_changes_nothing(
 
 
 @given(
-    st.sampled_from(["playing", "model", "instrument", "tempo", "temperature", "top_p", "volume"]),
+    st.sampled_from(NAMES),
     st.one_of(st.text(), st.floats(), st.integers(), st.booleans(), st.none(), st.binary()),
 )
 def test_anything_is_a_change_or_a_sentence(name: str, said: object) -> None:
@@ -85,6 +98,9 @@ def test_anything_is_a_change_or_a_sentence(name: str, said: object) -> None:
     values = settings.values
     assert values.tempo is None or 40 <= values.tempo <= 240
     assert 0 <= values.volume <= 100
+    assert 0 <= values.expression <= 100
+    assert 392 <= values.pitch <= 466
+    assert values.temperament in TEMPERAMENTS
 
 
 def test_observers_hear_each_change_once_and_no_non_change(settings: Settings) -> None:

@@ -18,7 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from appliance import store as stores
-from appliance.settings import NAMES, Own, Settings, Values
+from appliance.settings import NAMES, TEMPERAMENTS, Own, Settings, Values
 from appliance.status import Box
 from appliance.store import Store
 
@@ -72,6 +72,9 @@ wishes = st.one_of(
     st.tuples(st.just("temperature"), st.floats(0.1, 3)),
     st.tuples(st.just("top_p"), st.floats(0.05, 1)),
     st.tuples(st.just("volume"), st.floats(0, 100)),
+    st.tuples(st.just("expression"), st.floats(0, 100)),
+    st.tuples(st.just("temperament"), st.sampled_from(TEMPERAMENTS)),
+    st.tuples(st.just("pitch"), st.floats(392, 466)),
 )
 
 

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from appliance.controls import local
 from appliance.controls.local import Request
 from appliance.music.interpreter import RUNTIME_VARIABLE
-from appliance.settings import Action
+from appliance.settings import TEMPERAMENTS, Action
 from appliance.status import Status
 from tests import listening
 from tests.command import bachbox, home, playing
@@ -80,6 +80,15 @@ def brightness(sound: Sound) -> float:
     return float(power[int(3000 * len(sound) / listening.RATE) :].sum() / power.sum())
 
 
+def off_cents(sound: Sound) -> float:
+    """How far the loudest tones lie from equal temperament at 440 Hz: from -50 to 50."""
+    power = np.abs(np.fft.rfft(sound * np.hanning(len(sound)), 4 * len(sound)))
+    hertz = np.fft.rfftfreq(4 * len(sound), 1 / listening.RATE)
+    loud = (power > power.max() / 8) & (hertz > 100)
+    turns = 12 * np.log2(hertz[loud] / 440)
+    return float(np.angle((power[loud] * np.exp(2j * np.pi * turns)).sum()) / (2 * np.pi) * 100)
+
+
 def onsets_a_second(sound: Sound) -> float:
     """Of an instrument that is struck."""
     steps = np.abs(np.diff(sound))[: len(sound) // 480 * 480 - 480].reshape(-1, 480).max(axis=1)
@@ -113,6 +122,13 @@ def test_every_setting_from_the_shell_is_heard_shown_kept_and_there_after_a_rest
         ask(volume=100, instrument="ocarina")
         assert brightness(ear.next(2)) < brightness(loud) / 4
 
+        ask(instrument="drawbar organ", volume=100)
+        assert abs(off_cents(ear.next(3))) < 12
+        # A third of a semitone lower, and the sharps lower still.
+        assert ask(temperament="meantone", pitch=431.6).settings.temperament == "meantone"
+        assert -60 < off_cents(ear.next(3)) < -20
+        assert ask(expression=25, instrument="ocarina").settings.expression == 25
+
         rewinds = ask().health.rewinds
         status = ask(temperature=1.25, top_p=0.9)
         assert (status.settings.temperature, status.settings.top_p) == (1.25, 0.9)
@@ -137,7 +153,7 @@ def test_every_setting_from_the_shell_is_heard_shown_kept_and_there_after_a_rest
     kept = json.loads((Path(env["XDG_STATE_HOME"]) / "bachbox" / "settings.json").read_text())
     assert kept == {
         "tempo": 80, "instrument": "Ocarina", "volume": 55, "temperature": 1.25, "top_p": 0.9,
-        "playing": True,
+        "playing": True, "expression": 25, "temperament": "meantone", "pitch": 431.6,
     }  # fmt: skip
     config = tmp_path / "bachbox.toml"
     config.write_text("[music]\ntempo_bpm = 50\n[sound]\nmax_startup_volume = 40\n")
@@ -146,6 +162,7 @@ def test_every_setting_from_the_shell_is_heard_shown_kept_and_there_after_a_rest
         settings = ask().settings
         assert (settings.tempo, settings.instrument, settings.volume) == (80, "Ocarina", 40)
         assert (settings.temperature, settings.top_p) == (1.25, 0.8)
+        assert (settings.temperament, settings.pitch) == ("meantone", 431.6)
         # Killed without warning, it comes back as it was: what the power cut saw is on the disk.
         ask(tempo=99)
         time.sleep(1.2)
@@ -171,6 +188,9 @@ def test_fifty_changes_a_second_leave_no_gap_and_no_note_behind(
         "volume": lambda: dice.randint(0, 100),
         "instrument": lambda: dice.randint(0, 111),
         "temperature": lambda: round(dice.uniform(0.5, 1.5), 2),
+        "expression": lambda: dice.randint(0, 100),
+        "temperament": lambda: dice.choice(TEMPERAMENTS),
+        "pitch": lambda: dice.randint(392, 466),
     }
     with playing("--seed", 8, env=card.environment | env) as box:
         box.wait_for("plays on")

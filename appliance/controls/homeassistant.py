@@ -17,7 +17,17 @@ from typing import Any, Final, NamedTuple
 
 from appliance.controls.mqtt_messages import ROOT, Topics
 from appliance.instruments import NAMES
-from appliance.settings import TEMPERATURE, TEMPO_BPM, TOP_P, VOLUME, Action, Range
+from appliance.settings import (
+    EXPRESSION,
+    PITCH_HZ,
+    TEMPERAMENTS,
+    TEMPERATURE,
+    TEMPO_BPM,
+    TOP_P,
+    VOLUME,
+    Action,
+    Range,
+)
 
 BIRTH: Final = "online"
 """What Home Assistant says on ``<prefix>/status`` when it starts."""
@@ -165,6 +175,18 @@ def _controls(box: Box) -> Iterator[_Row]:
     yield (
         *("number", "top_p", "Top-p", "filter-variant"),
         number("top_p", TOP_P, 0.01, entity_category=_CONFIG),
+    )
+    yield (
+        *("number", "expression", "Expression", "chart-bell-curve"),
+        number("expression", EXPRESSION, 1, unit_of_measurement="%"),
+    )
+    yield (
+        *("select", "temperament", "Temperament", "tune-variant"),
+        both("temperament", options=list(TEMPERAMENTS), entity_category=_CONFIG),
+    )
+    yield (
+        *("number", "pitch", "Concert pitch", "tune"),
+        number("pitch", PITCH_HZ, 1, unit_of_measurement="Hz", entity_category=_CONFIG),
     )
     yield "button", Action.NEXT_PIECE.value, "Next piece", "skip-next", action("next_piece")
     yield (

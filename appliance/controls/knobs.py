@@ -5,22 +5,48 @@ Places are numbers from 0 to 1: where in a setting's range a value lies.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final, Protocol
 
-from appliance.settings import TEMPERATURE, TEMPO_BPM, TOP_P, VOLUME, Range, Settings
+from appliance.settings import (
+    EXPRESSION,
+    PITCH_HZ,
+    TEMPERAMENTS,
+    TEMPERATURE,
+    TEMPO_BPM,
+    TOP_P,
+    VOLUME,
+    Range,
+    Settings,
+)
 
 RANGES: Final[dict[str, Range]] = {
     "tempo": TEMPO_BPM,
     "temperature": TEMPERATURE,
     "top_p": TOP_P,
     "volume": VOLUME,
+    "expression": EXPRESSION,
+    "pitch": PITCH_HZ,
 }
 
-STEPS: Final = {"tempo": 2.0, "temperature": 0.05, "top_p": 0.02, "volume": 2.0}
+STEPS: Final = {
+    "tempo": 2.0,
+    "temperature": 0.05,
+    "top_p": 0.02,
+    "volume": 2.0,
+    "expression": 5.0,
+    "pitch": 1.0,
+}
 """What one click of an encoder changes, where the config does not say."""
 
-GRAINS: Final = {"tempo": 1.0, "temperature": 0.01, "top_p": 0.01, "volume": 1.0}
+GRAINS: Final = {
+    "tempo": 1.0,
+    "temperature": 0.01,
+    "top_p": 0.01,
+    "volume": 1.0,
+    "expression": 1.0,
+    "pitch": 1.0,
+}
 """A potentiometer sets multiples of these."""
 
 INSTRUMENTS: Final = 128
@@ -48,9 +74,8 @@ def clicked(settings: Settings, name: str, clicks: int, step: float | None = Non
         return clicks > 0
     if name == "instrument":
         return (now + clicks) % INSTRUMENTS
-    if name == "model":
-        models = settings.models
-        return models[(models.index(now) + clicks) % len(models)] if now in models else now
+    if choices := _choices(settings, name):
+        return choices[(choices.index(now) + clicks) % len(choices)] if now in choices else now
     allowed = RANGES[name]
     value = now + clicks * (step or STEPS[name])
     return round(min(max(value, allowed.low), allowed.high), 4)
@@ -62,9 +87,8 @@ def value_at(settings: Settings, name: str, place: float) -> object:
         return place > 0.5
     if name == "instrument":
         return min(int(place * INSTRUMENTS), INSTRUMENTS - 1)
-    if name == "model":
-        models = settings.models
-        return models[min(int(place * len(models)), len(models) - 1)]
+    if choices := _choices(settings, name):
+        return choices[min(int(place * len(choices)), len(choices) - 1)]
     allowed, grain = RANGES[name], GRAINS[name]
     value = allowed.low + place * (allowed.high - allowed.low)
     return round(min(max(round(value / grain) * grain, allowed.low), allowed.high), 4)
@@ -77,11 +101,17 @@ def place_of(settings: Settings, name: str) -> float:
         return 0.75 if now else 0.25
     if name == "instrument":
         return float((now + 0.5) / INSTRUMENTS)
-    if name == "model":
-        models = settings.models
-        return (models.index(now) + 0.5) / len(models) if now in models else 0.5
+    if choices := _choices(settings, name):
+        return (choices.index(now) + 0.5) / len(choices) if now in choices else 0.5
     allowed = RANGES[name]
     return float((now - allowed.low) / (allowed.high - allowed.low))
+
+
+def _choices(settings: Settings, name: str) -> Sequence[str]:
+    """The values of a setting that is one of some names; none of another's."""
+    if name == "model":
+        return settings.models
+    return TEMPERAMENTS if name == "temperament" else ()
 
 
 class Steady:

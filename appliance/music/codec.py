@@ -15,8 +15,6 @@ from typing import Any, NamedTuple, Protocol
 from appliance.music.notes import Event
 from appliance.music.score import Form, Key
 
-PLAIN_VELOCITY = 80
-
 
 class Cadence(enum.IntEnum):
     """How a piece closes, from bad to good."""
@@ -87,6 +85,8 @@ class Codec(Protocol):
         width: length of the multi-hot input.
         vocabulary: a name for every class, in order.
         forms: whether a piece fills a form that is drawn for it, with a key.
+        voices: how many have a part of their own, 0 being the highest; 1 where notes come as
+            they may.
         unit: what figures are given a, such as ``note``.
         cycle: tokens with a fixed order of meanings, such as pitch and length: 2. A piece can
             be entered at every multiple of it.
@@ -95,6 +95,7 @@ class Codec(Protocol):
     name: str
     width: int
     forms: bool
+    voices: int
     unit: str
     cycle: int
 

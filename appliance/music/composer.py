@@ -67,7 +67,7 @@ class Snapshot(NamedTuple):
     state: State
     dice: Mapping[str, Any]
     guard: Guard
-    pace_permille: int
+    reading: expression.Reading
 
 
 class Composer:
@@ -109,7 +109,7 @@ class Composer:
         self._written = 0
         """Tokens of the piece so far."""
         self._dice = np.random.default_rng(0)
-        self._pace_permille = AS_WRITTEN_PERMILLE
+        self._reading = expression.Reading(PLAIN_FORM)
         self._prime = prime
         self._again: Piece | None = None
         self.rehearsals = REHEARSALS
@@ -142,14 +142,15 @@ class Composer:
         primed = opening is not None and self._written < len(opening.tokens)
         if context.at_ending:
             self._rehearse_ending(context)
-        events = self._pace(context.form, begun // TICKS_PER_STEP)
+        events = self._reading.pace(begun)
         heard: list[Event] = []
         said: list[int] = []
         while context.tick == begun and not context.done:
             told = opening.tokens[self._written :] if opening else ()
             token = self._token(context, known[len(said) :] or told)
             said.append(token)
-            heard += [self._performed(event, context.form) for event in context.accept(token)]
+            heard += self._reading.play(context.accept(token))
+        self.counts.notes += sum(event.kind == Kind.NOTE_ON for event in heard)
         self.tick = self.piece.start_tick + context.tick
         self.guard.hear(start, self.tick, heard, judged=not primed)
         return tokens(start, said) + events + heard
@@ -197,20 +198,6 @@ class Composer:
         """Dice that the seed decides for a purpose, given by whole numbers."""
         return np.random.default_rng([self.seed, *what])
 
-    def _performed(self, event: Event, form: Form) -> Event:
-        loudness, step = event.velocity, event.tick // TICKS_PER_STEP
-        if event.kind == Kind.NOTE_ON:
-            self.counts.notes += 1
-            loudness = expression.velocity(form, step, event.voice)
-        return event._replace(tick=event.tick + self.piece.start_tick, velocity=loudness)
-
-    def _pace(self, form: Form, step: int) -> list[Event]:
-        wanted = expression.pace_permille(form, step)
-        if wanted == self._pace_permille:
-            return []
-        self._pace_permille = wanted
-        return [pace(self.tick, wanted)]
-
     def _begin(self) -> list[Event]:
         """The next piece: its form and its key."""
         number = self._again.number if self._again else self.piece.number + 1
@@ -230,13 +217,14 @@ class Composer:
             form,
         )
         self.counts.pieces += 1
-        self._pace_permille = AS_WRITTEN_PERMILLE
         return [piece(self.piece), pace(self.tick, AS_WRITTEN_PERMILLE)]
 
     def _open(self, about: Piece, form: Form) -> Context:
         """An empty piece, the model with nothing in its memory."""
         self.piece = about
         self._context = self.bundle.codec.start(form, Key(about.tonic, about.minor))
+        form = self._context.form
+        self._reading = expression.Reading(form, about.start_tick, self.bundle.codec.voices)
         self._written = 0
         self.model.reset()
         self.guard.new_piece(about.start_tick)
@@ -298,7 +286,7 @@ class Composer:
             state=self.model.state,
             dice=self._dice.bit_generator.state,
             guard=self.guard.copy(),
-            pace_permille=self._pace_permille,
+            reading=self._reading.copy(),
         )
 
     def restore(self, snapshot: Snapshot) -> None:
@@ -309,7 +297,7 @@ class Composer:
         self.model.state = snapshot.state
         self._dice.bit_generator.state = snapshot.dice
         self.guard = snapshot.guard.copy()
-        self._pace_permille = snapshot.pace_permille
+        self._reading = snapshot.reading.copy()
 
     def resume(self, events: list[Event], horizon_tick: int) -> list[Event]:
         """Take over from a composer that died: go on after its last piece's ``events``.
@@ -335,7 +323,6 @@ class Composer:
         if form.bar_steps != self.piece.beats_per_bar * form.beat_steps:
             form = PLAIN_FORM
         context = self._open(self.piece, form)
-        self._pace_permille = AS_WRITTEN_PERMILLE
         self.tick = self.piece.start_tick
         if max(said, default=0) >= len(self.bundle.vocabulary):
             said = []

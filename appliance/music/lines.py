@@ -15,9 +15,16 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from appliance.errors import UsageError
-from appliance.music.codec import PLAIN_VELOCITY, Cadence, Opening
+from appliance.music.codec import Cadence, Opening
 from appliance.music.echo import MATCH_LENGTHS, Echo
-from appliance.music.notes import TICKS_PER_BEAT, TICKS_PER_STEP, Event, note_off, note_on
+from appliance.music.notes import (
+    PLAIN_VELOCITY,
+    TICKS_PER_BEAT,
+    TICKS_PER_STEP,
+    Event,
+    note_off,
+    note_on,
+)
 from appliance.music.score import Form, Key
 
 VOICES = 6
@@ -87,6 +94,7 @@ class LinesCodec:
     name = "lines"
     unit = "note"
     cycle = 3
+    voices = 1
     forms = True
 
     def __init__(self, *, lowest: int, highest: int, lengths: Sequence[int]) -> None:

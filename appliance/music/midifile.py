@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import mido
@@ -18,8 +18,18 @@ TONICS = {
 }
 
 
+STANDARD_CENTS = tuple(100.0 * key for key in range(128))
+"""Every key as it comes: equal temperament, a' = 440 Hz."""
+
+
 def write(
-    path: Path, events: Iterable[Event], *, tempo_bpm: float, program: int, title: str
+    path: Path,
+    events: Iterable[Event],
+    *,
+    tempo_bpm: float,
+    program: int,
+    title: str,
+    cents: Sequence[float] = STANDARD_CENTS,
 ) -> None:
     """Write a type 1 file: a track for tempo, metre and keys, then one a voice.
 
@@ -29,6 +39,8 @@ def write(
         tempo_bpm: quarters a minute; the events' pace becomes tempo changes.
         program: General MIDI program, 0 to 127.
         title: the file's name to its reader.
+        cents: how all 128 keys are tuned, in cents above key 0 as it comes. Another tuning than
+            that is written down for players that know the MIDI Tuning Standard.
 
     Raises:
         OSError: the file cannot be written.
@@ -38,9 +50,13 @@ def write(
         (0, mido.MetaMessage("track_name", name=title)),
         (0, mido.MetaMessage("set_tempo", tempo=mido.bpm2tempo(tempo_bpm))),
     ]
+    tuned = max(map(abs, map(float.__sub__, cents, STANDARD_CENTS))) > LEAST_CENTS
+    if tuned:
+        conductor += [(0, message) for message in _tuning(cents)]
     voices: list[list[tuple[int, mido.MetaMessage | mido.Message]]] = [
         [
             (0, mido.MetaMessage("track_name", name=name)),
+            *((0, message) for message in _chosen_tuning(voice) if tuned),
             (0, mido.Message("program_change", channel=voice, program=program)),
         ]
         for voice, name in enumerate(VOICE_NAMES)
@@ -73,6 +89,37 @@ def write(
 def _note(voice: int, pitch: int, velocity: int, *, on: bool) -> mido.Message:
     kind = "note_on" if on else "note_off"
     return mido.Message(kind, channel=voice, note=pitch, velocity=velocity)
+
+
+LEAST_CENTS = 100 / 2**14
+"""The standard's resolution."""
+MOST_KEYS = 64
+"""In one message: some players read no longer ones."""
+
+
+def _tuning(cents: Sequence[float]) -> list[mido.Message]:
+    """Tuning program 0, key by key.
+
+    Source: MIDI Tuning Standard, single note tuning change, real-time (CA-020).
+    """
+    units = [min(max(round(c / LEAST_CENTS), 0), (127 << 14) + 0x3FFE) for c in cents]
+    keys = [(key, at >> 14, at >> 7 & 0x7F, at & 0x7F) for key, at in enumerate(units)]
+    return [
+        mido.Message(
+            "sysex",
+            data=[0x7F, 0x7F, 0x08, 0x02, 0, MOST_KEYS]
+            + [byte for key in keys[first : first + MOST_KEYS] for byte in key],
+        )
+        for first in range(0, len(keys), MOST_KEYS)
+    ]
+
+
+def _chosen_tuning(channel: int) -> list[mido.Message]:
+    """Registered parameter 3: the channel plays in tuning program 0."""
+    return [
+        mido.Message("control_change", channel=channel, control=control, value=value)
+        for control, value in ((101, 0), (100, 3), (6, 0), (101, 127), (100, 127))
+    ]
 
 
 def _announcement(event: Event) -> list[tuple[int, mido.MetaMessage | mido.Message]]:

@@ -17,6 +17,10 @@ AS_WRITTEN_PERMILLE = 1000
 """The pace of music that is neither held back nor pressed on."""
 
 
+PLAIN_VELOCITY = 80
+"""MIDI velocity of music in which no note is louder than another."""
+
+
 class Kind(enum.IntEnum):
     """What an event asks the performer to do."""
 
@@ -74,7 +78,11 @@ def note_on(tick: int, voice: int, pitch: int, velocity: int) -> Event:
 
 
 def note_off(tick: int, voice: int, pitch: int) -> Event:
-    """A voice leaves a note."""
+    """A voice leaves a note.
+
+    ``value`` may say by how many ticks earlier it is left at full expression, ``aux`` by how many
+    where the same note is struck again at once: see :mod:`appliance.music.expression`.
+    """
     return Event(tick, Kind.NOTE_OFF, voice, pitch)
 
 

@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from appliance.music import counterpoint, scorefile
-from appliance.music.codec import PLAIN_VELOCITY, Cadence, Opening
+from appliance.music.codec import Cadence, Opening
 from appliance.music.echo import MATCH_LENGTHS, Echo
-from appliance.music.notes import TICKS_PER_STEP, Event, note_off, note_on
+from appliance.music.notes import PLAIN_VELOCITY, TICKS_PER_STEP, Event, note_off, note_on
 from appliance.music.score import HIGHEST, LOWEST, SILENT, VOICES, Form, Key, Score
 
 PITCHES = HIGHEST - LOWEST + 1
@@ -55,6 +55,7 @@ class SatbCodec:
     name = "satb-16th"
     unit = "16th step"
     cycle = VOICES
+    voices = VOICES
 
     def __init__(
         self, *, onsets: bool, form: bool, ranges: Sequence[Sequence[int]] | None = None

@@ -15,10 +15,11 @@ import os
 from typing import Any, Final, NamedTuple
 
 from appliance.errors import BachboxError, UsageError
+from appliance.music import temperament as temperaments
 from appliance.music.notes import Piece
 from appliance.player.cells import Cell
 
-_MAGIC: Final = b"BACHBOX\x01"
+_MAGIC: Final = b"BACHBOX\x02"
 """Says what the mapping is, and the version of its layout."""
 
 _CELLS_OFFSET: Final = 64
@@ -67,6 +68,12 @@ class Controls(NamedTuple):
     """General MIDI program, 0 to 127; 19 is the church organ."""
     temperature: float = 1.0
     top_p: float = 1.0
+    expression: float = 100.0
+    """0 (the printed page) to 100 (all that the composer wrote)."""
+    temperament: str = temperaments.EQUAL
+    """One of :data:`appliance.music.temperament.NAMES`."""
+    pitch_hz: float = temperaments.CONCERT_PITCH_HZ
+    """Of the a'."""
     action_count: int = 0
     """One more for each action; a process acts when it differs from the one it saw last."""
     action: Action = Action.NONE
@@ -156,7 +163,7 @@ class Board:
         self.controls = Cell(
             memory,
             _CELLS_OFFSET,
-            f"<dd?BddIB{MODEL_NAME_BYTES}s",
+            f"<dd?BdddBdIB{MODEL_NAME_BYTES}s",
             Controls(),
             _pack_controls,
             _unpack_controls,
@@ -240,22 +247,17 @@ def _unpacked_name(packed: bytes) -> str:
 
 
 def _pack_controls(value: Controls) -> tuple[Any, ...]:
-    return (*value[:-1], _packed_name(value.model))
+    number = temperaments.NAMES.index(value.temperament)
+    packed = value._replace(temperament=number)  # type: ignore[arg-type]
+    return (*packed[:-1], _packed_name(value.model))
 
 
 def _unpack_controls(fields: tuple[Any, ...]) -> Controls:
-    *settings, count, action, name = fields
-    tempo_bpm, volume, playing, program, temperature, top_p = settings
-    return Controls(
-        tempo_bpm,
-        volume,
-        playing,
-        program,
-        temperature,
-        top_p,
-        count,
-        Action(action),
-        _unpacked_name(name),
+    value = Controls(*fields)
+    return value._replace(
+        temperament=temperaments.NAMES[fields[Controls._fields.index("temperament")]],
+        action=Action(value.action),
+        model=_unpacked_name(fields[-1]),
     )
 
 

@@ -8,10 +8,15 @@ far enough the music waits at the horizon, and what sounds rings on.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import math
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from itertools import takewhile
 from typing import Final, Protocol
 
-from appliance.music.notes import Event, Kind, Piece, piece_of
+from appliance.music import expression
+from appliance.music.notes import AS_WRITTEN_PERMILLE, Event, Kind, Piece, pace, piece_of
+from appliance.music.temperament import key_cents
 from appliance.player.board import NO_PIECE, Controls
 from appliance.player.source import EventSource
 from appliance.player.transport import Transport
@@ -36,6 +41,9 @@ class Synth(Protocol):
     def program(self, program: int) -> None:
         """General MIDI program of every voice, for the notes from now on."""
 
+    def tune(self, cents: Sequence[float]) -> None:
+        """Tune all 128 keys, in cents above key 0 as it comes; what sounds is retuned too."""
+
     def volume(self, percent: float) -> None:
         """0 to 100; moves there without a click."""
 
@@ -59,7 +67,13 @@ class Performer:
         self._read_controls = controls
         self._program: int | None = None
         self._volume: float | None = None
-        self._held: dict[tuple[int, int], int] = {}
+        self._tuning: tuple[str, float] | None = None
+        self._expression = expression.FULL
+        self._written_permille = AS_WRITTEN_PERMILLE
+        """The pace that the composer asked for last."""
+        self._held: dict[tuple[int, int], Event] = {}
+        self._left_early: dict[tuple[int, int], int] = {}
+        """Notes that expression has ended, and at which tick they are written to end."""
         self._released = False
         self._begun = False
         self._ended = False
@@ -100,7 +114,7 @@ class Performer:
             self._begun = True
             self._note(event)
             if event.kind is Kind.PACE:
-                self._transport.set_pace(event.value, event.tick)
+                self._set_pace(event)
         self._transport.seek(playhead_tick, self.frame)
         self._released = True
 
@@ -109,7 +123,9 @@ class Performer:
         start, end = self.frame, self.frame + frames
         playhead_tick = self._transport.tick_at(start)
         near_ticks = self._transport.tick_at(start + NEAR_BLOCKS * frames) - playhead_tick
-        self._source.refresh(playhead_tick, near_ticks)
+        # Where a note has been left already, its end must not be composed away.
+        left_tick = max(self._left_early.values(), default=0)
+        self._source.refresh(playhead_tick, max(near_ticks, left_tick - playhead_tick))
         self._apply(self._read_controls(), self._source.horizon_tick - playhead_tick, near_ticks)
         sound = self._play(start, end) if self.playing else self._pause(frames)
         self.frame = end
@@ -128,10 +144,17 @@ class Performer:
         self._released = True
 
     def _apply(self, controls: Controls, ahead_ticks: float, near_ticks: float) -> None:
-        faster = controls.tempo_bpm / self._transport.tempo_bpm
+        transport = self._transport
+        permille = _pace_at(controls.expression, self._written_permille)
+        faster = controls.tempo_bpm * permille / (transport.tempo_bpm * transport.pace_permille)
         # No faster into music that is being composed anew just now; it is there in a moment.
         if faster <= 1 or ahead_ticks > near_ticks * faster or not self._begun:
-            self._transport.set_tempo(controls.tempo_bpm, self.frame)
+            transport.set_tempo(controls.tempo_bpm, self.frame)
+            self._expression = controls.expression
+            transport.set_pace(permille, math.ceil(self.playhead_tick))
+        if (controls.temperament, controls.pitch_hz) != self._tuning:
+            self._tuning = controls.temperament, controls.pitch_hz
+            self._synth.tune(key_cents(*self._tuning))
         if controls.volume != self._volume:
             self._volume = controls.volume
             self._synth.volume(controls.volume)
@@ -149,20 +172,29 @@ class Performer:
 
     def _play(self, start: int, end: int) -> bytes:
         if self._released:
-            for (voice, pitch), velocity in self._held.items():
-                self._synth.note_on(voice, pitch, velocity)
+            for held in self._held.values():
+                self._strike(held)
             self._released = False
         source, transport, parts = self._source, self._transport, []
         horizon_tick = source.horizon_tick
         late_tick = transport.tick_at(start) - 1.0
         position = start
-        while (event := source.peek()) is not None and event.tick < horizon_tick:
-            frame = transport.frame_of(event.tick)
-            if frame >= end:
+        lifts = self._lifts(transport.tick_at(end))
+        while True:
+            event = source.peek()
+            if event is not None and event.tick >= horizon_tick:
+                event = None
+            lifted = bool(lifts) and (event is None or lifts[0].tick <= event.tick)
+            if lifted:
+                event = lifts[0]
+            if event is None or (frame := transport.frame_of(event.tick)) >= end:
                 break
             if frame > position:
                 parts.append(self._synth.render(frame - position))
                 position = frame
+            if lifted:
+                self._leave_early(lifts.popleft())
+                continue
             self.late_events += event.tick < late_tick
             source.pop()
             self._begun = True
@@ -173,13 +205,36 @@ class Performer:
         parts.append(self._synth.render(end - position))
         return parts[0] if len(parts) == 1 else b"".join(parts)
 
+    def _lifts(self, end_tick: float) -> deque[Event]:
+        """The notes that are left before ``end_tick``, earlier than they are written to end."""
+        longest_ticks = expression.LONGEST_LIFT_TICKS * self._expression / expression.FULL
+        last_tick = min(end_tick + longest_ticks, self._source.horizon_tick - 1)
+        ahead = list(takewhile(lambda event: event.tick <= last_tick, self._source.ahead()))
+        heard = expression.played(ahead, self._expression)
+        return deque(event for event in heard if event.kind is Kind.NOTE_OFF and event.value)
+
+    def _leave_early(self, lift: Event) -> None:
+        note = lift.voice, lift.pitch
+        if self._held.pop(note, None):
+            self._left_early[note] = lift.tick + lift.value
+            self._synth.note_off(*note)
+
+    def _set_pace(self, event: Event) -> None:
+        self._written_permille = event.value
+        self._transport.set_pace(_pace_at(self._expression, event.value), event.tick)
+
+    def _strike(self, event: Event) -> None:
+        struck = expression.scaled(event, self._expression)
+        self._synth.note_on(struck.voice, struck.pitch, struck.velocity)
+
     def _sound(self, event: Event) -> None:
         if event.kind is Kind.NOTE_ON:
-            self._synth.note_on(event.voice, event.pitch, event.velocity)
+            self._strike(event)
         elif event.kind is Kind.NOTE_OFF:
-            self._synth.note_off(event.voice, event.pitch)
+            if not self._left_early.pop((event.voice, event.pitch), 0):
+                self._synth.note_off(event.voice, event.pitch)
         elif event.kind is Kind.PACE:
-            self._transport.set_pace(event.value, event.tick)
+            self._set_pace(event)
         elif event.kind is Kind.PIECE:
             # A piece begins with nothing held, whatever became of the one before.
             for voice, pitch in self._held:
@@ -189,9 +244,15 @@ class Performer:
     def _note(self, event: Event) -> None:
         """Keep account of what ``event`` changes."""
         if event.kind is Kind.NOTE_ON:
-            self._held[event.voice, event.pitch] = event.velocity
+            self._held[event.voice, event.pitch] = event
         elif event.kind is Kind.NOTE_OFF:
             self._held.pop((event.voice, event.pitch), None)
         elif event.kind is Kind.PIECE:
             self._held.clear()
+            self._left_early.clear()
             self.piece = piece_of(event)
+
+
+def _pace_at(percent: float, permille: int) -> int:
+    """A pace as it is played at this expression."""
+    return expression.scaled(pace(0, permille), percent).value

@@ -20,6 +20,7 @@ from __future__ import annotations
 import struct
 import zlib
 from collections import deque
+from collections.abc import Iterable
 from typing import Final
 
 from appliance.music.notes import Event, Kind
@@ -167,6 +168,10 @@ class RingReader:
         """Take the event that :meth:`peek` shows."""
         self._events.popleft()
         self._index += 1
+
+    def ahead(self) -> Iterable[Event]:
+        """All that is written and not taken."""
+        return self._events
 
     def refresh(self, playhead_tick: float, near_ticks: float = 0.0) -> None:
         """Once a block: answer a cut, say how far we are, and see what is new.

@@ -34,6 +34,9 @@ class EventSource(Protocol):
     def pop(self) -> None:
         """Take the event that :meth:`peek` showed."""
 
+    def ahead(self) -> Iterable[Event]:
+        """All that :meth:`peek` will show next, as far as is known; nothing is taken."""
+
 
 class StepSource:
     """Events composed on demand, for rendering faster than real time.
@@ -66,6 +69,10 @@ class StepSource:
     def pop(self) -> None:
         """Take the event that :meth:`peek` showed."""
         self._events.popleft()
+
+    def ahead(self) -> Iterable[Event]:
+        """All that has been composed and not taken."""
+        return self._events
 
 
 def finished(events: Iterable[Event]) -> StepSource:

@@ -13,6 +13,7 @@ import functools
 import io
 import os
 from collections import deque
+from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Final
@@ -43,6 +44,12 @@ _CC_REVERB: Final = 91
 _REVERB_SEND: Final = 56
 
 _LOG_LEVELS: Final = 5
+
+_TUNING: Final = (0, 0)
+"""Bank and program of the one tuning that there is."""
+
+_AT_ONCE: Final = 1
+"""To the notes too that sound already."""
 
 _SETTINGS: Final[dict[str, float | int]] = {
     "synth.midi-channels": _MIDI_CHANNELS,
@@ -108,6 +115,25 @@ class FluidSynth:
         """General MIDI program of every voice; where the font lacks it, FluidSynth's stand-in."""
         for channel in _VOICE_CHANNELS:
             self._fl.fluid_synth_program_change(self._synth, channel, program)
+
+    def tune(self, cents: Sequence[float]) -> None:
+        """Tune all 128 keys, in cents above key 0 as it comes; what sounds is retuned too.
+
+        Raises:
+            BachboxError: the library refuses.
+        """
+        # FluidSynth plays whole cents and cuts off the rest: half a cent is the most we are off.
+        fl, tuning = self._fl, (ctypes.c_double * len(cents))(*map(round, cents))
+        done = [fl.fluid_synth_activate_key_tuning(self._synth, *_TUNING, b"own", tuning, _AT_ONCE)]
+        done += [
+            fl.fluid_synth_activate_tuning(self._synth, channel, *_TUNING, _AT_ONCE)
+            for channel in _VOICE_CHANNELS
+        ]
+        if any(code != self._fl.FLUID_OK for code in done):
+            raise BachboxError(
+                f"this FluidSynth cannot be tuned ({_reason()}): 2.0 or later is needed; "
+                "run `sudo apt install libfluidsynth3`"
+            )
 
     def volume(self, percent: float) -> None:
         """0 to 100 by ear: the square of it is the amplitude. The first one acts at once."""

@@ -34,8 +34,8 @@ def test_every_setting_and_action_is_an_entity() -> None:
     kinds = [topic.split("/")[1] for topic in entities()]
     assert {kind: kinds.count(kind) for kind in kinds} == {
         "switch": 1,
-        "number": 4,
-        "select": 2,
+        "number": 6,
+        "select": 3,
         "button": 2,
         "sensor": 5,
     }

@@ -31,6 +31,9 @@ def new_settings() -> Settings:
         ("instrument", -20, 127),
         ("model", 2, "a"),
         ("playing", -1, False),
+        ("expression", 1, 65),
+        ("temperament", 6, "werckmeister3"),
+        ("pitch", -25, 415),
     ],
 )
 def test_a_click_begins_at_the_value_in_force(name: str, clicks: int, value: object) -> None:
@@ -48,7 +51,7 @@ def test_whatever_is_clicked_is_allowed(name: str, turns: list[int]) -> None:
 def test_every_place_is_a_value_and_lies_where_it_is(name: str, place: float) -> None:
     settings = new_settings()
     settings.change(name, knobs.value_at(settings, name, place))
-    coarse = {"playing": 0.5, "model": 0.34}.get(name, 0.02)
+    coarse = {"playing": 0.5, "model": 0.34, "temperament": 0.21}.get(name, 0.02)
     assert abs(knobs.place_of(settings, name) - place) <= coarse
 
 

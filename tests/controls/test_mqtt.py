@@ -108,6 +108,9 @@ def test_the_state_is_there_for_whoever_comes_later(kitchen: Kitchen) -> None:
         ("playing", "false", "OFF"),
         ("playing", "1", "ON"),
         ("tempo", "own", "80"),
+        ("expression", "0", "0"),
+        ("temperament", "Vallotti", "vallotti"),
+        ("pitch", "415", "415"),
     ],
 )
 def test_every_setting_is_turned_from_the_broker(
@@ -173,6 +176,8 @@ def test_the_group_steers_every_box(kitchen: Kitchen) -> None:
         ("top_p", "true-ish", "0.05 to 1"),
         ("instrument", "kazoo", "no instrument"),
         ("instrument", "128", "0 to 127"),
+        ("temperament", "just", "one of equal"),
+        ("pitch", "500", "392 to 466"),
         ("model", "wagner", "there is no model"),
         ("playing", "maybe", "on or off"),
         ("next_piece", "OFF", "PRESS"),
@@ -293,7 +298,7 @@ def test_forget_takes_it_away_and_leaves_a_running_box_alone(kitchen: Kitchen) -
     time.sleep(ANNOUNCE_SECONDS + 1)
     said = bachbox("mqtt", "forget", "--config", kitchen.config, env=kitchen.env)
     assert said.code == 0, said.err
-    assert "kitchen: 14 retained topics taken away" in said.out
+    assert "kitchen: 17 retained topics taken away" in said.out
     assert "is running" in said.err
     with ear(kitchen.broker.port) as late:
         late.wait_for(f"{BASE}/availability", "online")

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from appliance import instruments
 from appliance.controls.mqtt_messages import Topics, identity, parse, pressed, show
 from appliance.errors import BachboxError, UsageError
-from appliance.settings import TEMPO_BPM, InForce, Own, Settings, Values
+from appliance.settings import TEMPERAMENTS, TEMPO_BPM, InForce, Own, Settings, Values
 
 TOPICS = Topics("kitchen", "all")
 
@@ -84,6 +84,9 @@ def test_any_payload_changes_a_setting_within_its_range_or_nothing(
     assert 0.1 <= now.temperature <= 3
     assert 0.05 <= now.top_p <= 1
     assert 0 <= now.volume <= 100
+    assert 0 <= now.expression <= 100
+    assert now.temperament in TEMPERAMENTS
+    assert 392 <= now.pitch <= 466
     assert 0 <= now.instrument <= 127
     assert now.model in ("chorales", "fugues")
 
@@ -99,6 +102,9 @@ def test_any_payload_changes_a_setting_within_its_range_or_nothing(
         temperature=st.floats(0.1, 3),
         top_p=st.floats(0.05, 1),
         volume=st.floats(0, 100),
+        expression=st.floats(0, 100),
+        temperament=st.sampled_from(TEMPERAMENTS),
+        pitch=st.floats(392, 466),
     ),
 )
 def test_what_is_shown_can_be_sent_back(name: str, values: InForce) -> None:

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from appliance.errors import BachboxError, UsageError
+from appliance.music import temperament
 from appliance.music.notes import Piece
 from appliance.player.board import (
     Action,
@@ -34,6 +35,9 @@ _controls = st.builds(
     program=st.integers(0, 127),
     temperature=_finite,
     top_p=_finite,
+    expression=_finite,
+    temperament=st.sampled_from(temperament.NAMES),
+    pitch_hz=_finite,
     action_count=_u32,
     action=st.sampled_from(Action),
     model=st.text(st.characters(blacklist_characters="\0", codec="utf-8"), max_size=12),

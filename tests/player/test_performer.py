@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from hypothesis import given
 from hypothesis import strategies as st
 
+from appliance.music.expression import played
 from appliance.music.notes import Event, Kind, Piece, note_off, note_on, pace, piece
+from appliance.music.temperament import key_cents
 from appliance.player.board import Board, Controls
 from appliance.player.performer import Performer
 from appliance.player.ring import RingReader, RingWriter
@@ -28,8 +30,11 @@ class RecordingSynth:
         self.frame = 0
         self.calls: list[Call] = []
         self.volumes: list[float] = []
+        self.velocities: list[int] = []
+        self.tunings: list[Sequence[float]] = []
 
     def note_on(self, voice: int, pitch: int, velocity: int) -> None:
+        self.velocities.append(velocity)
         self.calls.append((self.frame, "on", voice, pitch))
 
     def note_off(self, voice: int, pitch: int) -> None:
@@ -37,6 +42,9 @@ class RecordingSynth:
 
     def program(self, program: int) -> None:
         self.calls.append((self.frame, "program", program, 0))
+
+    def tune(self, cents: Sequence[float]) -> None:
+        self.tunings.append(cents)
 
     def volume(self, percent: float) -> None:
         self.volumes.append(percent)
@@ -281,6 +289,85 @@ def test_volume_is_handed_on_only_when_it_changes() -> None:
     assert desk.synth.volumes == [70.0, 20.0]
 
 
+def lifted(tick: int, voice: int, pitch: int, ticks: int) -> Event:
+    return note_off(tick, voice, pitch)._replace(value=ticks, aux=ticks)
+
+
+def test_expression_acts_at_the_next_block_on_loudness_pace_and_length() -> None:
+    music = []
+    for beat in range(4):
+        at = 480 * beat
+        music += [note_on(at, 0, 60, 100), pace(at, 500), lifted(at + 480, 0, 60, 120)]
+    desk = Desk(finished(sorted(music, key=lambda event: event.tick)))
+    desk.set(expression=0.0)
+    beat = 480 * FRAMES_PER_TICK
+    desk.render([beat] * 2)
+    desk.set(expression=100.0)
+    desk.render([beat] * 2)
+    desk.set(expression=50.0)
+    desk.render([beat] * 2)
+    assert desk.synth.velocities == [80, 80, 100, 90]
+    ends = [frame for frame, what, *_ in desk.synth.notes if what == "off"]
+    assert ends == [
+        *(beat, 2 * beat),
+        # At half the pace, a quarter of it earlier than written; then at 3/4, an eighth of it.
+        *(2 * beat + 2 * 360 * FRAMES_PER_TICK, 4 * beat + 420 * FRAMES_PER_TICK * 4 // 3),
+    ]
+    onsets = [frame for frame, what, *_ in desk.synth.notes if what == "on"]
+    assert onsets == [0, beat, 2 * beat, 4 * beat]
+
+
+@given(
+    st.lists(st.tuples(st.integers(1, 2000), st.integers(0, 120), st.integers(0, 3)), max_size=30),
+    st.floats(0, 100),
+    st.lists(st.sampled_from([64, 300, 1024, 4096]), min_size=1, max_size=9),
+)
+def test_a_note_left_early_is_heard_as_it_is_written_into_a_file(
+    notes: list[tuple[int, int, int]], percent: float, blocks: list[int]
+) -> None:
+    """Repeated notes on one key in each voice: the hardest case, for no end may hit the next."""
+    ends, music = [0] * 4, []
+    for length, lift, voice in notes:
+        start, end = ends[voice], ends[voice] + length
+        ends[voice] = end
+        music += [note_on(start, voice, 60, 90), lifted(end, voice, 60, min(lift, length // 2))]
+    # At one tick, as composers do it, ends come before beginnings.
+    music.sort(key=lambda event: (event.tick, -event.kind))
+    desk = Desk(finished(music))
+    desk.set(expression=percent)
+    last = (max(ends) + 1) * FRAMES_PER_TICK
+    while desk.performer.frame <= last:
+        desk.render(blocks)
+    names = {Kind.NOTE_ON: "on", Kind.NOTE_OFF: "off"}
+    wanted = [
+        (event.tick * FRAMES_PER_TICK, names[event.kind], event.voice, event.pitch)
+        for event in played(music, percent)
+    ]
+    assert sorted(desk.synth.notes) == sorted(wanted)
+    for voice in range(4):
+        whats = [what for _, what, of, _ in desk.synth.notes if of == voice]
+        assert whats == ["on", "off"] * (len(whats) // 2)
+
+
+def test_what_was_left_early_is_not_composed_anew() -> None:
+    music = [note_on(0, 0, 60, 90), lifted(480, 0, 60, 120), note_on(480, 0, 60, 90)]
+    writer, reader = _ring_of(music, 960)
+    desk = Desk(reader)
+    desk.render([370 * FRAMES_PER_TICK])
+    assert desk.synth.notes[-1][1] == "off"
+    writer.request_cut(1, 480)
+    desk.render([FRAMES_PER_TICK])
+    assert writer.cut_answer() is False
+
+
+def test_a_temperament_or_another_pitch_is_heard_at_the_next_block_and_said_once() -> None:
+    desk = Desk(finished([]))
+    desk.render([64, 64])
+    desk.set(temperament="vallotti", pitch_hz=415.0)
+    desk.render([64, 64])
+    assert desk.synth.tunings == [key_cents("equal", 440), key_cents("vallotti", 415)]
+
+
 def test_a_piece_begins_with_nothing_held() -> None:
     about = Piece(2, 7, True, 3, 480, 40)
     desk = Desk(finished([note_on(0, 0, 60, 80), piece(about), note_on(40, 0, 67, 80)]))
@@ -308,6 +395,9 @@ def test_an_event_that_comes_too_late_is_played_at_once_and_counted() -> None:
 
         def pop(self) -> None:
             del self.events[0]
+
+        def ahead(self) -> Iterable[Event]:
+            return self.events
 
     source = Careless()
     desk = Desk(source)

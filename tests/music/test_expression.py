@@ -1,0 +1,255 @@
+"""Played, not printed: what the rules promise, and that at 0 nothing of it is left."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import pairwise
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from appliance.music import expression
+from appliance.music.bundle import Bundle
+from appliance.music.composer import Composer
+from appliance.music.expression import (
+    LONGEST_LIFT_TICKS,
+    RESTING_PERMILLE,
+    Place,
+    Reading,
+    lift_ticks,
+    pace_permille,
+    place_of,
+    played,
+    velocity,
+)
+from appliance.music.notes import (
+    PLAIN_VELOCITY,
+    TICKS_PER_BEAT,
+    TICKS_PER_STEP,
+    Event,
+    Kind,
+    note_off,
+    note_on,
+    pace,
+)
+from appliance.music.score import Form
+
+CHORALE = Form(16, 4, 132, ((28, 32), (60, 64), (92, 96), (124, 132)))
+"""Four phrases of two bars with a pickup; the last chord is two beats long."""
+TUNE = Form(12, 0, 96)
+"""Eight bars in triple time that say nothing of phrases."""
+
+
+def at(step: int, form: Form = CHORALE) -> Place:
+    return place_of(form, step * TICKS_PER_STEP)
+
+
+def test_a_place_is_told_in_ticks() -> None:
+    assert at(0) == Place(1440, 1920, 480, 0, 28 * 120, resting=False, left_ticks=124 * 120)
+    assert at(36) == Place(0, 1920, 480, 4 * 120, 28 * 120, resting=False, left_ticks=88 * 120)
+    assert at(60).resting
+    assert not at(64).resting
+    assert at(124) == Place(960, 1920, 480, 28 * 120, 28 * 120, resting=True, left_ticks=0)
+
+
+def test_where_the_form_knows_no_phrases_they_have_four_bars() -> None:
+    starts = [step for step in range(96) if not at(step, TUNE).in_phrase_ticks]
+    assert starts == [0, 48]
+    # A pickup belongs to the first.
+    starts = [s for s in range(96) if not at(s, TUNE._replace(pickup_steps=4)).in_phrase_ticks]
+    assert starts == [0, 52]
+
+
+def test_tempo_and_loudness_rise_to_the_middle_of_a_phrase_and_fall_to_its_end() -> None:
+    quantities: list[Callable[[Place], int]] = [
+        pace_permille,
+        # On the same place of every bar, so that no accent is in between.
+        lambda place: velocity(place._replace(in_bar_ticks=0), 0, 4, 60),
+    ]
+    for of in quantities:
+        curve = [of(at(step)) for step in range(32, 60)]
+        top = curve.index(max(curve))
+        assert 10 <= top <= 20
+        assert curve[: top + 1] == sorted(curve[: top + 1])
+        assert curve[top:] == sorted(curve[top:], reverse=True)
+        assert curve[-1] < curve[0] < curve[top]
+
+
+def test_over_a_phrase_the_tempo_is_the_one_that_was_asked_for() -> None:
+    paces = [pace_permille(at(step)) for step in range(32, 60)]
+    assert sum(1000 / pace for pace in paces) / len(paces) == pytest.approx(1, abs=0.02)
+
+
+def test_strong_beats_are_louder_than_weak_ones() -> None:
+    def loudness(step: int) -> int:
+        middle = at(step)._replace(in_phrase_ticks=1920, phrase_ticks=3840)
+        return velocity(middle, 0, 4, 60)
+
+    downbeat, beat, third_beat, off = (loudness(36 + steps) for steps in (0, 4, 8, 2))
+    assert downbeat > third_beat > beat > off
+
+
+@pytest.mark.parametrize("voices", [2, 3, 4, 6])
+def test_the_melody_leads_and_the_bass_carries(voices: int) -> None:
+    weights = [velocity(at(40), voice, voices, 60) for voice in range(voices)]
+    assert weights[0] == max(weights)
+    assert all(weights[-1] > inner for inner in weights[1:-1])
+
+
+def test_where_notes_have_no_parts_the_higher_is_the_louder() -> None:
+    pitches = [velocity(at(40), 0, 1, pitch) for pitch in range(36, 97)]
+    assert pitches == sorted(pitches)
+    assert 10 < pitches[-1] - pitches[0] <= 20
+    assert velocity(at(40), 5, 1, 60) == velocity(at(40), 0, 1, 60), "whatever voice it is given"
+
+
+def test_a_fermata_is_held_and_breathed_after() -> None:
+    assert [pace_permille(at(step)) for step in range(60, 64)] == [RESTING_PERMILLE] * 4
+    assert pace_permille(at(59)) > RESTING_PERMILLE < pace_permille(at(64))
+    reading, rest = Reading(CHORALE, 10_000, 4), 60 * TICKS_PER_STEP
+    reading.play([note_on(rest, 0, 60, 80)])
+    [off, _] = reading.play([note_off(rest + 480, 0, 60), note_on(rest + 480, 0, 62, 80)])
+    assert (off.tick, off.value) == (10_000 + rest + 480, LONGEST_LIFT_TICKS)
+
+
+def test_nobody_breathes_where_phrases_are_only_guessed() -> None:
+    reading, bar_line = Reading(TUNE), 48 * TICKS_PER_STEP
+    reading.play([note_on(bar_line - 480, 0, 60, 80)])
+    [off] = reading.play([note_off(bar_line, 0, 60)])
+    assert off.value == 0
+
+
+def test_the_last_ritard_is_that_of_a_runner_who_stops() -> None:
+    """v(x) = (1 + (w^q - 1) x)^(1/q), with q = 3 (Friberg and Sundberg 1999)."""
+    form = Form(16, 0, 160, ((60, 64), (92, 96)))
+    fastest = max(pace_permille(at(step, form)) for step in range(96, 156))
+    paces = [pace_permille(at(step, form)) for step in range(140, 156)]
+    assert paces == sorted(paces, reverse=True)
+    assert paces[0] >= 0.99 * min(fastest, 1000) > pace_permille(at(152, form))
+    assert pace_permille(at(148, form)) == pytest.approx(fastest * (1 - 7 / 16) ** (1 / 3), abs=2)
+    # By constant braking power, it slows the more the nearer the end is.
+    losses = [before - after for before, after in pairwise(paces)]
+    assert losses[-1] == max(losses)
+    assert {pace_permille(at(step, form)) for step in range(156, 160)} == {RESTING_PERMILLE}
+
+
+def test_repeated_and_short_notes_are_left_early_and_long_ones_are_not() -> None:
+    quarter, eighth = TICKS_PER_BEAT, TICKS_PER_BEAT // 2
+    legato = lift_ticks(quarter, repeated=False, phrase_ends=False)
+    repeated = lift_ticks(quarter, repeated=True, phrase_ends=False)
+    short = lift_ticks(eighth, repeated=False, phrase_ends=False)
+    ends = lift_ticks(quarter, repeated=False, phrase_ends=True)
+    assert legato == 0
+    assert 0 < short < repeated <= ends
+
+
+@given(st.integers(1, 100_000), st.booleans(), st.booleans())
+def test_a_note_is_never_left_before_half_of_it(
+    length: int, repeated: bool, phrase_ends: bool
+) -> None:
+    lift = lift_ticks(length, repeated=repeated, phrase_ends=phrase_ends)
+    assert 0 <= lift <= min(LONGEST_LIFT_TICKS, (length + 1) / 2)
+
+
+@given(
+    st.integers(0, 131 * TICKS_PER_STEP),
+    st.integers(0, 5),
+    st.integers(1, 6),
+    st.integers(0, 127),
+    st.sampled_from([CHORALE, TUNE, Form(12, 0, 96, (), 6), Form(6, 2, 30, (), 2)]),
+)
+def test_everything_stays_within_what_midi_and_ears_bear(
+    tick: int, voice: int, voices: int, pitch: int, form: Form
+) -> None:
+    place = place_of(form, tick)
+    assert 40 <= velocity(place, voice, voices, pitch) <= 127
+    assert RESTING_PERMILLE <= pace_permille(place) <= 1050
+
+
+def test_a_copy_reads_on_as_its_original_would() -> None:
+    reading = Reading(CHORALE, 0, 4)
+    reading.play([note_on(480, 1, 60, 80)])
+    twin = reading.copy()
+    reading.play([note_off(600, 1, 60)])
+    [off] = twin.play([note_off(960, 1, 60)])
+    assert off.aux == lift_ticks(480, repeated=True, phrase_ends=False)
+
+
+@pytest.mark.parametrize(("next_pitch", "left_early"), [(60, True), (62, False)])
+def test_whether_a_note_is_repeated_may_be_known_only_later(
+    next_pitch: int, left_early: bool
+) -> None:
+    reading = Reading(TUNE)
+    written = reading.play([note_on(0, 0, 60, 80)]) + reading.play([note_off(480, 0, 60)])
+    written += reading.play([note_on(480, 3, next_pitch, 80)])
+    [left] = [event.tick for event in played(written, 100) if event.kind is Kind.NOTE_OFF]
+    assert (left < 480) == left_early
+
+
+_events = st.lists(
+    st.one_of(
+        st.builds(
+            note_on, st.integers(0, 5000), st.integers(0, 3), st.just(60), st.integers(1, 127)
+        ),
+        st.builds(
+            lambda tick, lift: note_off(tick, 0, 61)._replace(value=min(tick, lift)),
+            st.integers(0, 5000),
+            st.integers(0, LONGEST_LIFT_TICKS),
+        ),
+        st.builds(pace, st.integers(0, 5000), st.integers(500, 1040)),
+    )
+).map(lambda events: sorted(events, key=lambda event: event.tick))
+
+
+@given(_events, st.floats(0, 100))
+def test_what_is_played_lies_between_the_printed_page_and_full_expression(
+    events: list[Event], percent: float
+) -> None:
+    heard = played(events, percent)
+    assert [event.tick for event in heard] == sorted(event.tick for event in heard)
+    for event in events:
+        now = expression.scaled(event, percent)
+        plain, full = expression.scaled(event, 0), expression.scaled(event, 100)
+        for a, b, c in zip(plain, now, full, strict=True):
+            assert min(a, c) <= b <= max(a, c)
+        assert full == (
+            event._replace(tick=event.tick - event.value) if event.kind is Kind.NOTE_OFF else event
+        )
+
+
+@pytest.fixture(scope="module")
+def piece_written(shipped: Bundle) -> list[Event]:
+    composer, events = Composer(shipped, seed=7), list[Event]()
+    while composer.piece.number < 2:
+        events += composer.step()
+    return [event for event in events if event.tick < composer.piece.start_tick]
+
+
+def test_at_0_a_piece_is_the_printed_page(piece_written: list[Event]) -> None:
+    page = played(piece_written, 0)
+    assert {e.velocity for e in page if e.kind is Kind.NOTE_ON} == {PLAIN_VELOCITY}
+    assert {e.value for e in page if e.kind is Kind.PACE} == {1000}
+    assert all(event.tick % TICKS_PER_STEP == 0 for event in page)
+    assert [e[:4] for e in page] == [e[:4] for e in piece_written]
+
+
+def test_a_piece_has_shades_its_onsets_stay_and_no_note_is_lost(
+    piece_written: list[Event],
+) -> None:
+    heard = played(piece_written, 60)
+    onsets = [(e.tick, e.voice, e.pitch) for e in heard if e.kind is Kind.NOTE_ON]
+    assert onsets == [(e.tick, e.voice, e.pitch) for e in piece_written if e.kind is Kind.NOTE_ON]
+    loudness = {e.velocity for e in heard if e.kind is Kind.NOTE_ON}
+    assert 15 < max(loudness) - min(loudness) < 60
+    sounding: set[tuple[int, int]] = set()
+    for event in heard:
+        note = event.voice, event.pitch
+        if event.kind is Kind.NOTE_ON:
+            assert note not in sounding
+            sounding.add(note)
+        elif event.kind is Kind.NOTE_OFF:
+            sounding.remove(note)
+    # Notes that are struck again are heard to be.
+    left = {(e.voice, e.pitch, e.tick) for e in heard if e.kind is Kind.NOTE_OFF}
+    assert not left & {(e.voice, e.pitch, e.tick) for e in heard if e.kind is Kind.NOTE_ON}
