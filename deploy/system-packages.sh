@@ -30,6 +30,7 @@ libsystemd-dev to build systemd-python
 pkg-config to build systemd-python
 systemd for systemd-analyze, which checks the unit
 mosquitto an MQTT broker for the tests, which start their own
+abcmidi abc2midi, to read the tunes that are written
 LIST
     fi
 }

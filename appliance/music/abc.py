@@ -108,6 +108,7 @@ class AbcCodec:
     unit = "character"
     cycle = 1
     forms = True
+    voices = 1
     width = WIDTH
 
     @property

@@ -12,8 +12,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from appliance.music.codec import PLAIN_VELOCITY
-from appliance.music.notes import TICKS_PER_BEAT, TICKS_PER_STEP, Event, note_off, note_on
+from appliance.music.notes import (
+    PLAIN_VELOCITY,
+    TICKS_PER_BEAT,
+    TICKS_PER_STEP,
+    Event,
+    note_off,
+    note_on,
+)
 from appliance.music.score import Form, Key
 
 UNIT_TICKS = TICKS_PER_BEAT // 2
@@ -49,12 +55,12 @@ PLAYED_AT_ONCE = 16
 """So many notes of a repeat are played for one token at most."""
 LEAST_BARS = 7
 """A tune is longer than this, as it is played."""
-OVERTIME_BARS = 4
-"""How far beyond its form a tune may go before it closes wherever it can."""
 LONGEST_STEPS = 9999
 """For a tune that is known: none has more (see ``bundle``)."""
 LONGEST_SECTION_BARS = 24
 LONGEST_ENDING_BARS = 3
+BARS_KEPT = 8
+"""So long it is known what stood where in a bar."""
 LETTERS = "CDEFGAB"
 
 
@@ -227,7 +233,8 @@ class Tune:
 
     @property
     def _late_ticks(self) -> int:
-        return (self.form.steps + OVERTIME_BARS * self.form.bar_steps) * TICKS_PER_STEP
+        """From here on the tune closes wherever it can."""
+        return self.form.steps * TICKS_PER_STEP
 
     def _must_close(self) -> bool:
         again = self.section_ticks if self.repeated and not self.ending else 0
@@ -408,6 +415,7 @@ class Tune:
         self.altered = {}
         if self.at_ticks == self.bar_ticks:
             self.at_ticks, self.bar = 0, self.bar + 1
+            self.stood = {at: n for at, n in self.stood.items() if at[0] >= self.bar - BARS_KEPT}
         if sign == "|":
             if not self.ending:
                 self.section.append((0, -1))

@@ -24,7 +24,7 @@ log = logging.getLogger(__name__)
 MEASURED = {
     SatbCodec.name: "summed over four voices, notes only, whole pieces, the model's own grid",
     LinesCodec.name: "start, pitch and length of every note, whole pieces",
-    AbcCodec.name: "the tune's text on C without spaces, mode and metre known, whole tunes",
+    AbcCodec.name: "every sign of a tune's text on C, over its characters; mode and bar lines too",
 }
 RECIPES = (Path("models"), Path("models/benchmarks"))
 

@@ -20,7 +20,6 @@ from appliance.music.abcgrammar import (
     CLASSES,
     END,
     LONGEST_SECTION_BARS,
-    OVERTIME_BARS,
     PLAYED_AT_ONCE,
     TOKEN,
     VOCABULARY,
@@ -101,7 +100,7 @@ def test_any_tokens_make_a_tune(form: Form, key: Key, said: list[int]) -> None:
 @given(forms(), keys, st.integers(0, 2**32))
 def test_every_tune_ends_in_time(form: Form, key: Key, seed: int) -> None:
     context, _, events = drawn(form, key, seed)
-    late = form.steps + (OVERTIME_BARS + 2 * LONGEST_SECTION_BARS) * form.bar_steps
+    late = form.steps + 2 * LONGEST_SECTION_BARS * form.bar_steps
     assert context.now <= late * TICKS_PER_STEP
     assert is_well_formed(events)
     assert all(21 <= event.pitch <= 108 for event in events if event.kind == Kind.NOTE_ON)
