@@ -47,7 +47,7 @@ def plays(path: Path) -> int:
 def test_midi_files_become_a_composer(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = made(folder(tmp_path / "in"), "walk")
     said = capsys.readouterr().out
-    assert said.index("It will take") < said.index("Converting") < said.index("nats a note")
+    assert said.index("It will take") < said.index("Converting") < said.index(": the model as")
     assert plays(path) > 8
     score = tmp_path / "walk.mid"
     assert cli.run(["render", str(score), "--model", "walk", "--pieces", "1"]) == 0
