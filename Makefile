@@ -25,7 +25,7 @@ PIP := -m pip --disable-pip-version-check --quiet
 SOURCES := appliance tests $(wildcard benchmarks)
 
 .DEFAULT_GOAL := help
-.PHONY: help play test test-homeassistant bench soak audit install deb image uninstall test-systemd test-machine train evaluate card quality listen edgetpu lint clean system-packages always
+.PHONY: help play test test-homeassistant test-training bench soak audit install deb image uninstall test-systemd test-machine train workshop evaluate card quality listen edgetpu lint clean system-packages always
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1 \t/p' $(MAKEFILE_LIST)
@@ -40,6 +40,10 @@ test: lint ## everything that is checked: style, types, layers, behaviour; as ro
 
 test-homeassistant: $(VENV)/.dev $(HASS_VENV)/.$(HASS_VERSION) ## the real Home Assistant turns everything
 	HASS=$(HASS_VENV)/bin/hass $(VENV)/bin/python -m pytest tests/homeassistant_acceptance.py $(ARGS)
+
+test-training: $(TRAIN_VENV)/.train ## the workshop trains, converts and plays tiny models
+	@$(TRAIN_VENV)/bin/python $(PIP) install 'pytest>=8,<10' 'pytest-timeout>=2.3,<3' 'hypothesis>=6.100,<7'
+	$(TRAIN_VENV)/bin/python -m pytest tests/training_acceptance.py $(ARGS)
 
 test-systemd: | system-packages ## installed on a Debian 13, booted: killed, hung, misconfigured (root; WAY=source: by make install)
 	@tests/systemd/run.sh $(WAY)
@@ -81,6 +85,8 @@ audit: ## known weaknesses of the packages that the service is pinned to (needs 
 
 train: $(TRAIN_VENV)/.train ## make train MODEL=chorales: from scores to models/chorales.tflite
 	$(TRAIN_VENV)/bin/python -m appliance.training $(MODEL) $(if $(DATA),--data $(DATA)) $(ARGS)
+
+workshop: $(TRAIN_VENV)/.train ## what `bachbox train` needs, into .venv-train
 
 evaluate: $(TRAIN_VENV)/.train ## make evaluate MODEL=chorales: a model file's figures on its held-out pieces
 	$(TRAIN_VENV)/bin/python -m appliance.training $(MODEL) --evaluate $(if $(DATA),--data $(DATA)) $(ARGS)

@@ -6,6 +6,7 @@ Everything heavy is imported where it is used, so that ``bachbox --help`` answer
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import json
 import math
 import os
@@ -587,6 +588,50 @@ def models(config_file: Path | None, as_json: bool) -> int:
         )
         click.echo(f"    {row['path']}")
     return BachboxError.exit_code if broken else 0
+
+
+_WORKSHOP: Final = ("torch", "tensorflow", "tqdm", "music21")
+"""What training needs of the extra ``train``."""
+
+
+@cli.command()
+@click.argument("folder", type=_PATH)
+@click.option("--name", required=True, help="What the model is to be called.")
+@click.option(
+    "--minutes",
+    type=click.FloatRange(min=0, max=7 * 24 * 60, min_open=True),
+    default=20,
+    show_default=True,
+    help="How long it may learn.",
+)
+@click.option("--seed", type=_SEED, default=1, show_default=True, help="Of the training.")
+@_config_option
+def train(folder: Path, name: str, minutes: float, seed: int, config_file: Path | None) -> None:
+    """Make a model of your own from the MIDI, MusicXML or ABC files in FOLDER.
+
+    It needs the extra `train` (Python 3.11, some gigabytes), and says before it starts how long
+    it will take. See docs/training.md.
+    """
+    from appliance import config as configs
+    from appliance.music import bundle
+
+    config = configs.load(config_file)[0]
+    _check_workshop()
+    from appliance.training import own
+
+    target = configs.own_models(config) / f"{name}{bundle.SUFFIX}"
+    own.check_name(name, bundle.listing(configs.model_folders(config)), target)
+    own.train(folder, name, minutes, seed, target, click.echo)
+
+
+def _check_workshop() -> None:
+    missing = [name for name in _WORKSHOP if importlib.util.find_spec(name) is None]
+    if missing:
+        raise BachboxError(
+            f"{', '.join(missing)} is missing here, and training needs it; with Python 3.11 (for "
+            "TensorFlow 2.15): pip install 'bachbox[train]', or, in a checkout, `make workshop` "
+            "and then .venv-train/bin/bachbox train"
+        )
 
 
 @cli.command()

@@ -316,11 +316,17 @@ def items(config: Config) -> Iterator[tuple[str, str, Any]]:
             yield section, key, value
 
 
+def own_models(config: Config) -> Path:
+    """The folder for models that a person makes: the one configured, or else the user's."""
+    base = os.environ.get("XDG_DATA_HOME") or "~/.local/share"
+    return config.music.models_folder or Path(base).expanduser() / "bachbox" / "models"
+
+
 def model_folders(config: Config) -> list[Path]:
     """The folders in which models are found, the first one winning."""
-    folders = [config.music.models_folder] if config.music.models_folder else []
+    users = own_models(Config())
     return [
-        *folders,
+        *dict.fromkeys((own_models(config), users)),
         Path(__file__).parent.parent / "models",
         Path(sys.prefix) / "share" / "bachbox" / "models",
     ]

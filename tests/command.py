@@ -47,7 +47,13 @@ class Said(NamedTuple):
 
 def home(folder: Path) -> dict[str, str]:
     """An environment without the user's own config, state and running box."""
-    names = {"XDG_CONFIG_HOME": "config", "XDG_STATE_HOME": "state", "XDG_RUNTIME_DIR": "run"}
+    names = {
+        "XDG_CACHE_HOME": "cache",
+        "XDG_CONFIG_HOME": "config",
+        "XDG_DATA_HOME": "data",
+        "XDG_RUNTIME_DIR": "run",
+        "XDG_STATE_HOME": "state",
+    }
     return os.environ | {variable: str(folder / name) for variable, name in names.items()}
 
 
