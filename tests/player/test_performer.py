@@ -15,7 +15,7 @@ from appliance.music.temperament import key_cents
 from appliance.player.board import Board, Controls
 from appliance.player.performer import LET_GO_SECONDS, Performer
 from appliance.player.ring import RingReader, RingWriter
-from appliance.player.source import EventSource, finished
+from appliance.player.source import EventSource, StepSource, finished
 from appliance.player.transport import Transport
 
 RATE = 48_000
