@@ -13,7 +13,7 @@ import secrets
 import signal
 import sys
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeVar
 
@@ -57,6 +57,8 @@ def main(arguments: list[str] | None = None) -> NoReturn:
 def run(arguments: list[str] | None = None) -> int:
     """Run the command; the exit code. The one place where errors become sentences."""
     try:
+        if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
         code = cli.main(arguments, prog_name="bachbox", standalone_mode=False)
         sys.stdout.flush()
     except BachboxError as error:
@@ -217,7 +219,7 @@ def _music_options(command: F) -> F:
             click.option("--pitch", type=_Number("pitch"), help="The a': 392 to 466 Hz."),
             click.option("--soundfont", type=_PATH, help="A .sf2 or .sf3 file."),
             click.option(
-                "--prime", type=_PATH, help="Start from these bars of yours (MIDI, MusicXML)."
+                "--prime", type=_PATH, help="Start from these bars of yours (MIDI, MusicXML, ABC)."
             ),
         ]
     ):
@@ -253,6 +255,9 @@ def play(
     **wishes: Any,
 ) -> None:
     """Play until Ctrl-C (or SIGTERM)."""
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        # An exception in the midst of an import can be lost; the daemon sees to its own end.
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
     from appliance import config as configs
     from appliance.controls import Control, local, service
     from appliance.controls.local import LocalSocket
@@ -269,10 +274,13 @@ def play(
         raise UsageError(f"--fallback {fallback!r}: it is wav:FILE, pipe:FILE or null")
     config = _wished(configs.load(config_file)[0], **wishes)
     folders, values, own = _chosen(config)
+    said = {name for name, value in wishes.items() if value is not None}
+    damaged: list[str] = []
+    if "model" not in said:
+        values, damaged = _usable(values, [p.stem for p in bundle.listing(folders)], own)
     settings = Settings(values, lambda: [p.stem for p in bundle.listing(folders)], own)
     store = Store(state_folder() / FILE_NAME)
-    said = {name for name, value in wishes.items() if value is not None}
-    unkept = store.restore(settings, said)
+    unkept = damaged + store.restore(settings, said)
     if not settings.values.playing:
         unkept.append("it was left paused; `bachbox set playing=on` goes on")
     if "volume" not in said and settings.values.volume > config.sound.max_startup_volume:
@@ -346,7 +354,7 @@ def render(
     as_json: bool,
     **wishes: Any,
 ) -> None:
-    """Write music to OUT.wav, OUT.mid, or both, faster than real time.
+    """Write music to OUT.wav, OUT.mid (tunes to OUT.abc too), faster than real time.
 
     One piece (--pieces 1, --from FILE) to OUT.musicxml, too, and so that --from finds it there.
     """
@@ -427,7 +435,7 @@ def _render_again(
                 f"--from and --{name.replace('_', '-')} exclude each other: the notes are those "
                 "in the file"
             )
-    renderer.check_outputs(outputs, renderer.ONE_PIECE_SUFFIXES)
+    renderer.check_outputs(outputs, renderer.AGAIN_SUFFIXES)
     config = _wished(configs.load(config_file)[0], soundfont=said.pop("soundfont", None))
     volume = said.pop("volume", config.sound.volume)
     if "instrument" in said:
@@ -778,6 +786,22 @@ def _chosen(config: Config) -> tuple[list[Path], Values, Callable[[str], Own]]:
         pitch=config.sound.pitch_hz,
     )
     return folders, values, own
+
+
+def _usable(
+    values: Values, models: Sequence[str], own: Callable[[str], Own]
+) -> tuple[Values, list[str]]:
+    """``values`` with another of the ``models`` where the configured one is damaged, and why."""
+    from dataclasses import replace
+
+    try:
+        own(values.model)
+    except BachboxError as error:
+        for other in models:
+            with contextlib.suppress(BachboxError):
+                own(other)
+                return replace(values, model=other), [f"{error}; {other} plays instead"]
+    return values, []
 
 
 def _warn(sentence: str) -> None:

@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from appliance.errors import BachboxError, UsageError
-from appliance.music import expression, keepsakefile, midifile, musicxml
+from appliance.music import abcwriter, expression, keepsakefile, midifile, musicxml
+from appliance.music.abc import AbcCodec
 from appliance.music.keepsake import Keepsake
 from appliance.music.notes import Event, Kind
 from appliance.music.temperament import key_cents
@@ -37,7 +38,10 @@ BLOCK_FRAMES: Final = 4096
 TAIL_SECONDS: Final = 2.0
 """For the last chord to die away, in the church too."""
 
-SUFFIXES: Final = (".wav", ".mid", ".midi")
+AGAIN_SUFFIXES: Final = (".wav", ".mid", ".midi", *musicxml.SUFFIXES)
+"""What a keepsake can be rendered to."""
+
+SUFFIXES: Final = (".wav", ".mid", ".midi", ".abc")
 
 ONE_PIECE_SUFFIXES: Final = SUFFIXES + musicxml.SUFFIXES
 
@@ -73,12 +77,11 @@ def check_outputs(outputs: list[Path], suffixes: Sequence[str] = SUFFIXES) -> No
     """
     for path in outputs:
         if path.suffix.lower() not in suffixes:
-            one = path.suffix.lower() in musicxml.SUFFIXES
+            if path.suffix.lower() in musicxml.SUFFIXES:
+                raise UsageError(f"{path}: a score holds one piece: say --pieces 1, or --from FILE")
             raise UsageError(
-                f"{path}: a score holds one piece: say --pieces 1, or --from FILE"
-                if one
-                else f"{path}: cannot write a {path.suffix or 'nameless'} file; name it .wav, .mid "
-                "or .musicxml"
+                f"{path}: cannot write a {path.suffix or 'nameless'} file; name it .wav, .mid "
+                "or .abc, or .musicxml for one piece"
             )
         if outputs.count(path) > 1:
             raise UsageError(f"{path}: named twice; name each file once")
@@ -110,10 +113,17 @@ def render(
     piece's events up to a tick, only where that is all.
 
     Raises:
+        UsageError: ABC is asked of a model that writes none.
         BachboxError: a file cannot be written, or the soundfont cannot be read; no output is
             left then, and one that was there before is as it was.
     """
     check_outputs(outputs, ONE_PIECE_SUFFIXES if length.pieces == 1 else SUFFIXES)
+    for path in outputs:
+        if path.suffix.lower() == ".abc" and composer.bundle.codec.name != AbcCodec.name:
+            raise UsageError(
+                f"{path}: the model {composer.bundle.name} does not write ABC; a model of tunes "
+                "does, such as --model folk; all write .mid"
+            )
     with contextlib.ExitStack() as stack:
         # Whatever goes wrong before the last one is whole, none of them appears.
         parts = [(path, stack.enter_context(_whole_or_not_at_all(path))) for path in outputs]
@@ -130,7 +140,9 @@ def render(
         kept = keep(events, math.ceil(end_tick)) if length.pieces == 1 else None
         for path, part in parts:
             suffix = path.suffix.lower()
-            if kept is not None:
+            if suffix == ".abc":
+                _write_abc(part, events, controls, composer)
+            elif kept is not None:
                 _put_in(suffix, part, kept, events, [(0, controls)])
             elif suffix != ".wav":
                 _write_midi(part, events, controls, composer)
@@ -156,7 +168,7 @@ def again(
     Raises:
         BachboxError: as :func:`render`.
     """
-    check_outputs(outputs, ONE_PIECE_SUFFIXES)
+    check_outputs(outputs, AGAIN_SUFFIXES)
     events = list(keepsake.events())
     with contextlib.ExitStack() as stack:
         parts = [(path, stack.enter_context(_whole_or_not_at_all(path))) for path in outputs]
@@ -334,6 +346,14 @@ def _write_midi(part: Path, events: list[Event], controls: Controls, composer: C
             cents=key_cents(controls.temperament, controls.pitch_hz),
             title=f"{composer.bundle.title}, seed {composer.seed}",
         )
+    except OSError as error:
+        raise _sentence(part, error) from error
+
+
+def _write_abc(part: Path, events: list[Event], controls: Controls, composer: Composer) -> None:
+    title = f"{composer.bundle.title}, seed {composer.seed}"
+    try:
+        part.write_text(abcwriter.book(events, tempo_bpm=controls.tempo_bpm, title=title))
     except OSError as error:
         raise _sentence(part, error) from error
 

@@ -20,6 +20,15 @@ LIST
         cat <<'LIST'
 libsystemd-dev to build systemd-python
 pkg-config to build systemd-python
+swig to build lgpio
+LIST
+    fi
+    if [ "$1" = test ] && [ "$(id -u)" -eq 0 ]; then
+        cat <<'LIST'
+mmdebstrap to make a Debian to boot
+debian-archive-keyring to know that it is Debian
+systemd-container to boot it
+lintian to check the Debian package
 LIST
     fi
     if [ "$1" = test ]; then
@@ -35,6 +44,8 @@ snapserver other rooms, for the tests, which start their own
 snapclient other rooms, for the tests, which start their own
 icecast2 the world, for the tests, which start their own
 chromium a browser for the tests of the page
+stress-ng to keep the machine busy while it plays
+abcmidi abc2midi, to read the tunes that are written
 LIST
     fi
 }

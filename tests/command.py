@@ -10,7 +10,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -129,10 +129,12 @@ class Playing:
 
 
 @contextlib.contextmanager
-def playing(*arguments: object, env: dict[str, str]) -> Iterator[Playing]:
-    """Run ``bachbox play``; what is left of it afterwards is killed."""
+def playing(
+    *arguments: object, env: dict[str, str], through: Sequence[str] = ()
+) -> Iterator[Playing]:
+    """Run ``bachbox play``, by the command ``through``; what is left of it afterwards is killed."""
     process = subprocess.Popen(
-        [*BACHBOX, "play", *map(str, arguments)],
+        [*through, *BACHBOX, "play", *map(str, arguments)],
         env=env | {"PYTHONPATH": str(Path(__file__).parent.parent)},
         stdin=subprocess.DEVNULL,
         stderr=subprocess.PIPE,

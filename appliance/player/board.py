@@ -49,6 +49,9 @@ _SOUND_OFFSET: Final = _TAP_OFFSET + GRAIN_COUNT * TICK_BYTES
 MODEL_NAME_BYTES: Final = 48
 """The longest model name, in bytes of UTF-8."""
 
+EXIT_NO_CARD: Final = os.EX_TEMPFAIL
+"""How a performer says that it has ended for want of a sound card."""
+
 NO_PIECE: Final = Piece(0, 0, False, 4, 0, 0)
 """What the performer reports before the first piece has begun: number 0."""
 
@@ -163,6 +166,8 @@ class ComposerState(NamedTuple):
     cured_stuck: int = 0
     cured_silence: int = 0
     rewinds: int = 0
+    actions_done: int = 0
+    """The ``Controls.action_count`` that has been obeyed."""
     seed: int = 0
     ready: bool = False
     model: str = ""
@@ -210,7 +215,7 @@ class Board:
         self.composer = Cell(
             memory,
             self.performer.end_offset,
-            f"<QQQQIIIIIQ?{MODEL_NAME_BYTES}s{MODEL_NAME_BYTES}s",
+            f"<QQQQIIIIIIQ?{MODEL_NAME_BYTES}s{MODEL_NAME_BYTES}s",
             ComposerState(),
             lambda v: (*v[:-2], _packed_name(v.model), _packed_name(v.refused)),
             lambda v: ComposerState(*v[:-2], *map(_unpacked_name, v[-2:])),

@@ -245,6 +245,7 @@ def write(
 def card(recipe: Recipe, scores: Sequence[Any], measured: str) -> str:
     """The model's card, for people."""
     sizes, plan = recipe.network, recipe.training
+    begun = f"begun with the weights of `{plan.start}`, then " if plan.start else ""
     of_mean = f"the mean of {sizes.members} networks, each " if sizes.members > 1 else ""
     return f"""# {recipe.card.title} (`{recipe.name}`)
 
@@ -253,7 +254,7 @@ def card(recipe: Recipe, scores: Sequence[Any], measured: str) -> str:
 - **Trained on**: {recipe.card.corpus}; {len(scores)} pieces, by the recipe `{recipe.name}.toml`.
 - **Licence**: {recipe.card.licence}.
 - **Network**: {of_mean}embedding {sizes.embedding}, LSTM {sizes.layers} x {sizes.hidden}, int8,
-  {plan.tokens / 1e6:.0f} million tokens, dropout {plan.dropout}, averaged weights.
+  {begun}{plan.tokens / 1e6:.0f} million tokens, dropout {plan.dropout}, averaged weights.
 - **Plays at**: {recipe.card.tempo_bpm:g} BPM, temperature {recipe.card.temperature:g},
   top-p {recipe.card.top_p:g}, General MIDI program {recipe.card.instrument}.
 

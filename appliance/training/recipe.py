@@ -19,7 +19,7 @@ Weights = dict[str, NDArray[np.float32]]
 class CorpusPart(msgspec.Struct, forbid_unknown_fields=True):
     """Which scores, and which of them are held out by name."""
 
-    source: Literal["music21-chorales", "jsb-benchmark", "lines"]
+    source: Literal["music21-chorales", "jsb-benchmark", "lines", "tunes"]
     folders: list[str] = []
     """For ``lines``: the folders of scores, below the one that --data names."""
     valid: list[str] = []
@@ -62,6 +62,8 @@ class TrainingPart(msgspec.Struct, forbid_unknown_fields=True):
     crop_share: float = 0.5
     average: float = 0.998
     seed: int = 1
+    start: str = ""
+    """Weights to begin with: a model in git's history, as ``COMMIT:models/NAME.tflite``."""
 
 
 class CardPart(msgspec.Struct, forbid_unknown_fields=True):
