@@ -34,7 +34,7 @@ class CodecPart(msgspec.Struct, forbid_unknown_fields=True):
     ``onsets`` and ``form``: see :class:`appliance.music.satb.SatbCodec`.
     """
 
-    name: Literal["satb-16th", "lines"]
+    name: Literal["satb-16th", "lines", "abc"]
     onsets: bool = True
     form: bool = True
 
