@@ -12,7 +12,7 @@ import json
 import logging
 import re
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict
 from itertools import pairwise
@@ -60,7 +60,33 @@ def tunes(cache: Path) -> dict[str, list[AbcScore]]:
 
 def split(scores: Sequence[AbcScore]) -> dict[str, list[AbcScore]]:
     """Every family in one of train, valid and test; hardly different tunes once."""
-    scores = sorted(scores, key=lambda score: (score.text, score.name))
+    found: dict[str, list[AbcScore]] = {"train": [], "valid": [], "test": []}
+    for family in families(scores):
+        place = int.from_bytes(hashlib.sha256(family[0].text.encode()).digest()[:4], "big") / 2**32
+        side = int(place / HELD_OUT_SHARE)
+        found[("valid", "test")[side] if side < 2 else "train"] += family
+    return {side: sorted(tunes, key=_place) for side, tunes in found.items()}
+
+
+def _place(score: AbcScore) -> tuple[str, str]:
+    return score.text, score.name
+
+
+def _letters(score: AbcScore) -> str:
+    """A title without the numbers that tell its variants from one another."""
+    return re.sub(r"[^a-z]", "", score.name.lower())
+
+
+def families(
+    scores: Sequence[AbcScore], title: Callable[[AbcScore], str] = _letters
+) -> list[list[AbcScore]]:
+    """Tunes that are alike together; of those that hardly differ only one is there.
+
+    Args:
+        scores: tunes in any order.
+        title: the same for tunes that are one by their names.
+    """
+    scores = sorted(scores, key=_place)
     family = list(range(len(scores)))
 
     def head(n: int) -> int:
@@ -69,27 +95,26 @@ def split(scores: Sequence[AbcScore]) -> dict[str, list[AbcScore]]:
         return n
 
     dropped: set[int] = set()
-    for one, other, share in _alike(scores):
+    for one, other, share in _alike(scores, title):
         if share >= SAME_TUNE and one not in dropped:
             dropped.add(other)
         first, second = sorted((head(one), head(other)))
         family[second] = first
-    found: dict[str, list[AbcScore]] = {"train": [], "valid": [], "test": []}
+    found: dict[int, list[AbcScore]] = defaultdict(list)
     for n, score in enumerate(scores):
         if n not in dropped:
-            text = scores[head(n)].text.encode()
-            place = int.from_bytes(hashlib.sha256(text).digest()[:4], "big") / 2**32
-            side = int(place / HELD_OUT_SHARE)
-            found[("valid", "test")[side] if side < 2 else "train"].append(score)
+            found[head(n)].append(score)
     sizes = Counter(head(n) for n in range(len(scores)))
     log.info(
         "%d tunes, %d of them hardly differ from another, %d families (the largest has %d)",
         *(len(scores), len(dropped), len(sizes), max(sizes.values())),
     )
-    return found
+    return [*found.values()]
 
 
-def _alike(scores: Sequence[AbcScore]) -> list[tuple[int, int, float]]:
+def _alike(
+    scores: Sequence[AbcScore], title: Callable[[AbcScore], str]
+) -> list[tuple[int, int, float]]:
     """Pairs of tunes of one family, and how much they share (0 where only the title)."""
     pairs = [_pairs_of_bars(score) for score in scores]
     where: dict[object, list[int]] = defaultdict(list)
@@ -97,7 +122,7 @@ def _alike(scores: Sequence[AbcScore]) -> list[tuple[int, int, float]]:
     for n, score in enumerate(scores):
         for pair in pairs[n]:
             where[pair].append(n)
-        named[re.sub(r"[^a-z]", "", score.name.lower())].append(n)
+        named[title(score)].append(n)
     shared: Counter[tuple[int, int]] = Counter()
     for numbers in where.values():
         if len(numbers) <= COMMONPLACE:
