@@ -62,6 +62,8 @@ def codec_for(made: recipe.Recipe, scores: corpus.Corpus) -> Codec:
     part = made.codec
     if part.name == LinesCodec.name:
         return linescorpus.codec_for(scores["train"])
+    if part.name == AbcCodec.name:
+        return AbcCodec()
     ranges = corpus.voice_ranges(scores["train"])
     return SatbCodec(onsets=part.onsets, form=part.form, ranges=ranges)
 
