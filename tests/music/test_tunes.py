@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
@@ -136,10 +137,16 @@ def test_a_bar_played_again_at_once_is_no_frozen_chord() -> None:
 # Written as ABC
 
 
+def no_keepsake(events: list[Event], end_tick: int) -> NoReturn:
+    raise AssertionError("a keepsake is of one piece")
+
+
 def rendered(bundle: Bundle, path: Path, length: Length) -> list[Event]:
     composer = Composer(bundle, seed=3)
     controls = Controls(tempo_bpm=190)
-    render(composer, controls, lambda: Path("none.sf2"), [path], length, lambda done: None)
+    render(
+        composer, controls, lambda: Path("none.sf2"), [path], length, lambda done: None, no_keepsake
+    )
     return compose(Composer(bundle, seed=3), 800)
 
 

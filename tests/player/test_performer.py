@@ -15,7 +15,7 @@ from appliance.music.temperament import key_cents
 from appliance.player.board import Board, Controls
 from appliance.player.performer import LET_GO_SECONDS, Performer
 from appliance.player.ring import RingReader, RingWriter
-from appliance.player.source import FOREVER_TICK, EventSource, StepSource
+from appliance.player.source import EventSource, StepSource, finished
 from appliance.player.transport import Transport
 
 RATE = 48_000
@@ -59,12 +59,6 @@ class RecordingSynth:
     @property
     def notes(self) -> list[Call]:
         return [call for call in self.calls if call[1] != "program"]
-
-
-def finished(events: Iterable[Event]) -> StepSource:
-    """A source of just these events, after which only silence comes."""
-    left = [list(events)]
-    return StepSource(left.pop, lambda: 0 if left else FOREVER_TICK)
 
 
 class Desk:
