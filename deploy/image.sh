@@ -38,7 +38,7 @@ tree=$("$here/deploy/tree.sh" trixie arm64 \
     systemd systemd-sysv systemd-resolved systemd-timesyncd dbus udev kmod polkitd \
     linux-image-arm64 initramfs-tools zstd raspi-firmware firmware-brcm80211 wireless-regdb \
     wpasupplicant avahi-daemon libnss-mdns alsa-utils \
-    python3 libfluidsynth3 libportaudio2 timgm6mb-soundfont)
+    python3 libfluidsynth3 libportaudio2 opus-tools timgm6mb-soundfont)
 
 say "Bachbox into it"
 work=$(mktemp -d /var/tmp/bachbox-image.XXXXXX)
@@ -58,6 +58,7 @@ install -D -m 755 "$here/deploy/card/settings.py" "$root/usr/lib/bachbox-card/se
 cp "$package" "$root/tmp/"
 inside() { env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin LC_ALL=C.UTF-8 DEBIAN_FRONTEND=noninteractive chroot "$root" "$@"; }
 mkdir -p "$out"
+cp --remove-destination /etc/resolv.conf "$root/etc/resolv.conf"
 inside sh -c 'apt-get install --quiet=2 --yes --no-install-recommends /tmp/bachbox_*.deb' >"$out/log" 2>&1 ||
     { tail -n 20 "$out/log" >&2; fail "apt install did not work"; }
 # The place of the settings, should their file system be lost.

@@ -10,7 +10,7 @@ out=$2
 package=${PACKAGE:-$("$here/deploy/deb.sh" trixie "$architecture")}
 tree=$("$here/deploy/tree.sh" trixie "$architecture" systemd systemd-sysv dbus udev kmod \
     "linux-image-$architecture" initramfs-tools zstd alsa-utils \
-    python3 libfluidsynth3 libportaudio2 timgm6mb-soundfont)
+    python3 libfluidsynth3 libportaudio2 opus-tools timgm6mb-soundfont)
 
 work=$(mktemp -d /var/tmp/bachbox-disk.XXXXXX)
 root="$work/root"
@@ -25,6 +25,7 @@ mount -t overlay -o "lowerdir=$tree,upperdir=$work/upper,workdir=$work/overlay" 
 mount -t proc proc "$root/proc"
 inside() { env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin LC_ALL=C.UTF-8 DEBIAN_FRONTEND=noninteractive chroot "$root" "$@"; }
 cp "$package" "$root/tmp/"
+cp /etc/resolv.conf "$root/etc/resolv.conf"
 inside sh -c 'apt-get install --quiet=2 --yes --no-install-recommends /tmp/bachbox_*.deb' >"$out/install" 2>&1
 rm "$root"/tmp/bachbox_*.deb
 

@@ -22,7 +22,7 @@ done
 
 # What a plain Debian with a broker has, and what Bachbox brings along, which needs no mirror then.
 packages="systemd systemd-sysv dbus udev procps mosquitto mosquitto-clients \
-    python3 libfluidsynth3 libportaudio2 timgm6mb-soundfont"
+    python3 libfluidsynth3 libportaudio2 opus-tools timgm6mb-soundfont"
 # shellcheck disable=SC2086  # the names are words on purpose
 tree() { "$here/deploy/tree.sh" trixie "$architecture" $packages; }
 case $way in
@@ -57,6 +57,7 @@ rm -rf "$proof"
 mkdir -p "$proof" "$machine/root/bachbox"
 
 echo "Installing Bachbox into it"
+cp /etc/resolv.conf "$machine/etc/resolv.conf"
 inside() { env -u PIP_FIND_LINKS -u PIP_EXTRA_INDEX_URL DEBIAN_FRONTEND=noninteractive LC_ALL=C.UTF-8 chroot "$machine" "$@"; }
 if [ "$way" = package ]; then
     cp "$package" "$machine/root/"
@@ -64,7 +65,6 @@ if [ "$way" = package ]; then
         fail "apt install did not work; see $proof/install"
 else
     (cd "$here" && git ls-files -z --cached --others --exclude-standard | tar -c --null -T - -f -) | tar -x -C "$machine/root/bachbox"
-    cp /etc/resolv.conf "$machine/etc/resolv.conf"
     mkdir -p "$machine/etc/ssl/certs"
     # Whom this machine trusts.
     [ ! -e /etc/ssl/certs/ca-certificates.crt ] || cp /etc/ssl/certs/ca-certificates.crt "$machine/etc/ssl/certs/"
