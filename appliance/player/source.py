@@ -73,10 +73,3 @@ class StepSource:
     def ahead(self) -> Iterable[Event]:
         """All that has been composed and not taken."""
         return self._events
-
-
-def finished(events: Iterable[Event]) -> StepSource:
-    """A source of just these events, after which only silence comes."""
-    source = StepSource(step=tuple, horizon=lambda: FOREVER_TICK)
-    source._events.extend(events)
-    return source

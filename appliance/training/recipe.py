@@ -64,6 +64,8 @@ class TrainingPart(msgspec.Struct, forbid_unknown_fields=True):
     patience_looks: int = 0
     """Looks at the valid pieces without a gain before the training ends; 0: it never does."""
     seed: int = 1
+    start: str = ""
+    """Weights to begin with: a model in git's history, as ``COMMIT:models/NAME.tflite``."""
 
 
 class CardPart(msgspec.Struct, forbid_unknown_fields=True):

@@ -17,6 +17,7 @@ from appliance.music.codec import Codec
 from appliance.training.batches import IGNORED, Keys, Piece, chunks, encode, pad
 from appliance.training.network import State, StepNetwork
 from appliance.training.recipe import Recipe, Weights
+from appliance.training.start import from_history, grown
 
 CHECKPOINT_EVERY_S = 120
 LOOKS = 14
@@ -49,6 +50,9 @@ def train(
     device = "cuda" if torch.cuda.is_available() else "cpu"
     torch.set_default_device(device)
     network = StepNetwork(codec.width, len(codec.vocabulary), recipe.network, plan.dropout)
+    if plan.start and not checkpoint.is_file():
+        known = grown(from_history(plan.start), codec.width)
+        network.load_state_dict({name: torch.tensor(value) for name, value in known.items()})
     average = StepNetwork(codec.width, len(codec.vocabulary), recipe.network, 0).eval()
     average.load_state_dict(network.state_dict())
     optimizer = torch.optim.AdamW(
