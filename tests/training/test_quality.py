@@ -289,7 +289,7 @@ def test_silences_and_unmatched_notes_are_heard_across_pieces() -> None:
 
 
 def test_an_n_gram_composes_in_the_form_that_it_is_given() -> None:
-    learnt = ngram.composer(CODEC, [OPENING], 4)
+    learnt = ngram.composer(CODEC, [OPENING], [CODEC.encode(OPENING)[1]], 4)
     said = CODEC.encode(OPENING)[1]
     for at in (0, 5, 20):
         shares = learnt.shares(said[:at])
