@@ -18,7 +18,7 @@ from appliance.music.score import Form, Key, Score
 from appliance.training import composing, grade, histograms, ngram, quality_page
 from appliance.training.composing import Amount, Music, Setting, Studied
 from appliance.training.grade import Grader, between, rank_distance, strayed, wasserstein
-from appliance.training.heard import Heard, Note, Step, composed, notes_of, performed
+from appliance.training.heard import Heard, Note, Step, composed, notes_of, told
 from appliance.training.histograms import Histogram
 from appliance.training.listen import Listener, judged
 from appliance.training.originality import Shared
@@ -40,11 +40,15 @@ def heard(*voices: list[Note], form: Form = PLAIN) -> Heard:
     return Heard(tuple(notes), HOME, form, ticks)
 
 
+def performed(score: Score) -> Heard:
+    return told(CODEC, CODEC.encode(score)[1], score.form, score.key)
+
+
 # Pieces
 
 
 def test_a_score_is_heard_as_it_is_written() -> None:
-    piece = performed(CODEC, OPENING)
+    piece = performed(OPENING)
     sopranos = [note.pitch for note in piece.voice(0)]
     written = [
         row[0] for row, struck in zip(OPENING.pitches, OPENING.onsets, strict=True) if struck[0]
@@ -87,9 +91,7 @@ def test_what_the_composer_composes_is_cut_into_pieces() -> None:
 def test_the_key_is_heard_from_the_notes() -> None:
     cadence = chords((4, (72, 67, 64, 48)), (4, (72, 69, 65, 53)), (4, (71, 67, 62, 55)))
     for shift in (0, 3, 7):
-        assert histograms.key_heard(performed(CODEC, cadence.transposed(shift))) == Key(
-            shift, False
-        )
+        assert histograms.key_heard(performed(cadence.transposed(shift))) == Key(shift, False)
 
 
 def test_parallels_are_counted_as_they_are() -> None:
@@ -148,7 +150,7 @@ def test_repeats_are_sequences_of_two_notes_or_more_that_no_longer_one_explains(
 
 
 def test_a_corpus_is_no_distance_from_itself() -> None:
-    pieces = [performed(CODEC, OPENING)]
+    pieces = [performed(OPENING)]
     grader = Grader(histograms.of_four_voices, pieces)
     assert grade.grade(grader.distances(pieces[0])) == 0
     assert (
@@ -157,11 +159,11 @@ def test_a_corpus_is_no_distance_from_itself() -> None:
 
 
 def test_another_key_is_no_distance_and_another_piece_is() -> None:
-    piece = performed(CODEC, OPENING)
+    piece = performed(OPENING)
     grader = Grader(histograms.of_four_voices, [piece])
-    moved = performed(CODEC, OPENING.transposed(2))
+    moved = performed(OPENING.transposed(2))
     assert grade.grade(grader.distances(moved)) == pytest.approx(0)
-    other = performed(CODEC, chords((8, (72, 67, 64, 48)), (8, (71, 67, 62, 43))))
+    other = performed(chords((8, (72, 67, 64, 48)), (8, (71, 67, 62, 43))))
     assert grade.grade(grader.distances(other)) > 1
 
 
@@ -251,12 +253,12 @@ def test_it_is_the_longest(corpus: list[list[int]], piece: list[int]) -> None:
 
 def test_a_listener_finds_what_is_wrong() -> None:
     frozen = chords((64, (72, 67, 64, 48)), (4, (71, 67, 62, 43)), (4, (72, 67, 64, 48)))
-    found = judged(performed(CODEC, frozen))
+    found = judged(performed(frozen))
     assert found.frozen_beats == 16
     assert found.held_beats == 16
     assert found.silent_beats == 0
     assert (found.at_home, found.by_cadence) == (True, True)
-    open_end = performed(CODEC, chords((4, (72, 67, 64, 48)), (4, (71, 67, 62, 43))))
+    open_end = performed(chords((4, (72, 67, 64, 48)), (4, (71, 67, 62, 43))))
     assert not judged(Heard(open_end.notes, Key(0, False), open_end.form, open_end.ticks)).at_home
 
 
@@ -322,8 +324,8 @@ STRANGE = chords(*[(1, (61 + n % 7, 60, 50 + n % 5, 40)) for n in range(32)])
 
 def weighed(near: Setting, others: list[Setting], own: Setting) -> Weighed:
     """One setting at which the model composes what is held out, others at which it does not."""
-    bach = [performed(CODEC, score) for score in SCORES]
-    strange = [performed(CODEC, STRANGE)] * 3
+    bach = [performed(score) for score in SCORES]
+    strange = [performed(STRANGE)] * 3
     rest = [music(near, bach)] + [music(setting, strange) for setting in others]
     studied = Studied({"train": bach, "valid": bach, "test": bach[:2]}, strange)
     day = music(own, bach if own == near else strange)
@@ -356,10 +358,10 @@ def test_a_setting_that_the_guard_gives_up_is_no_default() -> None:
 
 
 def test_promises_are_broken_one_by_one() -> None:
-    good = [performed(CODEC, score) for score in SCORES]
+    good = [performed(score) for score in SCORES]
     corpus = [judged(piece) for piece in good]
     assert all(promises(music(Setting(1, 1), good), corpus).values())
-    frozen = performed(CODEC, chords((72, (72, 67, 64, 48)), (4, (71, 67, 62, 43))))
+    frozen = performed(chords((72, (72, 67, 64, 48)), (4, (71, 67, 62, 43))))
     looping = heard(line(*[60, 64, 67, 64] * 12))
     for piece, broken in (
         (frozen, "no chord frozen beyond 4 bars"),
