@@ -5,6 +5,7 @@ VENV ?= .venv
 TRAIN_PYTHON ?= python3.11
 TRAIN_VENV ?= .venv-train
 NAIVE_VENV ?= .venv-naive
+AUDIT_VENV ?= .venv-audit
 # The oldest Home Assistant that Bachbox knows wants Python 3.11 or 3.12.
 HASS_PYTHON ?= python3.11
 HASS_VENV ?= .venv-homeassistant
@@ -12,14 +13,19 @@ HASS_VERSION ?= 2024.3.3
 # What `make play` hands on: make play ARGS="--instrument 'church organ' --tempo 96"
 ARGS ?=
 MODEL ?= chorales
+# `make deb` and `make image`: for which Debian and which machine; how `make test-systemd` installs.
+SUITE ?=
+ARCH ?=
+WAY ?= package
 # Further scores for `make train` and `make evaluate`: make train MODEL=jsb16 DATA=folder
 DATA ?=
+HOURS ?= 2
 
 PIP := -m pip --disable-pip-version-check --quiet
 SOURCES := appliance tests $(wildcard benchmarks)
 
 .DEFAULT_GOAL := help
-.PHONY: help play test test-homeassistant bench install uninstall test-systemd train evaluate card quality listen edgetpu lint clean system-packages always
+.PHONY: help play test test-homeassistant test-training bench soak audit install deb image uninstall test-systemd test-machine train workshop evaluate card quality listen edgetpu lint clean system-packages always
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1 \t/p' $(MAKEFILE_LIST)
@@ -27,14 +33,25 @@ help: ## this list
 play: $(VENV)/.play ## new Bach from the sound card, or into bachbox.wav where there is none
 	@exec $(VENV)/bin/bachbox play --fallback wav:bachbox.wav $(ARGS)
 
-test: lint ## everything that is checked: style, types, layers, behaviour
+test: lint ## everything that is checked: style, types, layers, behaviour; as root, on a booted Debian too
 	$(VENV)/bin/python -m pytest $(ARGS)
+	@if [ "$$(id -u)" -eq 0 ]; then tests/systemd/run.sh; \
+	else echo "Not root, so no machine was booted; sudo make test-systemd does that"; fi
 
 test-homeassistant: $(VENV)/.dev $(HASS_VENV)/.$(HASS_VERSION) ## the real Home Assistant turns everything
 	HASS=$(HASS_VENV)/bin/hass $(VENV)/bin/python -m pytest tests/homeassistant_acceptance.py $(ARGS)
 
-test-systemd: ## installed on a Debian 13, booted: killed, hung, misconfigured (root; not in CI)
-	@tests/systemd/run.sh
+test-training: $(TRAIN_VENV)/.train ## the workshop trains, converts and plays tiny models
+	@$(TRAIN_VENV)/bin/python $(PIP) install 'pytest>=8,<10' 'pytest-timeout>=2.3,<3' 'hypothesis>=6.100,<7'
+	$(TRAIN_VENV)/bin/python -m pytest tests/training_acceptance.py $(ARGS)
+
+test-systemd: | system-packages ## installed on a Debian 13, booted: killed, hung, misconfigured (root; WAY=source: by make install)
+	@tests/systemd/run.sh $(WAY)
+
+test-machine: $(VENV)/.dev ## whole machines in QEMU: sound, pulled plugs, knobs, the card (root; up to an hour; not in CI)
+	@for tool in qemu-system-x86_64 qemu-system-aarch64 mmdebstrap mcopy arch-test; do command -v $$tool >/dev/null || { \
+	  echo "$$tool is missing; apt install qemu-system-x86 qemu-system-arm qemu-user-static mmdebstrap mtools arch-test" >&2; exit 1; }; done
+	nice $(VENV)/bin/python -m tests.machine $(ARGS)
 
 lint: $(VENV)/.dev ## style, types and layers alone
 	$(VENV)/bin/ruff check $(SOURCES)
@@ -45,14 +62,31 @@ lint: $(VENV)/.dev ## style, types and layers alone
 install: ## as a service of this machine, under /opt/bachbox: sudo make install
 	@deploy/install.sh
 
+deb: ## a Debian package for this machine; sudo make deb SUITE=trixie ARCH=arm64 for another one
+	@deploy/deb.sh $(SUITE) $(ARCH)
+
+image: ## a card image for a Raspberry Pi 3 or 4 (root)
+	@deploy/image.sh
+
 uninstall: ## away with the service; /etc/bachbox stays
 	@deploy/install.sh --remove
 
 bench: $(VENV)/.dev $(NAIVE_VENV)/.naive ## speed, memory and latency, measured here
 	$(VENV)/bin/python -m benchmarks --naive-python $(NAIVE_VENV)/bin/python $(ARGS)
 
+soak: $(VENV)/.dev ## make soak HOURS=2: plays for hours, looked at every minute, into build/soak
+	$(VENV)/bin/python -m benchmarks.soak --hours $(HOURS) $(ARGS)
+
+audit: ## known weaknesses of the packages that the service is pinned to (needs pypi.org)
+	@[ -x $(AUDIT_VENV)/bin/pip-audit ] || { $(PYTHON) -m venv $(AUDIT_VENV) && \
+	  $(AUDIT_VENV)/bin/python $(PIP) install 'pip-audit>=2.9,<3'; }
+	@for lock in deploy/lock/*.txt; do echo "$$lock"; \
+	  $(AUDIT_VENV)/bin/pip-audit --strict --require-hashes --disable-pip --requirement "$$lock" || exit; done
+
 train: $(TRAIN_VENV)/.train ## make train MODEL=chorales: from scores to models/chorales.tflite
 	$(TRAIN_VENV)/bin/python -m appliance.training $(MODEL) $(if $(DATA),--data $(DATA)) $(ARGS)
+
+workshop: $(TRAIN_VENV)/.train ## what `bachbox train` needs, into .venv-train
 
 evaluate: $(TRAIN_VENV)/.train ## make evaluate MODEL=chorales: a model file's figures on its held-out pieces
 	$(TRAIN_VENV)/bin/python -m appliance.training $(MODEL) --evaluate $(if $(DATA),--data $(DATA)) $(ARGS)
@@ -78,7 +112,7 @@ $(HASS_VENV)/.$(HASS_VERSION): tests/homeassistant_requirements.py
 	@touch $@
 
 clean: ## away with everything that was made here
-	rm -rf $(VENV) $(TRAIN_VENV) $(NAIVE_VENV) $(HASS_VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) $(TRAIN_VENV) $(NAIVE_VENV) $(AUDIT_VENV) $(HASS_VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	find appliance tests -name __pycache__ -prune -exec rm -rf {} +
 
 system-packages:
@@ -107,7 +141,7 @@ $(VENV)/.dev: pyproject.toml $(VENV)/.python
 	@$(VENV)/bin/python $(PIP) install --editable '.[dev]'
 	@touch $(VENV)/.play $@
 
-$(TRAIN_VENV)/.train: pyproject.toml
+$(TRAIN_VENV)/.train: pyproject.toml | system-packages
 	@echo "Installing the workshop into $(TRAIN_VENV) (once; some minutes, some gigabytes)"
 	@[ -x $(TRAIN_VENV)/bin/python ] || $(TRAIN_PYTHON) -m venv $(TRAIN_VENV)
 	@$(TRAIN_VENV)/bin/python $(PIP) install --editable '.[train]'

@@ -6,13 +6,15 @@ Everything heavy is imported where it is used, so that ``bachbox --help`` answer
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import json
 import math
 import os
 import secrets
 import signal
 import sys
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeVar
 
@@ -56,6 +58,8 @@ def main(arguments: list[str] | None = None) -> NoReturn:
 def run(arguments: list[str] | None = None) -> int:
     """Run the command; the exit code. The one place where errors become sentences."""
     try:
+        if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
         code = cli.main(arguments, prog_name="bachbox", standalone_mode=False)
         sys.stdout.flush()
     except BachboxError as error:
@@ -216,7 +220,7 @@ def _music_options(command: F) -> F:
             click.option("--pitch", type=_Number("pitch"), help="The a': 392 to 466 Hz."),
             click.option("--soundfont", type=_PATH, help="A .sf2 or .sf3 file."),
             click.option(
-                "--prime", type=_PATH, help="Start from these bars of yours (MIDI, MusicXML)."
+                "--prime", type=_PATH, help="Start from these bars of yours (MIDI, MusicXML, ABC)."
             ),
         ]
     ):
@@ -252,9 +256,14 @@ def play(
     **wishes: Any,
 ) -> None:
     """Play until Ctrl-C (or SIGTERM)."""
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        # An exception in the midst of an import can be lost; the daemon sees to its own end.
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
     from appliance import config as configs
     from appliance.controls import Control, local, service
     from appliance.controls.local import LocalSocket
+    from appliance.controls.opus import OpusRadio
+    from appliance.controls.touches import MOST_TOUCHES, Touch
     from appliance.daemon import Plan
     from appliance.daemon import play as start
     from appliance.music import bundle
@@ -266,10 +275,13 @@ def play(
         raise UsageError(f"--fallback {fallback!r}: it is wav:FILE, pipe:FILE or null")
     config = _wished(configs.load(config_file)[0], **wishes)
     folders, values, own = _chosen(config)
+    said = {name for name, value in wishes.items() if value is not None}
+    damaged: list[str] = []
+    if "model" not in said:
+        values, damaged = _usable(values, [p.stem for p in bundle.listing(folders)], own)
     settings = Settings(values, lambda: [p.stem for p in bundle.listing(folders)], own)
     store = Store(state_folder() / FILE_NAME)
-    said = {name for name, value in wishes.items() if value is not None}
-    unkept = store.restore(settings, said)
+    unkept = damaged + store.restore(settings, said)
     if not settings.values.playing:
         unkept.append("it was left paused; `bachbox set playing=on` goes on")
     if "volume" not in said and settings.values.volume > config.sound.max_startup_volume:
@@ -293,14 +305,30 @@ def play(
     except BachboxError as error:
         # The music needs nobody to be told; systemd may see that differently.
         unkept.append(str(error))
+    felt: deque[Touch] = deque(maxlen=MOST_TOUCHES)
+    opus = OpusRadio()
     if config.mqtt.host:
         from appliance.controls.mqtt import MqttControl
 
         controls.append(MqttControl(config.mqtt))
+    if config.web.port:
+        from appliance.controls import keepsakes
+        from appliance.controls.web.control import WebControl
+
+        kept = keepsakes.Keepsakes(state_folder() / keepsakes.FILE_NAME)
+        controls += [kept, WebControl(config, felt, kept, opus, plan.soundfont)]
+    if config.stream.snapcast:
+        from appliance.controls.snapcast import SnapcastPipe
+
+        controls.append(SnapcastPipe(config.stream.snapcast))
+    if config.stream.icecast:
+        from appliance.controls.icecast import IcecastSource
+
+        controls.append(IcecastSource(config.stream.icecast, opus))
     if config.gpio != Gpio():
         from appliance.controls.gpio import GpioControl
 
-        controls.append(GpioControl(config.gpio))
+        controls.append(GpioControl(config.gpio, lambda *touch: felt.append(Touch(*touch))))
     start(plan, settings, controls, unkept)
 
 
@@ -313,6 +341,9 @@ def play(
     help="How long; a minute where nothing is said.",
 )
 @click.option("--pieces", type=click.IntRange(1, 10_000), help="How many whole pieces.")
+@click.option(
+    "--from", "kept", type=_PATH, help="The piece that lies in this file of ours, note for note."
+)
 @_json_option
 def render(
     outputs: tuple[Path, ...],
@@ -320,15 +351,24 @@ def render(
     prime: Path | None,
     seconds: float | None,
     pieces: int | None,
+    kept: Path | None,
     as_json: bool,
     **wishes: Any,
 ) -> None:
-    """Write music to OUT.wav, OUT.mid, or both, faster than real time."""
+    """Write music to OUT.wav, OUT.mid (tunes to OUT.abc too), faster than real time.
+
+    One piece (--pieces 1, --from FILE) to OUT.musicxml, too, and so that --from finds it there.
+    """
+    if kept is not None:
+        others = {"prime": prime, "seconds": seconds, "pieces": pieces, **wishes}
+        _render_again(kept, list(outputs), config_file, as_json, others)
+        return
     from appliance import config as configs
+    from appliance import instruments
     from appliance import render as renderer
     from appliance.daemon import controls_for
     from appliance.delegates import Models
-    from appliance.music import bundle
+    from appliance.music import bundle, keepsake
     from appliance.music.composer import Composer
     from appliance.player.quiet import quiet
     from appliance.settings import in_force
@@ -337,9 +377,14 @@ def render(
     if seconds is not None and pieces is not None:
         raise UsageError("--seconds and --pieces exclude each other; give one of them")
     config = _wished(configs.load(config_file)[0], **wishes)
-    renderer.check_outputs(list(outputs))
+    length = renderer.Length(seconds if pieces or seconds else 60.0, pieces)
+    renderer.check_outputs(
+        list(outputs), renderer.ONE_PIECE_SUFFIXES if pieces == 1 else renderer.SUFFIXES
+    )
     folders, values, own_of = _chosen(config)
-    controls = controls_for(in_force(values, own_of(values.model)))
+    chosen = in_force(values, own_of(values.model))
+    said = chosen._asdict() | {"instrument": instruments.name(chosen.instrument)}
+    controls = controls_for(chosen)
     path = bundle.find(values.model, folders)
     try_model(path)
     model = Models(config.music.delegate, _warn).load(path)
@@ -351,21 +396,18 @@ def render(
             top_p=controls.top_p,
             prime=model.opening(prime) if prime else None,
         )
-    for ending in (signal.SIGTERM, signal.SIGHUP):
-        # As Ctrl-C: nothing half-written stays behind.
-        signal.signal(ending, signal.default_int_handler)
-    length = renderer.Length(seconds if pieces or seconds else 60.0, pieces)
-    shown = sys.stderr.isatty()
-    with click.progressbar(
-        length=1000, label="Composing", file=sys.stderr, hidden=not shown
-    ) as bar:
+    _end_as_by_ctrl_c()
+    with _composing("Composing") as progress:
         rendered = renderer.render(
             composer,
             controls,
             lambda: configs.soundfont(config),
             list(outputs),
             length,
-            lambda done: bar.update(round(1000 * done) - bar.pos),
+            progress,
+            lambda events, end_tick: keepsake.of(
+                events, end_tick, model=values.model, seed=composer.seed, settings=said
+            ),
         )
     if as_json:
         facts = {"files": [str(path) for path in outputs], "seed": composer.seed}
@@ -376,6 +418,59 @@ def render(
             f"{names}: {rendered.seconds:.0f} s, {rendered.pieces} pieces, "
             f"{rendered.notes} notes, seed {composer.seed}"
         )
+
+
+def _render_again(
+    kept: Path, outputs: list[Path], config_file: Path | None, as_json: bool, wishes: dict[str, Any]
+) -> None:
+    """A piece that was kept, again."""
+    from appliance import config as configs
+    from appliance import instruments, replay
+    from appliance import render as renderer
+    from appliance.music import keepsakefile
+
+    said = {name: value for name, value in wishes.items() if value is not None}
+    for name in ("model", "seed", "prime", "seconds", "pieces", "temperature", "top_p"):
+        if name in said:
+            raise UsageError(
+                f"--from and --{name.replace('_', '-')} exclude each other: the notes are those "
+                "in the file"
+            )
+    renderer.check_outputs(outputs, renderer.AGAIN_SUFFIXES)
+    config = _wished(configs.load(config_file)[0], soundfont=said.pop("soundfont", None))
+    volume = said.pop("volume", config.sound.volume)
+    if "instrument" in said:
+        said["instrument"] = instruments.name(said["instrument"])
+    keepsake = replay.wished(keepsakefile.read(kept), said)
+    try:
+        steps = replay.steps_of(keepsake, volume)
+    except UsageError as error:
+        raise UsageError(f"{kept}: {error}") from error
+    _end_as_by_ctrl_c()
+    with _composing("Playing") as progress:
+        rendered = renderer.again(
+            keepsake, steps, lambda: configs.soundfont(config), outputs, progress
+        )
+    names = " and ".join(str(path) for path in outputs)
+    if as_json:
+        facts = {"files": [str(path) for path in outputs], "seed": keepsake.seed}
+        click.echo(json.dumps(facts | rendered._asdict()))
+    else:
+        click.echo(f"{names}: {keepsake.title}, {rendered.notes} notes, seed {keepsake.seed}")
+
+
+def _end_as_by_ctrl_c() -> None:
+    """Nothing half-written stays behind."""
+    for ending in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(ending, signal.default_int_handler)
+
+
+@contextlib.contextmanager
+def _composing(label: str) -> Iterator[Callable[[float], None]]:
+    """A bar on a terminal; takes how much is done, 0 to 1."""
+    hidden = not sys.stderr.isatty()
+    with click.progressbar(length=1000, label=label, file=sys.stderr, hidden=hidden) as bar:
+        yield lambda done: bar.update(round(1000 * done) - bar.pos)
 
 
 class _Wish(_ParamType):
@@ -413,7 +508,7 @@ def set_(wishes: tuple[tuple[str, str | None], ...], as_json: bool) -> None:
 
     The settings: playing, model, instrument, tempo, temperature, top_p, volume, expression,
     temperament, pitch; "own" leaves one of the model's to it again. The actions: next_piece,
-    restart_piece.
+    restart_piece, test_tone.
     """
     from appliance.controls import local
     from appliance.settings import Action
@@ -493,6 +588,50 @@ def models(config_file: Path | None, as_json: bool) -> int:
         )
         click.echo(f"    {row['path']}")
     return BachboxError.exit_code if broken else 0
+
+
+_WORKSHOP: Final = ("torch", "tensorflow", "tqdm", "music21")
+"""What training needs of the extra ``train``."""
+
+
+@cli.command()
+@click.argument("folder", type=_PATH)
+@click.option("--name", required=True, help="What the model is to be called.")
+@click.option(
+    "--minutes",
+    type=click.FloatRange(min=0, max=7 * 24 * 60, min_open=True),
+    default=20,
+    show_default=True,
+    help="How long it may learn.",
+)
+@click.option("--seed", type=_SEED, default=1, show_default=True, help="Of the training.")
+@_config_option
+def train(folder: Path, name: str, minutes: float, seed: int, config_file: Path | None) -> None:
+    """Make a model of your own from the MIDI, MusicXML or ABC files in FOLDER.
+
+    It needs the extra `train` (Python 3.11, some gigabytes), and says before it starts how long
+    it will take. See docs/training.md.
+    """
+    from appliance import config as configs
+    from appliance.music import bundle
+
+    config = configs.load(config_file)[0]
+    _check_workshop()
+    from appliance.training import own
+
+    target = configs.own_models(config) / f"{name}{bundle.SUFFIX}"
+    own.check_name(name, bundle.listing(configs.model_folders(config)), target)
+    own.train(folder, name, minutes, seed, target, click.echo)
+
+
+def _check_workshop() -> None:
+    missing = [name for name in _WORKSHOP if importlib.util.find_spec(name) is None]
+    if missing:
+        raise BachboxError(
+            f"{', '.join(missing)} is missing here, and training needs it; with Python 3.11 (for "
+            "TensorFlow 2.15): pip install 'bachbox[train]', or, in a checkout, `make workshop` "
+            "and then .venv-train/bin/bachbox train"
+        )
 
 
 @cli.command()
@@ -588,6 +727,20 @@ def config(config_file: Path | None, as_json: bool) -> None:
             click.echo(f"#{key} unset" if value is None else f"{key} = {_toml(value)}")
 
 
+@cli.command()
+@click.option("--stdin", "from_stdin", is_flag=True, help="Read it from standard input.")
+def password(from_stdin: bool) -> None:
+    """Hash a password for the page; the line it gives belongs into the config file."""
+    from appliance.controls.web import passwords
+
+    if from_stdin:
+        chosen = sys.stdin.readline(4096).rstrip("\r\n")
+    else:
+        chosen = click.prompt("Password", hide_input=True, confirmation_prompt=True, err=True)
+    passwords.check_new(chosen)
+    click.echo(f'[web]\npassword_hash = "{passwords.hash_of(chosen)}"')
+
+
 @cli.group()
 def mqtt() -> None:
     """The box on an MQTT broker, and in Home Assistant."""
@@ -678,6 +831,22 @@ def _chosen(config: Config) -> tuple[list[Path], Values, Callable[[str], Own]]:
         pitch=config.sound.pitch_hz,
     )
     return folders, values, own
+
+
+def _usable(
+    values: Values, models: Sequence[str], own: Callable[[str], Own]
+) -> tuple[Values, list[str]]:
+    """``values`` with another of the ``models`` where the configured one is damaged, and why."""
+    from dataclasses import replace
+
+    try:
+        own(values.model)
+    except BachboxError as error:
+        for other in models:
+            with contextlib.suppress(BachboxError):
+                own(other)
+                return replace(values, model=other), [f"{error}; {other} plays instead"]
+    return values, []
 
 
 def _warn(sentence: str) -> None:

@@ -51,9 +51,12 @@ _MOST_BYTES: Final = 1 << 20
 """A config file is some hundred bytes; more is another file named by mistake."""
 
 _SECRET: Final = re.compile(
-    r"pass(word|wd|phrase)?$|secret|token|api_?key|credential", re.IGNORECASE
+    r"pass(word|wd|phrase)?(_hash)?$|secret|token|api_?key|credential", re.IGNORECASE
 )
 
+
+_IN_ADDRESS: Final = re.compile(r"(?<=://)[^/@]*(?=@)")
+"""User and password in an address."""
 
 CREDENTIAL: Final = "mqtt-password"
 """The broker's password among systemd's credentials: ``LoadCredential=mqtt-password:FILE``."""
@@ -159,12 +162,65 @@ class Mqtt(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     ] = "homeassistant"
 
 
+class Web(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """``[web]``: the page and its API; off while ``port`` is 0."""
+
+    host: Annotated[
+        str,
+        Meta(
+            pattern=r"^[^/@\s]*\Z",
+            description='an address: "127.0.0.1" (for this machine alone), or "" (for everybody)',
+        ),
+    ] = "127.0.0.1"
+    port: Annotated[
+        int, Meta(ge=0, le=65535, description="a port from 1 to 65535, or 0 for no page")
+    ] = 0
+    name: Annotated[
+        str, Meta(max_length=40, description="what the page is called, at most 40 characters")
+    ] = ""
+    names: Annotated[
+        tuple[Annotated[str, Meta(pattern=r"^[A-Za-z0-9.-]{1,253}\Z")], ...],
+        Meta(description="a list of host names under which browsers may reach this box"),
+    ] = ()
+    guests: Annotated[
+        Literal["auto", "off", "read", "full"],
+        Meta(description='"auto", "off", "read" or "full"'),
+    ] = "auto"
+    password_hash: Annotated[
+        str,
+        Meta(
+            pattern=r"^(\$scrypt\$[!-~]{1,300})?\Z",
+            description="the line that `bachbox password` gives",
+        ),
+    ] = ""
+    first_visit: Annotated[
+        Literal["open", "password"], Meta(description='"open" or "password"')
+    ] = "open"
+
+
+class Stream(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """``[stream]``: the sound for other rooms and for the world, beside the sound card."""
+
+    snapcast: Annotated[
+        Path | None, Meta(description="the path of the pipe that snapserver reads")
+    ] = None
+    icecast: Annotated[
+        str,
+        Meta(
+            pattern=r"^(https?://([^\s/@:]*:[^\s/@]*@)?[^\s/@:?#]+(:[0-9]{1,5})?/[^\s?#]+)?\Z",
+            description='an address such as "http://source:PASSWORD@HOST:8000/bachbox.ogg"',
+        ),
+    ] = ""
+
+
 class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Everything that can be configured; the sections' docstrings say what."""
 
     music: Music = Music()
     sound: Sound = Sound()
     mqtt: Mqtt = Mqtt()
+    web: Web = Web()
+    stream: Stream = Stream()
     gpio: Gpio = Gpio()
 
 
@@ -172,6 +228,8 @@ SECTIONS: Final[dict[str, type[msgspec.Struct]]] = {
     "music": Music,
     "sound": Sound,
     "mqtt": Mqtt,
+    "web": Web,
+    "stream": Stream,
     "gpio": Gpio,
 }
 
@@ -247,6 +305,8 @@ def items(config: Config) -> Iterator[tuple[str, str, Any]]:
             value = getattr(values, key)
             if _SECRET.search(key) and value:
                 value = MASK
+            elif isinstance(value, str):
+                value = _IN_ADDRESS.sub(MASK, value)
             elif key == "instrument" and value is not None:
                 value = instruments.name(value)
             elif isinstance(value, Path):
@@ -256,11 +316,17 @@ def items(config: Config) -> Iterator[tuple[str, str, Any]]:
             yield section, key, value
 
 
+def own_models(config: Config) -> Path:
+    """The folder for models that a person makes: the one configured, or else the user's."""
+    base = os.environ.get("XDG_DATA_HOME") or "~/.local/share"
+    return config.music.models_folder or Path(base).expanduser() / "bachbox" / "models"
+
+
 def model_folders(config: Config) -> list[Path]:
     """The folders in which models are found, the first one winning."""
-    folders = [config.music.models_folder] if config.music.models_folder else []
+    users = own_models(Config())
     return [
-        *folders,
+        *dict.fromkeys((own_models(config), users)),
         Path(__file__).parent.parent / "models",
         Path(sys.prefix) / "share" / "bachbox" / "models",
     ]
@@ -347,7 +413,8 @@ def _section(
         except UsageError as error:
             problems.append(f"{where}: {error}")
         except (msgspec.ValidationError, ValueError, OverflowError) as error:
-            shown = MASK if _SECRET.search(key) else _shown(given)
+            secret = _SECRET.search(key) or (isinstance(given, str) and "@" in given)
+            shown = MASK if secret else _shown(given)
             if isinstance(given, list) and (found := re.search(r"(.*) - at `\$(.*)`$", str(error))):
                 shown = f"not right ({_lower(found[1])} at {found[2] or 'its start'})"
             description = next(

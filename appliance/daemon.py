@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import signal
 import time
 from collections.abc import Sequence
@@ -17,6 +18,7 @@ from typing import Final
 
 from appliance import instruments
 from appliance.controls import Control, Hands
+from appliance.errors import BachboxError
 from appliance.events import COMPOSES, ENDED, MISTAKE, MODEL_FAILED, PIECE, Event
 from appliance.journal import line as line_or_journal
 from appliance.music.score import Key
@@ -34,6 +36,16 @@ PERFORMER_PATIENCE_SECONDS: Final = 0.8
 """The last chord dies away for half a second; all is over within one."""
 
 COMPOSER_PATIENCE_SECONDS: Final = 0.4
+
+PERFORMER_PRIORITY: Final = 10
+"""Of SCHED_FIFO's 1 to 99: before every normal process, behind the kernel's own threads."""
+
+COMPOSER_PRIORITY: Final = 5
+"""Of SCHED_RR's: work of others must not use up the look-ahead. The composer takes 3 % of a core,
+and nice values count for nothing between services (see sched(7), autogroup)."""
+
+COMPOSER_NICENESS: Final = 5
+"""Where real time is not granted: there the performer has only its place before this one."""
 
 _ACTIONS: Final = {
     Action.NEXT_PIECE: boards.Action.NEXT_PIECE,
@@ -63,7 +75,10 @@ class Plan:
 
 
 def controls_for(
-    values: InForce, action_count: int = 0, action: boards.Action = boards.Action.NONE
+    values: InForce,
+    action_count: int = 0,
+    action: boards.Action = boards.Action.NONE,
+    tone_count: int = 0,
 ) -> Controls:
     """The settings as the children need them."""
     return Controls(
@@ -78,6 +93,7 @@ def controls_for(
         pitch_hz=values.pitch,
         action_count=action_count,
         action=action,
+        tone_count=tone_count,
         model=values.model,
     )
 
@@ -103,6 +119,7 @@ class Daemon:
         self._board = Board.create()
         self._action_count = 0
         self._action = boards.Action.NONE
+        self._tone_count = 0
         self._write_controls(settings.values, frozenset())
         settings.observe(self._write_controls)
         settings.trouble = self._tell_trouble
@@ -113,6 +130,7 @@ class Daemon:
             board.fd,
             lambda: board.composer.read().heartbeat,
             line.say,
+            _compose_early,
         )
         self.performer = Child(
             "performer",
@@ -120,16 +138,19 @@ class Daemon:
             board.fd,
             lambda: board.performer.read().heartbeat,
             self._say_when_composing,
+            _perform_in_time,
         )
         self.composer.suspect = f"the model {settings.values.model}"
         self.performer.suspect = f"the soundfont {plan.soundfont} or ALSA's config"
+        self.composer.failed = self._give_way
         self.performer.missing_card = self._fall_back
         self.box = Box(
             board,
             settings,
             lambda: self.composer.restarts + self.performer.restarts,
-            lambda: [child.pid for child in (self.composer, self.performer) if child.pid],
+            lambda: {c.name: c.pid for c in (self.composer, self.performer) if c.pid},
             self._say_when_composing,
+            lambda: list(line.said),
         )
         self._hands = Hands(controls, settings, self.box)
         self._stop = asyncio.Event()
@@ -226,8 +247,10 @@ class Daemon:
             if action in changed:
                 self._action_count += 1
                 self._action = code
+        self._tone_count += Action.TEST_TONE in changed
+        now = self._settings.in_force
         self._board.controls.write(
-            controls_for(self._settings.in_force, self._action_count, self._action)
+            controls_for(now, self._action_count, self._action, self._tone_count)
         )
 
     def _tell_trouble(self, error: Exception) -> None:
@@ -286,12 +309,23 @@ class Daemon:
         elif composer.model and (
             composer.refused == wanted or self.composer.restarts > self._deaths
         ):
-            self._line.say(
-                f"bachbox: {wanted} does not compose, so {composer.model} goes on",
-                MODEL_FAILED,
-                model=wanted,
-            )
-            self._settings.change("model", composer.model)
+            self._give_way(composer.model)
+
+    def _give_way(self, *first: str) -> None:
+        """The model does not compose, or cannot even be loaded: another one plays, if any does."""
+        self._deaths = self.composer.restarts
+        wanted = self._settings.values.model
+        for other in (*first, *self._settings.models):
+            # A damaged one; the next.
+            with contextlib.suppress(BachboxError):
+                if other != wanted:
+                    self._settings.change("model", other)
+                    self._line.say(
+                        f"bachbox: {wanted} does not compose, so {other} goes on",
+                        MODEL_FAILED,
+                        model=wanted,
+                    )
+                    return
 
     def _greet(self) -> None:
         """Once it composes, say what would make it compose the same again."""
@@ -347,6 +381,19 @@ class Daemon:
         )
 
 
+def _perform_in_time(pid: int) -> None:
+    # Seldom granted outside the service, and not needed on an idle machine.
+    with contextlib.suppress(PermissionError):
+        os.sched_setscheduler(pid, os.SCHED_FIFO, os.sched_param(PERFORMER_PRIORITY))
+
+
+def _compose_early(pid: int) -> None:
+    try:
+        os.sched_setscheduler(pid, os.SCHED_RR, os.sched_param(COMPOSER_PRIORITY))
+    except PermissionError:
+        os.setpriority(os.PRIO_PROCESS, pid, COMPOSER_NICENESS)
+
+
 def play(
     plan: Plan, settings: Settings, controls: Sequence[Control] = (), unsaid: Sequence[str] = ()
 ) -> None:
@@ -360,6 +407,4 @@ def play(
         daemon = Daemon(plan, settings, line_or_journal(), controls, unsaid)
         await daemon.run()
 
-    with contextlib.suppress(KeyboardInterrupt):
-        # Only before the signal handlers are in place does Ctrl-C arrive as this.
-        asyncio.run(run())
+    asyncio.run(run())

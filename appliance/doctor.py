@@ -8,11 +8,9 @@ import grp
 import os
 import threading
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from importlib import metadata
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Final
 
 import msgspec
 
@@ -21,9 +19,6 @@ from appliance.config import Config
 from appliance.errors import BachboxError
 from appliance.instruments import NAMES
 from appliance.trial import crash, try_model, try_soundfont
-
-BROKER_SECONDS: Final = 3.0
-"""How long the broker may take to answer."""
 
 
 class Health(enum.StrEnum):
@@ -194,40 +189,10 @@ def _broker(config: Config) -> Iterator[Finding]:
     if not mqtt.host:
         yield Finding("broker", Health.OFF, "none is configured ([mqtt] host is empty)")
         return
-    from appliance.controls.mqtt_link import client_for, refusal, why
-    from appliance.controls.mqtt_session import broker_of
+    from appliance.controls.mqtt_trial import try_broker
 
-    # Under the box's own name we would push it off the broker.
-    broker = replace(broker_of(mqtt), client_id=f"bachbox-doctor-{os.getpid()}")
-    client = client_for(broker)
-    answers: list[str] = []
-    answered = threading.Event()
-
-    def on_connect(
-        _client: object, _data: object, _flags: object, reason: object, _properties: object
-    ) -> None:
-        answers.append(str(reason))
-        answered.set()
-
-    client.on_connect = on_connect
-    client.connect_timeout = BROKER_SECONDS
-    try:
-        client.connect(mqtt.host, mqtt.port)
-        client.loop_start()
-        answered.wait(BROKER_SECONDS)
-    except OSError as error:
-        yield Finding("broker", Health.BAD, why(broker, error.__cause__ or error))
-        return
-    finally:
-        client.disconnect()
-        client.loop_stop()
-    if answers[:1] == ["Success"]:
-        yield Finding("broker", Health.OK, f"{broker.where} lets us in")
-    elif answers:
-        yield Finding("broker", Health.BAD, refusal(broker, answers[0]))
-    else:
-        remedy = "is it an MQTT broker, and is [mqtt] tls right?"
-        yield Finding("broker", Health.BAD, f"{broker.where} does not answer", remedy)
+    trial = try_broker(mqtt)
+    yield Finding("broker", Health.OK if trial.ok else Health.BAD, trial.detail, trial.remedy)
 
 
 def _pins(config: Config) -> Iterator[Finding]:

@@ -34,6 +34,7 @@ class JournalLine(Line):
 
     def say(self, sentence: str, event: Event | None = None, **facts: str | int) -> None:
         """One entry in the journal."""
+        self._remember(sentence)
         fields = {f"BACHBOX_{name.upper()}": str(value) for name, value in facts.items()}
         self._send(
             # Whose sentence it is says the identifier already.

@@ -7,23 +7,28 @@ it and moved there when it is whole.
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from appliance.errors import BachboxError, UsageError
-from appliance.music import expression, midifile
-from appliance.music.composer import Composer
+from appliance.music import abcwriter, expression, keepsakefile, midifile, musicxml
+from appliance.music.abc import AbcCodec
+from appliance.music.keepsake import Keepsake
 from appliance.music.notes import Event, Kind
 from appliance.music.temperament import key_cents
 from appliance.player.board import Controls
 from appliance.player.outputs.files import WavFile
 from appliance.player.performer import Performer, Synth
-from appliance.player.source import FOREVER_TICK, StepSource
+from appliance.player.source import FOREVER_TICK, StepSource, finished
 from appliance.player.synth import FluidSynth
 from appliance.player.transport import Transport
 from appliance.trial import try_soundfont
+
+if TYPE_CHECKING:
+    from appliance.music.composer import Composer
 
 SAMPLE_RATE: Final = 48_000
 
@@ -33,7 +38,15 @@ BLOCK_FRAMES: Final = 4096
 TAIL_SECONDS: Final = 2.0
 """For the last chord to die away, in the church too."""
 
-SUFFIXES: Final = (".wav", ".mid", ".midi")
+AGAIN_SUFFIXES: Final = (".wav", ".mid", ".midi", *musicxml.SUFFIXES)
+"""What a keepsake can be rendered to."""
+
+SUFFIXES: Final = (".wav", ".mid", ".midi", ".abc")
+
+ONE_PIECE_SUFFIXES: Final = SUFFIXES + musicxml.SUFFIXES
+
+AGAIN_BLOCK_FRAMES: Final = 1024
+"""What was turned while the piece played is turned where it was turned, to a block."""
 
 
 class Length(NamedTuple):
@@ -55,7 +68,7 @@ Progress = Callable[[float], None]
 """Told how much is done, 0 to 1."""
 
 
-def check_outputs(outputs: list[Path]) -> None:
+def check_outputs(outputs: list[Path], suffixes: Sequence[str] = SUFFIXES) -> None:
     """Refuse what cannot be written before any time is spent.
 
     Raises:
@@ -63,9 +76,12 @@ def check_outputs(outputs: list[Path]) -> None:
         BachboxError: a folder that is not there or may not be written to.
     """
     for path in outputs:
-        if path.suffix.lower() not in SUFFIXES:
+        if path.suffix.lower() not in suffixes:
+            if path.suffix.lower() in musicxml.SUFFIXES:
+                raise UsageError(f"{path}: a score holds one piece: say --pieces 1, or --from FILE")
             raise UsageError(
-                f"{path}: cannot write a {path.suffix or 'nameless'} file; name it .wav or .mid"
+                f"{path}: cannot write a {path.suffix or 'nameless'} file; name it .wav, .mid "
+                "or .abc, or .musicxml for one piece"
             )
         if outputs.count(path) > 1:
             raise UsageError(f"{path}: named twice; name each file once")
@@ -89,36 +105,142 @@ def render(
     outputs: list[Path],
     length: Length,
     progress: Progress,
+    keep: Callable[[list[Event], int], Keepsake],
 ) -> Rendered:
     """Write ``length`` of the composer's music to every one of ``outputs``.
 
-    ``soundfont`` is asked only where sound is wanted.
+    ``soundfont`` is asked only where sound is wanted, and ``keep``, which makes a keepsake of a
+    piece's events up to a tick, only where that is all.
 
     Raises:
+        UsageError: ABC is asked of a model that writes none.
         BachboxError: a file cannot be written, or the soundfont cannot be read; no output is
             left then, and one that was there before is as it was.
     """
-    check_outputs(outputs)
+    check_outputs(outputs, ONE_PIECE_SUFFIXES if length.pieces == 1 else SUFFIXES)
+    for path in outputs:
+        if path.suffix.lower() == ".abc" and composer.bundle.codec.name != AbcCodec.name:
+            raise UsageError(
+                f"{path}: the model {composer.bundle.name} does not write ABC; a model of tunes "
+                "does, such as --model folk; all write .mid"
+            )
     with contextlib.ExitStack() as stack:
         # Whatever goes wrong before the last one is whole, none of them appears.
         parts = [(path, stack.enter_context(_whole_or_not_at_all(path))) for path in outputs]
         sounds = [(path, part) for path, part in parts if path.suffix.lower() == ".wav"]
         synth = _synth(soundfont()) if sounds else _Silence()
-        files = [stack.enter_context(_wav(part)) for _, part in sounds]
         tape = _Tape(composer, length.pieces)
         performer = Performer(
             tape.source(), synth, Transport(SAMPLE_RATE, controls.tempo_bpm), lambda: controls
         )
-        end_tick = _play(performer, tape, length, files, progress)
+        with contextlib.ExitStack() as open_files:
+            files = [open_files.enter_context(_wav(part)) for _, part in sounds]
+            end_tick = _play(performer, tape, length, files, progress)
         events = [event for event in tape.events if event.tick < end_tick]
+        kept = keep(events, math.ceil(end_tick)) if length.pieces == 1 else None
         for path, part in parts:
-            if path.suffix.lower() != ".wav":
+            suffix = path.suffix.lower()
+            if suffix == ".abc":
+                _write_abc(part, events, controls, composer)
+            elif kept is not None:
+                _put_in(suffix, part, kept, events, [(0, controls)])
+            elif suffix != ".wav":
                 _write_midi(part, events, controls, composer)
     return Rendered(
         seconds=performer.frame / SAMPLE_RATE,
         pieces=sum(event.kind is Kind.PIECE for event in events),
         notes=sum(event.kind is Kind.NOTE_ON for event in events),
     )
+
+
+def again(
+    keepsake: Keepsake,
+    steps: Sequence[tuple[int, Controls]],
+    soundfont: Callable[[], Path],
+    outputs: list[Path],
+    progress: Progress,
+) -> Rendered:
+    """Write a piece that was played to every one of ``outputs``, which keep it in them.
+
+    ``steps`` are the settings with the ticks from which on they hold, the first one 0;
+    ``soundfont`` is asked only where sound is wanted.
+
+    Raises:
+        BachboxError: as :func:`render`.
+    """
+    check_outputs(outputs, AGAIN_SUFFIXES)
+    events = list(keepsake.events())
+    with contextlib.ExitStack() as stack:
+        parts = [(path, stack.enter_context(_whole_or_not_at_all(path))) for path in outputs]
+        sounds = [part for path, part in parts if path.suffix.lower() == ".wav"]
+        frames = 0
+        if sounds:
+            frames = _play_again(events, steps, _synth(soundfont()), sounds, progress)
+        for path, part in parts:
+            _put_in(path.suffix.lower(), part, keepsake, events, steps)
+        progress(1.0)
+    return Rendered(frames / SAMPLE_RATE, 1, keepsake.note_count)
+
+
+def _play_again(
+    events: list[Event],
+    steps: Sequence[tuple[int, Controls]],
+    synth: Synth,
+    parts: list[Path],
+    progress: Progress,
+) -> int:
+    """The sound into the files; how many frames."""
+
+    def controls() -> Controls:
+        return _at(steps, performer.playhead_tick)
+
+    transport = Transport(SAMPLE_RATE, steps[0][1].tempo_bpm)
+    performer = Performer(finished(events), synth, transport, controls)
+    end_tick = events[-1].tick
+    with contextlib.ExitStack() as stack:
+        files = [stack.enter_context(_wav(part)) for part in parts]
+        tail_blocks = round(TAIL_SECONDS * SAMPLE_RATE / AGAIN_BLOCK_FRAMES)
+        while tail_blocks:
+            tail_blocks -= performer.playhead_tick > end_tick
+            sound = performer.render(AGAIN_BLOCK_FRAMES)
+            for file in files:
+                file.write(sound)
+            progress(min(1.0, performer.playhead_tick / (end_tick + 1)))
+    return performer.frame
+
+
+def _at(steps: Sequence[tuple[int, Controls]], tick: float) -> Controls:
+    """What holds at ``tick``."""
+    return next(now for start, now in reversed(steps) if start <= tick or not start)
+
+
+def _put_in(
+    suffix: str,
+    part: Path,
+    keepsake: Keepsake,
+    events: list[Event],
+    steps: Sequence[tuple[int, Controls]],
+) -> None:
+    """The piece into a file, behind its sound or as a score."""
+    first = steps[0][1]
+    try:
+        if suffix == ".wav":
+            keepsakefile.append_to_wav(part, keepsake)
+        elif suffix in musicxml.SUFFIXES:
+            musicxml.write(part, keepsake, first.tempo_bpm)
+        else:
+            midifile.write(
+                part,
+                expression.played(events, lambda tick: _at(steps, tick).expression),
+                tempo_bpm=first.tempo_bpm,
+                program=first.program,
+                cents=key_cents(first.temperament, first.pitch_hz),
+                title=keepsake.title,
+                changes=[midifile.Playing(at, c.tempo_bpm, c.program) for at, c in steps[1:]],
+                keepsake=keepsake,
+            )
+    except OSError as error:
+        raise _sentence(part, error) from error
 
 
 def _synth(soundfont: Path) -> Synth:
@@ -224,6 +346,14 @@ def _write_midi(part: Path, events: list[Event], controls: Controls, composer: C
             cents=key_cents(controls.temperament, controls.pitch_hz),
             title=f"{composer.bundle.title}, seed {composer.seed}",
         )
+    except OSError as error:
+        raise _sentence(part, error) from error
+
+
+def _write_abc(part: Path, events: list[Event], controls: Controls, composer: Composer) -> None:
+    title = f"{composer.bundle.title}, seed {composer.seed}"
+    try:
+        part.write_text(abcwriter.book(events, tempo_bpm=controls.tempo_bpm, title=title))
     except OSError as error:
         raise _sentence(part, error) from error
 

@@ -67,6 +67,8 @@ class Action(enum.StrEnum):
 
     NEXT_PIECE = "next_piece"
     RESTART_PIECE = "restart_piece"
+    TEST_TONE = "test_tone"
+    """A second of A with the instrument that there is, over whatever plays."""
 
 
 NAMES: Final = (

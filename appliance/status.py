@@ -15,10 +15,13 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from appliance import instruments
+from appliance import broadcast, instruments
 from appliance.music.notes import TICKS_PER_BEAT
 from appliance.music.score import Key
 from appliance.player.board import Board, State
+from appliance.player.follower import Follower
+from appliance.player.played import Played
+from appliance.player.tap import TapReader
 from appliance.settings import Settings
 
 _CPU_SENSOR: Final = Path("/sys/class/thermal/thermal_zone0/temp")
@@ -124,10 +127,33 @@ class Pulse(NamedTuple):
     """Nothing is to sound: it is paused, or there is no sound card."""
 
 
+class Playhead(NamedTuple):
+    """Where the sound is that is being made just now."""
+
+    tick: float
+    """See :class:`appliance.music.notes.Event`."""
+    frames_played: int
+    """Since the start of the box; counts while it is paused, too."""
+    sample_rate: int
+    """0 before the output is open."""
+    moves: bool
+
+
+class Counts(NamedTuple):
+    """What the processes have done and taken, by ``daemon``, ``composer`` and ``performer``."""
+
+    tokens: int
+    notes: int
+    cpu_s: dict[str, float]
+    """Seconds of processor; a process made anew begins anew."""
+    rss_mib: dict[str, float]
+
+
 class Box:
     """A look into the running box.
 
-    ``restarts`` and ``pids`` tell of the children; ``say`` takes a sentence for the log.
+    ``restarts`` and ``pids`` (by name) tell of the children; ``say`` takes a sentence for the
+    log, and ``said`` gives its last lines.
     """
 
     def __init__(
@@ -135,8 +161,9 @@ class Box:
         board: Board,
         settings: Settings,
         restarts: Callable[[], int],
-        pids: Callable[[], list[int]],
+        pids: Callable[[], dict[str, int]],
         say: Callable[[str], None],
+        said: Callable[[], list[str]] = list,
     ) -> None:
         self._board = board
         self._settings = settings
@@ -145,6 +172,10 @@ class Box:
         self._begun = time.monotonic()
         self._version = metadata.version("bachbox")
         self.say = say
+        self.said = said
+        """The last lines of the log."""
+        self.sound = broadcast.of_the_sound(lambda: TapReader(board))
+        """What is played, for any number of listeners."""
 
     def status(self) -> Status:
         """Everything; reads some files of ``/proc``, so not for every audio block."""
@@ -184,7 +215,7 @@ class Box:
             frames_played=performer.frames_played,
             notes=composer.notes,
             composer_beats=composer.heartbeat,
-            performer_beats=(performer.heartbeat, *self._pids()),
+            performer_beats=(performer.heartbeat, *self._pids().values()),
             resting=performer.state in (State.PAUSED, State.NO_CARD),
         )
 
@@ -192,6 +223,39 @@ class Box:
         """How much music is composed and not yet heard."""
         ahead_ticks = self._board.head.read().horizon_tick - self._board.tail.read().playhead_tick
         return max(0.0, ahead_ticks) / TICKS_PER_BEAT * 60 / self._settings.in_force.tempo
+
+    def playhead(self) -> Playhead:
+        """Where the sound is; costs microseconds."""
+        performer, tail = self._board.performer.read(), self._board.tail.read()
+        return Playhead(
+            tick=tail.playhead_tick,
+            frames_played=performer.frames_played,
+            sample_rate=performer.sample_rate,
+            moves=performer.state is State.PLAYING,
+        )
+
+    def follower(self) -> Follower:
+        """Somebody who looks on as the music is composed."""
+        return Follower(self._board)
+
+    def played(self) -> Played:
+        """Somebody who hears every event."""
+        return Played(self._board)
+
+    def counts(self) -> Counts:
+        """What a display of loads is made from; costs a read of ``/proc`` for each process."""
+        composer = self._board.composer.read()
+        pids = {"daemon": os.getpid(), **self._pids()}
+        return Counts(
+            tokens=composer.tokens,
+            notes=composer.notes,
+            cpu_s={name: _cpu_s(pid) for name, pid in pids.items()},
+            rss_mib={name: round(_rss_mib(pid), 1) for name, pid in pids.items()},
+        )
+
+    def performer_beats(self) -> int:
+        """One more for each block of sound that was rendered."""
+        return self._board.performer.read().heartbeat
 
     def health(self) -> Health:
         """How the box is."""
@@ -212,7 +276,7 @@ class Box:
                 stuck=composer.cured_stuck,
                 silence=composer.cured_silence,
             ),
-            rss_mib=round(sum(map(_rss_mib, [os.getpid(), *self._pids()])), 1),
+            rss_mib=round(sum(map(_rss_mib, [os.getpid(), *self._pids().values()])), 1),
             cpu_celsius=_cpu_celsius(),
         )
 
@@ -241,6 +305,15 @@ def _rss_mib(pid: int) -> float:
     except (OSError, ValueError, IndexError):
         return 0.0
     return pages * os.sysconf("SC_PAGE_SIZE") / (1 << 20)
+
+
+def _cpu_s(pid: int) -> float:
+    try:
+        # The name in brackets may hold anything; what follows it has the 14th and 15th field.
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    except (OSError, ValueError, IndexError):
+        return 0.0
 
 
 def _cpu_celsius() -> float | None:

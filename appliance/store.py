@@ -210,7 +210,8 @@ class Store:
 
     def _lock(self) -> int:
         self._path.parent.mkdir(parents=True, exist_ok=True)
-        flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
+        # Not for writing: the file system can be made read-only meanwhile.
+        flags = os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC
         lock = os.open(self._path.with_suffix(".lock"), flags, 0o644)
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

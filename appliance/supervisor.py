@@ -10,10 +10,12 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Final
 
 from appliance.errors import BachboxError, UsageError
-from appliance.events import CHILD_ENDED, CHILD_HANGS, NO_CARD, Event, Say
+from appliance.events import CHILD_ENDED, CHILD_HANGS, CHILD_LEAKS, NO_CARD, Event, Say
+from appliance.player.board import EXIT_NO_CARD
 
 LOOK_SECONDS: Final = 0.1
 """How often a child is looked at."""
@@ -28,6 +30,14 @@ RETRY_FIRST_SECONDS: Final = 0.25
 RETRY_MOST_SECONDS: Final = 10.0
 """The first replacement comes at once, the next after these, doubled each time."""
 
+STOPPED_SECONDS: Final = 0.3
+"""A child that a signal has stopped is not waited for until its heart is missed."""
+
+GROWTH_FACTOR: Final = 2
+GROWTH_MB: Final = 64
+"""A child may grow to so many times what it had at its first heartbeat, and this on top: the
+performer's size is its soundfont's, which may be large."""
+
 WELL_SECONDS: Final = 30.0
 """After so long at work a child's earlier deaths are forgotten."""
 
@@ -37,9 +47,8 @@ MOST_FALSE_STARTS: Final = 3
 CARD_SECONDS: Final = 2.0
 """How often a missing sound card is looked for."""
 
-EXIT_NO_CARD: Final = os.EX_TEMPFAIL
-"""A performer's way to say that there is no sound card."""
 
+_PAGE_BYTES: Final = os.sysconf("SC_PAGE_SIZE")
 
 _CHATTER: Final = "INFO: "
 """How ai-edge-litert begins what it tells of itself and nobody has asked."""
@@ -50,7 +59,7 @@ class Child:
 
     ``arguments`` are asked for at each start and name a module first; the child gets the file
     descriptor ``fd``. ``heartbeat`` gives a number that changes while the child works. ``say``
-    takes its lines.
+    takes its lines. ``hasten`` gives a new process, by its ID, the priority that it may have.
     """
 
     def __init__(
@@ -60,12 +69,14 @@ class Child:
         fd: int,
         heartbeat: Callable[[], int],
         say: Say,
+        hasten: Callable[[int], None],
     ) -> None:
         self.name = name
         self._arguments = arguments
         self._fd = fd
         self._heartbeat = heartbeat
         self._say = say
+        self._hasten = hasten
         self._process: asyncio.subprocess.Process | None = None
         self._held_back: list[tuple[float, str]] = []
         """When it said what; its last sentence, if it fails, is ours to say."""
@@ -81,6 +92,8 @@ class Child:
         """What is to blame where it crashes before it begins."""
         self.failures_are_final = False
         """What a child that has worked before cannot do, another could not either."""
+        self.failed: Callable[[], None] = lambda: None
+        """Told when one that has worked before says that it cannot, before it is tried again."""
         self.missing_card: Callable[[], bool] = lambda: False
         """Asked when there is no sound card: True to try again at once with new arguments."""
 
@@ -121,6 +134,8 @@ class Child:
             wait = wait if failures else 0.0
             failures += 1
             self.restarts += 1
+            if code in (1, 2):
+                self.failed()
             after = f" in {wait:g} s" if wait else ""
             self._say(
                 f"bachbox: the {self.name} {_ended(code)}; another one starts{after}",
@@ -161,6 +176,8 @@ class Child:
             process_group=0,
         )
         self._process = process
+        with contextlib.suppress(ProcessLookupError):
+            self._hasten(process.pid)
         if self._stopping.is_set():
             process.terminate()
         assert process.stderr is not None
@@ -175,22 +192,36 @@ class Child:
             reader.cancel()
 
     async def _watch(self, process: asyncio.subprocess.Process) -> None:
-        """Kill the child when its heart stops."""
+        """Kill the child when its heart stops, or when it leaks."""
         last_beat, last_look = self._heartbeat(), time.monotonic()
-        quiet_seconds = 0.0
+        quiet_seconds = stopped_seconds = most_mb = 0.0
         while True:
             await asyncio.sleep(LOOK_SECONDS)
             beat, now = self._heartbeat(), time.monotonic()
+            stopped, mb = _look_at(process.pid)
             # Not more than a few looks' worth: if we slept (a suspended machine, a stopped
             # daemon), so may have the child.
-            quiet_seconds += min(now - last_look, 5 * LOOK_SECONDS)
+            passed_seconds = min(now - last_look, 5 * LOOK_SECONDS)
+            quiet_seconds += passed_seconds
+            stopped_seconds = stopped_seconds + passed_seconds if stopped else 0.0
             last_look = now
             if beat != last_beat:
                 last_beat, quiet_seconds = beat, 0.0
                 self._worked = self.has_worked = True
+                most_mb = most_mb or GROWTH_FACTOR * mb + GROWTH_MB
             if self._worked:
                 self._release(until=now - LOOK_SECONDS)
-            if quiet_seconds > (HANG_SECONDS if self._worked else START_SECONDS):
+            if most_mb and mb > most_mb:
+                self._say(
+                    f"bachbox: the {self.name} has grown to {mb:.0f} MB and is killed",
+                    CHILD_LEAKS,
+                    child=self.name,
+                    mb=round(mb),
+                )
+                process.kill()
+                return
+            patience_seconds = HANG_SECONDS if self._worked else START_SECONDS
+            if quiet_seconds > patience_seconds or stopped_seconds > STOPPED_SECONDS:
                 self._say(
                     f"bachbox: the {self.name} hangs and is killed", CHILD_HANGS, child=self.name
                 )
@@ -221,6 +252,16 @@ class Child:
     async def _sleep(self, seconds: float) -> None:
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._stopping.wait(), seconds)
+
+
+def _look_at(pid: int) -> tuple[bool, float]:
+    """Whether a signal has stopped a process, and its resident memory in MB; see proc(5)."""
+    try:
+        # The name, in parentheses, may have anything in it.
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        return fields[0] == "T", int(fields[21]) * _PAGE_BYTES / 1e6
+    except (OSError, IndexError):
+        return False, 0.0  # It has just ended.
 
 
 async def _line(stream: asyncio.StreamReader) -> str:

@@ -6,11 +6,16 @@ import locale
 import os
 import shutil
 import sys
+import time
+from collections import deque
 from typing import Final, NamedTuple, TextIO
 
 from appliance.events import Event
 from appliance.music.notes import Piece
 from appliance.music.score import Key
+
+REMEMBERED_LINES: Final = 100
+"""Of what was said, for the page."""
 
 _HIDE_CURSOR: Final = "\x1b[?25l"
 _SHOW_CURSOR: Final = "\x1b[?25h"
@@ -47,6 +52,8 @@ class Line:
         encoding = getattr(self._stream, "encoding", None) or locale.getpreferredencoding()
         self._ascii = "utf" not in encoding.lower()
         self._shown = ""
+        self.said: deque[str] = deque(maxlen=REMEMBERED_LINES)
+        """The last sentences, each after the time of day at which it was said."""
 
     def show(self, view: View) -> None:
         """Draw the line anew, if anything in it has changed."""
@@ -64,12 +71,16 @@ class Line:
 
     def say(self, sentence: str, event: Event | None = None, **facts: str | int) -> None:
         """A line that stays, above the living one; event and facts are in the sentence too."""
+        self._remember(sentence)
         shown, self._shown = self._shown, ""
         clear = _CLEAR_LINE if shown else ""
         self._write(f"{clear}{sentence}\n")
         if shown:
             self._write(shown)
             self._shown = shown
+
+    def _remember(self, sentence: str) -> None:
+        self.said.append(f"{time.strftime('%H:%M:%S')} {sentence.removeprefix('bachbox: ')}")
 
     def close(self) -> None:
         """Take the living line away and give the cursor back."""

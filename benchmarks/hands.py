@@ -21,6 +21,7 @@ import time
 from collections.abc import Iterator, Sequence
 from typing import Any, Final, NamedTuple
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -30,6 +31,7 @@ from appliance.music.notes import AS_WRITTEN_PERMILLE, TICKS_PER_BEAT, Event, Ki
 from appliance.player.board import Board
 from appliance.player.ring import events_before
 from appliance.settings import PREFERRED_EXPRESSION, TEMPERAMENTS
+from appliance.status import Status
 from benchmarks import measure
 from benchmarks.measure import FailedError
 from benchmarks.player import PATIENCE_S, Player, playing
@@ -75,11 +77,16 @@ class Hand:
     def set(self, **wishes: object) -> float:
         """Change settings; when."""
         moment = time.monotonic()
-        self._socket.sendall(json.dumps({"set": wishes}).encode() + b"\n")
-        answer = json.loads(self._lines.readline())
-        if "status" not in answer:
-            raise FailedError(answer["error"])
+        self.ask(set=wishes)
         return moment
+
+    def ask(self, **request: object) -> Status:
+        """Say something; the state then."""
+        self._socket.sendall(json.dumps(request).encode() + b"\n")
+        answer = msgspec.json.decode(self._lines.readline(), type=local.Answer)
+        if answer.status is None:
+            raise FailedError(answer.error)
+        return answer.status
 
     def close(self) -> None:
         """Hang up."""
@@ -102,6 +109,7 @@ class Ear:
         self._content = bytearray()
         self._begin = float("inf")
         """When frame 0 reached the recorder, had it always been as quick as at its best."""
+        self._lock = threading.Lock()
         self._thread = threading.Thread(target=self._listen, daemon=True)
         self._thread.start()
 
@@ -109,8 +117,15 @@ class Ear:
         assert self._recorder.stdout is not None
         pipe = self._recorder.stdout.fileno()
         while chunk := os.read(pipe, 1 << 14):
-            self._content += chunk
-            self._begin = min(self._begin, time.monotonic() - len(self._content) / 4 / RATE)
+            with self._lock:
+                self._content += chunk
+                self._begin = min(self._begin, time.monotonic() - len(self._content) / 4 / RATE)
+
+    def forget(self) -> None:
+        """Begin anew from now on."""
+        with self._lock:
+            del self._content[: len(self._content) // 4 * 4]
+            self._begin = float("inf")
 
     def stop(self) -> None:
         """Hear no more."""
@@ -120,7 +135,8 @@ class Ear:
 
     def sound(self) -> Sound:
         """All of it, as one channel."""
-        whole = bytes(self._content[: len(self._content) // 4 * 4])
+        with self._lock:
+            whole = bytes(self._content[: len(self._content) // 4 * 4])
         return np.asarray(np.frombuffer(whole, "<i2").reshape(-1, 2).mean(axis=1), np.float64)
 
     @property
@@ -153,7 +169,13 @@ def volume(card: VirtualCard) -> list[Row]:
             for volume in itertools.islice(itertools.cycle((25, 100)), CHANGES):
                 turns.append(hand.set(volume=volume))
                 time.sleep(dice.uniform(0.6, 0.9))
-        level = _levels(ear.sound())
+        delays = volume_delays_s(ear, turns)
+    return [_row("volume", delays, "level half way between before and after, church organ")]
+
+
+def volume_delays_s(ear: Ear, turns: Sequence[float]) -> list[float]:
+    """From each of these moments to the ear; without those where there was a breath."""
+    level = _levels(ear.sound())
     delays = []
     for turn in turns:
         at = round((turn - ear.begin) * 1000)
@@ -164,7 +186,7 @@ def volume(card: VirtualCard) -> list[Row]:
         half = np.sqrt(before * after)
         passed = inside >= half if after > before else inside <= half
         delays.append(int(np.argmax(passed)) / 1000)
-    return [_row("volume", delays, "level half way between before and after, church organ")]
+    return delays
 
 
 def instrument(card: VirtualCard) -> list[Row]:

@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 import psutil
 
+from appliance.errors import BachboxError
 from appliance.player.board import Board, State
 from benchmarks.measure import FailedError
 from tests.virtual_card import VirtualCard
@@ -45,7 +46,8 @@ class Player:
         deadline = time.monotonic() + PATIENCE_S
         while True:
             for entry in Path(f"/proc/{self._process.pid}/fd").iterdir():
-                with contextlib.suppress(FileNotFoundError):
+                # It may be there already, and nothing in it yet.
+                with contextlib.suppress(FileNotFoundError, BachboxError):
                     if entry.readlink().name.startswith("memfd:bachbox"):
                         self.board = Board.attach(os.open(entry, os.O_RDWR))
                         self._wait_for_music(deadline)

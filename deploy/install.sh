@@ -59,28 +59,17 @@ lock="$here/deploy/lock/python$python-$(uname -m).txt"
 
 "$here/deploy/system-packages.sh" install
 
-# lgpio has no wheel for Python 3.13. Raspberry Pi OS has a package; Debian itself has none.
-case "$python" in
-    3.13)
-        system=--system-site-packages
-        if apt-cache show python3-lgpio >/dev/null 2>&1; then
-            DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends python3-lgpio
-        else
-            echo "There is no package python3-lgpio here, so knobs on pins stay silent; the rest works"
-        fi
-        ;;
-    *) system= ;;
-esac
+[ "$(dpkg-query -W -f='${db:Status-Status}' bachbox 2>/dev/null)" != installed ] || fail "the package bachbox is here already; apt remove bachbox first (its config stays)"
 
 # Beside the version that runs, which goes on until this one is whole.
 release="$home/$(date +%Y%m%d-%H%M%S)"
 trap 'rm -rf "$release"; echo "install.sh: not installed; what was there before is as it was" >&2' EXIT
 echo "Making $release with Python $python (some minutes)"
 mkdir -p "$home"
-# shellcheck disable=SC2086  # no word at all is meant
-/usr/bin/python3 -m venv $system "$release"
+/usr/bin/python3 -m venv "$release"
 install_pinned() {
-    "$release/bin/python" -m pip --disable-pip-version-check --quiet install --ignore-installed \
+    # PYPI=1: lgpio with its library inside, where it has no wheel (Python 3.13).
+    PYPI=1 "$release/bin/python" -m pip --disable-pip-version-check --quiet install --ignore-installed \
         --no-build-isolation "$@"
 }
 install_pinned --require-hashes --requirement "$here/deploy/lock/build.txt"

@@ -14,11 +14,21 @@ portaudio19-dev the way to the sound card (PyAudio is built against it)
 gcc to build PyAudio
 python3-dev to build PyAudio
 python3-venv for Bachbox's own .venv
+opus-tools the sound as Opus, for /stream.opus and Icecast
 LIST
     if [ "$1" = install ]; then
         cat <<'LIST'
 libsystemd-dev to build systemd-python
 pkg-config to build systemd-python
+swig to build lgpio
+LIST
+    fi
+    if [ "$1" = test ] && [ "$(id -u)" -eq 0 ]; then
+        cat <<'LIST'
+mmdebstrap to make a Debian to boot
+debian-archive-keyring to know that it is Debian
+systemd-container to boot it
+lintian to check the Debian package
 LIST
     fi
     if [ "$1" = test ]; then
@@ -30,6 +40,12 @@ libsystemd-dev to build systemd-python
 pkg-config to build systemd-python
 systemd for systemd-analyze, which checks the unit
 mosquitto an MQTT broker for the tests, which start their own
+snapserver other rooms, for the tests, which start their own
+snapclient other rooms, for the tests, which start their own
+icecast2 the world, for the tests, which start their own
+chromium a browser for the tests of the page
+stress-ng to keep the machine busy while it plays
+abcmidi abc2midi, to read the tunes that are written
 LIST
     fi
 }

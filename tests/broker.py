@@ -93,11 +93,13 @@ class Heard(NamedTuple):
 class Ear:
     """Hears all on the broker, and can speak."""
 
-    def __init__(self, port: int) -> None:
+    def __init__(self, port: int, user: str = "", password: str = "") -> None:
         self.heard: list[Heard] = []
         self._news = threading.Condition()
         self._subscribed = threading.Event()
         self.client = Client(CallbackAPIVersion.VERSION2)
+        if user:
+            self.client.username_pw_set(user, password)
         self.client.reconnect_delay_set(1, 1)
         self.client.on_connect = lambda client, *_: client.subscribe("#")
         self.client.on_subscribe = lambda *_: self._subscribed.set()
@@ -157,9 +159,9 @@ class Ear:
 
 
 @contextlib.contextmanager
-def ear(port: int) -> Iterator[Ear]:
+def ear(port: int, user: str = "", password: str = "") -> Iterator[Ear]:
     """An ear for as long as the context."""
-    one = Ear(port)
+    one = Ear(port, user, password)
     try:
         yield one
     finally:

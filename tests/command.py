@@ -10,7 +10,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -47,16 +47,25 @@ class Said(NamedTuple):
 
 def home(folder: Path) -> dict[str, str]:
     """An environment without the user's own config, state and running box."""
-    names = {"XDG_CONFIG_HOME": "config", "XDG_STATE_HOME": "state", "XDG_RUNTIME_DIR": "run"}
+    names = {
+        "XDG_CACHE_HOME": "cache",
+        "XDG_CONFIG_HOME": "config",
+        "XDG_DATA_HOME": "data",
+        "XDG_RUNTIME_DIR": "run",
+        "XDG_STATE_HOME": "state",
+    }
     return os.environ | {variable: str(folder / name) for variable, name in names.items()}
 
 
-def bachbox(*arguments: object, env: dict[str, str], cwd: Path | None = None) -> Said:
+def bachbox(
+    *arguments: object, env: dict[str, str], cwd: Path | None = None, stdin: str | None = None
+) -> Said:
     """Run it to its end."""
     done = subprocess.run(
         [*BACHBOX, *map(str, arguments)],
         env=env | {"PYTHONPATH": str(Path(__file__).parent.parent)},
         cwd=cwd,
+        input=stdin,
         capture_output=True,
         text=True,
         timeout=_PATIENCE_SECONDS,
@@ -126,10 +135,12 @@ class Playing:
 
 
 @contextlib.contextmanager
-def playing(*arguments: object, env: dict[str, str]) -> Iterator[Playing]:
-    """Run ``bachbox play``; what is left of it afterwards is killed."""
+def playing(
+    *arguments: object, env: dict[str, str], through: Sequence[str] = ()
+) -> Iterator[Playing]:
+    """Run ``bachbox play``, by the command ``through``; what is left of it afterwards is killed."""
     process = subprocess.Popen(
-        [*BACHBOX, "play", *map(str, arguments)],
+        [*through, *BACHBOX, "play", *map(str, arguments)],
         env=env | {"PYTHONPATH": str(Path(__file__).parent.parent)},
         stdin=subprocess.DEVNULL,
         stderr=subprocess.PIPE,

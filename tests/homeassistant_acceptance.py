@@ -32,7 +32,7 @@ WITH_STATE = {
     "select": ["instrument", "model", "temperament"],
     "sensor": ["now_playing", "key", "look_ahead", "xruns", "uptime"],
 }
-BUTTONS = ["next_piece", "restart_piece"]
+BUTTONS = ["next_piece", "restart_piece", "test_tone"]
 
 
 def until(what: Callable[[], object], why: Callable[[], object] = lambda: "") -> None:

@@ -35,6 +35,26 @@ def raw(content: bytes) -> NDArray[np.int16]:
     return np.asarray(samples.mean(axis=1), np.int16)
 
 
+def sides(content: bytes) -> tuple[NDArray[np.int16], NDArray[np.int16]]:
+    """Interleaved stereo s16le, left and right."""
+    samples = np.frombuffer(content[: len(content) // 4 * 4], "<i2").reshape(-1, 2)
+    return samples[:, 0], samples[:, 1]
+
+
+def lag(before: NDArray[np.int16], after: NDArray[np.int16]) -> tuple[float, float]:
+    """How much later ``after`` plays the same as ``before``, in seconds, and how alike they are.
+
+    The likeness is the correlation of the waves themselves: 1 for the very same sound.
+    """
+    size = 1 << (len(before) + len(after) - 1).bit_length()
+    a, b = before.astype(float), after.astype(float)
+    both = np.fft.irfft(np.conj(np.fft.rfft(a, size)) * np.fft.rfft(b, size), size)
+    frames = int(np.argmax(both[: len(after)]))
+    heard, wanted = b[frames:], a[: len(b) - frames]
+    likeness = float(np.corrcoef(wanted[: len(heard)], heard[: len(wanted)])[0, 1])
+    return frames / RATE, likeness
+
+
 def music(sound: NDArray[np.int16]) -> NDArray[np.int16]:
     """From the first sound on."""
     return sound[int(np.argmax(np.abs(sound) > 50)) :]

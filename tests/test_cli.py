@@ -28,7 +28,7 @@ def env(tmp_path: Path) -> dict[str, str]:
 def test_help_and_version(env: dict[str, str]) -> None:
     assert "play" in bachbox(env=env).out
     assert bachbox("--version", env=env).code == 0
-    for verb in ("play", "render", "models", "instruments", "doctor", "config"):
+    for verb in ("play", "render", "models", "instruments", "doctor", "config", "train"):
         assert bachbox(verb, "--help", env=env).out.startswith(f"Usage: bachbox {verb}")
 
 

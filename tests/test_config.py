@@ -192,3 +192,17 @@ def test_the_password_may_be_a_credential_of_systemd(
     assert config.password(Config().mqtt) == ""
     (tmp_path / "mqtt-password").write_text("hunter2")
     assert config.password(Config().mqtt) == "hunter2"
+
+
+def test_models_of_ones_own_are_found_before_the_shipped_ones(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
+    mine = tmp_path / "bachbox" / "models"
+    plain, shelved = Config(), Config(config.Music(models_folder=tmp_path / "m"))
+    assert config.own_models(plain) == config.model_folders(plain)[0] == mine
+    assert config.own_models(shelved) == tmp_path / "m"
+    assert config.model_folders(shelved)[:2] == [tmp_path / "m", mine]
+    assert len(config.model_folders(plain)) == 3
+    monkeypatch.delenv("XDG_DATA_HOME")
+    assert config.own_models(plain) == Path.home() / ".local/share/bachbox/models"

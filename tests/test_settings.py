@@ -120,7 +120,7 @@ def test_an_action_is_told_and_leaves_the_values_as_they_are(settings: Settings)
     before = settings.values
     settings.act("next-piece")
     settings.act("restart_piece")
-    with pytest.raises(UsageError, match="there are next_piece, restart_piece"):
+    with pytest.raises(UsageError, match="there are next_piece, restart_piece, test_tone"):
         settings.act("encore")
     assert heard == [{"next_piece"}, {"restart_piece"}]
     assert settings.values is before

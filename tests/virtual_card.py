@@ -23,6 +23,9 @@ _PATIENCE_SECONDS = 10.0
 
 _SETTLE_SECONDS = 3.0
 
+_PRIORITY = 20
+"""Before that of the player, as a kernel's interrupts are."""
+
 
 class VirtualCard:
     """A running null sink, called ``card``."""
@@ -58,6 +61,32 @@ class VirtualCard:
                 log = (self.folder / "pulseaudio.log").read_text()
                 raise RuntimeError(f"PulseAudio does not start:\n{log}")
             time.sleep(0.05)
+        self._be_hardware(self.process.pid)
+
+    def _be_hardware(self, pid: int) -> None:
+        """A card waits for no program: where we may, neither does this one.
+
+        PulseAudio asks for real time for the sink's own thread only, and what players send
+        comes through another.
+        """
+        with contextlib.suppress(PermissionError):
+            for thread in Path(f"/proc/{pid}/task").iterdir():
+                os.sched_setscheduler(int(thread.name), os.SCHED_RR, os.sched_param(_PRIORITY))
+
+    def split(self, left: str, right: str) -> None:
+        """Two sinks more, which play (mono) on one side of the card each: their sounds are then
+        in one recording, and what lies between them in time is to be seen in it."""
+        for name, side in ((left, "front-left"), (right, "front-right")):
+            subprocess.run(
+                [
+                    *(_program("pactl"), "load-module", "module-remap-sink", "master=card"),
+                    *(f"sink_name={name}", "channels=1", "channel_map=mono"),
+                    *(f"master_channel_map={side}", "remix=no"),
+                ],
+                env=self.environment,
+                check=True,
+                stdout=subprocess.DEVNULL,
+            )
 
     def settle(self) -> None:
         """Wait until the card asks for sound in small bits, as a real one does.

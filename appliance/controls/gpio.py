@@ -51,7 +51,7 @@ _FACTORY_VARIABLE: Final = "GPIOZERO_PIN_FACTORY"
 """gpiozero's own: set, it is asked for what it names, and no device is looked for."""
 
 Trace = Callable[[str, str], None]
-"""Told which part did what, for `bachbox doctor --gpio`."""
+"""Told which part did what."""
 
 
 class GpioControl:
@@ -59,9 +59,13 @@ class GpioControl:
 
     name = "pins"
 
-    def __init__(self, gpio: Gpio, trace: Trace | None = None) -> None:
+    def __init__(
+        self, gpio: Gpio, trace: Trace = lambda _where, _what: None, *, harmless: bool = False
+    ) -> None:
+        """``harmless``: the button that switches the machine off is felt, and does nothing."""
         self._gpio = gpio
         self._trace = trace
+        self._harmless = harmless
         self._loop: asyncio.AbstractEventLoop
         self._settings: Settings
         self._box: Box
@@ -166,7 +170,7 @@ class GpioControl:
         value = takeover.turn(self._settings, part.turns, place)
         if value is not None:
             self._change(where, part.turns, value)
-        elif self._trace:
+        else:
             self._trace(where, f"at {place:.0%}, not yet where {part.turns} is")
 
     def _change(self, where: str, name: str, value: object) -> None:
@@ -175,19 +179,17 @@ class GpioControl:
         except BachboxError as error:
             self._tell(where, str(error))
             return
-        if self._trace:
-            self._trace(where, f"{name} {value}")
+        self._trace(where, f"{name} {value}")
 
     def _do(self, where: str, deed: Deed | None) -> None:
         if deed is None:
             return
-        if self._trace:
-            self._trace(where, deed)
+        self._trace(where, deed)
         if deed == "playing":
             self._settings.change("playing", not self._settings.values.playing)
         elif deed != POWER_OFF:
             self._settings.act(Action(deed))
-        elif not self._trace:
+        elif not self._harmless:
             job = self._loop.create_task(self._power_off(where))
             self._jobs.add(job)
             job.add_done_callback(self._jobs.discard)

@@ -54,7 +54,9 @@ def watch(gpio: Gpio, settings: Settings, say: Callable[[str], None]) -> None:
         ended = asyncio.Event()
         for number in (signal.SIGINT, signal.SIGTERM):
             asyncio.get_running_loop().add_signal_handler(number, ended.set)
-        listener = asyncio.create_task(GpioControl(gpio, tell).run(settings, _Stage(say)))
+        listener = asyncio.create_task(
+            GpioControl(gpio, tell, harmless=True).run(settings, _Stage(say))
+        )
         waiter = asyncio.create_task(ended.wait())
         say("turn and press; every LED blinks; Ctrl-C ends it")
         await asyncio.wait([listener, waiter], return_when=asyncio.FIRST_COMPLETED)

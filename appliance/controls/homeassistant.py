@@ -193,6 +193,10 @@ def _controls(box: Box) -> Iterator[_Row]:
         *("button", Action.RESTART_PIECE.value, "Restart piece", "skip-previous"),
         action("restart_piece"),
     )
+    yield (
+        *("button", Action.TEST_TONE.value, "Test tone", "volume-source"),
+        action("test_tone") | {"entity_category": _DIAGNOSTIC},
+    )
 
 
 def _sensors(topics: Topics) -> Iterator[_Row]:

@@ -80,12 +80,12 @@ class ServiceManager:
         try:
             while True:
                 now = box.pulse()
-                if not self._ready and _has_begun(now, box):
+                if not self._ready and has_begun(now, box):
                     self._ready = True
                     self._say("READY=1")
                 self._tell(box)
                 due = loop.time() - self._pinged_at >= ping_seconds
-                if self._watchdog_seconds and due and _goes_on(before, now):
+                if self._watchdog_seconds and due and goes_on(before, now):
                     self._say("WATCHDOG=1")
                     before, self._pinged_at = now, loop.time()
                 await asyncio.sleep(min(LOOK_SECONDS, ping_seconds or LOOK_SECONDS))
@@ -117,7 +117,8 @@ def told(box: Box) -> str:
     return ""
 
 
-def _has_begun(pulse: Pulse, box: Box) -> bool:
+def has_begun(pulse: Pulse, box: Box) -> bool:
+    """Whether sound flows, or all is ready and none is to."""
     if not pulse.composer_beats:
         return False
     if pulse.resting:
@@ -126,7 +127,8 @@ def _has_begun(pulse: Pulse, box: Box) -> bool:
     return sounds and pulse.frames_played > 0 and pulse.notes > 0
 
 
-def _goes_on(before: Pulse, now: Pulse) -> bool:
+def goes_on(before: Pulse, now: Pulse) -> bool:
+    """Whether something was done between the two: music, or while it rests the processes' work."""
     if now.resting:
         return (
             now.composer_beats != before.composer_beats

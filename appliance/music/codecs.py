@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from appliance.errors import BachboxError
+from appliance.music.abc import AbcCodec
 from appliance.music.codec import Codec
 from appliance.music.lines import LinesCodec
 from appliance.music.satb import SatbCodec
@@ -13,6 +14,7 @@ from appliance.music.satb import SatbCodec
 CODECS: Final[dict[str, Callable[..., Codec]]] = {
     SatbCodec.name: SatbCodec,
     LinesCodec.name: LinesCodec,
+    AbcCodec.name: AbcCodec,
 }
 
 

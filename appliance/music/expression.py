@@ -16,7 +16,7 @@ All of it follows from plain facts about the place (:class:`Place`), none of the
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from appliance.music.notes import (
@@ -261,11 +261,21 @@ def scaled(event: Event, expression: float, *, repeated: bool = False) -> Event:
     return event
 
 
-def played(events: Sequence[Event], expression: float) -> list[Event]:
-    """``events`` as they are played at ``expression``, in the order of time again."""
+def played(events: Sequence[Event], expression: float | Callable[[int], float]) -> list[Event]:
+    """``events`` as they are played, in the order of time again.
+
+    ``expression`` is the same for all of them, or what it is at a tick.
+    """
     struck = {(e.tick, e.pitch) for e in events if e.kind is Kind.NOTE_ON}
     return sorted(
-        (scaled(e, expression, repeated=(e.tick, e.pitch) in struck) for e in events),
+        (
+            scaled(
+                event,
+                expression(event.tick) if callable(expression) else expression,
+                repeated=(event.tick, event.pitch) in struck,
+            )
+            for event in events
+        ),
         key=lambda event: event.tick,
     )
 

@@ -72,16 +72,18 @@ class Guard:
 
     def hear(self, tick: int, end_tick: int, events: list[Event], *, judged: bool = True) -> None:
         """Take in what was composed from ``tick`` on; not judged is what the user wrote."""
-        before, struck = dict(self._chord), dict[int, int]()
+        before, struck, moved = dict(self._chord), dict[int, int](), False
         for event in events:
             if event.kind == Kind.NOTE_OFF and self._chord.get(event.voice) == event.pitch:
                 del self._chord[event.voice]
             elif event.kind == Kind.NOTE_ON:
                 self._chord[event.voice] = event.pitch
+                moved |= self._heard.get(event.voice, event.pitch) != event.pitch
                 struck = dict(self._chord)
-        # A chord that is left and struck again is still the same chord.
+        # A chord that is left and struck again is still the same chord; a bar of music that comes
+        # at once is none, whatever it ends on.
         heard = struck or (dict(self._chord) if self._chord != before else {})
-        if heard and heard != self._heard:
+        if heard and (moved or heard != self._heard):
             self._heard, self._chord_since = heard, tick
         for voice, pitch in self._chord.items():
             if before.get(voice) != pitch:

@@ -91,8 +91,8 @@ def metre_of(numerator: int, denominator: int) -> tuple[int, int]:
     if bar * denominator != numerator * 16 or not 4 <= bar <= 64:
         return (16, 4)
     if denominator >= 8 and numerator % 3 == 0 and numerator > 3:
-        return (bar, 3 * 16 // denominator)
-    return (bar, 16 // denominator) if denominator >= 8 else (bar, 4 if bar % 4 == 0 else 1)
+        return (bar, max(1, 3 * 16 // denominator))
+    return (bar, max(1, 16 // denominator)) if denominator >= 8 else (bar, 4 if bar % 4 == 0 else 1)
 
 
 def pickup_of(notes: tuple[Note, ...], bar_steps: int) -> int:

@@ -4,11 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any, Final, NamedTuple
 
 import mido
 
-from appliance.music.notes import TICKS_PER_BEAT, Event, Kind, Piece, piece_of
-from appliance.music.score import Key
+from appliance.music import keepsakefile
+from appliance.music.keepsake import Keepsake
+from appliance.music.notes import (
+    AS_WRITTEN_PERMILLE,
+    TICKS_PER_BEAT,
+    Event,
+    Kind,
+    Piece,
+    piece_of,
+)
+from appliance.music.score import VOICES, Key
 
 VOICE_NAMES = ("Soprano", "Alto", "Tenor", "Bass")
 MODES = {False: "", True: "m"}
@@ -16,6 +26,22 @@ TONICS = {
     False: ("C", "Db", "D", "Eb", "E", "F", "F#", "G", "Ab", "A", "Bb", "B"),
     True: ("C", "C#", "D", "Eb", "E", "F", "F#", "G", "G#", "A", "Bb", "B"),
 }
+
+_NOTES: Final = (Kind.NOTE_ON, Kind.NOTE_OFF)
+_DRUM_CHANNEL: Final = 9
+
+_Timed = list[tuple[int, Any]]
+"""mido's messages at their ticks."""
+
+
+class Playing(NamedTuple):
+    """How the music is played from a tick on."""
+
+    tick: int
+    tempo_bpm: float
+    """Quarters a minute; the events' pace comes on top."""
+    program: int
+    """General MIDI program, 0 to 127."""
 
 
 STANDARD_CENTS = tuple(100.0 * key for key in range(128))
@@ -29,6 +55,8 @@ def write(
     tempo_bpm: float,
     program: int,
     title: str,
+    changes: Sequence[Playing] = (),
+    keepsake: Keepsake | None = None,
     cents: Sequence[float] = STANDARD_CENTS,
 ) -> None:
     """Write a type 1 file: a track for tempo, metre and keys, then one a voice.
@@ -39,27 +67,36 @@ def write(
         tempo_bpm: quarters a minute; the events' pace becomes tempo changes.
         program: General MIDI program, 0 to 127.
         title: the file's name to its reader.
+        changes: of tempo and program, in order of tick.
+        keepsake: goes into the file, for :mod:`appliance.music.keepsakefile` to find.
         cents: how all 128 keys are tuned, in cents above key 0 as it comes. Another tuning than
             that is written down for players that know the MIDI Tuning Standard.
 
     Raises:
         OSError: the file cannot be written.
     """
+    events = list(events)
+    playing = [Playing(0, tempo_bpm, program), *changes]
     file = mido.MidiFile(type=1, ticks_per_beat=TICKS_PER_BEAT, charset="utf-8")
-    conductor: list[tuple[int, mido.MetaMessage | mido.Message]] = [
-        (0, mido.MetaMessage("track_name", name=title)),
-        (0, mido.MetaMessage("set_tempo", tempo=mido.bpm2tempo(tempo_bpm))),
-    ]
+    conductor: _Timed = [(0, mido.MetaMessage("track_name", name=title))]
     tuned = max(map(abs, map(float.__sub__, cents, STANDARD_CENTS))) > LEAST_CENTS
     if tuned:
         conductor += [(0, message) for message in _tuning(cents)]
-    voices: list[list[tuple[int, mido.MetaMessage | mido.Message]]] = [
+    if keepsake is not None:
+        conductor += [
+            (0, mido.MetaMessage("text", text=keepsake.described())),
+            (0, mido.MetaMessage("sequencer_specific", data=keepsakefile.midi_data(keepsake))),
+        ]
+    conductor += _tempos(events, playing)
+    count = max((e.voice for e in events if e.kind in _NOTES), default=-1) + 1
+    names = VOICE_NAMES if count <= VOICES else [f"Voice {v + 1}" for v in range(count)]
+    voices: list[_Timed] = [
         [
             (0, mido.MetaMessage("track_name", name=name)),
-            *((0, message) for message in _chosen_tuning(voice) if tuned),
-            (0, mido.Message("program_change", channel=voice, program=program)),
+            *((0, message) for message in _chosen_tuning(_channel(voice)) if tuned),
+            *_programs(voice, playing),
         ]
-        for voice, name in enumerate(VOICE_NAMES)
+        for voice, name in enumerate(names)
     ]
     end = 0
     sounding: dict[tuple[int, int], None] = {}
@@ -67,10 +104,7 @@ def write(
         end = max(end, event.tick)
         if event.kind == Kind.PIECE:
             conductor += _announcement(event)
-        elif event.kind == Kind.PACE:
-            tempo = mido.bpm2tempo(tempo_bpm * event.value / 1000)
-            conductor.append((event.tick, mido.MetaMessage("set_tempo", tempo=tempo)))
-        elif event.kind in (Kind.NOTE_ON, Kind.NOTE_OFF):
+        elif event.kind in _NOTES:
             on = event.kind == Kind.NOTE_ON
             if on:
                 sounding[event.voice, event.pitch] = None
@@ -82,13 +116,44 @@ def write(
     for voice, pitch in sounding:
         voices[voice].append((end, _note(voice, pitch, 0, on=False)))
     for track in (conductor, *voices):
-        file.tracks.append(_track(track))
+        # Stable: what belongs to the same tick stays in its order.
+        file.tracks.append(_track(sorted(track, key=lambda timed: timed[0])))
     file.save(path)
+
+
+def _tempos(events: list[Event], playing: Sequence[Playing]) -> _Timed:
+    """Tempo changes: the person's tempo times the music's own pace."""
+    turns = [(now.tick, now.tempo_bpm, None) for now in playing]
+    paces = [(event.tick, None, event.value) for event in events if event.kind == Kind.PACE]
+    tempo_bpm, permille = playing[0].tempo_bpm, AS_WRITTEN_PERMILLE
+    found: _Timed = []
+    for tick, turned, pace in sorted([*turns, *paces], key=lambda change: change[0]):
+        tempo_bpm = tempo_bpm if turned is None else turned
+        permille = permille if pace is None else pace
+        tempo = mido.bpm2tempo(tempo_bpm * permille / AS_WRITTEN_PERMILLE)
+        found.append((tick, mido.MetaMessage("set_tempo", tempo=tempo)))
+    return found
+
+
+def _programs(voice: int, playing: Sequence[Playing]) -> _Timed:
+    found: _Timed = []
+    before = None
+    for now in playing:
+        if now.program != before:
+            before = now.program
+            message = mido.Message("program_change", channel=_channel(voice), program=before)
+            found.append((now.tick, message))
+    return found
+
+
+def _channel(voice: int) -> int:
+    """The MIDI channel of a voice: the drums' is left out."""
+    return voice + (voice >= _DRUM_CHANNEL)
 
 
 def _note(voice: int, pitch: int, velocity: int, *, on: bool) -> mido.Message:
     kind = "note_on" if on else "note_off"
-    return mido.Message(kind, channel=voice, note=pitch, velocity=velocity)
+    return mido.Message(kind, channel=_channel(voice), note=pitch, velocity=velocity)
 
 
 LEAST_CENTS = 100 / 2**14
@@ -122,7 +187,7 @@ def _chosen_tuning(channel: int) -> list[mido.Message]:
     ]
 
 
-def _announcement(event: Event) -> list[tuple[int, mido.MetaMessage | mido.Message]]:
+def _announcement(event: Event) -> _Timed:
     about = piece_of(event)
     key = Key(about.tonic, about.minor)
     name = TONICS[about.minor][about.tonic] + MODES[about.minor]
@@ -131,12 +196,12 @@ def _announcement(event: Event) -> list[tuple[int, mido.MetaMessage | mido.Messa
         (event.tick, mido.MetaMessage("key_signature", key=name)),
         (
             event.tick,
-            mido.MetaMessage("time_signature", **_metre(about)),
+            mido.MetaMessage("time_signature", **metre(about)),
         ),
     ]
 
 
-def _metre(about: Piece) -> dict[str, int]:
+def metre(about: Piece) -> dict[str, int]:
     """6/8 for two beats of three eighths, 3/8 for three of one, and so on."""
     eighths = about.beats_per_bar * about.beat_ticks * 2 // TICKS_PER_BEAT
     if about.beat_ticks == TICKS_PER_BEAT:
@@ -144,7 +209,7 @@ def _metre(about: Piece) -> dict[str, int]:
     return {"numerator": eighths, "denominator": 8}
 
 
-def _track(timed: list[tuple[int, mido.MetaMessage | mido.Message]]) -> mido.MidiTrack:
+def _track(timed: _Timed) -> mido.MidiTrack:
     """Messages at absolute ticks as a track of deltas."""
     track = mido.MidiTrack()
     before = 0

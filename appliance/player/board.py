@@ -3,8 +3,8 @@
 One anonymous mapping (``memfd_create``): it has no name, so nothing is left behind when every
 process is killed, and nobody else can open it. The daemon creates it and hands the file
 descriptor to its children. It holds one cell for each thing that one process tells the others
-(see :mod:`appliance.player.cells`), and the slots of the ring of events
-(see :mod:`appliance.player.ring`).
+(see :mod:`appliance.player.cells`), the slots of the ring of events
+(see :mod:`appliance.player.ring`), and the last seconds of sound (:mod:`appliance.player.tap`).
 """
 
 from __future__ import annotations
@@ -30,8 +30,27 @@ SLOT_COUNT: Final = 16384
 
 SLOT_BYTES: Final = 32
 
+_TAP_OFFSET: Final = _SLOTS_OFFSET + SLOT_COUNT * SLOT_BYTES
+
+GRAIN_FRAMES: Final = 512
+"""The sound that others may take comes in grains of so many frames."""
+
+GRAIN_COUNT: Final = 256
+"""Grains that are kept: 2.7 seconds at 48 kHz."""
+
+GRAIN_BYTES: Final = 4 * GRAIN_FRAMES
+"""Stereo s16le."""
+
+TICK_BYTES: Final = 8
+"""Of the tick at a grain's first frame, a double."""
+
+_SOUND_OFFSET: Final = _TAP_OFFSET + GRAIN_COUNT * TICK_BYTES
+
 MODEL_NAME_BYTES: Final = 48
 """The longest model name, in bytes of UTF-8."""
+
+EXIT_NO_CARD: Final = os.EX_TEMPFAIL
+"""How a performer says that it has ended for want of a sound card."""
 
 NO_PIECE: Final = Piece(0, 0, False, 4, 0, 0)
 """What the performer reports before the first piece has begun: number 0."""
@@ -77,6 +96,8 @@ class Controls(NamedTuple):
     action_count: int = 0
     """One more for each action; a process acts when it differs from the one it saw last."""
     action: Action = Action.NONE
+    tone_count: int = 0
+    """One more for each test tone that is asked for."""
     model: str = ""
 
 
@@ -145,12 +166,22 @@ class ComposerState(NamedTuple):
     cured_stuck: int = 0
     cured_silence: int = 0
     rewinds: int = 0
+    actions_done: int = 0
+    """The ``Controls.action_count`` that has been obeyed."""
     seed: int = 0
     ready: bool = False
     model: str = ""
     """The model that composed last; "" before the first notes."""
     refused: str = ""
     """The model asked for last, where it could not be used."""
+
+
+class Tap(NamedTuple):
+    """How much sound has been put where others may take it; written by the performer."""
+
+    frames: int = 0
+    """Since the start of the box, over the performer's restarts."""
+    sample_rate: int = 0
 
 
 class Board:
@@ -163,7 +194,7 @@ class Board:
         self.controls = Cell(
             memory,
             _CELLS_OFFSET,
-            f"<dd?BdddBdIB{MODEL_NAME_BYTES}s",
+            f"<dd?BdddBdIBI{MODEL_NAME_BYTES}s",
             Controls(),
             _pack_controls,
             _unpack_controls,
@@ -184,12 +215,13 @@ class Board:
         self.composer = Cell(
             memory,
             self.performer.end_offset,
-            f"<QQQQIIIIIQ?{MODEL_NAME_BYTES}s{MODEL_NAME_BYTES}s",
+            f"<QQQQIIIIIIQ?{MODEL_NAME_BYTES}s{MODEL_NAME_BYTES}s",
             ComposerState(),
             lambda v: (*v[:-2], _packed_name(v.model), _packed_name(v.refused)),
             lambda v: ComposerState(*v[:-2], *map(_unpacked_name, v[-2:])),
         )
-        if self.composer.end_offset > _SLOTS_OFFSET:
+        self.tap = Cell(memory, self.composer.end_offset, "<QI", Tap(), tuple, lambda v: Tap(*v))
+        if self.tap.end_offset > _SLOTS_OFFSET:
             raise ValueError("the cells have outgrown their page")
 
     @classmethod
@@ -222,6 +254,14 @@ class Board:
         """Where in :attr:`memory` the slot of event ``index`` begins."""
         return _SLOTS_OFFSET + (index % SLOT_COUNT) * SLOT_BYTES
 
+    def grain_tick_offset(self, grain: int) -> int:
+        """Where in :attr:`memory` the tick of the first frame of ``grain`` stands."""
+        return _TAP_OFFSET + (grain % GRAIN_COUNT) * TICK_BYTES
+
+    def grain_offset(self, grain: int) -> int:
+        """Where in :attr:`memory` the sound of ``grain`` begins."""
+        return _SOUND_OFFSET + (grain % GRAIN_COUNT) * GRAIN_BYTES
+
     def close(self) -> None:
         """Give the mapping and the descriptor back."""
         self.memory.close()
@@ -229,7 +269,7 @@ class Board:
 
 
 def _total_bytes() -> int:
-    return _SLOTS_OFFSET + SLOT_COUNT * SLOT_BYTES
+    return _SOUND_OFFSET + GRAIN_COUNT * GRAIN_BYTES
 
 
 def _packed_name(model: str) -> bytes:

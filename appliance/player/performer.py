@@ -3,7 +3,7 @@
 The performer knows no device and no clock. Each call of :meth:`Performer.render` is one block;
 controls act at its start, events at their own frame inside it (FluidSynth itself begins a note
 at the next multiple of 64 frames that it renders, 1.3 ms). Where the composer has not written
-far enough the music waits at the horizon, and what sounds rings on.
+far enough the music waits at the horizon, and what sounds rings on, for some seconds.
 """
 
 from __future__ import annotations
@@ -21,12 +21,19 @@ from appliance.player.board import NO_PIECE, Controls
 from appliance.player.source import EventSource
 from appliance.player.transport import Transport
 
-BYTES_PER_FRAME: Final = 4
-"""Two channels of signed 16-bit little-endian samples."""
-
-
 NEAR_BLOCKS: Final = 2
 """What is nearer than so many blocks is too near to be composed anew."""
+
+LET_GO_SECONDS: Final = 3.0
+"""A chord that the music has waited in for so long is let go: an organ would sound for ever."""
+
+
+TONE_VOICE: Final = 14
+"""The last of the synth's voices, which no model has."""
+
+TONE_PITCH: Final = 69
+TONE_VELOCITY: Final = 100
+TONE_SECONDS: Final = 1.0
 
 
 class Synth(Protocol):
@@ -75,6 +82,11 @@ class Performer:
         self._left_early: dict[tuple[int, int], int] = {}
         """Notes that expression has ended, and at which tick they are written to end."""
         self._released = False
+        self._tones_asked: int | None = None
+        self._tone_frames = 0
+        """How much of a test tone is still to be heard."""
+        self._waited_frames = 0
+        """How long the music has waited at the horizon."""
         self._begun = False
         self._ended = False
         self.frame = 0
@@ -128,6 +140,7 @@ class Performer:
         self._source.refresh(playhead_tick, max(near_ticks, left_tick - playhead_tick))
         self._apply(self._read_controls(), self._source.horizon_tick - playhead_tick, near_ticks)
         sound = self._play(start, end) if self.playing else self._pause(frames)
+        self._end_tone(frames)
         self.frame = end
         self.blocks += 1
         return sound
@@ -164,6 +177,15 @@ class Performer:
             self._program = controls.program
             self._synth.program(controls.program)
         self.playing = controls.playing and not self._ended
+        if self._tones_asked not in (None, controls.tone_count):
+            self._synth.note_on(TONE_VOICE, TONE_PITCH, TONE_VELOCITY)
+            self._tone_frames = round(TONE_SECONDS * self._transport.sample_rate)
+        self._tones_asked = controls.tone_count
+
+    def _end_tone(self, frames: int) -> None:
+        if 0 < self._tone_frames <= frames:
+            self._synth.note_off(TONE_VOICE, TONE_PITCH)
+        self._tone_frames = max(0, self._tone_frames - frames)
 
     def _pause(self, frames: int) -> bytes:
         self.release()
@@ -171,12 +193,16 @@ class Performer:
         return self._synth.render(frames)
 
     def _play(self, start: int, end: int) -> bytes:
-        if self._released:
+        source, transport, parts = self._source, self._transport, []
+        horizon_tick = source.horizon_tick
+        if transport.frame_of(horizon_tick) > start:
+            self._waited_frames = 0
+        if self._waited_frames >= LET_GO_SECONDS * transport.sample_rate:
+            self.release()
+        elif self._released:
             for held in self._held.values():
                 self._strike(held)
             self._released = False
-        source, transport, parts = self._source, self._transport, []
-        horizon_tick = source.horizon_tick
         late_tick = transport.tick_at(start) - 1.0
         position = start
         lifts = self._lifts(transport.tick_at(end))
@@ -201,6 +227,7 @@ class Performer:
             self._sound(event)
         if transport.frame_of(horizon_tick) < end:
             transport.hold(horizon_tick, end)
+            self._waited_frames += end - start
             self.starved += self._begun
         parts.append(self._synth.render(end - position))
         return parts[0] if len(parts) == 1 else b"".join(parts)

@@ -34,7 +34,11 @@ _CRC = struct.Struct("<I")
 
 
 class RingWriter:
-    """The composer's end. Programming errors (events out of order) raise ValueError."""
+    """The composer's end. Programming errors (events out of order) raise ValueError.
+
+    One made anew goes on where a writer that died left off; a cut that that one had asked for
+    may still be open, see :attr:`cut_pending`.
+    """
 
     def __init__(self, board: Board) -> None:
         self._board = board
@@ -53,14 +57,6 @@ class RingWriter:
                 break
             offset = board.slot_offset(index)
             board.memory[offset : offset + SLOT_BYTES] = bytes(SLOT_BYTES)
-
-    @classmethod
-    def resume(cls, board: Board) -> RingWriter:
-        """Go on where a writer that died left off (a new board is the same thing).
-
-        A cut that it had asked for may still be open: see :attr:`cut_pending`.
-        """
-        return cls(board)
 
     @property
     def write_index(self) -> int:

@@ -77,6 +77,5 @@ class StepSource:
 
 def finished(events: Iterable[Event]) -> StepSource:
     """A source of just these events, after which only silence comes."""
-    source = StepSource(step=tuple, horizon=lambda: FOREVER_TICK)
-    source._events.extend(events)
-    return source
+    left = [list(events)]
+    return StepSource(left.pop, lambda: 0 if left else FOREVER_TICK)

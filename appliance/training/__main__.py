@@ -10,11 +10,12 @@ from pathlib import Path
 
 from appliance.errors import BachboxError, UsageError
 from appliance.music import bundle
+from appliance.music.abc import AbcCodec
 from appliance.music.codec import Codec
 from appliance.music.interpreter import RUNTIME_VARIABLE, RUNTIMES, runtime
 from appliance.music.lines import LinesCodec
 from appliance.music.satb import SatbCodec
-from appliance.training import corpus, linescorpus, recipe
+from appliance.training import corpus, linescorpus, recipe, tunes
 from appliance.training.evaluate import nats_a_unit
 from appliance.training.ngram import baseline
 
@@ -23,6 +24,7 @@ log = logging.getLogger(__name__)
 MEASURED = {
     SatbCodec.name: "summed over four voices, notes only, whole pieces, the model's own grid",
     LinesCodec.name: "start, pitch and length of every note, whole pieces",
+    AbcCodec.name: "every sign of a tune's text on C, over its characters; mode and bar lines too",
 }
 RECIPES = (Path("models"), Path("models/benchmarks"))
 
@@ -46,6 +48,8 @@ def scores_for(made: recipe.Recipe, data: Path | None, build: Path) -> corpus.Co
     if part.source == "music21-chorales":
         held_out = {"valid": part.valid, "test": part.test}
         return corpus.chorales(build / "corpus", held_out, part.left_out)
+    if part.source == "tunes":
+        return tunes.tunes(build / "corpus" / f"{made.name}.json")
     if data is None:
         raise UsageError(f"{made.name} needs --data FOLDER, the folder with its scores")
     if part.source == "jsb-benchmark":
@@ -58,6 +62,8 @@ def codec_for(made: recipe.Recipe, scores: corpus.Corpus) -> Codec:
     part = made.codec
     if part.name == LinesCodec.name:
         return linescorpus.codec_for(scores["train"])
+    if part.name == AbcCodec.name:
+        return AbcCodec()
     ranges = corpus.voice_ranges(scores["train"])
     return SatbCodec(onsets=part.onsets, form=part.form, ranges=ranges)
 

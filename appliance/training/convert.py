@@ -245,15 +245,18 @@ def write(
 def card(recipe: Recipe, scores: Sequence[Any], measured: str) -> str:
     """The model's card, for people."""
     sizes, plan = recipe.network, recipe.training
+    begun = f"begun with the weights of `{plan.start}`, then " if plan.start else ""
+    tokens = f"{plan.tokens / 1e6:.{0 if plan.tokens > 5e6 else 1}f}"
+    made_by = recipe.card.made_by or f"the recipe `{recipe.name}.toml`"
     of_mean = f"the mean of {sizes.members} networks, each " if sizes.members > 1 else ""
     return f"""# {recipe.card.title} (`{recipe.name}`)
 
 {recipe.card.description}
 
-- **Trained on**: {recipe.card.corpus}; {len(scores)} pieces, by the recipe `{recipe.name}.toml`.
+- **Trained on**: {recipe.card.corpus}; {len(scores)} pieces, by {made_by}.
 - **Licence**: {recipe.card.licence}.
 - **Network**: {of_mean}embedding {sizes.embedding}, LSTM {sizes.layers} x {sizes.hidden}, int8,
-  {plan.tokens / 1e6:.0f} million tokens, dropout {plan.dropout}, averaged weights.
+  {begun}{tokens} million tokens, dropout {plan.dropout}, averaged weights.
 - **Plays at**: {recipe.card.tempo_bpm:g} BPM, temperature {recipe.card.temperature:g},
   top-p {recipe.card.top_p:g}, General MIDI program {recipe.card.instrument}.
 

@@ -66,16 +66,15 @@ class NGram:
             share = (seen[token] + len(seen) * share) / (seen.total() + len(seen))
         return share
 
-    def shares(self, tokens: Sequence[int]) -> NDArray[np.float64]:
-        """The probabilities of all tokens after these."""
+    def shares(self, tokens: Sequence[int], at: int) -> NDArray[np.float64]:
+        """:meth:`share` of every token there is."""
         shares = np.full(self._classes, 1 / self._classes)
-        for context in self._contexts(tokens, len(tokens)):
+        for context in self._contexts(tokens, at):
             seen = self._counts.get(context)
             if seen is None:
                 break
             shares *= len(seen)
-            for token, count in seen.items():
-                shares[token] += count
+            shares[[*seen.keys()]] += [*seen.values()]
             shares /= seen.total() + len(seen)
         return shares
 
@@ -114,7 +113,7 @@ def compose(
     said: list[int] = []
     while not context.done and not context.faded and len(said) < LONGEST_PIECE_TOKENS:
         token = sampler.sample(
-            np.log(model.shares(said)),
+            np.log(model.shares(said, len(said))),
             temperature=1.0,
             top_p=1.0,
             uniform=float(dice.random()),

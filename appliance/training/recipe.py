@@ -19,7 +19,7 @@ Weights = dict[str, NDArray[np.float32]]
 class CorpusPart(msgspec.Struct, forbid_unknown_fields=True):
     """Which scores, and which of them are held out by name."""
 
-    source: Literal["music21-chorales", "jsb-benchmark", "lines"]
+    source: Literal["music21-chorales", "jsb-benchmark", "lines", "tunes"]
     folders: list[str] = []
     """For ``lines``: the folders of scores, below the one that --data names."""
     valid: list[str] = []
@@ -34,7 +34,7 @@ class CodecPart(msgspec.Struct, forbid_unknown_fields=True):
     ``onsets`` and ``form``: see :class:`appliance.music.satb.SatbCodec`.
     """
 
-    name: Literal["satb-16th", "lines"]
+    name: Literal["satb-16th", "lines", "abc"]
     onsets: bool = True
     form: bool = True
 
@@ -61,7 +61,11 @@ class TrainingPart(msgspec.Struct, forbid_unknown_fields=True):
     dropout: float = 0.4
     crop_share: float = 0.5
     average: float = 0.998
+    patience_looks: int = 0
+    """Looks at the valid pieces without a gain before the training ends; 0: it never does."""
     seed: int = 1
+    start: str = ""
+    """Weights to begin with: a model in git's history, as ``COMMIT:models/NAME.tflite``."""
 
 
 class CardPart(msgspec.Struct, forbid_unknown_fields=True):
@@ -75,6 +79,8 @@ class CardPart(msgspec.Struct, forbid_unknown_fields=True):
     temperature: float
     top_p: float
     instrument: int
+    made_by: str = ""
+    """The command, where it is no recipe that a model is made by."""
 
 
 class Recipe(msgspec.Struct, forbid_unknown_fields=True):

@@ -17,12 +17,14 @@ from appliance.music.codec import Codec
 from appliance.training.batches import IGNORED, Keys, Piece, chunks, encode, pad
 from appliance.training.network import State, StepNetwork
 from appliance.training.recipe import Recipe, Weights
+from appliance.training.start import from_history, grown
 
 CHECKPOINT_EVERY_S = 120
 LOOKS = 14
 """How often, over the whole training, the validation pieces are scored."""
 FINAL_RATE = 0.02
 GRADIENT_NORM = 1.0
+MEASURED_UPDATES = 4
 GROUP = 12
 """Pieces that are measured side by side."""
 
@@ -48,6 +50,9 @@ def train(
     device = "cuda" if torch.cuda.is_available() else "cpu"
     torch.set_default_device(device)
     network = StepNetwork(codec.width, len(codec.vocabulary), recipe.network, plan.dropout)
+    if plan.start and not checkpoint.is_file():
+        known = grown(from_history(plan.start), codec.width)
+        network.load_state_dict({name: torch.tensor(value) for name, value in known.items()})
     average = StepNetwork(codec.width, len(codec.vocabulary), recipe.network, 0).eval()
     average.load_state_dict(network.state_dict())
     optimizer = torch.optim.AdamW(
@@ -56,7 +61,7 @@ def train(
         betas=(0.9, 0.99),
         weight_decay=plan.weight_decay,
     )
-    seen, updates, best = 0, 0, math.inf
+    seen, updates, best, worse_looks = 0, 0, math.inf, 0
     best_weights: dict[str, Any] = {}
     if checkpoint.is_file():
         saved = torch.load(checkpoint, map_location=device)
@@ -65,6 +70,7 @@ def train(
         optimizer.load_state_dict(saved["optimizer"])
         seen, updates, best = saved["seen"], saved["updates"], saved["best"]
         best_weights = saved["best_weights"]
+        worse_looks = saved.get("worse_looks", 0)
     source = chunks(
         Keys(codec, train_scores),
         np.random.default_rng([seed, seen]),
@@ -82,12 +88,12 @@ def train(
     with tqdm(
         total=plan.tokens, initial=seen, unit="tok", unit_scale=True, desc=recipe.name
     ) as bar:
-        while seen < plan.tokens or not best_weights:
+        while (seen < plan.tokens or not best_weights) and not patience_ends(recipe, worse_looks):
             chunk = next(source)
             rate = learning_rate(seen / plan.tokens, updates, recipe)
             for group in optimizer.param_groups:
                 group["lr"] = rate
-            loss, state = _update(network, optimizer, chunk, state)
+            loss, state = update(network, optimizer, chunk, state)
             updates += 1
             _follow(average, network, min(plan.average, updates / (updates + 10)))
             counted = int((chunk.targets != IGNORED).sum())
@@ -98,15 +104,17 @@ def train(
                 next_look += plan.tokens // LOOKS
                 score = nats_a_unit([average], valid)
                 bar.write(
-                    f"{recipe.name}: {seen / 1e6:6.1f} M tokens, train "
+                    f"{recipe.name}: {seen / 1e6:6.2f} M tokens, train "
                     f"{tokens_a_unit * sum(losses) / len(losses):.4f}, "
                     f"valid {score:.4f} nats a {codec.unit}"
                 )
                 losses.clear()
+                worse_looks += 1
                 if score < best:
-                    best = score
+                    best, worse_looks = score, 0
                     best_weights = {k: v.clone() for k, v in average.state_dict().items()}
-            if time.monotonic() - saved_at > CHECKPOINT_EVERY_S or seen >= plan.tokens:
+            over = seen >= plan.tokens or patience_ends(recipe, worse_looks)
+            if time.monotonic() - saved_at > CHECKPOINT_EVERY_S or over:
                 saved_at = time.monotonic()
                 everything = {
                     "network": network.state_dict(),
@@ -116,10 +124,41 @@ def train(
                     "updates": updates,
                     "best": best,
                     "best_weights": best_weights,
+                    "worse_looks": worse_looks,
                 }
                 torch.save(everything, checkpoint.with_suffix(".part"))
                 checkpoint.with_suffix(".part").replace(checkpoint)
     return {name: value.float().cpu().numpy() for name, value in best_weights.items()}
+
+
+def patience_ends(recipe: Recipe, worse_looks: int) -> bool:
+    """Whether so many looks without a gain are enough."""
+    return 0 < recipe.training.patience_looks <= worse_looks
+
+
+def tokens_a_second(recipe: Recipe, codec: Codec, scores: Sequence[Any]) -> float:
+    """How fast this machine learns, by some updates of a network that is thrown away."""
+    torch.manual_seed(0)
+    torch.set_default_device("cuda" if torch.cuda.is_available() else "cpu")
+    plan = recipe.training
+    network = StepNetwork(codec.width, len(codec.vocabulary), recipe.network, plan.dropout)
+    optimizer = torch.optim.AdamW(network.parameters(), lr=plan.learning_rate)
+    source = chunks(
+        Keys(codec, scores),
+        np.random.default_rng(0),
+        lanes=plan.lanes,
+        tokens=plan.chunk_tokens,
+        crop_share=plan.crop_share,
+        cycle=codec.cycle,
+    )
+    # The first draws are slow (each piece is encoded once), and so is the first update.
+    known = [next(source) for _ in range(MEASURED_UPDATES)]
+    update(network, optimizer, known[0], None)
+    began = time.monotonic()
+    for chunk in known:
+        update(network, optimizer, chunk, None)
+    tokens = sum(int((chunk.targets != IGNORED).sum()) for chunk in known)
+    return tokens / (time.monotonic() - began)
 
 
 def float_nats_a_unit(
@@ -142,10 +181,17 @@ def learning_rate(share_done: float, updates: int, recipe: Recipe) -> float:
     return plan.learning_rate * warm * (cosine * (1 - FINAL_RATE) + FINAL_RATE)
 
 
-def _update(
-    network: StepNetwork, optimizer: torch.optim.Optimizer, chunk: Any, state: State | None
+def update(
+    network: nn.Module, optimizer: torch.optim.Optimizer, chunk: Any, state: State | None
 ) -> tuple[float, State]:
-    """One step of gradient descent; the loss in nats a token, and the state carried on."""
+    """One step of gradient descent; the loss in nats a token, and the state carried on.
+
+    Args:
+        network: from features and state to logits and state, as :class:`StepNetwork`.
+        optimizer: of its weights.
+        chunk: what it learns from.
+        state: zeroed here in lanes that begin.
+    """
     network.train()
     if state is not None:
         keep = torch.tensor(~chunk.fresh, dtype=torch.float32)[None, :, None]

@@ -14,6 +14,8 @@ import signal
 import sys
 import time
 from collections import deque
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from types import FrameType
 from typing import Final, NamedTuple, NoReturn
@@ -24,6 +26,7 @@ from appliance.music import bundle
 from appliance.music.bundle import Bundle
 from appliance.music.codec import Opening
 from appliance.music.composer import REHEARSALS, Composer, Snapshot
+from appliance.music.interpreter import StepModel
 from appliance.music.notes import TICKS_PER_BEAT, Event
 from appliance.player.board import Action, Board, ComposerState, Controls
 from appliance.player.ring import RingWriter, history
@@ -38,11 +41,14 @@ GUARD_S: Final = 0.1
 HURRY_S: Final = 1.0
 """With less than this ahead of the ear there is no time to rehearse an ending."""
 
+PHRASE_STEPS: Final = 32
+"""About so many 16ths are tried in a rehearsal of an ending."""
+
 ROOM_FOR_A_STEP: Final = 64
 """Slots kept free for the events of one step."""
 
-NICENESS: Final = 5
-"""The performer comes first, and everything else that has less time to lose."""
+_STEP_WEIGHT: Final = 0.05
+"""Of the newest step, in the mean of what a step takes."""
 
 
 class Mark(NamedTuple):
@@ -63,17 +69,26 @@ class Desk:
         self._folders = folders
         self._models = models
         self._look_ahead_s = look_ahead_s
-        self._writer = RingWriter.resume(board)
+        self._writer = RingWriter(board)
         self._marks: deque[Mark] = deque()
-        self._seen = board.controls.read()
-        self._rewinds = board.composer.read().rewinds
         self._before = board.composer.read()
+        self._rewinds = self._before.rewinds
+        # What was asked for while there was no composer is still to be done.
+        self._seen = board.controls.read()._replace(action_count=self._before.actions_done)
         self._wanted: Controls | None = None
         self._asked: Mark | None = None
-        self._model = ""
+        self._loader = ThreadPoolExecutor(max_workers=1)
+        self._loading: Future[Bundle] | None = None
+        self._next: Bundle | None = None
+        """Another model, ready to take over."""
+        self._model = self._seen.model
+        """The model that composes, or will."""
+        self._wanted_model = self._model
         self._proven = self._before.model
         """The model that has composed something."""
         self._refused = ""
+        self._step_s = 1e-3
+        """What a 16th has taken lately."""
         self.composer: Composer
 
     def open(self, seed: int, prime: Path | None) -> None:
@@ -88,7 +103,6 @@ class Desk:
             time.sleep(POLL_S)
             state = self._board.composer.read()
             self._board.composer.write(state._replace(heartbeat=state.heartbeat + 1))
-        self._model = self._seen.model
         resumed = self._writer.write_index > 0
         events = history(self._board)
         self.composer = Composer(
@@ -109,6 +123,7 @@ class Desk:
     def work(self) -> None:
         """One look at the controls, and one step or one nap."""
         controls = self._board.controls.read()
+        self._mind_the_model(controls)
         if self._asked is not None:
             self._follow_answer()
         elif self._changed(controls):
@@ -126,8 +141,31 @@ class Desk:
             controls.temperature != seen.temperature
             or controls.top_p != seen.top_p
             or controls.action_count != seen.action_count
-            or controls.model != seen.model
+            or self._next is not None
         )
+
+    def _mind_the_model(self, controls: Controls) -> None:
+        """Have another model loaded while this one goes on composing: a disk may be slow."""
+        if controls.model != self._wanted_model:
+            self._wanted_model, self._next, self._refused = controls.model, None, ""
+            other = controls.model != self._model
+            self._loading = self._loader.submit(self._load, controls.model) if other else None
+        elif self._loading is not None and self._loading.done():
+            loading, self._loading = self._loading, None
+            try:
+                self._next = loading.result()
+            except BachboxError as why:
+                self._refuse(why)
+
+    def _load(self, model: str) -> Bundle:
+        loaded = self._models.load(bundle.find(model, self._folders))
+        # What the runtime refuses, or crashes on, must do so before anything is given up for it.
+        StepModel(replace(loaded, delegate=None))
+        return loaded
+
+    def _refuse(self, why: BachboxError) -> None:
+        self._refused = self._wanted_model
+        print(f"bachbox: {why}; the model stays as it is", file=sys.stderr)
 
     def _ahead_ticks(self) -> float:
         """How far the music is composed beyond the ear."""
@@ -138,15 +176,22 @@ class Desk:
         return self._ahead_ticks() < wanted_ticks and self._writer.room() >= ROOM_FOR_A_STEP
 
     def _compose(self, controls: Controls) -> None:
-        hurried = self._ahead_ticks() < HURRY_S * _ticks_per_s(controls)
-        self.composer.rehearsals = 0 if hurried else REHEARSALS
+        spare_s = self._ahead_ticks() / _ticks_per_s(controls) - HURRY_S
+        # No more than there is time for, as fast as it has gone lately: a machine may be slow.
+        rehearsals = int(max(spare_s, 0.0) / (PHRASE_STEPS * self._step_s))
+        self.composer.rehearsals = min(rehearsals, REHEARSALS)
         snapshot = self.composer.snapshot()
         if snapshot is not None:
             self._marks.append(Mark(self._writer.write_index, snapshot))
         playhead = self._board.tail.read().playhead_tick
         while self._marks and self._marks[0].snapshot.tick <= playhead:
             self._marks.popleft()
+        # Of processor: the same seed is to give the same endings on a busy machine too.
+        begun_s = time.thread_time()
         self._write(self.composer.step())
+        took_s = time.thread_time() - begun_s
+        # One that rehearsed tells nothing of the ordinary ones.
+        self._step_s += _STEP_WEIGHT * (min(took_s, 4 * self._step_s) - self._step_s)
         self._proven = self._model
 
     def _write(self, events: list[Event]) -> None:
@@ -186,17 +231,14 @@ class Desk:
     def _take_up(self, controls: Controls) -> None:
         """Compose from here on as the controls say."""
         self.composer.temperature, self.composer.top_p = controls.temperature, controls.top_p
-        if controls.model == self._model:
-            self._refused = ""
-        else:
+        if self._next is not None:
             try:
-                loaded = self._models.load(bundle.find(controls.model, self._folders))
-                self._write(self.composer.change_model(loaded))
+                self._write(self.composer.change_model(self._next))
                 self._marks.clear()
-                self._model, self._refused = controls.model, ""
+                self._model = self._wanted_model
             except BachboxError as why:
-                self._refused = controls.model
-                print(f"bachbox: {why}; the model stays as it is", file=sys.stderr)
+                self._refuse(why)
+            self._next = None
         if controls.action_count != self._seen.action_count:
             again = controls.action == Action.RESTART_PIECE
             self._write(self.composer.next_piece(again=again))
@@ -215,6 +257,7 @@ class Desk:
                 cured_stuck=before.cured_stuck + cures["stuck"],
                 cured_silence=before.cured_silence + cures["silence"],
                 rewinds=self._rewinds,
+                actions_done=self._seen.action_count,
                 seed=self.composer.seed,
                 ready=True,
                 model=self._proven,
@@ -262,7 +305,6 @@ def main() -> int:
     end_with_parent()
     signal.signal(signal.SIGTERM, _stop)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    os.nice(NICENESS)
     try:
         models = Models(asked.delegate, _warn, after_death=asked.after_death)
         desk = Desk(Board.attach(asked.board_fd), asked.models, models, asked.look_ahead_s)

@@ -18,6 +18,7 @@ from __future__ import annotations
 import argparse
 import array
 import contextlib
+import ctypes
 import gc
 import os
 import signal
@@ -28,19 +29,18 @@ from types import FrameType
 from typing import Final, NoReturn
 
 from appliance.errors import BachboxError
-from appliance.player.board import Board, PerformerState, State
+from appliance.player.board import EXIT_NO_CARD, Board, PerformerState, State
 from appliance.player.outputs import DeviceLost, Output, open_output
 from appliance.player.performer import Performer
 from appliance.player.quiet import quiet
 from appliance.player.ring import RingReader, events_before
 from appliance.player.synth import FluidSynth
+from appliance.player.tap import TapWriter
 from appliance.player.transport import Transport
 from appliance.workers.orphan import end_with_parent
 
-EXIT_NO_CARD: Final = os.EX_TEMPFAIL
-
-_REAL_TIME_PRIORITY: Final = 10
-"""Of SCHED_FIFO's 1 to 99: before every normal process, behind the kernel's own threads."""
+_MCL_CURRENT, _MCL_FUTURE, _MCL_ONFAULT = 1, 2, 4
+"""From linux/mman.h: what is in memory, now or later, stays there when memory gets short."""
 
 _FADE_SECONDS: Final = 0.2
 """How long the last chord takes to die away when we are told to end."""
@@ -59,6 +59,7 @@ class Stage:
         self._board = board
         self._output = output
         self._performer = performer
+        self._tap = TapWriter(board, output.sample_rate)
         self._before = board.performer.read()
         self._ending = False
         self._ended_frames = 0
@@ -66,9 +67,11 @@ class Stage:
 
     def render(self, frames: int) -> bytes:
         """One block."""
+        start_tick = self._performer.playhead_tick
         sound = self._performer.render(frames)
         if self._ending:
             sound = self._fade(sound, frames)
+        self._tap.write(sound, start_tick, self._performer.playhead_tick)
         self._report(State.PLAYING if self._performer.playing else State.PAUSED)
         return sound
 
@@ -172,7 +175,7 @@ def _perform(board: Board, options: argparse.Namespace) -> None:
 
     signal.signal(signal.SIGALRM, give_up)
     signal.signal(signal.SIGTERM, end)
-    _be_in_time()
+    _pause_for_nothing()
     _say(
         f"plays on {options.output} at {output.sample_rate} Hz in blocks of "
         f"{options.block_frames} frames"
@@ -182,15 +185,12 @@ def _perform(board: Board, options: argparse.Namespace) -> None:
     stage.close(State.STOPPED)
 
 
-def _be_in_time() -> None:
-    """Real-time priority where we may have it, and no pause for collecting garbage."""
+def _pause_for_nothing() -> None:
+    """No pause for collecting garbage, nor for fetching a page back."""
     gc.collect()
     gc.freeze()
-    try:
-        os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(_REAL_TIME_PRIORITY))
-    except OSError:
-        # Seldom granted outside the service, and not needed on an idle machine.
-        return
+    # Refused where the limit of locked memory is below our size, as it mostly is for a user.
+    ctypes.CDLL(None).mlockall(_MCL_CURRENT | _MCL_FUTURE | _MCL_ONFAULT)
 
 
 def _say(sentence: str) -> None:

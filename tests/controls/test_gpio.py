@@ -24,6 +24,7 @@ from appliance.errors import UsageError
 from appliance.pins import Button, Encoder, Gpio, Led, Pot
 from appliance.settings import Own, Settings, Values
 from appliance.terminal import Line
+from tests import listening
 
 OWN = Own(tempo_bpm=80, temperature=0.9, top_p=0.95, program=19)
 
@@ -111,14 +112,17 @@ def factory(monkeypatch: pytest.MonkeyPatch) -> Iterator[MockFactory]:
 
 
 def play(
-    gpio: Gpio, tmp_path: Path, work: Callable[[Daemon, Settings], None]
+    gpio: Gpio,
+    tmp_path: Path,
+    work: Callable[[Daemon, Settings], None],
+    output: str = "null",
 ) -> tuple[str, Daemon]:
     """Run the daemon with these pins, ``work`` in a thread; what it said."""
     config = configs.Config()
     settings = Settings(Values("chorales"), lambda: ["chorales"], lambda _: OWN)
     failures: list[BaseException] = []
     with (tmp_path / "said").open("w+") as said:
-        plan = Plan("null", configs.soundfont(config), 1, configs.model_folders(config))
+        plan = Plan(output, configs.soundfont(config), 1, configs.model_folders(config))
         daemon = Daemon(plan, settings, Line(said), [GpioControl(gpio)])
 
         async def run() -> None:
@@ -222,6 +226,39 @@ def test_every_knob_and_button_reaches_the_music_and_every_led_shows_it(
     assert "mistake" not in said
     state: Any = daemon._board.performer.read()
     assert (state.xruns, state.late_events) == (0, 0)
+
+
+def test_ten_thousand_edges_a_second_leave_the_music_alone(
+    factory: MockFactory, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A broken encoder, or a wire that picks up radio."""
+    edges = 20_000
+    live = tmp_path / "live.wav"
+
+    def work(daemon: Daemon, settings: Settings) -> None:
+        hand = Hand(factory, daemon, settings)
+        hand.sees(lambda: daemon.box.look_ahead_s() > 3.5)
+        before = daemon.box.health()
+        begun = time.monotonic()
+        # Up and down, so that every step changes something; four edges a step.
+        for _ in range(edges // 400):
+            hand.turn(17, 27, 50)
+            hand.turn(17, 27, -50)
+        seconds = time.monotonic() - begun
+        with capsys.disabled():
+            print(f"\n{edges / seconds:,.0f} edges a second")
+        hand.turn(17, 27, -100)
+        hand.sees(lambda: settings.values.tempo == 40)
+        hand.sees(lambda: daemon._board.controls.read().tempo_bpm == 40)
+        after = daemon.box.health()
+        assert (after.starved, after.late) == (before.starved, before.late)
+        assert after.restarts == 0
+        time.sleep(2.5)
+
+    said, _ = play(EVERYTHING, tmp_path, work, f"wav:{live}")
+    assert "mistake" not in said
+    sound = listening.wav(live)
+    assert listening.silence_seconds(listening.music(sound)) < 1.5
 
 
 def test_a_machine_without_pins_says_so_once_and_plays(

@@ -34,7 +34,7 @@ class Fixture:
         self.settings = Settings(Values("chorales"), lambda: ["chorales"], lambda _: OWN)
         self.said: list[str] = []
         self.board = Board.create()
-        self.box = Box(self.board, self.settings, lambda: 0, list, self.said.append)
+        self.box = Box(self.board, self.settings, lambda: 0, dict, self.said.append)
 
     def serve(self, work: Callable[[], Awaitable[None]]) -> None:
         async def run() -> None:

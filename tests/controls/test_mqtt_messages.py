@@ -132,7 +132,7 @@ def test_only_our_own_and_our_groups_commands_are_meant_for_us() -> None:
 @given(st.text())
 def test_slots_are_few(name: str) -> None:
     slot = TOPICS.slot(f"bachbox/kitchen/{name}/set")
-    assert slot in (*InForce._fields, "next_piece", "restart_piece", "")
+    assert slot in (*InForce._fields, "next_piece", "restart_piece", "test_tone", "")
 
 
 def test_group_and_box_share_a_slot() -> None:

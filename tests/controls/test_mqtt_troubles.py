@@ -55,7 +55,7 @@ class Alone:
 
     async def _run(self, work: Callable[[], Awaitable[None]]) -> None:
         board = Board.create()
-        box = Box(board, self.settings, lambda: 0, list, self.said.append)
+        box = Box(board, self.settings, lambda: 0, dict, self.said.append)
         task = asyncio.create_task(self.control.run(self.settings, box))
         try:
             await work()
@@ -135,7 +135,7 @@ def test_ca_file_is_looked_at_when_it_starts(tmp_path: Path) -> None:
         alone = Alone(mqtt(1, tls=True, ca_file=tmp_path / name))
 
         async def run(alone: Alone = alone) -> None:
-            box = Box(Board.create(), alone.settings, lambda: 0, list, alone.said.append)
+            box = Box(Board.create(), alone.settings, lambda: 0, dict, alone.said.append)
             await alone.control.run(alone.settings, box)
 
         with pytest.raises(BachboxError, match=part):

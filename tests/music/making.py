@@ -6,6 +6,7 @@ import functools
 import io
 import json
 import zipfile
+import zlib
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -14,6 +15,8 @@ import numpy as np
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from appliance.music.bundle import About, Bundle, CodecPart, Tensors
+from appliance.music.codec import Codec
 from appliance.music.composer import Composer
 from appliance.music.notes import TICKS_PER_STEP, Event, Kind, Piece, piece, piece_of
 from appliance.music.satb import CLASSES, SatbCodec
@@ -168,8 +171,9 @@ class Puppet:
 
     runtime = "puppet"
 
-    def __init__(self, favour: Callable[[int], int]) -> None:
+    def __init__(self, favour: Callable[[int], int], classes: int = CLASSES) -> None:
         self._favour = favour
+        self._classes = classes
         self.state: Any = 0
 
     def reset(self) -> None:
@@ -177,7 +181,7 @@ class Puppet:
 
     def step(self, features: list[int]) -> NDArray[np.float32]:
         del features
-        logits = np.full(CLASSES, -30, np.float32)
+        logits = np.full(self._classes, -30, np.float32)
         logits[self._favour(self.state)] = 30
         self.state += 1
         return logits
@@ -215,3 +219,41 @@ def altered(path: Path, change: Callable[[dict[str, Any]], object]) -> Path:
 def span(first: int, last: int) -> range:
     """Ticks of the steps from ``first`` up to ``last``."""
     return range(first * TICKS_PER_STEP, last * TICKS_PER_STEP, TICKS_PER_STEP)
+
+
+class Noise:
+    """Stands for a model that has learnt nothing, but remembers: as random as its whole past."""
+
+    runtime = "noise"
+
+    def __init__(self, bundle: Bundle) -> None:
+        self._classes = len(bundle.vocabulary)
+        self.state: Any = 0
+
+    def reset(self) -> None:
+        self.state = 0
+
+    def step(self, features: list[int]) -> NDArray[np.float32]:
+        self.state = zlib.crc32(repr(features).encode(), self.state)
+        return np.random.default_rng(self.state).normal(0, 2, self._classes).astype(np.float32)
+
+
+def bundle_of(codec: Codec, forms: Iterable[Form]) -> Bundle:
+    """A model file's contents, but for the model: for :class:`Noise`."""
+    about = About(
+        name="noise",
+        title="Noise",
+        description="Knows only what its codec knows",
+        licence="none",
+        tempo_bpm=190,
+        temperature=1,
+        top_p=1,
+        instrument=40,
+        codec=CodecPart(codec.name, codec.options),
+        classes=len(codec.vocabulary),
+        width=codec.width,
+        tensors=Tensors({}, {}),
+        forms=[tuple(form) for form in forms],  # type: ignore[misc]
+        sha256="",
+    )
+    return Bundle(Path("noise.tflite"), about, tuple(codec.vocabulary), "", b"")

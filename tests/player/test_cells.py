@@ -40,6 +40,7 @@ _controls = st.builds(
     pitch_hz=_finite,
     action_count=_u32,
     action=st.sampled_from(Action),
+    tone_count=_u32,
     model=st.text(st.characters(blacklist_characters="\0", codec="utf-8"), max_size=12),
 )
 _performers = st.builds(
@@ -72,6 +73,9 @@ def pair() -> tuple[Board, Board]:
     return board, Board.attach(board.fd)
 
 
+WORK = ComposerState(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, True, "one", "two")
+
+
 @given(controls=_controls, performer=_performers, head=_heads)
 def test_another_process_reads_what_was_written(
     controls: Controls, performer: PerformerState, head: Head
@@ -81,12 +85,12 @@ def test_another_process_reads_what_was_written(
     ours.performer.write(performer)
     ours.head.write(head)
     ours.tail.write(Tail(1, True, 2, 3.5, 4, 5, 6))
-    ours.composer.write(ComposerState(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, True, "one", "two"))
+    ours.composer.write(WORK)
     assert theirs.controls.read() == controls
     assert theirs.performer.read() == performer
     assert theirs.head.read() == head
     assert theirs.tail.read() == Tail(1, True, 2, 3.5, 4, 5, 6)
-    assert theirs.composer.read() == ComposerState(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, True, "one", "two")
+    assert theirs.composer.read() == WORK
     assert isinstance(theirs.performer.read().state, State)
     assert isinstance(theirs.controls.read().action, Action)
 

@@ -189,9 +189,9 @@ def test_a_pipe_that_is_a_folder_is_refused(tmp_path: Path) -> None:
 
 
 _CARDS = [
-    Card("USB Audio DAC: Audio (hw:1,0)", 0, 48_000, 0.01, False),
-    Card("bcm2835 Headphones: - (hw:0,0)", 1, 44_100, 0.01, False),
-    Card("default", 2, 44_100, 0.01, True),
+    Card("USB Audio DAC: Audio (hw:1,0)", 0, 48_000, False),
+    Card("bcm2835 Headphones: - (hw:0,0)", 1, 44_100, False),
+    Card("default", 2, 44_100, True),
 ]
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import weakref
 from collections.abc import Iterable, Sequence
 
 from hypothesis import given
@@ -11,7 +13,7 @@ from appliance.music.expression import played
 from appliance.music.notes import Event, Kind, Piece, note_off, note_on, pace, piece
 from appliance.music.temperament import key_cents
 from appliance.player.board import Board, Controls
-from appliance.player.performer import Performer
+from appliance.player.performer import LET_GO_SECONDS, Performer
 from appliance.player.ring import RingReader, RingWriter
 from appliance.player.source import EventSource, StepSource, finished
 from appliance.player.transport import Transport
@@ -77,6 +79,7 @@ class Desk:
 
 def _ring_of(events: Iterable[Event], horizon_tick: int) -> tuple[RingWriter, RingReader]:
     board = Board.create()
+    weakref.finalize(board, os.close, board.fd)
     writer = RingWriter(board)
     for event in events:
         writer.append(event)
@@ -185,6 +188,26 @@ def test_at_the_horizon_the_music_waits_and_then_goes_on_in_time() -> None:
     desk.render([1000])
     assert [call[0] for call in desk.synth.notes] == [0, 750, 5000, 5750]
     assert desk.performer.late_events == 0
+
+
+def test_a_chord_that_waits_for_seconds_is_let_go_and_struck_anew_when_the_music_goes_on() -> None:
+    writer, reader = _ring_of([note_on(0, 0, 60, 80), note_on(0, 1, 55, 80)], 100)
+    desk = Desk(reader)
+    waited_frames = round(LET_GO_SECONDS * RATE)
+    desk.render([7500, waited_frames - 1500, 1500])
+    assert [call[1] for call in desk.synth.notes] == ["on", "on"], "so long it may ring"
+    desk.render([1500, RATE, RATE])
+    assert [call[1] for call in desk.synth.notes] == ["on", "on", "off", "off"]
+    assert desk.performer.sounding == 0
+    writer.append(note_off(110, 1, 55))
+    writer.publish(1000)
+    again = desk.synth.frame
+    desk.render([1500])
+    assert desk.synth.notes[4:] == [
+        (again, "on", 0, 60),
+        (again, "on", 1, 55),
+        (again + 750, "off", 1, 55),
+    ]
 
 
 def test_waiting_for_the_first_note_is_not_starving() -> None:

@@ -112,7 +112,7 @@ class RingMachine(RuleBasedStateMachine):
             assert answer is not None
         if answer is False:
             # Refused: the unpublished ones that the model dropped are dropped here too.
-            self.writer = RingWriter.resume(self._attach())
+            self.writer = RingWriter(self._attach())
         if answer is not None:
             assert self.writer.write_index == self.base + len(self.timeline)
 
@@ -165,7 +165,7 @@ class RingMachine(RuleBasedStateMachine):
             size = min(len(torn), head._copy_bytes)
             self.board.memory[older : older + size] = torn[:size]
         del self.timeline[self.published :]
-        self.writer = RingWriter.resume(self._attach())
+        self.writer = RingWriter(self._attach())
         if self.cut is None:
             assert self.writer.write_index == self.base + len(self.timeline)
             assert not self.writer.cut_pending
@@ -356,7 +356,7 @@ def test_a_writer_that_died_between_answer_and_use_is_replaced_at_the_cut() -> N
     writer.request_cut(2, 200)
     reader.refresh(1.0)
     # The writer dies here, with a True waiting for it.
-    successor = RingWriter.resume(board)
+    successor = RingWriter(board)
     assert (successor.write_index, successor.horizon_tick) == (2, 200)
     assert not successor.cut_pending
     successor.append(note_on(200, 0, 72, 80))

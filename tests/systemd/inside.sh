@@ -1,6 +1,8 @@
 #!/bin/bash
 # Runs in the booted machine and puts what it finds into /proof; tests/systemd/run.sh starts it.
-exec >/proof/log 2>&1
+exec >>/proof/log 2>&1
+config=/etc/bachbox/bachbox.toml
+here=$(hostname)
 seconds() { cut -d' ' -f1 /proc/uptime; }
 check() { # what, command...
     local what=$1
@@ -25,12 +27,30 @@ other_child() { local now; now=$(child "$1") && [ "$now" != "$2" ]; }
 events() { journalctl -b -o json MESSAGE_ID="$1" | grep -c "$2"; }
 plays() { systemctl is-active -q bachbox && status_says Playing; }
 restarted() { [ "$(property NRestarts)" = "$1" ] && plays; }
-lasting() { sleep 3; [ "$(property NRestarts)" = "$1" ]; }
+apt() { DEBIAN_FRONTEND=noninteractive apt-get -qq -y "$@" </dev/null >>/proof/apt 2>&1; }
+published() { timeout "${3:-10}" mosquitto_sub -t "bachbox/$here/$1" -C 1 | grep -q "$2"; }
+tell_broker() { mosquitto_pub -t "bachbox/$here/$1/set" -m "$2"; }
+gone() { # what a removed Bachbox may leave: nothing but what is named
+    local left
+    left=$(find / -xdev \( -path /proc -o -path /sys -o -path /proof -o -path /root -o -path /tmp \
+        -o -path /var/log -o -path /var/lib/dpkg -o -path /var/cache \) -prune -o -iname '*bachbox*' -print |
+        grep -vxE "${1:-nothing}")
+    [ -z "$left" ] || { echo "$left"; return 1; }
+}
 
+misconfigured() {
+    local begun
+    begun=$(date +%s)
+    echo "tempo = 1" >>"$config"
+    ! systemctl start bachbox && sleep 3 && [ "$(property NRestarts)" = 0 ] &&
+        systemctl is-failed -q bachbox && journalctl -u bachbox --since "@$begun" | grep -q "$config.*tempo"
+}
+
+until_the_plug_is_pulled() {
 check "active without a sound card, and it says so" await 60 eval 'systemctl is-active -q bachbox && status_says "No sound card"'
 check "the journal knows that there is no card" await 10 eval '[ "$(events 1bf8e0f7278e457b8a20b7a9d857cda3 BACHBOX_CHILD)" -ge 1 ]'
 
-sed -i 's/^output = .*/output = "null"/' /etc/bachbox/bachbox.toml
+sed -i -e 's/^output = .*/output = "null"/' -e '/^\[mqtt\]/,/^host/ s/^host = .*/host = "localhost"/' "$config"
 check "systemctl restart comes back when music plays" systemctl restart bachbox
 check "status says what plays" plays
 echo "      $(property StatusText)"
@@ -45,7 +65,7 @@ if grep -q 'Max realtime priority *0 ' "/proc/$(property MainPID)/limits"; then
     systemctl restart bachbox
 fi
 check "the performer is real time, first in, first out" eval 'ps -o cls= -p "$(child performer)" | grep -qw FF'
-check "the shell reaches it" bachbox set tempo=97
+check "the shell reaches it" eval 'bachbox set tempo=97 >/dev/null'
 check "a piece in the journal, with its key" await 10 eval '[ "$(events dd54fb54481941f08573d93563b2d0a5 BACHBOX_KEY)" -ge 1 ]'
 
 for name in composer performer; do
@@ -75,8 +95,58 @@ begun=$(date +%s%N)
 check "it stops" systemctl stop bachbox
 echo "      in $((($(date +%s%N) - begun) / 1000000)) ms"
 check "and leaves no process" eval '! pgrep -u bachbox'
-echo "tempo = 1" >>/etc/bachbox/bachbox.toml
-check "a wrong config is not tried again and again" eval '! systemctl start bachbox; sleep 3; [ "$(property NRestarts)" = 0 ] && systemctl is-failed -q bachbox'
-journalctl -b -u bachbox -o short-monotonic >/proof/journal
+check "a wrong config is not tried again and again, and is named" misconfigured
+sed -i -e '/^tempo = 1$/d' -e 's/^username = .*/username = "box"/' "$config"
+install -m 600 /dev/stdin /etc/bachbox/mqtt-password <<<"velvet"
+
+systemctl start bachbox
+check "the broker hears what plays" published now_playing '"playing"' 20
+tell_broker tempo 88
+check "and steers it" await 5 status_says "88 beats"
+systemctl stop mosquitto
+rm -f /var/lib/mosquitto/mosquitto.db
+sleep 4
+check "the broker goes down, the music goes on" restarted 0
+bachbox set instrument="church organ" >/dev/null
+systemctl start mosquitto
+check "the broker is back, and told anew" published tempo 88 30
+check "of what was set meanwhile, too" published instrument "Church Organ"
+check "and steers it again" eval 'tell_broker volume 55; published volume 55'
+
+bachbox set tempo=111 >/dev/null
+sleep 2.5
+: >/proof/pull
+sleep 60
+}
+
+after_the_plug_was_pulled() {
+check "it plays again after the whole machine was killed" await 60 plays
+check "with the tempo set 2.5 s before" status_says "111 beats"
+check "and the instrument" status_says "Church Organ"
+check "and the broker's volume" published volume 55 20
+for field in BACHBOX_MODEL BACHBOX_SEED PRIORITY CODE_FILE; do
+    check "the journal has $field" eval 'journalctl -b -u bachbox -o json | grep -q "\"$field\""'
+done
+check "no word of the broker's password" eval '! journalctl -a -o json | grep -q velvet && ! grep -qs velvet /proc/[0-9]*/cmdline'
+journalctl -u bachbox -o short-monotonic >/proof/journal
+
+if [ -e /root/bachbox_*.deb ]; then
+    sed -i 's/^volume = .*/volume = 33.0/' "$config"
+    dpkg-deb -R /root/bachbox_*.deb /root/newer
+    sed -i 's/^Version: .*/&.1/' /root/newer/DEBIAN/control
+    dpkg-deb -Znone -b /root/newer /root/newer.deb >/dev/null
+    check "a newer package goes over it, and asks nothing" apt install /root/newer.deb
+    check "and plays at once, with the config as it was edited" eval 'await 30 plays && grep -qx "volume = 33.0" "$config"'
+    check "and what was set" status_says "111 beats"
+    check "apt remove keeps config and state" eval 'apt remove bachbox && [ -e "$config" ] && [ -e /var/lib/bachbox/settings.json ]'
+    check "and leaves no process" eval '! pgrep -u bachbox'
+    check "apt purge leaves nothing" eval 'apt purge bachbox && gone'
+else
+    check "make uninstall leaves nothing but config" eval 'make -s -C /root/bachbox uninstall && gone /etc/bachbox.*'
+fi
+check "nor the user" eval '! getent passwd bachbox && ! getent group bachbox'
 : >/proof/done
 systemctl poweroff
+}
+
+if [ -e /proof/pull ]; then after_the_plug_was_pulled; else until_the_plug_is_pulled; fi

@@ -1,39 +1,78 @@
-#!/bin/sh
+#!/bin/bash
 # Debian 13, booted under systemd-nspawn, with Bachbox installed as people install it:
-#   sudo make test-systemd
-# Wants mmdebstrap and systemd-container, and the package mirrors of Debian and Python.
-set -eu
+#   sudo make test-systemd               apt install ./bachbox_*.deb (PACKAGE=file: one built before)
+#   sudo make test-systemd WAY=source    make install
+# Then tests/systemd/inside.sh runs in there: once until this script kills the whole machine, as one
+# pulls a plug, and once after that. Wants the package mirrors of Debian and Python.
+set -euo pipefail
 
 here=$(cd "$(dirname "$0")/../.." && pwd)
-work="$here/build/systemd"
-tree="$work/trixie"
-machine="$work/machine"
-packages="systemd systemd-sysv dbus udev procps make python3-venv libfluidsynth3 timgm6mb-soundfont \
-    portaudio19-dev gcc libc6-dev python3-dev libsystemd-dev pkg-config"
+way=${1:-package}
+architecture=$(dpkg --print-architecture)
+began=$SECONDS
+fail() {
+    echo "tests/systemd/run.sh: $1" >&2
+    exit 1
+}
 
-[ "$(id -u)" -eq 0 ] || { echo "run.sh: only root may boot a machine; say sudo make test-systemd" >&2; exit 1; }
+[ "$(id -u)" -eq 0 ] || fail "only root may boot a machine; say sudo make test-systemd"
 for tool in mmdebstrap systemd-nspawn script; do
-    command -v $tool >/dev/null || { echo "run.sh: $tool is missing; apt install mmdebstrap systemd-container bsdutils" >&2; exit 1; }
+    command -v $tool >/dev/null || fail "$tool is missing; apt install mmdebstrap systemd-container bsdutils"
 done
 
-mkdir -p "$work"
-if [ ! -e "$tree/.whole" ]; then
-    echo "Making a Debian 13 (once; about a minute)"
-    rm -rf "$tree"
-    mmdebstrap --quiet --variant=minbase --include="$packages" trixie "$tree"
-    : >"$tree/.whole"
+# What a plain Debian with a broker has, and what Bachbox brings along, which needs no mirror then.
+packages="systemd systemd-sysv dbus udev procps mosquitto mosquitto-clients \
+    python3 libfluidsynth3 libportaudio2 timgm6mb-soundfont"
+# shellcheck disable=SC2086  # the names are words on purpose
+tree() { "$here/deploy/tree.sh" trixie "$architecture" $packages; }
+case $way in
+    package)
+        # Meanwhile: both wait for mirrors most of the time.
+        tree >/dev/null &
+        making=$!
+        package=${PACKAGE:-$("$here/deploy/deb.sh" trixie "$architecture")}
+        wait $making
+        ;;
+    source) packages+=" make python3-venv portaudio19-dev gcc libc6-dev python3-dev libsystemd-dev pkg-config swig" ;;
+    *) fail "say package or source, not '$way'" ;;
+esac
+tree=$(tree)
+
+# On top of the tree, which stays as it is.
+work=$(mktemp -d /var/tmp/bachbox-systemd.XXXXXX)
+machine="$work/machine"
+proof="$here/build/systemd"
+leader=
+tidy() {
+    [ -z "$leader" ] || kill -9 "$leader" 2>/dev/null || true
+    ! mountpoint --quiet "$machine/proc" || umount "$machine/proc"
+    ! mountpoint --quiet "$machine" || umount "$machine"
+    rm -rf "$work"
+}
+trap tidy EXIT
+mkdir "$work/upper" "$work/overlay" "$machine"
+mount -t overlay -o "lowerdir=$tree,upperdir=$work/upper,workdir=$work/overlay" overlay "$machine"
+mount -t proc proc "$machine/proc"
+rm -rf "$proof"
+mkdir -p "$proof" "$machine/root/bachbox"
+
+echo "Installing Bachbox into it"
+inside() { env -u PIP_FIND_LINKS -u PIP_EXTRA_INDEX_URL DEBIAN_FRONTEND=noninteractive LC_ALL=C.UTF-8 chroot "$machine" "$@"; }
+if [ "$way" = package ]; then
+    cp "$package" "$machine/root/"
+    inside sh -c 'apt-get install --quiet=2 --yes --no-install-recommends /root/bachbox_*.deb' >"$proof/install" 2>&1 ||
+        fail "apt install did not work; see $proof/install"
+else
+    (cd "$here" && git ls-files -z --cached --others --exclude-standard | tar -c --null -T - -f -) | tar -x -C "$machine/root/bachbox"
+    cp /etc/resolv.conf "$machine/etc/resolv.conf"
+    mkdir -p "$machine/etc/ssl/certs"
+    # Whom this machine trusts.
+    [ ! -e /etc/ssl/certs/ca-certificates.crt ] || cp /etc/ssl/certs/ca-certificates.crt "$machine/etc/ssl/certs/"
+    inside make --no-print-directory -C /root/bachbox install
 fi
-echo "Installing Bachbox into a copy of it"
-rm -rf "$machine" "$work/proof"
-cp -a "$tree" "$machine"
-mkdir -p "$machine/root/bachbox" "$work/proof"
-(cd "$here" && git ls-files -z --cached --others --exclude-standard | tar -c --null -T - -f -) | tar -x -C "$machine/root/bachbox"
-cp /etc/resolv.conf "$machine/etc/resolv.conf"
-mkdir -p "$machine/etc/ssl/certs"
-[ ! -e /etc/ssl/certs/ca-certificates.crt ] || cp /etc/ssl/certs/ca-certificates.crt "$machine/etc/ssl/certs/"
-env -u PIP_FIND_LINKS chroot "$machine" make --no-print-directory -C /root/bachbox install
 
 cp "$here/tests/systemd/inside.sh" "$machine/root/inside.sh"
+mkdir -p "$machine/var/log/journal"
 cat >"$machine/etc/systemd/system/proof.service" <<'UNIT'
 [Unit]
 After=multi-user.target
@@ -42,14 +81,42 @@ ExecStart=/bin/bash /root/inside.sh
 [Install]
 WantedBy=default.target
 UNIT
-chroot "$machine" systemctl enable --quiet proof.service
+inside systemctl enable --quiet proof.service
+umount "$machine/proc"
+
+boot() { # until its first process is there
+    # A terminal of its own: without one nspawn does not boot.
+    SYSTEMD_NSPAWN_UNIFIED_HIERARCHY=1 script -qefc "exec systemd-nspawn --quiet --register=no \
+        --keep-unit --private-network -D '$machine' -b --bind='$proof:/proof'" \
+        /dev/null </dev/null >>"$proof/console" &
+    terminal=$!
+    leader=
+    for _ in $(seq 100); do
+        leader=$(pgrep -P "$(pgrep -P $terminal | head -n1)" | head -n1) && [ -n "$leader" ] && return
+        sleep 0.1
+    done
+    fail "it does not boot; see $proof/console"
+}
+await() { # a file in proof/
+    for _ in $(seq 3000); do
+        [ ! -e "$proof/$1" ] || return 0
+        kill -0 $terminal 2>/dev/null || break
+        sleep 0.2
+    done
+    cat "$proof/log" >&2 || true
+    fail "it did not come to '$1'; see $proof"
+}
+
 echo "Booting it"
-# A terminal of its own: without one nspawn does not boot.
-SYSTEMD_NSPAWN_UNIFIED_HIERARCHY=1 timeout 280 script -qefc "systemd-nspawn --quiet \
-    --register=no --keep-unit --private-network --volatile=overlay -D '$machine' -b \
-    --bind='$work/proof:/proof'" /dev/null </dev/null >"$work/console" || true
-cat "$work/proof/log"
-if [ ! -e "$work/proof/done" ] || [ -e "$work/proof/failed" ]; then
-    echo "run.sh: not as it should be; see $work/proof/journal and $work/console" >&2
-    exit 1
-fi
+boot
+await pull
+echo "Killing it as a whole" >>"$proof/log"
+kill -9 "$leader"
+wait $terminal || true
+boot
+await "done"
+wait $terminal || true
+leader=
+cat "$proof/log"
+[ ! -e "$proof/failed" ] || fail "not as it should be; see $proof/journal and $proof/console"
+echo "All as it should be, in $((SECONDS - began)) s"

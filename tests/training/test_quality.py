@@ -294,7 +294,7 @@ def test_an_n_gram_composes_in_the_form_that_it_is_given() -> None:
     learnt = ngram.composer(CODEC, [OPENING], [CODEC.encode(OPENING)[1]], 4)
     said = CODEC.encode(OPENING)[1]
     for at in (0, 5, 20):
-        shares = learnt.shares(said[:at])
+        shares = learnt.shares(said, at)
         assert shares.sum() == pytest.approx(1)
         assert shares[said[at]] == pytest.approx(learnt.share(said, at, said[at]))
     form = Form(16, 0, 32, ((28, 32),))

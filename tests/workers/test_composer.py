@@ -6,6 +6,7 @@ import contextlib
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -13,13 +14,15 @@ from pathlib import Path
 import psutil
 import pytest
 
+from appliance.delegates import OFF, Models
 from appliance.music import bundle, midifile
+from appliance.music.bundle import Bundle
 from appliance.music.composer import Composer
 from appliance.music.expression import BREATH_TICKS
 from appliance.music.notes import TICKS_PER_BEAT, TICKS_PER_STEP, Event, Kind, piece_of
 from appliance.player.board import Action, Board, Controls
 from appliance.player.ring import RingReader
-from appliance.workers.composer import GUARD_S
+from appliance.workers.composer import GUARD_S, Desk
 from tests.music.making import (
     MODEL,
     MODELS,
@@ -352,6 +355,60 @@ def test_another_model_begins_a_new_piece(stage: Stage) -> None:
     assert process.poll() is None
     process.terminate()
     assert pieces == [1, 2], process.communicate(timeout=PATIENCE_S)[1]
+
+
+def test_another_model_is_loaded_before_anything_is_given_up_for_it(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (stage.folder / "chorales.tflite").symlink_to(MODEL)
+    altered(stage.folder / "other.tflite", lambda about: about.update(title="Other"))
+    desk = Desk(stage.board, [stage.folder], Models(OFF, pytest.fail), LOOK_AHEAD_S)
+    desk.open(SEED, None)
+    disk, load = threading.Event(), bundle.load
+
+    def slowly(path: Path) -> Bundle:
+        disk.wait()
+        return load(path)
+
+    def work_until(what: Callable[[], bool]) -> None:
+        def done() -> bool:
+            desk.work()
+            stage.ear.look()
+            return what()
+
+        until(done)
+
+    monkeypatch.setattr(bundle, "load", slowly)
+    try:
+        stage.want(model="other")
+        # Longer than it looks ahead.
+        for playhead in range(0, 6000, 200):
+            stage.ear.playhead = playhead
+            work_until(lambda: stage.ear.ahead_ticks >= LOOK_AHEAD_S * TICKS_PER_S)
+        assert stage.board.cut.read().epoch == 0
+        assert stage.board.composer.read().model == "chorales"
+    finally:
+        disk.set()
+    work_until(lambda: stage.board.composer.read().model == "other")
+    assert stage.board.tail.read().accepted_tick < 6000 + TICKS_PER_S
+
+
+def test_what_is_asked_for_while_there_is_no_composer_is_done_by_the_next(stage: Stage) -> None:
+    stage.start_and_wait()
+    stage.ear.listen(1500)
+    stage.kill()
+    horizon = stage.board.head.read().horizon_tick
+    stage.act(Action.NEXT_PIECE)
+    stage.start_and_wait()
+    stage.ear.listen(horizon + 2000)
+    pieces = [piece_of(event) for event in stage.ear.heard if event.kind == Kind.PIECE]
+    assert [about.number for about in pieces] == [1, 2]
+    assert horizon <= pieces[1].start_tick <= horizon + BREATH_TICKS + TICKS_PER_STEP
+    # And once only, also by a third.
+    stage.kill()
+    stage.start_and_wait()
+    stage.ear.listen(horizon + 4000)
+    assert [e.value for e in stage.ear.heard if e.kind == Kind.PIECE] == [1, 2]
 
 
 def test_asked_to_stop_it_stops(stage: Stage) -> None:

@@ -20,6 +20,7 @@ DEFAULT_SAMPLE_RATE: Final = 48_000
 """Frames a second where no device says otherwise."""
 
 BYTES_PER_FRAME: Final = 4
+"""Two channels of signed 16-bit little-endian samples."""
 
 
 class DeviceLost(BachboxError):  # noqa: N818 - it says what happened

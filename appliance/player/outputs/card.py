@@ -43,8 +43,6 @@ class Card(NamedTuple):
     """PortAudio's number, good for this process only."""
     sample_rate: int
     """The device's own, frames a second."""
-    latency_seconds: float
-    """The least that PortAudio thinks safe for playing live."""
     default: bool
 
 
@@ -182,7 +180,6 @@ def _cards(audio: Any) -> list[Card]:
             name=info["name"],
             number=info["index"],
             sample_rate=int(info["defaultSampleRate"]),
-            latency_seconds=info["defaultLowOutputLatency"],
             default=info["index"] == default_index,
         )
         for info in infos

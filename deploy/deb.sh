@@ -1,0 +1,62 @@
+#!/bin/sh
+# Builds the Debian package, says what lintian thinks of it, and prints its path:
+#   make deb                              for this machine's Debian
+#   sudo make deb SUITE=trixie            for another one, in a tree of it (mmdebstrap)
+#   sudo make deb SUITE=trixie ARCH=arm64 for a Raspberry Pi, through QEMU (qemu-user-static)
+set -eu
+umask 022
+
+here=$(cd "$(dirname "$0")/.." && pwd)
+suite=${1:-}
+architecture=${2:-$(dpkg --print-architecture)}
+out="$here/build/deb"
+
+# Building works on a copy, in which debhelper may do as it likes; `root` is the Debian to build for.
+root=
+for tool in $([ -n "$suite" ] || echo dpkg-buildpackage dh) lintian; do
+    command -v "$tool" >/dev/null || { echo "deb.sh: $tool is missing; apt install build-essential debhelper lintian" >&2; exit 1; }
+done
+if [ -n "$suite" ]; then
+    wanted=$(sed -n 's/^Build-Depends: //p' "$here/deploy/debian/control" | sed 's/([^)]*)//g; s/-compat//; s/,//g')
+    # shellcheck disable=SC2086  # the names are words on purpose
+    root=$("$here/deploy/tree.sh" "$suite" "$architecture" build-essential ca-certificates $wanted)
+    exec 9>"$root.lock"
+    flock 9
+    cp /etc/resolv.conf "$root/etc/resolv.conf"
+    # Whom this machine trusts.
+    [ ! -e /etc/ssl/certs/ca-certificates.crt ] || cp /etc/ssl/certs/ca-certificates.crt "$root/etc/ssl/certs/"
+fi
+work=$(mktemp -d "$root/tmp/bachbox.XXXXXX")
+trap 'rm -rf "$work"' EXIT
+inside() { # a command in the sources, there
+    if [ -z "$root" ]; then (cd "$work/sources" && "$@"); else
+        # Where else this machine's pip looks is not in there, nor are its caches.
+        # shellcheck disable=SC2016  # that is for the inner shell
+        env -u PIP_FIND_LINKS -u PIP_EXTRA_INDEX_URL -u XDG_CACHE_HOME HOME=/root LC_ALL=C.UTF-8 \
+            chroot "$root" sh -c 'cd "$0" && exec "$@"' "${work#"$root"}/sources" "$@"
+    fi
+}
+
+mkdir "$work/sources"
+(cd "$here" && git ls-files -z --cached --others --exclude-standard | tar -c --null -T - -f -) | tar -x -C "$work/sources"
+cp -r "$here/deploy/debian" "$work/sources/debian"
+number=$(sed -n 's/^version = "\(.*\)"/\1/p' "$here/pyproject.toml")
+debian=$(. "$root/etc/os-release" && echo "$VERSION_ID")
+SOURCE_DATE_EPOCH=$(git -C "$here" log -1 --format=%ct)
+export SOURCE_DATE_EPOCH
+# A package for Debian 12 is older than one for 13, so that it goes when the machine is upgraded.
+cat >"$work/sources/debian/changelog" <<CHANGES
+bachbox ($number+deb$debian) unstable; urgency=medium
+
+  * See CHANGELOG.md.
+
+ -- Bachbox <maintainers@bachbox.example>  $(date -R -d "@$SOURCE_DATE_EPOCH")
+CHANGES
+
+name="bachbox_$number+deb${debian}_$architecture.deb"
+mkdir -p "$out"
+echo "Building $name (some minutes; what is said meanwhile is in $out/log)" >&2
+inside dpkg-buildpackage --build=binary --unsigned-changes >"$out/log" 2>&1 || { tail -n 30 "$out/log" >&2; exit 1; }
+lintian --fail-on error --allow-root "$work/$name" >&2 || { echo "deb.sh: lintian found errors" >&2; exit 1; }
+mv "$work/$name" "$out/"
+echo "$out/$name"

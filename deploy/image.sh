@@ -1,0 +1,109 @@
+#!/bin/bash
+# Builds the card image for a Raspberry Pi 3 or 4 out of Debian 13 and Bachbox's package:
+#   sudo make image
+# into build/image/bachbox.img: a FAT partition with bachbox.txt, which any computer can edit; a root
+# that is only read; a small journalled file system for the settings. No loop device is needed.
+# Wants mmdebstrap, qemu-user-static and arch-test (on other processors), dosfstools, mtools, fdisk.
+set -euo pipefail
+umask 022
+
+here=$(cd "$(dirname "$0")/.." && pwd)
+out="$here/build/image"
+image="$out/bachbox.img"
+boot_mib=256
+state_mib=64
+# QEMU wants cards of 1, 2, 4 ... GiB, and every card on sale holds this one.
+card_mib=2048
+root_mib=$((card_mib - boot_mib - state_mib - 8))
+
+step=0
+say() {
+    step=$((step + 1))
+    printf '[%d/6, %4d s] %s\n' $step $SECONDS "$1"
+}
+fail() {
+    echo "image.sh: $1" >&2
+    exit 1
+}
+[ "$(id -u)" -eq 0 ] || fail "only root may make the files of another system; say sudo make image"
+for tool in mmdebstrap mkfs.vfat mcopy sfdisk mkfs.ext4; do
+    command -v $tool >/dev/null || fail "$tool is missing; apt install mmdebstrap qemu-user-static arch-test dosfstools mtools fdisk e2fsprogs"
+done
+
+say "The package for ARM"
+package=${PACKAGE:-$("$here/deploy/deb.sh" trixie arm64)}
+
+say "Debian 13 for the Pi"
+tree=$("$here/deploy/tree.sh" trixie arm64 \
+    systemd systemd-sysv systemd-resolved systemd-timesyncd dbus udev kmod polkitd \
+    linux-image-arm64 initramfs-tools zstd raspi-firmware firmware-brcm80211 wireless-regdb \
+    wpasupplicant avahi-daemon libnss-mdns alsa-utils \
+    python3 libfluidsynth3 libportaudio2 timgm6mb-soundfont)
+
+say "Bachbox into it"
+work=$(mktemp -d /var/tmp/bachbox-image.XXXXXX)
+root="$work/root"
+tidy() {
+    ! mountpoint --quiet "$root/proc" || umount "$root/proc"
+    ! mountpoint --quiet "$root" || umount "$root"
+    rm -rf "$work"
+}
+trap tidy EXIT
+mkdir "$work/upper" "$work/overlay" "$root"
+# On top of the tree, which stays as it is for the next image.
+mount -t overlay -o "lowerdir=$tree,upperdir=$work/upper,workdir=$work/overlay" overlay "$root"
+mount -t proc proc "$root/proc"
+cp -r "$here/deploy/card/root/." "$root/"
+install -D -m 755 "$here/deploy/card/settings.py" "$root/usr/lib/bachbox-card/settings.py"
+cp "$package" "$root/tmp/"
+inside() { env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin LC_ALL=C.UTF-8 DEBIAN_FRONTEND=noninteractive chroot "$root" "$@"; }
+mkdir -p "$out"
+inside sh -c 'apt-get install --quiet=2 --yes --no-install-recommends /tmp/bachbox_*.deb' >"$out/log" 2>&1 ||
+    { tail -n 20 "$out/log" >&2; fail "apt install did not work"; }
+# The place of the settings, should their file system be lost.
+install -d -o "$(inside id -u bachbox)" -g "$(inside id -g bachbox)" -m 750 "$root/var/lib/bachbox"
+inside systemctl --quiet enable bachbox-card.service systemd-networkd.service systemd-resolved.service wpa_supplicant@wlan0.service
+inside systemctl --quiet disable systemd-networkd-wait-online.service wpa_supplicant.service
+# What writes to the root at times of its own.
+inside systemctl --quiet mask apt-daily.timer apt-daily-upgrade.timer dpkg-db-backup.timer e2scrub_all.timer e2scrub_reap.service
+ln -sf /run/systemd/resolve/stub-resolv.conf "$root/etc/resolv.conf"
+# Each box makes one of its own at each start.
+: >"$root/etc/machine-id"
+rm -f "$root/var/lib/dbus/machine-id"
+# Nobody logs in: there is nothing to log in for.
+inside passwd --quiet --lock root
+# Writes config.txt and cmdline.txt anew, with what /etc/default says now.
+inside env DEB_MAINT_PARAMS=configure /etc/kernel/postinst.d/z50-raspi-firmware >>"$out/log" 2>&1
+rm -rf "$root"/tmp/* "$root"/var/lib/apt/lists/* "$root"/var/cache/apt/*.bin "$root"/root/.cache
+umount "$root/proc"
+
+say "The boot partition"
+cp "$here/deploy/card/bachbox.txt" "$root/boot/firmware/"
+cp "$here/bachbox.example.toml" "$root/boot/firmware/"
+truncate --size ${boot_mib}M "$work/boot.img"
+mkfs.vfat -F 32 -n BACHBOX "$work/boot.img" >/dev/null
+mcopy -s -i "$work/boot.img" "$root"/boot/firmware/* ::/
+rm -rf "$root"/boot/firmware/*
+
+say "The root and the settings' file system"
+truncate --size ${root_mib}M "$work/root.img"
+mkfs.ext4 -q -L bachbox-root -m 0 -d "$root" "$work/root.img"
+truncate --size ${state_mib}M "$work/state.img"
+mkfs.ext4 -q -L bachbox-state -m 0 -E lazy_itable_init=0 "$work/state.img"
+
+say "The card"
+truncate --size ${card_mib}M "$work/card.img"
+sfdisk --quiet "$work/card.img" <<PARTITIONS
+label: dos
+start=4MiB, size=${boot_mib}MiB, type=c, bootable
+start=$((4 + boot_mib))MiB, size=${root_mib}MiB, type=83
+start=$((4 + boot_mib + root_mib))MiB, size=${state_mib}MiB, type=83
+PARTITIONS
+at=4
+for part in boot root state; do
+    dd if="$work/$part.img" of="$work/card.img" bs=1M seek=$at conv=notrunc,sparse status=none
+    size="${part}_mib"
+    at=$((at + ${!size}))
+done
+mv "$work/card.img" "$image"
+echo "$image: a card of $((card_mib / 1024)) GiB, $(du -m "$image" | cut -f1) MiB of it used, after $SECONDS s"

@@ -1,0 +1,1 @@
+"""Bachbox on whole machines: `make test-machine`. Not collected by pytest."""

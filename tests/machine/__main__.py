@@ -1,0 +1,223 @@
+"""Bachbox on whole machines in QEMU, without KVM: `sudo make test-machine`.
+
+    python -m tests.machine sound         amd64: its sound card's WAV has the score's pitches
+    python -m tests.machine plug [TIMES]  amd64: the plug is pulled (20 times) at random moments
+    python -m tests.machine knob          arm64: an encoder on the pins is turned from outside
+    python -m tests.machine card          build/image/bachbox.img boots on a Raspberry Pi 3
+    python -m tests.machine               all of them
+
+Prints what it finds; how fast things are depends on this computer and says nothing of a Pi.
+"""
+
+from __future__ import annotations
+
+import base64
+import random
+import re
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Final
+
+from tests.machine import pitches
+from tests.machine.machine import BOOT_SECONDS, Machine
+
+ROOT: Final = Path(__file__).parent.parent.parent
+BUILD: Final = ROOT / "build" / "machine"
+
+PLAYS: Final = (
+    "systemctl is-active -q bachbox && systemctl show -p StatusText bachbox | grep Playing"
+)
+HOLDS_SECONDS: Final = 2.0
+"""What was set so long before the plug was pulled is there again."""
+
+MUSIC_SECONDS: Final = 60
+LEAST_LIKENESS: Final = 0.7
+
+_began = time.monotonic()
+
+
+def say(sentence: str) -> None:
+    print(f"{time.monotonic() - _began:6.0f} s  {sentence}", flush=True)
+
+
+def machine(kind: str) -> Machine:
+    """With its disk, which is made when there is none."""
+    folder = BUILD / kind
+    if not (folder / "disk.img").exists():
+        say(f"a disk for {kind} is made")
+        subprocess.run([ROOT / "tests/machine/disk.sh", kind, folder], check=True)
+    return Machine(kind, folder)
+
+
+def start(box: Machine) -> float:
+    """Seconds from power to music."""
+    began = time.monotonic()
+    box.start()
+    box.await_("true", "an answer")
+    box.await_(PLAYS, "music")
+    return time.monotonic() - began
+
+
+def tempo(box: Machine) -> float:
+    code, said = box.ask(
+        "bachbox status --json | python3 -c 'import json, sys; "
+        'print(json.load(sys.stdin)["settings"]["tempo"])\''
+    )
+    assert code == 0, said
+    return float(said)
+
+
+def prove_sound() -> None:
+    box = machine("amd64")
+    say(f"amd64: music {start(box):.0f} s after power")
+    box.await_(
+        f"[ $(journalctl -b -u bachbox | wc -l) -gt 0 ] && sleep {MUSIC_SECONDS}",
+        "a minute of music",
+    )
+    code, said = box.ask(
+        "rm -f /var/tmp/score.mid; "
+        f"bachbox render /var/tmp/score.mid --seed 1685 --seconds {MUSIC_SECONDS} >/dev/null 2>&1; "
+        "base64 -w0 /var/tmp/score.mid",
+        BOOT_SECONDS,
+    )
+    assert code == 0, said
+    score = BUILD / "score.mid"
+    score.write_bytes(base64.b64decode(said))
+    say(f"amd64: {box.ask('bachbox status')[1].strip()}")
+    box.switch_off_card()
+    found, moved = pitches.likeness(
+        pitches.of_recording(box.wav), pitches.of_score(score, MUSIC_SECONDS)
+    )
+    say(f"amd64: pitches in the card's WAV are those of the score: {found:.2f} alike")
+    assert moved == 0, f"the score moved by {moved} semitones is likest"
+    assert found >= LEAST_LIKENESS
+
+
+def prove_plug(times: int) -> None:
+    box = machine("amd64")
+    dice = random.Random(time.time_ns())
+    # What has been set, when, and what may be there after the next start.
+    allowed: list[float] = []
+    slowest = 0.0
+    for number in range(1, times + 1):
+        took = start(box)
+        slowest = max(slowest, took)
+        found = tempo(box)
+        if allowed:
+            assert found in allowed, f"tempo is {found}, and might be {allowed}"
+        said: list[tuple[float, float]] = [(time.monotonic() - HOLDS_SECONDS, found)]
+        pull_at = time.monotonic() + dice.uniform(0, 20)
+        while time.monotonic() < pull_at:
+            wish = float(dice.randint(40, 240))
+            assert box.ask(f"bachbox set tempo={wish:g}")[0] == 0
+            said.append((time.monotonic(), wish))
+            time.sleep(dice.uniform(0, 4))
+        now = time.monotonic()
+        box.pull_the_plug()
+        old = [index for index, (when, _) in enumerate(said) if now - when >= HOLDS_SECONDS]
+        allowed = [value for _, value in said[old[-1] if old else 0 :]]
+        say(
+            f"plug {number}/{times}: music after {took:.0f} s, tempo {found:g} as set; "
+            f"pulled after {len(said) - 1} more settings"
+        )
+    took = start(box)
+    found = tempo(box)
+    assert found in allowed, f"tempo is {found}, and might be {allowed}"
+    box.switch_off_card()
+    say(
+        f"plug: {times} times pulled, each start played again; "
+        f"the slowest took {max(slowest, took):.0f} s"
+    )
+
+
+def prove_knob() -> None:
+    box = machine("arm64")
+    box.start()
+    box.await_("true", "an answer")
+    for line in (0, 1):
+        box.drive_line(line, high=True)
+    box.await_(PLAYS, "music")
+    say("arm64: it plays")
+    box.ask("bachbox set tempo=80")
+    # A leads when it is turned to the right; the pins pull up.
+    right = [(False, True), (False, False), (True, False), (True, True)]
+    left = [(b, a) for a, b in right]
+    for quarter in right * 10 + left * 4:
+        for line, high in enumerate(quarter):
+            box.drive_line(line, high=high)
+        time.sleep(0.2)
+    time.sleep(3)
+    found = tempo(box)
+    say(f"arm64: from tempo 80, 10 clicks to the right and 4 to the left of 2 each: {found:g}")
+    box.switch_off_card()
+    assert found == 80 + (10 - 4) * 2
+
+
+def prove_card() -> None:
+    image = ROOT / "build/image/bachbox.img"
+    folder = BUILD / "card"
+    folder.mkdir(parents=True, exist_ok=True)
+    copy = folder / "card.img"
+    subprocess.run(["cp", "--sparse=always", image, copy], check=True)
+    boot = f"{copy}@@4M"
+    names = subprocess.run(
+        ["mdir", "-b", "-i", boot, "::/"], check=True, stdout=subprocess.PIPE, text=True
+    ).stdout
+    for wanted in (r"vmlinuz-\S+", r"initrd\.img-\S+", r"bcm2837-rpi-3-b\.dtb", r"cmdline\.txt"):
+        name = re.search(wanted, names)
+        assert name, names
+        target = folder / wanted.partition("-")[0].replace("\\", "")
+        subprocess.run(["mcopy", "-n", "-o", "-i", boot, f"::/{name[0]}", target], check=True)
+    arguments = (folder / "cmdline.txt").read_text().strip().replace("quiet", "")
+    console = folder / "console"
+    began = time.monotonic()
+    with (folder / "qemu").open("wb") as log:
+        process = subprocess.Popen(
+            [
+                *("qemu-system-aarch64", "-M", "raspi3b", "-display", "none", "-no-reboot"),
+                *("-kernel", folder / "vmlinuz", "-initrd", folder / "initrd.img"),
+                *("-dtb", folder / "bcm2837", "-append"),
+                f"{arguments} console=ttyAMA0,115200 systemd.show_status=yes",
+                *("-drive", f"file={copy},format=raw,if=sd", "-serial", f"file:{console}"),
+            ],
+            stdout=log,
+            stderr=log,
+        )
+    try:
+        while time.monotonic() - began < BOOT_SECONDS:
+            assert process.poll() is None, (folder / "qemu").read_text()
+            said = console.read_text(errors="replace") if console.exists() else ""
+            started = re.search(r"Started .*bachbox\.service.*", said)
+            if started:
+                say(f"card: {started[0].strip()} {time.monotonic() - began:.0f} s after power")
+                return
+            time.sleep(1)
+        raise TimeoutError(f"the card did not come to an active service; see {console}")
+    finally:
+        process.kill()
+        process.wait()
+
+
+def main() -> None:
+    match sys.argv[1:]:
+        case ["sound"]:
+            prove_sound()
+        case ["plug", *times]:
+            prove_plug(int(times[0]) if times else 20)
+        case ["knob"]:
+            prove_knob()
+        case ["card"]:
+            prove_card()
+        case []:
+            prove_sound()
+            prove_plug(20)
+            prove_knob()
+            prove_card()
+        case _:
+            sys.exit(__doc__)
+
+
+if __name__ == "__main__":
+    main()
