@@ -146,6 +146,18 @@ def test_repeats_are_sequences_of_two_notes_or_more_that_no_longer_one_explains(
     assert histograms.repeats([a, ("b", 8), c, a, b]) == Counter({8: 2})
 
 
+def test_lines_are_counted_by_their_highest_notes() -> None:
+    piece = heard(line(72, 74, 76, 74, 72, 74), [Note(0, 6 * BEAT, 48, 1)])
+    found = histograms.of_lines(piece)
+    assert found["melody"] == Counter({2: 3, -2: 2})
+    assert found["onsets"] == Counter({BEAT: 5})
+    assert found["rhythm"] == Counter({BEAT: 6, 6 * BEAT: 1})
+    assert found["harmony"] == Counter({"unison": 2, "whole tone": 3, "major third": 1})
+    assert found["repeats"] == histograms.Histogram()
+    tune = line(72, 74, 76, 77, 60, 72, 74, 76, 77)
+    assert histograms.of_lines(heard(tune))["repeats"] == Counter({2: 2})
+
+
 # The grade
 
 
