@@ -152,7 +152,7 @@ def test_who_is_not_started_by_systemd_needs_no_systemd_python(
 def test_frames_alone_or_notes_alone_are_no_music() -> None:
     board = Board.create()
     settings = Settings(Values("chorales"), lambda: ["chorales"], lambda _: OWN)
-    box = Box(board, settings, lambda: 0, list, print)
+    box = Box(board, settings, lambda: 0, dict, print)
     told: list[str] = []
     counts = itertools.count(1)
 
