@@ -25,7 +25,7 @@ PIP := -m pip --disable-pip-version-check --quiet
 SOURCES := appliance tests $(wildcard benchmarks)
 
 .DEFAULT_GOAL := help
-.PHONY: help play test test-homeassistant test-training bench soak audit install deb image uninstall test-systemd test-machine train workshop evaluate quality edgetpu lint clean system-packages always
+.PHONY: help play test test-homeassistant test-training bench soak audit install deb image uninstall test-systemd test-machine train workshop evaluate card quality listen edgetpu lint clean system-packages always
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1 \t/p' $(MAKEFILE_LIST)
@@ -91,9 +91,14 @@ workshop: $(TRAIN_VENV)/.train ## what `bachbox train` needs, into .venv-train
 evaluate: $(TRAIN_VENV)/.train ## make evaluate MODEL=chorales: a model file's figures on its held-out pieces
 	$(TRAIN_VENV)/bin/python -m appliance.training $(MODEL) --evaluate $(if $(DATA),--data $(DATA)) $(ARGS)
 
-quality: $(TRAIN_VENV)/.train ## a day of music composed and listened to, into docs/quality.md
-	$(TRAIN_VENV)/bin/python -m appliance.training.quality $(ARGS)
-	$(TRAIN_VENV)/bin/python -m appliance.training.pianoroll docs/pianoroll.png --seed 4
+card: $(TRAIN_VENV)/.train ## make card MODEL=chorales: what its recipe's card says now, into the model file
+	$(TRAIN_VENV)/bin/python -m appliance.training $(MODEL) --card $(if $(DATA),--data $(DATA)) $(ARGS)
+
+quality: $(TRAIN_VENV)/.train ## every model's music measured, beside Bach's, into docs/quality.md
+	$(TRAIN_VENV)/bin/python -m appliance.training.quality $(if $(DATA),--data $(DATA)) $(ARGS)
+
+listen: $(TRAIN_VENV)/.train ## a minute of every model, as sound (build/listen) and as a picture
+	$(TRAIN_VENV)/bin/python -m appliance.training.pianoroll $(ARGS)
 
 edgetpu: $(VENV)/.dev ## the models compiled for a Coral Edge TPU, where its compiler is installed
 	$(VENV)/bin/python -m appliance.training.edgetpu $(ARGS)

@@ -73,3 +73,9 @@ class StepSource:
     def ahead(self) -> Iterable[Event]:
         """All that has been composed and not taken."""
         return self._events
+
+
+def finished(events: Iterable[Event]) -> StepSource:
+    """A source of just these events, after which only silence comes."""
+    left = [list(events)]
+    return StepSource(left.pop, lambda: 0 if left else FOREVER_TICK)

@@ -62,6 +62,8 @@ def codec_for(made: recipe.Recipe, scores: corpus.Corpus) -> Codec:
     part = made.codec
     if part.name == LinesCodec.name:
         return linescorpus.codec_for(scores["train"])
+    if part.name == AbcCodec.name:
+        return AbcCodec()
     ranges = corpus.voice_ranges(scores["train"])
     return SatbCodec(onsets=part.onsets, form=part.form, ranges=ranges)
 
@@ -120,11 +122,22 @@ def make(made: recipe.Recipe, scores: corpus.Corpus, folder: Path, path: Path) -
     log.info("%s\n%s", path, "\n".join(figures))
 
 
+def renew_card(made: recipe.Recipe, scores: corpus.Corpus, path: Path) -> None:
+    """Write what the recipe's card says now into the model file; the weights stay as they are."""
+    from appliance.training import convert
+
+    model = bundle.load(path)
+    measured = model.card.partition("## Measured\n\n")[2].rstrip("\n")
+    convert.write(made, model.codec, model.model, scores["train"], measured, path)
+    path.with_suffix(".md").write_text(bundle.load(path).card)
+
+
 def main() -> int:
     """Train, convert, evaluate; 0 when the model file is in place."""
     parser = argparse.ArgumentParser(prog="python -m appliance.training", description=__doc__)
     parser.add_argument("model", help="a recipe's name in models/, or its file")
     parser.add_argument("--evaluate", action="store_true", help="only measure the model file")
+    parser.add_argument("--card", action="store_true", help="only renew the model file's card")
     parser.add_argument("--data", type=Path, help="folder with further scores")
     parser.add_argument("--build", type=Path, default=Path("build"), help="where to work")
     parser.add_argument("--threads", type=int, help="CPU threads (default: all cores)")
@@ -141,6 +154,8 @@ def main() -> int:
         path = found.with_suffix(bundle.SUFFIX)
         if asked.evaluate:
             print("\n".join(evaluate(path, scores)))
+        elif asked.card:
+            renew_card(made, scores, path)
         else:
             make(made, scores, asked.build / made.name, path)
     except BachboxError as why:

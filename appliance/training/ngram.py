@@ -11,12 +11,19 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+from appliance.music import sampler
 from appliance.music.codec import Codec
+from appliance.music.score import Form, Key
 
 LENGTHS = (4, 6, 8, 12)
 """Tokens of history in the longest context (n - 1); the best on the valid pieces counts."""
 MOST_CONTEXTS = 20_000_000
 """Longer histories are not tried where there would be more contexts to count than this."""
+
+
+COMPOSING_LENGTH = 6
+"""The same for one that composes; longer ones copy."""
+LONGEST_PIECE_TOKENS = 20_000
 
 
 class NGram:
@@ -75,6 +82,42 @@ class NGram:
         """From the shortest to the longest."""
         longest = min(self._longest, at)
         return [(at % self._cycle, *tokens[at - n : at]) for n in range(longest + 1)]
+
+
+def composer(codec: Codec, train: Sequence[Any], longest: int = COMPOSING_LENGTH) -> NGram:
+    """An n-gram that has learnt every piece on the tonic C, for :func:`compose`.
+
+    Pieces that cannot be told on C are left out.
+    """
+    model = NGram(len(codec.vocabulary), codec.cycle, longest)
+    for score in train:
+        shift = (6 - score.key.tonic) % 12 - 6
+        if shift in codec.shifts(score) or codec.shifts(score) == [0]:
+            moved = score.transposed(shift)
+            model.learn([codec.encode(moved)[1]])
+    return model
+
+
+def compose(
+    model: NGram, codec: Codec, form: Form, *, minor: bool, dice: np.random.Generator
+) -> list[int]:
+    """The tokens of a piece by an n-gram, which is forbidden what the network is.
+
+    Plain: every token as likely as it was counted, nothing tried twice.
+    """
+    context = codec.start(form, Key(0, minor))
+    said: list[int] = []
+    while not context.done and not context.faded and len(said) < LONGEST_PIECE_TOKENS:
+        token = sampler.sample(
+            np.log(model.shares(said, len(said))),
+            temperature=1.0,
+            top_p=1.0,
+            uniform=float(dice.random()),
+            forbidden=context.forbidden(),
+        )
+        context.accept(token)
+        said.append(token)
+    return said
 
 
 def counted(codec: Codec, score: Any) -> list[int]:

@@ -1,156 +1,117 @@
-"""``python -m appliance.training.quality``: a day of music, listened to, in figures and a plot."""
+"""``python -m appliance.training.quality``: the models' music, measured, in ``docs/quality.md``.
+
+Every model composes as it ships; its music is held beside the pieces that it was not trained
+on, and beside an n-gram's. Temperature and top-p are judged by the valid pieces alone; the test
+pieces are looked at once, with what the recipe says.
+"""
 
 from __future__ import annotations
 
 import argparse
-import platform
-import resource
+import multiprocessing
+import os
 import sys
+import tempfile
 import time
-from collections import Counter
-from dataclasses import dataclass
+from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
-import matplotlib as mpl
 from tqdm import tqdm
 
+from appliance.errors import BachboxError
 from appliance.music import bundle
-from appliance.music.composer import Composer
-from appliance.music.expression import BREATH_TICKS
-from appliance.music.interpreter import runtime
-from appliance.music.notes import TICKS_PER_BEAT
-from appliance.music.score import Key
-from appliance.training.listen import Listener, Report
+from appliance.training import quality_page, recipe
+from appliance.training.composing import Amount, Music, Setting, Studied, compose, spooled, study
+from appliance.training.weighed import Weighed, weigh
 
-mpl.use("Agg")
-from matplotlib import pyplot as plt
-
-TEMPERATURES = (0.1, 0.3, 0.5, 0.7, 0.9, 1.1, 1.5, 2.0, 3.0)
-BAR_BEATS = 4
+KNOB = (0.1, 0.3, 0.5, 0.7, 0.9, 1.1, 1.3, 1.5, 2.0, 3.0)
+GRID = [Setting(t, p) for p in (0.9, 0.95, 1.0) for t in (0.7, 0.8, 0.9, 1.0, 1.1, 1.2)]
+"""From which a model's own setting is chosen."""
+MODELS = Path("models")
+HOURS, PIECES = 2.0, 16
 
 
-@dataclass
-class Day:
-    """What one composer did."""
-
-    report: Report
-    cures: dict[str, int]
-    memory_mib: list[float]
-    """Peak resident memory after every twentieth of the time."""
-    seconds: float
+def settings_for(model: bundle.Bundle) -> list[Setting]:
+    """All that are listened to."""
+    knob = [Setting(t, model.top_p) for t in KNOB]
+    return list(dict.fromkeys([*GRID, *knob, Setting(model.temperature, model.top_p)]))
 
 
-def listen(model: bundle.Bundle, hours: float, seed: int, temperature: float | None) -> Day:
-    """Compose so many hours of music at the model's tempo, and listen to all of it."""
-    composer, listener = Composer(model, seed=seed, temperature=temperature), Listener()
-    beats = hours * 60 * model.tempo_bpm
-    memory: list[float] = []
-    began = time.monotonic()
-    label = f"{hours:g} h at {composer.temperature:g}"
-    with tqdm(total=round(beats), unit="beat", desc=label) as bar:
-        while composer.tick < beats * TICKS_PER_BEAT:
-            tick = composer.tick
-            listener.hear(tick, composer.step(), composer.tick)
-            if composer.tick >= len(memory) * beats * TICKS_PER_BEAT / 20:
-                memory.append(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
-                bar.update(round(composer.tick / TICKS_PER_BEAT) - bar.n)
-    return Day(listener.report, composer.cures, memory, time.monotonic() - began)
-
-
-def row(name: str, day: Day) -> str:
-    """A row of the table."""
-    r, pieces = day.report, len(day.report.pieces)
-    tonic = sum(p.closes_on_tonic for p in r.pieces) / max(1, pieces)
-    cadence = sum(p.authentic for p in r.pieces) / max(1, pieces)
-    cures = ", ".join(f"{k} {v}" for k, v in day.cures.items() if v) or "none"
-    return (
-        f"| {name} | {pieces} | {r.frozen_beats / BAR_BEATS:.2f} | {r.silent_beats:.2f} "
-        f"| {r.held_beats / BAR_BEATS:.2f} | {r.loop_beats / BAR_BEATS:.2f} | {r.unmatched} "
-        f"| {tonic:.1%} | {cadence:.1%} | {cures} |"
-    )
-
-
-HEAD = """\
-| music | pieces | longest frozen chord, bars | longest silence, beats | longest note, bars \
-| longest loop, bars | unmatched notes | close on the tonic | by a cadence | cures |
-|---|---|---|---|---|---|---|---|---|---|"""
-
-
-def plot(day: Day, by_temperature: dict[float, Day], path: Path) -> None:
-    """Lengths, keys, memory, and the longest frozen chord by temperature."""
-    figure, axes = plt.subplots(2, 2, figsize=(10, 7), layout="constrained")
-    pieces = day.report.pieces
-    axes[0, 0].hist([p.beats / BAR_BEATS for p in pieces], bins=30, color="#3b6ea5")
-    axes[0, 0].set(title="Length of the pieces", xlabel="bars of four beats", ylabel="pieces")
-    keys = Counter(str(Key(p.piece.tonic, p.piece.minor)) for p in pieces).most_common()
-    axes[0, 1].bar([k.replace(" ", "\n") for k, _ in keys], [n for _, n in keys], color="#8b5a2b")
-    axes[0, 1].tick_params(axis="x", labelsize=5)
-    axes[0, 1].set(title="Keys", ylabel="pieces")
-    hours = [n * day.report.beats / 80 / 60 / 20 for n in range(len(day.memory_mib))]
-    axes[1, 0].plot(hours, day.memory_mib, color="#2e7d32", marker=".")
-    axes[1, 0].set(title="Peak resident memory", xlabel="hours of music", ylabel="MiB")
-    axes[1, 0].set_ylim(bottom=0)
-    for name, values in {
-        "frozen chord": [d.report.frozen_beats for d in by_temperature.values()],
-        "loop": [d.report.loop_beats for d in by_temperature.values()],
-        "one note": [d.report.held_beats for d in by_temperature.values()],
-    }.items():
-        axes[1, 1].plot(
-            list(by_temperature), [v / BAR_BEATS for v in values], marker="o", label=name
-        )
-    axes[1, 1].axhline(4, color="grey", linestyle=":", linewidth=1)
-    axes[1, 1].set(title="The longest, by temperature", xlabel="temperature", ylabel="bars")
-    axes[1, 1].legend()
-    figure.savefig(path, dpi=110)
+def listen(
+    paths: list[Path], data: Path | None, asked: argparse.Namespace, folder: Path
+) -> list[Weighed]:
+    """All the jobs, on every core, each in a process of its own so that its memory can be told."""
+    spawn = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(asked.jobs, spawn, max_tasks_per_child=1) as pool:
+        waiting: dict[Path, tuple[Future[Studied], list[tuple[Path, Future[Music]]]]] = {}
+        for path in paths:
+            model = bundle.load(path)
+            studying = pool.submit(study, path, data, asked.build, 2 * asked.pieces, asked.seed)
+            beats = asked.hours * 60 * model.tempo_bpm
+            recipes = Setting(model.temperature, model.top_p)
+            wanted = [(recipes, Amount(beats=beats), asked.seed + 1)]
+            wanted += [(s, Amount(asked.pieces), asked.seed) for s in settings_for(model)]
+            composing = []
+            for number, (setting, amount, seed) in enumerate(wanted):
+                spool = folder / f"{path.stem}-{number}"
+                composing.append((spool, pool.submit(compose, path, setting, amount, seed, spool)))
+            waiting[path] = studying, composing
+        futures: list[Future[Any]] = []
+        for studying, composing in waiting.values():
+            futures += [studying, *(future for _, future in composing)]
+        try:
+            for future in tqdm(as_completed(futures), "composing", len(futures), unit="job"):
+                future.result()
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
+        found = []
+        for path, (studying, composing) in waiting.items():
+            day, *rest = [
+                replace(future.result(), pieces=list(spooled(spool))) for spool, future in composing
+            ]
+            card = recipe.load(path.with_suffix(".toml")).card
+            says = Setting(card.temperature, card.top_p)
+            found.append(weigh(bundle.load(path), says, studying.result(), day, rest, GRID))
+    return found
 
 
 def main() -> int:
-    """Compose, listen, write ``quality.md`` and ``quality.png``; 1 where a promise is broken."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--model", type=Path, default=Path("models/chorales.tflite"))
-    parser.add_argument("--hours", type=float, default=24)
+    """Compose, listen, write the page and its pictures; 1 where a promise is broken."""
+    parser = argparse.ArgumentParser(prog="make quality", description=__doc__)
+    parser.add_argument("--models", nargs="*", help="names (all in models/ where not given)")
+    parser.add_argument("--data", type=Path, help="folder with the scores that are not music21's")
+    parser.add_argument("--hours", type=float, default=HOURS, help="of music as it ships, a model")
+    parser.add_argument("--pieces", type=int, default=PIECES, help="at every other setting")
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="at the same time")
+    parser.add_argument("--build", type=Path, default=Path("build"), help="where to work")
     parser.add_argument("--out", type=Path, default=Path("docs"))
     asked = parser.parse_args()
-    model = bundle.load(asked.model)
-    day = listen(model, asked.hours, asked.seed, None)
-    knob = {t: listen(model, asked.hours / 24, asked.seed, t) for t in TEMPERATURES}
-    plot(day, knob, asked.out / "quality.png")
-    report = day.report
-    again = sum(count - 1 for count in report.openings.values())
-    promises = {
-        "no chord frozen beyond 4 bars": report.frozen_beats <= 4 * BAR_BEATS,
-        "no silence beyond the breath": report.silent_beats * TICKS_PER_BEAT <= BREATH_TICKS,
-        "no stuck note": report.unmatched == 0 and report.held_beats <= 8 * BAR_BEATS,
-        "no loop": report.loop_beats <= 4 * BAR_BEATS and not again,
-        "memory flat": day.memory_mib[-1] <= day.memory_mib[1] * 1.05,
-    }
-    (asked.out / "quality.md").write_text(
-        f"""# A day of music, listened to
+    began = time.monotonic()
+    try:
+        paths = [bundle.find(name, [MODELS]) for name in asked.models or []]
+        paths = paths or bundle.listing([MODELS])
+        with tempfile.TemporaryDirectory() as folder:
+            found = listen(paths, asked.data, asked, Path(folder))
+    except BachboxError as why:
+        print(f"bachbox: {why}", file=sys.stderr)
+        return why.exit_code
+    # Every job imports this module, and none of them draws.
+    from appliance.training import quality_plots
 
-`make quality` composed {asked.hours:g} hours of music with the model `{model.name}` (seed
-{asked.seed}, temperature {model.temperature:g}, top-p {model.top_p:g},
-{model.tempo_bpm:g} BPM, Python {platform.python_version()}, {runtime()[0]}) in
-{day.seconds:.0f} s, and a listener that knows nothing of the composer's guard measured it all:
-{report.notes} notes in {len(report.pieces)} pieces, of which {again} opened with the same four
-bars as another. Below it, {asked.hours / 24:g} h at each temperature of the knob.
-
-{HEAD}
-{row(f"{asked.hours:g} h", day)}
-{chr(10).join(row(f"T = {t:g}", d) for t, d in knob.items())}
-
-A *loop* is music that equals the music at most two bars before it; *cures* are what the guard
-counted (it adds heat when a chord stands for 1.5 bars, and begins another piece when that does
-not help).
-
-| promise | kept |
-|---|---|
-{chr(10).join(f"| {name} | {'yes' if kept else '**no**'} |" for name, kept in promises.items())}
-
-![Lengths, keys, memory, and the knob](quality.png)
-"""
+    quality_plots.draw(found, asked.out / "quality.png")
+    page = quality_page.write(
+        found, asked.hours, asked.pieces, asked.seed, time.monotonic() - began
     )
-    return 0 if all(promises.values()) else 1
+    (asked.out / "quality.md").write_text(page)
+    broken = [f"{one.name}: {what}" for one in found for what in one.broken]
+    for one in found:
+        print(f"{one.name}: {quality_page.verdict(one)}")
+    print("\n".join(f"broken: {line}" for line in broken) or "every promise is kept")
+    return 1 if broken else 0
 
 
 if __name__ == "__main__":

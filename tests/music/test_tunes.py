@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
@@ -105,6 +106,16 @@ def test_a_prime_opens_the_first_tune(folk: Bundle, tmp_path: Path) -> None:
     assert "K:Ador\n|:E|ABc dcB|ABA GEG|ABc dcB|ABA A2:|\n" in book
 
 
+def test_a_whole_tune_is_gone_on_from(folk: Bundle, tmp_path: Path) -> None:
+    path = tmp_path / "tune.abc"
+    path.write_text(TUNE)
+    opening = folk.codec.opening(path)
+    piece = compose_pieces(Composer(folk, seed=9, prime=opening), 1)[0]
+    told = [token for e in piece.events if e.kind == Kind.TOKENS for token in tokens_of(e)]
+    assert tuple(told[: len(opening.tokens)]) == tuple(opening.tokens)
+    assert piece.end_tick >= (opening.form.steps + 4 * 12) * TICKS_PER_STEP
+
+
 def test_a_model_that_repeats_itself_is_given_up(folk: Bundle) -> None:
     composer = Composer(folk, seed=1)
     composer.model = Puppet(lambda token: TOKEN["C"], CLASSES)  # type: ignore[assignment]
@@ -126,10 +137,16 @@ def test_a_bar_played_again_at_once_is_no_frozen_chord() -> None:
 # Written as ABC
 
 
+def no_keepsake(events: list[Event], end_tick: int) -> NoReturn:
+    raise AssertionError("a keepsake is of one piece")
+
+
 def rendered(bundle: Bundle, path: Path, length: Length) -> list[Event]:
     composer = Composer(bundle, seed=3)
     controls = Controls(tempo_bpm=190)
-    render(composer, controls, lambda: Path("none.sf2"), [path], length, lambda done: None)
+    render(
+        composer, controls, lambda: Path("none.sf2"), [path], length, lambda done: None, no_keepsake
+    )
     return compose(Composer(bundle, seed=3), 800)
 
 

@@ -242,7 +242,7 @@ def test_whatever_fits_the_description_or_not_is_answered_as_described(
 
         @given(operation.as_strategy(generation_mode=mode))
         @settings(
-            max_examples=8,
+            max_examples=5,
             deadline=None,
             database=None,
             suppress_health_check=list(HealthCheck),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import shutil
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -17,10 +18,10 @@ from appliance.music import bundle
 from appliance.music.satb import CLASSES, END, SatbCodec
 from appliance.music.score import VOICES, Score
 from appliance.music.scorefile import from_music21
+from appliance.training import __main__ as workshop
 from appliance.training import convert, corpus, recipe
 from appliance.training.batches import IGNORED, Keys, chunks, encode, pad
 from appliance.training.evaluate import nats_a_unit
-from appliance.training.listen import Listener
 from appliance.training.ngram import NGram, baseline, counted
 from tests.music.making import MODEL, MODELS, OPENING, chords, parts_of
 
@@ -193,29 +194,6 @@ def test_an_n_gram_learns_and_its_shares_add_up() -> None:
     assert figure < VOICES * math.log(CLASSES) / 2
 
 
-def test_a_listener_finds_what_is_wrong() -> None:
-    from appliance.music.notes import TICKS_PER_STEP
-    from appliance.music.satb import ORDER
-    from tests.music.making import events_of
-
-    assert len(ORDER) == VOICES
-    frozen = chords((64, (72, 67, 64, 48)), (4, (71, 67, 62, 43)), (4, (72, 67, 64, 48)))
-    listener = Listener()
-    events = events_of(frozen)
-    for step in range(frozen.steps):
-        tick = step * TICKS_PER_STEP
-        now = [event for event in events if event.tick == tick]
-        listener.hear(tick, now, tick + TICKS_PER_STEP)
-    end = frozen.steps * TICKS_PER_STEP
-    listener.hear(end, [event for event in events if event.tick == end], end + 960)
-    report = listener.report
-    assert report.frozen_beats == 16
-    assert report.held_beats == 16
-    assert report.unmatched == 0
-    assert report.silent_beats == 2
-    assert [(p.closes_on_tonic, p.authentic) for p in report.pieces] == [(True, True)]
-
-
 # The model file
 
 
@@ -275,3 +253,19 @@ def test_the_calibration_shows_every_voice_and_a_state_within_its_bounds() -> No
     cells = np.concatenate([s[name].ravel() for s in samples for name in states if "c" in name])
     assert np.abs(cells).max() <= convert.CELL_LIMIT
     assert cells.any()
+
+
+def test_a_card_is_renewed_and_the_weights_stay(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = tiny(monkeypatch)
+    path = tmp_path / MODEL.name
+    shutil.copy(MODEL, path)
+    made.card.temperature, made.card.top_p = 1.15, 0.97
+    workshop.renew_card(made, {"train": [OPENING]}, path)
+    before, after = bundle.load(MODEL), bundle.load(path)
+    assert (after.temperature, after.top_p) == (1.15, 0.97)
+    assert after.model == before.model
+    measured = before.card.partition("## Measured")[2]
+    assert after.card.partition("## Measured")[2] == measured
+    assert path.with_suffix(".md").read_text() == after.card

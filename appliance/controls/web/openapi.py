@@ -53,6 +53,7 @@ _OPERATIONS: Final[tuple[tuple[str, str, str, str, Any, tuple[int, ...]], ...]] 
     ("/api/touches", "get", "What knobs and buttons felt lately", "", Felt, ()),
     ("/api/tests/tone", "post", "Play a test tone", "", Tried, ()),
     ("/api/tests/broker", "post", "Knock at the broker", "", Tried, (503,)),
+    ("/api/pieces", "get", "The last pieces; /api/pieces/ID.KIND is a file of one", "", Pieces, ()),
     ("/healthz", "get", "Whether it lives: 200 or 503", "", Life, ()),
 )  # fmt: skip
 
