@@ -67,7 +67,7 @@ def _grades(axes: plt.Axes, one: Weighed) -> None:
     for box, colour in zip(boxes["boxes"], (THEIRS, OURS, COUNTED), strict=True):
         box.set_facecolor(colour)
         box.set_alpha(0.6)
-    axes.set_xticks([1, 2, 3], ["Bach", "model", "n-gram"])
+    axes.set_xticks([1, 2, 3], ["held out", "model", "n-gram"])
     axes.set(ylabel="grade")
     axes.set_ylim(bottom=0)
 
