@@ -232,6 +232,13 @@ def test_the_longest_run_is_found_in_any_key() -> None:
     assert known.longest(line(65, 67, 72, 71)) == 2
 
 
+def test_a_run_is_not_found_by_chance() -> None:
+    dice = np.random.default_rng(1)
+    known = Shared([line(*dice.integers(40, 80, 300).tolist()) for _ in range(100)])
+    runs = [known.longest(line(*dice.integers(40, 80, 300).tolist())) for _ in range(100)]
+    assert max(runs) < 10
+
+
 def test_another_rhythm_is_another_run() -> None:
     known = Shared([line(60, 62, 64, 65)])
     assert known.longest(line(60, 62, 64, 65, length=BEAT // 2)) == 0
