@@ -328,9 +328,13 @@ class Daemon:
                     return
 
     def _greet(self) -> None:
-        """Once it composes, say what would make it compose the same again."""
-        state = self._board.composer.read()
-        if state.ready and not self._greeted:
+        """Once it composes, say what would make it compose the same again.
+
+        Not before the performer has begun, or waits for a card: else it may be about to fail.
+        """
+        state, performer = self._board.composer.read(), self._board.performer.read()
+        performs = performer.heartbeat > 0 or performer.state is State.NO_CARD
+        if state.ready and performs and not self._greeted:
             self._greeted = True
             model = self._settings.values.model
             self._line.say(

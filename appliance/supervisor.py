@@ -198,18 +198,18 @@ class Child:
         while True:
             await asyncio.sleep(LOOK_SECONDS)
             beat, now = self._heartbeat(), time.monotonic()
-            stopped, mb = _look_at(process.pid)
+            state, mb = _look_at(process.pid)
             # Not more than a few looks' worth: if we slept (a suspended machine, a stopped
             # daemon), so may have the child.
             passed_seconds = min(now - last_look, 5 * LOOK_SECONDS)
             quiet_seconds += passed_seconds
-            stopped_seconds = stopped_seconds + passed_seconds if stopped else 0.0
+            stopped_seconds = stopped_seconds + passed_seconds if state == "T" else 0.0
             last_look = now
             if beat != last_beat:
                 last_beat, quiet_seconds = beat, 0.0
                 self._worked = self.has_worked = True
                 most_mb = most_mb or GROWTH_FACTOR * mb + GROWTH_MB
-            if self._worked:
+            if self._worked and state not in "ZX":
                 self._release(until=now - LOOK_SECONDS)
             if most_mb and mb > most_mb:
                 self._say(
@@ -254,14 +254,14 @@ class Child:
             await asyncio.wait_for(self._stopping.wait(), seconds)
 
 
-def _look_at(pid: int) -> tuple[bool, float]:
-    """Whether a signal has stopped a process, and its resident memory in MB; see proc(5)."""
+def _look_at(pid: int) -> tuple[str, float]:
+    """A process's state (T: stopped by a signal, Z or X: ended) and its resident memory in MB."""
     try:
         # The name, in parentheses, may have anything in it.
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-        return fields[0] == "T", int(fields[21]) * _PAGE_BYTES / 1e6
+        return fields[0], int(fields[21]) * _PAGE_BYTES / 1e6
     except (OSError, IndexError):
-        return False, 0.0  # It has just ended.
+        return "X", 0.0
 
 
 async def _line(stream: asyncio.StreamReader) -> str:

@@ -242,7 +242,7 @@ def test_a_disk_that_fills_up_while_playing_ends_it(env: dict[str, str], tmp_pat
     lines = said.err.splitlines()
     assert said.code == 1
     assert "Traceback" not in said.err
-    assert sum("No space left on device" in line for line in lines) == 1
+    assert sum("No space left on device" in line for line in lines) == 1, lines
     assert lines[-1].startswith("bachbox: cannot write a.wav")
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import ctypes
 import itertools
 import os
 import re
@@ -93,15 +95,32 @@ def test_a_daemon_that_hangs_says_nothing(tmp_path: Path, manager: Listener) -> 
         manager.wait_for(ALIVE, after=hung_at)
 
 
+@contextlib.contextmanager
+def hanging(pid: int) -> Iterator[None]:
+    """Hold a process as a debugger does: one that a signal has stopped would be noticed at once.
+
+    At the end it is waited for until it has been killed.
+    """
+    seize, interrupt, wait_for_any_kind = 0x4206, 0x4207, 0x40000000
+    ptrace = ctypes.CDLL(None, use_errno=True).ptrace
+    ptrace.argtypes = [ctypes.c_long, ctypes.c_int, ctypes.c_void_p, ctypes.c_void_p]
+    for request in (seize, interrupt):
+        assert ptrace(request, pid, None, None) == 0, os.strerror(ctypes.get_errno())
+    os.waitpid(pid, wait_for_any_kind)
+    yield
+    # Its parent hears of the end only after its debugger has.
+    os.waitpid(pid, wait_for_any_kind)
+
+
 def test_no_ping_where_a_child_does_nothing(tmp_path: Path, manager: Listener) -> None:
     env = surroundings(tmp_path, manager, 2)
     with playing("--output", "null", env=env) as box:
         for name in ("composer", "performer"):
             manager.wait_for(ALIVE, 2, after=time.monotonic())
-            box.child(name).suspend()
-            hung_at = time.monotonic() + 1.0
-            time.sleep(3.0)
-            assert manager.count(ALIVE, after=hung_at) == 0
+            with hanging(box.child(name).pid):
+                hung_at = time.monotonic() + 1.0
+                time.sleep(3.0)
+                assert manager.count(ALIVE, after=hung_at) == 0
             # The supervisor replaces it.
             manager.wait_for(ALIVE, after=hung_at)
         assert box.end() == 0

@@ -35,6 +35,8 @@ from appliance.music.notes import TICKS_PER_STEP, Event
 from appliance.music.score import Form, Key
 
 LAST_BARS = 2
+EARLY_BARS = 4
+"""A tune does not end earlier before its form does: one that a person began goes on."""
 METRES = ((16, 4), (8, 4), (12, 6), (18, 6), (24, 6), (12, 4))
 """Bar and beat in 16th steps; any other is one more class."""
 BACK_SIGNS, BACK_PITCHES = 3, 4
@@ -244,6 +246,8 @@ class AbcContext(Tune):
     def forbidden(self, *, must_sound: bool = False) -> list[int]:
         """Classes that make no sense as the next token; ``must_sound`` rules out rests."""
         allowed = self.allowed() - ({TOKEN["z"]} if must_sound else set())
+        if self._ticks_left() > EARLY_BARS * self.bar_ticks and len(allowed) > 1:
+            allowed -= {TOKEN[END]}
         return [token for token in range(CLASSES) if token not in allowed]
 
     def accept(self, token: int) -> list[Event]:

@@ -21,8 +21,7 @@ from appliance.music.composer import LONGEST_PIECE_STEPS, Composer
 from appliance.music.score import Key
 from appliance.training import ngram, recipe
 from appliance.training.__main__ import scores_for
-from appliance.training.corpus import SPLITS
-from appliance.training.heard import Heard, composed, performed, told
+from appliance.training.heard import Heard, composed, told
 from appliance.training.listen import Listener, Report
 
 
@@ -98,7 +97,17 @@ def study(path: Path, data: Path | None, build: Path, pieces: int, seed: int) ->
     """Hear the corpus, and let an n-gram that has learnt it compose."""
     model = bundle.load(path)
     scores = scores_for(recipe.load(path.with_suffix(".toml")), data, build)
-    counted = ngram.composer(model.codec, scores["train"])
+    tokens = {
+        split: [model.codec.encode(score)[1] for score in some] for split, some in scores.items()
+    }
+    heard = {
+        split: [
+            told(model.codec, said, score.form, score.key)
+            for said, score in zip(tokens[split], some, strict=True)
+        ]
+        for split, some in scores.items()
+    }
+    counted = ngram.composer(model.codec, scores["train"], tokens["train"])
     forms = [form for form in model.forms if form.steps <= LONGEST_PIECE_STEPS]
     dice = np.random.default_rng(seed)
     written = []
@@ -106,5 +115,4 @@ def study(path: Path, data: Path | None, build: Path, pieces: int, seed: int) ->
         form, minor = forms[int(dice.integers(len(forms)))], bool(dice.integers(2))
         said = ngram.compose(counted, model.codec, form, minor=minor, dice=dice)
         written.append(told(model.codec, said, form, Key(0, minor)))
-    heard = {split: [performed(model.codec, score) for score in scores[split]] for split in SPLITS}
     return Studied(heard, written)

@@ -245,7 +245,8 @@ def write(
 def card(recipe: Recipe, scores: Sequence[Any], measured: str) -> str:
     """The model's card, for people."""
     sizes, plan = recipe.network, recipe.training
-    begun = f"begun with the weights of `{plan.start}`, then " if plan.start else ""
+    first = "the first " if sizes.members > 1 else ""
+    begun = f"{first}begun with the weights of `{plan.start}`, " if plan.start else ""
     tokens = f"{plan.tokens / 1e6:.{0 if plan.tokens > 5e6 else 1}f}"
     made_by = recipe.card.made_by or f"the recipe `{recipe.name}.toml`"
     of_mean = f"the mean of {sizes.members} networks, each " if sizes.members > 1 else ""

@@ -6,7 +6,7 @@ from bisect import bisect_right
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import groupby, pairwise
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from appliance.music.codec import Codec
 from appliance.music.composer import Composer
@@ -93,11 +93,6 @@ def notes_of(events: Iterable[Event], began: int = 0) -> tuple[Note, ...]:
         if event.kind == Kind.NOTE_ON:
             sounding[event.voice] = event
     return tuple(sorted(found, key=lambda note: (note.start, -note.pitch)))
-
-
-def performed(codec: Codec, score: Any) -> Heard:
-    """A score of the corpus, as the codec plays it."""
-    return told(codec, codec.encode(score)[1], score.form, score.key)
 
 
 def told(codec: Codec, tokens: Iterable[int], form: Form, key: Key) -> Heard:

@@ -84,17 +84,21 @@ class NGram:
         return [(at % self._cycle, *tokens[at - n : at]) for n in range(longest + 1)]
 
 
-def composer(codec: Codec, train: Sequence[Any], longest: int = COMPOSING_LENGTH) -> NGram:
+def composer(
+    codec: Codec, train: Sequence[Any], said: Sequence[list[int]], longest: int = COMPOSING_LENGTH
+) -> NGram:
     """An n-gram that has learnt every piece on the tonic C, for :func:`compose`.
 
-    Pieces that cannot be told on C are left out.
+    Pieces that cannot be told on C are left out. ``said`` has their tokens as they are.
     """
     model = NGram(len(codec.vocabulary), codec.cycle, longest)
-    for score in train:
+    for score, tokens in zip(train, said, strict=True):
         shift = (6 - score.key.tonic) % 12 - 6
-        if shift in codec.shifts(score) or codec.shifts(score) == [0]:
-            moved = score.transposed(shift)
-            model.learn([codec.encode(moved)[1]])
+        shifts = codec.shifts(score)
+        if shift == 0 or shifts == [0]:
+            model.learn([tokens])
+        elif shift in shifts:
+            model.learn([codec.encode(score.transposed(shift))[1]])
     return model
 
 

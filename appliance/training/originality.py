@@ -60,11 +60,22 @@ def _signs(line: Sequence[Note]) -> list[int]:
     return [(b.pitch - a.pitch + 128 << 32) + b.start - a.start for a, b in pairwise(line)]
 
 
+@cache
+def _mixed(sign: int) -> int:
+    """Spread over all 64 bits, so that what differs in the high ones alone is as far apart.
+
+    Source: the finaliser of SplitMix64 (Steele, Lea and Flood 2014).
+    """
+    sign = (sign ^ (sign >> 30)) * 0xBF58476D1CE4E5B9 % (1 << 64)
+    sign = (sign ^ (sign >> 27)) * 0x94D049BB133111EB % (1 << 64)
+    return sign ^ (sign >> 31)
+
+
 def _rolled(signs: Sequence[int]) -> NDArray[np.uint64]:
     """A polynomial hash of every beginning, modulo 2 to the 64."""
     found, value = [0], 0
     for sign in signs:
-        value = (value * BASE + (sign ^ BASE)) % (1 << 64)
+        value = (value * BASE + _mixed(sign)) % (1 << 64)
         found.append(value)
     return np.array(found, np.uint64)
 

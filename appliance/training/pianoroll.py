@@ -109,7 +109,7 @@ def sound(model: Bundle, seed: int, path: Path) -> None:
         raise BachboxError("opusenc is not installed; on Debian: apt install opus-tools")
     whole = path.with_suffix(".wav")
     rendering = [sys.executable, "-m", "appliance", "render", whole, "--model", model.path]
-    encoding = ["opusenc", "--quiet", "--bitrate", BITRATE_KBIT, whole, path]
+    encoding = ["opusenc", "--quiet", "--hard-cbr", "--bitrate", BITRATE_KBIT, whole, path]
     for command in ([*rendering, "--seconds", SECONDS, "--seed", seed], encoding):
         done = subprocess.run(
             list(map(str, command)), capture_output=True, text=True, errors="replace", check=False

@@ -19,8 +19,8 @@ def write(found: Sequence[Weighed], hours: float, pieces: int, seed: int, second
 
 `make quality` wrote this page in {seconds / 60:.0f} minutes: {hours:g} h of each model's music as
 it ships, {pieces} pieces at every other setting (seed {seed}, Python {platform.python_version()},
-{runtime()[0]}). *Bach* stands for the pieces of a model's test set, which it has never seen; for
-`folk` they are tunes of no known author.
+{runtime()[0]}). *Held out* are the pieces of a model's test set, which it has
+never seen: Bach's, but for `folk`.
 
 ## Likelihood
 
@@ -104,6 +104,7 @@ def _likelihood(one: Weighed) -> str:
     return f"- **{one.name}**: {'; '.join(figures) or 'not measured yet'}"
 
 
+HELD_OUT = "held out"
 GRADED = """## Like Bach
 
 The grade of *Bach or Mock* (Fang, Liu, Seetharaman and Pardo 2020): the sum of a piece's
@@ -116,7 +117,7 @@ is plain: it fills the same forms, and is forbidden what the network is."""
 
 
 def _graded(one: Weighed) -> str:
-    groups = {"Bach": one.bach, one.name: one.ours, "an n-gram": one.ngram}
+    groups = {HELD_OUT: one.bach, one.name: one.ours, "an n-gram": one.ngram}
     names = list(one.bach.distances[0])
     rows = []
     for who, group in groups.items():
@@ -133,7 +134,7 @@ def _graded(one: Weighed) -> str:
 
 Set against set, the test pieces are **{strays["ours"]:.2f}** from the model's,
 {strays["valid"]:.2f} from other pieces held out, {strays["n-gram"]:.2f} from the n-gram's. The
-better grade of two, where one is Bach's, is the model's in {one.taken_for_bach:.0%} (50 % is
+better grade of two, where one is held out, is the model's in {one.taken_for_bach:.0%} (50 % is
 even)."""
 
 
@@ -146,7 +147,7 @@ def _original(one: Weighed) -> str:
 
 
 def _groups(one: Weighed) -> list[tuple[str, Group]]:
-    return [("Bach", one.bach), ("the model", one.ours), ("an n-gram", one.ngram)]
+    return [(HELD_OUT, one.bach), ("the model", one.ours), ("an n-gram", one.ngram)]
 
 
 def _ends(one: Weighed) -> str:
@@ -157,7 +158,7 @@ def _ends(one: Weighed) -> str:
         f"| {one.name} | {who} | {len(group.judged)} | {ended} | {_share(group.judged, 'at_home')} "
         f"| {_share(group.judged, 'by_cadence')} | {_quartiles(group.judged)} | {group.minor:.0%} |"
         for who, group, ended in (
-            ("Bach", one.bach, " | "),
+            (HELD_OUT, one.bach, " | "),
             ("the model", one.ours, ours),
         )
     )

@@ -36,7 +36,8 @@ def _strays(axes: plt.Axes, one: Weighed) -> None:
         points = sorted((s.temperature, d) for s, d in one.strays.items() if s.top_p == top_p)
         axes.plot(*zip(*points, strict=True), marker="o", markersize=3, label=f"top-p {top_p:g}")
     axes.axhspan(0, ALIKE * min(one.strays.values()), color="#eeeeee")
-    axes.plot(one.setting.temperature, one.strays.get(one.setting, 0), "k*", markersize=10)
+    if one.recipe in one.strays:
+        axes.plot(one.recipe.temperature, one.strays[one.recipe], "k*", markersize=10)
     axes.set(xlabel="temperature", ylabel="from the valid pieces")
     axes.set_ylim(bottom=0)
     axes.legend(fontsize="x-small")
@@ -67,7 +68,7 @@ def _grades(axes: plt.Axes, one: Weighed) -> None:
     for box, colour in zip(boxes["boxes"], (THEIRS, OURS, COUNTED), strict=True):
         box.set_facecolor(colour)
         box.set_alpha(0.6)
-    axes.set_xticks([1, 2, 3], ["Bach", "model", "n-gram"])
+    axes.set_xticks([1, 2, 3], ["held out", "model", "n-gram"])
     axes.set(ylabel="grade")
     axes.set_ylim(bottom=0)
 

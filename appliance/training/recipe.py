@@ -65,7 +65,7 @@ class TrainingPart(msgspec.Struct, forbid_unknown_fields=True):
     """Looks at the valid pieces without a gain before the training ends; 0: it never does."""
     seed: int = 1
     start: str = ""
-    """Weights to begin with: a model in git's history, as ``COMMIT:models/NAME.tflite``."""
+    """What the first network begins with: a model of old, ``COMMIT:models/NAME.tflite``."""
 
 
 class CardPart(msgspec.Struct, forbid_unknown_fields=True):

@@ -50,7 +50,7 @@ def train(
     device = "cuda" if torch.cuda.is_available() else "cpu"
     torch.set_default_device(device)
     network = StepNetwork(codec.width, len(codec.vocabulary), recipe.network, plan.dropout)
-    if plan.start and not checkpoint.is_file():
+    if plan.start and member == 1 and not checkpoint.is_file():
         known = grown(from_history(plan.start), codec.width)
         network.load_state_dict({name: torch.tensor(value) for name, value in known.items()})
     average = StepNetwork(codec.width, len(codec.vocabulary), recipe.network, 0).eval()

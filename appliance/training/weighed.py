@@ -20,6 +20,8 @@ MOST_GIVEN_UP = 0.05
 """A setting at which the guard ends more pieces than this is no default."""
 ALIKE = 1.1
 """Settings that stray no further than this times the nearest are as good as that."""
+FLOOR_PIECES = 250
+"""So many training pieces are enough to tell how far they are from others."""
 LONGEST_BEATS = 4 * BAR_BEATS
 LONGEST_NOTE_BEATS = 8 * BAR_BEATS
 MEMORY_GROWTH = 1.05
@@ -120,7 +122,8 @@ def weigh(
     features = features_of(model.codec.name)
     known, valid = studied.pieces["train"], studied.pieces["valid"]
     grader = Grader(features, known)
-    train = [grader.distances(piece) for piece in known]
+    some = known[:: -(-len(known) // FLOOR_PIECES)]
+    train = [grader.distances(piece) for piece in some]
     held = [grader.distances(piece) for piece in valid]
     voice = melody_of(model.codec.name)
     shared = Shared([piece.notes for piece in known])

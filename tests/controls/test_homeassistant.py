@@ -36,7 +36,7 @@ def test_every_setting_and_action_is_an_entity() -> None:
         "switch": 1,
         "number": 6,
         "select": 3,
-        "button": 2,
+        "button": 3,
         "sensor": 5,
     }
 

@@ -288,8 +288,8 @@ def test_it_is_announced_as_configured_and_forgotten_when_it_is_gone(
 
         alone.run(work)
         announced = {h.topic for h in listener.heard if h.topic.startswith("ha/here/")}
-        assert len(announced) == {"entities": 14, "device": 1, "off": 0}[discovery]
-        assert forget(config) == Forgotten("kitchen", len(announced) + 10, still_running=False)
+        assert len(announced) == {"entities": 18, "device": 1, "off": 0}[discovery]
+        assert forget(config) == Forgotten("kitchen", len(announced) + 13, still_running=False)
         with ear(server.port) as late:
             time.sleep(0.3)
             assert not [h for h in late.heard if h.retained]

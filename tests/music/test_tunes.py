@@ -106,6 +106,16 @@ def test_a_prime_opens_the_first_tune(folk: Bundle, tmp_path: Path) -> None:
     assert "K:Ador\n|:E|ABc dcB|ABA GEG|ABc dcB|ABA A2:|\n" in book
 
 
+def test_a_whole_tune_is_gone_on_from(folk: Bundle, tmp_path: Path) -> None:
+    path = tmp_path / "tune.abc"
+    path.write_text(TUNE)
+    opening = folk.codec.opening(path)
+    piece = compose_pieces(Composer(folk, seed=9, prime=opening), 1)[0]
+    told = [token for e in piece.events if e.kind == Kind.TOKENS for token in tokens_of(e)]
+    assert tuple(told[: len(opening.tokens)]) == tuple(opening.tokens)
+    assert piece.end_tick >= (opening.form.steps + 4 * 12) * TICKS_PER_STEP
+
+
 def test_a_model_that_repeats_itself_is_given_up(folk: Bundle) -> None:
     composer = Composer(folk, seed=1)
     composer.model = Puppet(lambda token: TOKEN["C"], CLASSES)  # type: ignore[assignment]

@@ -6,6 +6,7 @@ import os
 import weakref
 from collections.abc import Iterable, Sequence
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -13,7 +14,7 @@ from appliance.music.expression import played
 from appliance.music.notes import Event, Kind, Piece, note_off, note_on, pace, piece
 from appliance.music.temperament import key_cents
 from appliance.player.board import Board, Controls
-from appliance.player.performer import LET_GO_SECONDS, Performer
+from appliance.player.performer import LET_GO_SECONDS, TONE_PITCH, TONE_VOICE, Performer
 from appliance.player.ring import RingReader, RingWriter
 from appliance.player.source import EventSource, StepSource, finished
 from appliance.player.transport import Transport
@@ -459,3 +460,17 @@ def test_the_end_releases_what_sounds_whatever_the_controls_say() -> None:
     desk.performer.end()
     desk.render([1000, 1000])
     assert desk.synth.notes == [(0, "on", 0, 60), (1000, "off", 0, 60)]
+
+
+@pytest.mark.parametrize("playing", [True, False])
+def test_a_test_tone_sounds_for_a_second_whether_music_plays_or_not(playing: bool) -> None:
+    desk = Desk(finished([]))
+    desk.set(tone_count=7, playing=playing)
+    desk.render([1024])
+    assert not desk.synth.notes, "one asked for before us is not ours to play"
+    desk.set(tone_count=8)
+    desk.render([1024] * (2 * RATE // 1024))
+    calls = [(word, voice, pitch) for _, word, voice, pitch in desk.synth.notes]
+    assert calls == [("on", TONE_VOICE, TONE_PITCH), ("off", TONE_VOICE, TONE_PITCH)]
+    (begun, *_), (ended, *_) = desk.synth.notes
+    assert abs(ended - begun - RATE) <= 2 * 1024

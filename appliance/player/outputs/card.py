@@ -9,6 +9,7 @@ one finds the cards as they are then.
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import difflib
 import os
 import threading
@@ -96,9 +97,16 @@ class CardOutput:
         failure: list[Exception] = []
         last_call = time.monotonic()
         settling_frames = int(_SETTLE_SECONDS * self.sample_rate)
+        kept_state = False
 
         def callback(_in: None, frames: int, _time: object, flags: int) -> tuple[bytes, int]:
-            nonlocal last_call, settling_frames
+            nonlocal last_call, settling_frames, kept_state
+            if not kept_state:
+                # Else PyAudio lets Python make and unmake a thread state for every block, whose
+                # stack is mapped and unmapped: then each `ps` on the machine, which locks the
+                # map of memory to read our name, can hold up a block.
+                ctypes.pythonapi.PyGILState_Ensure()
+                kept_state = True
             last_call = time.monotonic()
             if settling_frames > 0:
                 settling_frames -= frames
