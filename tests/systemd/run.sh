@@ -30,7 +30,7 @@ case $way in
         # Meanwhile: both wait for mirrors most of the time.
         tree >/dev/null &
         making=$!
-        package=${PACKAGE:-$("$here/deploy/deb.sh" trixie "$architecture")}
+        package=${PACKAGE:-$(DPKG_DEB_COMPRESSOR_LEVEL=1 "$here/deploy/deb.sh" trixie "$architecture")}
         wait $making
         ;;
     source) packages+=" make python3-venv portaudio19-dev gcc libc6-dev python3-dev libsystemd-dev pkg-config swig" ;;
@@ -91,8 +91,10 @@ boot() { # until its first process is there
         /dev/null </dev/null >>"$proof/console" &
     terminal=$!
     leader=
-    for _ in $(seq 100); do
-        leader=$(pgrep -P "$(pgrep -P $terminal | head -n1)" | head -n1) && [ -n "$leader" ] && return
+    for _ in $(seq 300); do
+        nspawn=$(pgrep -P $terminal | head -n1)
+        leader=${nspawn:+$(pgrep -P "$nspawn" | head -n1)}
+        [ -z "$leader" ] || return 0
         sleep 0.1
     done
     fail "it does not boot; see $proof/console"
