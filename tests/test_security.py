@@ -2,21 +2,41 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
+import socket
 import subprocess
+import urllib.request
 from pathlib import Path
 from typing import Any
 
 import psutil
 import pytest
 
-from tests.at_work import ask
-from tests.broker import broker, ear, program
+from tests.at_work import ask, eventually
+from tests.broker import broker, ear, free_port, program
 from tests.command import Playing, bachbox, home, playing
 
 SECRET = "correct-horse-battery-staple"
 
 LOCK = Path(__file__).parent.parent / "deploy" / "lock"
+
+
+PATHS = ("/", "/api/status", "/api/health", "/api/known", "/api/settings", "/metrics")
+"""Of the page, what tells of the box."""
+
+
+def listens(port: int) -> bool:
+    """Whether somebody does."""
+    with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port)):
+        return True
+    return False
+
+
+def fetched(port: int, path: str) -> str:
+    """What a browser on this machine gets."""
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=30) as answer:
+        return str(answer.read().decode())
 
 
 @pytest.fixture
@@ -51,17 +71,19 @@ def test_the_brokers_password_is_nowhere_but_where_it_is_kept(
             '[sound]\noutput = "null"\n[mqtt]\nhost = "127.0.0.1"\nusername = "me"\n'
             f'port = {server.port}\nid = "kitchen"\n'
         )
+        page = free_port()
         if kept == "file":
             text += f'password_file = "{folder / "mqtt-password"}"\n'
         else:
             env = env | {"CREDENTIALS_DIRECTORY": str(folder)}
-        config.write_text(text)
+        config.write_text(f"{text}[web]\nport = {page}\n")
         with playing("--config", config, env=env) as box:
             box.wait_for("mqtt: connected to the broker")
             with ear(server.port, "me", SECRET) as listener:
                 listener.wait_for("bachbox/kitchen/now_playing", ".*playing.*")
                 ask(tempo=91)
                 listener.wait_for("bachbox/kitchen/tempo", "91")
+                eventually(lambda: listens(page))
                 messages = repr(listener.heard)
             processes = family(box)
             told = [
@@ -69,6 +91,7 @@ def test_the_brokers_password_is_nowhere_but_where_it_is_kept(
                 repr([process.cmdline() for process in processes]),
                 repr([process.environ() for process in processes]),
                 repr(ask()),
+                *(fetched(page, path) for path in PATHS),
                 bachbox("config", "--config", config, env=env).out,
                 bachbox("config", "--json", "--config", config, env=env).out,
                 bachbox("doctor", "--config", config, env=env).out,
@@ -102,8 +125,8 @@ def test_nothing_listens_to_the_network_and_nothing_is_called(env: dict[str, str
         box.wait_for("piece 1")
         assert sockets(box) == []
         # The shell's way in is a file that only its owner and his group may use.
-        socket = Path(env["XDG_RUNTIME_DIR"]) / "bachbox" / "control.sock"
-        assert socket.stat().st_mode & 0o007 == 0
+        way_in = Path(env["XDG_RUNTIME_DIR"]) / "bachbox" / "control.sock"
+        assert way_in.stat().st_mode & 0o007 == 0
         assert box.end() == 0
 
 
@@ -124,6 +147,21 @@ def test_with_a_broker_there_is_one_connection_outwards(
             inside = [one for one in open_ones if one.raddr.port != server.port]
             assert {one.laddr for one in inside} == {one.raddr for one in inside}
             assert box.end() == 0
+
+
+def test_the_page_listens_on_this_machine_alone_unless_told_otherwise(
+    env: dict[str, str], tmp_path: Path
+) -> None:
+    port = free_port()
+    config = tmp_path / "bachbox.toml"
+    config.write_text(f'[sound]\noutput = "null"\n[web]\nport = {port}\n')
+    with playing("--config", config, env=env) as box:
+        box.wait_for("piece 1")
+        eventually(lambda: sockets(box))
+        assert {(one.status, *one.laddr) for one in sockets(box)} == {
+            (psutil.CONN_LISTEN, "127.0.0.1", port)
+        }
+        assert box.end() == 0
 
 
 def test_what_strangers_have_made_is_parsed_in_the_children_only(env: dict[str, str]) -> None:
