@@ -33,7 +33,7 @@ from appliance.trial import try_model
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,39}")
 NETWORK = NetworkPart(embedding=128, hidden=256, layers=2)
-PASSES = 80
+PASSES = 250
 """Through all pieces, each time in another key: more gains nothing even where there is time."""
 LEAST_TOKENS = 20_000
 PATIENCE_LOOKS = 4
