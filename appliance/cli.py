@@ -16,6 +16,7 @@ import sys
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from types import FrameType
 from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeVar
 
 import click
@@ -459,10 +460,20 @@ def _render_again(
         click.echo(f"{names}: {keepsake.title}, {rendered.notes} notes, seed {keepsake.seed}")
 
 
+_ended: list[int] = []
+"""Signals that asked for the end: an exception in a library's callback is lost (ctypes)."""
+
+
+def _end(number: int, _frame: FrameType | None) -> NoReturn:
+    _ended.append(number)
+    raise KeyboardInterrupt
+
+
 def _end_as_by_ctrl_c() -> None:
     """Nothing half-written stays behind."""
-    for ending in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(ending, signal.default_int_handler)
+    for ending in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(ending) is not signal.SIG_IGN:
+            signal.signal(ending, _end)
 
 
 @contextlib.contextmanager
@@ -470,7 +481,13 @@ def _composing(label: str) -> Iterator[Callable[[float], None]]:
     """A bar on a terminal; takes how much is done, 0 to 1."""
     hidden = not sys.stderr.isatty()
     with click.progressbar(length=1000, label=label, file=sys.stderr, hidden=hidden) as bar:
-        yield lambda done: bar.update(round(1000 * done) - bar.pos)
+
+        def progress(done: float) -> None:
+            if _ended:
+                raise KeyboardInterrupt
+            bar.update(round(1000 * done) - bar.pos)
+
+        yield progress
 
 
 class _Wish(_ParamType):
