@@ -46,7 +46,7 @@ root="$work/root"
 tidy() {
     ! mountpoint --quiet "$root/proc" || umount "$root/proc"
     ! mountpoint --quiet "$root" || umount "$root"
-    rm -rf "$work"
+    rm -rf --one-file-system "$work"
 }
 trap tidy EXIT
 mkdir "$work/upper" "$work/overlay" "$root"

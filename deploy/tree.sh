@@ -30,7 +30,14 @@ exec 9>"$tree.lock"
 flock 9
 if [ -z "$(find "$cache" -maxdepth 1 -path "$tree.whole" -mtime -30)" ]; then
     echo "Making a Debian $suite for $architecture in $tree (some minutes, once)" >&2
-    rm -rf "$tree" "$tree.whole"
+    # An mmdebstrap that was killed leaves this machine's own /dev/shm and more mounted in there, and
+    # removing the tree would empty them.
+    if grep -qF " $tree/" /proc/self/mountinfo; then
+        echo "tree.sh: something is still mounted under $tree, so it is left alone; these have to be unmounted first:" >&2
+        grep -F " $tree/" /proc/self/mountinfo | cut -d' ' -f5 | sort -r | sed 's/^/  umount /' >&2
+        exit 1
+    fi
+    rm -rf --one-file-system "$tree" "$tree.whole"
     mmdebstrap --quiet --variant=minbase --components=main,non-free-firmware --architectures="$architecture" --include="$packages" \
         --skip=cleanup/apt/lists "$suite" "$tree" >&2
     : >"$tree.whole"

@@ -17,7 +17,7 @@ root="$work/root"
 tidy() {
     ! mountpoint --quiet "$root/proc" || umount "$root/proc"
     ! mountpoint --quiet "$root" || umount "$root"
-    rm -rf "$work"
+    rm -rf --one-file-system "$work"
 }
 trap tidy EXIT
 mkdir -p "$work/upper" "$work/overlay" "$root" "$out"

@@ -47,7 +47,7 @@ tidy() {
     [ -z "$leader" ] || kill -9 "$leader" 2>/dev/null || true
     ! mountpoint --quiet "$machine/proc" || umount "$machine/proc"
     ! mountpoint --quiet "$machine" || umount "$machine"
-    rm -rf "$work"
+    rm -rf --one-file-system "$work"
 }
 trap tidy EXIT
 mkdir "$work/upper" "$work/overlay" "$machine"

@@ -38,6 +38,7 @@ from tests.music.making import (
 PATIENCE_S = 60.0
 """A hang fails the test; how fast things are is measured elsewhere."""
 LOOK_AHEAD_S = 4.0
+NEAR_S = 3
 SEED = 11
 CONTROLS = Controls(tempo_bpm=120, temperature=0.9, top_p=0.95, model="chorales")
 TICKS_PER_S = 120 * TICKS_PER_BEAT // 60
@@ -64,11 +65,12 @@ class Ear:
         self.reader.refresh(self.playhead)
 
     def listen(self, up_to_tick: int) -> None:
-        """Play on, never beyond the horizon."""
+        """Play on, no nearer to the horizon than where a composer would hurry."""
         while self.playhead < up_to_tick:
             self.look()
             before = self.playhead
-            self.playhead = min(up_to_tick, max(before, self.reader.horizon_tick))
+            near_tick = self.reader.horizon_tick - NEAR_S * TICKS_PER_S
+            self.playhead = min(up_to_tick, max(before, near_tick))
             while (event := self.reader.peek()) is not None and event.tick < self.playhead:
                 self.heard.append(event)
                 self.reader.pop()
@@ -78,7 +80,7 @@ class Ear:
 
     def _has_more(self) -> bool:
         self.look()
-        return self.reader.horizon_tick > self.playhead
+        return self.reader.horizon_tick - NEAR_S * TICKS_PER_S > self.playhead
 
     @property
     def ahead_ticks(self) -> int:
