@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import sys
 from pathlib import Path
 from typing import Any
@@ -82,12 +81,18 @@ def test_what_was_stopped_goes_on_from_its_checkpoint(
     assert cli.run(arguments) == 130
     kept = torch.load(own.working_folder("walk") / "checkpoint.pt")
     updates = 1000
-    monkeypatch.setattr(shutil, "rmtree", lambda folder: None)
+    ended: list[dict[str, Any]] = []
+    put = own._put
+
+    def looking(file: Path, target: Path) -> None:
+        ended.append(torch.load(file.with_name("checkpoint.pt")))
+        put(file, target)
+
+    monkeypatch.setattr(own, "_put", looking)
     assert cli.run(arguments) == 0
     assert "goes on from where it was stopped" in capsys.readouterr().out
-    whole = torch.load(own.working_folder("walk") / "checkpoint.pt")
-    assert whole["updates"] == kept["updates"] + updates - 1000
-    assert kept["seen"] < whole["seen"]
+    assert ended[0]["updates"] == kept["updates"] + updates - 1000
+    assert kept["seen"] < ended[0]["seen"]
 
 
 def test_training_ends_when_it_gains_nothing(tmp_path: Path) -> None:
