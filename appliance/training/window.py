@@ -35,8 +35,8 @@ WINDOW_NOTES = 40
 UNITS = 300
 PITCHES = 128
 BATCH = 32
-LEARNING_RATE = 1e-3
-"""Both as Keras has them where nothing is said."""
+LEARNING_RATE = 3e-3
+"""Of 1e-3 (which Keras has where nothing is said) and this, the one that lowers the loss faster."""
 MEASURED_AT_ONCE = 512
 SHIFTS = range(-5, 7)
 
@@ -105,9 +105,8 @@ def windowed(
             seen, told = before[chosen], after[chosen]
             for group in optimizer.param_groups:
                 group["lr"] = budget.rate(LEARNING_RATE)
-            with torch.autocast("cpu", torch.bfloat16):
-                logits = network(torch.tensor(seen))
-            loss = nn.functional.cross_entropy(logits.float(), torch.tensor(told))
+            # In bfloat16 there are a third more updates, and they gain less.
+            loss = nn.functional.cross_entropy(network(torch.tensor(seen)), torch.tensor(told))
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
