@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import mido
+import numpy as np
 import pytest
 import torch
 
@@ -14,10 +15,12 @@ from appliance import cli
 from appliance.music import bundle
 from appliance.music.composer import Composer
 from appliance.music.notes import Kind
-from appliance.training import attention, linescorpus, own, window
+from appliance.training import attention, convert, evaluate, linescorpus, own, window
 from appliance.training import folder as folders
 from appliance.training import train as training
-from appliance.training.recipe import NetworkPart
+from appliance.training.network import StepNetwork
+from appliance.training.recipe import NetworkPart, Weights
+from appliance.training.start import networks_of
 from tests.training.scores import folder, tune
 
 TINY = NetworkPart(embedding=16, hidden=24, layers=1)
@@ -105,6 +108,30 @@ def test_training_ends_when_it_gains_nothing(tmp_path: Path) -> None:
     kept = torch.load(tmp_path / "checkpoint.pt")
     assert kept["worse_looks"] == 2
     assert kept["seen"] < 100_000
+
+
+def test_the_model_is_the_mean_of_its_networks_in_all_their_keys(tmp_path: Path) -> None:
+    found = folders.read(folder(tmp_path / "in"), tmp_path / "scores.json")
+    made = own.recipe_for(tmp_path, "mean", 1, 1, found)
+    made.network.members, made.network.keys = 2, (0, 1, -2)
+    codec = own._codec(tmp_path, found)
+    members: list[Weights] = []
+    for seed in range(2):
+        torch.manual_seed(seed)
+        network = StepNetwork(codec.width, len(codec.vocabulary), made.network, 0)
+        members.append({name: value.numpy() for name, value in network.state_dict().items()})
+    samples = convert.calibration(made, codec, members, found.scores["train"])
+    model = convert.tflite(made, codec, members, samples)
+    path = tmp_path / "mean.tflite"
+    convert.write(made, codec, model, found.scores["train"], "", path)
+    in_float = training.float_nats_a_unit(made, codec, members, found.scores["test"])
+    assert evaluate.nats_a_unit(bundle.load(path), found.scores["test"]) == pytest.approx(
+        in_float, rel=0.02
+    )
+    again = networks_of(model)
+    for weights, known in zip(members, again, strict=True):
+        for name in ("embed.weight", "out.weight", "layers.0.weight_hh_l0"):
+            assert np.abs(weights[name] - known[name]).max() < 0.02 * np.abs(weights[name]).max()
 
 
 # Attention

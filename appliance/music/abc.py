@@ -157,6 +157,11 @@ class AbcCodec:
         del score
         return [0]
 
+    def moved(self, semitones: int) -> tuple[list[int], list[int]]:
+        """See :meth:`appliance.music.codec.Codec.moved`; text on C stays as it is."""
+        del semitones
+        return list(range(self.width)), list(range(len(self.vocabulary)))
+
     def opening(self, path: Path) -> Opening:
         """The tune in a person's ABC file."""
         from appliance.music import abcfile

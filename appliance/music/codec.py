@@ -119,6 +119,12 @@ class Codec(Protocol):
     def shifts(self, score: Any) -> list[int]:
         """By how many semitones a score can be moved and still be told."""
 
+    def moved(self, semitones: int) -> tuple[list[int], list[int]]:
+        """Where each input and each class of a piece is found in the same piece moved.
+
+        What would leave the codec's range stays on its last note.
+        """
+
     def opening(self, path: Path) -> Opening:
         """The music in a person's file.
 

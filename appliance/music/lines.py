@@ -183,6 +183,22 @@ class LinesCodec:
         low, high = score.range()
         return [s for s in range(-5, 7) if self.lowest - low <= s <= self.highest - high]
 
+    def moved(self, semitones: int) -> tuple[list[int], list[int]]:
+        """See :meth:`appliance.music.codec.Codec.moved`."""
+        up = [min(max(p + semitones, 0), self.pitches - 1) for p in range(self.pitches)]
+        first, at = self.first_pitch, self.at
+        classes = list(range(self.classes))
+        classes[first : first + self.pitches] = [first + p for p in up]
+        heard = [at["back"] + back * (self.pitches + 1) for back in range(BACK)]
+        one_echo = self.classes + 1 + len(MATCH_LENGTHS) + 1
+        expected = [at["echo"] + echo * one_echo + first for echo in range(2)]
+        inputs = list(range(self.width))
+        for start in (*heard, at["held"], at["struck"], *expected):
+            inputs[start : start + self.pitches] = [start + p for p in up]
+        for key in range(24):
+            inputs[at["key"] + key] = at["key"] + (key + 2 * semitones) % 24
+        return inputs, classes
+
     def opening(self, path: Path) -> Opening:
         """The notes in a person's MIDI or MusicXML file."""
         from appliance.music import linesfile

@@ -101,6 +101,20 @@ class SatbCodec:
         low, high = score.range()
         return [s for s in range(-5, 7) if LOWEST - low <= s <= HIGHEST - high]
 
+    def moved(self, semitones: int) -> tuple[list[int], list[int]]:
+        """See :meth:`appliance.music.codec.Codec.moved`."""
+        classes = [
+            min(max(c + semitones, 0), PITCHES - 1) if c < PITCHES else c for c in range(CLASSES)
+        ]
+        inputs = list(range(self.width))
+        heard = [voice * (PITCHES + 2) for voice in range(VOICES)]
+        one_echo = CLASSES + 1 + len(MATCH_LENGTHS) + 1
+        for first in (*heard, self._echoes, self._echoes + one_echo):
+            inputs[first : first + PITCHES] = [first + c for c in classes[:PITCHES]]
+        for key in range(self._key, self._fermata):
+            inputs[key] = self._key + (key - self._key + 2 * semitones) % 24
+        return inputs, classes
+
     def opening(self, path: Path) -> Opening:
         """The four voices in a person's MIDI or MusicXML file."""
         return self.told(scorefile.read(path))

@@ -108,7 +108,7 @@ def make(made: recipe.Recipe, scores: corpus.Corpus, folder: Path, path: Path) -
     ]
     log.info("converting to int8 (a minute or two)")
     samples = convert.calibration(made, codec, members, scores["train"])
-    model = convert.tflite(made, members, samples)
+    model = convert.tflite(made, codec, members, samples)
     unmeasured = folder / path.name
     convert.write(made, codec, model, scores["train"], "", unmeasured)
     figure = float_nats_a_unit(made, codec, members, scores["test"])

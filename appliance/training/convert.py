@@ -49,6 +49,20 @@ def gates(weights: Weights, layer: int) -> tuple[Array, Array, Array]:
     )
 
 
+def moved(weights: Weights, codec: Codec, semitones: int) -> Weights:
+    """The network that takes a piece for the same piece so many semitones higher.
+
+    It is the same network, its inputs and answers in other places; what leaves the codec's
+    range counts as its last note.
+    """
+    inputs, classes = codec.moved(semitones)
+    return weights | {
+        "embed.weight": weights["embed.weight"][inputs],
+        "out.weight": weights["out.weight"][classes],
+        "out.bias": weights["out.bias"][classes],
+    }
+
+
 def state_name(kind: str, member: int, layer: int) -> str:
     """Name of a state tensor: ``h0``, ``c0`` for the first network, ``h0_2`` for the second."""
     return f"{kind}{layer}" + (f"_{member + 1}" if member else "")
@@ -61,11 +75,15 @@ def calibration(
     sizes = recipe.network
     rng = np.random.default_rng(recipe.training.seed)
     chosen = rng.permutation(len(scores))[:CALIBRATION_PIECES]
+    keys = sizes.keys
     nets = [
-        (weights["embed.weight"], [gates(weights, layer) for layer in range(sizes.layers)])
+        (
+            np.stack([weights["embed.weight"][codec.moved(key)[0]] for key in keys]),
+            [gates(weights, layer) for layer in range(sizes.layers)],
+        )
         for weights in members
     ]
-    zero = np.zeros((1, sizes.hidden), np.float32)
+    zero = np.zeros((len(keys), sizes.hidden), np.float32)
     seen: list[dict[str, Array]] = []
     for n in chosen:
         score, shifts = scores[n], codec.shifts(scores[n])
@@ -83,7 +101,7 @@ def calibration(
                         sample[state_name("c", member, layer)] = c
                 seen.append(sample)
             for member, (embed, layers_of) in enumerate(nets):
-                y = x @ embed
+                y = embed[:, active].sum(axis=1)
                 for layer, (w, u, b) in enumerate(layers_of):
                     h, c = states[member][layer]
                     i, f, g, o = np.split(y @ w + h @ u + b, 4, axis=1)
@@ -101,27 +119,34 @@ def _sigmoid(x: Array) -> Array:
 
 def tflite(
     recipe: Recipe,
+    codec: Codec,
     members: Sequence[Weights],
     samples: Callable[[], Iterator[dict[str, Array]]],
 ) -> bytes:
     """The quantised step as a flatbuffer, its state tensors sharing one quantisation.
 
-    The logits are the mean of the members': a share of each is in its output matrix already.
+    The logits are the mean of the members', in all the keys that they hear: a share of each is
+    in its output matrix already. Only the first and the last matrix are there for every key; in
+    between, the keys are the rows of one product.
     """
     import tensorflow as tf
 
     sizes = recipe.network
-    width = members[0]["embed.weight"].shape[0]
-    signature = [tf.TensorSpec([1, width], tf.float32, name="x")]
+    keys, shares = len(sizes.keys), len(members) * len(sizes.keys)
+    signature = [tf.TensorSpec([1, codec.width], tf.float32, name="x")]
     for member in range(len(members)):
         for layer in range(sizes.layers):
             signature += [
-                tf.TensorSpec([1, sizes.hidden], tf.float32, name=state_name(kind, member, layer))
+                tf.TensorSpec(
+                    [keys, sizes.hidden], tf.float32, name=state_name(kind, member, layer)
+                )
                 for kind in "hc"
             ]
 
     def network(weights: Weights, member: int, x: Any, state: Sequence[Any]) -> tuple[Any, Any]:
-        y = tf.matmul(x, tf.constant(weights["embed.weight"]))
+        heard = [moved(weights, codec, key) for key in sizes.keys]
+        embed = np.concatenate([one["embed.weight"] for one in heard], axis=1)
+        y = tf.reshape(tf.matmul(x, tf.constant(embed)), [keys, sizes.embedding])
         after: dict[str, Any] = {}
         for n in range(sizes.layers):
             h, c = state[2 * n], state[2 * n + 1]
@@ -140,8 +165,10 @@ def tflite(
             y = tf.sigmoid(o) * tf.tanh(c)
             after[state_name("h", member, n) + "_next"] = y
             after[state_name("c", member, n) + "_next"] = c
-        out = weights["out.weight"].T / len(members)
-        return tf.matmul(y, tf.constant(out)) + weights["out.bias"] / len(members), after
+        out = np.concatenate([one["out.weight"].T for one in heard]) / shares
+        bias = np.sum([one["out.bias"] for one in heard], axis=0) / shares
+        y = tf.reshape(y, [1, keys * sizes.hidden])
+        return tf.matmul(y, tf.constant(out)) + bias, after
 
     def step(x: Any, *state: Any) -> dict[str, Any]:
         found: dict[str, Any] = {}
@@ -250,6 +277,8 @@ def card(recipe: Recipe, scores: Sequence[Any], measured: str) -> str:
     tokens = f"{plan.tokens / 1e6:.{0 if plan.tokens > 5e6 else 1}f}"
     made_by = recipe.card.made_by or f"the recipe `{recipe.name}.toml`"
     of_mean = f"the mean of {sizes.members} networks, each " if sizes.members > 1 else ""
+    keys = len(sizes.keys)
+    in_keys = f"hearing every piece in {keys} keys at once, " if keys > 1 else ""
     return f"""# {recipe.card.title} (`{recipe.name}`)
 
 {recipe.card.description}
@@ -257,7 +286,7 @@ def card(recipe: Recipe, scores: Sequence[Any], measured: str) -> str:
 - **Trained on**: {recipe.card.corpus}; {len(scores)} pieces, by {made_by}.
 - **Licence**: {recipe.card.licence}.
 - **Network**: {of_mean}embedding {sizes.embedding}, LSTM {sizes.layers} x {sizes.hidden}, int8,
-  {begun}{tokens} million tokens, dropout {plan.dropout}, averaged weights.
+  {in_keys}{begun}{tokens} million tokens, dropout {plan.dropout}, averaged weights.
 - **Plays at**: {recipe.card.tempo_bpm:g} BPM, temperature {recipe.card.temperature:g},
   top-p {recipe.card.top_p:g}, General MIDI program {recipe.card.instrument}.
 

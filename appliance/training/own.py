@@ -234,7 +234,7 @@ def _make(made: Recipe, codec: Codec, found: Folder, work: Path, target: Path, s
     say("Converting to int8, which takes a minute or two")
     with quiet():
         samples = convert.calibration(made, codec, members, scores["train"])
-        model = convert.tflite(made, members, samples)
+        model = convert.tflite(made, codec, members, samples)
     file = work / target.name
     convert.write(made, codec, model, scores["train"], "", file)
     try_model(file)

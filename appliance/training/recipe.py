@@ -47,6 +47,9 @@ class NetworkPart(msgspec.Struct, forbid_unknown_fields=True):
     layers: int
     members: int = 1
     """Networks trained apart, of which the model is the mean."""
+    keys: tuple[int, ...] = (0,)
+    """The model hears every piece in all these keys at once, so many semitones up, and is the
+    mean of what it would say in each."""
 
 
 class TrainingPart(msgspec.Struct, forbid_unknown_fields=True):

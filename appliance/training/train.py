@@ -15,6 +15,7 @@ from tqdm import tqdm
 
 from appliance.music.codec import Codec
 from appliance.training.batches import IGNORED, Keys, Piece, chunks, encode, pad
+from appliance.training.convert import moved
 from appliance.training.network import State, StepNetwork
 from appliance.training.recipe import Recipe, Weights
 from appliance.training.start import from_history, grown
@@ -50,8 +51,9 @@ def train(
     device = "cuda" if torch.cuda.is_available() else "cpu"
     torch.set_default_device(device)
     network = StepNetwork(codec.width, len(codec.vocabulary), recipe.network, plan.dropout)
-    if plan.start and member == 1 and not checkpoint.is_file():
-        known = grown(from_history(plan.start), codec.width)
+    begun = from_history(plan.start) if plan.start and not checkpoint.is_file() else []
+    if member <= len(begun):
+        known = grown(begun[member - 1], codec.width)
         network.load_state_dict({name: torch.tensor(value) for name, value in known.items()})
     average = StepNetwork(codec.width, len(codec.vocabulary), recipe.network, 0).eval()
     average.load_state_dict(network.state_dict())
@@ -164,12 +166,14 @@ def tokens_a_second(recipe: Recipe, codec: Codec, scores: Sequence[Any]) -> floa
 def float_nats_a_unit(
     recipe: Recipe, codec: Codec, members: Sequence[Weights], scores: Sequence[Any]
 ) -> float:
-    """The figure of the float networks' mean, to see what int8 costs."""
+    """The figure of the float networks' mean, in all their keys, to see what int8 costs."""
     networks = []
     for weights in members:
-        network = StepNetwork(codec.width, len(codec.vocabulary), recipe.network, 0)
-        network.load_state_dict({name: torch.tensor(value) for name, value in weights.items()})
-        networks.append(network)
+        for key in recipe.network.keys:
+            network = StepNetwork(codec.width, len(codec.vocabulary), recipe.network, 0)
+            heard = moved(weights, codec, key)
+            network.load_state_dict({name: torch.tensor(value) for name, value in heard.items()})
+            networks.append(network)
     return nats_a_unit(networks, measured(codec, scores))
 
 

@@ -293,3 +293,26 @@ def test_a_person_may_start_from_a_file_in_range(tmp_path: Path) -> None:
     assert len(opening.tokens) == 6
     with pytest.raises(UsageError, match="MIDI note 100 is out of the model's range"):
         CODEC.opening(midi(tmp_path / "b.mid", (0, 480, 100)))
+
+
+@given(score=scores(), semitones=st.integers(-5, 6))
+def test_a_moved_piece_is_heard_and_answered_where_the_codec_says(
+    score: LinesScore, semitones: int
+) -> None:
+    codec = LinesCodec(lowest=0, highest=127, lengths=LENGTHS)
+    inputs, classes = codec.moved(semitones)
+    features, said = codec.encode(score)
+    moved_features, moved_said = codec.encode(score.transposed(semitones))
+    assert [{inputs[one] for one in ones} for ones in features] == [*map(set, moved_features)]
+    assert [classes[token] for token in said] == moved_said
+
+
+def test_what_leaves_the_range_stays_on_its_last_note() -> None:
+    for semitones in (-100, -1, 1, 100):
+        inputs, classes = CODEC.moved(semitones)
+        assert len(inputs) == CODEC.width
+        assert len(classes) == CODEC.classes
+        assert {*inputs} <= {*range(CODEC.width)}
+        pitches = classes[CODEC.first_pitch : CODEC.first_length]
+        assert {*pitches} <= {*range(CODEC.first_pitch, CODEC.first_length)}
+        assert pitches == sorted(pitches)

@@ -197,3 +197,28 @@ def test_transposing_moves_notes_and_key_alike(score: Score, up: int) -> None:
     assert moved.transposed(-up) == score
     assert moved.key == score.key.up(up)
     assert moved.onsets == score.onsets
+
+
+@settings(max_examples=30)
+@codecs
+@given(score=scores(), data=st.data())
+def test_a_moved_piece_is_heard_and_answered_where_the_codec_says(
+    codec: SatbCodec, score: Score, data: st.DataObject
+) -> None:
+    semitones = data.draw(st.sampled_from(codec.shifts(score)))
+    inputs, classes = codec.moved(semitones)
+    assert (len(inputs), len(classes)) == (codec.width, len(codec.vocabulary))
+    features, said = codec.encode(score)
+    moved_features, moved_said = codec.encode(score.transposed(semitones))
+    assert [[inputs[one] for one in ones] for ones in features] == moved_features
+    assert [classes[token] for token in said] == moved_said
+
+
+@codecs
+def test_what_leaves_the_range_stays_on_its_last_note(codec: SatbCodec) -> None:
+    for semitones in (-60, -1, 1, 60):
+        inputs, classes = codec.moved(semitones)
+        assert min(inputs) >= 0
+        assert max(inputs) < codec.width
+        assert classes[0 if semitones < 0 else REST - 1] == (0 if semitones < 0 else REST - 1)
+        assert classes[REST:] == [REST, HOLD]

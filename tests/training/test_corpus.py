@@ -235,7 +235,7 @@ def test_the_same_weights_are_the_same_file(
 def test_the_calibration_shows_every_voice_and_a_state_within_its_bounds() -> None:
     made = recipe.load(MODELS / "chorales.toml")
     sizes = made.network
-    sizes.embedding, sizes.hidden, sizes.layers = 4, 3, 2
+    sizes.embedding, sizes.hidden, sizes.layers, sizes.keys = 4, 3, 2, (0, 1)
     rng = np.random.default_rng(1)
     weights: dict[str, Any] = {"embed.weight": rng.normal(size=(CODEC.width, 4)).astype("f4")}
     for layer, width in enumerate((4, 3)):
@@ -250,9 +250,31 @@ def test_the_calibration_shows_every_voice_and_a_state_within_its_bounds() -> No
     assert np.any(turns, axis=0).all()
     states = {f"{kind}{layer}{of}" for kind in "hc" for layer in "01" for of in ("", "_2")}
     assert all(set(s) == {"x", *states} for s in samples)
+    assert all(s[name].shape == (2, 3) for s in samples for name in states)
+    own, higher = (np.concatenate([s["h1"][key] for s in samples]) for key in (0, 1))
+    assert not np.allclose(own, higher), "both keys hear the same"
     cells = np.concatenate([s[name].ravel() for s in samples for name in states if "c" in name])
     assert np.abs(cells).max() <= convert.CELL_LIMIT
     assert cells.any()
+
+
+def test_a_network_that_hears_another_key_takes_a_piece_for_the_moved_one() -> None:
+    rng = np.random.default_rng(1)
+    weights: dict[str, Any] = {
+        "embed.weight": rng.normal(size=(CODEC.width, 4)),
+        "out.weight": rng.normal(size=(CLASSES, 4)),
+        "out.bias": rng.normal(size=CLASSES),
+    }
+
+    def says(heard: dict[str, Any], ones: list[int]) -> Any:
+        return heard["out.weight"] @ heard["embed.weight"][ones].sum(axis=0) + heard["out.bias"]
+
+    in_d = convert.moved(weights, CODEC, 2)
+    _, classes = CODEC.moved(2)
+    for ones, moved_ones in zip(
+        CODEC.encode(OPENING)[0], CODEC.encode(OPENING.transposed(2))[0], strict=True
+    ):
+        assert np.allclose(says(in_d, ones), says(weights, moved_ones)[classes])
 
 
 def test_a_card_is_renewed_and_the_weights_stay(

@@ -10,7 +10,7 @@ from appliance.errors import UsageError
 from appliance.music import bundle
 from appliance.music.interpreter import StepModel
 from appliance.training.recipe import Weights
-from appliance.training.start import from_history, grown, weights_of
+from appliance.training.start import from_history, grown, networks_of
 from tests.music.making import MODEL, OPENING, parts_of
 
 
@@ -35,7 +35,8 @@ def test_the_weights_behind_a_file_answer_as_the_file_does() -> None:
     shipped = bundle.load(MODEL)
     features = shipped.codec.encode(OPENING)[0]
     model = StepModel(shipped)
-    float_says = logits(weights_of(parts_of()[0]), features)
+    (weights,) = networks_of(parts_of()[0])
+    float_says = logits(weights, features)
     int8_says = [model.step(ones) for ones in features]
     same = sum(a.argmax() == b.argmax() for a, b in zip(float_says, int8_says, strict=True))
     assert same >= 0.9 * len(features)
