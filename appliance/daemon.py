@@ -264,6 +264,7 @@ class Daemon:
         plan = self._plan
         return [
             *("appliance.workers.composer", "--board-fd", str(self._board.fd)),
+            *("--parent", str(os.getpid())),
             *(f"--models={folder}" for folder in plan.model_folders),
             f"--seed={plan.seed}",
             f"--look-ahead-s={plan.look_ahead_s}",
@@ -276,6 +277,7 @@ class Daemon:
         plan = self._plan
         return [
             *("appliance.workers.performer", "--board-fd", str(self._board.fd)),
+            *("--parent", str(os.getpid())),
             f"--output={self._output}",
             f"--soundfont={plan.soundfont}",
             f"--block-frames={plan.block_frames}",

@@ -20,8 +20,9 @@ from appliance.player.board import EXIT_NO_CARD
 LOOK_SECONDS: Final = 0.1
 """How often a child is looked at."""
 
-HANG_SECONDS: Final = 5.0
-"""A heart that has not beaten for so long belongs to a child that hangs."""
+HANG_SECONDS: Final = 2.0
+"""A heart that has not beaten for so long belongs to a child that hangs: short enough that another
+composer is at work before the look-ahead is over."""
 
 START_SECONDS: Final = 30.0
 """The same before its first beat: a large soundfont on a small machine takes its time."""

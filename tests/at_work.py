@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import functools
 import os
 import time
@@ -43,6 +44,23 @@ def eventually(what: Callable[[], object]) -> None:
 def ask(*actions: Action, **wishes: Any) -> Status:
     """Turn something on the box of this environment; its state then."""
     return next(local.ask(Request(set=wishes, act=list(actions))))
+
+
+@contextlib.contextmanager
+def hanging(pid: int) -> Iterator[None]:
+    """Hold a process as a debugger does: one that a signal has stopped would be noticed at once.
+
+    At the end it is waited for until it has been killed.
+    """
+    seize, interrupt, wait_for_any_kind = 0x4206, 0x4207, 0x40000000
+    ptrace = ctypes.CDLL(None, use_errno=True).ptrace
+    ptrace.argtypes = [ctypes.c_long, ctypes.c_int, ctypes.c_void_p, ctypes.c_void_p]
+    for request in (seize, interrupt):
+        assert ptrace(request, pid, None, None) == 0, os.strerror(ctypes.get_errno())
+    os.waitpid(pid, wait_for_any_kind)
+    yield
+    # Its parent hears of the end only after its debugger has.
+    os.waitpid(pid, wait_for_any_kind)
 
 
 class XrunsError(AssertionError):

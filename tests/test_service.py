@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import ctypes
 import itertools
 import os
 import re
@@ -25,6 +23,7 @@ from appliance.music.notes import Piece
 from appliance.player.board import Board, ComposerState, PerformerState, State
 from appliance.settings import Own, Settings, Values
 from appliance.status import Box
+from tests.at_work import hanging
 from tests.command import NO_CARD, bachbox, home, playing
 from tests.service_manager import Listener, environment, service_manager
 
@@ -93,23 +92,6 @@ def test_a_daemon_that_hangs_says_nothing(tmp_path: Path, manager: Listener) -> 
         assert manager.count(ALIVE, after=hung_at) == 0
         box.process.send_signal(signal.SIGCONT)
         manager.wait_for(ALIVE, after=hung_at)
-
-
-@contextlib.contextmanager
-def hanging(pid: int) -> Iterator[None]:
-    """Hold a process as a debugger does: one that a signal has stopped would be noticed at once.
-
-    At the end it is waited for until it has been killed.
-    """
-    seize, interrupt, wait_for_any_kind = 0x4206, 0x4207, 0x40000000
-    ptrace = ctypes.CDLL(None, use_errno=True).ptrace
-    ptrace.argtypes = [ctypes.c_long, ctypes.c_int, ctypes.c_void_p, ctypes.c_void_p]
-    for request in (seize, interrupt):
-        assert ptrace(request, pid, None, None) == 0, os.strerror(ctypes.get_errno())
-    os.waitpid(pid, wait_for_any_kind)
-    yield
-    # Its parent hears of the end only after its debugger has.
-    os.waitpid(pid, wait_for_any_kind)
 
 
 def test_no_ping_where_a_child_does_nothing(tmp_path: Path, manager: Listener) -> None:

@@ -16,7 +16,7 @@ import pytest
 
 from appliance.supervisor import Child
 from tests import listening
-from tests.at_work import ask, at_work, eventually, second_chance
+from tests.at_work import ask, at_work, eventually, hanging, second_chance
 from tests.command import home, playing
 from tests.music.making import MODEL, altered
 from tests.virtual_card import VirtualCard, virtual_card
@@ -36,8 +36,12 @@ def test_a_composers_death_is_not_heard(card: VirtualCard, tmp_path: Path) -> No
                 with work.replaced("composer"):
                     work.box.child("composer").send_signal(number)
                 eventually(lambda: work.health().look_ahead_s > 3.5)
+        with work.unheard():
+            with work.replaced("composer"), hanging(work.box.child("composer").pid):
+                work.box.wait_for("the composer hangs and is killed")
+            eventually(lambda: work.health().look_ahead_s > 3.5)
         assert work.box.end() == 0
-        assert work.box.counts()["composer"] == 2
+        assert work.box.counts()["composer"] == 3
 
 
 def test_a_performers_death_is_a_short_gap(

@@ -10,7 +10,7 @@ music::
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -114,6 +114,8 @@ class Composer:
         self._again: Piece | None = None
         self.rehearsals = REHEARSALS
         """How often the last phrase is tried before it is written; 0 for one in a hurry."""
+        self.on_token: Callable[[], None] = lambda: None
+        """Told of each token, tried ones too: a sign of life while an ending is rehearsed."""
 
     @property
     def cures(self) -> dict[str, int]:
@@ -161,11 +163,13 @@ class Composer:
         self._written += 1
         if not told:
             return self._draw(context)
+        self.on_token()
         self.model.step(context.features())
         self._dice.random()
         return told[0]
 
     def _draw(self, context: Context) -> int:
+        self.on_token()
         return sampler.sample(
             self.model.step(context.features()),
             temperature=self.guard.temperature(self.temperature, self.tick),

@@ -47,6 +47,9 @@ PHRASE_STEPS: Final = 32
 ROOM_FOR_A_STEP: Final = 64
 """Slots kept free for the events of one step."""
 
+BEAT_S: Final = 0.25
+"""How often the heart beats, at least, while a step takes long."""
+
 _STEP_WEIGHT: Final = 0.05
 """Of the newest step, in the mean of what a step takes."""
 
@@ -89,6 +92,7 @@ class Desk:
         self._refused = ""
         self._step_s = 1e-3
         """What a 16th has taken lately."""
+        self._beat_at_s = 0.0
         self.composer: Composer
 
     def open(self, seed: int, prime: Path | None) -> None:
@@ -101,8 +105,7 @@ class Desk:
         while self._writer.cut_pending and self._writer.cut_answer() is None:
             # Only the performer can answer, and there may be none for want of a sound card.
             time.sleep(POLL_S)
-            state = self._board.composer.read()
-            self._board.composer.write(state._replace(heartbeat=state.heartbeat + 1))
+            self._beat()
         resumed = self._writer.write_index > 0
         events = history(self._board)
         self.composer = Composer(
@@ -112,9 +115,19 @@ class Desk:
             top_p=self._seen.top_p,
             prime=_opening(prime, loaded, events),
         )
+        self.composer.on_token = self._beat_in_time
         if resumed:
             self._resume(events)
         self._report()
+
+    def _beat(self) -> None:
+        state = self._board.composer.read()
+        self._board.composer.write(state._replace(heartbeat=state.heartbeat + 1))
+        self._beat_at_s = time.monotonic()
+
+    def _beat_in_time(self) -> None:
+        if time.monotonic() - self._beat_at_s > BEAT_S:
+            self._beat()
 
     def _resume(self, events: list[Event]) -> None:
         self.composer.piece = self._board.performer.read().piece
@@ -264,6 +277,7 @@ class Desk:
                 refused=self._refused,
             )
         )
+        self._beat_at_s = time.monotonic()
 
 
 def _opening(prime: Path | None, loaded: Bundle, events: list[Event]) -> Opening | None:
@@ -295,6 +309,7 @@ def main() -> int:
     """Run until the daemon says stop or is gone."""
     parser = argparse.ArgumentParser(prog="python -m appliance.workers.composer")
     parser.add_argument("--board-fd", type=int, required=True)
+    parser.add_argument("--parent", type=int, help="process ID of the daemon")
     parser.add_argument("--models", type=Path, action="append", required=True)
     parser.add_argument("--seed", type=int, required=True)
     parser.add_argument("--look-ahead-s", type=float, default=4.0)
@@ -302,7 +317,7 @@ def main() -> int:
     parser.add_argument("--delegate", default=AUTO)
     parser.add_argument("--after-death", action="store_true")
     asked = parser.parse_args()
-    end_with_parent()
+    end_with_parent(asked.parent)
     signal.signal(signal.SIGTERM, _stop)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:

@@ -11,10 +11,13 @@ _PR_SET_PDEATHSIG: Final = 1
 """From linux/prctl.h."""
 
 
-def end_with_parent(signal_number: int = signal.SIGTERM) -> None:
-    """Have the kernel send this process ``signal_number`` when its parent process ends."""
-    parent = os.getppid()
-    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal_number, 0, 0, 0)
+def end_with_parent(parent: int | None = None) -> None:
+    """Have the kernel send this process SIGTERM when its parent process ends.
+
+    ``parent`` is who started it: one that has ended while we were starting cannot be asked any
+    more, and somebody else is our parent then (prctl(2), PR_SET_PDEATHSIG).
+    """
+    parent = os.getppid() if parent is None else parent
+    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
     if os.getppid() != parent:
-        # It ended between our start and the request.
-        os.kill(os.getpid(), signal_number)
+        os.kill(os.getpid(), signal.SIGTERM)

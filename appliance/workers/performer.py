@@ -122,6 +122,7 @@ def main(arguments: list[str] | None = None) -> NoReturn:
     """Run until SIGTERM, until the parent ends, or until the output fails."""
     parser = argparse.ArgumentParser(prog="appliance.workers.performer", allow_abbrev=False)
     parser.add_argument("--board-fd", type=int, required=True)
+    parser.add_argument("--parent", type=int, help="process ID of the daemon")
     parser.add_argument("--output", required=True)
     parser.add_argument("--soundfont", type=Path, required=True)
     parser.add_argument("--block-frames", type=int, default=1024)
@@ -129,7 +130,7 @@ def main(arguments: list[str] | None = None) -> NoReturn:
     options = parser.parse_args(arguments)
 
     # Until the music plays, SIGTERM ends us at once: the device may take long to answer.
-    end_with_parent(signal.SIGTERM)
+    end_with_parent(options.parent)
     # A terminal's Ctrl-C reaches the daemon too, which then ends us in its own order.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     code = 0

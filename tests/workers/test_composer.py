@@ -453,6 +453,22 @@ def test_it_ends_with_its_parent(stage: Stage) -> None:
     until(gone)
 
 
+def test_it_ends_where_its_parent_had_ended_before_it_began(stage: Stage) -> None:
+    gone = subprocess.Popen([sys.executable, "-c", ""])
+    gone.wait()
+    composer = subprocess.run(
+        [
+            *(sys.executable, "-m", "appliance.workers.composer"),
+            *("--board-fd", str(stage.board.fd), "--parent", str(gone.pid)),
+            *("--models", str(MODELS), "--seed", "1"),
+        ],
+        pass_fds=(stage.board.fd,),
+        timeout=PATIENCE_S,
+        check=False,
+    )
+    assert composer.returncode in (0, -signal.SIGTERM)
+
+
 def test_started_by_hand_it_says_who_starts_it() -> None:
     done = subprocess.run(
         [
