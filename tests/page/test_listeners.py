@@ -15,7 +15,7 @@ from tests.page.house import House, house
 
 LISTENERS = 20
 
-SECONDS = 8.0
+SECONDS = 5.0
 
 STREAMS = ("/stream.wav", "/stream.opus", "/api/listen")
 
