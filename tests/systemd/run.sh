@@ -97,8 +97,9 @@ boot() { # until its first process is there
     terminal=$!
     leader=
     for _ in $(seq 300); do
-        nspawn=$(pgrep -P $terminal | head -n1)
-        leader=${nspawn:+$(pgrep -P "$nspawn" | head -n1)}
+        # On a busy machine they are not there at once, and that is no failure.
+        nspawn=$(pgrep -P $terminal | head -n1) || true
+        leader=${nspawn:+$(pgrep -P "$nspawn" | head -n1)} || true
         [ -z "$leader" ] || return 0
         sleep 0.1
     done
