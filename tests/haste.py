@@ -39,7 +39,7 @@ def hurry_children() -> None:
 def real_time_children(name: str) -> None:
     """Children called ``name``, and whatever they start, wait for nobody but a sound card.
 
-    What a browser is to hear comes to it, in a house, on another machine.
+    A browser that is to hear something, or another room, is another machine in a house.
     """
     for child in psutil.Process().children(recursive=True):
         with contextlib.suppress(PermissionError, ProcessLookupError, FileNotFoundError):

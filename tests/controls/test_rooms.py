@@ -16,7 +16,7 @@ import pytest
 from tests import listening
 from tests.broker import free_port
 from tests.command import Playing, home, playing
-from tests.haste import hurry_children
+from tests.haste import hurry_children, real_time_children
 from tests.virtual_card import VirtualCard, virtual_card
 
 pytestmark = pytest.mark.usefixtures("in_time")
@@ -54,6 +54,7 @@ def program(folder: Path, name: str, *arguments: object, **environment: str) -> 
             stderr=subprocess.STDOUT,
         )
     hurry_children()
+    real_time_children(name)
     try:
         yield log
     finally:
