@@ -34,9 +34,7 @@ play: $(VENV)/.play ## new Bach from the sound card, or into bachbox.wav where t
 	@exec $(VENV)/bin/bachbox play --fallback wav:bachbox.wav $(ARGS)
 
 test: lint ## everything that is checked: style, types, layers, behaviour; as root, on a booted Debian too
-	$(VENV)/bin/python -m pytest $(ARGS)
-	@if [ "$$(id -u)" -eq 0 ]; then tests/systemd/run.sh; \
-	else echo "Not root, so no machine was booted; sudo make test-systemd does that"; fi
+	VENV=$(VENV) tests/run.sh $(ARGS)
 
 test-homeassistant: $(VENV)/.dev $(HASS_VENV)/.$(HASS_VERSION) ## the real Home Assistant turns everything
 	HASS=$(HASS_VENV)/bin/hass $(VENV)/bin/python -m pytest tests/homeassistant_acceptance.py $(ARGS)

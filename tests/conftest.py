@@ -7,9 +7,18 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import settings
 
+from tests.haste import before_others
+
 # How long an example takes says something about the machine's other work only.
 settings.register_profile("bachbox", deadline=None)
 settings.load_profile("bachbox")
+
+
+@pytest.fixture(scope="module")
+def in_time() -> Iterator[None]:
+    """A sound card and a browser cannot wait for whatever else the machine has to do."""
+    with before_others():
+        yield
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -15,6 +15,14 @@ HOP_FRAMES = 2400
 _WINDOW_FRAMES = 16384
 """Long enough to tell a semitone apart in the tenor: 2.9 Hz a bin."""
 
+_MOST_LAG_FRAMES = RATE * 3 // 4
+"""Whoever is later is not in step at all."""
+
+_SPEEDS = (1.0, 0.998, 1.002)
+
+_QUIET = 5.0
+"""Whoever swings less than this, in steps of 16 bits, plays nothing."""
+
 _PITCHES = range(45, 97)
 """MIDI notes looked at: 110 Hz to 2 kHz."""
 
@@ -44,15 +52,43 @@ def sides(content: bytes) -> tuple[NDArray[np.int16], NDArray[np.int16]]:
 def lag(before: NDArray[np.int16], after: NDArray[np.int16]) -> tuple[float, float]:
     """How much later ``after`` plays the same as ``before``, in seconds, and how alike they are.
 
-    The likeness is the correlation of the waves themselves: 1 for the very same sound.
+    The likeness is the correlation of the waves themselves: 1 for the very same sound, 0.3 or
+    so for other music in the same style. Both are medians over seconds: whoever has fallen behind
+    plays up to 0.2 % faster for a while, or leaves something out, and then no one lag is right for
+    a longer stretch.
     """
-    size = 1 << (len(before) + len(after) - 1).bit_length()
-    a, b = before.astype(float), after.astype(float)
-    both = np.fft.irfft(np.conj(np.fft.rfft(a, size)) * np.fft.rfft(b, size), size)
-    frames = int(np.argmax(both[: len(after)]))
-    heard, wanted = b[frames:], a[: len(b) - frames]
-    likeness = float(np.corrcoef(wanted[: len(heard)], heard[: len(wanted)])[0, 1])
-    return frames / RATE, likeness
+    found = []
+    for start in range(0, len(before) - RATE - _MOST_LAG_FRAMES + 1, RATE):
+        second = before[start : start + RATE].astype(float)
+        heard = after[start : start + RATE + _MOST_LAG_FRAMES].astype(float)
+        if second.std() > _QUIET:
+            found.append(max((_place(_faster(second, by), heard) for by in _SPEEDS), key=_likeness))
+    if not found:
+        return 0.0, 0.0
+    frames, likeness = np.median(found, axis=0)
+    return float(frames) / RATE, float(likeness)
+
+
+def _faster(sound: NDArray[np.float64], speed: float) -> NDArray[np.float64]:
+    return np.interp(np.arange(int(len(sound) / speed)) * speed, np.arange(len(sound)), sound)
+
+
+def _place(part: NDArray[np.float64], whole: NDArray[np.float64]) -> tuple[int, float]:
+    """Where in ``whole`` the waves of ``part`` are, in frames, and how alike the two are there."""
+    count = len(part)
+    part = (part - part.mean()) / part.std()
+    size = 1 << (len(whole) + count).bit_length()
+    both = np.fft.irfft(np.fft.rfft(whole, size) * np.conj(np.fft.rfft(part, size)), size)
+    sums, squares = (np.concatenate([[0.0], np.cumsum(w)]) for w in (whole, whole * whole))
+    mean = (sums[count:] - sums[:-count]) / count
+    spread = np.sqrt(np.maximum((squares[count:] - squares[:-count]) / count - mean**2, _QUIET**2))
+    alike = both[: len(spread)] / spread / count
+    frames = int(np.argmax(alike))
+    return frames, float(alike[frames])
+
+
+def _likeness(place: tuple[int, float]) -> float:
+    return place[1]
 
 
 def music(sound: NDArray[np.int16]) -> NDArray[np.int16]:

@@ -18,6 +18,7 @@ import pytest
 from appliance.store import FILE_NAME
 from tests.at_work import ask, at_work, eventually, second_chance
 from tests.command import playing
+from tests.haste import before_others
 from tests.virtual_card import VirtualCard, virtual_card
 
 ROOT = os.geteuid() == 0
@@ -275,7 +276,7 @@ def test_a_state_file_of_another_version_or_none_is_told_of_and_it_plays(
 
 
 def test_a_hangup_ends_it_as_ctrl_c_does(card: VirtualCard, tmp_path: Path) -> None:
-    with at_work(card, tmp_path) as work:
+    with before_others(), at_work(card, tmp_path) as work:
         ask(tempo=77)
         begun = time.monotonic()
         assert work.box.end(signal.SIGHUP) == 0

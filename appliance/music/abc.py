@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from appliance.errors import UsageError
-from appliance.music.abcgrammar import (
+from appliance.music.abcgrammar import Place, Tune
+from appliance.music.abcsigns import (
     AGAIN,
     CLASSES,
     END,
@@ -25,8 +26,6 @@ from appliance.music.abcgrammar import (
     SHORTEST_TICKS,
     TOKEN,
     VOCABULARY,
-    Place,
-    Tune,
     degree_sign,
 )
 from appliance.music.codec import Cadence, Opening

@@ -9,7 +9,7 @@ import re
 from dataclasses import dataclass
 from fractions import Fraction
 
-from appliance.music.abcgrammar import LETTERS
+from appliance.music.abcsigns import LETTERS
 
 SIGNS = re.compile(
     r"(?P<bar>::|:\|+:?|\|+:|\|+\]|\[\||\|+|:)\s*\[?(?P<ending>[12](?![\d,.-]))?"

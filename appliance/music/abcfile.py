@@ -15,21 +15,19 @@ from pathlib import Path
 from appliance.errors import UsageError
 from appliance.music.abc import AbcScore
 from appliance.music.abcbars import Bar, Section, bars_of, sections_of, top_of
-from appliance.music.abcgrammar import (
+from appliance.music.abcgrammar import LONGEST_STEPS, Place, Tune
+from appliance.music.abcsigns import (
     AGAIN,
     END,
     GROUPED,
     HIGHEST_DEGREE,
     LENGTHS,
     LETTERS,
-    LONGEST_STEPS,
     LOWEST_DEGREE,
     MINOR_MODES,
     NATURAL,
     TOKEN,
     UNIT_TICKS,
-    Place,
-    Tune,
     alterations_of,
     degree_sign,
 )

@@ -10,11 +10,23 @@ from __future__ import annotations
 import enum
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
 
+from appliance.music.abcsigns import (
+    ACCIDENTALS,
+    AGAIN,
+    END,
+    GROUPED,
+    LENGTHS,
+    MINOR_MODES,
+    PITCHES,
+    SCALES,
+    SHORTEST_TICKS,
+    TOKEN,
+    UNIT_TICKS,
+    VOCABULARY,
+)
 from appliance.music.notes import (
     PLAIN_VELOCITY,
-    TICKS_PER_BEAT,
     TICKS_PER_STEP,
     Event,
     note_off,
@@ -22,35 +34,7 @@ from appliance.music.notes import (
 )
 from appliance.music.score import Form, Key
 
-UNIT_TICKS = TICKS_PER_BEAT // 2
-"""The length of a note that says none: an eighth, L:1/8."""
-LOWEST_DEGREE, HIGHEST_DEGREE = -8, 16
-"""Steps of the scale, counted from the tonic."""
-SCALES: Final = {
-    "major": (0, 2, 4, 5, 7, 9, 11),
-    "mixolydian": (0, 2, 4, 5, 7, 9, 10),
-    "minor": (0, 2, 3, 5, 7, 8, 10),
-    "dorian": (0, 2, 3, 5, 7, 9, 10),
-}
-NATURAL = (0, 2, 4, 5, 7, 9, 11)
-"""Semitones of the white keys over C."""
-MINOR_MODES = ("minor", "dorian")
-ACCIDENTALS: Final = {"^": 1, "_": -1, "=": 0}
-"""A step of the scale raised, lowered, or again as the key has it."""
-LENGTHS: Final = {
-    sign: UNIT_TICKS * quarters // 4
-    for sign, quarters in (
-        *(("/4", 1), ("/", 2), ("3/4", 3), ("3/2", 6), ("2", 8), ("3", 12), ("4", 16)),
-        *(("5", 20), ("6", 24), ("7", 28), ("8", 32), ("9", 36), ("12", 48)),
-    )
-}
-"""In ticks."""
-GROUPED = (UNIT_TICKS // 4, UNIT_TICKS // 2, UNIT_TICKS, 2 * UNIT_TICKS)
-"""Lengths that pairs and triplets are made of."""
-SHORTEST_TICKS = UNIT_TICKS // 4
 LONGEST_REST_TICKS = 2 * UNIT_TICKS
-BARS = ("|", "||", "|:", ":|", "::", "|1", ":|2")
-AGAIN, END = "again", "end"
 PLAYED_AT_ONCE = 16
 """So many notes of a repeat are played for one token at most."""
 LEAST_BARS = 7
@@ -61,7 +45,6 @@ LONGEST_SECTION_BARS = 24
 LONGEST_ENDING_BARS = 3
 BARS_KEPT = 8
 """So long it is known what stood where in a bar."""
-LETTERS = "CDEFGAB"
 
 
 class Place(enum.IntEnum):
@@ -76,40 +59,6 @@ class Place(enum.IntEnum):
     SIZED = 4
     AGAIN = 5
     """A section is to be played again."""
-
-
-def degree_sign(degree: int) -> str:
-    """A step of the scale as ABC writes it on C: C, is the octave below C."""
-    octave, letter = divmod(degree, 7)
-    if octave >= 1:
-        return LETTERS[letter].lower() + "'" * (octave - 1)
-    return LETTERS[letter] + "," * -octave
-
-
-def alterations_of(letter: int, tonic: int, mode: str) -> tuple[int, ...]:
-    """By how many semitones a key, its tonic at this letter, raises each letter from C to B."""
-    return tuple(
-        (tonic + SCALES[mode][(step - letter) % 7] - NATURAL[step] + 6) % 12 - 6
-        for step in range(7)
-    )
-
-
-PITCHES: Final = {degree_sign(n): n for n in range(LOWEST_DEGREE, HIGHEST_DEGREE + 1)}
-VOCABULARY: Final = [
-    *SCALES,
-    *PITCHES,
-    "z",
-    *ACCIDENTALS,
-    *LENGTHS,
-    ">",
-    "<",
-    "(3",
-    *BARS,
-    AGAIN,
-    END,
-]
-TOKEN: Final = {sign: token for token, sign in enumerate(VOCABULARY)}
-CLASSES = len(VOCABULARY)
 
 
 @dataclass

@@ -9,14 +9,14 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from appliance.music.abc import AbcContext
-from appliance.music.abcgrammar import (
+from appliance.music.abcgrammar import LONGEST_STEPS
+from appliance.music.abcsigns import (
     ACCIDENTALS,
     AGAIN,
     BARS,
     END,
     LENGTHS,
     LETTERS,
-    LONGEST_STEPS,
     NATURAL,
     PITCHES,
     SCALES,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import statistics
-import warnings
 from collections import defaultdict
 from collections.abc import Iterable
 from pathlib import Path
@@ -16,7 +15,13 @@ from appliance.errors import UsageError
 from appliance.music.lines import LinesScore, Note
 from appliance.music.notes import TICKS_PER_BEAT, TICKS_PER_STEP
 from appliance.music.score import Form, Key
-from appliance.music.scorefile import MAX_FILE_BYTES, MIDI_SUFFIXES, MUSICXML_SUFFIXES, said
+from appliance.music.scorefile import (
+    MAX_FILE_BYTES,
+    MIDI_SUFFIXES,
+    MUSICXML_SUFFIXES,
+    musicxml,
+    said,
+)
 
 GRID_TICKS = 10
 """A third of a 64th: everything that is engraved lies on it."""
@@ -45,7 +50,7 @@ def read(path: Path) -> LinesScore:
             raise UsageError(f"{path}: no such file, so no score")
         if path.stat().st_size > MAX_FILE_BYTES:
             raise UsageError(f"{path}: larger than 16 MiB, which no score of ours needs")
-        return _midi(path) if suffix in MIDI_SUFFIXES else _musicxml(path)
+        return _midi(path) if suffix in MIDI_SUFFIXES else musicxml(path, from_music21)
     except OSError as why:
         raise UsageError(f"{path}: cannot read the score: {why.strerror or why}") from why
 
@@ -155,24 +160,6 @@ def _from_midi(path: Path, file: Any) -> LinesScore:
             if message.type == "note_on" and message.velocity:
                 begun[at] = tick
     return score(path.stem, notes, metre)
-
-
-def _musicxml(path: Path) -> LinesScore:
-    try:
-        from music21 import converter
-    except ImportError as why:
-        raise UsageError(
-            f"{path}: to read MusicXML, music21 is needed: pip install 'bachbox[scores]' "
-            "(a MIDI file needs nothing more)"
-        ) from why
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            return from_music21(converter.parse(path, forceSource=True), path.stem)
-    except UsageError:
-        raise
-    except Exception as why:  # music21 raises whatever its XML reader meets
-        raise UsageError(f"{path}: not a MusicXML file that can be read ({why})") from why
 
 
 def from_music21(stream: Any, name: str) -> LinesScore:

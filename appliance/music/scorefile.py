@@ -5,13 +5,16 @@ from __future__ import annotations
 import io
 import warnings
 from collections import defaultdict
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import mido
 
 from appliance.errors import BachboxError, UsageError
 from appliance.music.score import HIGHEST, LOWEST, SILENT, VOICES, Form, Score, key_of
+
+T = TypeVar("T")
 
 MIDI_SUFFIXES = (".mid", ".midi")
 MUSICXML_SUFFIXES = (".musicxml", ".mxl", ".xml")
@@ -46,7 +49,7 @@ def read(path: Path) -> Score:
             raise UsageError(f"{path}: not a file, so no score")
         if path.stat().st_size > MAX_FILE_BYTES:
             raise UsageError(f"{path}: larger than 16 MiB, which no score of ours needs")
-        score = _midi(path) if suffix in MIDI_SUFFIXES else _musicxml(path)
+        score = _midi(path) if suffix in MIDI_SUFFIXES else musicxml(path, _beginning)
     except OSError as why:
         raise UsageError(f"{path}: cannot read the score: {why.strerror or why}") from why
     except UsageError:
@@ -166,8 +169,13 @@ def _from_chords(notes: list[Note]) -> tuple[list[list[int]], list[list[bool]]]:
     return rows, onsets
 
 
-def _musicxml(path: Path) -> Score:
-    """A score from MusicXML, read by music21."""
+def musicxml(path: Path, score_of: Callable[[Any, str], T]) -> T:
+    """What ``score_of`` makes of a music21 score and its name, read from MusicXML.
+
+    Raises:
+        UsageError: music21 is missing, or cannot read it.
+        BachboxError: what ``score_of`` says.
+    """
     try:
         from music21 import converter
     except ImportError as why:
@@ -178,12 +186,15 @@ def _musicxml(path: Path) -> Score:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            stream = converter.parse(path, forceSource=True)
-            return from_music21(stream, path.stem, MAX_STEPS)
+            return score_of(converter.parse(path, forceSource=True), path.stem)
     except BachboxError:
         raise
     except Exception as why:  # music21 raises whatever its XML reader meets
         raise UsageError(f"{path}: not a MusicXML file that can be read ({said(why)})") from why
+
+
+def _beginning(stream: Any, name: str) -> Score:
+    return from_music21(stream, name, MAX_STEPS)
 
 
 def said(why: Exception) -> str:

@@ -18,6 +18,7 @@ from appliance.errors import BachboxError, UsageError
 from appliance.music import temperament as temperaments
 from appliance.music.notes import Piece
 from appliance.player.cells import Cell
+from appliance.player.pcm import BYTES_PER_FRAME
 
 _MAGIC: Final = b"BACHBOX\x02"
 """Says what the mapping is, and the version of its layout."""
@@ -38,8 +39,7 @@ GRAIN_FRAMES: Final = 512
 GRAIN_COUNT: Final = 256
 """Grains that are kept: 2.7 seconds at 48 kHz."""
 
-GRAIN_BYTES: Final = 4 * GRAIN_FRAMES
-"""Stereo s16le."""
+GRAIN_BYTES: Final = BYTES_PER_FRAME * GRAIN_FRAMES
 
 TICK_BYTES: Final = 8
 """Of the tick at a grain's first frame, a double."""

@@ -15,8 +15,7 @@ import struct
 from typing import Final, NamedTuple
 
 from appliance.player.board import GRAIN_BYTES, GRAIN_COUNT, GRAIN_FRAMES, Board, Tap
-
-BYTES_PER_FRAME: Final = 4
+from appliance.player.pcm import BYTES_PER_FRAME
 
 _TICK: Final = struct.Struct("<d")
 

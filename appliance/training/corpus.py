@@ -4,14 +4,9 @@ from __future__ import annotations
 
 import json
 import logging
-from collections import Counter
 from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
-
-from tqdm import tqdm
 
 from appliance.errors import BachboxError, UsageError
 from appliance.music.score import (
@@ -25,7 +20,7 @@ from appliance.music.score import (
     onsets_by_change,
 )
 from appliance.music.scorefile import from_music21
-from appliance.training import linescorpus
+from appliance.training import linescorpus, parsed
 from appliance.training.recipe import CorpusPart
 
 log = logging.getLogger(__name__)
@@ -83,18 +78,7 @@ def chorales(cache: Path, held_out: dict[str, list[str]], left_out: Sequence[str
         held_out: names of the pieces of ``valid`` and ``test``; all others are for training.
         left_out: names of pieces that are used for nothing.
     """
-    path = cache / "chorales.json"
-    if path.is_file():
-        try:
-            scores = [_from_json(entry) for entry in json.loads(path.read_text())]
-        except (LookupError, TypeError, ValueError) as why:
-            raise UsageError(f"{path}: damaged; delete it and it is made anew") from why
-    else:
-        scores = _parse_all()
-        cache.mkdir(parents=True, exist_ok=True)
-        unfinished = path.with_suffix(".part")
-        unfinished.write_text(json.dumps([asdict(score) for score in scores]))
-        unfinished.replace(path)
+    scores = parsed.kept(cache / "chorales.json", _from_json, _parse_all)
     known = {score.name for score in scores}
     for split, names in (*held_out.items(), ("nothing", left_out)):
         if missing := sorted(set(names) - known):
@@ -139,17 +123,7 @@ def _parse_all() -> list[Score]:
     from music21 import corpus
 
     paths = sorted(str(path) for path in corpus.getComposer("bach"))
-    scores: list[Score] = []
-    left_out: Counter[str] = Counter()
-    with ProcessPoolExecutor() as pool:
-        for outcome in tqdm(pool.map(_parse, paths, chunksize=4), "chorales", len(paths)):
-            if isinstance(outcome, Score):
-                scores.append(outcome)
-            else:
-                left_out[outcome] += 1
-    for reason, count in left_out.most_common():
-        log.info("left out %d files: %s", count, reason)
-    return scores
+    return parsed.parse_all(_parse, paths, "chorales", chunk=4)
 
 
 def _parse(path: str) -> Score | str:

@@ -18,7 +18,7 @@ from tqdm import tqdm
 from appliance.errors import UsageError
 from appliance.music import abcfile
 from appliance.music.abc import AbcCodec, AbcScore
-from appliance.music.abcgrammar import PITCHES
+from appliance.music.abcsigns import PITCHES
 from appliance.music.codec import Codec
 from appliance.music.lines import LinesScore
 from appliance.music.scorefile import MAX_FILE_BYTES, MIDI_SUFFIXES, MUSICXML_SUFFIXES

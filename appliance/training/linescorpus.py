@@ -7,7 +7,6 @@ import logging
 from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import asdict
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ from appliance.errors import UsageError
 from appliance.music import linesfile
 from appliance.music.lines import LinesCodec, LinesScore, Note
 from appliance.music.score import Form, Key
+from appliance.training import parsed
 
 log = logging.getLogger(__name__)
 
@@ -49,14 +49,9 @@ def read(paths: Sequence[Path], cache: Path) -> tuple[list[LinesScore], dict[Pat
                 refused[path] = found
             else:
                 scores.append(found)
-    cache.parent.mkdir(parents=True, exist_ok=True)
-    content = {
-        "files": state,
-        "scores": [asdict(score) for score in scores],
-        "refused": {str(path): why for path, why in refused.items()},
-    }
-    cache.with_suffix(".part").write_text(json.dumps(content))
-    cache.with_suffix(".part").replace(cache)
+    told = {str(path): why for path, why in refused.items()}
+    content = {"files": state, "scores": parsed.to_json(scores), "refused": told}
+    parsed.write(cache, content)
     return scores, refused
 
 

@@ -8,23 +8,18 @@ that hardly differ only one is kept.
 from __future__ import annotations
 
 import hashlib
-import json
 import logging
 import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from dataclasses import asdict
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from tqdm import tqdm
-
-from appliance.errors import UsageError
 from appliance.music import abcfile
 from appliance.music.abc import AbcScore
 from appliance.music.score import Form, Key
+from appliance.training import parsed
 
 log = logging.getLogger(__name__)
 
@@ -45,17 +40,7 @@ def tunes(cache: Path) -> dict[str, list[AbcScore]]:
     Args:
         cache: a JSON file for the parsed tunes.
     """
-    if cache.is_file():
-        try:
-            scores = [_from_json(entry) for entry in json.loads(cache.read_text())]
-        except (LookupError, TypeError, ValueError) as why:
-            raise UsageError(f"{cache}: damaged; delete it and it is made anew") from why
-    else:
-        scores = _parse_all()
-        cache.parent.mkdir(parents=True, exist_ok=True)
-        cache.with_suffix(".part").write_text(json.dumps([asdict(score) for score in scores]))
-        cache.with_suffix(".part").replace(cache)
-    return split(scores)
+    return split(parsed.kept(cache, _from_json, _parse_all))
 
 
 def split(scores: Sequence[AbcScore]) -> dict[str, list[AbcScore]]:
@@ -157,17 +142,7 @@ def _parse_all() -> list[AbcScore]:
         for text in abcfile.tunes(path.read_text("latin-1"))
         if path.parent.name != "oneills1850" or _number(text) >= FIRST_DANCE
     ]
-    scores: list[AbcScore] = []
-    left_out: Counter[str] = Counter()
-    with ProcessPoolExecutor() as pool:
-        for outcome in tqdm(pool.map(_parse, texts, chunksize=32), "tunes", len(texts)):
-            if isinstance(outcome, AbcScore):
-                scores.append(outcome)
-            else:
-                left_out[outcome] += 1
-    for reason, count in left_out.most_common(12):
-        log.info("left out %d tunes: %s", count, reason)
-    return scores
+    return parsed.parse_all(_parse, texts, "tunes", chunk=32)
 
 
 def _number(text: str) -> int:

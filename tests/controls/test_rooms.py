@@ -16,8 +16,10 @@ import pytest
 from tests import listening
 from tests.broker import free_port
 from tests.command import Playing, home, playing
-from tests.haste import before_others, hurry_children
+from tests.haste import hurry_children, real_time_children
 from tests.virtual_card import VirtualCard, virtual_card
+
+pytestmark = pytest.mark.usefixtures("in_time")
 
 ALIKE = 0.9
 
@@ -27,12 +29,6 @@ IN_STEP_S = 0.02
 PATIENCE_SECONDS = 60.0
 
 PASSWORD = "for the tests"  # nothing is kept behind it
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _in_time() -> Iterator[None]:
-    with before_others():
-        yield
 
 
 @pytest.fixture(scope="module")
@@ -58,6 +54,7 @@ def program(folder: Path, name: str, *arguments: object, **environment: str) -> 
             stderr=subprocess.STDOUT,
         )
     hurry_children()
+    real_time_children(name)
     try:
         yield log
     finally:

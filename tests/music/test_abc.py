@@ -13,14 +13,13 @@ from hypothesis import strategies as st
 from appliance.errors import UsageError
 from appliance.music import abcfile, abcwriter
 from appliance.music.abc import WIDTH, AbcCodec, AbcContext
-from appliance.music.abcgrammar import (
+from appliance.music.abcgrammar import LONGEST_SECTION_BARS, PLAYED_AT_ONCE
+from appliance.music.abcsigns import (
     ACCIDENTALS,
     AGAIN,
     BARS,
     CLASSES,
     END,
-    LONGEST_SECTION_BARS,
-    PLAYED_AT_ONCE,
     TOKEN,
     VOCABULARY,
 )

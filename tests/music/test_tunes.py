@@ -11,7 +11,7 @@ import pytest
 from appliance.errors import UsageError
 from appliance.music import abcfile, abcwriter
 from appliance.music.abc import AbcCodec
-from appliance.music.abcgrammar import CLASSES, TOKEN
+from appliance.music.abcsigns import CLASSES, TOKEN
 from appliance.music.bundle import Bundle
 from appliance.music.composer import Composer
 from appliance.music.guard import Guard

@@ -9,7 +9,7 @@ from typing import Any
 
 from playwright.sync_api import Browser, Page, sync_playwright
 
-from tests.haste import hurry_children
+from tests.haste import hurry_children, real_time_children
 
 NAME = "bachbox.home.arpa"
 """A name that browsers do not take for this machine: no secure context, as in a house's network."""
@@ -42,6 +42,8 @@ def chromium(
             ignore_default_args=["--mute-audio"] if audible else None,
         )
         hurry_children()
+        if audible:
+            real_time_children("chrom")
         try:
             yield browser
         finally:

@@ -6,11 +6,16 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.haste import before_others
+from tests.page.house import House, good_house
 
 
 @pytest.fixture(scope="module", autouse=True)
-def _before_others() -> Iterator[None]:
-    """A browser and a card cannot wait for whatever else the machine has to do."""
-    with before_others():
-        yield
+def _in_time(in_time: None) -> None:
+    """Whatever a page is tried with is in time."""
+
+
+@pytest.fixture(scope="module")
+def kitchen(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
+    """A box that plays, and its page; a module that wants a card in it has its own."""
+    with good_house(tmp_path_factory.mktemp("kitchen")) as one:
+        yield one

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 from tests.broker import free_port
 from tests.command import Playing, home, playing
+from tests.haste import hurry_children
 
 PATIENCE_SECONDS = 60.0
 """A hang fails the test; how fast things are is measured elsewhere."""
@@ -120,6 +121,17 @@ def house(
     one = House(port, (environment or {}) | home(folder), config)
     with start(one):
         yield one
+
+
+@contextlib.contextmanager
+def good_house(folder: Path, web: str = "", more: str = "", **how: Any) -> Iterator[House]:
+    """As :func:`house`, playing, and it has to end without a mistake."""
+    with house(folder, web, more, **how) as one:
+        hurry_children()
+        one.wait()
+        yield one
+        assert one.box.end() == 0
+        assert not [line for line in one.box.lines if "mistake" in line], one.box.lines
 
 
 @contextlib.contextmanager

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import socket
 import struct
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -26,16 +25,7 @@ from schemathesis.specs.openapi.checks import (
 from appliance.controls.local import Request, ask
 from appliance.settings import Action, InForce
 from tests.command import bachbox
-from tests.page.house import House, eventually, house
-
-
-@pytest.fixture(scope="module")
-def kitchen(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
-    with house(tmp_path_factory.mktemp("api")) as one:
-        one.wait()
-        yield one
-        assert one.box.end() == 0
-        assert not [line for line in one.box.lines if "mistake" in line]
+from tests.page.house import House, eventually
 
 
 def test_everything_set_here_is_set_everywhere_and_the_other_way_round(kitchen: House) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import http.client
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,29 +14,13 @@ from playwright.sync_api import expect
 
 from tests import listening
 from tests.command import bachbox
-from tests.haste import before_others, hurry_children
+from tests.haste import hurry_children
 from tests.page.browser import chromium, page
-from tests.page.house import House, eventually, house
+from tests.page.house import House, eventually
 
 ALIKE = 0.9
 
 Notes = list[tuple[int, int, int, int]]
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _in_time() -> Iterator[None]:
-    with before_others():
-        yield
-
-
-@pytest.fixture(scope="module")
-def kitchen(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
-    with house(tmp_path_factory.mktemp("kitchen")) as one:
-        hurry_children()
-        one.wait()
-        yield one
-        assert one.box.end() == 0
-        assert not [line for line in one.box.lines if "mistake" in line], one.box.lines
 
 
 def notes(path: Path) -> Notes:

@@ -6,38 +6,20 @@ import asyncio
 import contextlib
 import socket
 import struct
-from collections.abc import Iterator
 
 import aiohttp
 import psutil
 import pytest
 
-from tests.haste import before_others, hurry_children
 from tests.page.house import House, house
 
 LISTENERS = 20
 
-SECONDS = 8.0
+SECONDS = 5.0
 
 STREAMS = ("/stream.wav", "/stream.opus", "/api/listen")
 
 MOST_OF_A_CORE = 0.15
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _in_time() -> Iterator[None]:
-    with before_others():
-        yield
-
-
-@pytest.fixture(scope="module")
-def kitchen(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
-    with house(tmp_path_factory.mktemp("kitchen")) as one:
-        hurry_children()
-        one.wait()
-        yield one
-        assert one.box.end() == 0
-        assert not [line for line in one.box.lines if "mistake" in line], one.box.lines
 
 
 def _cpu_s(one: House) -> float:

@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from appliance.player.board import GRAIN_COUNT, GRAIN_FRAMES, Board
-from appliance.player.tap import BYTES_PER_FRAME, Sound, TapReader, TapWriter
+from appliance.player.pcm import BYTES_PER_FRAME
+from appliance.player.tap import Sound, TapReader, TapWriter
 
 RATE = 48_000
 

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from appliance import cli, config
+from appliance.cli import models
 from appliance.errors import UsageError
 from appliance.music import bundle
 from appliance.training import convert, ngram, own
@@ -50,7 +51,7 @@ def workshop(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Workshop:
     monkeypatch.setattr(convert, "tensors_of", lambda model: tensors)
     monkeypatch.setattr(own, "try_model", bundle.load)
     monkeypatch.setattr(own, "nats_a_unit", lambda *_: 3.5)
-    monkeypatch.setattr(cli, "_WORKSHOP", ())
+    monkeypatch.setattr(models, "_WORKSHOP", ())
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
@@ -175,7 +176,7 @@ def test_a_shipped_model_keeps_its_name() -> None:
 def test_without_the_workshop_it_says_how_to_get_it(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(cli, "_WORKSHOP", ("json", "no_torch_here"))
+    monkeypatch.setattr(models, "_WORKSHOP", ("json", "no_torch_here"))
     assert cli.run(["train", str(tmp_path), "--name", "x"]) == 1
     said = capsys.readouterr().err
     assert said.startswith("bachbox: no_torch_here is missing here")

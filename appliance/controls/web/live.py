@@ -7,7 +7,6 @@ The box says objects with a key ``is``: ``hello`` first, then ``settings``, ``no
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from typing import Any, Final
 
 import msgspec
@@ -16,6 +15,7 @@ from aiohttp import WSMsgType, web
 from appliance.controls.web.api import Value, state
 from appliance.controls.web.house import LEVEL, House, May
 from appliance.controls.web.schema import settings_schema
+from appliance.controls.web.sockets import until_the_first_ends, websocket
 from appliance.errors import BachboxError
 from appliance.music.notes import AS_WRITTEN_PERMILLE, TICKS_PER_BEAT, Event, Kind
 from appliance.player.follower import Follower
@@ -43,8 +43,6 @@ MOST_QUEUED: Final = 200
 """Messages that wait for a slow browser; with more it is let go, and comes again."""
 
 SEND_SECONDS: Final = 15.0
-
-HEARTBEAT_SECONDS: Final = 20.0
 
 WISHES_PER_S: Final = 100.0
 
@@ -195,29 +193,16 @@ def routes(house: House) -> list[web.RouteDef]:
     house.at_renewal(hub.renew)
 
     async def live(request: web.Request) -> web.StreamResponse:
-        socket = web.WebSocketResponse(
-            heartbeat=HEARTBEAT_SECONDS, max_msg_size=MOST_BYTES, compress=False, timeout=1.0
-        )
-        if not socket.can_prepare(request).ok:
-            raise web.HTTPUpgradeRequired(
-                text="this is a WebSocket", headers={"Upgrade": "websocket"}
-            )
+        socket = websocket(request, MOST_BYTES)
         await socket.prepare(request)
         viewer = Viewer(request[LEVEL])
         hub.enter(viewer)
-        tasks = [
-            asyncio.create_task(work)
-            for work in (_hear(socket, viewer, house), _tell(socket, viewer), viewer.lost.wait())
-        ]
         try:
-            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            await until_the_first_ends(
+                socket, _hear(socket, viewer, house), _tell(socket, viewer), viewer.lost.wait()
+            )
         finally:
             hub.leave(viewer)
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
-            with contextlib.suppress(ConnectionError, RuntimeError):
-                await socket.close()
         return socket
 
     return [web.get("/api/live", live)]

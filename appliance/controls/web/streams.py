@@ -16,14 +16,14 @@ import msgspec
 from aiohttp import WSMsgType, web
 
 from appliance.controls.web.house import House
-from appliance.player.tap import BYTES_PER_FRAME, Sound
+from appliance.controls.web.sockets import until_the_first_ends, websocket
+from appliance.player.pcm import BYTES_PER_FRAME
+from appliance.player.tap import Sound
 
 MOST_LISTENERS: Final = 64
 
 SEND_SECONDS: Final = 10.0
 """Whoever takes nothing for so long has gone."""
-
-HEARTBEAT_SECONDS: Final = 20.0
 
 MOST_HEARD_BYTES: Final = 256
 """Listeners have nothing to say."""
@@ -62,27 +62,11 @@ def routes(house: House) -> list[web.RouteDef]:
                 return await _send(request, "audio/ogg", parts)
 
     async def listen(request: web.Request) -> web.StreamResponse:
-        socket = web.WebSocketResponse(
-            heartbeat=HEARTBEAT_SECONDS, max_msg_size=MOST_HEARD_BYTES, compress=False, timeout=1.0
-        )
-        if not socket.can_prepare(request).ok:
-            raise web.HTTPUpgradeRequired(
-                text="this is a WebSocket", headers={"Upgrade": "websocket"}
-            )
+        socket = websocket(request, MOST_HEARD_BYTES)
         with seat():
             await socket.prepare(request)
-            tasks = [
-                asyncio.create_task(work)
-                for work in (_gone(socket), _play(socket, house.box.sound.listen()))
-            ]
-            try:
-                await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-            finally:
-                for task in tasks:
-                    task.cancel()
-                await asyncio.gather(*tasks, return_exceptions=True)
-                with contextlib.suppress(ConnectionError, RuntimeError):
-                    await socket.close()
+            playing = _play(socket, house.box.sound.listen())
+            await until_the_first_ends(socket, _gone(socket), playing)
             return socket
 
     return [

@@ -19,9 +19,6 @@ Render = Callable[[int], bytes]
 DEFAULT_SAMPLE_RATE: Final = 48_000
 """Frames a second where no device says otherwise."""
 
-BYTES_PER_FRAME: Final = 4
-"""Two channels of signed 16-bit little-endian samples."""
-
 
 class DeviceLost(BachboxError):  # noqa: N818 - it says what happened
     """There is no such sound card now, or it went away; it may come back."""

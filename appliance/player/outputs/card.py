@@ -19,7 +19,8 @@ from types import ModuleType
 from typing import Any, Final, NamedTuple
 
 from appliance.errors import BachboxError
-from appliance.player.outputs import BYTES_PER_FRAME, DeviceLost, Render
+from appliance.player.outputs import DeviceLost, Render
+from appliance.player.pcm import BYTES_PER_FRAME
 from appliance.player.quiet import quiet
 
 _STALLED_SECONDS: Final = 3.0

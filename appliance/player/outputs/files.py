@@ -17,7 +17,8 @@ from pathlib import Path
 from typing import Final
 
 from appliance.errors import BachboxError
-from appliance.player.outputs import BYTES_PER_FRAME, Render
+from appliance.player.outputs import Render
+from appliance.player.pcm import BYTES_PER_FRAME
 
 _BUFFERED_BLOCKS: Final = 4
 """Blocks that a pacer may lag behind before it counts an xrun: a card's usual buffer."""

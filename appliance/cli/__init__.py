@@ -1,0 +1,103 @@
+"""The command ``bachbox``. Whatever goes wrong, a person reads one sentence and no traceback.
+
+Everything heavy is imported where it is used, so that ``bachbox --help`` answers at once.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import sys
+from typing import Final, NoReturn
+
+import click
+
+from appliance.cli import models, network, play, render, running, show
+from appliance.errors import BachboxError
+
+_INTERRUPTED: Final = 130
+"""128 + SIGINT, as a shell tells it."""
+
+_TRACEBACK_VARIABLE: Final = "BACHBOX_TRACEBACK"
+
+
+def main(arguments: list[str] | None = None) -> NoReturn:
+    """Run the command and exit: 0, 1 (something went wrong), 2 (asked for what cannot be)."""
+    code = run(arguments)
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(AttributeError, OSError, ValueError):
+            stream.flush()
+    # Taking the interpreter apart in good order lasts 0.3 s on a busy machine, and is for nothing.
+    os._exit(code)
+
+
+def run(arguments: list[str] | None = None) -> int:
+    """Run the command; the exit code. The one place where errors become sentences."""
+    try:
+        if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+        code = cli.main(arguments, prog_name="bachbox", standalone_mode=False)
+        sys.stdout.flush()
+    except BachboxError as error:
+        return _fail(str(error), error.exit_code)
+    except click.exceptions.NoArgsIsHelpError as error:
+        click.echo(error.format_message())
+        return 0
+    except click.ClickException as error:
+        message = error.format_message().rstrip(".")
+        context = getattr(error, "ctx", None)
+        asked = context.command_path if context else "bachbox"
+        lowered = message[:1].lower() + message[1:]
+        stop = " " if message.endswith("?") else "; "
+        return _fail(f"{lowered}{stop}`{asked} --help` says what there is", error.exit_code)
+    except (click.Abort, KeyboardInterrupt):
+        return _fail("stopped", _INTERRUPTED)
+    except BrokenPipeError:
+        # The reader has seen enough (`bachbox instruments | head`); Python must not flush again.
+        sys.stdout = None
+        return 0
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        return _fail(f"{where}{error.strerror or error}", BachboxError.exit_code)
+    except Exception as error:
+        if os.environ.get(_TRACEBACK_VARIABLE):
+            raise
+        return _fail(
+            f"a mistake in Bachbox itself ({type(error).__name__}: {error}); please report it, "
+            f"with what {_TRACEBACK_VARIABLE}=1 shows",
+            BachboxError.exit_code,
+        )
+    return code if isinstance(code, int) else 0
+
+
+def _fail(sentences: str, code: int) -> int:
+    for sentence in sentences.splitlines():
+        click.echo(f"bachbox: {sentence}", err=True)
+    return code
+
+
+# click colours whatever is a terminal; None leaves that to it, False forbids it.
+_COLOUR: Final = False if os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb" else None
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "color": _COLOUR})
+@click.version_option(package_name="bachbox")
+def cli() -> None:
+    """New four-part Bach, endlessly."""
+
+
+for _command in (
+    play.play,
+    render.render,
+    running.set_,
+    running.status,
+    models.models,
+    models.train,
+    show.instruments,
+    show.doctor,
+    show.config,
+    network.password,
+    network.mqtt,
+):
+    cli.add_command(_command)

@@ -1,0 +1,108 @@
+"""``bachbox play``: everything that the config asks for, put together and started."""
+
+from __future__ import annotations
+
+import signal
+from collections import deque
+from pathlib import Path
+from typing import Any
+
+import click
+
+from appliance.cli.options import Seconds, music_options
+from appliance.cli.wishes import first_values, seed_of, usable, wished
+from appliance.errors import BachboxError, UsageError
+
+
+@click.command()
+@music_options
+@click.option("--output", help='"default", a sound card\'s name, wav:FILE, pipe:FILE or null.')
+@click.option("--fallback", help="The output to take where there is no sound card.")
+@click.option(
+    "--for",
+    "for_seconds",
+    type=Seconds(),
+    help="Stop after so many seconds of music.",
+)
+def play(
+    config_file: Path | None,
+    prime: Path | None,
+    fallback: str | None,
+    for_seconds: float | None,
+    **wishes: Any,
+) -> None:
+    """Play until Ctrl-C (or SIGTERM)."""
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        # An exception in the midst of an import can be lost; the daemon sees to its own end.
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+    from appliance import config as configs
+    from appliance.controls import Control, local, service
+    from appliance.controls.local import LocalSocket
+    from appliance.controls.opus import OpusRadio
+    from appliance.controls.touches import MOST_TOUCHES, Touch
+    from appliance.daemon import Plan
+    from appliance.daemon import play as start
+    from appliance.music import bundle
+    from appliance.pins import Gpio
+    from appliance.settings import Settings
+    from appliance.store import FILE_NAME, Store, state_folder
+
+    if fallback is not None and fallback.partition(":")[0] not in ("wav", "pipe", "null"):
+        raise UsageError(f"--fallback {fallback!r}: it is wav:FILE, pipe:FILE or null")
+    config = wished(configs.load(config_file)[0], **wishes)
+    folders, values, own = first_values(config)
+    said = {name for name, value in wishes.items() if value is not None}
+    damaged: list[str] = []
+    if "model" not in said:
+        values, damaged = usable(values, [p.stem for p in bundle.listing(folders)], own)
+    settings = Settings(values, lambda: [p.stem for p in bundle.listing(folders)], own)
+    store = Store(state_folder() / FILE_NAME)
+    unkept = damaged + store.restore(settings, said)
+    if not settings.values.playing:
+        unkept.append("it was left paused; `bachbox set playing=on` goes on")
+    if "volume" not in said and settings.values.volume > config.sound.max_startup_volume:
+        settings.change("volume", config.sound.max_startup_volume)
+    seed = seed_of(config)
+    plan = Plan(
+        output=config.sound.output,
+        soundfont=configs.soundfont(config),
+        seed=seed,
+        model_folders=folders,
+        fallback=fallback,
+        block_frames=config.sound.block_frames,
+        look_ahead_s=config.music.look_ahead_s,
+        prime=prime,
+        delegate=config.music.delegate,
+        for_seconds=for_seconds,
+    )
+    controls: list[Control] = [store, LocalSocket(local.folder() / local.FILE_NAME)]
+    try:
+        controls += service.control()
+    except BachboxError as error:
+        # The music needs nobody to be told; systemd may see that differently.
+        unkept.append(str(error))
+    felt: deque[Touch] = deque(maxlen=MOST_TOUCHES)
+    opus = OpusRadio()
+    if config.mqtt.host:
+        from appliance.controls.mqtt import MqttControl
+
+        controls.append(MqttControl(config.mqtt))
+    if config.web.port:
+        from appliance.controls import keepsakes
+        from appliance.controls.web.control import WebControl
+
+        kept = keepsakes.Keepsakes(state_folder() / keepsakes.FILE_NAME)
+        controls += [kept, WebControl(config, felt, kept, opus, plan.soundfont)]
+    if config.stream.snapcast:
+        from appliance.controls.snapcast import SnapcastPipe
+
+        controls.append(SnapcastPipe(config.stream.snapcast))
+    if config.stream.icecast:
+        from appliance.controls.icecast import IcecastSource
+
+        controls.append(IcecastSource(config.stream.icecast, opus))
+    if config.gpio != Gpio():
+        from appliance.controls.gpio import GpioControl
+
+        controls.append(GpioControl(config.gpio, lambda *touch: felt.append(Touch(*touch))))
+    start(plan, settings, controls, unkept)
