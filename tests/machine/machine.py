@@ -45,7 +45,7 @@ class Machine:
         folder = self._folder
         for name in ("agent", "qmp", "qtest"):
             (folder / name).unlink(missing_ok=True)
-        with (folder / "qemu").open("ab") as log:
+        with (folder / "qemu").open("wb") as log:
             self._process = subprocess.Popen(
                 [
                     *_KINDS[self._kind],
@@ -74,6 +74,7 @@ class Machine:
 
         Raises:
             TimeoutError: nobody answers.
+            RuntimeError: QEMU has ended; its own words.
         """
         deadline = time.monotonic() + timeout_s
         if self._agent is None:
@@ -90,6 +91,11 @@ class Machine:
             if not more:
                 raise TimeoutError(f"{command}: the machine is gone")
             self._said += more
+
+    def tell(self, command: str) -> None:
+        """Ask without waiting for an answer; after that only the plug can be pulled."""
+        assert self._agent
+        self._agent.sendall(command.encode() + b"\n")
 
     def await_(self, command: str, what: str, timeout_s: float = BOOT_SECONDS) -> float:
         """Ask until the command succeeds; seconds that took.
@@ -108,10 +114,10 @@ class Machine:
         raise TimeoutError(f"{what} did not come in {timeout_s:.0f} s; at last: {said}")
 
     def pull_the_plug(self) -> None:
-        """From one instruction to the next it is off."""
-        assert self._process
-        self._process.kill()
-        self._process.wait()
+        """From one instruction to the next it is off, if it was on."""
+        if self._process:
+            self._process.kill()
+            self._process.wait()
 
     def switch_off_card(self) -> None:
         """Let QEMU itself end, so that the header of the WAV is written."""
@@ -140,6 +146,8 @@ class Machine:
                 wire.connect(str(self._folder / name))
             except OSError:
                 wire.close()
+                if self._process is None or self._process.poll() is not None:
+                    raise RuntimeError((self._folder / "qemu").read_text()) from None
                 if time.monotonic() > deadline:
                     raise TimeoutError(f"QEMU has no {name}") from None
                 time.sleep(0.1)
