@@ -48,13 +48,38 @@ def say(sentence: str) -> None:
     print(f"{time.monotonic() - _began:6.0f} s  {sentence}", flush=True)
 
 
+def older(made: Path) -> bool:
+    """Whether it is not there, or any source has changed since."""
+    listed = subprocess.run(
+        [
+            "git",
+            "ls-files",
+            "-z",
+            "appliance",
+            "deploy",
+            "models",
+            "systemd",
+            "pyproject.toml",
+            ":!*.md",
+        ],
+        cwd=ROOT,
+        check=True,
+        stdout=subprocess.PIPE,
+        text=True,
+    ).stdout
+    sources = [ROOT / name for name in listed.split("\0") if name]
+    return not made.exists() or made.stat().st_mtime < max(s.stat().st_mtime for s in sources)
+
+
 @contextlib.contextmanager
 def machine(kind: str) -> Iterator[Machine]:
-    """With its disk, which is made when there is none, and off at the end whatever happens."""
+    """With a disk as after the installation, and off at the end whatever happens."""
     folder = BUILD / kind
-    if not (folder / "disk.img").exists():
+    fresh = folder / "fresh.img"
+    if older(fresh):
         say(f"a disk for {kind} is made")
         subprocess.run([ROOT / "tests/machine/disk.sh", kind, folder], check=True)
+    subprocess.run(["cp", "--sparse=always", fresh, folder / "disk.img"], check=True)
     box = Machine(kind, folder)
     try:
         yield box
@@ -87,26 +112,24 @@ def tempo(box: Machine) -> float:
 def prove_sound() -> None:
     with machine("amd64") as box:
         say(f"amd64: music {start(box):.0f} s after power")
-        box.await_(
-            f"[ $(journalctl -b -u bachbox | wc -l) -gt 0 ] && sleep {MUSIC_SECONDS}",
-            "a minute of music",
-        )
+        time.sleep(MUSIC_SECONDS)
+        say(f"amd64: {box.ask('bachbox status')[1].strip()}")
+        # The score of the same seed, once the music leaves the processor to others.
         code, said = box.ask(
-            "cd /var/tmp && rm -f s.mid && base64 -w0 $(bachbox render s.mid --seed 1685 "
-            f"--seconds {MUSIC_SECONDS} >/dev/null 2>&1 && echo s.mid)",
+            "systemctl stop bachbox && cd /var/tmp && rm -f s.mid && base64 -w0 $(bachbox render "
+            f"s.mid --seed 1685 --seconds {MUSIC_SECONDS} >/dev/null 2>&1 && echo s.mid)",
             BOOT_SECONDS,
         )
         assert code == 0, said
-        score = BUILD / "score.mid"
-        score.write_bytes(base64.b64decode(said))
-        say(f"amd64: {box.ask('bachbox status')[1].strip()}")
         box.switch_off_card()
-        found, moved = pitches.likeness(
-            pitches.of_recording(box.wav), pitches.of_score(score, MUSIC_SECONDS)
-        )
-        say(f"amd64: pitches in the card's WAV are those of the score: {found:.2f} alike")
-        assert moved == 0, f"the score moved by {moved} semitones is likest"
-        assert found >= LEAST_LIKENESS
+    score = BUILD / "score.mid"
+    score.write_bytes(base64.b64decode(said))
+    found, moved = pitches.likeness(
+        pitches.of_recording(box.wav), pitches.of_score(score, MUSIC_SECONDS)
+    )
+    say(f"amd64: pitches in the card's WAV are those of the score: {found:.2f} alike")
+    assert moved == 0, f"the score moved by {moved} semitones is likest"
+    assert found >= LEAST_LIKENESS
 
 
 def prove_plug(times: int) -> None:
@@ -188,6 +211,9 @@ def prove_card() -> None:
     folder.mkdir(parents=True, exist_ok=True)
     card = folder / "card.img"
     image = ROOT / "build/image/bachbox.img"
+    if older(image):
+        say("the card image is made")
+        subprocess.run([ROOT / "deploy/image.sh"], check=True)
     subprocess.run(["cp", "--sparse=always", image, card], check=True)
     boot = ("-i", f"{card}@@4M")
 

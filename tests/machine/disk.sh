@@ -1,7 +1,7 @@
 #!/bin/bash
 # Makes the disk of a whole machine, a plain Debian 13 with Bachbox's package installed the user's way:
 #   tests/machine/disk.sh amd64|arm64 FOLDER
-# FOLDER gets disk.img (ext4, no partitions), vmlinuz and initrd.img. PACKAGE=file: one built before.
+# FOLDER gets fresh.img (ext4, no partitions), vmlinuz and initrd.img. PACKAGE=file: one built before.
 # What Debian does at a start and a box has no need of is left out, for emulated it takes minutes.
 set -euo pipefail
 
@@ -92,6 +92,6 @@ umount "$root/proc"
 cp "$root/boot/$kernel" "$out/vmlinuz"
 mv "$root/boot/initrd.machine" "$out/initrd.img"
 rm -rf "$root"/boot/* "$root"/var/cache/apt/* "$root"/var/lib/apt/lists/*
-rm -f "$out/disk.img"
-truncate --size 2G "$out/disk.img"
-mkfs.ext4 -q -d "$root" -E lazy_itable_init=0,lazy_journal_init=0 "$out/disk.img"
+rm -f "$out/fresh.img"
+truncate --size 2G "$out/fresh.img"
+mkfs.ext4 -q -d "$root" -E lazy_itable_init=0,lazy_journal_init=0 "$out/fresh.img"
