@@ -57,7 +57,9 @@ class Machine:
                     *_COMMON,
                     *("-kernel", folder / "vmlinuz", "-initrd", folder / "initrd.img"),
                     *("-append", f"root=/dev/vda rw console={_CONSOLES[self._kind]} {_QUICK}"),
-                    *("-drive", f"file={folder / 'disk.img'},format=raw,if=virtio"),
+                    # What the machine has written outlives QEMU without a flush of this computer's
+                    # disk, which others keep busy; what it has not is lost with it.
+                    *("-drive", f"file={folder / 'disk.img'},format=raw,if=virtio,cache=unsafe"),
                     *("-serial", f"file:{folder / 'console'}"),
                     *("-device", "virtio-serial-pci"),
                     *("-chardev", f"socket,id=agent,path={folder / 'agent'},server=on,wait=off"),
