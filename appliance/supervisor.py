@@ -25,7 +25,11 @@ HANG_SECONDS: Final = 2.0
 composer is at work before the look-ahead is over."""
 
 START_SECONDS: Final = 30.0
-"""The same before its first beat: a large soundfont on a small machine takes its time."""
+START_FACTOR: Final = 10.0
+START_MOST_SECONDS: Final = 300.0
+"""Before its first beat: so long, and so many times the processor time that it has used, but no
+longer than the last. A large soundfont on a small machine takes its time; one that waits for
+nothing is soon found, and so, later, is one that goes round in circles."""
 
 RETRY_FIRST_SECONDS: Final = 0.25
 RETRY_MOST_SECONDS: Final = 10.0
@@ -50,6 +54,7 @@ CARD_SECONDS: Final = 2.0
 
 
 _PAGE_BYTES: Final = os.sysconf("SC_PAGE_SIZE")
+_CLOCK_TICKS: Final = os.sysconf("SC_CLK_TCK")
 
 _CHATTER: Final = "INFO: "
 """How ai-edge-litert begins what it tells of itself and nobody has asked."""
@@ -199,7 +204,7 @@ class Child:
         while True:
             await asyncio.sleep(LOOK_SECONDS)
             beat, now = self._heartbeat(), time.monotonic()
-            state, mb = _look_at(process.pid)
+            state, mb, worked_seconds = _look_at(process.pid)
             # Not more than a few looks' worth: if we slept (a suspended machine, a stopped
             # daemon), so may have the child.
             passed_seconds = min(now - last_look, 5 * LOOK_SECONDS)
@@ -221,7 +226,9 @@ class Child:
                 )
                 process.kill()
                 return
-            patience_seconds = HANG_SECONDS if self._worked else START_SECONDS
+            patience_seconds = (
+                HANG_SECONDS if self._worked else _start_patience_seconds(worked_seconds)
+            )
             if quiet_seconds > patience_seconds or stopped_seconds > STOPPED_SECONDS:
                 self._say(
                     f"bachbox: the {self.name} hangs and is killed", CHILD_HANGS, child=self.name
@@ -255,14 +262,23 @@ class Child:
             await asyncio.wait_for(self._stopping.wait(), seconds)
 
 
-def _look_at(pid: int) -> tuple[str, float]:
-    """A process's state (T: stopped by a signal, Z or X: ended) and its resident memory in MB."""
+def _start_patience_seconds(worked_seconds: float) -> float:
+    """How long a child may take to its first beat, after so much processor time."""
+    return min(START_SECONDS + START_FACTOR * worked_seconds, START_MOST_SECONDS)
+
+
+def _look_at(pid: int) -> tuple[str, float, float]:
+    """A process's state, its resident memory in MB, and the seconds of processor it has used.
+
+    The state is T where a signal has stopped it, and Z or X where it has ended.
+    """
     try:
         # The name, in parentheses, may have anything in it.
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-        return fields[0], int(fields[21]) * _PAGE_BYTES / 1e6
+        worked_seconds = (int(fields[11]) + int(fields[12])) / _CLOCK_TICKS
+        return fields[0], int(fields[21]) * _PAGE_BYTES / 1e6, worked_seconds
     except (OSError, IndexError):
-        return "X", 0.0
+        return "X", 0.0, 0.0
 
 
 async def _line(stream: asyncio.StreamReader) -> str:

@@ -34,11 +34,8 @@ say "The package for ARM"
 package=${PACKAGE:-$("$here/deploy/deb.sh" trixie arm64)}
 
 say "Debian 13 for the Pi"
-tree=$("$here/deploy/tree.sh" trixie arm64 \
-    systemd systemd-sysv systemd-resolved systemd-timesyncd dbus udev kmod polkitd \
-    linux-image-arm64 initramfs-tools zstd raspi-firmware firmware-brcm80211 wireless-regdb \
-    wpasupplicant avahi-daemon libnss-mdns alsa-utils \
-    python3 libfluidsynth3 libportaudio2 opus-tools timgm6mb-soundfont)
+# shellcheck disable=SC2046  # the names are words on purpose
+tree=$("$here/deploy/tree.sh" trixie arm64 $(cat "$here/deploy/card/packages"))
 
 say "Bachbox into it"
 work=$(mktemp -d /var/tmp/bachbox-image.XXXXXX)

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from appliance import supervisor
 from appliance.supervisor import Child
 from tests import listening
 from tests.at_work import ask, at_work, eventually, hanging, second_chance
@@ -90,6 +91,42 @@ def test_a_child_that_leaks_is_replaced() -> None:
     grown = [sentence for sentence in said if "has grown to" in sentence]
     assert len(grown) == 2
     assert all(64 < int(sentence.split()[6]) < 500 for sentence in grown), grown
+
+
+@pytest.mark.parametrize(
+    ("does", "lives"),
+    [("while True: pass", True), ("import time; time.sleep(3600)", False)],
+)
+def test_a_start_may_be_slow_but_not_stand_still(
+    does: str, lives: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Six seconds to the first beat, where one that does nothing has two."""
+    monkeypatch.setattr(supervisor, "START_SECONDS", 2.0)
+    (tmp_path / "slow.py").write_text(does)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    said: list[str] = []
+    child = Child(
+        "slow",
+        lambda: ["slow"],
+        os.open(os.devnull, os.O_RDONLY),
+        lambda: 0,
+        lambda sentence, *_, **__: said.append(sentence),
+        lambda _: None,
+    )
+
+    async def run() -> None:
+        task = asyncio.create_task(child.run())
+        await asyncio.sleep(6)
+        await child.stop(1.0)
+        await task
+
+    asyncio.run(run())
+    assert ("bachbox: the slow hangs and is killed" not in said) == lives, said
+
+
+def test_a_start_that_goes_round_in_circles_ends_too() -> None:
+    assert supervisor._start_patience_seconds(0.03) < 31
+    assert supervisor._start_patience_seconds(1000) == supervisor.START_MOST_SECONDS
 
 
 def test_a_card_that_is_unloaded_is_waited_for_and_taken_up_again(

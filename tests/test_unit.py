@@ -43,3 +43,15 @@ def test_what_real_time_and_pins_need_is_not_forbidden() -> None:
     assert "LimitRTPRIO=20" in settings
     for line in ("RestrictRealtime=yes", "SystemCallFilter=~@resources", "ProcSubset=pid"):
         assert line not in settings
+
+
+def test_drivers_of_what_it_may_use_are_loaded_before_it_starts() -> None:
+    """DeviceAllow= of a kind of device that the kernel does not know yet allows nothing."""
+    lines = UNIT.read_text().splitlines()
+    for kind, module in (("alsa", "snd"), ("spidev", "spidev")):
+        assert f"DeviceAllow=char-{kind} rw" in lines
+        for order in ("Wants", "After"):
+            assert any(
+                line.startswith(f"{order}=") and f"modprobe@{module}.service" in line
+                for line in lines
+            )

@@ -15,6 +15,18 @@ Weights = NDArray[np.float64]
 
 _LOWEST, _COUNT = 45, 52
 
+_HEADER_BYTES = 44
+_AUDIBLE = 300
+"""Of 32767: -40 dB."""
+
+
+def sounds(path: Path) -> bool:
+    """Whether a WAV that is still being written has more than silence in it."""
+    if not path.exists() or path.stat().st_size <= _HEADER_BYTES:
+        return False
+    samples = np.fromfile(path, "<i2", offset=_HEADER_BYTES)
+    return bool(samples.size and np.abs(samples.astype(np.int32)).max() > _AUDIBLE)
+
 
 def of_score(path: Path, seconds: float) -> Weights:
     """How long each pitch sounds in a MIDI file's first ``seconds``."""
