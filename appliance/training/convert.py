@@ -1,12 +1,8 @@
 """Weights to a model file: one int8 TFLite step with its state in explicit tensors.
 
-The step is written out as plain operations, because a fused Keras LSTM hides its state and
-is an order slower in int8. What keeps the loss in the per-mille range: the products with
-the input and with the state are separate (a concatenation would force one scale on both),
-the cell state is clipped in the graph, and the state's output tensors are given their
-input tensors' quantisation, so that state is carried from step to step as raw int8.
-
-Every operation is on the Edge TPU compiler's list of supported operations.
+A kind of network is a module that writes its step out (``convert_lstm``, ``convert_attention``).
+The state's output tensors are given their input tensors' quantisation, so that state is
+carried from step to step as raw int8.
 """
 
 from __future__ import annotations
@@ -18,19 +14,18 @@ import tempfile
 import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from appliance.music.bundle import FORMAT
 from appliance.music.codec import Codec
+from appliance.training.batches import encode
 from appliance.training.recipe import Recipe, Weights
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
-CELL_LIMIT = 8.0
-"""Bound on the cell state: a cell beyond it is saturated through tanh anyway."""
 CALIBRATION_PIECES = 12
 CALIBRATION_TOKENS = 3000
 CALIBRATION_STRIDE = 29
@@ -39,64 +34,74 @@ CALIBRATION_STRIDE = 29
 Array = NDArray[np.float32]
 
 
-def gates(weights: Weights, layer: int) -> tuple[Array, Array, Array]:
-    """Input matrix, state matrix and bias of a layer, gates in PyTorch's order i, f, g, o."""
-    of = f"layers.{layer}."
-    return (
-        weights[of + "weight_ih_l0"].T,
-        weights[of + "weight_hh_l0"].T,
-        weights[of + "bias_ih_l0"] + weights[of + "bias_hh_l0"],
-    )
+class Step(NamedTuple):
+    """One token through a network, in TensorFlow.
+
+    Attributes:
+        function: from the multi-hot input ``(1, width)`` and the states, in order, to ``logits``
+            and to every state's new value, or its new row, as ``NAME_next``.
+        states: shape of every state by its name.
+        limit: no state is beyond it.
+        in_float: operations that are to stay in floating point, by TFLite's names.
+    """
+
+    function: Callable[..., dict[str, Any]]
+    width: int
+    states: dict[str, tuple[int, ...]]
+    limit: float = np.inf
+    in_float: Sequence[str] = ()
 
 
-def state_name(kind: str, member: int, layer: int) -> str:
-    """Name of a state tensor: ``h0``, ``c0`` for the first network, ``h0_2`` for the second."""
-    return f"{kind}{layer}" + (f"_{member + 1}" if member else "")
+def step_for(recipe: Recipe, members: Sequence[Weights]) -> Step:
+    """The step of the networks that a recipe names."""
+    from appliance.training import convert_attention, convert_lstm
+
+    kind = convert_attention if recipe.network.kind == "attention" else convert_lstm
+    return kind.step(recipe, members)
 
 
 def calibration(
     recipe: Recipe, codec: Codec, members: Sequence[Weights], scores: Sequence[Any]
 ) -> Callable[[], Iterator[dict[str, Array]]]:
-    """Inputs and states that the step meets on real music (the float networks in NumPy)."""
-    sizes = recipe.network
+    """Inputs and states that the step meets on real music (of the float networks)."""
+    # PyTorch takes seconds to import, and this module writes cards without it.
+    import torch
+
+    from appliance.training.train import network_for
+
+    step = step_for(recipe, members)
     rng = np.random.default_rng(recipe.training.seed)
-    chosen = rng.permutation(len(scores))[:CALIBRATION_PIECES]
-    nets = [
-        (weights["embed.weight"], [gates(weights, layer) for layer in range(sizes.layers)])
-        for weights in members
+    chosen = [
+        (scores[n], int(rng.choice(codec.shifts(scores[n]))))
+        for n in rng.permutation(len(scores))[:CALIBRATION_PIECES]
     ]
-    zero = np.zeros((1, sizes.hidden), np.float32)
+    pieces = [
+        encode(codec, score.transposed(shift) if shift else score) for score, shift in chosen
+    ]
     seen: list[dict[str, Array]] = []
-    for n in chosen:
-        score, shifts = scores[n], codec.shifts(scores[n])
-        shift = int(shifts[int(rng.integers(len(shifts)))])
-        features = codec.encode(score.transposed(shift) if shift else score)[0]
-        states = [[(zero, zero)] * sizes.layers for _ in nets]
-        for token, active in enumerate(features[:CALIBRATION_TOKENS]):
+    networks = []
+    for weights in members:
+        networks.append(network_for(recipe, codec, 0).eval())
+        networks[-1].load_state_dict({n: torch.tensor(value) for n, value in weights.items()})
+    for piece in pieces:
+        states = [None] * len(networks)
+        features = torch.tensor(piece.features[:CALIBRATION_TOKENS, None].astype(np.int64))
+        for chunk in features.split(CALIBRATION_STRIDE):
+            # What was carried to the first token of the chunk; nothing, at the beginning.
+            carried = [part for state in states if state for layer in state for part in layer]
             x = np.zeros((1, codec.width), np.float32)
-            x[0, active] = 1
-            if token % CALIBRATION_STRIDE == 0:
-                sample = {"x": x}
-                for member, layers in enumerate(states):
-                    for layer, (h, c) in enumerate(layers):
-                        sample[state_name("h", member, layer)] = h
-                        sample[state_name("c", member, layer)] = c
-                seen.append(sample)
-            for member, (embed, layers_of) in enumerate(nets):
-                y = x @ embed
-                for layer, (w, u, b) in enumerate(layers_of):
-                    h, c = states[member][layer]
-                    i, f, g, o = np.split(y @ w + h @ u + b, 4, axis=1)
-                    c = np.clip(
-                        _sigmoid(f) * c + _sigmoid(i) * np.tanh(g), -CELL_LIMIT, CELL_LIMIT
-                    ).astype(np.float32)
-                    y = (_sigmoid(o) * np.tanh(c)).astype(np.float32)
-                    states[member][layer] = (y, c)
+            x[0, [at for at in chunk[0, 0].tolist() if at >= 0]] = 1
+            sample = {"x": x}
+            for at, (name, shape) in enumerate(step.states.items()):
+                known = carried[at].numpy() if carried else np.zeros(shape, np.float32)
+                sample[name] = known.reshape(shape).clip(-step.limit, step.limit)
+            seen.append(sample)
+            with torch.no_grad():
+                states = [
+                    network(chunk, state)[1]
+                    for network, state in zip(networks, states, strict=True)
+                ]
     return lambda: iter(seen)
-
-
-def _sigmoid(x: Array) -> Array:
-    return (1 / (1 + np.exp(-x))).astype(np.float32)
 
 
 def tflite(
@@ -104,61 +109,30 @@ def tflite(
     members: Sequence[Weights],
     samples: Callable[[], Iterator[dict[str, Array]]],
 ) -> bytes:
-    """The quantised step as a flatbuffer, its state tensors sharing one quantisation.
-
-    The logits are the mean of the members': a share of each is in its output matrix already.
-    """
+    """The quantised step as a flatbuffer, its state tensors sharing one quantisation."""
     import tensorflow as tf
+    from tensorflow.lite.python.convert import mlir_quantize
 
-    sizes = recipe.network
-    width = members[0]["embed.weight"].shape[0]
-    signature = [tf.TensorSpec([1, width], tf.float32, name="x")]
-    for member in range(len(members)):
-        for layer in range(sizes.layers):
-            signature += [
-                tf.TensorSpec([1, sizes.hidden], tf.float32, name=state_name(kind, member, layer))
-                for kind in "hc"
-            ]
-
-    def network(weights: Weights, member: int, x: Any, state: Sequence[Any]) -> tuple[Any, Any]:
-        y = tf.matmul(x, tf.constant(weights["embed.weight"]))
-        after: dict[str, Any] = {}
-        for n in range(sizes.layers):
-            h, c = state[2 * n], state[2 * n + 1]
-            w, u, b = gates(weights, n)
-            i, f, g, o = (
-                tf.matmul(y, part_w) + part_b + tf.matmul(h, part_u)
-                for part_w, part_u, part_b in zip(
-                    np.split(w, 4, axis=1),
-                    np.split(u, 4, axis=1),
-                    np.split(b, 4),
-                    strict=True,
-                )
-            )
-            c = tf.sigmoid(f) * c + tf.sigmoid(i) * tf.tanh(g)
-            c = tf.minimum(tf.maximum(c, -CELL_LIMIT), CELL_LIMIT)
-            y = tf.sigmoid(o) * tf.tanh(c)
-            after[state_name("h", member, n) + "_next"] = y
-            after[state_name("c", member, n) + "_next"] = c
-        out = weights["out.weight"].T / len(members)
-        return tf.matmul(y, tf.constant(out)) + weights["out.bias"] / len(members), after
-
-    def step(x: Any, *state: Any) -> dict[str, Any]:
-        found: dict[str, Any] = {}
-        for member, weights in enumerate(members):
-            own = state[2 * sizes.layers * member :]
-            logits, after = network(weights, member, x, own)
-            found |= after
-            found["logits"] = found["logits"] + logits if member else logits
-        return found
-
+    step = step_for(recipe, members)
+    signature = [tf.TensorSpec([1, step.width], tf.float32, name="x")]
+    signature += [tf.TensorSpec(shape, tf.float32, name=name) for name, shape in step.states.items()]
     module = tf.Module()
-    module.step = tf.function(step, input_signature=signature)
+    module.step = tf.function(step.function, input_signature=signature)
     with tempfile.TemporaryDirectory() as folder:
         tf.saved_model.save(module, folder, signatures=module.step.get_concrete_function())
         converter = tf.lite.TFLiteConverter.from_saved_model(folder)
         converter.optimizations = [tf.lite.Optimize.DEFAULT]
         converter.representative_dataset = samples
+        if step.in_float:
+            converter._experimental_calibrate_only = True
+            return _share_state(
+                mlir_quantize(
+                    converter.convert(),
+                    input_data_type=tf.int8,
+                    output_data_type=tf.int8,
+                    denylisted_ops=step.in_float,
+                )
+            )
         converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
         converter.inference_input_type = converter.inference_output_type = tf.int8
         return _share_state(bytes(converter.convert()))
@@ -168,20 +142,26 @@ def _share_state(model: bytes) -> bytes:
     """Give every state output the scale and zero point of its input.
 
     The kernels requantise into whatever their output tensor declares, so this costs nothing
-    and saves a rounding at every step.
+    and saves a rounding at every step. What only reshapes an output has its scale too.
     """
     import flatbuffers
     from tensorflow.lite.python import schema_py_generated as schema
 
     tree = schema.ModelT.InitFromObj(schema.Model.GetRootAsModel(bytearray(model), 0))
-    tensors, signature = tree.subgraphs[0].tensors, tree.signatureDefs[0]
-    inputs = {entry.name.decode(): tensors[entry.tensorIndex] for entry in signature.inputs}
+    graph, signature = tree.subgraphs[0], tree.signatureDefs[0]
+    reshaped = {
+        int(operator.inputs[0]): int(operator.outputs[0])
+        for operator in graph.operators
+        if tree.operatorCodes[operator.opcodeIndex].builtinCode == schema.BuiltinOperator.RESHAPE
+    }
+    inputs = {entry.name.decode(): entry.tensorIndex for entry in signature.inputs}
     for entry in signature.outputs:
         name = entry.name.decode()
         if name.endswith("_next"):
-            source = inputs[name.removesuffix("_next")].quantization
-            target = tensors[entry.tensorIndex].quantization
-            target.scale, target.zeroPoint = source.scale, source.zeroPoint
+            source = graph.tensors[inputs[name.removesuffix("_next")]].quantization
+            for at in {entry.tensorIndex, reshaped.get(entry.tensorIndex, entry.tensorIndex)}:
+                target = graph.tensors[at].quantization
+                target.scale, target.zeroPoint = source.scale, source.zeroPoint
     builder = flatbuffers.Builder(len(model))
     builder.Finish(tree.Pack(builder), file_identifier=b"TFL3")
     return bytes(builder.Output())

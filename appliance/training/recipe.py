@@ -40,19 +40,32 @@ class CodecPart(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class NetworkPart(msgspec.Struct, forbid_unknown_fields=True):
-    """Sizes of the recurrent network."""
+    """Kind and sizes of the network.
 
-    embedding: int
+    ``embedding`` is the LSTM's alone; ``heads``, ``inner`` (the width within the layers for each
+    token alone) and ``memory_tokens`` are the Transformer's, whose width is ``hidden``.
+    """
+
     hidden: int
     layers: int
+    kind: Literal["lstm", "attention"] = "lstm"
+    embedding: int = 0
+    heads: int = 0
+    inner: int = 0
+    memory_tokens: int = 0
     members: int = 1
     """Networks trained apart, of which the model is the mean."""
 
 
 class TrainingPart(msgspec.Struct, forbid_unknown_fields=True):
-    """How long and how hard; ``tokens`` counts predictions, padding not included."""
+    """How long and how hard.
 
-    tokens: int
+    ``tokens`` counts predictions, padding not included; ``processor_s`` in its place is the
+    processor time to learn in, by which unlike networks can be compared.
+    """
+
+    tokens: int = 0
+    processor_s: int = 0
     lanes: int = 128
     chunk_tokens: int = 128
     learning_rate: float = 2e-3
