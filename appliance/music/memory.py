@@ -41,7 +41,8 @@ class Window(NamedTuple):
     @property
     def rows(self) -> Rows:
         """``(length, width)``, contiguous."""
-        return self.log.buffer[self.end - self.length : self.end]
+        rows: Rows = self.log.buffer[self.end - self.length : self.end]
+        return rows
 
     def after(self, row: Rows) -> Window:
         """The window one row later: the oldest has gone, ``row`` is the youngest."""

@@ -46,7 +46,8 @@ class Block(nn.Module):
 
         Args:
             x: ``(lanes, tokens, width)``.
-            keys, values: ``(lanes, memory, width)``, of the tokens before the chunk.
+            keys: ``(lanes, memory, width)``, of the tokens before the chunk.
+            values: the same.
         """
         lanes, tokens, width = x.shape
         query, key, value = self.queries_keys_values(self.before(x)).split(width, -1)

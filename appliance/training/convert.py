@@ -42,14 +42,12 @@ class Step(NamedTuple):
             and to every state's new value, or its new row, as ``NAME_next``.
         states: shape of every state by its name.
         limit: no state is beyond it.
-        in_float: operations that are to stay in floating point, by TFLite's names.
     """
 
     function: Callable[..., dict[str, Any]]
     width: int
     states: dict[str, tuple[int, ...]]
     limit: float = np.inf
-    in_float: Sequence[str] = ()
 
 
 def step_for(recipe: Recipe, members: Sequence[Weights]) -> Step:
@@ -75,16 +73,14 @@ def calibration(
         (scores[n], int(rng.choice(codec.shifts(scores[n]))))
         for n in rng.permutation(len(scores))[:CALIBRATION_PIECES]
     ]
-    pieces = [
-        encode(codec, score.transposed(shift) if shift else score) for score, shift in chosen
-    ]
+    pieces = [encode(codec, score.transposed(shift) if shift else score) for score, shift in chosen]
     seen: list[dict[str, Array]] = []
     networks = []
     for weights in members:
         networks.append(network_for(recipe, codec, 0).eval())
         networks[-1].load_state_dict({n: torch.tensor(value) for n, value in weights.items()})
     for piece in pieces:
-        states = [None] * len(networks)
+        states: list[Any] = [None] * len(networks)
         features = torch.tensor(piece.features[:CALIBRATION_TOKENS, None].astype(np.int64))
         for chunk in features.split(CALIBRATION_STRIDE):
             # What was carried to the first token of the chunk; nothing, at the beginning.
@@ -111,11 +107,12 @@ def tflite(
 ) -> bytes:
     """The quantised step as a flatbuffer, its state tensors sharing one quantisation."""
     import tensorflow as tf
-    from tensorflow.lite.python.convert import mlir_quantize
 
     step = step_for(recipe, members)
     signature = [tf.TensorSpec([1, step.width], tf.float32, name="x")]
-    signature += [tf.TensorSpec(shape, tf.float32, name=name) for name, shape in step.states.items()]
+    signature += [
+        tf.TensorSpec(shape, tf.float32, name=name) for name, shape in step.states.items()
+    ]
     module = tf.Module()
     module.step = tf.function(step.function, input_signature=signature)
     with tempfile.TemporaryDirectory() as folder:
@@ -123,16 +120,6 @@ def tflite(
         converter = tf.lite.TFLiteConverter.from_saved_model(folder)
         converter.optimizations = [tf.lite.Optimize.DEFAULT]
         converter.representative_dataset = samples
-        if step.in_float:
-            converter._experimental_calibrate_only = True
-            return _share_state(
-                mlir_quantize(
-                    converter.convert(),
-                    input_data_type=tf.int8,
-                    output_data_type=tf.int8,
-                    denylisted_ops=step.in_float,
-                )
-            )
         converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
         converter.inference_input_type = converter.inference_output_type = tf.int8
         return _share_state(bytes(converter.convert()))
@@ -227,7 +214,17 @@ def card(recipe: Recipe, scores: Sequence[Any], measured: str) -> str:
     sizes, plan = recipe.network, recipe.training
     first = "the first " if sizes.members > 1 else ""
     begun = f"{first}begun with the weights of `{plan.start}`, " if plan.start else ""
-    tokens = f"{plan.tokens / 1e6:.{0 if plan.tokens > 5e6 else 1}f}"
+    if plan.processor_s:
+        learned = f"{plan.processor_s / 60:g} minutes of a processor"
+    else:
+        learned = f"{plan.tokens / 1e6:.{0 if plan.tokens > 5e6 else 1}f} million tokens"
+    if sizes.kind == "attention":
+        network = (
+            f"Transformer, {sizes.layers} layers of {sizes.hidden}, {sizes.heads} heads, "
+            f"{sizes.memory_tokens} tokens in memory"
+        )
+    else:
+        network = f"embedding {sizes.embedding}, LSTM {sizes.layers} x {sizes.hidden}"
     made_by = recipe.card.made_by or f"the recipe `{recipe.name}.toml`"
     of_mean = f"the mean of {sizes.members} networks, each " if sizes.members > 1 else ""
     return f"""# {recipe.card.title} (`{recipe.name}`)
@@ -236,8 +233,8 @@ def card(recipe: Recipe, scores: Sequence[Any], measured: str) -> str:
 
 - **Trained on**: {recipe.card.corpus}; {len(scores)} pieces, by {made_by}.
 - **Licence**: {recipe.card.licence}.
-- **Network**: {of_mean}embedding {sizes.embedding}, LSTM {sizes.layers} x {sizes.hidden}, int8,
-  {begun}{tokens} million tokens, dropout {plan.dropout}, averaged weights.
+- **Network**: {of_mean}{network}, int8,
+  {begun}{learned}, dropout {plan.dropout}, averaged weights.
 - **Plays at**: {recipe.card.tempo_bpm:g} BPM, temperature {recipe.card.temperature:g},
   top-p {recipe.card.top_p:g}, General MIDI program {recipe.card.instrument}.
 

@@ -1,10 +1,8 @@
-"""The Transformer's step for conversion: int8 where it multiplies by weights, and its memory.
+"""The Transformer's step for conversion, written out as plain operations.
 
 A layer's keys and values go in as the rows of the last tokens and come out as the one row of
 this token; the runtime adds it to the others. The heads are told apart by a mask and not by
-reshaping, because all of the memory would be copied for that. Sums over distances, softmax and
-normalisation stay in floating point: attention spread over hundreds of places is lost in int8,
-whose softmax knows no share below 1/256.
+reshaping, because all of the memory would be copied for that.
 """
 
 from __future__ import annotations
@@ -15,28 +13,22 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from appliance.errors import UsageError
 from appliance.training.convert import Step
 from appliance.training.recipe import Recipe, Weights
 
 EPSILON = 1e-5
 """PyTorch's, in its normalisation of layers."""
-IN_FLOAT = ("ADD", "BATCH_MATMUL", "MEAN", "MUL", "RSQRT", "SOFTMAX", "SQUARED_DIFFERENCE", "SUB", "SUM")
-"""Operations that are not converted to int8."""
+FURTHEST = 12.0
+"""Scores below the highest by more than this are not told apart: what is far away is seen by
+less than a hundred-thousandth, and int8 has the more steps for what is near."""
 
 Array = NDArray[np.float32]
 
 
 def step(recipe: Recipe, members: Sequence[Weights]) -> Step:
-    """One token through the network; what normalisation multiplies and adds is in the weights.
-
-    Raises:
-        UsageError: the recipe wants the mean of several.
-    """
+    """One token through the network; what normalisation multiplies and adds is in the weights."""
     import tensorflow as tf
 
-    if len(members) > 1:
-        raise UsageError("the mean of several Transformers cannot be converted")
     sizes, (weights,) = recipe.network, members
     width, heads, memory = sizes.hidden, sizes.heads, sizes.memory_tokens
     of_head = np.repeat(np.eye(heads, dtype=np.float32), width // heads, axis=1)[None]
@@ -62,8 +54,9 @@ def step(recipe: Recipe, members: Sequence[Weights]) -> Step:
             found[f"keys{n}_next"], found[f"values{n}_next"] = key, value
             keys = tf.concat([state[2 * n], tf.reshape(key, (1, 1, width))], 1)
             values = tf.concat([state[2 * n + 1], tf.reshape(value, (1, 1, width))], 1)
+            bias = np.maximum(weights[of + "bias"], weights[of + "bias"].max() - FURTHEST)
             asked = tf.reshape(query, (1, 1, width)) * (of_head * (width // heads) ** -0.5)
-            scores = tf.matmul(asked, keys, transpose_b=True) + weights[of + "bias"][None]
+            scores = tf.matmul(asked, keys, transpose_b=True) + bias
             seen = tf.reduce_sum(tf.matmul(tf.nn.softmax(scores), values) * of_head, 1)
             y = y + tf.matmul(seen, tf.constant(weights[of + "mix.weight"].T))
             inner = tf.nn.relu(product(normalised(y), of + "up", of + "between"))
@@ -79,7 +72,6 @@ def step(recipe: Recipe, members: Sequence[Weights]) -> Step:
             for n in range(sizes.layers)
             for kind in ("keys", "values")
         },
-        in_float=IN_FLOAT,
     )
 
 

@@ -114,8 +114,30 @@ def load(path: Path) -> Recipe:
         UsageError: there is no such file, or it does not say what it must.
     """
     try:
-        return msgspec.convert(tomllib.loads(path.read_text()), Recipe)
+        made = msgspec.convert(tomllib.loads(path.read_text()), Recipe)
+        _check(made)
     except OSError as why:
         raise UsageError(f"{path}: cannot read the recipe: {why.strerror}") from why
     except (ValueError, msgspec.ValidationError) as why:
         raise UsageError(f"{path}: not a recipe: {why}") from why
+    return made
+
+
+def _check(made: Recipe) -> None:
+    """What the types do not say.
+
+    Raises:
+        ValueError: it is not so.
+    """
+    network, plan = made.network, made.training
+    if (plan.tokens > 0) == (plan.processor_s > 0):
+        raise ValueError("training wants either tokens or processor_s")
+    if network.kind == "lstm":
+        if network.embedding < 1:
+            raise ValueError("an LSTM wants an embedding")
+    elif min(network.heads, network.inner, network.memory_tokens) < 1 or (
+        network.hidden % network.heads
+    ):
+        raise ValueError("attention wants heads that share hidden, inner and memory_tokens")
+    elif network.members > 1 or plan.start:
+        raise ValueError("attention has one member, and starts from nothing")

@@ -7,7 +7,6 @@ import math
 import shutil
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -230,29 +229,6 @@ def test_the_same_weights_are_the_same_file(
     for path in paths:
         convert.write(made, CODEC, parts_of()[0], [OPENING], "", path)
     assert paths[0].read_bytes() == paths[1].read_bytes()
-
-
-def test_the_calibration_shows_every_voice_and_a_state_within_its_bounds() -> None:
-    made = recipe.load(MODELS / "chorales.toml")
-    sizes = made.network
-    sizes.embedding, sizes.hidden, sizes.layers = 4, 3, 2
-    rng = np.random.default_rng(1)
-    weights: dict[str, Any] = {"embed.weight": rng.normal(size=(CODEC.width, 4)).astype("f4")}
-    for layer, width in enumerate((4, 3)):
-        of = f"layers.{layer}."
-        weights[of + "weight_ih_l0"] = rng.normal(size=(12, width)).astype("f4")
-        weights[of + "weight_hh_l0"] = rng.normal(size=(12, 3)).astype("f4")
-        weights[of + "bias_ih_l0"] = np.full(12, 9, "f4")
-        weights[of + "bias_hh_l0"] = np.zeros(12, "f4")
-    samples = list(convert.calibration(made, CODEC, [weights] * 2, [OPENING] * 3)())
-    assert len(samples) > 10
-    turns = [sample["x"][0, CODEC._voice : CODEC._voice + VOICES] for sample in samples]
-    assert np.any(turns, axis=0).all()
-    states = {f"{kind}{layer}{of}" for kind in "hc" for layer in "01" for of in ("", "_2")}
-    assert all(set(s) == {"x", *states} for s in samples)
-    cells = np.concatenate([s[name].ravel() for s in samples for name in states if "c" in name])
-    assert np.abs(cells).max() <= convert.CELL_LIMIT
-    assert cells.any()
 
 
 def test_a_card_is_renewed_and_the_weights_stay(
