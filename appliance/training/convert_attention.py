@@ -18,10 +18,6 @@ from appliance.training.recipe import Recipe, Weights
 
 EPSILON = 1e-5
 """PyTorch's, in its normalisation of layers."""
-FURTHEST = 12.0
-"""Scores below the highest by more than this are not told apart: what is far away is seen by
-less than a hundred-thousandth, and int8 has the more steps for what is near."""
-
 Array = NDArray[np.float32]
 
 
@@ -54,9 +50,8 @@ def step(recipe: Recipe, members: Sequence[Weights]) -> Step:
             found[f"keys{n}_next"], found[f"values{n}_next"] = key, value
             keys = tf.concat([state[2 * n], tf.reshape(key, (1, 1, width))], 1)
             values = tf.concat([state[2 * n + 1], tf.reshape(value, (1, 1, width))], 1)
-            bias = np.maximum(weights[of + "bias"], weights[of + "bias"].max() - FURTHEST)
             asked = tf.reshape(query, (1, 1, width)) * (of_head * (width // heads) ** -0.5)
-            scores = tf.matmul(asked, keys, transpose_b=True) + bias
+            scores = tf.matmul(asked, keys, transpose_b=True) + weights[of + "bias"]
             seen = tf.reduce_sum(tf.matmul(tf.nn.softmax(scores), values) * of_head, 1)
             y = y + tf.matmul(seen, tf.constant(weights[of + "mix.weight"].T))
             inner = tf.nn.relu(product(normalised(y), of + "up", of + "between"))

@@ -112,7 +112,11 @@ def test_a_mistake_is_named(tmp_path: Path, part: str, key: str, value: object, 
     [
         ({"embedding": 0}, {}, "an LSTM wants an embedding"),
         ({"kind": "attention"}, {}, "attention wants heads"),
-        ({"kind": "attention", "heads": 3, "inner": 8, "memory_tokens": 8}, {}, "that share hidden"),
+        (
+            {"kind": "attention", "heads": 3, "inner": 8, "memory_tokens": 8},
+            {},
+            "that share hidden",
+        ),
         (
             {"kind": "attention", "heads": 2, "inner": 8, "memory_tokens": 8, "members": 2},
             {},
