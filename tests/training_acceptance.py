@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -14,17 +15,23 @@ import torch
 from appliance import cli
 from appliance.music import bundle
 from appliance.music.composer import Composer
+from appliance.music.interpreter import RUNTIME_VARIABLE, RUNTIMES, StepModel
 from appliance.music.notes import Kind
+from appliance.music.satb import SatbCodec
+from appliance.music.score import VOICES
 from appliance.training import attention, convert, evaluate, linescorpus, own, window
 from appliance.training import folder as folders
 from appliance.training import train as training
+from appliance.training.batches import encode
+from appliance.training.convert_lstm import CELL_LIMIT
 from appliance.training.network import StepNetwork
-from appliance.training.recipe import NetworkPart, Weights
+from appliance.training.recipe import NetworkPart, Recipe, Weights, load
 from appliance.training.start import networks_of
+from tests.music.making import OPENING
 from tests.training.scores import folder, tune
 
 TINY = NetworkPart(embedding=16, hidden=24, layers=1)
-SIZES = attention.Sizes(width=16, layers=2, heads=2, memory_tokens=24, dropout=0.0)
+SIZES = NetworkPart(kind="attention", hidden=16, layers=2, heads=2, inner=24, memory_tokens=10)
 
 
 @pytest.fixture(autouse=True)
@@ -143,21 +150,22 @@ def random_features(tokens: int, lanes: int) -> torch.Tensor:
 
 def network() -> attention.MemoryNetwork:
     torch.manual_seed(1)
-    net = attention.MemoryNetwork(30, 9, SIZES)
+    net = attention.MemoryNetwork(30, 9, SIZES, 0.0)
     net.eval()
     return net
 
 
-def test_what_is_remembered_is_what_was_there() -> None:
-    features, net = random_features(24, 2), network()
+@pytest.mark.parametrize("at_once", [1, 7, 24])
+def test_a_token_sees_the_same_memory_wherever_in_a_chunk_it_stands(at_once: int) -> None:
+    features, net = random_features(48, 2), network()
     whole, _ = net(features, None)
     state, parts = None, []
-    for at in range(0, 24, 8):
-        logits, state = net(features[at : at + 8], state)
+    for chunk in features.split(at_once):
+        logits, state = net(chunk, state)
         parts.append(logits)
-    assert torch.allclose(torch.cat(parts), whole, atol=1e-4)
+    assert torch.allclose(torch.cat(parts), whole, atol=1e-5)
     alone, _ = net(features[16:], None)
-    assert not torch.allclose(alone, whole[16:], atol=1e-2)
+    assert not torch.allclose(alone[0], whole[16], atol=1e-2)
 
 
 def test_nothing_is_seen_of_what_is_to_come() -> None:
@@ -177,18 +185,95 @@ def test_a_lane_that_begins_has_forgotten() -> None:
     assert not torch.allclose(logits[:, 1], afresh[:, 1], atol=1e-3)
 
 
-def test_both_learn_in_the_same_time(tmp_path: Path) -> None:
-    path = folder(tmp_path / "in", 5)
-    scores = linescorpus.read(sorted(path.iterdir()), tmp_path / "scores.json")[0]
-    found = folders.read(path, tmp_path / "scores.json")
-    recipe = own.recipe_for(path, "both", 1, 1, found)
-    lines = attention.compared(
-        recipe, {"train": scores[:3], "valid": scores[3:], "test": []}, 2.0, SIZES
-    )
-    assert [line.split(": ")[1].split()[0] for line in lines] == ["LSTM", "Transformer"]
-    codec = linescorpus.codec_for(scores)
+def small(tmp_path: Path, network: NetworkPart) -> tuple[Recipe, folders.Folder]:
+    found = folders.read(folder(tmp_path / "in"), tmp_path / "scores.json")
+    recipe = own.recipe_for(tmp_path, "small", 1, 1, found)
+    recipe.network, recipe.training.lanes = network, 4
+    return recipe, found
+
+
+@pytest.mark.parametrize("sizes", [TINY, SIZES])
+def test_every_kind_learns_for_as_long_as_its_recipe_says(
+    tmp_path: Path, sizes: NetworkPart
+) -> None:
+    recipe, found = small(tmp_path, sizes)
+    recipe.training.tokens, recipe.training.processor_s = 0, 3
+    recipe.training.warmup_updates = 1
+    codec = own._codec(tmp_path, found)
+    began = time.process_time()
+    training.train(recipe, codec, found.scores["train"], found.scores["valid"], tmp_path)
+    assert time.process_time() - began >= 3
+    kept = torch.load(tmp_path / "checkpoint.pt")
+    assert 3 <= kept["spent_s"] < 6
     untaught = 3 * torch.log(torch.tensor(len(codec.vocabulary))).item()
-    assert all(0 < float(line.split()[0]) < untaught for line in lines)
+    assert 0 < kept["best"] < untaught
+
+
+# Conversion
+
+
+def test_a_step_at_a_time_is_what_whole_chunks_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In floating point exactly; through the model file but for the rounding of int8."""
+    recipe, found = small(tmp_path, SIZES)
+    codec, scores = own._codec(tmp_path, found), found.scores["train"]
+    recipe.training.tokens = 20_000
+    weights = training.train(recipe, codec, scores, found.scores["valid"], tmp_path)
+    net = training.network_for(recipe, codec, 0.0).eval()
+    net.load_state_dict({name: torch.tensor(value) for name, value in weights.items()})
+    piece = encode(codec, found.scores["valid"][0])
+    assert len(piece.targets) > 5 * SIZES.memory_tokens
+    with torch.no_grad():
+        whole = net(torch.tensor(piece.features[:, None].astype(np.int64)), None)[0][:, 0].numpy()
+    inputs = [[at for at in row if at >= 0] for row in piece.features.tolist()]
+
+    step = convert.step_for(recipe, codec, [weights])
+    state = {name: np.zeros(shape, np.float32) for name, shape in step.states.items()}
+    for active, expected in zip(inputs[:40], whole, strict=False):
+        x = np.zeros((1, codec.width), np.float32)
+        x[0, active] = 1
+        told = step.function(x, *state.values())
+        assert np.allclose(told["logits"][0], expected, atol=1e-4)
+        for name, rows in state.items():
+            state[name] = np.concatenate([rows[:, 1:], told[f"{name}_next"][:, None]], 1)
+
+    path = tmp_path / "small.tflite"
+    samples = convert.calibration(recipe, codec, [weights], scores)
+    model = convert.tflite(recipe, codec, [weights], samples)
+    convert.write(recipe, codec, model, scores, "", path)
+    for runtime in RUNTIMES:
+        monkeypatch.setenv(RUNTIME_VARIABLE, runtime)
+        running = StepModel(bundle.load(path))
+        stepped = np.array([running.step(active) for active in inputs])
+        assert np.sqrt(np.mean((stepped - whole) ** 2)) < 0.1 * whole.std(), runtime
+        assert plays(path) > 8
+
+
+def test_the_calibration_shows_every_voice_and_a_state_within_its_bounds() -> None:
+    codec = SatbCodec(onsets=True, form=True)
+    made = load(Path("models/chorales.toml"))
+    made.network = NetworkPart(embedding=4, hidden=3, layers=2, keys=(0, 1))
+    rng = np.random.default_rng(1)
+    network = training.network_for(made, codec, 0.0)
+    weights = {
+        name: rng.normal(size=v.shape).astype("f4") for name, v in network.named_parameters()
+    }
+    for name in weights:
+        if "bias_ih" in name:
+            weights[name][:] = 9
+    samples = list(convert.calibration(made, codec, [weights] * 2, [OPENING] * 3)())
+    assert len(samples) > 10
+    turns = [sample["x"][0, codec._voice : codec._voice + VOICES] for sample in samples]
+    assert np.any(turns, axis=0).all()
+    states = {f"{kind}{layer}{of}" for kind in "hc" for layer in "01" for of in ("", "_2")}
+    assert all(set(s) == {"x", *states} for s in samples)
+    assert all(s[name].shape == (2, 3) for s in samples for name in states)
+    own, higher = (np.concatenate([s["h1"][key] for s in samples]) for key in (0, 1))
+    assert not np.allclose(own, higher), "both keys hear the same"
+    cells = np.concatenate([s[name].ravel() for s in samples for name in states if "c" in name])
+    assert np.abs(cells).max() <= CELL_LIMIT
+    assert cells.any()
 
 
 def test_the_naive_network_learns(tmp_path: Path) -> None:

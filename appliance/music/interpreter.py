@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from appliance.errors import BachboxError
 from appliance.music.bundle import Bundle
+from appliance.music.memory import Window
 
 RUNTIMES = ("tflite_runtime", "ai_edge_litert")
 RUNTIME_VARIABLE = "BACHBOX_RUNTIME"
@@ -23,8 +24,8 @@ RUNTIME_VARIABLE = "BACHBOX_RUNTIME"
 _REFUSALS = (ArithmeticError, LookupError, RuntimeError, SystemError, TypeError, ValueError)
 """What either runtime raises for a model or a delegate that it cannot work with."""
 
-State = tuple[NDArray[np.int8], ...]
-"""The model's memory, in the order of its state inputs."""
+State = tuple[NDArray[np.int8] | Window, ...]
+"""The model's memory, in the order of its state inputs; what it holds never changes."""
 
 
 def runtime() -> tuple[str, Any]:
@@ -73,8 +74,9 @@ class StepModel:
 
     The contract: the input ``x`` is a multi-hot vector ``(1, width)``, every other input is a
     state tensor whose new value is the output of the same name with ``_next``, and
-    ``logits`` is ``(1, classes)``. All are int8; a state's input and output share their
-    quantisation, so it is carried as it is.
+    ``logits`` is ``(1, classes)``. A state ``(1, rows, width)`` whose output is ``(1, width)``
+    is a window on its last rows: the output is the next one. All are int8; a state's input and
+    output share their quantisation, so it is carried as it is.
 
     Where the bundle names a delegate that fails, now or at any later token, its ``warn`` is
     told why and the CPU goes on from the same state.
@@ -137,7 +139,7 @@ class StepModel:
         self._logits_index = int(logits["index"])
         self._logits_scale, self._logits_zero = logits["quantization"]
         self._states: list[tuple[int, int]] = []
-        self._zeros: list[NDArray[np.int8]] = []
+        self._zeros: list[NDArray[np.int8] | Window] = []
         for name, index in named.inputs.items():
             if name == "x":
                 continue
@@ -145,7 +147,9 @@ class StepModel:
             if before["quantization"] != after["quantization"]:
                 raise ValueError(f"its state {name} changes its quantisation")
             self._states.append((int(index), int(after["index"])))
-            self._zeros.append(np.full(before["shape"], before["quantization"][1], np.int8))
+            zeros = np.full(before["shape"], before["quantization"][1], np.int8)
+            windowed = zeros.ndim == 3 and tuple(after["shape"]) == (1, zeros.shape[2])
+            self._zeros.append(Window.of(zeros[0]) if windowed else zeros)
 
     def reset(self) -> None:
         """Forget everything: the state before the first token of a piece."""
@@ -178,8 +182,13 @@ class StepModel:
         tflite.set_tensor(self._x_index, self._x)
         row[features] = self._off
         for (index, _), value in zip(self._states, self.state, strict=True):
-            tflite.set_tensor(index, value)
+            tflite.set_tensor(index, value.rows[None] if isinstance(value, Window) else value)
         tflite.invoke()
-        self.state = tuple(tflite.get_tensor(index) for _, index in self._states)
+        self.state = tuple(
+            before.after(new[0]) if isinstance(before, Window) else new
+            for before, new in zip(
+                self.state, (tflite.get_tensor(index) for _, index in self._states), strict=True
+            )
+        )
         raw = tflite.get_tensor(self._logits_index)[0].astype(np.float32)
         return np.asarray((raw - self._logits_zero) * self._logits_scale, np.float32)

@@ -40,11 +40,19 @@ class CodecPart(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class NetworkPart(msgspec.Struct, forbid_unknown_fields=True):
-    """Sizes of the recurrent network."""
+    """Kind and sizes of the network.
 
-    embedding: int
+    ``embedding`` is the LSTM's alone; ``heads``, ``inner`` (the width within the layers for each
+    token alone) and ``memory_tokens`` are the Transformer's, whose width is ``hidden``.
+    """
+
     hidden: int
     layers: int
+    kind: Literal["lstm", "attention"] = "lstm"
+    embedding: int = 0
+    heads: int = 0
+    inner: int = 0
+    memory_tokens: int = 0
     members: int = 1
     """Networks trained apart, of which the model is the mean."""
     keys: tuple[int, ...] = (0,)
@@ -53,9 +61,14 @@ class NetworkPart(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class TrainingPart(msgspec.Struct, forbid_unknown_fields=True):
-    """How long and how hard; ``tokens`` counts predictions, padding not included."""
+    """How long and how hard.
 
-    tokens: int
+    ``tokens`` counts predictions, padding not included; ``processor_s`` in its place is the
+    processor time to learn in, by which unlike networks can be compared.
+    """
+
+    tokens: int = 0
+    processor_s: int = 0
     lanes: int = 128
     chunk_tokens: int = 128
     learning_rate: float = 2e-3
@@ -104,8 +117,30 @@ def load(path: Path) -> Recipe:
         UsageError: there is no such file, or it does not say what it must.
     """
     try:
-        return msgspec.convert(tomllib.loads(path.read_text()), Recipe)
+        made = msgspec.convert(tomllib.loads(path.read_text()), Recipe)
+        _check(made)
     except OSError as why:
         raise UsageError(f"{path}: cannot read the recipe: {why.strerror}") from why
     except (ValueError, msgspec.ValidationError) as why:
         raise UsageError(f"{path}: not a recipe: {why}") from why
+    return made
+
+
+def _check(made: Recipe) -> None:
+    """What the types do not say.
+
+    Raises:
+        ValueError: it is not so.
+    """
+    network, plan = made.network, made.training
+    if (plan.tokens > 0) == (plan.processor_s > 0):
+        raise ValueError("training wants either tokens or processor_s")
+    if network.kind == "lstm":
+        if network.embedding < 1:
+            raise ValueError("an LSTM wants an embedding")
+    elif min(network.heads, network.inner, network.memory_tokens) < 1 or (
+        network.hidden % network.heads
+    ):
+        raise ValueError("attention wants heads that share hidden, inner and memory_tokens")
+    elif network.members > 1 or plan.start:
+        raise ValueError("attention has one member, and starts from nothing")

@@ -22,12 +22,12 @@ class Budget:
 
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds
-        self._spent = 0.0
+        self.spent_s = 0.0
 
     @property
     def share(self) -> float:
         """What is spent of it; 1 and more when it is over."""
-        return self._spent / self._seconds
+        return self.spent_s / self._seconds
 
     @contextlib.contextmanager
     def spend(self) -> Iterator[None]:
@@ -36,7 +36,7 @@ class Budget:
         try:
             yield
         finally:
-            self._spent += time.process_time() - began
+            self.spent_s += time.process_time() - began
 
     def rate(self, peak: float) -> float:
         """The learning rate now: a warm-up, then a cosine that ends with the time."""

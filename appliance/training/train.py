@@ -14,11 +14,13 @@ from torch import nn
 from tqdm import tqdm
 
 from appliance.music.codec import Codec
+from appliance.training.attention import MemoryNetwork
 from appliance.training.batches import IGNORED, Keys, Piece, chunks, encode, pad
-from appliance.training.convert import moved
+from appliance.training.moved import moved
 from appliance.training.network import State, StepNetwork
 from appliance.training.recipe import Recipe, Weights
 from appliance.training.start import from_history, grown
+from appliance.training.timed import Budget
 
 CHECKPOINT_EVERY_S = 120
 LOOKS = 14
@@ -28,6 +30,8 @@ GRADIENT_NORM = 1.0
 MEASURED_UPDATES = 4
 GROUP = 12
 """Pieces that are measured side by side."""
+MEASURED_TOKENS = 240
+"""So many of them at once; the state is carried on."""
 
 
 def train(
@@ -50,12 +54,12 @@ def train(
     torch.manual_seed(seed)
     device = "cuda" if torch.cuda.is_available() else "cpu"
     torch.set_default_device(device)
-    network = StepNetwork(codec.width, len(codec.vocabulary), recipe.network, plan.dropout)
+    network = network_for(recipe, codec, plan.dropout)
     begun = from_history(plan.start) if plan.start and not checkpoint.is_file() else []
     if member <= len(begun):
         known = grown(begun[member - 1], codec.width)
         network.load_state_dict({name: torch.tensor(value) for name, value in known.items()})
-    average = StepNetwork(codec.width, len(codec.vocabulary), recipe.network, 0).eval()
+    average = network_for(recipe, codec, 0).eval()
     average.load_state_dict(network.state_dict())
     optimizer = torch.optim.AdamW(
         network.parameters(),
@@ -64,6 +68,7 @@ def train(
         weight_decay=plan.weight_decay,
     )
     seen, updates, best, worse_looks = 0, 0, math.inf, 0
+    budget = Budget(plan.processor_s)
     best_weights: dict[str, Any] = {}
     if checkpoint.is_file():
         saved = torch.load(checkpoint, map_location=device)
@@ -73,6 +78,7 @@ def train(
         seen, updates, best = saved["seen"], saved["updates"], saved["best"]
         best_weights = saved["best_weights"]
         worse_looks = saved.get("worse_looks", 0)
+        budget.spent_s = saved.get("spent_s", 0.0)
     source = chunks(
         Keys(codec, train_scores),
         np.random.default_rng([seed, seen]),
@@ -85,25 +91,28 @@ def train(
     tokens_a_unit = sum(p.counted for p in valid) / sum(p.units for p in valid)
     state: State | None = None
     saved_at = time.monotonic()
-    next_look = (seen * LOOKS // plan.tokens + 1) * plan.tokens // LOOKS
+    share_done = budget.share if plan.processor_s else seen / plan.tokens
+    next_look = int(share_done * LOOKS) + 1
     losses: list[float] = []
     with tqdm(
-        total=plan.tokens, initial=seen, unit="tok", unit_scale=True, desc=recipe.name
+        total=plan.tokens or None, initial=seen, unit="tok", unit_scale=True, desc=recipe.name
     ) as bar:
-        while (seen < plan.tokens or not best_weights) and not patience_ends(recipe, worse_looks):
-            chunk = next(source)
-            rate = learning_rate(seen / plan.tokens, updates, recipe)
+        while (share_done < 1 or not best_weights) and not patience_ends(recipe, worse_looks):
+            rate = learning_rate(share_done, updates, recipe)
             for group in optimizer.param_groups:
                 group["lr"] = rate
-            loss, state = update(network, optimizer, chunk, state)
-            updates += 1
-            _follow(average, network, min(plan.average, updates / (updates + 10)))
+            with budget.spend():
+                chunk = next(source)
+                loss, state = update(network, optimizer, chunk, state)
+                updates += 1
+                _follow(average, network, min(plan.average, updates / (updates + 10)))
             counted = int((chunk.targets != IGNORED).sum())
             seen += counted
             losses.append(loss)
             bar.update(counted)
-            if seen >= next_look:
-                next_look += plan.tokens // LOOKS
+            share_done = budget.share if plan.processor_s else seen / plan.tokens
+            if share_done * LOOKS >= next_look:
+                next_look = int(share_done * LOOKS) + 1
                 score = nats_a_unit([average], valid)
                 bar.write(
                     f"{recipe.name}: {seen / 1e6:6.2f} M tokens, train "
@@ -115,7 +124,7 @@ def train(
                 if score < best:
                     best, worse_looks = score, 0
                     best_weights = {k: v.clone() for k, v in average.state_dict().items()}
-            over = seen >= plan.tokens or patience_ends(recipe, worse_looks)
+            over = share_done >= 1 or patience_ends(recipe, worse_looks)
             if time.monotonic() - saved_at > CHECKPOINT_EVERY_S or over:
                 saved_at = time.monotonic()
                 everything = {
@@ -127,10 +136,17 @@ def train(
                     "best": best,
                     "best_weights": best_weights,
                     "worse_looks": worse_looks,
+                    "spent_s": budget.spent_s,
                 }
                 torch.save(everything, checkpoint.with_suffix(".part"))
                 checkpoint.with_suffix(".part").replace(checkpoint)
     return {name: value.float().cpu().numpy() for name, value in best_weights.items()}
+
+
+def network_for(recipe: Recipe, codec: Codec, dropout: float) -> nn.Module:
+    """The kind of network that a recipe names, before it has learned anything."""
+    kind = MemoryNetwork if recipe.network.kind == "attention" else StepNetwork
+    return kind(codec.width, len(codec.vocabulary), recipe.network, dropout)
 
 
 def patience_ends(recipe: Recipe, worse_looks: int) -> bool:
@@ -143,7 +159,7 @@ def tokens_a_second(recipe: Recipe, codec: Codec, scores: Sequence[Any]) -> floa
     torch.manual_seed(0)
     torch.set_default_device("cuda" if torch.cuda.is_available() else "cpu")
     plan = recipe.training
-    network = StepNetwork(codec.width, len(codec.vocabulary), recipe.network, plan.dropout)
+    network = network_for(recipe, codec, plan.dropout)
     optimizer = torch.optim.AdamW(network.parameters(), lr=plan.learning_rate)
     source = chunks(
         Keys(codec, scores),
@@ -170,7 +186,7 @@ def float_nats_a_unit(
     networks = []
     for weights in members:
         for key in recipe.network.keys:
-            network = StepNetwork(codec.width, len(codec.vocabulary), recipe.network, 0)
+            network = network_for(recipe, codec, 0)
             heard = moved(weights, codec, key)
             network.load_state_dict({name: torch.tensor(value) for name, value in heard.items()})
             networks.append(network)
@@ -214,7 +230,7 @@ def update(
 
 
 @torch.no_grad()
-def _follow(average: StepNetwork, network: StepNetwork, keep: float) -> None:
+def _follow(average: nn.Module, network: nn.Module, keep: float) -> None:
     for slow, fast in zip(average.parameters(), network.parameters(), strict=True):
         slow.lerp_(fast, 1 - keep)
 
@@ -234,7 +250,7 @@ def measured(codec: Codec, scores: Sequence[Any]) -> list[Measured]:
 
 
 @torch.no_grad()
-def nats_a_unit(networks: Sequence[StepNetwork], pieces: Sequence[Measured]) -> float:
+def nats_a_unit(networks: Sequence[nn.Module], pieces: Sequence[Measured]) -> float:
     """Negative log-likelihood of all that counts, over all units, teacher-forced, whole pieces.
 
     The networks' logits are averaged. A unit is the codec's: the four voices of a 16th step,
@@ -251,12 +267,17 @@ def nats_a_unit(networks: Sequence[StepNetwork], pieces: Sequence[Measured]) -> 
         targets = torch.tensor(chunk.targets)
         for lane, piece in enumerate(group):
             targets[piece.counted :, lane] = IGNORED
-        features = torch.tensor(chunk.features)
-        logits = sum(network(features, None)[0].float() for network in networks)
-        total += nn.functional.cross_entropy(
-            (logits / len(networks)).flatten(0, 1),
-            targets.flatten(),
-            ignore_index=IGNORED,
-            reduction="sum",
-        ).item()
+        states: list[State | None] = [None] * len(networks)
+        for at in range(0, longest, MEASURED_TOKENS):
+            features = torch.tensor(chunk.features[at : at + MEASURED_TOKENS])
+            logits = torch.zeros(())
+            for number, network in enumerate(networks):
+                told, states[number] = network(features, states[number])
+                logits = logits + told.float()
+            total += nn.functional.cross_entropy(
+                (logits / len(networks)).flatten(0, 1),
+                targets[at : at + MEASURED_TOKENS].flatten(),
+                ignore_index=IGNORED,
+                reduction="sum",
+            ).item()
     return total / sum(piece.units for piece in pieces)

@@ -18,11 +18,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from appliance.errors import BachboxError
-from appliance.music import interpreter
+from appliance.music import bundle, interpreter
 from appliance.music.bundle import Bundle
 from appliance.music.interpreter import RUNTIME_VARIABLE, StepModel
 from appliance.trial import try_model
-from tests.music.making import altered, joined, parts_of
+from tests.music.making import MODELS, altered, joined, parts_of
 
 
 def test_the_shipped_model_runs_on_both_runtimes(shipped: Bundle, runtime: str) -> None:
@@ -48,6 +48,23 @@ def test_a_state_can_be_kept_and_given_back(shipped: Bundle, runtime: str) -> No
     model.reset()
     fresh = StepModel(shipped)
     assert np.array_equal(model.step([3, 9]), fresh.step([3, 9]))
+
+
+def test_a_memory_can_be_kept_and_given_back_at_every_place_of_its_window(runtime: str) -> None:
+    """`keyboard` remembers the last tokens as rows, many more than once around."""
+    del runtime
+    keyboard = bundle.load(MODELS / "keyboard.tflite")
+    model, inputs = StepModel(keyboard), np.random.default_rng(1).integers(0, 300, 700)
+    kept, told = [], []
+    for one in inputs:
+        kept.append(model.state)
+        told.append(model.step([int(one)]))
+    for place in (699, 0, 480, 230, 479):
+        model.state = kept[place]
+        for one, expected in zip(inputs[place:][:30], told[place:], strict=False):
+            assert np.array_equal(model.step([int(one)]), expected)
+        model.state = kept[place]
+        model.step([7])
 
 
 def test_two_models_do_not_disturb_each_other(shipped: Bundle, runtime: str) -> None:

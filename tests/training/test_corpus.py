@@ -22,6 +22,7 @@ from appliance.training import __main__ as workshop
 from appliance.training import convert, corpus, recipe
 from appliance.training.batches import IGNORED, Keys, chunks, encode, pad
 from appliance.training.evaluate import nats_a_unit
+from appliance.training.moved import moved
 from appliance.training.ngram import NGram, baseline, counted
 from tests.music.making import MODEL, MODELS, OPENING, chords, parts_of
 
@@ -232,32 +233,6 @@ def test_the_same_weights_are_the_same_file(
     assert paths[0].read_bytes() == paths[1].read_bytes()
 
 
-def test_the_calibration_shows_every_voice_and_a_state_within_its_bounds() -> None:
-    made = recipe.load(MODELS / "chorales.toml")
-    sizes = made.network
-    sizes.embedding, sizes.hidden, sizes.layers, sizes.keys = 4, 3, 2, (0, 1)
-    rng = np.random.default_rng(1)
-    weights: dict[str, Any] = {"embed.weight": rng.normal(size=(CODEC.width, 4)).astype("f4")}
-    for layer, width in enumerate((4, 3)):
-        of = f"layers.{layer}."
-        weights[of + "weight_ih_l0"] = rng.normal(size=(12, width)).astype("f4")
-        weights[of + "weight_hh_l0"] = rng.normal(size=(12, 3)).astype("f4")
-        weights[of + "bias_ih_l0"] = np.full(12, 9, "f4")
-        weights[of + "bias_hh_l0"] = np.zeros(12, "f4")
-    samples = list(convert.calibration(made, CODEC, [weights] * 2, [OPENING] * 3)())
-    assert len(samples) > 10
-    turns = [sample["x"][0, CODEC._voice : CODEC._voice + VOICES] for sample in samples]
-    assert np.any(turns, axis=0).all()
-    states = {f"{kind}{layer}{of}" for kind in "hc" for layer in "01" for of in ("", "_2")}
-    assert all(set(s) == {"x", *states} for s in samples)
-    assert all(s[name].shape == (2, 3) for s in samples for name in states)
-    own, higher = (np.concatenate([s["h1"][key] for s in samples]) for key in (0, 1))
-    assert not np.allclose(own, higher), "both keys hear the same"
-    cells = np.concatenate([s[name].ravel() for s in samples for name in states if "c" in name])
-    assert np.abs(cells).max() <= convert.CELL_LIMIT
-    assert cells.any()
-
-
 def test_a_network_that_hears_another_key_takes_a_piece_for_the_moved_one() -> None:
     rng = np.random.default_rng(1)
     weights: dict[str, Any] = {
@@ -269,7 +244,7 @@ def test_a_network_that_hears_another_key_takes_a_piece_for_the_moved_one() -> N
     def says(heard: dict[str, Any], ones: list[int]) -> Any:
         return heard["out.weight"] @ heard["embed.weight"][ones].sum(axis=0) + heard["out.bias"]
 
-    in_d = convert.moved(weights, CODEC, 2)
+    in_d = moved(weights, CODEC, 2)
     _, classes = CODEC.moved(2)
     for ones, moved_ones in zip(
         CODEC.encode(OPENING)[0], CODEC.encode(OPENING.transposed(2))[0], strict=True
