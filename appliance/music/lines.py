@@ -330,8 +330,11 @@ class LinesContext:
     def _no_time(self, must_sound: bool) -> list[int]:
         """Waits that make no sense: into silence, into a chord too full, or for nothing."""
         codec, found = self.codec, []
+        if not self.pitches:
+            # There has been a breath before the piece.
+            return [*range(1, codec.end + 1)]
         left = self.form.steps * TICKS_PER_STEP - self.now
-        if left > self.form.bar_steps * TICKS_PER_STEP or not self.pitches:
+        if left > self.form.bar_steps * TICKS_PER_STEP:
             found.append(codec.end)
         lowest = self.struck and min(self.struck) == codec.lowest
         if len(self.struck) == VOICES or lowest:

@@ -44,12 +44,14 @@ class Step(NamedTuple):
             and to every state's new value, or its new row, as ``NAME_next``.
         states: shape of every state by its name.
         limit: no state is beyond it.
+        in_float: operations that stay in floating point, by TFLite's names.
     """
 
     function: Callable[..., dict[str, Any]]
     width: int
     states: dict[str, tuple[int, ...]]
     limit: float = np.inf
+    in_float: frozenset[str] = frozenset()
 
 
 def step_for(recipe: Recipe, codec: Codec, members: Sequence[Weights]) -> Step:
@@ -132,6 +134,7 @@ def tflite(
 ) -> bytes:
     """The quantised step as a flatbuffer, its state tensors sharing one quantisation."""
     import tensorflow as tf
+    from tensorflow.lite.python.convert import mlir_quantize
 
     step = step_for(recipe, codec, members)
     signature = [tf.TensorSpec([1, step.width], tf.float32, name="x")]
@@ -145,6 +148,16 @@ def tflite(
         converter = tf.lite.TFLiteConverter.from_saved_model(folder)
         converter.optimizations = [tf.lite.Optimize.DEFAULT]
         converter.representative_dataset = samples
+        if step.in_float:
+            converter._experimental_calibrate_only = True
+            model = mlir_quantize(
+                converter.convert(),
+                input_data_type=tf.int8,
+                output_data_type=tf.int8,
+                # Anything but a list or a set is taken for none.
+                denylisted_ops=set(step.in_float),
+            )
+            return _share_state(bytes(model))
         converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
         converter.inference_input_type = converter.inference_output_type = tf.int8
         return _share_state(bytes(converter.convert()))

@@ -1,4 +1,4 @@
-"""The Transformer's step for conversion, written out as plain operations.
+"""The Transformer's step for conversion: weights and memory in int8, sums in floating point.
 
 A layer's keys and values go in as the rows of the last tokens and come out as the one row of
 this token; the runtime adds it to the others. The heads are told apart by a mask and not by
@@ -18,6 +18,9 @@ from appliance.training.recipe import Recipe, Weights
 
 EPSILON = 1e-5
 """PyTorch's, in its normalisation of layers."""
+IN_FLOAT = frozenset({"ADD", "BATCH_MATMUL", "MEAN", "MUL", "RSQRT", "SOFTMAX", "SUB", "SUM"})
+"""What stays in floating point: in int8, sums lose what was added first, and attention that is
+spread over hundreds of places has shares below 1/256, of which softmax knows none."""
 Array = NDArray[np.float32]
 
 
@@ -67,6 +70,7 @@ def step(recipe: Recipe, members: Sequence[Weights]) -> Step:
             for n in range(sizes.layers)
             for kind in ("keys", "values")
         },
+        in_float=IN_FLOAT,
     )
 
 
