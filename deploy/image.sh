@@ -59,7 +59,9 @@ cp --remove-destination /etc/resolv.conf "$root/etc/resolv.conf"
 inside sh -c 'apt-get install --quiet=2 --yes --no-install-recommends /tmp/bachbox_*.deb' >"$out/log" 2>&1 ||
     { tail -n 20 "$out/log" >&2; fail "apt install did not work"; }
 # The place of the settings, should their file system be lost.
-install -d -o "$(inside id -u bachbox)" -g "$(inside id -g bachbox)" -m 750 "$root/var/lib/bachbox"
+owner=$(inside id -u bachbox):$(inside id -g bachbox)
+install -d -m 750 "$root/var/lib/bachbox"
+chown "$owner" "$root/var/lib/bachbox"
 inside systemctl --quiet enable bachbox-card.service systemd-networkd.service systemd-resolved.service wpa_supplicant@wlan0.service
 inside systemctl --quiet disable systemd-networkd-wait-online.service wpa_supplicant.service
 # What writes to the root at times of its own.
@@ -87,7 +89,7 @@ say "The root and the settings' file system"
 truncate --size ${root_mib}M "$work/root.img"
 mkfs.ext4 -q -L bachbox-root -m 0 -d "$root" "$work/root.img"
 truncate --size ${state_mib}M "$work/state.img"
-mkfs.ext4 -q -L bachbox-state -m 0 -E lazy_itable_init=0 "$work/state.img"
+mkfs.ext4 -q -L bachbox-state -m 0 -E "lazy_itable_init=0,root_owner=$owner" "$work/state.img"
 
 say "The card"
 truncate --size ${card_mib}M "$work/card.img"

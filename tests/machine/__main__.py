@@ -14,6 +14,7 @@ from __future__ import annotations
 import base64
 import contextlib
 import math
+import os
 import random
 import re
 import subprocess
@@ -71,14 +72,29 @@ def older(made: Path) -> bool:
     return not made.exists() or made.stat().st_mtime < max(s.stat().st_mtime for s in sources)
 
 
+def make(what: str, architecture: str, *command: str | Path) -> None:
+    """Run a script that installs the package, built where there is none of these sources."""
+    built = sorted((ROOT / "build/deb").glob(f"bachbox_*+deb13_{architecture}.deb"))
+    if not built or older(built[-1]):
+        say(f"the package for {architecture} is built")
+        said = subprocess.run(
+            [ROOT / "deploy/deb.sh", "trixie", architecture],
+            check=True,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        built = [Path(said.stdout.strip())]
+    say(f"{what} is made")
+    subprocess.run(command, check=True, env=os.environ | {"PACKAGE": str(built[-1])})
+
+
 @contextlib.contextmanager
 def machine(kind: str) -> Iterator[Machine]:
     """With a disk as after the installation, and off at the end whatever happens."""
     folder = BUILD / kind
     fresh = folder / "fresh.img"
     if older(fresh):
-        say(f"a disk for {kind} is made")
-        subprocess.run([ROOT / "tests/machine/disk.sh", kind, folder], check=True)
+        make(f"a disk for {kind}", kind, ROOT / "tests/machine/disk.sh", kind, folder)
     subprocess.run(["cp", "--sparse=always", fresh, folder / "disk.img"], check=True)
     box = Machine(kind, folder)
     try:
@@ -212,8 +228,7 @@ def prove_card() -> None:
     card = folder / "card.img"
     image = ROOT / "build/image/bachbox.img"
     if older(image):
-        say("the card image is made")
-        subprocess.run([ROOT / "deploy/image.sh"], check=True)
+        make("the card image", "arm64", ROOT / "deploy/image.sh")
     subprocess.run(["cp", "--sparse=always", image, card], check=True)
     boot = ("-i", f"{card}@@4M")
 

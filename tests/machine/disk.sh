@@ -56,9 +56,21 @@ printf '[Service]\nTimeoutStartSec=900s\nWatchdogSec=0\n' >"$root/etc/systemd/sy
 if [ "$architecture" = arm64 ]; then
     sed -i 's/^#encoders = .*/encoders = [{ turns = "tempo", a = 0, b = 1, step = 2 }]/' "$root/etc/bachbox/bachbox.toml"
     # The machine is no Raspberry Pi; gpiozero is told that it is one, with the same lines.
-    printf 'Revision : a02082\n' >"$root/etc/cpuinfo"
-    printf '[Service]\nEnvironment=GPIOZERO_PIN_FACTORY=lgpio\nBindReadOnlyPaths=/etc/cpuinfo:/proc/cpuinfo\n' \
-        >"$root/etc/systemd/system/bachbox.service.d/pins.conf"
+    # The rest has to be true: the runtime reads there what the processor can do.
+    cat >"$root/etc/systemd/system/cpuinfo.service" <<'UNIT'
+[Service]
+Type=oneshot
+RemainAfterExit=yes
+ExecStart=/bin/sh -c '{ cat /proc/cpuinfo; echo "Revision : a02082"; } >/run/cpuinfo'
+UNIT
+    cat >"$root/etc/systemd/system/bachbox.service.d/pins.conf" <<'UNIT'
+[Unit]
+Requires=cpuinfo.service
+After=cpuinfo.service
+[Service]
+Environment=GPIOZERO_PIN_FACTORY=lgpio
+BindReadOnlyPaths=/run/cpuinfo:/proc/cpuinfo
+UNIT
 fi
 cat >"$root/usr/local/sbin/agent" <<'AGENT'
 #!/bin/bash
