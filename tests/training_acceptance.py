@@ -266,10 +266,10 @@ def test_the_calibration_shows_every_voice_and_a_state_within_its_bounds() -> No
     assert len(samples) > 10
     turns = [sample["x"][0, codec._voice : codec._voice + VOICES] for sample in samples]
     assert np.any(turns, axis=0).all()
-    states = {f"{kind}{layer}{of}" for kind in "hc" for layer in "01" for of in ("", "_2")}
+    networks = ("", "_2", "_3", "_4")  # two members, two keys
+    states = {f"{kind}{layer}{of}" for kind in "hc" for layer in "01" for of in networks}
     assert all(set(s) == {"x", *states} for s in samples)
-    assert all(s[name].shape == (2, 3) for s in samples for name in states)
-    own, higher = (np.concatenate([s["h1"][key] for s in samples]) for key in (0, 1))
+    own, higher = (np.concatenate([s[name] for s in samples]) for name in ("h1", "h1_2"))
     assert not np.allclose(own, higher), "both keys hear the same"
     cells = np.concatenate([s[name].ravel() for s in samples for name in states if "c" in name])
     assert np.abs(cells).max() <= CELL_LIMIT

@@ -86,44 +86,31 @@ def calibration(
     ]
     pieces = [encode(codec, score.transposed(shift) if shift else score) for score, shift in chosen]
     seen: list[dict[str, Array]] = []
-    networks: list[list[Any]] = []
+    networks = []
     for weights in members:
-        networks.append([])
         for key in recipe.network.keys:
-            network = network_for(recipe, codec, 0).eval()
+            networks.append(network_for(recipe, codec, 0).eval())
             heard = moved(weights, codec, key)
-            network.load_state_dict({name: torch.tensor(value) for name, value in heard.items()})
-            networks[-1].append(network)
+            networks[-1].load_state_dict({name: torch.tensor(v) for name, v in heard.items()})
     for piece in pieces:
-        states: list[list[Any]] = [[None] * len(keys) for keys in networks]
+        states: list[Any] = [None] * len(networks)
         features = torch.tensor(piece.features[:CALIBRATION_TOKENS, None].astype(np.int64))
         for chunk in features.split(CALIBRATION_STRIDE):
+            # What was carried to the first token of the chunk; nothing, at the beginning.
+            carried = [part for state in states if state for layer in state for part in layer]
             x = np.zeros((1, codec.width), np.float32)
             x[0, [at for at in chunk[0, 0].tolist() if at >= 0]] = 1
             sample = {"x": x}
-            carried = _carried(states)
             for at, (name, shape) in enumerate(step.states.items()):
-                # Nothing, at the beginning of the piece.
-                known = carried[at] if carried else np.zeros(shape, np.float32)
+                known = carried[at].numpy() if carried else np.zeros(shape, np.float32)
                 sample[name] = known.reshape(shape).clip(-step.limit, step.limit)
             seen.append(sample)
             with torch.no_grad():
                 states = [
-                    [network(chunk, state)[1] for network, state in zip(keys, before, strict=True)]
-                    for keys, before in zip(networks, states, strict=True)
+                    network(chunk, state)[1]
+                    for network, state in zip(networks, states, strict=True)
                 ]
     return lambda: iter(seen)
-
-
-def _carried(states: Sequence[Sequence[Any]]) -> list[Array]:
-    """The parts of all layers of all members; the keys that a member hears are rows of one part."""
-    return [
-        np.concatenate([part.numpy().reshape(1, -1) for part in in_keys])
-        for keys in states
-        if keys[0] is not None
-        for layer in zip(*keys, strict=True)
-        for in_keys in zip(*layer, strict=True)
-    ]
 
 
 def tflite(

@@ -36,66 +36,70 @@ def gates(weights: Weights, layer: int) -> tuple[Array, Array, Array]:
     )
 
 
-def state_name(kind: str, member: int, layer: int) -> str:
+def state_name(kind: str, number: int, layer: int) -> str:
     """Name of a state tensor: ``h0``, ``c0`` for the first network, ``h0_2`` for the second."""
-    return f"{kind}{layer}" + (f"_{member + 1}" if member else "")
+    return f"{kind}{layer}" + (f"_{number + 1}" if number else "")
 
 
 def step(recipe: Recipe, codec: Codec, members: Sequence[Weights]) -> Step:
     """The mean of the members' logits, in all the keys that they hear.
 
     A share of each is in its output matrix already. Only the first and the last matrix are there
-    for every key; in between, the keys are the rows of one product.
+    for every key; what is between them is there once. (The keys could be the rows of one product,
+    but an Edge TPU takes none with more than one row.)
     """
     import tensorflow as tf
 
     sizes = recipe.network
-    keys, shares = len(sizes.keys), len(members) * len(sizes.keys)
+    shares = len(members) * len(sizes.keys)
 
-    def network(weights: Weights, member: int, x: Any, state: Sequence[Any]) -> tuple[Any, Any]:
-        heard = [moved(weights, codec, key) for key in sizes.keys]
-        embed = np.concatenate([one["embed.weight"] for one in heard], axis=1)
-        y = tf.reshape(tf.matmul(x, tf.constant(embed)), [keys, sizes.embedding])
+    def network(weights: Weights, inner: Any, number: int, x: Any, state: Any) -> tuple[Any, Any]:
+        y = tf.matmul(x, tf.constant(weights["embed.weight"]))
         after: dict[str, Any] = {}
         for n in range(sizes.layers):
             h, c = state[2 * n], state[2 * n + 1]
-            w, u, b = gates(weights, n)
             i, f, g, o = (
                 tf.matmul(y, part_w) + part_b + tf.matmul(h, part_u)
-                for part_w, part_u, part_b in zip(
-                    np.split(w, 4, axis=1),
-                    np.split(u, 4, axis=1),
-                    np.split(b, 4),
-                    strict=True,
-                )
+                for part_w, part_u, part_b in inner[n]
             )
             c = tf.sigmoid(f) * c + tf.sigmoid(i) * tf.tanh(g)
             c = tf.minimum(tf.maximum(c, -CELL_LIMIT), CELL_LIMIT)
             y = tf.sigmoid(o) * tf.tanh(c)
-            after[state_name("h", member, n) + "_next"] = y
-            after[state_name("c", member, n) + "_next"] = c
-        out = np.concatenate([one["out.weight"].T for one in heard]) / shares
-        bias = np.sum([one["out.bias"] for one in heard], axis=0) / shares
-        y = tf.reshape(y, [1, keys * sizes.hidden])
-        return tf.matmul(y, tf.constant(out)) + bias, after
+            after[state_name("h", number, n) + "_next"] = y
+            after[state_name("c", number, n) + "_next"] = c
+        out = weights["out.weight"].T / shares
+        return tf.matmul(y, tf.constant(out)) + weights["out.bias"] / shares, after
 
     def whole(x: Any, *state: Any) -> dict[str, Any]:
         found: dict[str, Any] = {}
-        for member, weights in enumerate(members):
-            own = state[2 * sizes.layers * member :]
-            logits, after = network(weights, member, x, own)
-            found |= after
-            found["logits"] = found["logits"] + logits if member else logits
+        number = 0
+        for weights in members:
+            inner = [_parts(weights, layer) for layer in range(sizes.layers)]
+            for key in sizes.keys:
+                own = state[2 * sizes.layers * number :]
+                logits, after = network(moved(weights, codec, key), inner, number, x, own)
+                found |= after
+                found["logits"] = found["logits"] + logits if number else logits
+                number += 1
         return found
 
     return Step(
         whole,
         codec.width,
         {
-            state_name(kind, member, layer): (keys, sizes.hidden)
-            for member in range(len(members))
+            state_name(kind, number, layer): (1, sizes.hidden)
+            for number in range(shares)
             for layer in range(sizes.layers)
             for kind in "hc"
         },
         limit=CELL_LIMIT,
     )
+
+
+def _parts(weights: Weights, layer: int) -> list[tuple[Any, Any, Array]]:
+    """For every gate of a layer its two matrices, as constants, and its bias."""
+    import tensorflow as tf
+
+    w, u, b = gates(weights, layer)
+    parts = zip(np.split(w, 4, axis=1), np.split(u, 4, axis=1), np.split(b, 4), strict=True)
+    return [(tf.constant(part_w), tf.constant(part_u), part_b) for part_w, part_u, part_b in parts]

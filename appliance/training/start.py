@@ -21,7 +21,7 @@ Product = tuple[NDArray[np.float32], NDArray[np.float32] | None]
 """A matrix and what is added after it."""
 
 _PRODUCT = re.compile(r"MatMul(?:_(\d+))?(?:;|$)")
-"""Conversion names the products in the order in which :func:`convert.tflite` writes them."""
+"""Conversion names the products in the order in which :func:`convert_lstm.step` writes them."""
 
 
 def from_history(name: str) -> list[Weights]:
@@ -55,23 +55,26 @@ def networks_of(model: bytes) -> list[Weights]:
         if found:
             added = _values(tree, more[0], np.int32) if more else None
             products[int(found[1] or 0)] = (_values(tree, product, np.int8), added)
-    states = {e.name.decode(): e.tensorIndex for e in tree.signatureDefs[0].inputs}
-    members = sum(name.startswith("h0") for name in states)
-    keys = int(graph.tensors[states["h0"]].shape[0])
-    ordered = [products[number] for number in sorted(products)]
-    each = len(ordered) // members
-    return [
-        _network(ordered[first : first + each], members, keys)
-        for first in range(0, len(ordered), each)
-    ]
+    states = [entry.name.decode() for entry in tree.signatureDefs[0].inputs]
+    shares = sum(name.startswith("h0") for name in states)
+    layers = sum(name.startswith("h") for name in states) // shares
+    each = 8 * layers + 2
+    networks, first = [], 0
+    for last in range(0, shares * each, each):
+        # All keys of a network share what is between its first and its last matrix, under the
+        # names of the last key's; its own key is the first.
+        inner = range(last + 1, last + each - 1)
+        if all(number in products for number in inner):
+            numbers = [first, *inner, first + each - 1]
+            networks.append(_network([products[number] for number in numbers], shares))
+            first = last + each
+    return networks
 
 
-def _network(products: Sequence[Product], members: int, keys: int) -> Weights:
-    """One network's, its products in the order of :func:`convert.tflite`."""
+def _network(products: Sequence[Product], shares: int) -> Weights:
+    """One network's, its products in the order of :func:`convert_lstm.step`."""
     layers = (len(products) - 2) // 8
-    # Of all the keys that it hears, the first is its own.
-    embed, out = products[0][0], products[-1][0]
-    weights = {"embed.weight": embed[: len(embed) // keys].T}
+    weights = {"embed.weight": products[0][0].T}
     for layer in range(layers):
         gates = [products[1 + 8 * layer + 2 * gate] for gate in range(4)]
         states = [products[2 + 8 * layer + 2 * gate][0] for gate in range(4)]
@@ -80,11 +83,10 @@ def _network(products: Sequence[Product], members: int, keys: int) -> Weights:
         weights[of + "weight_ih_l0"] = np.concatenate([product for product, _ in gates])
         weights[of + "weight_hh_l0"] = np.concatenate(states)
         weights[of + "bias_ih_l0"], weights[of + "bias_hh_l0"] = biases, np.zeros_like(biases)
-    out = out[:, : out.shape[1] // keys]
-    bias = products[-1][1]
+    out, bias = products[-1]
     assert bias is not None
     # A share of the mean is in what the converter was given.
-    return weights | {"out.weight": out * members * keys, "out.bias": bias * members}
+    return weights | {"out.weight": out * shares, "out.bias": bias * shares}
 
 
 def _values(tree: Any, tensor: Any, dtype: type) -> NDArray[np.float32]:
