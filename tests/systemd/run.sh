@@ -47,9 +47,16 @@ tree=$(tree)
 work=$(mktemp -d /var/tmp/bachbox-systemd.XXXXXX)
 machine="$work/machine"
 proof="$here/build/systemd"
-leader=
+terminal=
+first_process() { # of the machine, while it runs; asked anew each time: at first it is a helper of nspawn
+    local nspawn=
+    [ -z "$terminal" ] || nspawn=$(pgrep -P "$terminal" | head -n1) || true
+    [ -z "$nspawn" ] || pgrep -P "$nspawn" | head -n1 || true
+}
 tidy() {
-    [ -z "$leader" ] || kill -9 "$leader" 2>/dev/null || true
+    local first
+    first=$(first_process)
+    [ -z "$first" ] || kill -9 "$first" 2>/dev/null || true
     ! mountpoint --quiet "$machine/proc" || umount "$machine/proc"
     ! mountpoint --quiet "$machine" || umount "$machine"
     rm -rf --one-file-system "$work"
@@ -95,12 +102,8 @@ boot() { # until its first process is there
         --keep-unit --private-network -D '$machine' -b --bind='$proof:/proof'" \
         /dev/null </dev/null >>"$proof/console" &
     terminal=$!
-    leader=
     for _ in $(seq 300); do
-        # On a busy machine they are not there at once, and that is no failure.
-        nspawn=$(pgrep -P $terminal | head -n1) || true
-        leader=${nspawn:+$(pgrep -P "$nspawn" | head -n1)} || true
-        [ -z "$leader" ] || return 0
+        [ -z "$(first_process)" ] || return 0
         sleep 0.1
     done
     fail "it does not boot; see $proof/console"
@@ -119,12 +122,12 @@ echo "Booting it"
 boot
 await pull
 echo "Killing it as a whole" >>"$proof/log"
-kill -9 "$leader"
+kill -9 "$(first_process)"
 wait $terminal || true
 boot
 await "done"
 wait $terminal || true
-leader=
+terminal=
 cat "$proof/log"
 [ ! -e "$proof/failed" ] || fail "not as it should be; see $proof/journal and $proof/console"
 echo "All as it should be, in $((SECONDS - began)) s"
