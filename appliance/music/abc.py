@@ -29,7 +29,7 @@ from appliance.music.abcsigns import (
     degree_sign,
 )
 from appliance.music.codec import Cadence, Opening
-from appliance.music.echo import MATCH_LENGTHS, Echo
+from appliance.music.echo import Echo, echo_inputs
 from appliance.music.notes import TICKS_PER_STEP, Event
 from appliance.music.score import Form, Key
 
@@ -92,7 +92,7 @@ def _parts() -> tuple[dict[str, int], int]:
         ("pickup", 2),
         ("end", len(TO_END_BARS) + 1),
         ("repeated", len(TO_END_BARS) + 2),
-        ("echo", 2 * (CLASSES + 1 + len(MATCH_LENGTHS) + 1)),
+        ("echo", 2 * echo_inputs(CLASSES)),
     ):
         at[part] = width
         width += size
@@ -237,7 +237,7 @@ class AbcContext(Tune):
         ):
             found.append(at + (CLASSES if expected is None else expected))
             found.append(at + CLASSES + 1 + bucket)
-            at += CLASSES + 1 + len(MATCH_LENGTHS) + 1
+            at += echo_inputs(CLASSES)
         return found
 
     def _expected_by_shape(self) -> int | None:

@@ -14,9 +14,13 @@ from bisect import bisect_right
 MATCH_LENGTHS = (1, 12, 16, 24, 32, 64, 128)
 """Lower ends of the buckets that a match's length falls into; bucket 0 is no match."""
 
-
 PAGE = 64
 """Symbols after which what was heard is closed and shared by all copies."""
+
+
+def echo_inputs(classes: int) -> int:
+    """How many inputs tell of one echo: the expected class or none, and the match's length."""
+    return classes + 1 + len(MATCH_LENGTHS) + 1
 
 
 class Echo:

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 from appliance.errors import UsageError
 from appliance.music.codec import Cadence, Opening
-from appliance.music.echo import MATCH_LENGTHS, Echo
+from appliance.music.echo import Echo, echo_inputs
 from appliance.music.notes import (
     PLAIN_VELOCITY,
     TICKS_PER_BEAT,
@@ -126,7 +126,7 @@ class LinesCodec:
             ("key", 24),
             ("degree", 13),
             ("end", len(TO_END_STEPS) + 1),
-            ("echo", 2 * (self.classes + 1 + len(MATCH_LENGTHS) + 1)),
+            ("echo", 2 * echo_inputs(self.classes)),
         )
         self.at: dict[str, int] = {}
         """Where each part of the input begins."""
@@ -190,8 +190,7 @@ class LinesCodec:
         classes = list(range(self.classes))
         classes[first : first + self.pitches] = [first + p for p in up]
         heard = [at["back"] + back * (self.pitches + 1) for back in range(BACK)]
-        one_echo = self.classes + 1 + len(MATCH_LENGTHS) + 1
-        expected = [at["echo"] + echo * one_echo + first for echo in range(2)]
+        expected = [at["echo"] + echo * echo_inputs(self.classes) + first for echo in range(2)]
         inputs = list(range(self.width))
         for start in (*heard, at["held"], at["struck"], *expected):
             inputs[start : start + self.pitches] = [start + p for p in up]
@@ -300,7 +299,7 @@ class LinesContext:
         ):
             found.append(at + (codec.classes if expected is None else expected))
             found.append(at + codec.classes + 1 + bucket)
-            at += codec.classes + 1 + len(MATCH_LENGTHS) + 1
+            at += echo_inputs(codec.classes)
         return found
 
     def _expected_by_shape(self) -> int | None:

@@ -14,7 +14,7 @@ from typing import Any
 
 from appliance.music import counterpoint, scorefile
 from appliance.music.codec import Cadence, Opening
-from appliance.music.echo import MATCH_LENGTHS, Echo
+from appliance.music.echo import Echo, echo_inputs
 from appliance.music.notes import PLAIN_VELOCITY, TICKS_PER_STEP, Event, note_off, note_on
 from appliance.music.score import HIGHEST, LOWEST, SILENT, VOICES, Form, Key, Score
 
@@ -77,7 +77,7 @@ class SatbCodec:
         self._fermata = self._key + (24 if form else 0)
         self._end = self._fermata + (len(TO_FERMATA_STEPS) + 2 if form else 0)
         self._echoes = self._end + (len(TO_END_STEPS) + 1 if form else 0)
-        self.width = self._echoes + 2 * (CLASSES + 1 + len(MATCH_LENGTHS) + 1)
+        self.width = self._echoes + 2 * echo_inputs(CLASSES)
         """Length of the multi-hot input."""
 
     @property
@@ -108,8 +108,7 @@ class SatbCodec:
         ]
         inputs = list(range(self.width))
         heard = [voice * (PITCHES + 2) for voice in range(VOICES)]
-        one_echo = CLASSES + 1 + len(MATCH_LENGTHS) + 1
-        for first in (*heard, self._echoes, self._echoes + one_echo):
+        for first in (*heard, self._echoes, self._echoes + echo_inputs(CLASSES)):
             inputs[first : first + PITCHES] = [first + c for c in classes[:PITCHES]]
         for key in range(self._key, self._fermata):
             inputs[key] = self._key + (key - self._key + 2 * semitones) % 24
@@ -217,7 +216,7 @@ class SatbContext:
             expected = echo.expected
             found.append(at + (CLASSES if expected is None else expected % CLASSES))
             found.append(at + CLASSES + 1 + echo.bucket)
-            at += CLASSES + 1 + len(MATCH_LENGTHS) + 1
+            at += echo_inputs(CLASSES)
         return found
 
     def _to_fermata(self) -> int:

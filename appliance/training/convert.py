@@ -19,11 +19,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from appliance.errors import UsageError
 from appliance.music.bundle import FORMAT
 from appliance.music.codec import Codec
 from appliance.training.batches import encode
-from appliance.training.moved import moved
 from appliance.training.recipe import Recipe, Weights
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -48,25 +46,18 @@ class Step(NamedTuple):
     """
 
     function: Callable[..., dict[str, Any]]
-    width: int
     states: dict[str, tuple[int, ...]]
     limit: float = np.inf
     in_float: frozenset[str] = frozenset()
 
 
 def step_for(recipe: Recipe, codec: Codec, members: Sequence[Weights]) -> Step:
-    """The step of the networks that a recipe names.
-
-    Raises:
-        UsageError: it wants a mean of Transformers.
-    """
+    """The step of the networks that a recipe names."""
     from appliance.training import convert_attention, convert_lstm
 
-    if recipe.network.kind == "lstm":
-        return convert_lstm.step(recipe, codec, members)
-    if len(members) > 1 or len(recipe.network.keys) > 1:
-        raise UsageError(f"{recipe.name}: a Transformer has one member and one key")
-    return convert_attention.step(recipe, members)
+    if recipe.network.kind == "attention":
+        return convert_attention.step(recipe, members)
+    return convert_lstm.step(recipe, codec, members)
 
 
 def calibration(
@@ -76,7 +67,7 @@ def calibration(
     # PyTorch takes seconds to import, and this module writes cards without it.
     import torch
 
-    from appliance.training.train import network_for
+    from appliance.training.train import in_all_keys
 
     step = step_for(recipe, codec, members)
     rng = np.random.default_rng(recipe.training.seed)
@@ -86,12 +77,7 @@ def calibration(
     ]
     pieces = [encode(codec, score.transposed(shift) if shift else score) for score, shift in chosen]
     seen: list[dict[str, Array]] = []
-    networks = []
-    for weights in members:
-        for key in recipe.network.keys:
-            networks.append(network_for(recipe, codec, 0).eval())
-            heard = moved(weights, codec, key)
-            networks[-1].load_state_dict({name: torch.tensor(v) for name, v in heard.items()})
+    networks = in_all_keys(recipe, codec, members)
     for piece in pieces:
         states: list[Any] = [None] * len(networks)
         features = torch.tensor(piece.features[:CALIBRATION_TOKENS, None].astype(np.int64))
@@ -124,7 +110,7 @@ def tflite(
     from tensorflow.lite.python.convert import mlir_quantize
 
     step = step_for(recipe, codec, members)
-    signature = [tf.TensorSpec([1, step.width], tf.float32, name="x")]
+    signature = [tf.TensorSpec([1, codec.width], tf.float32, name="x")]
     signature += [
         tf.TensorSpec(shape, tf.float32, name=name) for name, shape in step.states.items()
     ]

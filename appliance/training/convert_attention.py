@@ -64,7 +64,6 @@ def step(recipe: Recipe, members: Sequence[Weights]) -> Step:
 
     return Step(
         whole,
-        weights["embed.weight"].shape[0],
         {
             f"{kind}{n}": (1, memory, width)
             for n in range(sizes.layers)

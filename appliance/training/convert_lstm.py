@@ -85,7 +85,6 @@ def step(recipe: Recipe, codec: Codec, members: Sequence[Weights]) -> Step:
 
     return Step(
         whole,
-        codec.width,
         {
             state_name(kind, number, layer): (1, sizes.hidden)
             for number in range(shares)

@@ -81,7 +81,8 @@ class TrainingPart(msgspec.Struct, forbid_unknown_fields=True):
     """Looks at the valid pieces without a gain before the training ends; 0: it never does."""
     seed: int = 1
     start: str = ""
-    """What the first network begins with: a model of old, ``COMMIT:models/NAME.tflite``."""
+    """What the first networks begin with, as many as there are in a model of old:
+    ``COMMIT:models/NAME.tflite``."""
 
 
 class CardPart(msgspec.Struct, forbid_unknown_fields=True):
@@ -142,5 +143,7 @@ def _check(made: Recipe) -> None:
         network.hidden % network.heads
     ):
         raise ValueError("attention wants heads that share hidden, inner and memory_tokens")
-    elif network.members > 1 or plan.start:
-        raise ValueError("attention has one member, and starts from nothing")
+    elif network.members > 1 or len(network.keys) > 1 or plan.start:
+        raise ValueError("attention has one member and one key, and starts from nothing")
+    if not network.keys or network.keys[0] != 0:
+        raise ValueError("keys begin with 0, the piece's own")

@@ -149,6 +149,18 @@ def network_for(recipe: Recipe, codec: Codec, dropout: float) -> nn.Module:
     return kind(codec.width, len(codec.vocabulary), recipe.network, dropout)
 
 
+def in_all_keys(recipe: Recipe, codec: Codec, members: Sequence[Weights]) -> list[nn.Module]:
+    """The networks that a model is the mean of: of each member one a key that it hears."""
+    networks = []
+    for weights in members:
+        for key in recipe.network.keys:
+            network = network_for(recipe, codec, 0).eval()
+            heard = moved(weights, codec, key)
+            network.load_state_dict({name: torch.tensor(value) for name, value in heard.items()})
+            networks.append(network)
+    return networks
+
+
 def patience_ends(recipe: Recipe, worse_looks: int) -> bool:
     """Whether so many looks without a gain are enough."""
     return 0 < recipe.training.patience_looks <= worse_looks
@@ -183,14 +195,7 @@ def float_nats_a_unit(
     recipe: Recipe, codec: Codec, members: Sequence[Weights], scores: Sequence[Any]
 ) -> float:
     """The figure of the float networks' mean, in all their keys, to see what int8 costs."""
-    networks = []
-    for weights in members:
-        for key in recipe.network.keys:
-            network = network_for(recipe, codec, 0)
-            heard = moved(weights, codec, key)
-            network.load_state_dict({name: torch.tensor(value) for name, value in heard.items()})
-            networks.append(network)
-    return nats_a_unit(networks, measured(codec, scores))
+    return nats_a_unit(in_all_keys(recipe, codec, members), measured(codec, scores))
 
 
 def learning_rate(share_done: float, updates: int, recipe: Recipe) -> float:
