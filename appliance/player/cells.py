@@ -72,7 +72,9 @@ class Cell(Generic[T]):
                 copy, serial = whole[1]
             self._value = self._unpack(self._struct.unpack_from(copy))
             self._raw, self._serial = both, serial
-            break
+            return self._value
+        # Never written yet, or torn: the same bytes would tell no more the next time.
+        self._raw = both
         return self._value
 
     def write(self, value: T) -> None:

@@ -8,6 +8,7 @@ far enough the music waits at the horizon, and what sounds rings on, for some se
 
 from __future__ import annotations
 
+import functools
 import math
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
@@ -234,7 +235,7 @@ class Performer:
 
     def _lifts(self, end_tick: float) -> deque[Event]:
         """The notes that are left before ``end_tick``, earlier than they are written to end."""
-        longest_ticks = expression.LONGEST_LIFT_TICKS * self._expression / expression.FULL
+        longest_ticks = round(expression.LONGEST_LIFT_TICKS * self._expression / expression.FULL)
         last_tick = min(end_tick + longest_ticks, self._source.horizon_tick - 1)
         ahead = list(takewhile(lambda event: event.tick <= last_tick, self._source.ahead()))
         heard = expression.played(ahead, self._expression)
@@ -280,6 +281,7 @@ class Performer:
             self.piece = piece_of(event)
 
 
+@functools.lru_cache(maxsize=8)
 def _pace_at(percent: float, permille: int) -> int:
-    """A pace as it is played at this expression."""
+    """A pace as it is played at this expression; asked for in every block."""
     return expression.scaled(pace(0, permille), percent).value

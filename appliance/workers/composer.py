@@ -35,6 +35,10 @@ from appliance.workers.orphan import end_with_parent
 POLL_S: Final = 0.01
 """How often a composer that is far enough ahead looks for something new."""
 
+BATCH_S: Final = 1.5
+"""So much more than the look-ahead is composed at once: a model of megabytes has left the
+processor's cache after each nap, and a token right after another takes two thirds of the time."""
+
 GUARD_S: Final = 0.1
 """What is so close to the ear is played as it is: the rewind begins after it."""
 
@@ -90,6 +94,8 @@ class Desk:
         self._proven = self._before.model
         """The model that has composed something."""
         self._refused = ""
+        self._filling = False
+        """It has begun to compose, and goes on for a batch."""
         self._step_s = 1e-3
         """What a 16th has taken lately."""
         self._beat_at_s = 0.0
@@ -144,8 +150,17 @@ class Desk:
         elif self._is_behind(controls):
             self._compose(controls)
         else:
-            time.sleep(POLL_S)
+            self._nap(controls)
         self._report()
+
+    def _nap(self, controls: Controls) -> None:
+        """Until music is wanted, or something else is: all that is looked at are the controls."""
+        spare_s = self._ahead_ticks() / _ticks_per_s(controls) - self._look_ahead_s
+        until_s = time.monotonic() + min(max(spare_s, POLL_S), BEAT_S)
+        while time.monotonic() < until_s and self._board.controls.read() is controls:
+            time.sleep(POLL_S)
+            if self._loading is not None and self._loading.done():
+                break
 
     def _changed(self, controls: Controls) -> bool:
         """Whether what was composed ahead is no longer what is wanted."""
@@ -185,8 +200,9 @@ class Desk:
         return self._writer.horizon_tick - self._board.tail.read().playhead_tick
 
     def _is_behind(self, controls: Controls) -> bool:
-        wanted_ticks = self._look_ahead_s * _ticks_per_s(controls)
-        return self._ahead_ticks() < wanted_ticks and self._writer.room() >= ROOM_FOR_A_STEP
+        wanted_s = self._look_ahead_s + (BATCH_S if self._filling else 0)
+        self._filling = self._ahead_ticks() < wanted_s * _ticks_per_s(controls)
+        return self._filling and self._writer.room() >= ROOM_FOR_A_STEP
 
     def _compose(self, controls: Controls) -> None:
         spare_s = self._ahead_ticks() / _ticks_per_s(controls) - HURRY_S

@@ -22,7 +22,7 @@ from appliance.music.expression import BREATH_TICKS
 from appliance.music.notes import TICKS_PER_BEAT, TICKS_PER_STEP, Event, Kind, piece_of
 from appliance.player.board import Action, Board, Controls
 from appliance.player.ring import RingReader
-from appliance.workers.composer import GUARD_S, Desk
+from appliance.workers.composer import BATCH_S, GUARD_S, Desk
 from tests.music.making import (
     MODEL,
     MODELS,
@@ -176,10 +176,26 @@ def test_it_is_so_far_ahead_and_no_farther(stage: Stage) -> None:
         until(lambda: stage.ear.ahead_ticks >= wanted)
         beats = stage.board.composer.read().heartbeat
         until(lambda beats=beats: stage.board.composer.read().heartbeat > beats + 3)  # type: ignore[misc]
-        assert wanted <= stage.ear.ahead_ticks <= wanted + BREATH_TICKS
+        assert wanted <= stage.ear.ahead_ticks <= wanted + BATCH_S * TICKS_PER_S + BREATH_TICKS
     assert stage.board.composer.read().seed == SEED
     assert stage.board.composer.read().ready
     assert stage.ear.heard == undisturbed(5001)
+
+
+def test_it_composes_a_batch_at_a_time_and_waits_in_between(stage: Stage) -> None:
+    wanted, batch = LOOK_AHEAD_S * TICKS_PER_S, BATCH_S * TICKS_PER_S
+    stage.start_and_wait()
+    until(lambda: stage.ear.ahead_ticks >= wanted + batch)
+    full = stage.board.composer.read().tokens
+    stage.ear.listen(int(0.9 * batch))
+    stage.ear.look()
+    beats = stage.board.composer.read().heartbeat
+    until(lambda: stage.board.composer.read().heartbeat > beats + 3)
+    assert stage.board.composer.read().tokens == full
+    stage.ear.listen(int(1.2 * batch) + BREATH_TICKS)
+    stage.ear.look()
+    until(lambda: stage.ear.ahead_ticks >= wanted + batch)
+    assert stage.board.composer.read().tokens > full
 
 
 def test_a_slower_tempo_needs_fewer_notes_for_the_same_seconds(stage: Stage) -> None:
@@ -189,7 +205,7 @@ def test_a_slower_tempo_needs_fewer_notes_for_the_same_seconds(stage: Stage) -> 
     until(lambda: stage.ear.ahead_ticks >= third)
     beats = stage.board.composer.read().heartbeat
     until(lambda: stage.board.composer.read().heartbeat > beats + 5)
-    assert stage.ear.ahead_ticks <= third + BREATH_TICKS
+    assert stage.ear.ahead_ticks <= third + BATCH_S * TICKS_PER_S / 3 + BREATH_TICKS
 
 
 def test_another_temperature_is_heard_at_once_and_only_from_there(stage: Stage) -> None:
