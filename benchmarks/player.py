@@ -94,18 +94,18 @@ def _usage(process: psutil.Process) -> Usage:
 
 
 @contextlib.contextmanager
-def playing(card: VirtualCard, seed: int) -> Iterator[Player]:
-    """A player with all defaults, stopped at the end as a service is.
+def playing(card: VirtualCard, seed: int, config: str = "") -> Iterator[Player]:
+    """A player with all defaults but ``config`` (TOML), stopped at the end as a service is.
 
     Raises:
         FailedError: it does not end by itself within two seconds of being told to.
     """
-    defaults, log = card.folder / "bachbox.toml", card.folder / "player.log"
-    defaults.touch()
+    settings, log = card.folder / "bachbox.toml", card.folder / "player.log"
+    settings.write_text(config)
     bachbox = Path(sys.executable).with_name("bachbox")
     with log.open("wb") as file:
         process = subprocess.Popen(
-            [bachbox, "play", "--config", defaults, "--output", "default", "--seed", str(seed)],
+            [bachbox, "play", "--config", settings, "--output", "default", "--seed", str(seed)],
             env=card.environment,
             stdin=subprocess.DEVNULL,
             stdout=file,

@@ -1,5 +1,7 @@
 """``make soak HOURS=n``: hours of playing on a virtual card, looked at every minute, and a plot.
 
+All the time somebody has the page open and listens there, too.
+
 Each minute becomes a row of ``soak.csv``; a soak that was broken off goes on with the next row,
 in a new player. The plot, ``soak.png``, is drawn anew every ten minutes.
 """
@@ -26,6 +28,7 @@ from appliance.player.board import Board, PerformerState
 from benchmarks.hands import Ear, Hand, volume_delays_s
 from benchmarks.measure import FailedError
 from benchmarks.player import Player, Usage, playing
+from benchmarks.visitor import Visitor, free_port, visiting
 from tests.virtual_card import VirtualCard, virtual_card
 
 MINUTE_S: Final = 60.0
@@ -64,6 +67,10 @@ class Row:
     notes: int
     volume_ms: float
     """From the hand to the ear, the median of a few turns; nan where there was only a breath."""
+    streamed_s: float
+    """Of sound that the page's listener got."""
+    messages: int
+    """That the page was told."""
 
 
 def rows_in(path: Path) -> list[Row]:
@@ -94,8 +101,9 @@ def add(path: Path, row: Row) -> None:
 class Soak:
     """Looks at one player."""
 
-    def __init__(self, player: Player, hand: Hand, ear: Ear, run: int) -> None:
+    def __init__(self, player: Player, hand: Hand, ear: Ear, visitor: Visitor, run: int) -> None:
         self._player = player
+        self._visitor = visitor
         self._hand = hand
         self._ear = ear
         self._run = run
@@ -107,6 +115,7 @@ class Soak:
             FailedError: the player has ended.
         """
         begin, before = time.monotonic(), self._player.board.performer.read()
+        heard_s, messages = self._visitor.heard_s, self._visitor.messages
         cpu_s, health = _cpu_s(self._player.usage()), self._hand.ask().health
         least_s = float("inf")
         while (now := time.monotonic()) < begin + MINUTE_S - KNOB_S:
@@ -134,6 +143,8 @@ class Soak:
             restarts=health.restarts - then.restarts,
             notes=health.notes - then.notes,
             volume_ms=round(1000 * statistics.median(delays_s), 1) if delays_s else float("nan"),
+            streamed_s=round(self._visitor.heard_s - heard_s, 3),
+            messages=self._visitor.messages - messages,
         )
 
     def _turn(self) -> list[float]:
@@ -234,14 +245,15 @@ def soak(card: VirtualCard, table: Path, minutes: int) -> None:
     """
     rows = rows_in(table)
     run = rows[-1].run + 1 if rows else 1
-    with playing(card, run) as player:
+    port = free_port()
+    with playing(card, run, f"[web]\nport = {port}\n") as player, visiting(port) as visitor:
         player.attach()
         hand, ear = Hand(card), Ear(card)
         try:
             hand.set(volume=LOUD)
             # Not yet soaking: the look-ahead fills.
             time.sleep(KNOB_S)
-            watcher = Soak(player, hand, ear, run)
+            watcher = Soak(player, hand, ear, visitor, run)
             while len(rows) < minutes:
                 rows.append(watcher.minute())
                 add(table, rows[-1])
