@@ -8,12 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import mido
+import msgspec
 import numpy as np
 import pytest
 import torch
 
 from appliance import cli
 from appliance.music import bundle
+from appliance.music.codec import Codec
 from appliance.music.composer import Composer
 from appliance.music.interpreter import RUNTIME_VARIABLE, RUNTIMES, StepModel
 from appliance.music.notes import Kind
@@ -24,8 +26,7 @@ from appliance.training import folder as folders
 from appliance.training import train as training
 from appliance.training.batches import encode
 from appliance.training.convert_lstm import CELL_LIMIT
-from appliance.training.network import StepNetwork
-from appliance.training.recipe import NetworkPart, Recipe, Weights, load
+from appliance.training.recipe import NetworkPart, Recipe, Trained, Weights, load
 from appliance.training.start import networks_of
 from tests.music.making import OPENING
 from tests.training.scores import folder, tune
@@ -117,28 +118,59 @@ def test_training_ends_when_it_gains_nothing(tmp_path: Path) -> None:
     assert kept["seen"] < 100_000
 
 
-def test_the_model_is_the_mean_of_its_networks_in_all_their_keys(tmp_path: Path) -> None:
-    found = folders.read(folder(tmp_path / "in"), tmp_path / "scores.json")
-    made = own.recipe_for(tmp_path, "mean", 1, 1, found)
-    made.network.members, made.network.keys = 2, (0, 1, -2)
-    codec = own._codec(tmp_path, found)
+def untaught(made: Recipe, codec: Codec, networks: int) -> Trained:
     members: list[Weights] = []
-    for seed in range(2):
+    for seed in range(networks):
         torch.manual_seed(seed)
-        network = StepNetwork(codec.width, len(codec.vocabulary), made.network, 0)
+        network = training.network_for(made, codec, 0)
         members.append({name: value.numpy() for name, value in network.state_dict().items()})
-    samples = convert.calibration(made, codec, members, found.scores["train"])
-    model = convert.tflite(made, codec, members, samples)
+    return Trained(made, members)
+
+
+def converted(trained: list[Trained], codec: Codec, scores: list[Any], path: Path) -> bytes:
+    samples = convert.calibration(trained, codec, scores)
+    model = convert.tflite(trained, codec, samples)
+    convert.write([part.recipe for part in trained], codec, model, scores, "", path)
+    return model
+
+
+def test_the_model_is_the_mean_of_its_networks_in_all_their_keys(tmp_path: Path) -> None:
+    made, found = small(tmp_path, TINY)
+    made.network = msgspec.structs.replace(TINY, members=2, keys=(0, 1, -2))
+    codec = own._codec(tmp_path, found)
+    trained = [untaught(made, codec, 2)]
     path = tmp_path / "mean.tflite"
-    convert.write(made, codec, model, found.scores["train"], "", path)
-    in_float = training.float_nats_a_unit(made, codec, members, found.scores["test"])
+    model = converted(trained, codec, found.scores["train"], path)
+    in_float = training.float_nats_a_unit(trained, codec, found.scores["test"])
     assert evaluate.nats_a_unit(bundle.load(path), found.scores["test"]) == pytest.approx(
         in_float, rel=0.02
     )
     again = networks_of(model)
-    for weights, known in zip(members, again, strict=True):
+    for weights, known in zip(trained[0].members, again, strict=True):
         for name in ("embed.weight", "out.weight", "layers.0.weight_hh_l0"):
             assert np.abs(weights[name] - known[name]).max() < 0.02 * np.abs(weights[name]).max()
+
+
+def test_two_kinds_beside_each_other_have_the_same_say(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made, found = small(tmp_path, TINY)
+    codec, scores = own._codec(tmp_path, found), found.scores
+    made.network = msgspec.structs.replace(TINY, keys=(0, 1))
+    other = msgspec.structs.replace(made, network=msgspec.structs.replace(SIZES, keys=(0, -1)))
+    trained = [untaught(made, codec, 1), untaught(other, codec, 1)]
+    path = tmp_path / "both.tflite"
+    converted(trained, codec, scores["train"], path)
+    in_float = training.float_nats_a_unit(trained, codec, scores["test"])
+    alone = [training.float_nats_a_unit([part], codec, scores["test"]) for part in trained]
+    assert abs(alone[0] - alone[1]) > 0.1
+    for runtime in RUNTIMES:
+        monkeypatch.setenv(RUNTIME_VARIABLE, runtime)
+        measured = evaluate.nats_a_unit(bundle.load(path), scores["test"])
+        assert measured == pytest.approx(in_float, rel=0.01), runtime
+    card = bundle.load(path).card
+    assert "LSTM 1 x 24" in card
+    assert "Transformer, 2 layers of 16" in card
 
 
 # Attention
@@ -228,7 +260,8 @@ def test_a_step_at_a_time_is_what_whole_chunks_are(
         whole = net(torch.tensor(piece.features[:, None].astype(np.int64)), None)[0][:, 0].numpy()
     inputs = [[at for at in row if at >= 0] for row in piece.features.tolist()]
 
-    step = convert.step_for(recipe, codec, [weights])
+    trained = [Trained(recipe, [weights])]
+    step = convert.step_for(trained, codec)
     state = {name: np.zeros(shape, np.float32) for name, shape in step.states.items()}
     for active, expected in zip(inputs[:40], whole, strict=False):
         x = np.zeros((1, codec.width), np.float32)
@@ -239,9 +272,7 @@ def test_a_step_at_a_time_is_what_whole_chunks_are(
             state[name] = np.concatenate([rows[:, 1:], told[f"{name}_next"][:, None]], 1)
 
     path = tmp_path / "small.tflite"
-    samples = convert.calibration(recipe, codec, [weights], scores)
-    model = convert.tflite(recipe, codec, [weights], samples)
-    convert.write(recipe, codec, model, scores, "", path)
+    converted(trained, codec, scores, path)
     for runtime in RUNTIMES:
         monkeypatch.setenv(RUNTIME_VARIABLE, runtime)
         running = StepModel(bundle.load(path))
@@ -262,7 +293,7 @@ def test_the_calibration_shows_every_voice_and_a_state_within_its_bounds() -> No
     for name in weights:
         if "bias_ih" in name:
             weights[name][:] = 9
-    samples = list(convert.calibration(made, codec, [weights] * 2, [OPENING] * 3)())
+    samples = list(convert.calibration([Trained(made, [weights] * 2)], codec, [OPENING] * 3)())
     assert len(samples) > 10
     turns = [sample["x"][0, codec._voice : codec._voice + VOICES] for sample in samples]
     assert np.any(turns, axis=0).all()

@@ -6,6 +6,7 @@ import argparse
 import logging
 import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from appliance.errors import BachboxError, UsageError
@@ -95,40 +96,46 @@ def evaluate(path: Path, scores: corpus.Corpus) -> list[str]:
     return lines
 
 
-def make(made: recipe.Recipe, scores: corpus.Corpus, folder: Path, path: Path) -> None:
+def make(recipes: Sequence[recipe.Recipe], scores: corpus.Corpus, build: Path, path: Path) -> None:
     """Train (or go on training), convert, evaluate, and put the model file in its place."""
     # These take seconds and hundreds of megabytes to import; evaluation needs neither.
     from appliance.training import convert
     from appliance.training.train import float_nats_a_unit, train
 
-    codec = codec_for(made, scores)
-    members = [
-        train(made, codec, scores["train"], scores["valid"], folder, member + 1)
-        for member in range(made.network.members)
+    codec = codec_for(recipes[0], scores)
+    trained = [
+        recipe.Trained(
+            made,
+            [
+                train(made, codec, scores["train"], scores["valid"], build / made.name, member + 1)
+                for member in range(made.network.members)
+            ],
+        )
+        for made in recipes
     ]
     log.info("converting to int8 (a minute or two)")
-    samples = convert.calibration(made, codec, members, scores["train"])
-    model = convert.tflite(made, codec, members, samples)
-    unmeasured = folder / path.name
-    convert.write(made, codec, model, scores["train"], "", unmeasured)
-    figure = float_nats_a_unit(made, codec, members, scores["test"])
+    samples = convert.calibration(trained, codec, scores["train"])
+    model = convert.tflite(trained, codec, samples)
+    unmeasured = build / recipes[0].name / path.name
+    convert.write(recipes, codec, model, scores["train"], "", unmeasured)
+    figure = float_nats_a_unit(trained, codec, scores["test"])
     figures = [f"{figure:.4f} nats a {codec.unit}, float", *evaluate(unmeasured, scores)]
     measured = (
         f"On the {len(scores['test'])} test pieces, none of them seen in training in any key; "
         f"{MEASURED[codec.name]}:\n\n" + "\n".join(f"- {figure}" for figure in figures)
     )
-    convert.write(made, codec, model, scores["train"], measured, path)
+    convert.write(recipes, codec, model, scores["train"], measured, path)
     path.with_suffix(".md").write_text(bundle.load(path).card)
     log.info("%s\n%s", path, "\n".join(figures))
 
 
-def renew_card(made: recipe.Recipe, scores: corpus.Corpus, path: Path) -> None:
+def renew_card(recipes: Sequence[recipe.Recipe], scores: corpus.Corpus, path: Path) -> None:
     """Write what the recipe's card says now into the model file; the weights stay as they are."""
     from appliance.training import convert
 
     model = bundle.load(path)
     measured = model.card.partition("## Measured\n\n")[2].rstrip("\n")
-    convert.write(made, model.codec, model.model, scores["train"], measured, path)
+    convert.write(recipes, model.codec, model.model, scores["train"], measured, path)
     path.with_suffix(".md").write_text(bundle.load(path).card)
 
 
@@ -149,15 +156,15 @@ def main() -> int:
 
             torch.set_num_threads(asked.threads)
         found = find_recipe(asked.model)
-        made = recipe.load(found)
-        scores = scores_for(made, asked.data, asked.build)
+        recipes = recipe.load_all(found)
+        scores = scores_for(recipes[0], asked.data, asked.build)
         path = found.with_suffix(bundle.SUFFIX)
         if asked.evaluate:
             print("\n".join(evaluate(path, scores)))
         elif asked.card:
-            renew_card(made, scores, path)
+            renew_card(recipes, scores, path)
         else:
-            make(made, scores, asked.build / made.name, path)
+            make(recipes, scores, asked.build, path)
     except BachboxError as why:
         print(f"bachbox: {why}", file=sys.stderr)
         return why.exit_code

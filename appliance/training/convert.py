@@ -22,7 +22,8 @@ from numpy.typing import NDArray
 from appliance.music.bundle import FORMAT
 from appliance.music.codec import Codec
 from appliance.training.batches import encode
-from appliance.training.recipe import Recipe, Weights
+from appliance.training.moved import moved
+from appliance.training.recipe import Recipe, Trained, Weights
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
@@ -34,34 +35,95 @@ CALIBRATION_STRIDE = 29
 Array = NDArray[np.float32]
 
 
-class Step(NamedTuple):
-    """One token through a network, in TensorFlow.
+class Kind(NamedTuple):
+    """One token through one network of some kind, in TensorFlow.
 
     Attributes:
-        function: from the multi-hot input ``(1, width)`` and the states, in order, to ``logits``
-            and to every state's new value, or its new row, as ``NAME_next``.
-        states: shape of every state by its name.
+        states: name and shape of every state.
+        inner: what is between a network's first and last matrix, made ready once for all keys.
+        network: from weights, ``inner`` of them, the multi-hot input ``(1, width)`` and the
+            states, in order, to the logits and every state's new value, or its new row.
         limit: no state is beyond it.
         in_float: operations that stay in floating point, by TFLite's names.
     """
 
-    function: Callable[..., dict[str, Any]]
-    states: dict[str, tuple[int, ...]]
+    states: list[tuple[str, tuple[int, ...]]]
+    inner: Callable[[Weights], Any]
+    network: Callable[[Weights, Any, Any, Sequence[Any]], tuple[Any, list[Any]]]
     limit: float = np.inf
     in_float: frozenset[str] = frozenset()
 
 
-def step_for(recipe: Recipe, codec: Codec, members: Sequence[Weights]) -> Step:
-    """The step of the networks that a recipe names."""
+class Step(NamedTuple):
+    """One token through all networks of a model.
+
+    Attributes:
+        function: from input and states to ``logits`` and to every state's ``NAME_next``.
+        states: shape of every state by its name.
+        limit: no state is beyond it.
+        in_float: as in :class:`Kind`.
+    """
+
+    function: Callable[..., dict[str, Any]]
+    states: dict[str, tuple[int, ...]]
+    limit: float
+    in_float: frozenset[str]
+
+
+def kind_of(recipe: Recipe) -> Kind:
+    """The kind of network that a recipe names."""
     from appliance.training import convert_attention, convert_lstm
 
-    if recipe.network.kind == "attention":
-        return convert_attention.step(recipe, members)
-    return convert_lstm.step(recipe, codec, members)
+    module = convert_attention if recipe.network.kind == "attention" else convert_lstm
+    return module.kind(recipe.network)
+
+
+def step_for(trained: Sequence[Trained], codec: Codec) -> Step:
+    """The mean of what all members of all recipes answer, in all the keys that they hear.
+
+    Every recipe has the same say. A network's share of the mean is in its last matrix. (The keys
+    could be the rows of one product, but an Edge TPU takes none with more than one row.)
+    """
+    kinds = [kind_of(part.recipe) for part in trained]
+    states: list[dict[str, tuple[int, ...]]] = []
+    """Of every network, in order."""
+    for part, kind in zip(trained, kinds, strict=True):
+        for number in range(part.networks):
+            of = f"_{number + 1}" if number else ""
+            states.append({name + of: shape for name, shape in kind.states})
+
+    def whole(x: Any, *given: Any) -> dict[str, Any]:
+        found: dict[str, Any] = {}
+        carried, names = iter(given), iter(states)
+        for part, kind in zip(trained, kinds, strict=True):
+            for weights in part.members:
+                inner = kind.inner(weights)
+                for key in part.recipe.network.keys:
+                    own = list(next(names))
+                    logits, after = kind.network(
+                        _with_share(moved(weights, codec, key), part.networks * len(trained)),
+                        inner,
+                        x,
+                        [next(carried) for _ in own],
+                    )
+                    found |= {f"{name}_next": new for name, new in zip(own, after, strict=True)}
+                    found["logits"] = found["logits"] + logits if "logits" in found else logits
+        return found
+
+    return Step(
+        whole,
+        {name: shape for own in states for name, shape in own.items()},
+        max(kind.limit for kind in kinds),
+        frozenset().union(*(kind.in_float for kind in kinds)),
+    )
+
+
+def _with_share(weights: Weights, shares: int) -> Weights:
+    return weights | {name: weights[name] / shares for name in ("out.weight", "out.bias")}
 
 
 def calibration(
-    recipe: Recipe, codec: Codec, members: Sequence[Weights], scores: Sequence[Any]
+    trained: Sequence[Trained], codec: Codec, scores: Sequence[Any]
 ) -> Callable[[], Iterator[dict[str, Array]]]:
     """Inputs and states that the step meets on real music (of the float networks)."""
     # PyTorch takes seconds to import, and this module writes cards without it.
@@ -69,15 +131,15 @@ def calibration(
 
     from appliance.training.train import in_all_keys
 
-    step = step_for(recipe, codec, members)
-    rng = np.random.default_rng(recipe.training.seed)
+    step = step_for(trained, codec)
+    rng = np.random.default_rng(trained[0].recipe.training.seed)
     chosen = [
         (scores[n], int(rng.choice(codec.shifts(scores[n]))))
         for n in rng.permutation(len(scores))[:CALIBRATION_PIECES]
     ]
     pieces = [encode(codec, score.transposed(shift) if shift else score) for score, shift in chosen]
     seen: list[dict[str, Array]] = []
-    networks = in_all_keys(recipe, codec, members)
+    networks = [network for part in trained for network in in_all_keys(part, codec)]
     for piece in pieces:
         states: list[Any] = [None] * len(networks)
         features = torch.tensor(piece.features[:CALIBRATION_TOKENS, None].astype(np.int64))
@@ -100,16 +162,15 @@ def calibration(
 
 
 def tflite(
-    recipe: Recipe,
+    trained: Sequence[Trained],
     codec: Codec,
-    members: Sequence[Weights],
     samples: Callable[[], Iterator[dict[str, Array]]],
 ) -> bytes:
     """The quantised step as a flatbuffer, its state tensors sharing one quantisation."""
     import tensorflow as tf
     from tensorflow.lite.python.convert import mlir_quantize
 
-    step = step_for(recipe, codec, members)
+    step = step_for(trained, codec)
     signature = [tf.TensorSpec([1, codec.width], tf.float32, name="x")]
     signature += [
         tf.TensorSpec(shape, tf.float32, name=name) for name, shape in step.states.items()
@@ -178,7 +239,7 @@ def tensors_of(model: bytes) -> dict[str, dict[str, int]]:
 
 
 def write(
-    recipe: Recipe,
+    recipes: Sequence[Recipe],
     codec: Codec,
     model: bytes,
     scores: Sequence[Any],
@@ -188,7 +249,9 @@ def write(
     """The model file: the flatbuffer with its associated files appended as a zip.
 
     That is the TFLite metadata convention: the runtime reads the front, ``zipfile`` the back.
+    The first recipe is the model's own.
     """
+    recipe = recipes[0]
     about = {
         "format": FORMAT,
         "name": recipe.name,
@@ -212,7 +275,7 @@ def write(
         for name, text in (
             ("bundle.json", json.dumps(about)),
             ("vocabulary.txt", "\n".join(codec.vocabulary) + "\n"),
-            ("card.md", card(recipe, scores, measured)),
+            ("card.md", card(recipes, scores, measured)),
         ):
             # A fixed date makes the same weights the same file.
             entry = zipfile.ZipInfo(name, date_time=(2026, 1, 1, 0, 0, 0))
@@ -220,8 +283,28 @@ def write(
     unfinished.replace(path)
 
 
-def card(recipe: Recipe, scores: Sequence[Any], measured: str) -> str:
+def card(recipes: Sequence[Recipe], scores: Sequence[Any], measured: str) -> str:
     """The model's card, for people."""
+    recipe = recipes[0]
+    made_by = recipe.card.made_by or " and ".join(f"`{one.name}.toml`" for one in recipes)
+    networks = "\n  and, with the same say: ".join(map(_described, recipes))
+    return f"""# {recipe.card.title} (`{recipe.name}`)
+
+{recipe.card.description}
+
+- **Trained on**: {recipe.card.corpus}; {len(scores)} pieces, by {made_by}.
+- **Licence**: {recipe.card.licence}.
+- **Network**: {networks}.
+- **Plays at**: {recipe.card.tempo_bpm:g} BPM, temperature {recipe.card.temperature:g},
+  top-p {recipe.card.top_p:g}, General MIDI program {recipe.card.instrument}.
+
+## Measured
+
+{measured}
+"""
+
+
+def _described(recipe: Recipe) -> str:
     sizes, plan = recipe.network, recipe.training
     first = "the first " if sizes.members > 1 else ""
     begun = f"{first}begun with the weights of `{plan.start}`, " if plan.start else ""
@@ -236,22 +319,10 @@ def card(recipe: Recipe, scores: Sequence[Any], measured: str) -> str:
         )
     else:
         network = f"embedding {sizes.embedding}, LSTM {sizes.layers} x {sizes.hidden}"
-    made_by = recipe.card.made_by or f"the recipe `{recipe.name}.toml`"
     of_mean = f"the mean of {sizes.members} networks, each " if sizes.members > 1 else ""
     keys = len(sizes.keys)
     in_keys = f"hearing every piece in {keys} keys at once, " if keys > 1 else ""
-    return f"""# {recipe.card.title} (`{recipe.name}`)
-
-{recipe.card.description}
-
-- **Trained on**: {recipe.card.corpus}; {len(scores)} pieces, by {made_by}.
-- **Licence**: {recipe.card.licence}.
-- **Network**: {of_mean}{network}, int8,
-  {in_keys}{begun}{learned}, dropout {plan.dropout}, averaged weights.
-- **Plays at**: {recipe.card.tempo_bpm:g} BPM, temperature {recipe.card.temperature:g},
-  top-p {recipe.card.top_p:g}, General MIDI program {recipe.card.instrument}.
-
-## Measured
-
-{measured}
-"""
+    return (
+        f"{of_mean}{network}, int8,\n  {in_keys}{begun}{learned}, dropout {plan.dropout}, "
+        "averaged weights"
+    )

@@ -7,14 +7,13 @@ reshaping, because all of the memory would be copied for that.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from appliance.training.convert import Step
-from appliance.training.recipe import Recipe, Weights
+from appliance.training.convert import Kind
+from appliance.training.recipe import NetworkPart, Weights
 
 EPSILON = 1e-5
 """PyTorch's, in its normalisation of layers."""
@@ -24,11 +23,10 @@ spread over hundreds of places has shares below 1/256, of which softmax knows no
 Array = NDArray[np.float32]
 
 
-def step(recipe: Recipe, members: Sequence[Weights]) -> Step:
-    """One token through the network; what normalisation multiplies and adds is in the weights."""
+def kind(sizes: NetworkPart) -> Kind:
+    """A Transformer of these sizes; what normalisation multiplies and adds is in the weights."""
     import tensorflow as tf
 
-    sizes, (weights,) = recipe.network, members
     width, heads, memory = sizes.hidden, sizes.heads, sizes.memory_tokens
     of_head = np.repeat(np.eye(heads, dtype=np.float32), width // heads, axis=1)[None]
 
@@ -36,39 +34,56 @@ def step(recipe: Recipe, members: Sequence[Weights]) -> Step:
         off = y - tf.reduce_mean(y, -1, keepdims=True)
         return off * tf.math.rsqrt(tf.reduce_mean(off * off, -1, keepdims=True) + EPSILON)
 
-    def product(y: Any, name: str, norm: str, part: slice = slice(None)) -> Any:
-        matrix, bias = folded(weights, name, norm)
-        return tf.matmul(y, tf.constant(matrix[:, part])) + bias[part]
-
-    def whole(x: Any, *state: Any) -> dict[str, Any]:
-        y = tf.matmul(x, tf.constant(weights["embed.weight"]))
-        found: dict[str, Any] = {}
+    def inner(weights: Weights) -> list[dict[str, Any]]:
+        """Of every layer its matrices, as constants, and what is added after them."""
+        found = []
         for n in range(sizes.layers):
             of = f"blocks.{n}."
-            z = normalised(y)
-            query, key, value = (
-                product(z, of + "queries_keys_values", of + "before", slice(at, at + width))
-                for at in range(0, 3 * width, width)
+            matrix, added = folded(weights, of + "queries_keys_values", of + "before")
+            places = [slice(at, at + width) for at in range(0, 3 * width, width)]
+            up, up_added = folded(weights, of + "up", of + "between")
+            found.append(
+                {
+                    "queries_keys_values": [(tf.constant(matrix[:, p]), added[p]) for p in places],
+                    "bias": weights[of + "bias"],
+                    "mix": tf.constant(weights[of + "mix.weight"].T),
+                    "up": (tf.constant(up), up_added),
+                    "down": (
+                        tf.constant(weights[of + "down.weight"].T),
+                        weights[of + "down.bias"],
+                    ),
+                }
             )
-            found[f"keys{n}_next"], found[f"values{n}_next"] = key, value
+        return found
+
+    def network(weights: Weights, layers: Any, x: Any, state: Any) -> tuple[Any, list[Any]]:
+        y = tf.matmul(x, tf.constant(weights["embed.weight"]))
+        after: list[Any] = []
+        for n, layer in enumerate(layers):
+            z = normalised(y)
+            query, key, value = (tf.matmul(z, w) + b for w, b in layer["queries_keys_values"])
+            after += [key, value]
             keys = tf.concat([state[2 * n], tf.reshape(key, (1, 1, width))], 1)
             values = tf.concat([state[2 * n + 1], tf.reshape(value, (1, 1, width))], 1)
             asked = tf.reshape(query, (1, 1, width)) * (of_head * (width // heads) ** -0.5)
-            scores = tf.matmul(asked, keys, transpose_b=True) + weights[of + "bias"]
+            scores = tf.matmul(asked, keys, transpose_b=True) + layer["bias"]
             seen = tf.reduce_sum(tf.matmul(tf.nn.softmax(scores), values) * of_head, 1)
-            y = y + tf.matmul(seen, tf.constant(weights[of + "mix.weight"].T))
-            inner = tf.nn.relu(product(normalised(y), of + "up", of + "between"))
-            down = tf.constant(weights[of + "down.weight"].T)
-            y = y + (tf.matmul(inner, down) + weights[of + "down.bias"])
-        return found | {"logits": product(normalised(y), "out", "last")}
+            y = y + tf.matmul(seen, layer["mix"])
+            up, added = layer["up"]
+            alone = tf.nn.relu(tf.matmul(normalised(y), up) + added)
+            down, added = layer["down"]
+            y = y + (tf.matmul(alone, down) + added)
+        matrix, added = folded(weights, "out", "last")
+        return tf.matmul(normalised(y), tf.constant(matrix)) + added, after
 
-    return Step(
-        whole,
-        {
-            f"{kind}{n}": (1, memory, width)
+    return Kind(
+        [
+            (f"{of}{n}", (1, memory, width))
             for n in range(sizes.layers)
-            for kind in ("keys", "values")
-        },
+            for of in ("keys", "values")
+        ],
+        inner,
+        network,
         in_float=IN_FLOAT,
     )
 

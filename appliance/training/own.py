@@ -27,6 +27,7 @@ from appliance.training.recipe import (
     CorpusPart,
     NetworkPart,
     Recipe,
+    Trained,
     TrainingPart,
 )
 from appliance.trial import try_model
@@ -230,13 +231,14 @@ def _make(made: Recipe, codec: Codec, found: Folder, work: Path, target: Path, s
     from appliance.training.train import train as learn
 
     scores = found.scores
-    members = [learn(made, codec, scores["train"], scores["valid"], work)]
+    weights = learn(made, codec, scores["train"], scores["valid"], work)
+    trained = [Trained(made, [weights])]
     say("Converting to int8, which takes a minute or two")
     with quiet():
-        samples = convert.calibration(made, codec, members, scores["train"])
-        model = convert.tflite(made, codec, members, samples)
+        samples = convert.calibration(trained, codec, scores["train"])
+        model = convert.tflite(trained, codec, samples)
     file = work / target.name
-    convert.write(made, codec, model, scores["train"], "", file)
+    convert.write([made], codec, model, scores["train"], "", file)
     try_model(file)
     say("Measuring, on the pieces that it has not seen")
     nats = nats_a_unit(bundle.load(file), scores["test"])
@@ -248,7 +250,7 @@ def _make(made: Recipe, codec: Codec, found: Folder, work: Path, target: Path, s
     verdict = _verdict(nats, ngram_nats)
     measured = "\n".join(f"- {figure}" for figure in figures)
     convert.write(
-        made,
+        [made],
         codec,
         model,
         scores["train"],

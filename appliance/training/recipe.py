@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import msgspec
 import numpy as np
@@ -109,6 +110,38 @@ class Recipe(msgspec.Struct, forbid_unknown_fields=True):
     codec: CodecPart
     network: NetworkPart
     training: TrainingPart
+    beside: str = ""
+    """A recipe in the same folder, whose networks have together as much say in the mean as this
+    one's: for the same corpus and codec, of another kind."""
+
+
+class Trained(NamedTuple):
+    """What came of a recipe: the weights of its members."""
+
+    recipe: Recipe
+    members: Sequence[Weights]
+
+    @property
+    def networks(self) -> int:
+        """How many there are, one a member and key."""
+        return len(self.members) * len(self.recipe.network.keys)
+
+
+def load_all(path: Path) -> list[Recipe]:
+    """A recipe, and after it the one that it names as beside it.
+
+    Raises:
+        UsageError: as :func:`load`, or they do not fit together.
+    """
+    made = load(path)
+    if not made.beside:
+        return [made]
+    other = load(path.with_name(f"{made.beside}.toml"))
+    if (other.corpus, other.codec) != (made.corpus, made.codec) or other.beside:
+        raise UsageError(f"{path}: {made.beside}, beside it, has another corpus or codec")
+    if other.network.kind == made.network.kind:
+        raise UsageError(f"{path}: {made.beside}, beside it, is of the same kind")
+    return [made, other]
 
 
 def load(path: Path) -> Recipe:
@@ -143,7 +176,7 @@ def _check(made: Recipe) -> None:
         network.hidden % network.heads
     ):
         raise ValueError("attention wants heads that share hidden, inner and memory_tokens")
-    elif network.members > 1 or len(network.keys) > 1 or plan.start:
-        raise ValueError("attention has one member and one key, and starts from nothing")
+    elif plan.start:
+        raise ValueError("attention starts from nothing")
     if not network.keys or network.keys[0] != 0:
         raise ValueError("keys begin with 0, the piece's own")

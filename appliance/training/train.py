@@ -18,7 +18,7 @@ from appliance.training.attention import MemoryNetwork
 from appliance.training.batches import IGNORED, Keys, Piece, chunks, encode, pad
 from appliance.training.moved import moved
 from appliance.training.network import State, StepNetwork
-from appliance.training.recipe import Recipe, Weights
+from appliance.training.recipe import Recipe, Trained, Weights
 from appliance.training.start import from_history, grown
 from appliance.training.timed import Budget
 
@@ -113,7 +113,7 @@ def train(
             share_done = budget.share if plan.processor_s else seen / plan.tokens
             if share_done * LOOKS >= next_look:
                 next_look = int(share_done * LOOKS) + 1
-                score = nats_a_unit([average], valid)
+                score = nats_a_unit([[average]], valid)
                 bar.write(
                     f"{recipe.name}: {seen / 1e6:6.2f} M tokens, train "
                     f"{tokens_a_unit * sum(losses) / len(losses):.4f}, "
@@ -149,12 +149,12 @@ def network_for(recipe: Recipe, codec: Codec, dropout: float) -> nn.Module:
     return kind(codec.width, len(codec.vocabulary), recipe.network, dropout)
 
 
-def in_all_keys(recipe: Recipe, codec: Codec, members: Sequence[Weights]) -> list[nn.Module]:
+def in_all_keys(trained: Trained, codec: Codec) -> list[nn.Module]:
     """The networks that a model is the mean of: of each member one a key that it hears."""
     networks = []
-    for weights in members:
-        for key in recipe.network.keys:
-            network = network_for(recipe, codec, 0).eval()
+    for weights in trained.members:
+        for key in trained.recipe.network.keys:
+            network = network_for(trained.recipe, codec, 0).eval()
             heard = moved(weights, codec, key)
             network.load_state_dict({name: torch.tensor(value) for name, value in heard.items()})
             networks.append(network)
@@ -191,11 +191,10 @@ def tokens_a_second(recipe: Recipe, codec: Codec, scores: Sequence[Any]) -> floa
     return tokens / (time.monotonic() - began)
 
 
-def float_nats_a_unit(
-    recipe: Recipe, codec: Codec, members: Sequence[Weights], scores: Sequence[Any]
-) -> float:
+def float_nats_a_unit(trained: Sequence[Trained], codec: Codec, scores: Sequence[Any]) -> float:
     """The figure of the float networks' mean, in all their keys, to see what int8 costs."""
-    return nats_a_unit(in_all_keys(recipe, codec, members), measured(codec, scores))
+    networks = [in_all_keys(part, codec) for part in trained]
+    return nats_a_unit(networks, measured(codec, scores))
 
 
 def learning_rate(share_done: float, updates: int, recipe: Recipe) -> float:
@@ -255,14 +254,13 @@ def measured(codec: Codec, scores: Sequence[Any]) -> list[Measured]:
 
 
 @torch.no_grad()
-def nats_a_unit(networks: Sequence[nn.Module], pieces: Sequence[Measured]) -> float:
+def nats_a_unit(groups: Sequence[Sequence[nn.Module]], pieces: Sequence[Measured]) -> float:
     """Negative log-likelihood of all that counts, over all units, teacher-forced, whole pieces.
 
-    The networks' logits are averaged. A unit is the codec's: the four voices of a 16th step,
-    a note, a character.
+    The mean of the groups' mean logits counts. A unit is the codec's: the four voices of a 16th
+    step, a note, a character.
     """
-    for network in networks:
-        network.eval()
+    networks = [(network.eval(), len(group) * len(groups)) for group in groups for network in group]
     total = 0.0
     ordered = sorted(pieces, key=lambda piece: piece.counted)
     for start in range(0, len(ordered), GROUP):
@@ -276,11 +274,11 @@ def nats_a_unit(networks: Sequence[nn.Module], pieces: Sequence[Measured]) -> fl
         for at in range(0, longest, MEASURED_TOKENS):
             features = torch.tensor(chunk.features[at : at + MEASURED_TOKENS])
             logits = torch.zeros(())
-            for number, network in enumerate(networks):
+            for number, (network, shares) in enumerate(networks):
                 told, states[number] = network(features, states[number])
-                logits = logits + told.float()
+                logits = logits + told.float() / shares
             total += nn.functional.cross_entropy(
-                (logits / len(networks)).flatten(0, 1),
+                logits.flatten(0, 1),
                 targets[at : at + MEASURED_TOKENS].flatten(),
                 ignore_index=IGNORED,
                 reduction="sum",
