@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from appliance import config
 from appliance.config import Config, ConfigError
 from appliance.errors import BachboxError, UsageError
+from appliance.sections import Music
 
 EXAMPLE = Path(__file__).parent.parent / "bachbox.example.toml"
 HERE = Path("/etc/bachbox/bachbox.toml")
@@ -199,7 +200,7 @@ def test_models_of_ones_own_are_found_before_the_shipped_ones(
 ) -> None:
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
     mine = tmp_path / "bachbox" / "models"
-    plain, shelved = Config(), Config(config.Music(models_folder=tmp_path / "m"))
+    plain, shelved = Config(), Config(Music(models_folder=tmp_path / "m"))
     assert config.own_models(plain) == config.model_folders(plain)[0] == mine
     assert config.own_models(shelved) == tmp_path / "m"
     assert config.model_folders(shelved)[:2] == [tmp_path / "m", mine]

@@ -6,7 +6,7 @@ What is said there tells :mod:`appliance.controls.mqtt_messages`, how :mod:`mqtt
 
 from __future__ import annotations
 
-from appliance.config import Mqtt
+from appliance.sections import Mqtt
 from appliance.settings import Settings
 from appliance.status import Box
 

@@ -10,12 +10,12 @@ from typing import Any, Final, NamedTuple
 
 from paho.mqtt.client import MQTTMessage
 
-from appliance.config import Mqtt
 from appliance.controls import homeassistant
 from appliance.controls.mqtt_link import client_for, refusal
 from appliance.controls.mqtt_messages import ONLINE, Topics, identity
 from appliance.controls.mqtt_session import broker_of
 from appliance.errors import BachboxError
+from appliance.sections import Mqtt
 
 PATIENCE_SECONDS: Final = 5.0
 """How long the broker may take for each step."""

@@ -11,7 +11,7 @@ from typing import Final
 
 import msgspec
 
-from appliance.config import Mqtt, password
+from appliance.config import password
 from appliance.controls import homeassistant
 from appliance.controls.mqtt_link import Broker, Link, Message, Throttle
 from appliance.controls.mqtt_messages import (
@@ -24,6 +24,7 @@ from appliance.controls.mqtt_messages import (
     show,
 )
 from appliance.errors import BachboxError, UsageError
+from appliance.sections import Mqtt
 from appliance.settings import Action, InForce, Settings, Values
 from appliance.status import Box
 

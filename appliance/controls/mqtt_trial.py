@@ -7,9 +7,9 @@ import threading
 from dataclasses import replace
 from typing import Final, NamedTuple
 
-from appliance.config import Mqtt
 from appliance.controls.mqtt_link import client_for, refusal, why
 from appliance.controls.mqtt_session import broker_of
+from appliance.sections import Mqtt
 
 BROKER_SECONDS: Final = 3.0
 """How long the broker may take to answer."""

@@ -10,25 +10,16 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from appliance.errors import UsageError
 from appliance.music.codec import Cadence, Opening
 from appliance.music.echo import Echo, echo_inputs
-from appliance.music.notes import (
-    PLAIN_VELOCITY,
-    TICKS_PER_BEAT,
-    TICKS_PER_STEP,
-    Event,
-    note_off,
-    note_on,
-)
-from appliance.music.score import Form, Key
+from appliance.music.notes import TICKS_PER_BEAT, TICKS_PER_STEP, Event
+from appliance.music.score import Form, Key, LinesScore
+from appliance.music.voices import MOST_VOICES, Voices
 
-VOICES = 6
-"""So many notes can sound at once; each gets a voice of its own."""
 AFTER, PITCH, LENGTH = range(3)
 """What the next token says."""
 METRES = ((16, 4), (12, 4), (8, 4), (12, 6), (6, 2), (24, 6), (18, 6), (24, 4), (32, 8))
@@ -43,40 +34,10 @@ ALIKE_SYMBOLS = 9
 """Three notes that agree are an echo."""
 INTERVALS = 25
 """Up and down by at most an octave, for what is heard of the melody's shape."""
-OTHER_VOICE_SEMITONES = 9
-"""A voice leaps further than this before another one, which was nearer, takes the note."""
 LONGEST_SILENCE_TICKS = 3 * TICKS_PER_BEAT // 2
 OVERTIME_STEPS = 16
 """How far beyond its form a piece may go before it is ended."""
 LONGEST_ENDING_STEPS = 32
-
-
-class Note(NamedTuple):
-    """A note in ticks since the piece began."""
-
-    start: int
-    length: int
-    pitch: int
-
-
-@dataclass(frozen=True)
-class LinesScore:
-    """Notes in order of their start, and from the highest down where they start together."""
-
-    name: str
-    notes: tuple[Note, ...]
-    key: Key
-    form: Form
-
-    def transposed(self, semitones: int) -> LinesScore:
-        """The same music in another key."""
-        notes = tuple(note._replace(pitch=note.pitch + semitones) for note in self.notes)
-        return replace(self, notes=notes, key=self.key.up(semitones))
-
-    def range(self) -> tuple[int, int]:
-        """Lowest and highest MIDI note."""
-        pitches = [note.pitch for note in self.notes]
-        return min(pitches), max(pitches)
 
 
 class LinesCodec:
@@ -236,12 +197,8 @@ class LinesContext:
         """Every note so far, in order of its tokens."""
         self.said = [-1, -1, -1]
         """Index of the last choice of each kind."""
-        self.ends: dict[int, int] = {}
-        """For every voice that sounds, the tick at which it ends."""
-        self.sounds: dict[int, int] = {}
-        """And its MIDI note."""
-        self.last_of: dict[int, int] = {}
-        """The last note of every voice, so that a voice keeps its register."""
+        self.voices = Voices()
+        """What sounds."""
         self.struck: list[int] = []
         """MIDI notes struck at ``now``."""
         self.lowest_before = -1
@@ -266,7 +223,7 @@ class LinesContext:
             found.append(at["back"] + back * (codec.pitches + 1) + pitch)
         found.append(at["after"] + self.said[AFTER] + 1)
         found.append(at["length"] + self.said[LENGTH] + 1)
-        found += [at["held"] + pitch - codec.lowest for pitch in {*self.sounds.values()}]
+        found += [at["held"] + pitch - codec.lowest for pitch in {*self.voices.sounds.values()}]
         found += [at["struck"] + pitch - codec.lowest for pitch in {*self.struck}]
         for back in range(2):
             found.append(at["shape"] + back * (INTERVALS + 1) + self._interval(back))
@@ -336,10 +293,10 @@ class LinesContext:
         if left > self.form.bar_steps * TICKS_PER_STEP:
             found.append(codec.end)
         lowest = self.struck and min(self.struck) == codec.lowest
-        if len(self.struck) == VOICES or lowest:
+        if len(self.struck) == MOST_VOICES or lowest:
             found.append(0)
         quiet = 0 if must_sound else LONGEST_SILENCE_TICKS
-        furthest = max(self.ends.values(), default=self.now) + quiet
+        furthest = self.voices.last_end(self.now) + quiet
         allowed = [n for n, after in enumerate(codec.after) if self.now + after <= furthest]
         if len(allowed) <= 1:
             allowed = [0, 1]
@@ -356,10 +313,10 @@ class LinesContext:
         if self.place == AFTER:
             self.shape.hear(first + choice)
             if codec.after[choice]:
-                self.lowest_before = min(self.sounds.values(), default=self.lowest_before)
+                self.lowest_before = min(self.voices.sounds.values(), default=self.lowest_before)
                 self.struck = []
                 self.now += codec.after[choice]
-                events = self._leave(self.now)
+                events = self.voices.leave(self.now)
                 if self.now >= (self.form.steps + OVERTIME_STEPS) * TICKS_PER_STEP:
                     return events + self._end()
         elif self.place == PITCH:
@@ -369,7 +326,8 @@ class LinesContext:
             self.pitches.append(pitch)
         else:
             self.shape.hear(first + choice)
-            events = self._strike(self.pitches[-1], codec.lengths[choice])
+            self.struck.append(self.pitches[-1])
+            events = self.voices.strike(self.now, self.pitches[-1], codec.lengths[choice])
         self.said[self.place] = choice
         self.place = (self.place + 1) % 3
         return events
@@ -383,52 +341,16 @@ class LinesContext:
             return codec.first_pitch, codec.pitches
         return codec.first_length, len(codec.lengths)
 
-    def _strike(self, pitch: int, length: int) -> list[Event]:
-        """A note in a voice of its own: the one that holds this pitch, or else the fittest."""
-        events = []
-        voice = next((v for v, sounding in self.sounds.items() if sounding == pitch), None)
-        if voice is None:
-            free = [v for v in range(VOICES) if v not in self.sounds]
-            if free:
-                # Voice 0 is the highest; but one that was in this register may stay in it.
-                above = sum(sounding > pitch for sounding in self.sounds.values())
-                voice = min(
-                    free,
-                    key=lambda v: (
-                        OTHER_VOICE_SEMITONES * abs(v - above)
-                        + abs(self.last_of.get(v, pitch) - pitch),
-                        v,
-                    ),
-                )
-            else:
-                voice = min(self.ends, key=lambda v: self.ends[v])
-        if voice in self.sounds:
-            events.append(note_off(self.now, voice, self.sounds[voice]))
-        self.sounds[voice] = self.last_of[voice] = pitch
-        self.ends[voice] = self.now + length
-        self.struck.append(pitch)
-        return [*events, note_on(self.now, voice, pitch, PLAIN_VELOCITY)]
-
-    def _leave(self, until: int) -> list[Event]:
-        """Leave the notes that end by then, in order."""
-        over = sorted((end, voice) for voice, end in self.ends.items() if end <= until)
-        events = [note_off(end, voice, self.sounds[voice]) for end, voice in over]
-        for _, voice in over:
-            del self.ends[voice], self.sounds[voice]
-        return events
-
     def _end(self) -> list[Event]:
         """The last notes sound to their ends."""
         self.done = True
-        self.last_chord = [*self.sounds.values()]
-        self.now = max(self.ends.values(), default=self.now)
-        return self._leave(self.now)
+        self.last_chord = [*self.voices.sounds.values()]
+        self.now = self.voices.last_end(self.now)
+        return self.voices.leave(self.now)
 
     def close(self) -> list[Event]:
         """Leave every note still sounding, at ``tick``."""
-        events = [note_off(self.now, voice, pitch) for voice, pitch in self.sounds.items()]
-        self.sounds, self.ends = {}, {}
-        return events
+        return self.voices.leave_all(self.now)
 
     @property
     def faded(self) -> bool:
@@ -445,7 +367,7 @@ class LinesContext:
 
     def cadence(self) -> Cadence:
         """How the piece closes: on the tonic, from a note that leads there."""
-        last = self.last_chord or [*self.sounds.values()]
+        last = self.last_chord or [*self.voices.sounds.values()]
         if not last:
             return Cadence.OPEN
         tonic = self.key.tonic
@@ -460,8 +382,7 @@ class LinesContext:
         twin = LinesContext(self.codec, self.form, self.key)
         twin.done, twin.now, twin.place = self.done, self.now, self.place
         twin.pitches, twin.said = self.pitches.copy(), self.said.copy()
-        twin.ends, twin.sounds = self.ends.copy(), self.sounds.copy()
-        twin.last_of, twin.struck = self.last_of.copy(), self.struck.copy()
+        twin.voices, twin.struck = self.voices.copy(), self.struck.copy()
         twin.lowest_before, twin.last_chord = self.lowest_before, self.last_chord
         twin.echo, twin.shape = self.echo.copy(), self.shape.copy()
         return twin

@@ -12,9 +12,8 @@ from typing import Any
 import mido
 
 from appliance.errors import UsageError
-from appliance.music.lines import LinesScore, Note
 from appliance.music.notes import TICKS_PER_BEAT, TICKS_PER_STEP
-from appliance.music.score import Form, Key
+from appliance.music.score import Form, Key, LinesScore, Note
 from appliance.music.scorefile import (
     MAX_FILE_BYTES,
     MIDI_SUFFIXES,

@@ -1,4 +1,4 @@
-"""A four-voice score on the 16th grid: what the corpus gives and what a codec encodes."""
+"""What corpora give and codecs encode: four voices on the 16th grid, or notes in free rhythm."""
 
 from __future__ import annotations
 
@@ -105,3 +105,31 @@ def key_of(pitches: list[list[int]]) -> Key:
             if p != SILENT and (p - tonic) % 12 in (3, 4):
                 thirds[4 - (p - tonic) % 12] += 1
     return Key(tonic, minor=thirds[1] > thirds[0])
+
+
+class Note(NamedTuple):
+    """A note in ticks since the piece began."""
+
+    start: int
+    length: int
+    pitch: int
+
+
+@dataclass(frozen=True)
+class LinesScore:
+    """Notes in order of their start, and from the highest down where they start together."""
+
+    name: str
+    notes: tuple[Note, ...]
+    key: Key
+    form: Form
+
+    def transposed(self, semitones: int) -> LinesScore:
+        """The same music in another key."""
+        notes = tuple(note._replace(pitch=note.pitch + semitones) for note in self.notes)
+        return replace(self, notes=notes, key=self.key.up(semitones))
+
+    def range(self) -> tuple[int, int]:
+        """Lowest and highest MIDI note."""
+        pitches = [note.pitch for note in self.notes]
+        return min(pitches), max(pitches)

@@ -20,7 +20,7 @@ from appliance.music import abcfile
 from appliance.music.abc import AbcCodec, AbcScore
 from appliance.music.abcsigns import PITCHES
 from appliance.music.codec import Codec
-from appliance.music.lines import LinesScore
+from appliance.music.score import LinesScore
 from appliance.music.scorefile import MAX_FILE_BYTES, MIDI_SUFFIXES, MUSICXML_SUFFIXES
 from appliance.training import linescorpus, tunes
 from appliance.training.corpus import Corpus

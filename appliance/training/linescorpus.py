@@ -15,8 +15,8 @@ from tqdm import tqdm
 
 from appliance.errors import UsageError
 from appliance.music import linesfile
-from appliance.music.lines import LinesCodec, LinesScore, Note
-from appliance.music.score import Form, Key
+from appliance.music.lines import LinesCodec
+from appliance.music.score import Form, Key, LinesScore, Note
 from appliance.training import parsed
 
 log = logging.getLogger(__name__)

@@ -24,7 +24,8 @@ from appliance.errors import BachboxError, UsageError
 from appliance.music import bundle
 from appliance.music.bundle import Bundle
 from appliance.music.interpreter import StepModel
-from appliance.music.lines import PITCH, LinesCodec, LinesScore
+from appliance.music.lines import PITCH, LinesCodec
+from appliance.music.score import LinesScore
 from appliance.training import corpus, recipe
 from appliance.training.ngram import LENGTHS, NGram
 from appliance.training.timed import Budget

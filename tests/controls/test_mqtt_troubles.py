@@ -17,13 +17,13 @@ import pytest
 
 from appliance import config as configs
 from appliance import doctor
-from appliance.config import Mqtt
 from appliance.controls import mqtt_forget, mqtt_link, mqtt_session
 from appliance.controls.mqtt import MqttControl
 from appliance.controls.mqtt_forget import Forgotten, forget
 from appliance.controls.mqtt_link import Broker, Link, Message, Throttle
 from appliance.errors import BachboxError
 from appliance.player.board import Board
+from appliance.sections import Mqtt
 from appliance.settings import Own, Settings, Values
 from appliance.status import Box
 from tests.broker import broker, certificates, ear, free_port, program, wire

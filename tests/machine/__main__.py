@@ -45,6 +45,19 @@ QUARTER_SECONDS: Final = 0.7
 MUSIC_SECONDS: Final = 60
 LEAST_LIKENESS: Final = 0.7
 
+_TOLD: Final = (
+    "systemd.show_status=yes systemd.journald.forward_to_console=1 "
+    "systemd.default_device_timeout_sec=1800"
+)
+"""For the card's kernel: what happens comes to the console, and an emulated Pi is waited for."""
+
+_OF_CARD: Final = {
+    "bachbox.service is active": r"Started .*bachbox\.service",
+    "bachbox.txt is read": r"plays on null",
+    "the settings' file system is there": r"Mounted .*/var/lib/bachbox",
+}
+"""What is waited for on the console of the emulated Pi."""
+
 _began = time.monotonic()
 
 
@@ -261,7 +274,7 @@ def prove_card() -> None:
                 *("qemu-system-aarch64", "-M", "raspi3b", "-display", "none", "-no-reboot"),
                 *("-kernel", found["vmlinuz-"], "-initrd", found["initrd.img-"]),
                 *("-dtb", found["bcm2837-rpi-3-b.dtb"], "-append"),
-                f"{arguments} console=ttyS1,115200 systemd.show_status=yes",
+                f"{arguments} console=ttyS1,115200 {_TOLD}",
                 *("-drive", f"file={card},format=raw,if=sd"),
                 *("-serial", "null", "-serial", f"file:{console}"),
             ],
@@ -272,11 +285,12 @@ def prove_card() -> None:
         while time.monotonic() - began < BOOT_SECONDS:
             assert process.poll() is None, (folder / "qemu").read_text()
             said = console.read_text(errors="replace") if console.exists() else ""
-            if re.search(r"Started .*bachbox\.service", said):
-                say(f"card: bachbox.service is active {time.monotonic() - began:.0f} s after power")
+            missing = [what for what, pattern in _OF_CARD.items() if not re.search(pattern, said)]
+            if not missing:
+                say(f"card: {', '.join(_OF_CARD)}; {time.monotonic() - began:.0f} s after power")
                 return
             time.sleep(1)
-        raise TimeoutError(f"the card did not come to an active service; see {console}")
+        raise TimeoutError(f"the card did not come to this: {', '.join(missing)}; see {console}")
     finally:
         process.kill()
         process.wait()

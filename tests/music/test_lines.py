@@ -12,18 +12,10 @@ from hypothesis import strategies as st
 from appliance.errors import UsageError
 from appliance.music import linesfile
 from appliance.music.codec import Cadence
-from appliance.music.lines import (
-    LONGEST_SILENCE_TICKS,
-    OVERTIME_STEPS,
-    PITCH,
-    VOICES,
-    LinesCodec,
-    LinesScore,
-    Note,
-    nearest,
-)
+from appliance.music.lines import LONGEST_SILENCE_TICKS, OVERTIME_STEPS, PITCH, LinesCodec, nearest
 from appliance.music.notes import TICKS_PER_BEAT, TICKS_PER_STEP, Event, Kind
-from appliance.music.score import Form, Key
+from appliance.music.score import Form, Key, LinesScore, Note
+from appliance.music.voices import MOST_VOICES
 
 LENGTHS = [30, 60, 80, 120, 240, 360, 480, 960]
 CODEC = LinesCodec(lowest=36, highest=88, lengths=LENGTHS)
@@ -50,7 +42,7 @@ def scores(draw: st.DrawFn) -> LinesScore:
         start = now + after
         pitch, length = draw(st.integers(36, 88)), draw(st.sampled_from(LENGTHS))
         sounding = sum(end > start for end in free_from.values())
-        if free_from.get(pitch, 0) <= start and sounding < VOICES:
+        if free_from.get(pitch, 0) <= start and sounding < MOST_VOICES:
             now = start
             notes.append((now, length, pitch))
             free_from[pitch] = now + length

@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 
 from appliance.errors import UsageError
-from appliance.music.lines import LinesScore
 from appliance.music.satb import SatbCodec
+from appliance.music.score import LinesScore
 from appliance.training import linescorpus, window
 from appliance.training.ngram import NGram
 from appliance.training.timed import Budget

@@ -12,9 +12,9 @@ from urllib.parse import urlsplit
 
 from aiohttp import web
 
-from appliance.config import Web
 from appliance.controls.web.house import LEVEL, May, needed
 from appliance.controls.web.passwords import Passwords, Session
+from appliance.sections import Web
 
 CSRF_HEADER: Final = "X-CSRF-Token"
 

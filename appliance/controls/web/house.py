@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 from aiohttp import web
 
-from appliance.config import Config, Web
+from appliance.config import Config
 from appliance.controls.keepsakes import Keepsakes
 from appliance.controls.opus import OpusRadio
 from appliance.controls.touches import Touch
+from appliance.sections import Web
 from appliance.settings import Settings
 from appliance.status import Box
 

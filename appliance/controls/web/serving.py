@@ -13,13 +13,14 @@ from typing import Any, Final
 
 from aiohttp import web
 
-from appliance.config import Config, Web
+from appliance.config import Config
 from appliance.controls.touches import Touch
 from appliance.controls.web import api, health, keep, live, openapi, pages, sessions, streams
 from appliance.controls.web.access import Access
 from appliance.controls.web.house import LEVEL, MOST_BODY_BYTES, Handler, House, Shelf
 from appliance.controls.web.passwords import Passwords
 from appliance.errors import BachboxError, UsageError
+from appliance.sections import Web
 from appliance.settings import Settings
 from appliance.status import Box
 from appliance.store import state_folder
