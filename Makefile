@@ -47,8 +47,8 @@ test-systemd: | system-packages ## installed on a Debian 13, booted: killed, hun
 	@tests/systemd/run.sh $(WAY)
 
 test-machine: $(VENV)/.dev ## whole machines in QEMU: sound, pulled plugs, knobs, the card (root; up to an hour; not in CI)
-	@for tool in qemu-system-x86_64 qemu-system-aarch64 mmdebstrap mcopy arch-test; do command -v $$tool >/dev/null || { \
-	  echo "$$tool is missing; apt install qemu-system-x86 qemu-system-arm qemu-user-static mmdebstrap mtools arch-test" >&2; exit 1; }; done
+	@for tool in qemu-system-x86_64 qemu-system-aarch64 mmdebstrap lintian mcopy mkfs.vfat sfdisk arch-test; do command -v $$tool >/dev/null || { \
+	  echo "$$tool is missing; apt install qemu-system-x86 qemu-system-arm qemu-user-static mmdebstrap lintian mtools dosfstools fdisk arch-test" >&2; exit 1; }; done
 	nice $(VENV)/bin/python -m tests.machine $(ARGS)
 
 lint: $(VENV)/.dev ## style, types and layers alone

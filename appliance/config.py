@@ -120,7 +120,7 @@ def parse(text: str, path: Path) -> Config:
     for name, content in document.items():
         section = SECTIONS.get(name)
         if section is None:
-            allowed = " and ".join(f"[{known}]" for known in SECTIONS)
+            allowed = "there are " + ", ".join(f"[{known}]" for known in SECTIONS)
             problems.append(
                 f"{path}: there is no section [{_shown(name)}]; {_guess(name, SECTIONS, allowed)}"
             )

@@ -41,8 +41,8 @@ PERFORMER_PRIORITY: Final = 10
 """Of SCHED_FIFO's 1 to 99: before every normal process, behind the kernel's own threads."""
 
 COMPOSER_PRIORITY: Final = 5
-"""Of SCHED_RR's: work of others must not use up the look-ahead. The composer takes 3 % of a core,
-and nice values count for nothing between services (see sched(7), autogroup)."""
+"""Of SCHED_RR's: work of others must not use up the look-ahead, the composer takes a few percent of
+a core, and nice values count for nothing between services (see sched(7), autogroup)."""
 
 COMPOSER_NICENESS: Final = 5
 """Where real time is not granted: there the performer has only its place before this one."""

@@ -65,7 +65,7 @@ class NowPlaying(msgspec.Struct, frozen=True):
     piece: int
     """From 1; 0 before the first."""
     key: str
-    """Such as "G minor"; "" before the first piece."""
+    """Such as "g minor"; "" before the first piece."""
     bar: int
     """From 1; 0 during a pickup and before the first piece."""
     beat: int
@@ -191,14 +191,13 @@ class Box:
         performer = self._board.performer.read()
         piece, tick = performer.piece, int(self._board.tail.read().playhead_tick)
         begun = piece.number > 0
-        beats = (tick - piece.start_tick - piece.pickup_ticks) // TICKS_PER_BEAT
         return NowPlaying(
             condition=CONDITIONS[performer.state],
             model=self._settings.values.model,
             piece=piece.number,
             key=str(Key(piece.tonic, piece.minor)) if begun else "",
             bar=piece.bar_at(tick) if begun else 0,
-            beat=beats % piece.beats_per_bar + 1 if begun else 0,
+            beat=piece.beat_at(tick) + 1 if begun else 0,
             beats_per_bar=piece.beats_per_bar,
             seed=self._board.composer.read().seed,
         )

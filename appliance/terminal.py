@@ -110,7 +110,7 @@ def compose(view: View, columns: int, *, coloured: bool) -> str:
 
 
 def title(piece: Piece) -> str:
-    """A piece as people call it: "3 in G minor"."""
+    """A piece as people call it: "3 in g minor"."""
     return f"{piece.number} in {Key(piece.tonic, piece.minor)}"
 
 
@@ -136,7 +136,7 @@ def _parts(view: View) -> list[_Part]:
         return [_Part(f"♪ {view.condition or 'composing…'}", 0, _BOLD), *settings, *troubles]
     piece, tick = view.piece, int(view.playhead_tick)
     bar = piece.bar_at(tick)
-    beat = (tick - piece.start_tick - piece.pickup_ticks) // piece.beat_ticks % piece.beats_per_bar
+    beat = piece.beat_at(tick)
     beats = "".join("●" if at == beat else "○" for at in range(piece.beats_per_bar))
     head = f"♪ {title(piece)}"
     condition = [_Part(f"‖ {view.condition}", 1, _WARN)] if view.condition else []

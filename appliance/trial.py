@@ -89,7 +89,9 @@ def try_delegate(delegated: Bundle) -> None:
     with open(reader, encoding="utf-8", errors="replace") as pipe:  # noqa: PTH123
         refused = pipe.read()
     if ended_by == signal.SIGALRM.name:
-        raise BachboxError(f"the delegate {delegate.library} never comes back")
+        raise BachboxError(
+            f"the delegate {delegate.library} has not come back for {_DELEGATE_PATIENCE_SECONDS} s"
+        )
     if ended_by is not None:
         raise BachboxError(f"the delegate {delegate.library} crashes ({ended_by})")
     if refused:

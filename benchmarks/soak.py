@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import csv
 import dataclasses
+import math
 import os
 import statistics
 import subprocess
@@ -85,7 +86,10 @@ def rows_in(path: Path) -> list[Row]:
         try:
             return msgspec.convert(list(csv.DictReader(file)), list[Row], strict=False)
         except (csv.Error, ValueError) as error:
-            raise FailedError(f"{path}: this is no soak ({error}); name another folder") from error
+            raise FailedError(
+                f"{path}: no soak, or one of another version ({error}); remove it, or name another "
+                "folder"
+            ) from error
 
 
 def add(path: Path, row: Row) -> None:
@@ -218,7 +222,7 @@ def summary(rows: list[Row]) -> str:
         name: getattr(rows[-1], f"{name}_mb") - getattr(settled, f"{name}_mb")
         for name in ("daemon", "performer", "composer")
     }
-    p95 = heard_ms[int(0.95 * (len(heard_ms) - 1))] if heard_ms else float("nan")
+    p95 = heard_ms[math.ceil(0.95 * (len(heard_ms) - 1))] if heard_ms else float("nan")
     return (
         f"{len(rows)} minutes, {sum(row.notes for row in rows)} notes; "
         + ", ".join(

@@ -19,7 +19,7 @@ AGAIN_S: Final = 1.0
 
 
 class Visitor:
-    """What one browser takes from the page: the sound as WAV, and what is told live."""
+    """A player that takes `/stream.wav`, and a page that is told at `/api/live` what happens."""
 
     def __init__(self, port: int) -> None:
         self._page = f"http://127.0.0.1:{port}"
@@ -35,7 +35,9 @@ class Visitor:
     async def stay(self) -> None:
         """Look and listen until cancelled."""
         timeout = aiohttp.ClientTimeout(total=None, sock_read=10.0)
-        async with aiohttp.ClientSession(self._page, timeout=timeout) as session:
+        async with aiohttp.ClientSession(
+            self._page, timeout=timeout, raise_for_status=True
+        ) as session:
             await asyncio.gather(
                 _again(lambda: self._listen(session)), _again(lambda: self._look(session))
             )

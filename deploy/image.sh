@@ -3,7 +3,7 @@
 #   sudo make image
 # into build/image/bachbox.img: a FAT partition with bachbox.txt, which any computer can edit; a root
 # that is only read; a small journalled file system for the settings. No loop device is needed.
-# Wants mmdebstrap, qemu-user-static and arch-test (on other processors), dosfstools, mtools, fdisk.
+# Wants mmdebstrap, lintian, qemu-user-static and arch-test (on other processors), dosfstools, mtools, fdisk.
 set -euo pipefail
 umask 022
 
@@ -12,7 +12,7 @@ out="$here/build/image"
 image="$out/bachbox.img"
 boot_mib=256
 state_mib=64
-# QEMU wants cards of 1, 2, 4 ... GiB, and every card on sale holds this one.
+# QEMU wants cards of 1, 2, 4 ... GiB.
 card_mib=2048
 root_mib=$((card_mib - boot_mib - state_mib - 8))
 
@@ -26,8 +26,8 @@ fail() {
     exit 1
 }
 [ "$(id -u)" -eq 0 ] || fail "only root may make the files of another system; say sudo make image"
-for tool in mmdebstrap mkfs.vfat mcopy sfdisk mkfs.ext4; do
-    command -v $tool >/dev/null || fail "$tool is missing; apt install mmdebstrap qemu-user-static arch-test dosfstools mtools fdisk e2fsprogs"
+for tool in mmdebstrap lintian mkfs.vfat mcopy sfdisk mkfs.ext4; do
+    command -v $tool >/dev/null || fail "$tool is missing; apt install mmdebstrap qemu-user-static arch-test lintian dosfstools mtools fdisk e2fsprogs"
 done
 
 say "The package for ARM"

@@ -39,6 +39,11 @@ def test_the_example_names_every_key_and_what_it_suggests_is_allowed() -> None:
     assert named == known
 
 
+def test_what_sections_there_are_is_said() -> None:
+    (said,) = problems_of("[zzz]")
+    assert "there is no section [zzz]; there are [music], [sound], [mqtt], " in said
+
+
 def test_all_problems_are_listed_with_file_key_value_and_what_is_allowed() -> None:
     problems = problems_of(
         """

@@ -118,7 +118,7 @@ def test_when_the_stick_is_pulled_the_cpu_goes_on_from_the_same_state(
         ("abort-create", "libother.so crashes (SIGABRT)"),
         ("abort-prepare", "libother.so crashes (SIGABRT)"),
         ("abort", "libother.so crashes (SIGABRT)"),
-        ("hang", "libother.so never comes back"),
+        ("hang", "libother.so has not come back for"),
     ],
 )
 def test_a_delegate_that_does_not_work_is_told_of_and_left_out(

@@ -168,6 +168,9 @@ def test_two_kinds_beside_each_other_have_the_same_say(
         monkeypatch.setenv(RUNTIME_VARIABLE, runtime)
         measured = evaluate.nats_a_unit(bundle.load(path), scores["test"])
         assert measured == pytest.approx(in_float, rel=0.01), runtime
+    limits = convert.step_for(trained, codec).limits
+    assert limits["c0"] == CELL_LIMIT
+    assert limits["keys0"] == np.inf
     card = bundle.load(path).card
     assert "LSTM 1 x 24" in card
     assert "Transformer, 2 layers of 16" in card

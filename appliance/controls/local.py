@@ -267,7 +267,7 @@ def ask(request: Request) -> Iterator[Status]:
             ) from error
         except (OSError, msgspec.DecodeError) as error:
             raise BachboxError(f"the box broke off in the middle ({error})") from error
-    raise BachboxError("the box has ended")
+    raise BachboxError("the box has ended; `bachbox play` starts it, or systemctl start bachbox")
 
 
 def _reach() -> socket.socket:

@@ -71,6 +71,11 @@ class Piece(NamedTuple):
         bar_ticks = self.beats_per_bar * self.beat_ticks
         return (tick - self.start_tick - self.pickup_ticks) // bar_ticks + 1
 
+    def beat_at(self, tick: int) -> int:
+        """The beat of its bar that sounds at ``tick``, from 0."""
+        beats = (tick - self.start_tick - self.pickup_ticks) // self.beat_ticks
+        return beats % self.beats_per_bar
+
 
 def note_on(tick: int, voice: int, pitch: int, velocity: int) -> Event:
     """A voice begins a note (MIDI note 0..127, velocity 1..127)."""

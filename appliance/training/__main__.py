@@ -120,21 +120,27 @@ def make(recipes: Sequence[recipe.Recipe], scores: corpus.Corpus, build: Path, p
     convert.write(recipes, codec, model, scores["train"], "", unmeasured)
     figure = float_nats_a_unit(trained, codec, scores["test"])
     figures = [f"{figure:.4f} nats a {codec.unit}, float", *evaluate(unmeasured, scores)]
-    measured = (
-        f"On the {len(scores['test'])} test pieces, none of them seen in training in any key; "
-        f"{MEASURED[codec.name]}:\n\n" + "\n".join(f"- {figure}" for figure in figures)
-    )
+    measured = measured_by(codec, scores, figures)
     convert.write(recipes, codec, model, scores["train"], measured, path)
     path.with_suffix(".md").write_text(bundle.load(path).card)
     log.info("%s\n%s", path, "\n".join(figures))
 
 
+def measured_by(codec: Codec, scores: corpus.Corpus, figures: Sequence[str]) -> str:
+    """What a card says of its figures."""
+    return (
+        f"On the {len(scores['test'])} test pieces, none of them seen in training in any key; "
+        f"{MEASURED[codec.name]}:\n\n" + "\n".join(f"- {figure}" for figure in figures)
+    )
+
+
 def renew_card(recipes: Sequence[recipe.Recipe], scores: corpus.Corpus, path: Path) -> None:
-    """Write what the recipe's card says now into the model file; the weights stay as they are."""
+    """Write the card anew into the model file; its weights and figures stay as they are."""
     from appliance.training import convert
 
     model = bundle.load(path)
-    measured = model.card.partition("## Measured\n\n")[2].rstrip("\n")
+    _, *figures = model.card.partition("## Measured")[2].split("\n- ")
+    measured = measured_by(model.codec, scores, [figure.strip() for figure in figures])
     convert.write(recipes, model.codec, model.model, scores["train"], measured, path)
     path.with_suffix(".md").write_text(bundle.load(path).card)
 

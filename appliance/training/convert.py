@@ -60,13 +60,13 @@ class Step(NamedTuple):
     Attributes:
         function: from input and states to ``logits`` and to every state's ``NAME_next``.
         states: shape of every state by its name.
-        limit: no state is beyond it.
+        limits: what it is never beyond, too.
         in_float: as in :class:`Kind`.
     """
 
     function: Callable[..., dict[str, Any]]
     states: dict[str, tuple[int, ...]]
-    limit: float
+    limits: dict[str, float]
     in_float: frozenset[str]
 
 
@@ -87,10 +87,12 @@ def step_for(trained: Sequence[Trained], codec: Codec) -> Step:
     kinds = [kind_of(part.recipe) for part in trained]
     states: list[dict[str, tuple[int, ...]]] = []
     """Of every network, in order."""
+    limits: dict[str, float] = {}
     for part, kind in zip(trained, kinds, strict=True):
         for number in range(part.networks):
             of = f"_{number + 1}" if number else ""
             states.append({name + of: shape for name, shape in kind.states})
+            limits |= dict.fromkeys(states[-1], kind.limit)
 
     def whole(x: Any, *given: Any) -> dict[str, Any]:
         found: dict[str, Any] = {}
@@ -113,7 +115,7 @@ def step_for(trained: Sequence[Trained], codec: Codec) -> Step:
     return Step(
         whole,
         {name: shape for own in states for name, shape in own.items()},
-        max(kind.limit for kind in kinds),
+        limits,
         frozenset().union(*(kind.in_float for kind in kinds)),
     )
 
@@ -151,7 +153,7 @@ def calibration(
             sample = {"x": x}
             for at, (name, shape) in enumerate(step.states.items()):
                 known = carried[at].numpy() if carried else np.zeros(shape, np.float32)
-                sample[name] = known.reshape(shape).clip(-step.limit, step.limit)
+                sample[name] = known.reshape(shape).clip(-step.limits[name], step.limits[name])
             seen.append(sample)
             with torch.no_grad():
                 states = [
@@ -286,7 +288,9 @@ def write(
 def card(recipes: Sequence[Recipe], scores: Sequence[Any], measured: str) -> str:
     """The model's card, for people."""
     recipe = recipes[0]
-    made_by = recipe.card.made_by or " and ".join(f"`{one.name}.toml`" for one in recipes)
+    made_by = recipe.card.made_by or " and ".join(
+        f"the recipe `{one.name}.toml`" for one in recipes
+    )
     networks = "\n  and, with the same say: ".join(map(_described, recipes))
     return f"""# {recipe.card.title} (`{recipe.name}`)
 

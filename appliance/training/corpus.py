@@ -101,7 +101,10 @@ def lines(data: Path, part: CorpusPart, cache: Path) -> Corpus:
     paths: list[Path] = []
     for folder in part.folders:
         if not (data / folder).is_dir():
-            raise UsageError(f"{data / folder}: there is no such folder of scores")
+            raise UsageError(
+                f"{data / folder}: there is no such folder of scores; --data names the folder that "
+                f"holds {', '.join(part.folders)}"
+            )
         paths += sorted(path for path in (data / folder).iterdir() if path.is_file())
     scores, refused = linescorpus.read(paths, cache)
     for path, why in refused.items():

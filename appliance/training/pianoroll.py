@@ -115,7 +115,9 @@ def sound(model: Bundle, seed: int, path: Path) -> None:
             list(map(str, command)), capture_output=True, text=True, errors="replace", check=False
         )
         if done.returncode:
-            raise BachboxError(f"{path}: {done.stderr.strip() or 'not rendered'}")
+            raise BachboxError(
+                f"{path}: {done.stderr.strip() or f'{command[0]} ended with {done.returncode}'}"
+            )
     whole.unlink()
 
 

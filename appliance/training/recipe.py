@@ -137,10 +137,17 @@ def load_all(path: Path) -> list[Recipe]:
     if not made.beside:
         return [made]
     other = load(path.with_name(f"{made.beside}.toml"))
-    if (other.corpus, other.codec) != (made.corpus, made.codec) or other.beside:
-        raise UsageError(f"{path}: {made.beside}, beside it, has another corpus or codec")
-    if other.network.kind == made.network.kind:
-        raise UsageError(f"{path}: {made.beside}, beside it, is of the same kind")
+    for wrong, why in (
+        (other.beside, "has one beside itself; there can be two only"),
+        (other.corpus != made.corpus, "has another [corpus]; make them the same"),
+        (other.codec != made.codec, "has another [codec]; make them the same"),
+        (
+            other.network.kind == made.network.kind,
+            "is of the same kind; say `members`",
+        ),
+    ):
+        if wrong:
+            raise UsageError(f"{path}: {made.beside}, beside it, {why}")
     return [made, other]
 
 
@@ -169,6 +176,8 @@ def _check(made: Recipe) -> None:
     network, plan = made.network, made.training
     if (plan.tokens > 0) == (plan.processor_s > 0):
         raise ValueError("training wants either tokens or processor_s")
+    if network.members < 1:
+        raise ValueError("members are at least 1")
     if network.kind == "lstm":
         if network.embedding < 1:
             raise ValueError("an LSTM wants an embedding")

@@ -35,7 +35,11 @@ def from_history(name: str) -> list[Weights]:
     """
     shown = subprocess.run(["git", "show", name], capture_output=True)
     if shown.returncode:
-        raise UsageError(f"start = {name!r}: {shown.stderr.decode(errors='replace').strip()}")
+        why = shown.stderr.decode(errors="replace").strip()
+        raise UsageError(
+            f"start = {name!r} is not in this repository's history ({why}); it has to be "
+            "COMMIT:models/NAME.tflite, and the clone a whole one"
+        )
     return networks_of(shown.stdout)
 
 
@@ -104,6 +108,9 @@ def grown(weights: Weights, width: int) -> Weights:
     """The same network with an input of ``width``: what is new in it begins with no say."""
     known = weights["embed.weight"]
     if len(known) > width:
-        raise UsageError(f"start has {len(known)} inputs, the codec only {width}")
+        raise UsageError(
+            f"the model that start names has {len(known)} inputs, the codec only {width}: it is of "
+            "another kind of music; take the start away"
+        )
     more = np.zeros((width - len(known), known.shape[1]), np.float32)
     return weights | {"embed.weight": np.concatenate([known, more])}

@@ -147,7 +147,7 @@ class Desk:
             self._follow_answer()
         elif self._changed(controls):
             self._go_back(controls)
-        elif self._is_behind(controls):
+        elif self._wants_more(controls):
             self._compose(controls)
         else:
             self._nap(controls)
@@ -199,7 +199,7 @@ class Desk:
         """How far the music is composed beyond the ear."""
         return self._writer.horizon_tick - self._board.tail.read().playhead_tick
 
-    def _is_behind(self, controls: Controls) -> bool:
+    def _wants_more(self, controls: Controls) -> bool:
         wanted_s = self._look_ahead_s + (BATCH_S if self._filling else 0)
         self._filling = self._ahead_ticks() < wanted_s * _ticks_per_s(controls)
         return self._filling and self._writer.room() >= ROOM_FOR_A_STEP

@@ -47,7 +47,7 @@ LEAST_LIKENESS: Final = 0.7
 
 _TOLD: Final = (
     "systemd.show_status=yes systemd.journald.forward_to_console=1 "
-    "systemd.default_device_timeout_sec=1800"
+    "systemd.default_device_timeout_sec=900"
 )
 """For the card's kernel: what happens comes to the console, and an emulated Pi is waited for."""
 

@@ -259,10 +259,11 @@ def test_a_card_is_renewed_and_the_weights_stay(
     path = tmp_path / MODEL.name
     shutil.copy(MODEL, path)
     made.card.temperature, made.card.top_p = 1.15, 0.97
-    workshop.renew_card([made], {"train": [OPENING]}, path)
+    workshop.renew_card([made], {"train": [OPENING], "test": [OPENING] * 71}, path)
     before, after = bundle.load(MODEL), bundle.load(path)
     assert (after.temperature, after.top_p) == (1.15, 0.97)
     assert after.model == before.model
     measured = before.card.partition("## Measured")[2]
     assert after.card.partition("## Measured")[2] == measured
+    assert measured.count("\n- ") == 4
     assert path.with_suffix(".md").read_text() == after.card

@@ -121,6 +121,7 @@ def test_a_mistake_is_named(tmp_path: Path, part: str, key: str, value: object, 
             "that share hidden",
         ),
         (ATTENTION, {"start": "HEAD:models/chorales.tflite"}, "starts from nothing"),
+        ({"members": 0}, {}, "at least 1"),
         ({"keys": []}, {}, "keys begin with 0"),
         ({"keys": [1, 0]}, {}, "keys begin with 0"),
         ({}, {"tokens": 0}, "either tokens or processor_s"),
@@ -155,8 +156,8 @@ def test_a_recipe_of_another_kind_may_stand_beside_it(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("parts", "said"),
     [
-        ({"network": ATTENTION, "codec": {"onsets": False}}, "has another corpus or codec"),
-        ({"network": ATTENTION, "corpus": {"test": ["bwv1"]}}, "has another corpus or codec"),
+        ({"network": ATTENTION, "codec": {"onsets": False}}, "has another [codec]"),
+        ({"network": ATTENTION, "corpus": {"test": ["bwv1"]}}, "has another [corpus]"),
         ({"network": {"hidden": 9}}, "is of the same kind"),
     ],
 )

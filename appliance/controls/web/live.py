@@ -1,7 +1,8 @@
 """The page's WebSocket: whatever changes is told at once, and wishes are taken.
 
 The box says objects with a key ``is``: ``hello`` first, then ``settings``, ``now``, ``notes``,
-``clock``, and ``done`` or ``refused`` to each wish ``{"id": 1, "set": {...}, "act": [...]}``.
+``clock``, ``schema``, and ``done`` or ``refused`` to each wish
+``{"id": 1, "set": {...}, "act": [...]}``.
 """
 
 from __future__ import annotations

@@ -19,8 +19,9 @@ SAMPLE_SECONDS: Final = 2.0
 SAMPLES: Final = 150
 """Five minutes."""
 
-WELL_SAMPLES: Final = 3
-"""So many samples without anything new, and something is wrong."""
+WELL_SAMPLES: Final = 8
+"""So many samples without anything new, and something is wrong: a last chord, the breath after it
+and the composer's nap last ten seconds at the slowest tempo."""
 
 BUCKETS_MS: Final = (5, 10, 20, 30, 50, 75, 100, 150, 250, 500, 1000)
 

@@ -1,8 +1,8 @@
 """The page's password, hashed, and the signed sessions of those who said it.
 
 The hash is scrypt's (RFC 7914) with the cost that OWASP gives for a machine with little memory:
-N = 2^14, r = 8, p = 5, which is 16 MiB for half a second of a PC's core and some seconds of a
-Raspberry Pi Zero's. Sessions are signed and kept nowhere, so they outlive a restart; a new
+N = 2^14, r = 8, p = 5, which is 16 MiB for some tenths of a second of a PC's core and some seconds
+of a Raspberry Pi Zero's. Sessions are signed and kept nowhere, so they outlive a restart; a new
 password ends them all.
 """
 
