@@ -96,32 +96,29 @@ def evaluate(path: Path, scores: corpus.Corpus) -> list[str]:
     return lines
 
 
-def make(recipes: Sequence[recipe.Recipe], scores: corpus.Corpus, build: Path, path: Path) -> None:
+def make(made: recipe.Recipe, scores: corpus.Corpus, folder: Path, path: Path) -> None:
     """Train (or go on training), convert, evaluate, and put the model file in its place."""
     # These take seconds and hundreds of megabytes to import; evaluation needs neither.
     from appliance.training import convert
     from appliance.training.train import float_nats_a_unit, train
 
-    codec = codec_for(recipes[0], scores)
-    trained = [
-        recipe.Trained(
-            made,
-            [
-                train(made, codec, scores["train"], scores["valid"], build / made.name, member + 1)
-                for member in range(made.network.members)
-            ],
-        )
-        for made in recipes
-    ]
+    codec = codec_for(made, scores)
+    trained = recipe.Trained(
+        made,
+        [
+            train(made, codec, scores["train"], scores["valid"], folder, member + 1)
+            for member in range(made.network.members)
+        ],
+    )
     log.info("converting to int8 (a minute or two)")
     samples = convert.calibration(trained, codec, scores["train"])
     model = convert.tflite(trained, codec, samples)
-    unmeasured = build / recipes[0].name / path.name
-    convert.write(recipes, codec, model, scores["train"], "", unmeasured)
+    unmeasured = folder / path.name
+    convert.write(made, codec, model, scores["train"], "", unmeasured)
     figure = float_nats_a_unit(trained, codec, scores["test"])
     figures = [f"{figure:.4f} nats a {codec.unit}, float", *evaluate(unmeasured, scores)]
     measured = measured_by(codec, scores, figures)
-    convert.write(recipes, codec, model, scores["train"], measured, path)
+    convert.write(made, codec, model, scores["train"], measured, path)
     path.with_suffix(".md").write_text(bundle.load(path).card)
     log.info("%s\n%s", path, "\n".join(figures))
 
@@ -134,14 +131,14 @@ def measured_by(codec: Codec, scores: corpus.Corpus, figures: Sequence[str]) -> 
     )
 
 
-def renew_card(recipes: Sequence[recipe.Recipe], scores: corpus.Corpus, path: Path) -> None:
+def renew_card(made: recipe.Recipe, scores: corpus.Corpus, path: Path) -> None:
     """Write the card anew into the model file; its weights and figures stay as they are."""
     from appliance.training import convert
 
     model = bundle.load(path)
     _, *figures = model.card.partition("## Measured")[2].split("\n- ")
     measured = measured_by(model.codec, scores, [figure.strip() for figure in figures])
-    convert.write(recipes, model.codec, model.model, scores["train"], measured, path)
+    convert.write(made, model.codec, model.model, scores["train"], measured, path)
     path.with_suffix(".md").write_text(bundle.load(path).card)
 
 
@@ -162,15 +159,15 @@ def main() -> int:
 
             torch.set_num_threads(asked.threads)
         found = find_recipe(asked.model)
-        recipes = recipe.load_all(found)
-        scores = scores_for(recipes[0], asked.data, asked.build)
+        made = recipe.load(found)
+        scores = scores_for(made, asked.data, asked.build)
         path = found.with_suffix(bundle.SUFFIX)
         if asked.evaluate:
             print("\n".join(evaluate(path, scores)))
         elif asked.card:
-            renew_card(recipes, scores, path)
+            renew_card(made, scores, path)
         else:
-            make(recipes, scores, asked.build, path)
+            make(made, scores, asked.build / made.name, path)
     except BachboxError as why:
         print(f"bachbox: {why}", file=sys.stderr)
         return why.exit_code

@@ -60,13 +60,13 @@ class Step(NamedTuple):
     Attributes:
         function: from input and states to ``logits`` and to every state's ``NAME_next``.
         states: shape of every state by its name.
-        limits: what it is never beyond, too.
+        limit: no state is beyond it.
         in_float: as in :class:`Kind`.
     """
 
     function: Callable[..., dict[str, Any]]
     states: dict[str, tuple[int, ...]]
-    limits: dict[str, float]
+    limit: float
     in_float: frozenset[str]
 
 
@@ -78,45 +78,42 @@ def kind_of(recipe: Recipe) -> Kind:
     return module.kind(recipe.network)
 
 
-def step_for(trained: Sequence[Trained], codec: Codec) -> Step:
-    """The mean of what all members of all recipes answer, in all the keys that they hear.
+def step_for(trained: Trained, codec: Codec) -> Step:
+    """The mean of what all members answer, in all the keys that they hear.
 
-    Every recipe has the same say. A network's share of the mean is in its last matrix. (The keys
-    could be the rows of one product, but an Edge TPU takes none with more than one row.)
+    A network's share of the mean is in its last matrix. (The keys could be the rows of one
+    product, but an Edge TPU takes none with more than one row.)
     """
-    kinds = [kind_of(part.recipe) for part in trained]
+    kind = kind_of(trained.recipe)
+    keys = trained.recipe.network.keys
     states: list[dict[str, tuple[int, ...]]] = []
     """Of every network, in order."""
-    limits: dict[str, float] = {}
-    for part, kind in zip(trained, kinds, strict=True):
-        for number in range(part.networks):
-            of = f"_{number + 1}" if number else ""
-            states.append({name + of: shape for name, shape in kind.states})
-            limits |= dict.fromkeys(states[-1], kind.limit)
+    for number in range(trained.networks):
+        of = f"_{number + 1}" if number else ""
+        states.append({name + of: shape for name, shape in kind.states})
 
     def whole(x: Any, *given: Any) -> dict[str, Any]:
         found: dict[str, Any] = {}
         carried, names = iter(given), iter(states)
-        for part, kind in zip(trained, kinds, strict=True):
-            for weights in part.members:
-                inner = kind.inner(weights)
-                for key in part.recipe.network.keys:
-                    own = list(next(names))
-                    logits, after = kind.network(
-                        _with_share(moved(weights, codec, key), part.networks * len(trained)),
-                        inner,
-                        x,
-                        [next(carried) for _ in own],
-                    )
-                    found |= {f"{name}_next": new for name, new in zip(own, after, strict=True)}
-                    found["logits"] = found["logits"] + logits if "logits" in found else logits
+        for weights in trained.members:
+            inner = kind.inner(weights)
+            for key in keys:
+                own = list(next(names))
+                logits, after = kind.network(
+                    _with_share(moved(weights, codec, key), trained.networks),
+                    inner,
+                    x,
+                    [next(carried) for _ in own],
+                )
+                found |= {f"{name}_next": new for name, new in zip(own, after, strict=True)}
+                found["logits"] = found["logits"] + logits if "logits" in found else logits
         return found
 
     return Step(
         whole,
         {name: shape for own in states for name, shape in own.items()},
-        limits,
-        frozenset().union(*(kind.in_float for kind in kinds)),
+        kind.limit,
+        kind.in_float,
     )
 
 
@@ -125,7 +122,7 @@ def _with_share(weights: Weights, shares: int) -> Weights:
 
 
 def calibration(
-    trained: Sequence[Trained], codec: Codec, scores: Sequence[Any]
+    trained: Trained, codec: Codec, scores: Sequence[Any]
 ) -> Callable[[], Iterator[dict[str, Array]]]:
     """Inputs and states that the step meets on real music (of the float networks)."""
     # PyTorch takes seconds to import, and this module writes cards without it.
@@ -134,14 +131,14 @@ def calibration(
     from appliance.training.train import in_all_keys
 
     step = step_for(trained, codec)
-    rng = np.random.default_rng(trained[0].recipe.training.seed)
+    rng = np.random.default_rng(trained.recipe.training.seed)
     chosen = [
         (scores[n], int(rng.choice(codec.shifts(scores[n]))))
         for n in rng.permutation(len(scores))[:CALIBRATION_PIECES]
     ]
     pieces = [encode(codec, score.transposed(shift) if shift else score) for score, shift in chosen]
     seen: list[dict[str, Array]] = []
-    networks = [network for part in trained for network in in_all_keys(part, codec)]
+    networks = in_all_keys(trained, codec)
     for piece in pieces:
         states: list[Any] = [None] * len(networks)
         features = torch.tensor(piece.features[:CALIBRATION_TOKENS, None].astype(np.int64))
@@ -153,7 +150,7 @@ def calibration(
             sample = {"x": x}
             for at, (name, shape) in enumerate(step.states.items()):
                 known = carried[at].numpy() if carried else np.zeros(shape, np.float32)
-                sample[name] = known.reshape(shape).clip(-step.limits[name], step.limits[name])
+                sample[name] = known.reshape(shape).clip(-step.limit, step.limit)
             seen.append(sample)
             with torch.no_grad():
                 states = [
@@ -164,7 +161,7 @@ def calibration(
 
 
 def tflite(
-    trained: Sequence[Trained],
+    trained: Trained,
     codec: Codec,
     samples: Callable[[], Iterator[dict[str, Array]]],
 ) -> bytes:
@@ -241,7 +238,7 @@ def tensors_of(model: bytes) -> dict[str, dict[str, int]]:
 
 
 def write(
-    recipes: Sequence[Recipe],
+    recipe: Recipe,
     codec: Codec,
     model: bytes,
     scores: Sequence[Any],
@@ -251,9 +248,7 @@ def write(
     """The model file: the flatbuffer with its associated files appended as a zip.
 
     That is the TFLite metadata convention: the runtime reads the front, ``zipfile`` the back.
-    The first recipe is the model's own.
     """
-    recipe = recipes[0]
     about = {
         "format": FORMAT,
         "name": recipe.name,
@@ -277,7 +272,7 @@ def write(
         for name, text in (
             ("bundle.json", json.dumps(about)),
             ("vocabulary.txt", "\n".join(codec.vocabulary) + "\n"),
-            ("card.md", card(recipes, scores, measured)),
+            ("card.md", card(recipe, scores, measured)),
         ):
             # A fixed date makes the same weights the same file.
             entry = zipfile.ZipInfo(name, date_time=(2026, 1, 1, 0, 0, 0))
@@ -285,30 +280,8 @@ def write(
     unfinished.replace(path)
 
 
-def card(recipes: Sequence[Recipe], scores: Sequence[Any], measured: str) -> str:
+def card(recipe: Recipe, scores: Sequence[Any], measured: str) -> str:
     """The model's card, for people."""
-    recipe = recipes[0]
-    made_by = recipe.card.made_by or " and ".join(
-        f"the recipe `{one.name}.toml`" for one in recipes
-    )
-    networks = "\n  and, with the same say: ".join(map(_described, recipes))
-    return f"""# {recipe.card.title} (`{recipe.name}`)
-
-{recipe.card.description}
-
-- **Trained on**: {recipe.card.corpus}; {len(scores)} pieces, by {made_by}.
-- **Licence**: {recipe.card.licence}.
-- **Network**: {networks}.
-- **Plays at**: {recipe.card.tempo_bpm:g} BPM, temperature {recipe.card.temperature:g},
-  top-p {recipe.card.top_p:g}, General MIDI program {recipe.card.instrument}.
-
-## Measured
-
-{measured}
-"""
-
-
-def _described(recipe: Recipe) -> str:
     sizes, plan = recipe.network, recipe.training
     first = "the first " if sizes.members > 1 else ""
     begun = f"{first}begun with the weights of `{plan.start}`, " if plan.start else ""
@@ -323,10 +296,22 @@ def _described(recipe: Recipe) -> str:
         )
     else:
         network = f"embedding {sizes.embedding}, LSTM {sizes.layers} x {sizes.hidden}"
+    made_by = recipe.card.made_by or f"the recipe `{recipe.name}.toml`"
     of_mean = f"the mean of {sizes.members} networks, each " if sizes.members > 1 else ""
     keys = len(sizes.keys)
     in_keys = f"hearing every piece in {keys} keys at once, " if keys > 1 else ""
-    return (
-        f"{of_mean}{network}, int8,\n  {in_keys}{begun}{learned}, dropout {plan.dropout}, "
-        "averaged weights"
-    )
+    return f"""# {recipe.card.title} (`{recipe.name}`)
+
+{recipe.card.description}
+
+- **Trained on**: {recipe.card.corpus}; {len(scores)} pieces, by {made_by}.
+- **Licence**: {recipe.card.licence}.
+- **Network**: {of_mean}{network}, int8,
+  {in_keys}{begun}{learned}, dropout {plan.dropout}, averaged weights.
+- **Plays at**: {recipe.card.tempo_bpm:g} BPM, temperature {recipe.card.temperature:g},
+  top-p {recipe.card.top_p:g}, General MIDI program {recipe.card.instrument}.
+
+## Measured
+
+{measured}
+"""

@@ -232,13 +232,13 @@ def _make(made: Recipe, codec: Codec, found: Folder, work: Path, target: Path, s
 
     scores = found.scores
     weights = learn(made, codec, scores["train"], scores["valid"], work)
-    trained = [Trained(made, [weights])]
+    trained = Trained(made, [weights])
     say("Converting to int8, which takes a minute or two")
     with quiet():
         samples = convert.calibration(trained, codec, scores["train"])
         model = convert.tflite(trained, codec, samples)
     file = work / target.name
-    convert.write([made], codec, model, scores["train"], "", file)
+    convert.write(made, codec, model, scores["train"], "", file)
     try_model(file)
     say("Measuring, on the pieces that it has not seen")
     nats = nats_a_unit(bundle.load(file), scores["test"])
@@ -250,7 +250,7 @@ def _make(made: Recipe, codec: Codec, found: Folder, work: Path, target: Path, s
     verdict = _verdict(nats, ngram_nats)
     measured = "\n".join(f"- {figure}" for figure in figures)
     convert.write(
-        [made],
+        made,
         codec,
         model,
         scores["train"],

@@ -110,9 +110,6 @@ class Recipe(msgspec.Struct, forbid_unknown_fields=True):
     codec: CodecPart
     network: NetworkPart
     training: TrainingPart
-    beside: str = ""
-    """A recipe in the same folder, whose networks have together as much say in the mean as this
-    one's: for the same corpus and codec, of another kind."""
 
 
 class Trained(NamedTuple):
@@ -125,30 +122,6 @@ class Trained(NamedTuple):
     def networks(self) -> int:
         """How many there are, one a member and key."""
         return len(self.members) * len(self.recipe.network.keys)
-
-
-def load_all(path: Path) -> list[Recipe]:
-    """A recipe, and after it the one that it names as beside it.
-
-    Raises:
-        UsageError: as :func:`load`, or they do not fit together.
-    """
-    made = load(path)
-    if not made.beside:
-        return [made]
-    other = load(path.with_name(f"{made.beside}.toml"))
-    for wrong, why in (
-        (other.beside, "has one beside itself; there can be two only"),
-        (other.corpus != made.corpus, "has another [corpus]; make them the same"),
-        (other.codec != made.codec, "has another [codec]; make them the same"),
-        (
-            other.network.kind == made.network.kind,
-            "is of the same kind; say `members`",
-        ),
-    ):
-        if wrong:
-            raise UsageError(f"{path}: {made.beside}, beside it, {why}")
-    return [made, other]
 
 
 def load(path: Path) -> Recipe:

@@ -113,7 +113,7 @@ def train(
             share_done = budget.share if plan.processor_s else seen / plan.tokens
             if share_done * LOOKS >= next_look:
                 next_look = int(share_done * LOOKS) + 1
-                score = nats_a_unit([[average]], valid)
+                score = nats_a_unit([average], valid)
                 bar.write(
                     f"{recipe.name}: {seen / 1e6:6.2f} M tokens, train "
                     f"{tokens_a_unit * sum(losses) / len(losses):.4f}, "
@@ -191,10 +191,9 @@ def tokens_a_second(recipe: Recipe, codec: Codec, scores: Sequence[Any]) -> floa
     return tokens / (time.monotonic() - began)
 
 
-def float_nats_a_unit(trained: Sequence[Trained], codec: Codec, scores: Sequence[Any]) -> float:
+def float_nats_a_unit(trained: Trained, codec: Codec, scores: Sequence[Any]) -> float:
     """The figure of the float networks' mean, in all their keys, to see what int8 costs."""
-    networks = [in_all_keys(part, codec) for part in trained]
-    return nats_a_unit(networks, measured(codec, scores))
+    return nats_a_unit(in_all_keys(trained, codec), measured(codec, scores))
 
 
 def learning_rate(share_done: float, updates: int, recipe: Recipe) -> float:
@@ -254,13 +253,14 @@ def measured(codec: Codec, scores: Sequence[Any]) -> list[Measured]:
 
 
 @torch.no_grad()
-def nats_a_unit(groups: Sequence[Sequence[nn.Module]], pieces: Sequence[Measured]) -> float:
+def nats_a_unit(networks: Sequence[nn.Module], pieces: Sequence[Measured]) -> float:
     """Negative log-likelihood of all that counts, over all units, teacher-forced, whole pieces.
 
-    The mean of the groups' mean logits counts. A unit is the codec's: the four voices of a 16th
-    step, a note, a character.
+    The networks' logits are averaged. A unit is the codec's: the four voices of a 16th step,
+    a note, a character.
     """
-    networks = [(network.eval(), len(group) * len(groups)) for group in groups for network in group]
+    for network in networks:
+        network.eval()
     total = 0.0
     ordered = sorted(pieces, key=lambda piece: piece.counted)
     for start in range(0, len(ordered), GROUP):
@@ -274,11 +274,11 @@ def nats_a_unit(groups: Sequence[Sequence[nn.Module]], pieces: Sequence[Measured
         for at in range(0, longest, MEASURED_TOKENS):
             features = torch.tensor(chunk.features[at : at + MEASURED_TOKENS])
             logits = torch.zeros(())
-            for number, (network, shares) in enumerate(networks):
+            for number, network in enumerate(networks):
                 told, states[number] = network(features, states[number])
-                logits = logits + told.float() / shares
+                logits = logits + told.float()
             total += nn.functional.cross_entropy(
-                logits.flatten(0, 1),
+                (logits / len(networks)).flatten(0, 1),
                 targets[at : at + MEASURED_TOKENS].flatten(),
                 ignore_index=IGNORED,
                 reduction="sum",

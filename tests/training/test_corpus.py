@@ -211,7 +211,7 @@ def test_what_the_training_writes_the_player_reads(
     made = tiny(monkeypatch)
     path = tmp_path / "chorales.tflite"
     codec = SatbCodec(onsets=True, form=True, ranges=corpus.voice_ranges([OPENING]))
-    convert.write([made], codec, parts_of()[0], [OPENING], "Well enough.", path)
+    convert.write(made, codec, parts_of()[0], [OPENING], "Well enough.", path)
     model = bundle.load(path)
     assert model.name == made.name
     assert model.tempo_bpm == made.card.tempo_bpm
@@ -229,7 +229,7 @@ def test_the_same_weights_are_the_same_file(
     made = tiny(monkeypatch)
     paths = [tmp_path / "a.tflite", tmp_path / "b.tflite"]
     for path in paths:
-        convert.write([made], CODEC, parts_of()[0], [OPENING], "", path)
+        convert.write(made, CODEC, parts_of()[0], [OPENING], "", path)
     assert paths[0].read_bytes() == paths[1].read_bytes()
 
 
@@ -259,7 +259,7 @@ def test_a_card_is_renewed_and_the_weights_stay(
     path = tmp_path / MODEL.name
     shutil.copy(MODEL, path)
     made.card.temperature, made.card.top_p = 1.15, 0.97
-    workshop.renew_card([made], {"train": [OPENING], "test": [OPENING] * 71}, path)
+    workshop.renew_card(made, {"train": [OPENING], "test": [OPENING] * 71}, path)
     before, after = bundle.load(MODEL), bundle.load(path)
     assert (after.temperature, after.top_p) == (1.15, 0.97)
     assert after.model == before.model

@@ -44,7 +44,7 @@ def toml(parts: dict[str, dict[str, Any]]) -> str:
 
 def refusal(path: Path) -> str:
     with pytest.raises(UsageError) as refused:
-        recipe.load_all(path)
+        recipe.load(path)
     assert str(path) in str(refused.value)
     assert "\n" not in str(refused.value)
     return str(refused.value)
@@ -56,7 +56,7 @@ def test_there_are_recipes() -> None:
 
 @pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
 def test_a_shipped_recipe_can_be_read(path: Path) -> None:
-    made = recipe.load_all(path)[0]
+    made = recipe.load(path)
     assert made.name == path.stem
     assert 40 <= made.card.tempo_bpm <= 240
     assert 0.1 <= made.card.temperature <= 3
@@ -135,43 +135,6 @@ def test_what_does_not_go_together_is_named(
     parts = {"network": GOOD["network"] | network, "training": GOOD["training"] | training}
     path.write_text(toml(GOOD | parts))
     assert said in refusal(path)
-
-
-def beside(folder: Path, **parts: dict[str, Any]) -> Path:
-    """A recipe that names another one beside it, with these parts."""
-    path = folder / "tiny.toml"
-    path.write_text('beside = "other"\n' + toml(GOOD))
-    changed = {part: GOOD[part] | values for part, values in parts.items()}
-    (folder / "other.toml").write_text(toml(GOOD | changed))
-    return path
-
-
-def test_a_recipe_of_another_kind_may_stand_beside_it(tmp_path: Path) -> None:
-    own, other = recipe.load_all(beside(tmp_path, network=ATTENTION, training={"lanes": 4}))
-    assert (own.network.kind, other.network.kind) == ("lstm", "attention")
-    assert (own.training.lanes, other.training.lanes) == (128, 4)
-    assert len(recipe.load_all(tmp_path / "other.toml")) == 1
-
-
-@pytest.mark.parametrize(
-    ("parts", "said"),
-    [
-        ({"network": ATTENTION, "codec": {"onsets": False}}, "has another [codec]"),
-        ({"network": ATTENTION, "corpus": {"test": ["bwv1"]}}, "has another [corpus]"),
-        ({"network": {"hidden": 9}}, "is of the same kind"),
-    ],
-)
-def test_what_cannot_stand_beside_it_is_named(
-    tmp_path: Path, parts: dict[str, dict[str, Any]], said: str
-) -> None:
-    assert f"other, beside it, {said}" in refusal(beside(tmp_path, **parts))
-
-
-def test_the_one_beside_it_has_to_be_there(tmp_path: Path) -> None:
-    path = beside(tmp_path, network=ATTENTION)
-    (tmp_path / "other.toml").unlink()
-    with pytest.raises(UsageError, match=r"other\.toml: cannot read the recipe"):
-        recipe.load_all(path)
 
 
 @pytest.mark.parametrize("part", GOOD)
