@@ -57,6 +57,16 @@ class Counts:
     pieces: int = 0
 
 
+class Drawn(NamedTuple):
+    """A token that was drawn in a rehearsal: under which conditions, and the model after it."""
+
+    temperature: float
+    top_p: float
+    must_sound: bool
+    token: int
+    state: State
+
+
 class Snapshot(NamedTuple):
     """Everything that decides what is composed next."""
 
@@ -110,6 +120,8 @@ class Composer:
         """Tokens of the piece so far."""
         self._dice = np.random.default_rng(0)
         self._reading = expression.Reading(PLAIN_FORM)
+        self._rehearsed: list[Drawn] = []
+        """What is still to come of the rehearsal that is performed, the next one last."""
         self._prime = prime
         self._again: Piece | None = None
         self.rehearsals = REHEARSALS
@@ -162,21 +174,33 @@ class Composer:
         self.counts.tokens += 1
         self._written += 1
         if not told:
-            return self._draw(context)
+            return self._draw(context).token
+        self._rehearsed.clear()
         self.on_token()
         self.model.step(context.features())
         self._dice.random()
         return told[0]
 
-    def _draw(self, context: Context) -> int:
+    def _draw(self, context: Context) -> Drawn:
         self.on_token()
-        return sampler.sample(
+        temperature = self.guard.temperature(self.temperature, self.tick)
+        must_sound = self.guard.trouble == "silence"
+        uniform = float(self._dice.random())
+        if self._rehearsed:
+            known = self._rehearsed.pop()
+            if known[:3] == (temperature, self.top_p, must_sound):
+                # The same dice under the same conditions: it needs no second calculation.
+                self.model.state = known.state
+                return known
+            self._rehearsed.clear()
+        token = sampler.sample(
             self.model.step(context.features()),
-            temperature=self.guard.temperature(self.temperature, self.tick),
+            temperature=temperature,
             top_p=self.top_p,
-            uniform=float(self._dice.random()),
-            forbidden=context.forbidden(must_sound=self.guard.trouble == "silence"),
+            uniform=uniform,
+            forbidden=context.forbidden(must_sound=must_sound),
         )
+        return Drawn(temperature, self.top_p, must_sound, token, self.model.state)
 
     def _rehearse_ending(self, context: Context) -> None:
         """Try out the last phrase, and keep the dice with which the piece closes best.
@@ -185,18 +209,23 @@ class Composer:
         another throw of the dice seldom does. Nothing is written that it would not write.
         """
         state, best = self.model.state, (Cadence.OPEN, 0)
+        performed: list[Drawn] = []
+        self._rehearsed.clear()
         for attempt in range(self.rehearsals):
             self._dice = self._dice_of(self.piece.number, attempt + 1)
-            tried = context.copy()
+            tried, drawn = context.copy(), list[Drawn]()
             for _ in range(LONGEST_REHEARSAL_TOKENS):
                 if tried.done or tried.faded:
                     break
-                tried.accept(self._draw(tried))
+                drawn.append(self._draw(tried))
+                tried.accept(drawn[-1].token)
             self.model.state = state
-            best = max(best, (tried.cadence(), -attempt))
+            if not attempt or (tried.cadence(), -attempt) > best:
+                best, performed = (tried.cadence(), -attempt), drawn
             if best[0] == Cadence.FULL:
                 break
         self._dice = self._dice_of(self.piece.number, 1 - best[1])
+        self._rehearsed = performed[::-1]
 
     def _dice_of(self, *what: int) -> np.random.Generator:
         """Dice that the seed decides for a purpose, given by whole numbers."""
@@ -225,6 +254,7 @@ class Composer:
 
     def _open(self, about: Piece, form: Form) -> Context:
         """An empty piece, the model with nothing in its memory."""
+        self._rehearsed.clear()
         self.piece = about
         self._context = self.bundle.codec.start(form, Key(about.tonic, about.minor))
         form = self._context.form
@@ -295,6 +325,7 @@ class Composer:
 
     def restore(self, snapshot: Snapshot) -> None:
         """Go back to a snapshot of this composer; temperature and top-p stay as they are now."""
+        self._rehearsed.clear()
         self.tick = snapshot.tick
         self.piece = snapshot.piece
         self._context, self._written = snapshot.context.copy(), snapshot.written

@@ -7,6 +7,7 @@ import math
 import random
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -188,6 +189,43 @@ def test_after_a_snapshot_another_temperature_is_other_music(shipped: Bundle) ->
     composer.restore(snapshot)
     composer.temperature = 3.0
     assert compose(composer, 60) != cool
+
+
+def test_what_was_rehearsed_is_performed_without_a_second_calculation(shipped: Bundle) -> None:
+    one, other = Composer(shipped, seed=3), Composer(shipped, seed=3)
+    calls = [0, 0]
+    for number, composer in enumerate((one, other)):
+
+        def counting(
+            features: list[int], number: int = number, step: Any = composer.model.step
+        ) -> Any:
+            calls[number] += 1
+            return step(features)
+
+        composer.model.step = counting  # type: ignore[method-assign]
+    once: list[Event] = []
+    twice: list[Event] = []
+    while one.piece.number < 3:
+        once += one.step()
+        other._rehearsed.clear()
+        twice += other.step()
+    assert once == twice
+    assert calls[0] < 0.95 * calls[1]
+
+
+def test_an_ending_turned_at_in_the_midst_is_not_the_rehearsed_one(shipped: Bundle) -> None:
+    rehearsed = Composer(shipped, seed=3)
+    while not rehearsed._rehearsed:
+        rehearsed.step()
+    for _ in range(3):
+        rehearsed.step()
+    plain = Composer(shipped, seed=3)
+    while plain.tick < rehearsed.tick:
+        plain.step()
+    plain._rehearsed.clear()
+    assert rehearsed._rehearsed
+    rehearsed.temperature = plain.temperature = 2.5
+    assert compose(rehearsed, 40) == compose(plain, 40)
 
 
 def test_between_two_pieces_there_is_nothing_to_go_back_to(shipped: Bundle) -> None:
