@@ -47,6 +47,9 @@ STORM_S: Final = 60.0
 STORM_RATE: Final = 50
 """Changes a second."""
 
+RINGING_S: Final = 5.0
+"""After a pause; a second earlier a glockenspiel or an ice rain may still be heard by itself."""
+
 CLICK: Final = "woodblock"
 """Its onsets are heard to the millisecond."""
 
@@ -429,7 +432,7 @@ def storm(card: VirtualCard) -> list[Row]:
         hand.set(volume=100, instrument="church organ")
         time.sleep(1.0)
         hand.set(playing=False)
-        time.sleep(3.0)
+        time.sleep(RINGING_S)
         left = board.performer.read().sounding
         quiet = len(ear.sound())
         time.sleep(1.0)
@@ -445,8 +448,8 @@ def storm(card: VirtualCard) -> list[Row]:
             "0 of each",
             good and loudest < 33 and made / took > 0.9 * STORM_RATE,
             f"all settings but the model at random; {rewinds} rewinds, "
-            f"at most {most_sounding} notes at once; paused 3 s after it, the loudest sample is "
-            f"{loudest}",
+            f"at most {most_sounding} notes at once; {RINGING_S:g} s after a pause the loudest "
+            f"sample is {loudest}",
         )
     ]
 
