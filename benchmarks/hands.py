@@ -478,7 +478,7 @@ def _onsets(ear: Ear) -> list[float]:
 def _row(what: str, delays: list[float], how: str, bar_s: float = BAR_S) -> Row:
     if len(delays) < CHANGES / 2:
         raise FailedError(f"only {len(delays)} of {CHANGES} changes of {what} were heard")
-    worst = _p95(delays)
+    worst = p95(delays)
     return Row(
         f"{what}: from the hand to the ear",
         f"p95 {1e3 * worst:,.0f} ms, median {1e3 * statistics.median(delays):,.0f} ms",
@@ -488,12 +488,13 @@ def _row(what: str, delays: list[float], how: str, bar_s: float = BAR_S) -> Row:
     )
 
 
-def _p95(values: list[float]) -> float:
+def p95(values: list[float]) -> float:
+    """What 95 of 100 of them do not exceed."""
     return float(np.quantile(values, 0.95))
 
 
 def _milliseconds(values: list[float]) -> str:
-    return f"p95 {1e3 * _p95(values):,.0f} ms, median {1e3 * statistics.median(values):,.0f} ms"
+    return f"p95 {1e3 * p95(values):,.0f} ms, median {1e3 * statistics.median(values):,.0f} ms"
 
 
 PARTS: Final = (volume, instrument, tempo, temperature, storm)

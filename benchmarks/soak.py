@@ -11,7 +11,6 @@ from __future__ import annotations
 import argparse
 import csv
 import dataclasses
-import math
 import os
 import statistics
 import subprocess
@@ -26,10 +25,11 @@ import msgspec
 from appliance.errors import BachboxError
 from appliance.music.notes import TICKS_PER_BEAT
 from appliance.player.board import Board, PerformerState
-from benchmarks.hands import Ear, Hand, volume_delays_s
+from benchmarks.hands import Ear, Hand, p95, volume_delays_s
 from benchmarks.measure import FailedError
 from benchmarks.player import Player, Usage, playing
-from benchmarks.visitor import Visitor, free_port, visiting
+from benchmarks.visitor import Visitor, visiting
+from tests.broker import free_port
 from tests.virtual_card import VirtualCard, virtual_card
 
 MINUTE_S: Final = 60.0
@@ -216,13 +216,12 @@ def plot(rows: list[Row], path: Path) -> None:
 
 def summary(rows: list[Row]) -> str:
     """The figures of it all, as lines for people."""
-    heard_ms = sorted(row.volume_ms for row in rows if row.volume_ms == row.volume_ms)
+    heard_ms = [row.volume_ms for row in rows if row.volume_ms == row.volume_ms] or [float("nan")]
     settled = rows[min(len(rows) - 1, 9)]
     growth = {
         name: getattr(rows[-1], f"{name}_mb") - getattr(settled, f"{name}_mb")
         for name in ("daemon", "performer", "composer")
     }
-    p95 = heard_ms[math.ceil(0.95 * (len(heard_ms) - 1))] if heard_ms else float("nan")
     return (
         f"{len(rows)} minutes, {sum(row.notes for row in rows)} notes; "
         + ", ".join(
@@ -230,8 +229,8 @@ def summary(rows: list[Row]) -> str:
             for name in ("xruns", "starved", "late", "restarts")
         )
         + f"\nleast look-ahead {min(row.look_ahead_s for row in rows):.2f} s; "
-        f"volume, hand to ear: median {statistics.median(heard_ms or [float('nan')]):.0f} ms, "
-        f"p95 {p95:.0f} ms"
+        f"volume, hand to ear: median {statistics.median(heard_ms):.0f} ms, "
+        f"p95 {p95(heard_ms):.0f} ms"
         "\nRSS since minute 10: "
         + ", ".join(f"{name} {mb:+.1f} MB" for name, mb in growth.items())
         + f"\nplayed {sum(row.played_s for row in rows):.2f} s in "

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import socket
 import threading
 from collections.abc import Callable, Coroutine, Iterator
 from typing import Final
@@ -78,10 +77,3 @@ def visiting(port: int) -> Iterator[Visitor]:
     finally:
         loop.call_soon_threadsafe(task.cancel)
         thread.join(5.0)
-
-
-def free_port() -> int:
-    """A port that nobody listens at just now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

@@ -155,7 +155,7 @@ class Desk:
 
     def _nap(self, controls: Controls) -> None:
         """Until music is wanted, or something else is: all that is looked at are the controls."""
-        spare_s = self._ahead_ticks() / _ticks_per_s(controls) - self._look_ahead_s
+        spare_s = self._ahead_s(controls) - self._look_ahead_s
         until_s = time.monotonic() + min(max(spare_s, POLL_S), BEAT_S)
         while time.monotonic() < until_s and self._board.controls.read() is controls:
             time.sleep(POLL_S)
@@ -195,17 +195,18 @@ class Desk:
         self._refused = self._wanted_model
         print(f"bachbox: {why}; the model stays as it is", file=sys.stderr)
 
-    def _ahead_ticks(self) -> float:
+    def _ahead_s(self, controls: Controls) -> float:
         """How far the music is composed beyond the ear."""
-        return self._writer.horizon_tick - self._board.tail.read().playhead_tick
+        ahead_ticks = self._writer.horizon_tick - self._board.tail.read().playhead_tick
+        return ahead_ticks / _ticks_per_s(controls)
 
     def _wants_more(self, controls: Controls) -> bool:
         wanted_s = self._look_ahead_s + (BATCH_S if self._filling else 0)
-        self._filling = self._ahead_ticks() < wanted_s * _ticks_per_s(controls)
+        self._filling = self._ahead_s(controls) < wanted_s
         return self._filling and self._writer.room() >= ROOM_FOR_A_STEP
 
     def _compose(self, controls: Controls) -> None:
-        spare_s = self._ahead_ticks() / _ticks_per_s(controls) - HURRY_S
+        spare_s = self._ahead_s(controls) - HURRY_S
         # No more than there is time for, as fast as it has gone lately: a machine may be slow.
         rehearsals = int(max(spare_s, 0.0) / (PHRASE_STEPS * self._step_s))
         self.composer.rehearsals = min(rehearsals, REHEARSALS)
