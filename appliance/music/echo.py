@@ -14,6 +14,10 @@ from bisect import bisect_right
 MATCH_LENGTHS = (1, 12, 16, 24, 32, 64, 128)
 """Lower ends of the buckets that a match's length falls into; bucket 0 is no match."""
 
+ECHOED_NOTES, MOST_ECHOED = 32, 16
+"""Of so many notes so many may say again, note for note, what the piece has said before; half of
+Bach's movements keep to it. A Transformer hears its own echo and goes on, the colder the longer."""
+
 PAGE = 64
 """Symbols after which what was heard is closed and shared by all copies."""
 
@@ -88,3 +92,27 @@ class Echo:
         twin._indexes, twin._index = self._indexes.copy(), self._index.copy()
         twin._recent, twin._at, twin._length = self._recent, self._at, self._length
         return twin
+
+
+class Repeats:
+    """How much of the music of late was an echo, note for note."""
+
+    def __init__(self) -> None:
+        self._echoing = True
+        """The note being said is, as far as it has been said, what the echo expected."""
+        self._echoed = 0
+        """One bit a note, the last one lowest: set where all of it was."""
+
+    def hear(self, *, as_before: bool) -> None:
+        """Take in one symbol of a note, and whether the echo expected it."""
+        self._echoing &= as_before
+
+    def end_note(self) -> None:
+        """The note has been said."""
+        self._echoed = (self._echoed << 1 | self._echoing) % (1 << ECHOED_NOTES)
+        self._echoing = True
+
+    @property
+    def too_many(self) -> bool:
+        """The next note is to be a new one."""
+        return self._echoed.bit_count() >= MOST_ECHOED

@@ -10,12 +10,13 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
+from copy import copy
 from pathlib import Path
 from typing import Any
 
 from appliance.errors import UsageError
 from appliance.music.codec import Cadence, Opening
-from appliance.music.echo import Echo, echo_inputs
+from appliance.music.echo import Echo, Repeats, echo_inputs
 from appliance.music.notes import TICKS_PER_BEAT, TICKS_PER_STEP, Event
 from appliance.music.score import Form, Key, LinesScore
 from appliance.music.voices import MOST_VOICES, Voices
@@ -130,10 +131,18 @@ class LinesCodec:
         for note in score.notes:
             # From where the codec is, not from the note before: rounding must not add up.
             say(nearest(self.after, note.start - context.now))
-            say(self.first_pitch + note.pitch - self.lowest)
+            say(self.first_pitch + self._within(note.pitch) - self.lowest)
             say(self.first_length + nearest(self.lengths, note.length))
         say(self.end)
         return features, said
+
+    def _within(self, pitch: int) -> int:
+        """The pitch, or the nearest octave of it that is in range."""
+        while pitch > self.highest:
+            pitch -= 12
+        while pitch < self.lowest:
+            pitch += 12
+        return min(pitch, self.highest)
 
     def units(self, score: LinesScore) -> tuple[int, int]:
         """How many tokens count (the end does not), and of how many notes."""
@@ -207,6 +216,7 @@ class LinesContext:
         """What sounded when the end was said."""
         self.echo, self.shape = Echo(ALIKE_SYMBOLS), Echo(ALIKE_SYMBOLS)
         """Of the notes, and of the intervals between them."""
+        self.repeats = Repeats()
 
     @property
     def tick(self) -> int:
@@ -276,6 +286,10 @@ class LinesContext:
             return [*range(codec.first_pitch, codec.classes), *self._no_time(must_sound)]
         if self.place == PITCH:
             others = [*range(codec.first_pitch), *range(codec.first_length, codec.classes)]
+            said_before = self.echo.expected
+            # The lowest may be all that is left where a chord goes down.
+            if (said_before or 0) > codec.first_pitch and self.repeats.too_many:
+                others.append(said_before)
             if not self.struck:
                 return others
             # A chord goes down.
@@ -309,6 +323,7 @@ class LinesContext:
             return self._end()
         first, choices = self._kind()
         choice = max(0, min(choices - 1, token - first))
+        self.repeats.hear(as_before=self.echo.expected == first + choice)
         self.echo.hear(first + choice)
         if self.place == AFTER:
             self.shape.hear(first + choice)
@@ -327,6 +342,7 @@ class LinesContext:
         else:
             self.shape.hear(first + choice)
             self.struck.append(self.pitches[-1])
+            self.repeats.end_note()
             events = self.voices.strike(self.now, self.pitches[-1], codec.lengths[choice])
         self.said[self.place] = choice
         self.place = (self.place + 1) % 3
@@ -385,4 +401,5 @@ class LinesContext:
         twin.voices, twin.struck = self.voices.copy(), self.struck.copy()
         twin.lowest_before, twin.last_chord = self.lowest_before, self.last_chord
         twin.echo, twin.shape = self.echo.copy(), self.shape.copy()
+        twin.repeats = copy(self.repeats)
         return twin

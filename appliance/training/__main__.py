@@ -62,7 +62,7 @@ def codec_for(made: recipe.Recipe, scores: corpus.Corpus) -> Codec:
     """The codec that a recipe names, for the notes of its corpus."""
     part = made.codec
     if part.name == LinesCodec.name:
-        return linescorpus.codec_for(scores["train"])
+        return linescorpus.codec_for(scores["train"], scores.get(corpus.ALSO, []))
     if part.name == AbcCodec.name:
         return AbcCodec()
     ranges = corpus.voice_ranges(scores["train"])
@@ -91,7 +91,7 @@ def evaluate(path: Path, scores: corpus.Corpus) -> list[str]:
         figure = nats_a_unit(bundle.load(path), scores["test"])
         lines.append(f"{figure:.4f} nats a {codec.unit}, int8 on {name}")
     os.environ.pop(RUNTIME_VARIABLE, None)
-    n, figure = baseline(codec, scores["train"], scores["valid"], scores["test"])
+    n, figure = baseline(codec, corpus.learned(scores), scores["valid"], scores["test"])
     lines.append(f"{figure:.4f} nats a {codec.unit}, {n}-gram with back-off")
     return lines
 
@@ -106,7 +106,15 @@ def make(made: recipe.Recipe, scores: corpus.Corpus, folder: Path, path: Path) -
     trained = recipe.Trained(
         made,
         [
-            train(made, codec, scores["train"], scores["valid"], folder, member + 1)
+            train(
+                made,
+                codec,
+                scores["train"],
+                scores["valid"],
+                folder,
+                member + 1,
+                also=scores.get(corpus.ALSO, []),
+            )
             for member in range(made.network.members)
         ],
     )

@@ -45,17 +45,29 @@ def encode(codec: Codec, score: Any) -> Piece:
 
 
 class Keys:
-    """Every transposition of every piece that the codec can tell, encoded when first asked for."""
+    """Every transposition of every piece that the codec can tell, encoded when first asked for.
 
-    def __init__(self, codec: Codec, scores: Sequence[Any]) -> None:
+    Args:
+        codec: tells them.
+        scores: the pieces.
+        also: others, which are drawn as often as they are many times ``also_share``.
+    """
+
+    def __init__(self, codec: Codec, scores: Sequence[Any], also: Sequence[Any] = ()) -> None:
         self._codec = codec
-        self._scores = scores
-        self._shifts = [codec.shifts(score) for score in scores]
+        self._scores = [*scores, *also]
+        self._own = len(scores)
+        self._shifts = [codec.shifts(score) for score in self._scores]
         self._known: dict[tuple[int, int], Piece] = {}
+        self.also_share = 1.0
 
     def draw(self, rng: np.random.Generator) -> Piece:
         """A random piece in a random key."""
-        number = int(rng.integers(len(self._scores)))
+        others = len(self._scores) - self._own
+        if others and rng.random() < self.also_share * others / len(self._scores):
+            number = self._own + int(rng.integers(others))
+        else:
+            number = int(rng.integers(self._own))
         shift = int(rng.choice(self._shifts[number]))
         if (number, shift) not in self._known:
             score = self._scores[number]

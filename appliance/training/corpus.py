@@ -15,6 +15,7 @@ from appliance.music.score import (
     VOICES,
     Form,
     Key,
+    LinesScore,
     Score,
     key_of,
     onsets_by_change,
@@ -28,8 +29,15 @@ log = logging.getLogger(__name__)
 BENCHMARK_FILE = "chorales/Jsb16thSeparated.json"
 SPLITS = ("train", "valid", "test")
 
+ALSO = "also"
 Corpus = dict[str, list[Any]]
-"""The pieces of each of ``SPLITS``, of the kind that the codec encodes."""
+"""The pieces of each of ``SPLITS``, of the kind that the codec encodes; some have ``ALSO``, pieces
+of another kind of music that are learned from at first (see ``also`` in a recipe)."""
+
+
+def learned(scores: Corpus) -> list[Any]:
+    """Every piece that a model has learned from."""
+    return [*scores["train"], *scores.get(ALSO, [])]
 
 
 def benchmark(folder: Path) -> Corpus:
@@ -98,19 +106,10 @@ def lines(data: Path, part: CorpusPart, cache: Path) -> Corpus:
     Raises:
         UsageError: a folder, or a piece to be held out, is not there.
     """
-    paths: list[Path] = []
-    for folder in part.folders:
-        if not (data / folder).is_dir():
-            raise UsageError(
-                f"{data / folder}: there is no such folder of scores; --data names the folder that "
-                f"holds {', '.join(part.folders)}"
-            )
-        paths += sorted(path for path in (data / folder).iterdir() if path.is_file())
-    scores, refused = linescorpus.read(paths, cache)
-    for path, why in refused.items():
-        log.info("left out %s: %s", path.name, why)
     found: Corpus = {split: [] for split in SPLITS}
-    for score in scores:
+    if part.also:
+        found[ALSO] = _read(data, part.also, cache.with_stem(f"{cache.stem}-{ALSO}"))
+    for score in _read(data, part.folders, cache):
         if score.name.startswith(tuple(part.left_out)):
             continue
         held = [s for s in ("valid", "test") if score.name.startswith(tuple(getattr(part, s)))]
@@ -120,6 +119,21 @@ def lines(data: Path, part: CorpusPart, cache: Path) -> Corpus:
             if not any(score.name.startswith(wanted) for score in found[split]):
                 raise UsageError(f"held out for {split} but not in {data}: {wanted}")
     return found
+
+
+def _read(data: Path, folders: Sequence[str], cache: Path) -> list[LinesScore]:
+    paths: list[Path] = []
+    for folder in folders:
+        if not (data / folder).is_dir():
+            raise UsageError(
+                f"{data / folder}: there is no such folder of scores; --data names the folder that "
+                f"holds {', '.join(folders)}"
+            )
+        paths += sorted(path for path in (data / folder).iterdir() if path.is_file())
+    scores, refused = linescorpus.read(paths, cache)
+    for path, why in refused.items():
+        log.info("left out %s: %s", path.name, why)
+    return scores
 
 
 def _parse_all() -> list[Score]:

@@ -72,9 +72,9 @@ def _from_json(entry: dict[str, Any]) -> LinesScore:
     )
 
 
-def codec_for(scores: Sequence[LinesScore]) -> LinesCodec:
-    """A codec with the notes and the lengths that occur in these scores."""
-    pitches = [note.pitch for score in scores for note in score.notes]
+def codec_for(scores: Sequence[LinesScore], also: Sequence[LinesScore] = ()) -> LinesCodec:
+    """A codec with the notes and the lengths that occur in these scores, and others' notes."""
+    pitches = [note.pitch for score in (*scores, *also) for note in score.notes]
     counts: Counter[int] = Counter()
     for score in scores:
         starts = sorted({note.start for note in score.notes})

@@ -23,6 +23,9 @@ class CorpusPart(msgspec.Struct, forbid_unknown_fields=True):
     source: Literal["music21-chorales", "jsb-benchmark", "lines", "tunes"]
     folders: list[str] = []
     """For ``lines``: the folders of scores, below the one that --data names."""
+    also: list[str] = []
+    """For ``lines``: more such folders, whose pieces are drawn at first as they come, then less and
+    less, and in the end not at all; none of them is held out."""
     valid: list[str] = []
     test: list[str] = []
     left_out: list[str] = []

@@ -41,6 +41,7 @@ def train(
     valid_scores: Sequence[Any],
     folder: Path,
     member: int = 1,
+    also: Sequence[Any] = (),
 ) -> Weights:
     """Train one network by the recipe, or go on from its checkpoint in ``folder``.
 
@@ -79,8 +80,9 @@ def train(
         best_weights = saved["best_weights"]
         worse_looks = saved.get("worse_looks", 0)
         budget.spent_s = saved.get("spent_s", 0.0)
+    keys = Keys(codec, train_scores, also)
     source = chunks(
-        Keys(codec, train_scores),
+        keys,
         np.random.default_rng([seed, seen]),
         lanes=plan.lanes,
         tokens=plan.chunk_tokens,
@@ -98,6 +100,7 @@ def train(
         total=plan.tokens or None, initial=seen, unit="tok", unit_scale=True, desc=recipe.name
     ) as bar:
         while (share_done < 1 or not best_weights) and not patience_ends(recipe, worse_looks):
+            keys.also_share = max(0.0, 1 - share_done)
             rate = learning_rate(share_done, updates, recipe)
             for group in optimizer.param_groups:
                 group["lr"] = rate

@@ -10,6 +10,7 @@ from appliance.music.expression import BREATH_TICKS
 from appliance.music.notes import TICKS_PER_BEAT
 from appliance.music.satb import SatbCodec
 from appliance.training.composing import Music, Setting, Studied
+from appliance.training.corpus import learned
 from appliance.training.grade import Distances, Grader, grade, strayed
 from appliance.training.heard import Heard, Note
 from appliance.training.histograms import features_of
@@ -126,8 +127,9 @@ def weigh(
     train = [grader.distances(piece) for piece in some]
     held = [grader.distances(piece) for piece in valid]
     voice = melody_of(model.codec.name)
-    shared = Shared([piece.notes for piece in known])
-    sung = Shared([voice(piece) for piece in known])
+    heard = learned(studied.pieces)
+    shared = Shared([piece.notes for piece in heard])
+    sung = Shared([voice(piece) for piece in heard])
 
     def group(pieces: Sequence[Heard]) -> Group:
         return Group(

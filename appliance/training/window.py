@@ -191,8 +191,9 @@ def main() -> int:
         model = bundle.load(asked.model)
         made = recipe.load(Path("models/strings.toml"))
         scores = corpus.lines(asked.data, made.corpus, asked.build / "corpus" / "strings.json")
-        naive = windowed(scores["train"], scores["test"], asked.minutes * 60)
-        n, grams = counted(scores["train"], scores["valid"], scores["test"])
+        learned = corpus.learned(scores)
+        naive = windowed(learned, scores["test"], asked.minutes * 60)
+        n, grams = counted(learned, scores["valid"], scores["test"])
         ours = carried(model, scores["test"])
     except BachboxError as why:
         print(f"bachbox: {why}", file=sys.stderr)

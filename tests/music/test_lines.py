@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import random
 from pathlib import Path
 
 import mido
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from appliance.errors import UsageError
 from appliance.music import linesfile
 from appliance.music.codec import Cadence
+from appliance.music.echo import ECHOED_NOTES, MOST_ECHOED
 from appliance.music.lines import LONGEST_SILENCE_TICKS, OVERTIME_STEPS, PITCH, LinesCodec, nearest
 from appliance.music.notes import TICKS_PER_BEAT, TICKS_PER_STEP, Event, Kind
 from appliance.music.score import Form, Key, LinesScore, Note
@@ -167,6 +169,47 @@ def test_a_sequence_on_another_degree_is_expected() -> None:
     known = [want == [token] for want, token in zip(expected, tokens, strict=True)]
     assert all(known[-8:-1])
     assert not any(known[: 3 * len(figure)])
+
+
+def said_again(tokens: list[int]) -> list[bool]:
+    """Of every note, whether all of it was what the echo expected."""
+    context, found = CODEC.start(Form(16, 0, 1000), Key(0, False)), []
+    for at in range(0, len(tokens) - 2, 3):
+        expected: list[int | None] = []
+        for token in tokens[at : at + 3]:
+            expected.append(context.echo.expected)
+            context.accept(token)
+        found.append(expected == tokens[at : at + 3])
+    return found
+
+
+@settings(max_examples=20)
+@given(figure=st.lists(st.integers(60, 72), min_size=2, max_size=12), seed=st.integers(0, 99))
+def test_whoever_only_repeats_is_made_to_say_something_new(figure: list[int], seed: int) -> None:
+    dice = random.Random(seed)
+    context, tokens = CODEC.start(Form(16, 0, 1000), Key(0, False)), list[int]()
+    for note in range(150):
+        pitch = CODEC.first_pitch + figure[note % len(figure)] - CODEC.lowest
+        for wanted in (CODEC.after.index(120) if note else 0, pitch, CODEC.first_length + 3):
+            allowed = sorted({*range(CODEC.classes)} - {*context.forbidden(), CODEC.end})
+            tokens.append(wanted if wanted in allowed else dice.choice(allowed))
+            context.accept(tokens[-1])
+    again = said_again(tokens)
+    windows = [sum(again[at : at + ECHOED_NOTES]) for at in range(len(again) - ECHOED_NOTES)]
+    assert max(windows) == MOST_ECHOED
+
+
+@given(pitch=st.integers(0, 127), highest=st.integers(41, 127))
+def test_a_note_out_of_range_is_told_in_another_octave(pitch: int, highest: int) -> None:
+    codec = LinesCodec(lowest=40, highest=highest, lengths=LENGTHS)
+    _, tokens = codec.encode(score_of((0, 120, pitch)))
+    told = tokens[PITCH] - codec.first_pitch + codec.lowest
+    assert codec.lowest <= told <= highest
+    if highest - codec.lowest >= 11:
+        assert (told - pitch) % 12 == 0
+        assert abs(told - pitch) == min(
+            abs(p - pitch) for p in range(40, highest + 1) if (p - pitch) % 12 == 0
+        )
 
 
 def test_a_piece_closes_on_its_tonic_from_a_note_that_leads_there() -> None:

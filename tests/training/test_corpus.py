@@ -25,6 +25,7 @@ from appliance.training.evaluate import nats_a_unit
 from appliance.training.moved import moved
 from appliance.training.ngram import NGram, baseline, counted
 from tests.music.making import MODEL, MODELS, OPENING, chords, parts_of
+from tests.training.scores import midi
 
 CODEC = SatbCodec(onsets=True, form=True)
 PLAIN = SatbCodec(onsets=False, form=False)
@@ -75,6 +76,25 @@ def test_a_chorale_comes_with_metre_pickup_fermatas_and_repeated_notes() -> None
         for a, b in zip(before, after, strict=True)
     )  # fmt: skip
     assert struck > changed, "repeated notes are lost"
+
+
+# Free rhythm
+
+
+def test_what_is_learned_from_beside_the_corpus_is_apart_from_it(tmp_path: Path) -> None:
+    for name in ("own/a.mid", "own/b.mid", "own/c.mid", "other/a.mid", "other/d.mid"):
+        midi(tmp_path / name, seed=ord(name[-5]))
+    part = recipe.CorpusPart(
+        source="lines", folders=["own"], also=["other"], valid=["b"], test=["c"]
+    )
+    for _ in range(2):  # read, and out of the cache
+        found = corpus.lines(tmp_path, part, tmp_path / "cache.json")
+        names = {split: [score.name for score in scores] for split, scores in found.items()}
+        assert names == {"also": ["a", "d"], "train": ["a"], "valid": ["b"], "test": ["c"]}
+        assert [score.name for score in corpus.learned(found)] == ["a", "a", "d"]
+    part.also = ["nowhere"]
+    with pytest.raises(UsageError, match=r"nowhere: there is no such folder of scores"):
+        corpus.lines(tmp_path, part, tmp_path / "cache.json")
 
 
 # The benchmark
@@ -128,6 +148,17 @@ def test_a_piece_is_drawn_only_in_keys_that_stay_in_range() -> None:
     drawn = {tuple(keys.draw(rng).targets[:4]) for _ in range(60)}
     assert len(drawn) == 6, "five semitones down, and none up"
     assert all(0 <= token < CLASSES for tokens in drawn for token in tokens)
+
+
+def test_pieces_of_another_kind_are_drawn_less_and_less() -> None:
+    other = chords((8, (81, 67, 64, 48)))
+    keys, rng = Keys(CODEC, [OPENING], [other, other, other]), np.random.default_rng(1)
+    length = len(CODEC.encode(other)[1])
+    drawn = []
+    for share in (1.0, 0.5, 0.0):
+        keys.also_share = share
+        drawn.append(sum(len(keys.draw(rng).targets) == length for _ in range(400)))
+    assert drawn == [pytest.approx(300, abs=40), pytest.approx(150, abs=40), 0]
 
 
 def test_lanes_play_pieces_to_their_end() -> None:
