@@ -138,11 +138,8 @@ class LinesCodec:
 
     def _within(self, pitch: int) -> int:
         """The pitch, or the nearest octave of it that is in range."""
-        while pitch > self.highest:
-            pitch -= 12
-        while pitch < self.lowest:
-            pitch += 12
-        return min(pitch, self.highest)
+        octaves = [p for p in range(pitch % 12, 128, 12) if self.lowest <= p <= self.highest]
+        return min(octaves, key=lambda p: abs(p - pitch), default=self.highest)
 
     def units(self, score: LinesScore) -> tuple[int, int]:
         """How many tokens count (the end does not), and of how many notes."""
@@ -260,12 +257,10 @@ class LinesContext:
         """What both echoes expect, and how long they have been right."""
         codec, found = self.codec, []
         at = codec.at["echo"]
-        for expected, bucket in (
-            (self.echo.expected, self.echo.bucket),
-            (self._expected_by_shape(), self.shape.bucket),
-        ):
+        by_shape = self._expected_by_shape()
+        for echo, expected in ((self.echo, self.echo.expected), (self.shape, by_shape)):
             found.append(at + (codec.classes if expected is None else expected))
-            found.append(at + codec.classes + 1 + bucket)
+            found.append(at + codec.classes + 1 + echo.bucket)
             at += echo_inputs(codec.classes)
         return found
 

@@ -298,13 +298,14 @@ def card(recipe: Recipe, scores: Sequence[Any], measured: str) -> str:
         network = f"embedding {sizes.embedding}, LSTM {sizes.layers} x {sizes.hidden}"
     made_by = recipe.card.made_by or f"the recipe `{recipe.name}.toml`"
     of_mean = f"the mean of {sizes.members} networks, each " if sizes.members > 1 else ""
+    others = f", those of {' and '.join(recipe.corpus.also)} at first" if recipe.corpus.also else ""
     keys = len(sizes.keys)
     in_keys = f"hearing every piece in {keys} keys at once, " if keys > 1 else ""
     return f"""# {recipe.card.title} (`{recipe.name}`)
 
 {recipe.card.description}
 
-- **Trained on**: {recipe.card.corpus}; {len(scores)} pieces, by {made_by}.
+- **Trained on**: {recipe.card.corpus}; {len(scores)} pieces{others}, by {made_by}.
 - **Licence**: {recipe.card.licence}.
 - **Network**: {of_mean}{network}, int8,
   {in_keys}{begun}{learned}, dropout {plan.dropout}, averaged weights.
