@@ -8,6 +8,7 @@ import zipfile
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import repeat
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -65,6 +66,8 @@ class About(msgspec.Struct, frozen=True):
     tensors: Tensors
     forms: list[tuple[Bar, Steps, Steps, list[tuple[Steps, Steps]], Beat]]
     sha256: str
+    compasses: list[tuple[Midi, Midi]] = []
+    """One a form, where pieces keep to the lowest and highest note of the one that has it."""
     compiled_from: str = ""
     """Checksum of the model that this one was compiled from, for an Edge TPU."""
 
@@ -136,9 +139,12 @@ class Bundle:
     @cached_property
     def forms(self) -> list[Form]:
         """Forms of the corpus to draw new pieces' forms from; empty where none are needed."""
+        compasses: Iterable[tuple[int, int] | None] = self.about.compasses or repeat(None)
         return [
-            Form(bar, pickup, steps, tuple(fermatas), beat)
-            for bar, pickup, steps, fermatas, beat in self.about.forms
+            Form(bar, pickup, steps, tuple(fermatas), beat, compass)
+            for (bar, pickup, steps, fermatas, beat), compass in zip(
+                self.about.forms, compasses, strict=False
+            )
         ]
 
 
@@ -225,13 +231,16 @@ def _check(bundle: Bundle) -> None:
         raise BachboxError(
             f"{path}: its vocabulary is not its codec's; the model was built wrongly"
         )
+    if about.compasses and len(about.compasses) != len(about.forms):
+        raise BachboxError(f"{path}: it brings compasses that do not fit its forms")
     if codec.forms and not bundle.forms:
         raise BachboxError(f"{path}: it needs forms to fill and brings none")
     for form in bundle.forms:
         spans = [edge for span in form.fermatas for edge in span]
         whole_beats = form.bar_steps % form.beat_steps == 0
+        low, high = form.compass or (0, 127)
         if not (
-            form.pickup_steps < form.bar_steps and form.steps and whole_beats
+            form.pickup_steps < form.bar_steps and form.steps and whole_beats and low < high
         ) or spans != sorted(spans):
             raise BachboxError(f"{path}: it brings a form that makes no sense")
     for name in (bundle.name, bundle.title, bundle.description, bundle.licence):

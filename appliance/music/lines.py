@@ -199,6 +199,10 @@ class LinesContext:
         self.now = 0
         """Tick at which the next note begins, or the last one did."""
         self.place = AFTER
+        # A cello's piece stays a cello's: the model has learned from others too.
+        low, high = form.compass or (codec.lowest, codec.highest)
+        self.lowest = min(max(low, codec.lowest), codec.highest - 1)
+        self.highest = max(min(high, codec.highest), self.lowest + 1)
         self.pitches: list[int] = []
         """Every note so far, in order of its tokens."""
         self.said = [-1, -1, -1]
@@ -280,16 +284,14 @@ class LinesContext:
         if self.place == AFTER:
             return [*range(codec.first_pitch, codec.classes), *self._no_time(must_sound)]
         if self.place == PITCH:
-            others = [*range(codec.first_pitch), *range(codec.first_length, codec.classes)]
-            said_before = self.echo.expected
-            # The lowest may be all that is left where a chord goes down.
-            if (said_before or 0) > codec.first_pitch and self.repeats.too_many:
-                others.append(said_before)
-            if not self.struck:
-                return others
             # A chord goes down.
-            ceiling = codec.first_pitch + min(self.struck) - codec.lowest
-            return [*others, *range(ceiling, codec.first_length)]
+            highest = min(self.highest, min(self.struck, default=self.highest + 1) - 1)
+            lowest = codec.first_pitch + self.lowest - codec.lowest
+            above = codec.first_pitch + highest - codec.lowest + 1
+            said_before = self.echo.expected
+            # The lowest may be all that is left.
+            again = self.repeats.too_many and said_before is not None and said_before > lowest
+            return [*range(lowest), *range(above, codec.classes), *([said_before] if again else ())]
         return [*range(codec.first_length)]
 
     def _no_time(self, must_sound: bool) -> list[int]:
@@ -301,7 +303,7 @@ class LinesContext:
         left = self.form.steps * TICKS_PER_STEP - self.now
         if left > self.form.bar_steps * TICKS_PER_STEP:
             found.append(codec.end)
-        lowest = self.struck and min(self.struck) == codec.lowest
+        lowest = self.struck and min(self.struck) <= self.lowest
         if len(self.struck) == MOST_VOICES or lowest:
             found.append(0)
         quiet = 0 if must_sound else LONGEST_SILENCE_TICKS

@@ -46,6 +46,8 @@ class Form(NamedTuple):
     """Half-open spans of steps, in order, in which a phrase rests on its last chord."""
     beat_steps: int = 4
     """6 in compound time, 2 where an eighth is the beat."""
+    compass: tuple[int, int] | None = None
+    """The lowest and highest MIDI note that it takes to play; ``None``: whatever the codec has."""
 
 
 @dataclass(frozen=True)

@@ -91,7 +91,8 @@ def evaluate(path: Path, scores: corpus.Corpus) -> list[str]:
         figure = nats_a_unit(bundle.load(path), scores["test"])
         lines.append(f"{figure:.4f} nats a {codec.unit}, int8 on {name}")
     os.environ.pop(RUNTIME_VARIABLE, None)
-    n, figure = baseline(codec, corpus.learned(scores), scores["valid"], scores["test"])
+    also = scores.get(corpus.ALSO, [])
+    n, figure = baseline(codec, scores["train"], scores["valid"], scores["test"], also)
     lines.append(f"{figure:.4f} nats a {codec.unit}, {n}-gram with back-off")
     return lines
 

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from appliance.music.bundle import FORMAT
 from appliance.music.codec import Codec
+from appliance.music.lines import LinesCodec
 from appliance.training.batches import encode
 from appliance.training.moved import moved
 from appliance.training.recipe import Recipe, Trained, Weights
@@ -263,7 +264,8 @@ def write(
         "classes": len(codec.vocabulary),
         "width": codec.width,
         "tensors": tensors_of(model),
-        "forms": [score.form for score in scores] if codec.forms else [],
+        "forms": [score.form[:5] for score in scores] if codec.forms else [],
+        "compasses": [score.range() for score in scores] if isinstance(codec, LinesCodec) else [],
         "sha256": hashlib.sha256(model).hexdigest(),
     }
     unfinished = path.with_suffix(".part")

@@ -63,7 +63,7 @@ def _read(path: Path) -> LinesScore | str:
 
 
 def _from_json(entry: dict[str, Any]) -> LinesScore:
-    bar, pickup, steps, _, beat = entry["form"]
+    bar, pickup, steps, _, beat, *_ = entry["form"]
     return LinesScore(
         name=entry["name"],
         notes=tuple(Note(*note) for note in entry["notes"]),

@@ -130,27 +130,32 @@ def counted(codec: Codec, score: Any) -> list[int]:
 
 
 def baseline(
-    codec: Codec, train: Sequence[Any], valid: Sequence[Any], test: Sequence[Any]
+    codec: Codec,
+    train: Sequence[Any],
+    valid: Sequence[Any],
+    test: Sequence[Any],
+    also: Sequence[Any] = (),
 ) -> tuple[int, float]:
     """The n and the test figure of the n-gram that does best on the valid pieces.
 
-    It learns every piece in every key that the codec can tell. The figure is that of
-    :func:`appliance.training.evaluate.nats_a_unit`.
+    It learns every piece in every key that the codec can tell, ``also`` others or not, whichever
+    is better. The figure is that of :func:`appliance.training.evaluate.nats_a_unit`.
     """
-    known = [
-        counted(codec, score.transposed(shift) if shift else score)
-        for score in tqdm(train, "n-gram", leave=False)
-        for shift in codec.shifts(score)
-    ]
     unseen = [counted(codec, score) for score in valid]
-    tokens = sum(map(len, known))
     models = []
-    for longest in LENGTHS:
-        if longest > LENGTHS[0] and tokens * longest > MOST_CONTEXTS:
-            break
-        model = NGram(len(codec.vocabulary), codec.cycle, longest)
-        model.learn(known)
-        models.append((sum(map(model.nats, unseen)), longest, model))
+    for scores in (train, [*train, *also])[: 2 if also else 1]:
+        known = [
+            counted(codec, score.transposed(shift) if shift else score)
+            for score in tqdm(scores, "n-gram", leave=False)
+            for shift in codec.shifts(score)
+        ]
+        tokens = sum(map(len, known))
+        for longest in LENGTHS:
+            if longest > LENGTHS[0] and tokens * longest > MOST_CONTEXTS:
+                break
+            model = NGram(len(codec.vocabulary), codec.cycle, longest)
+            model.learn(known)
+            models.append((sum(map(model.nats, unseen)), longest, model))
     _, longest, best = min(models, key=lambda entry: entry[0])
     units = sum(codec.units(score)[1] for score in test)
     return longest + 1, sum(best.nats(counted(codec, score)) for score in test) / units

@@ -253,7 +253,7 @@ def bundle_of(codec: Codec, forms: Iterable[Form]) -> Bundle:
         classes=len(codec.vocabulary),
         width=codec.width,
         tensors=Tensors({}, {}),
-        forms=[tuple(form) for form in forms],  # type: ignore[misc]
+        forms=[(*form[:3], list(form.fermatas), form.beat_steps) for form in forms],
         sha256="",
     )
     return Bundle(Path("noise.tflite"), about, tuple(codec.vocabulary), "", b"")

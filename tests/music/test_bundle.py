@@ -224,6 +224,37 @@ def test_a_form_that_makes_no_sense(tmp_path: Path, form: object) -> None:
 
 
 @pytest.mark.parametrize(
+    ("compasses", "why"),
+    [
+        ([[36, 67]], "do not fit its forms"),
+        ([[67, 36]], "form that makes no sense"),
+        ([[36, 200]], "compasses"),
+        ([[36]], "compasses"),
+        ([None], "compasses"),
+        ("high", "compasses"),
+    ],
+    ids=repr,
+)
+def test_compasses_that_make_no_sense(tmp_path: Path, compasses: Any, why: str) -> None:
+    def add(about: dict[str, Any]) -> None:
+        many = 1 if why == "do not fit its forms" else len(about["forms"])
+        about["compasses"] = compasses if compasses == "high" else compasses * many
+
+    assert why in refusal(altered(tmp_path / "model.tflite", add))
+
+
+@pytest.mark.parametrize("name", ["strings", "keyboard"])
+def test_every_form_in_free_rhythm_has_the_compass_of_its_piece(name: str) -> None:
+    model = bundle.load(MODELS / f"{name}.tflite")
+    compasses = {form.compass for form in model.forms}
+    assert all(compass and compass[0] < compass[1] for compass in compasses)
+    assert len(compasses) > 5
+    if name == "strings":
+        lowest = [compass[0] for compass in compasses if compass]
+        assert all(36 <= low <= 39 or low >= 55 for low in lowest), "a cello's or a violin's"
+
+
+@pytest.mark.parametrize(
     "ranges",
     [
         None, [], {}, "high", [[60, 70]] * 3, [[60, 70]] * 5, [[80, 60]] * 4, [[60]] * 4,

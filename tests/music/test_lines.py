@@ -199,6 +199,19 @@ def test_whoever_only_repeats_is_made_to_say_something_new(figure: list[int], se
     assert max(windows) == MOST_ECHOED
 
 
+@given(tokens=said, low=st.integers(0, 100), size=st.integers(1, 40))
+def test_a_piece_keeps_to_its_compass(tokens: list[int], low: int, size: int) -> None:
+    context = CODEC.start(Form(16, 0, 64, (), 4, (low, low + size)), Key(0, False))
+    for token in tokens:
+        forbidden = {*context.forbidden()}
+        assert len(forbidden) < CODEC.classes
+        if not context.done and token not in forbidden:
+            context.accept(token)
+    inside = max(low, CODEC.lowest), min(low + size, CODEC.highest)
+    if inside[0] < inside[1]:
+        assert all(inside[0] <= pitch <= inside[1] for pitch in context.pitches)
+
+
 @given(pitch=st.integers(0, 127), highest=st.integers(41, 127))
 def test_a_note_out_of_range_is_told_in_another_octave(pitch: int, highest: int) -> None:
     codec = LinesCodec(lowest=40, highest=highest, lengths=LENGTHS)

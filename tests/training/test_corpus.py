@@ -224,6 +224,13 @@ def test_an_n_gram_learns_and_its_shares_add_up() -> None:
     n, figure = baseline(CODEC, [OPENING], [OPENING], [OPENING.transposed(2)])
     assert n >= 5
     assert figure < VOICES * math.log(CLASSES) / 2
+    stranger = chords((16, (81, 41, 80, 40)))
+    alone = baseline(CODEC, [stranger], [OPENING], [OPENING])
+    helped = baseline(CODEC, [stranger], [OPENING], [OPENING], [OPENING])
+    assert helped[1] < alone[1] / 2
+    assert baseline(CODEC, [OPENING], [OPENING], [OPENING], [stranger]) == baseline(
+        CODEC, [OPENING], [OPENING], [OPENING]
+    )
 
 
 # The model file
