@@ -25,7 +25,7 @@ class CorpusPart(msgspec.Struct, forbid_unknown_fields=True):
     """For ``lines``: the folders of scores, below the one that --data names."""
     also: list[str] = []
     """For ``lines``: more such folders, whose pieces are drawn at first as they come, then less and
-    less, and not at all after ``also_until`` of the training; none of them is held out."""
+    less, and in the end not at all; none of them is held out."""
     valid: list[str] = []
     test: list[str] = []
     left_out: list[str] = []
@@ -80,9 +80,6 @@ class TrainingPart(msgspec.Struct, forbid_unknown_fields=True):
     weight_decay: float = 1e-2
     dropout: float = 0.4
     crop_share: float = 0.5
-    also_until: float = 1.0
-    """Only from there on are the weights looked at for the best: before it they compose music of
-    the other kind now and then."""
     average: float = 0.998
     patience_looks: int = 0
     """Looks at the valid pieces without a gain before the training ends; 0: it never does."""
@@ -166,7 +163,5 @@ def _check(made: Recipe) -> None:
         raise ValueError("attention wants heads that share hidden, inner and memory_tokens")
     elif plan.start:
         raise ValueError("attention starts from nothing")
-    if not 0 < plan.also_until <= 1:
-        raise ValueError("also_until is above 0 and at most 1")
     if not network.keys or network.keys[0] != 0:
         raise ValueError("keys begin with 0, the piece's own")

@@ -46,7 +46,7 @@ def train(
     """Train one network by the recipe, or go on from its checkpoint in ``folder``.
 
     Returns:
-        The averaged weights that did best on the validation pieces, once no others were drawn.
+        The averaged weights that did best on the validation pieces.
     """
     folder.mkdir(parents=True, exist_ok=True)
     checkpoint = folder / ("checkpoint.pt" if member == 1 else f"checkpoint-{member}.pt")
@@ -100,7 +100,7 @@ def train(
         total=plan.tokens or None, initial=seen, unit="tok", unit_scale=True, desc=recipe.name
     ) as bar:
         while (share_done < 1 or not best_weights) and not patience_ends(recipe, worse_looks):
-            keys.also_share = max(0.0, 1 - share_done / plan.also_until)
+            keys.also_share = max(0.0, 1 - share_done)
             rate = learning_rate(share_done, updates, recipe)
             for group in optimizer.param_groups:
                 group["lr"] = rate
@@ -123,9 +123,8 @@ def train(
                     f"valid {score:.4f} nats a {codec.unit}"
                 )
                 losses.clear()
-                on_its_own = not also or share_done >= plan.also_until
-                worse_looks += on_its_own
-                if on_its_own and score < best:
+                worse_looks += 1
+                if score < best:
                     best, worse_looks = score, 0
                     best_weights = {k: v.clone() for k, v in average.state_dict().items()}
             over = share_done >= 1 or patience_ends(recipe, worse_looks)
