@@ -18,7 +18,7 @@ from msgspec import Meta
 from appliance.errors import BachboxError, UsageError
 from appliance.music import codecs
 from appliance.music.codec import Codec, Opening
-from appliance.music.score import Form
+from appliance.music.score import Form, Scope
 
 FORMAT = 2
 SUFFIX = ".tflite"
@@ -66,8 +66,8 @@ class About(msgspec.Struct, frozen=True):
     tensors: Tensors
     forms: list[tuple[Bar, Steps, Steps, list[tuple[Steps, Steps]], Beat]]
     sha256: str
-    compasses: list[tuple[Midi, Midi]] = []
-    """One a form, where pieces keep to the lowest and highest note of the one that has it."""
+    scopes: list[tuple[Midi, Midi, Annotated[float, Meta(ge=0, le=1)]]] = []
+    """One a form, where pieces keep to what the one that has it asks of its instrument."""
     compiled_from: str = ""
     """Checksum of the model that this one was compiled from, for an Edge TPU."""
 
@@ -139,11 +139,13 @@ class Bundle:
     @cached_property
     def forms(self) -> list[Form]:
         """Forms of the corpus to draw new pieces' forms from; empty where none are needed."""
-        compasses: Iterable[tuple[int, int] | None] = self.about.compasses or repeat(None)
+        scopes: Iterable[Scope | None] = (
+            [Scope(*scope) for scope in self.about.scopes] if self.about.scopes else repeat(None)
+        )
         return [
-            Form(bar, pickup, steps, tuple(fermatas), beat, compass)
-            for (bar, pickup, steps, fermatas, beat), compass in zip(
-                self.about.forms, compasses, strict=False
+            Form(bar, pickup, steps, tuple(fermatas), beat, scope)
+            for (bar, pickup, steps, fermatas, beat), scope in zip(
+                self.about.forms, scopes, strict=False
             )
         ]
 
@@ -231,14 +233,14 @@ def _check(bundle: Bundle) -> None:
         raise BachboxError(
             f"{path}: its vocabulary is not its codec's; the model was built wrongly"
         )
-    if about.compasses and len(about.compasses) != len(about.forms):
-        raise BachboxError(f"{path}: it brings compasses that do not fit its forms")
+    if about.scopes and len(about.scopes) != len(about.forms):
+        raise BachboxError(f"{path}: it brings scopes that do not fit its forms")
     if codec.forms and not bundle.forms:
         raise BachboxError(f"{path}: it needs forms to fill and brings none")
     for form in bundle.forms:
         spans = [edge for span in form.fermatas for edge in span]
         whole_beats = form.bar_steps % form.beat_steps == 0
-        low, high = form.compass or (0, 127)
+        low, high = form.scope[:2] if form.scope else (0, 127)
         if not (
             form.pickup_steps < form.bar_steps and form.steps and whole_beats and low < high
         ) or spans != sorted(spans):

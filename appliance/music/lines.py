@@ -18,7 +18,7 @@ from appliance.errors import UsageError
 from appliance.music.codec import Cadence, Opening
 from appliance.music.echo import Echo, Repeats, echo_inputs
 from appliance.music.notes import TICKS_PER_BEAT, TICKS_PER_STEP, Event
-from appliance.music.score import Form, Key, LinesScore
+from appliance.music.score import Form, Key, LinesScore, Scope
 from appliance.music.voices import MOST_VOICES, Voices
 
 AFTER, PITCH, LENGTH = range(3)
@@ -39,6 +39,8 @@ LONGEST_SILENCE_TICKS = 3 * TICKS_PER_BEAT // 2
 OVERTIME_STEPS = 16
 """How far beyond its form a piece may go before it is ended."""
 LONGEST_ENDING_STEPS = 32
+SPARE_CHORDS = 6
+"""So many more notes may be struck together than the scope's share of them: for a last chord."""
 
 
 class LinesCodec:
@@ -200,7 +202,7 @@ class LinesContext:
         """Tick at which the next note begins, or the last one did."""
         self.place = AFTER
         # A cello's piece stays a cello's: the model has learned from others too.
-        low, high = form.compass or (codec.lowest, codec.highest)
+        low, high, self.together = form.scope or Scope(codec.lowest, codec.highest, 1.0)
         self.lowest = min(max(low, codec.lowest), codec.highest - 1)
         self.highest = max(min(high, codec.highest), self.lowest + 1)
         self.pitches: list[int] = []
@@ -218,6 +220,8 @@ class LinesContext:
         self.echo, self.shape = Echo(ALIKE_SYMBOLS), Echo(ALIKE_SYMBOLS)
         """Of the notes, and of the intervals between them."""
         self.repeats = Repeats()
+        self.chords = 0
+        """Notes that were struck together with a higher one."""
 
     @property
     def tick(self) -> int:
@@ -304,7 +308,8 @@ class LinesContext:
         if left > self.form.bar_steps * TICKS_PER_STEP:
             found.append(codec.end)
         lowest = self.struck and min(self.struck) <= self.lowest
-        if len(self.struck) == MOST_VOICES or lowest:
+        chordal = self.chords >= self.together * len(self.pitches) + SPARE_CHORDS
+        if len(self.struck) == MOST_VOICES or lowest or chordal:
             found.append(0)
         quiet = 0 if must_sound else LONGEST_SILENCE_TICKS
         furthest = self.voices.last_end(self.now) + quiet
@@ -338,6 +343,7 @@ class LinesContext:
             self.pitches.append(pitch)
         else:
             self.shape.hear(first + choice)
+            self.chords += bool(self.struck)
             self.struck.append(self.pitches[-1])
             self.repeats.end_note()
             events = self.voices.strike(self.now, self.pitches[-1], codec.lengths[choice])
@@ -398,5 +404,5 @@ class LinesContext:
         twin.voices, twin.struck = self.voices.copy(), self.struck.copy()
         twin.lowest_before, twin.last_chord = self.lowest_before, self.last_chord
         twin.echo, twin.shape = self.echo.copy(), self.shape.copy()
-        twin.repeats = copy(self.repeats)
+        twin.repeats, twin.chords = copy(self.repeats), self.chords
         return twin

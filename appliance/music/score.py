@@ -31,6 +31,16 @@ class Key(NamedTuple):
         return f"{names[self.tonic]} {'minor' if self.minor else 'major'}"
 
 
+class Scope(NamedTuple):
+    """What a piece asks of its instrument: a cello is not a harpsichord."""
+
+    lowest: int
+    highest: int
+    """MIDI notes."""
+    together: float
+    """Share of the notes that are struck together with a higher one."""
+
+
 class Form(NamedTuple):
     """The frame that a piece fills: metre, length, and where its phrases rest.
 
@@ -46,8 +56,8 @@ class Form(NamedTuple):
     """Half-open spans of steps, in order, in which a phrase rests on its last chord."""
     beat_steps: int = 4
     """6 in compound time, 2 where an eighth is the beat."""
-    compass: tuple[int, int] | None = None
-    """The lowest and highest MIDI note that it takes to play; ``None``: whatever the codec has."""
+    scope: Scope | None = None
+    """Of the piece that has this form; ``None``: whatever the codec can tell."""
 
 
 @dataclass(frozen=True)
@@ -135,3 +145,9 @@ class LinesScore:
         """Lowest and highest MIDI note."""
         pitches = [note.pitch for note in self.notes]
         return min(pitches), max(pitches)
+
+    @property
+    def scope(self) -> Scope:
+        """What it asks of its instrument."""
+        onsets = len({note.start for note in self.notes})
+        return Scope(*self.range(), round(1 - onsets / len(self.notes), 3))

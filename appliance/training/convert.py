@@ -265,7 +265,7 @@ def write(
         "width": codec.width,
         "tensors": tensors_of(model),
         "forms": [score.form[:5] for score in scores] if codec.forms else [],
-        "compasses": [score.range() for score in scores] if isinstance(codec, LinesCodec) else [],
+        "scopes": [score.scope for score in scores] if isinstance(codec, LinesCodec) else [],
         "sha256": hashlib.sha256(model).hexdigest(),
     }
     unfinished = path.with_suffix(".part")

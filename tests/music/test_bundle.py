@@ -224,34 +224,34 @@ def test_a_form_that_makes_no_sense(tmp_path: Path, form: object) -> None:
 
 
 @pytest.mark.parametrize(
-    ("compasses", "why"),
+    ("scopes", "why"),
     [
-        ([[36, 67]], "do not fit its forms"),
-        ([[67, 36]], "form that makes no sense"),
-        ([[36, 200]], "compasses"),
-        ([[36]], "compasses"),
-        ([None], "compasses"),
-        ("high", "compasses"),
+        ([[36, 67, 0.1]], "do not fit its forms"),
+        ([[67, 36, 0.1]], "form that makes no sense"),
+        ([[36, 200, 0.1]], "scopes"),
+        ([[36, 67, 2]], "scopes"),
+        ([[36, 67]], "scopes"),
+        ([None], "scopes"),
+        ("high", "scopes"),
     ],
     ids=repr,
 )
-def test_compasses_that_make_no_sense(tmp_path: Path, compasses: Any, why: str) -> None:
+def test_scopes_that_make_no_sense(tmp_path: Path, scopes: Any, why: str) -> None:
     def add(about: dict[str, Any]) -> None:
         many = 1 if why == "do not fit its forms" else len(about["forms"])
-        about["compasses"] = compasses if compasses == "high" else compasses * many
+        about["scopes"] = scopes if scopes == "high" else scopes * many
 
     assert why in refusal(altered(tmp_path / "model.tflite", add))
 
 
 @pytest.mark.parametrize("name", ["strings", "keyboard"])
-def test_every_form_in_free_rhythm_has_the_compass_of_its_piece(name: str) -> None:
-    model = bundle.load(MODELS / f"{name}.tflite")
-    compasses = {form.compass for form in model.forms}
-    assert all(compass and compass[0] < compass[1] for compass in compasses)
-    assert len(compasses) > 5
+def test_every_form_in_free_rhythm_has_the_scope_of_its_piece(name: str) -> None:
+    scopes = [form.scope for form in bundle.load(MODELS / f"{name}.tflite").forms if form.scope]
+    assert len(scopes) == len(bundle.load(MODELS / f"{name}.tflite").forms) > 30
     if name == "strings":
-        lowest = [compass[0] for compass in compasses if compass]
-        assert all(36 <= low <= 39 or low >= 55 for low in lowest), "a cello's or a violin's"
+        for lowest, _, together in scopes:
+            assert 36 <= lowest <= 39 or lowest >= 55, "a cello's or a violin's"
+            assert together < 0.5
 
 
 @pytest.mark.parametrize(

@@ -14,9 +14,16 @@ from appliance.errors import UsageError
 from appliance.music import linesfile
 from appliance.music.codec import Cadence
 from appliance.music.echo import ECHOED_NOTES, MOST_ECHOED
-from appliance.music.lines import LONGEST_SILENCE_TICKS, OVERTIME_STEPS, PITCH, LinesCodec, nearest
+from appliance.music.lines import (
+    LONGEST_SILENCE_TICKS,
+    OVERTIME_STEPS,
+    PITCH,
+    SPARE_CHORDS,
+    LinesCodec,
+    nearest,
+)
 from appliance.music.notes import TICKS_PER_BEAT, TICKS_PER_STEP, Event, Kind
-from appliance.music.score import Form, Key, LinesScore, Note
+from appliance.music.score import Form, Key, LinesScore, Note, Scope
 from appliance.music.voices import MOST_VOICES
 
 LENGTHS = [30, 60, 80, 120, 240, 360, 480, 960]
@@ -199,9 +206,17 @@ def test_whoever_only_repeats_is_made_to_say_something_new(figure: list[int], se
     assert max(windows) == MOST_ECHOED
 
 
-@given(tokens=said, low=st.integers(0, 100), size=st.integers(1, 40))
-def test_a_piece_keeps_to_its_compass(tokens: list[int], low: int, size: int) -> None:
-    context = CODEC.start(Form(16, 0, 64, (), 4, (low, low + size)), Key(0, False))
+@given(
+    tokens=said,
+    low=st.integers(0, 100),
+    size=st.integers(1, 40),
+    together=st.sampled_from([0.0, 0.1, 0.5]),
+)
+def test_a_piece_keeps_to_its_scope(
+    tokens: list[int], low: int, size: int, together: float
+) -> None:
+    scope = Scope(low, low + size, together)
+    context = CODEC.start(Form(16, 0, 64, (), 4, scope), Key(0, False))
     for token in tokens:
         forbidden = {*context.forbidden()}
         assert len(forbidden) < CODEC.classes
@@ -210,6 +225,17 @@ def test_a_piece_keeps_to_its_compass(tokens: list[int], low: int, size: int) ->
     inside = max(low, CODEC.lowest), min(low + size, CODEC.highest)
     if inside[0] < inside[1]:
         assert all(inside[0] <= pitch <= inside[1] for pitch in context.pitches)
+    assert context.chords <= together * len(context.pitches) + SPARE_CHORDS + 1
+
+
+@given(score=scores())
+def test_a_scope_is_its_pieces(score: LinesScore) -> None:
+    context = CODEC.start(score.form, score.key)
+    for token in CODEC.encode(score)[1]:
+        context.accept(token)
+    lowest, highest, together = score.scope
+    assert (lowest, highest) == score.range()
+    assert together == pytest.approx(context.chords / len(score.notes), abs=1e-3)
 
 
 @given(pitch=st.integers(0, 127), highest=st.integers(41, 127))
