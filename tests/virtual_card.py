@@ -39,16 +39,20 @@ class VirtualCard:
     def plug_in(self) -> None:
         """Start the card; it answers when this returns."""
         socket = self.folder / "native"
+        # Left alone it asks to be killed after 0.2 s of real time without a wait (setrlimit(2),
+        # RLIMIT_RTTIME), and on a busy machine it was.
+        config = self.folder / "daemon.conf"
+        config.write_text("rlimit-rttime = -1\n")
         self.process = subprocess.Popen(
             [
                 _program("pulseaudio"),
                 *("-n", "--daemonize=no", "--use-pid-file=no", "--exit-idle-time=-1"),
-                *("--log-target=stderr", "--log-level=error"),
+                *("--log-target=stderr", "--log-level=error", "--no-cpu-limit=yes"),
                 *("-L", f"module-native-protocol-unix socket={socket} auth-anonymous=1"),
                 "-L",
                 f"module-null-sink sink_name=card rate={RATE} format=s16le channels=2",
             ],
-            env=self.environment,
+            env=self.environment | {"PULSE_CONFIG": str(config)},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=(self.folder / "pulseaudio.log").open("wb"),
