@@ -8,7 +8,7 @@ import zipfile
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import repeat
+from itertools import zip_longest
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -139,14 +139,10 @@ class Bundle:
     @cached_property
     def forms(self) -> list[Form]:
         """Forms of the corpus to draw new pieces' forms from; empty where none are needed."""
-        scopes: Iterable[Scope | None] = (
-            [Scope(*scope) for scope in self.about.scopes] if self.about.scopes else repeat(None)
-        )
+        scopes = [Scope(*scope) for scope in self.about.scopes]
         return [
             Form(bar, pickup, steps, tuple(fermatas), beat, scope)
-            for (bar, pickup, steps, fermatas, beat), scope in zip(
-                self.about.forms, scopes, strict=False
-            )
+            for (bar, pickup, steps, fermatas, beat), scope in zip_longest(self.about.forms, scopes)
         ]
 
 

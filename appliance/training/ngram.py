@@ -143,10 +143,11 @@ def baseline(
     """
     unseen = [counted(codec, score) for score in valid]
     models = []
-    for scores in (train, [*train, *also])[: 2 if also else 1]:
-        known = [
+    known: list[list[int]] = []
+    for more in (train, also) if also else (train,):
+        known += [
             counted(codec, score.transposed(shift) if shift else score)
-            for score in tqdm(scores, "n-gram", leave=False)
+            for score in tqdm(more, "n-gram", leave=False)
             for shift in codec.shifts(score)
         ]
         tokens = sum(map(len, known))
