@@ -37,11 +37,11 @@ test: lint ## everything that is checked: style, types, layers, behaviour; as ro
 	VENV=$(VENV) tests/run.sh $(ARGS)
 
 test-homeassistant: $(VENV)/.dev $(HASS_VENV)/.$(HASS_VERSION) ## the real Home Assistant turns everything
-	HASS=$(HASS_VENV)/bin/hass $(VENV)/bin/python -m pytest tests/homeassistant_acceptance.py $(ARGS)
+	HASS=$(HASS_VENV)/bin/hass $(VENV)/bin/python -m pytest tests/acceptance/homeassistant.py $(ARGS)
 
 test-training: $(TRAIN_VENV)/.train ## the workshop trains, converts and plays tiny models
 	@$(TRAIN_VENV)/bin/python $(PIP) install 'pytest>=8,<10' 'pytest-timeout>=2.3,<3' 'hypothesis>=6.100,<7' 'psutil>=6,<8'
-	$(TRAIN_VENV)/bin/python -m pytest tests/training_acceptance.py $(ARGS)
+	$(TRAIN_VENV)/bin/python -m pytest tests/acceptance/training.py $(ARGS)
 
 test-systemd: | system-packages ## installed on a Debian 13, booted: killed, hung, misconfigured (root; WAY=source: by make install)
 	@tests/systemd/run.sh $(WAY)
@@ -93,19 +93,19 @@ card: $(TRAIN_VENV)/.train ## make card MODEL=chorales: what its recipe's card s
 	$(TRAIN_VENV)/bin/python -m appliance.training $(MODEL) --card $(if $(DATA),--data $(DATA)) $(ARGS)
 
 quality: $(TRAIN_VENV)/.train ## every model's music measured, beside Bach's, into docs/quality.md
-	$(TRAIN_VENV)/bin/python -m appliance.training.quality $(if $(DATA),--data $(DATA)) $(ARGS)
+	$(TRAIN_VENV)/bin/python -m appliance.training.evaluate.quality $(if $(DATA),--data $(DATA)) $(ARGS)
 
 listen: $(TRAIN_VENV)/.train ## a minute of every model, as sound (build/listen) and as a picture
-	$(TRAIN_VENV)/bin/python -m appliance.training.pianoroll $(ARGS)
+	$(TRAIN_VENV)/bin/python -m appliance.training.evaluate.listening_excerpts $(ARGS)
 
 edgetpu: $(VENV)/.dev ## the models compiled for a Coral Edge TPU, where its compiler is installed
-	$(VENV)/bin/python -m appliance.training.edgetpu $(ARGS)
+	$(VENV)/bin/python -m appliance.training.convert.edgetpu $(ARGS)
 
-$(HASS_VENV)/.$(HASS_VERSION): tests/homeassistant_requirements.py
+$(HASS_VENV)/.$(HASS_VERSION): tests/support/homeassistant_requirements.py
 	@echo "Installing Home Assistant $(HASS_VERSION) into $(HASS_VENV) (once; some minutes)"
 	@rm -rf $(HASS_VENV) && $(HASS_PYTHON) -m venv $(HASS_VENV)
 	@$(HASS_VENV)/bin/python $(PIP) install 'homeassistant==$(HASS_VERSION)' $(if $(filter 2024.%,$(HASS_VERSION)),'josepy<2')
-	@$(HASS_VENV)/bin/python tests/homeassistant_requirements.py >$(HASS_VENV)/requirements.txt
+	@$(HASS_VENV)/bin/python tests/support/homeassistant_requirements.py >$(HASS_VENV)/requirements.txt
 	@$(HASS_VENV)/bin/python $(PIP) install --requirement $(HASS_VENV)/requirements.txt
 	@touch $@
 

@@ -12,14 +12,14 @@ from pathlib import Path
 
 import psutil
 
-from appliance import config
+from appliance.composing import model_file
+from appliance.composing.interpreter import RUNTIMES
+from appliance.config import loader
 from appliance.errors import BachboxError
-from appliance.music import bundle
-from appliance.music.interpreter import RUNTIMES
 from benchmarks import hands, measure, naive, playing, rendering, report, runtime
 from benchmarks.measure import CHECKOUT, FailedError, Told, UnavailableError
 from benchmarks.report import Row, Section
-from tests.virtual_card import virtual_card
+from tests.support.virtual_card import virtual_card
 
 PAGE = CHECKOUT / "docs" / "benchmarks.md"
 
@@ -125,10 +125,10 @@ def main() -> int:
     if unknown := set(asked.parts) - set(parts):
         parser.error(f"there is no part {', '.join(sorted(unknown))}; there are {', '.join(parts)}")
     wanted = asked.parts or parts
-    defaults = config.Config()
+    defaults = loader.Config()
     try:
-        model = bundle.find(defaults.music.model, config.model_folders(defaults))
-        soundfont = config.soundfont(defaults)
+        model = model_file.find(defaults.music.model, loader.model_folders(defaults))
+        soundfont = loader.soundfont(defaults)
     except BachboxError as why:
         print(f"benchmarks: {why}", file=sys.stderr)
         return why.exit_code

@@ -25,19 +25,19 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from appliance.controls import local
+from appliance.frontends import local_socket
+from appliance.ipc.ring import events_before
+from appliance.ipc.shared_state import Board
+from appliance.music.events import AS_WRITTEN_PERMILLE, TICKS_PER_BEAT, Event, Kind
 from appliance.music.expression import scaled
-from appliance.music.notes import AS_WRITTEN_PERMILLE, TICKS_PER_BEAT, Event, Kind
-from appliance.player.board import Board
-from appliance.player.ring import events_before
-from appliance.settings import PREFERRED_EXPRESSION, TEMPERAMENTS
-from appliance.status import Status
+from appliance.state.box_status import Status
+from appliance.state.settings import PREFERRED_EXPRESSION, TEMPERAMENTS
 from benchmarks import measure
 from benchmarks.measure import FailedError
 from benchmarks.player import PATIENCE_S, Player, playing
 from benchmarks.playing import first_new_note
 from benchmarks.report import Row
-from tests.virtual_card import RATE, VirtualCard
+from tests.support.virtual_card import RATE, VirtualCard
 
 CHANGES: Final = 30
 BAR_S: Final = 0.1
@@ -64,7 +64,7 @@ class Hand:
     """A connection to the running box."""
 
     def __init__(self, card: VirtualCard) -> None:
-        path = card.folder / "bachbox" / local.FILE_NAME
+        path = card.folder / "bachbox" / local_socket.FILE_NAME
         deadline = time.monotonic() + PATIENCE_S
         self._socket = socket.socket(socket.AF_UNIX)
         while True:
@@ -86,7 +86,7 @@ class Hand:
     def ask(self, **request: object) -> Status:
         """Say something; the state then."""
         self._socket.sendall(json.dumps(request).encode() + b"\n")
-        answer = msgspec.json.decode(self._lines.readline(), type=local.Answer)
+        answer = msgspec.json.decode(self._lines.readline(), type=local_socket.Answer)
         if answer.status is None:
             raise FailedError(answer.error)
         return answer.status

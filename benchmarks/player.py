@@ -14,9 +14,9 @@ from typing import NamedTuple
 import psutil
 
 from appliance.errors import BachboxError
-from appliance.player.board import Board, State
+from appliance.ipc.shared_state import Board, State
 from benchmarks.measure import FailedError
-from tests.virtual_card import VirtualCard
+from tests.support.virtual_card import VirtualCard
 
 PATIENCE_S = 15.0
 CHILDREN = ("composer", "performer")

@@ -10,14 +10,14 @@ import time
 from pathlib import Path
 from typing import NamedTuple
 
-from appliance.music.notes import Kind
-from appliance.player.board import Board, PerformerState
-from appliance.player.ring import read_slot
+from appliance.ipc.ring import read_slot
+from appliance.ipc.shared_state import Board, PerformerState
+from appliance.music.events import Kind
 from benchmarks import measure
 from benchmarks.measure import FailedError
 from benchmarks.player import PATIENCE_S, Player, Usage, playing
 from benchmarks.report import Row
-from tests.virtual_card import RATE, VirtualCard
+from tests.support.virtual_card import RATE, VirtualCard
 
 STARTS = 5
 START_BAR_S = 2.0

@@ -12,10 +12,10 @@ import time
 import numpy as np
 from numpy.typing import NDArray
 
-from appliance import config
-from appliance.music import bundle
-from appliance.music.composer import Composer
-from appliance.music.interpreter import RUNTIME_VARIABLE, StepModel
+from appliance.composing import model_file
+from appliance.composing.composer import Composer
+from appliance.composing.interpreter import RUNTIME_VARIABLE, StepModel
+from appliance.config import loader
 from benchmarks import measure, report
 from benchmarks.measure import Quantiles, Told, UnavailableError
 from benchmarks.report import Row
@@ -78,7 +78,7 @@ def rows(name: str, told: Told) -> list[Row]:
 class _Timed(StepModel):
     """Notes how long every step takes."""
 
-    def __init__(self, of: bundle.Bundle) -> None:
+    def __init__(self, of: model_file.Bundle) -> None:
         self.step_ns: list[int] = []
         super().__init__(of)
 
@@ -91,9 +91,9 @@ class _Timed(StepModel):
 
 def main() -> None:
     """Compose, and tell how long it took."""
-    defaults = config.Config()
-    path = bundle.find(defaults.music.model, config.model_folders(defaults))
-    composer = Composer(bundle.load(path), seed=1)
+    defaults = loader.Config()
+    path = model_file.find(defaults.music.model, loader.model_folders(defaults))
+    composer = Composer(model_file.load(path), seed=1)
     composer.model = timed = _Timed(composer.bundle)
     while not composer.counts.notes:
         composer.step()

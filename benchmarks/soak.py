@@ -23,14 +23,14 @@ import matplotlib as mpl
 import msgspec
 
 from appliance.errors import BachboxError
-from appliance.music.notes import TICKS_PER_BEAT
-from appliance.player.board import Board, PerformerState
+from appliance.ipc.shared_state import Board, PerformerState
+from appliance.music.events import TICKS_PER_BEAT
 from benchmarks.hands import Ear, Hand, p95, volume_delays_s
 from benchmarks.measure import FailedError
 from benchmarks.player import Player, Usage, playing
 from benchmarks.visitor import Visitor, visiting
-from tests.broker import free_port
-from tests.virtual_card import VirtualCard, virtual_card
+from tests.support.broker import free_port
+from tests.support.virtual_card import VirtualCard, virtual_card
 
 MINUTE_S: Final = 60.0
 LOOK_S: Final = 0.25

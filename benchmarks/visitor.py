@@ -10,8 +10,8 @@ from typing import Final
 
 import aiohttp
 
-from appliance.player.pcm import BYTES_PER_FRAME
-from tests.virtual_card import RATE
+from appliance.ipc.pcm import BYTES_PER_FRAME
+from tests.support.virtual_card import RATE
 
 AGAIN_S: Final = 1.0
 """After a stream or a WebSocket has ended, it is asked for again."""

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from hypothesis import settings
 
-from tests.haste import before_others
+from tests.support.priority import before_others
+from tests.support.virtual_card import SOUNDFONT, VirtualCard, virtual_card
 
 # How long an example takes says something about the machine's other work only.
 settings.register_profile("bachbox", deadline=None)
@@ -31,3 +33,17 @@ def _a_home_of_its_own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Non
         for name in ("STATE_DIRECTORY", "RUNTIME_DIRECTORY"):
             patch.delenv(name, raising=False)
         yield
+
+
+@pytest.fixture(scope="session")
+def card() -> Iterator[VirtualCard]:
+    """A virtual sound card that all tests share; a test that unplugs one makes its own."""
+    with virtual_card() as plugged_in:
+        yield plugged_in
+
+
+@pytest.fixture(scope="session")
+def soundfont() -> Path:
+    """Debian's small General MIDI soundfont."""
+    assert SOUNDFONT.is_file(), "run `make test`, which installs the package timgm6mb-soundfont"
+    return SOUNDFONT

@@ -18,16 +18,16 @@ from appliance.errors import BachboxError
 @json_option
 def models(config_file: Path | None, as_json: bool) -> int:
     """List the models: put a .tflite file into a models folder, and it is here."""
-    from appliance import config as configs
-    from appliance import instruments
-    from appliance.music import bundle
+    from appliance.composing import model_file
+    from appliance.config import loader as configs
+    from appliance.state import general_midi
 
     config = configs.load(config_file)[0]
     rows: list[dict[str, Any]] = []
     broken = 0
-    for path in bundle.listing(configs.model_folders(config)):
+    for path in model_file.listing(configs.model_folders(config)):
         try:
-            model = bundle.load(path)
+            model = model_file.load(path)
         except BachboxError as error:
             # One bad file must not hide the good ones.
             broken += 1
@@ -41,7 +41,7 @@ def models(config_file: Path | None, as_json: bool) -> int:
                 "tempo_bpm": model.tempo_bpm,
                 "temperature": model.temperature,
                 "top_p": model.top_p,
-                "instrument": instruments.name(model.instrument),
+                "instrument": general_midi.name(model.instrument),
                 "licence": model.licence,
                 "path": str(path),
             }
@@ -81,16 +81,16 @@ def train(folder: Path, name: str, minutes: float, seed: int, config_file: Path 
     It needs the extra `train` (Python 3.11, some gigabytes), and says before it starts how long
     it will take. See docs/training.md.
     """
-    from appliance import config as configs
-    from appliance.music import bundle
+    from appliance.composing import model_file
+    from appliance.config import loader as configs
 
     config = configs.load(config_file)[0]
     _check_workshop()
-    from appliance.training import own
+    from appliance.training import custom_model
 
-    target = configs.own_models(config) / f"{name}{bundle.SUFFIX}"
-    own.check_name(name, bundle.listing(configs.model_folders(config)), target)
-    own.train(folder, name, minutes, seed, target, click.echo)
+    target = configs.own_models(config) / f"{name}{model_file.SUFFIX}"
+    custom_model.check_name(name, model_file.listing(configs.model_folders(config)), target)
+    custom_model.train(folder, name, minutes, seed, target, click.echo)
 
 
 def _check_workshop() -> None:

@@ -16,7 +16,7 @@ from appliance.errors import UsageError
 @click.option("--stdin", "from_stdin", is_flag=True, help="Read it from standard input.")
 def password(from_stdin: bool) -> None:
     """Hash a password for the page; the line it gives belongs into the config file."""
-    from appliance.controls.web import passwords
+    from appliance.frontends.web import passwords
 
     if from_stdin:
         chosen = sys.stdin.readline(4096).rstrip("\r\n")
@@ -36,8 +36,8 @@ def mqtt() -> None:
 @json_option
 def forget(config_file: Path | None, as_json: bool) -> None:
     """Take this box away from the broker, and so from Home Assistant."""
-    from appliance import config as configs
-    from appliance.controls.mqtt_forget import forget as take_away
+    from appliance.config import loader as configs
+    from appliance.frontends.mqtt.unregister import forget as take_away
 
     config = configs.load(config_file)[0]
     if not config.mqtt.host:

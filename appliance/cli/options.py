@@ -24,7 +24,7 @@ class Number(ParamType):
         self.name = setting
 
     def convert(self, value: Any, param: object, ctx: object) -> float:
-        from appliance import settings
+        from appliance.state import settings
 
         allowed = {
             "tempo": settings.TEMPO_BPM,
@@ -43,14 +43,14 @@ class Instrument(ParamType):
     name = "instrument"
 
     def convert(self, value: Any, param: object, ctx: object) -> int:
-        from appliance import instruments
+        from appliance.state import general_midi
 
-        return instruments.find(value)
+        return general_midi.find(value)
 
     def shell_complete(self, ctx: object, param: object, incomplete: str) -> list[Any]:
         from click.shell_completion import CompletionItem
 
-        from appliance.instruments import NAMES
+        from appliance.state.general_midi import NAMES
 
         # With hyphens, which the lookup takes for spaces, a shell has nothing to quote.
         words = [name.casefold().replace(" ", "-") for name in NAMES]
@@ -63,14 +63,14 @@ class Temperament(ParamType):
     name = "temperament"
 
     def convert(self, value: Any, param: object, ctx: object) -> str:
-        from appliance import settings
+        from appliance.state import settings
 
         return settings.find_temperament(value)
 
     def shell_complete(self, ctx: object, param: object, incomplete: str) -> list[Any]:
         from click.shell_completion import CompletionItem
 
-        from appliance.settings import TEMPERAMENTS
+        from appliance.state.settings import TEMPERAMENTS
 
         return [CompletionItem(name) for name in TEMPERAMENTS if name.startswith(incomplete)]
 
@@ -96,10 +96,10 @@ class Model(ParamType):
     def shell_complete(self, ctx: object, param: object, incomplete: str) -> list[Any]:
         from click.shell_completion import CompletionItem
 
-        from appliance import config
-        from appliance.music import bundle
+        from appliance.composing import model_file
+        from appliance.config import loader
 
-        names = [path.stem for path in bundle.listing(config.model_folders(config.Config()))]
+        names = [path.stem for path in model_file.listing(loader.model_folders(loader.Config()))]
         return [CompletionItem(name) for name in names if name.startswith(incomplete)]
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from appliance.cli.options import Seconds, music_options
-from appliance.cli.wishes import first_values, seed_of, usable, wished
+from appliance.cli.overrides import first_values, seed_of, usable, wished
 from appliance.errors import BachboxError, UsageError
 
 
@@ -35,17 +35,17 @@ def play(
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         # An exception in the midst of an import can be lost; the daemon sees to its own end.
         signal.signal(signal.SIGINT, signal.SIG_DFL)
-    from appliance import config as configs
-    from appliance.controls import Control, local, service
-    from appliance.controls.local import LocalSocket
-    from appliance.controls.opus import OpusRadio
-    from appliance.controls.touches import MOST_TOUCHES, Touch
-    from appliance.daemon import Plan
-    from appliance.daemon import play as start
-    from appliance.music import bundle
-    from appliance.pins import Gpio
-    from appliance.settings import Settings
-    from appliance.store import FILE_NAME, Store, state_folder
+    from appliance.composing import model_file
+    from appliance.config import loader as configs
+    from appliance.config.gpio_schema import Gpio
+    from appliance.daemon.daemon import Plan
+    from appliance.daemon.daemon import play as start
+    from appliance.frontends import Control, local_socket, systemd_notify
+    from appliance.frontends.gpio.input_events import MOST_TOUCHES, Touch
+    from appliance.frontends.local_socket import LocalSocket
+    from appliance.frontends.streaming.opus import OpusRadio
+    from appliance.state.settings import Settings
+    from appliance.state.store import FILE_NAME, Store, state_folder
 
     if fallback is not None and fallback.partition(":")[0] not in ("wav", "pipe", "null"):
         raise UsageError(f"--fallback {fallback!r}: it is wav:FILE, pipe:FILE or null")
@@ -54,8 +54,8 @@ def play(
     said = {name for name, value in wishes.items() if value is not None}
     damaged: list[str] = []
     if "model" not in said:
-        values, damaged = usable(values, [p.stem for p in bundle.listing(folders)], own)
-    settings = Settings(values, lambda: [p.stem for p in bundle.listing(folders)], own)
+        values, damaged = usable(values, [p.stem for p in model_file.listing(folders)], own)
+    settings = Settings(values, lambda: [p.stem for p in model_file.listing(folders)], own)
     store = Store(state_folder() / FILE_NAME)
     unkept = damaged + store.restore(settings, said)
     if not settings.values.playing:
@@ -75,34 +75,34 @@ def play(
         delegate=config.music.delegate,
         for_seconds=for_seconds,
     )
-    controls: list[Control] = [store, LocalSocket(local.folder() / local.FILE_NAME)]
+    controls: list[Control] = [store, LocalSocket(local_socket.folder() / local_socket.FILE_NAME)]
     try:
-        controls += service.control()
+        controls += systemd_notify.control()
     except BachboxError as error:
         # The music needs nobody to be told; systemd may see that differently.
         unkept.append(str(error))
     felt: deque[Touch] = deque(maxlen=MOST_TOUCHES)
     opus = OpusRadio()
     if config.mqtt.host:
-        from appliance.controls.mqtt import MqttControl
+        from appliance.frontends.mqtt.mqtt_frontend import MqttControl
 
         controls.append(MqttControl(config.mqtt))
     if config.web.port:
-        from appliance.controls import keepsakes
-        from appliance.controls.web.control import WebControl
+        from appliance.frontends import history
+        from appliance.frontends.web.web_frontend import WebControl
 
-        kept = keepsakes.Keepsakes(state_folder() / keepsakes.FILE_NAME)
+        kept = history.Keepsakes(state_folder() / history.FILE_NAME)
         controls += [kept, WebControl(config, felt, kept, opus, plan.soundfont)]
     if config.stream.snapcast:
-        from appliance.controls.snapcast import SnapcastPipe
+        from appliance.frontends.streaming.snapcast import SnapcastPipe
 
         controls.append(SnapcastPipe(config.stream.snapcast))
     if config.stream.icecast:
-        from appliance.controls.icecast import IcecastSource
+        from appliance.frontends.streaming.icecast import IcecastSource
 
         controls.append(IcecastSource(config.stream.icecast, opus))
     if config.gpio != Gpio():
-        from appliance.controls.gpio import GpioControl
+        from appliance.frontends.gpio.gpio_frontend import GpioControl
 
         controls.append(GpioControl(config.gpio, lambda *touch: felt.append(Touch(*touch))))
     start(plan, settings, controls, unkept)

@@ -14,7 +14,7 @@ from typing import Any, Final, NoReturn
 import click
 
 from appliance.cli.options import PATH, Seconds, json_option, music_options
-from appliance.cli.wishes import first_values, seed_of, warn, wished
+from appliance.cli.overrides import first_values, seed_of, warn, wished
 from appliance.errors import UsageError
 
 _LONGEST_RENDER_SECONDS: Final = 6 * 3600
@@ -52,16 +52,17 @@ def render(
         others = {"prime": prime, "seconds": seconds, "pieces": pieces, **wishes}
         _render_again(kept, list(outputs), config_file, as_json, others)
         return
-    from appliance import config as configs
-    from appliance import instruments
-    from appliance import render as renderer
-    from appliance.daemon import controls_for
-    from appliance.delegates import Models
-    from appliance.music import bundle, keepsake
-    from appliance.music.composer import Composer
-    from appliance.player.quiet import quiet
-    from appliance.settings import in_force
-    from appliance.trial import try_model
+    from appliance.audio.silence_stderr import quiet
+    from appliance.composing import model_file
+    from appliance.composing.composer import Composer
+    from appliance.composing.delegates import Models
+    from appliance.composing.model_check import try_model
+    from appliance.config import loader as configs
+    from appliance.daemon.daemon import controls_for
+    from appliance.music.files import piece_record as keepsake
+    from appliance.offline import renderer
+    from appliance.state import general_midi
+    from appliance.state.settings import in_force
 
     if seconds is not None and pieces is not None:
         raise UsageError("--seconds and --pieces exclude each other; give one of them")
@@ -72,9 +73,9 @@ def render(
     )
     folders, values, own_of = first_values(config)
     chosen = in_force(values, own_of(values.model))
-    said = chosen._asdict() | {"instrument": instruments.name(chosen.instrument)}
+    said = chosen._asdict() | {"instrument": general_midi.name(chosen.instrument)}
     controls = controls_for(chosen)
-    path = bundle.find(values.model, folders)
+    path = model_file.find(values.model, folders)
     try_model(path)
     model = Models(config.music.delegate, warn).load(path)
     with quiet():
@@ -113,10 +114,10 @@ def _render_again(
     kept: Path, outputs: list[Path], config_file: Path | None, as_json: bool, wishes: dict[str, Any]
 ) -> None:
     """A piece that was kept, again."""
-    from appliance import config as configs
-    from appliance import instruments, replay
-    from appliance import render as renderer
-    from appliance.music import keepsakefile
+    from appliance.config import loader as configs
+    from appliance.music.files import piece_embedding
+    from appliance.offline import renderer, replay
+    from appliance.state import general_midi
 
     said = {name: value for name, value in wishes.items() if value is not None}
     for name in ("model", "seed", "prime", "seconds", "pieces", "temperature", "top_p"):
@@ -129,8 +130,8 @@ def _render_again(
     config = wished(configs.load(config_file)[0], soundfont=said.pop("soundfont", None))
     volume = said.pop("volume", config.sound.volume)
     if "instrument" in said:
-        said["instrument"] = instruments.name(said["instrument"])
-    keepsake = replay.wished(keepsakefile.read(kept), said)
+        said["instrument"] = general_midi.name(said["instrument"])
+    keepsake = replay.wished(piece_embedding.read(kept), said)
     try:
         steps = replay.steps_of(keepsake, volume)
     except UsageError as error:

@@ -11,7 +11,7 @@ from appliance.cli.options import ParamType, json_option
 from appliance.errors import UsageError
 
 if TYPE_CHECKING:
-    from appliance.status import Status
+    from appliance.state.box_status import Status
 
 
 class _Wish(ParamType):
@@ -20,7 +20,7 @@ class _Wish(ParamType):
     name = "wish"
 
     def convert(self, value: Any, param: object, ctx: object) -> tuple[str, str | None]:
-        from appliance.settings import Action
+        from appliance.state.settings import Action
 
         name, equals, said = str(value).partition("=")
         name = name.strip().replace("-", "_")
@@ -35,7 +35,7 @@ class _Wish(ParamType):
     def shell_complete(self, ctx: object, param: object, incomplete: str) -> list[Any]:
         from click.shell_completion import CompletionItem
 
-        from appliance.settings import NAMES, Action
+        from appliance.state.settings import NAMES, Action
 
         known = [*Action, *(f"{name}=" for name in NAMES)]
         return [CompletionItem(name) for name in known if name.startswith(incomplete)]
@@ -51,14 +51,14 @@ def set_(wishes: tuple[tuple[str, str | None], ...], as_json: bool) -> None:
     temperament, pitch; "own" leaves one of the model's to it again. The actions: next_piece,
     restart_piece, test_tone.
     """
-    from appliance.controls import local
-    from appliance.settings import Action
+    from appliance.frontends import local_socket
+    from appliance.state.settings import Action
 
-    request = local.Request(
+    request = local_socket.Request(
         set={name: value for name, value in wishes if value is not None},
         act=[Action(name) for name, value in wishes if value is None],
     )
-    _tell(next(local.ask(request)), as_json)
+    _tell(next(local_socket.ask(request)), as_json)
 
 
 @click.command()
@@ -66,10 +66,10 @@ def set_(wishes: tuple[tuple[str, str | None], ...], as_json: bool) -> None:
 @click.option("--follow", is_flag=True, help="Go on as things change, until Ctrl-C.")
 def status(as_json: bool, follow: bool) -> None:
     """Show what the running box plays, and how it is."""
-    from appliance.controls import local
+    from appliance.frontends import local_socket
 
     try:
-        for now in local.ask(local.Request(follow=follow)):
+        for now in local_socket.ask(local_socket.Request(follow=follow)):
             _tell(now, as_json)
     except KeyboardInterrupt:
         if not follow:
@@ -79,7 +79,7 @@ def status(as_json: bool, follow: bool) -> None:
 def _tell(now: Status, as_json: bool) -> None:
     import msgspec
 
-    from appliance import status
+    from appliance.state import box_status as status
 
     click.echo(msgspec.json.encode(now) if as_json else status.told(now))
     sys.stdout.flush()

@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from appliance.cli.options import PATH, config_option, json_option
-from appliance.cli.wishes import first_values, wished
+from appliance.cli.overrides import first_values, wished
 from appliance.errors import BachboxError
 
 
@@ -19,9 +19,9 @@ from appliance.errors import BachboxError
 @json_option
 def instruments(soundfont: Path | None, config_file: Path | None, as_json: bool) -> None:
     """List the 128 General MIDI instruments, and those that the soundfont lacks."""
-    from appliance import config as configs
-    from appliance.instruments import NAMES, family
-    from appliance.player.soundfont import presets
+    from appliance.audio.soundfont import presets
+    from appliance.config import loader as configs
+    from appliance.state.general_midi import NAMES, family
 
     config = wished(configs.load(config_file)[0], soundfont=soundfont)
     have = {program for bank, program in presets(configs.soundfont(config)) if bank == 0}
@@ -54,8 +54,8 @@ def doctor(config_file: Path | None, as_json: bool, gpio: bool) -> int:
         return 0
     import msgspec
 
-    from appliance import config as configs
-    from appliance import doctor as doctors
+    from appliance.config import loader as configs
+    from appliance.offline import doctor_checks as doctors
 
     findings: list[doctors.Finding] = []
     colours = {"ok": "green", "off": None, "bad": "red"}
@@ -74,14 +74,14 @@ def doctor(config_file: Path | None, as_json: bool, gpio: bool) -> int:
 
 
 def _watch_gpio(config_file: Path | None) -> None:
-    from appliance import config as configs
-    from appliance.controls.gpio_live import watch
-    from appliance.music import bundle
-    from appliance.settings import Settings
+    from appliance.composing import model_file
+    from appliance.config import loader as configs
+    from appliance.frontends.gpio.live_test import watch
+    from appliance.state.settings import Settings
 
     config = configs.load(config_file)[0]
     folders, values, own = first_values(config)
-    settings = Settings(values, lambda: [p.stem for p in bundle.listing(folders)], own)
+    settings = Settings(values, lambda: [p.stem for p in model_file.listing(folders)], own)
     watch(config.gpio, settings, click.echo)
 
 
@@ -90,7 +90,7 @@ def _watch_gpio(config_file: Path | None) -> None:
 @json_option
 def config(config_file: Path | None, as_json: bool) -> None:
     """Show the config in force, secrets masked."""
-    from appliance import config as configs
+    from appliance.config import loader as configs
 
     in_force, path = configs.load(config_file)
     sections: dict[str, dict[str, Any]] = {}

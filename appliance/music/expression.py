@@ -19,7 +19,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from appliance.music.notes import (
+from appliance.music.events import (
     AS_WRITTEN_PERMILLE,
     PLAIN_VELOCITY,
     TICKS_PER_BEAT,

@@ -9,16 +9,17 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from appliance.composing import model_file
+from appliance.composing.interpreter import RUNTIME_VARIABLE, RUNTIMES, runtime
 from appliance.errors import BachboxError, UsageError
-from appliance.music import bundle
-from appliance.music.abc import AbcCodec
-from appliance.music.codec import Codec
-from appliance.music.interpreter import RUNTIME_VARIABLE, RUNTIMES, runtime
-from appliance.music.lines import LinesCodec
-from appliance.music.satb import SatbCodec
-from appliance.training import corpus, linescorpus, recipe, tunes
-from appliance.training.evaluate import nats_a_unit
-from appliance.training.ngram import baseline
+from appliance.music.codecs.abc.abc_codec import AbcCodec
+from appliance.music.codecs.base import Codec
+from appliance.music.codecs.four_part import SatbCodec
+from appliance.music.codecs.free_rhythm import LinesCodec
+from appliance.training import recipe
+from appliance.training.data import corpus, folk_corpus, free_rhythm_corpus
+from appliance.training.evaluate.likelihood import nats_a_unit
+from appliance.training.evaluate.ngram import baseline
 
 log = logging.getLogger(__name__)
 
@@ -50,7 +51,7 @@ def scores_for(made: recipe.Recipe, data: Path | None, build: Path) -> corpus.Co
         held_out = {"valid": part.valid, "test": part.test}
         return corpus.chorales(build / "corpus", held_out, part.left_out)
     if part.source == "tunes":
-        return tunes.tunes(build / "corpus" / f"{made.name}.json")
+        return folk_corpus.tunes(build / "corpus" / f"{made.name}.json")
     if data is None:
         raise UsageError(f"{made.name} needs --data FOLDER, the folder with its scores")
     if part.source == "jsb-benchmark":
@@ -62,7 +63,7 @@ def codec_for(made: recipe.Recipe, scores: corpus.Corpus) -> Codec:
     """The codec that a recipe names, for the notes of its corpus."""
     part = made.codec
     if part.name == LinesCodec.name:
-        return linescorpus.codec_for(scores["train"], scores.get(corpus.ALSO, []))
+        return free_rhythm_corpus.codec_for(scores["train"], scores.get(corpus.ALSO, []))
     if part.name == AbcCodec.name:
         return AbcCodec()
     ranges = corpus.voice_ranges(scores["train"])
@@ -85,10 +86,10 @@ def runtimes() -> list[str]:
 def evaluate(path: Path, scores: corpus.Corpus) -> list[str]:
     """Figures of the model file on the test pieces, a line a runtime, an n-gram beside it."""
     lines = []
-    codec = bundle.load(path).codec
+    codec = model_file.load(path).codec
     for name in runtimes():
         os.environ[RUNTIME_VARIABLE] = name
-        figure = nats_a_unit(bundle.load(path), scores["test"])
+        figure = nats_a_unit(model_file.load(path), scores["test"])
         lines.append(f"{figure:.4f} nats a {codec.unit}, int8 on {name}")
     os.environ.pop(RUNTIME_VARIABLE, None)
     also = scores.get(corpus.ALSO, [])
@@ -100,8 +101,8 @@ def evaluate(path: Path, scores: corpus.Corpus) -> list[str]:
 def make(made: recipe.Recipe, scores: corpus.Corpus, folder: Path, path: Path) -> None:
     """Train (or go on training), convert, evaluate, and put the model file in its place."""
     # These take seconds and hundreds of megabytes to import; evaluation needs neither.
-    from appliance.training import convert
-    from appliance.training.train import float_nats_a_unit, train
+    from appliance.training.convert import export_tflite
+    from appliance.training.trainer import float_nats_a_unit, train
 
     codec = codec_for(made, scores)
     trained = recipe.Trained(
@@ -120,15 +121,15 @@ def make(made: recipe.Recipe, scores: corpus.Corpus, folder: Path, path: Path) -
         ],
     )
     log.info("converting to int8 (a minute or two)")
-    samples = convert.calibration(trained, codec, scores["train"])
-    model = convert.tflite(trained, codec, samples)
+    samples = export_tflite.calibration(trained, codec, scores["train"])
+    model = export_tflite.tflite(trained, codec, samples)
     unmeasured = folder / path.name
-    convert.write(made, codec, model, scores["train"], "", unmeasured)
+    export_tflite.write(made, codec, model, scores["train"], "", unmeasured)
     figure = float_nats_a_unit(trained, codec, scores["test"])
     figures = [f"{figure:.4f} nats a {codec.unit}, float", *evaluate(unmeasured, scores)]
     measured = measured_by(codec, scores, figures)
-    convert.write(made, codec, model, scores["train"], measured, path)
-    path.with_suffix(".md").write_text(bundle.load(path).card)
+    export_tflite.write(made, codec, model, scores["train"], measured, path)
+    path.with_suffix(".md").write_text(model_file.load(path).card)
     log.info("%s\n%s", path, "\n".join(figures))
 
 
@@ -142,13 +143,13 @@ def measured_by(codec: Codec, scores: corpus.Corpus, figures: Sequence[str]) -> 
 
 def renew_card(made: recipe.Recipe, scores: corpus.Corpus, path: Path) -> None:
     """Write the card anew into the model file; its weights and figures stay as they are."""
-    from appliance.training import convert
+    from appliance.training.convert import export_tflite
 
-    model = bundle.load(path)
+    model = model_file.load(path)
     _, *figures = model.card.partition("## Measured")[2].split("\n- ")
     measured = measured_by(model.codec, scores, [figure.strip() for figure in figures])
-    convert.write(made, model.codec, model.model, scores["train"], measured, path)
-    path.with_suffix(".md").write_text(bundle.load(path).card)
+    export_tflite.write(made, model.codec, model.model, scores["train"], measured, path)
+    path.with_suffix(".md").write_text(model_file.load(path).card)
 
 
 def main() -> int:
@@ -170,7 +171,7 @@ def main() -> int:
         found = find_recipe(asked.model)
         made = recipe.load(found)
         scores = scores_for(made, asked.data, asked.build)
-        path = found.with_suffix(bundle.SUFFIX)
+        path = found.with_suffix(model_file.SUFFIX)
         if asked.evaluate:
             print("\n".join(evaluate(path, scores)))
         elif asked.card:

@@ -8,7 +8,7 @@ import mido
 import numpy as np
 from numpy.typing import NDArray
 
-from tests import listening
+from tests.support import audio_analysis
 
 Weights = NDArray[np.float64]
 """For every semitone from MIDI note 45 on how much of it there is."""
@@ -46,7 +46,7 @@ def of_score(path: Path, seconds: float) -> Weights:
 
 def of_recording(path: Path) -> Weights:
     """How loud each semitone is in a WAV file, on average over its music."""
-    picture = listening.picture(listening.music(listening.wav(path)))
+    picture = audio_analysis.picture(audio_analysis.music(audio_analysis.wav(path)))
     return np.asarray((10 ** (picture / 20) - 1).mean(axis=0), np.float64)
 
 

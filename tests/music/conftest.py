@@ -1,41 +1,5 @@
-"""The model that is shipped, and one runtime after the other."""
+"""The model fixtures of this folder."""
 
-from __future__ import annotations
+from tests.support.model_fixtures import _faster_runtime, runtime, shipped, thirty
 
-import sys
-from collections.abc import Iterator
-
-import pytest
-
-from appliance.music import bundle
-from appliance.music.bundle import Bundle
-from appliance.music.composer import Composer
-from appliance.music.interpreter import RUNTIME_VARIABLE, RUNTIMES
-from tests.music.making import MODEL, Played, compose_pieces
-
-
-@pytest.fixture(scope="package", autouse=True)
-def _faster_runtime() -> Iterator[None]:
-    """The one that is four times as fast, wherever a test does not ask for ``runtime``."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv(RUNTIME_VARIABLE, "ai_edge_litert")
-        yield
-
-
-@pytest.fixture(scope="package")
-def shipped() -> Bundle:
-    return bundle.load(MODEL)
-
-
-@pytest.fixture(scope="package")
-def thirty(shipped: Bundle) -> list[Played]:
-    """Thirty pieces in a row."""
-    return compose_pieces(Composer(shipped, seed=7), 30)
-
-
-@pytest.fixture(params=RUNTIMES if sys.version_info < (3, 12) else ["ai_edge_litert"])
-def runtime(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-    """Both runtimes where there are both."""
-    name = str(request.param)
-    monkeypatch.setenv(RUNTIME_VARIABLE, name)
-    return name
+__all__ = ["_faster_runtime", "runtime", "shipped", "thirty"]

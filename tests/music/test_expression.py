@@ -9,9 +9,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from appliance.composing.composer import Composer
+from appliance.composing.model_file import Bundle
 from appliance.music import expression
-from appliance.music.bundle import Bundle
-from appliance.music.composer import Composer
+from appliance.music.events import (
+    PLAIN_VELOCITY,
+    TICKS_PER_BEAT,
+    TICKS_PER_STEP,
+    Event,
+    Kind,
+    note_off,
+    note_on,
+    pace,
+)
 from appliance.music.expression import (
     LONGEST_LIFT_TICKS,
     RESTING_PERMILLE,
@@ -22,16 +32,6 @@ from appliance.music.expression import (
     place_of,
     played,
     velocity,
-)
-from appliance.music.notes import (
-    PLAIN_VELOCITY,
-    TICKS_PER_BEAT,
-    TICKS_PER_STEP,
-    Event,
-    Kind,
-    note_off,
-    note_on,
-    pace,
 )
 from appliance.music.score import Form
 

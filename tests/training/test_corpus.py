@@ -13,19 +13,21 @@ import numpy as np
 import pytest
 from music21 import corpus as music21_corpus
 
+from appliance.composing import model_file
 from appliance.errors import UsageError
-from appliance.music import bundle
-from appliance.music.satb import CLASSES, END, SatbCodec
+from appliance.music.codecs.four_part import CLASSES, END, SatbCodec
+from appliance.music.files.four_part_reader import from_music21
 from appliance.music.score import VOICES, Score
-from appliance.music.scorefile import from_music21
 from appliance.training import __main__ as workshop
-from appliance.training import convert, corpus, recipe
-from appliance.training.batches import IGNORED, Keys, chunks, encode, pad
-from appliance.training.evaluate import nats_a_unit
-from appliance.training.moved import moved
-from appliance.training.ngram import NGram, baseline, counted
-from tests.music.making import MODEL, MODELS, OPENING, chords, parts_of
-from tests.training.scores import midi
+from appliance.training import recipe
+from appliance.training.convert import export_tflite
+from appliance.training.data import corpus
+from appliance.training.data.batches import IGNORED, Keys, chunks, encode, pad
+from appliance.training.evaluate.likelihood import nats_a_unit
+from appliance.training.evaluate.ngram import NGram, baseline, counted
+from appliance.training.networks.transposition import moved
+from tests.support.making_music import MODEL, MODELS, OPENING, chords, parts_of
+from tests.support.scores import midi
 
 CODEC = SatbCodec(onsets=True, form=True)
 PLAIN = SatbCodec(onsets=False, form=False)
@@ -204,7 +206,7 @@ def test_padding_is_ignored() -> None:
 
 
 def test_the_figure_counts_every_note_of_every_piece() -> None:
-    model = bundle.load(MODEL)
+    model = model_file.load(MODEL)
     short = chords((16, (72, 67, 64, 48)))
     one, other = nats_a_unit(model, [OPENING]), nats_a_unit(model, [short])
     together = nats_a_unit(model, [OPENING, short])
@@ -239,7 +241,7 @@ def test_an_n_gram_learns_and_its_shares_add_up() -> None:
 def tiny(monkeypatch: pytest.MonkeyPatch) -> recipe.Recipe:
     """The shipped recipe, and the tensors' names as TensorFlow would have read them."""
     shipped = json.loads(parts_of()[1]["bundle.json"])["tensors"]
-    monkeypatch.setattr(convert, "tensors_of", lambda model: shipped)
+    monkeypatch.setattr(export_tflite, "tensors_of", lambda model: shipped)
     return recipe.load(MODELS / "chorales.toml")
 
 
@@ -249,8 +251,8 @@ def test_what_the_training_writes_the_player_reads(
     made = tiny(monkeypatch)
     path = tmp_path / "chorales.tflite"
     codec = SatbCodec(onsets=True, form=True, ranges=corpus.voice_ranges([OPENING]))
-    convert.write(made, codec, parts_of()[0], [OPENING], "Well enough.", path)
-    model = bundle.load(path)
+    export_tflite.write(made, codec, parts_of()[0], [OPENING], "Well enough.", path)
+    model = model_file.load(path)
     assert model.name == made.name
     assert model.tempo_bpm == made.card.tempo_bpm
     assert model.forms == [OPENING.form]
@@ -267,7 +269,7 @@ def test_the_same_weights_are_the_same_file(
     made = tiny(monkeypatch)
     paths = [tmp_path / "a.tflite", tmp_path / "b.tflite"]
     for path in paths:
-        convert.write(made, CODEC, parts_of()[0], [OPENING], "", path)
+        export_tflite.write(made, CODEC, parts_of()[0], [OPENING], "", path)
     assert paths[0].read_bytes() == paths[1].read_bytes()
 
 
@@ -298,7 +300,7 @@ def test_a_card_is_renewed_and_the_weights_stay(
     shutil.copy(MODEL, path)
     made.card.temperature, made.card.top_p = 1.15, 0.97
     workshop.renew_card(made, {"train": [OPENING], "test": [OPENING] * 71}, path)
-    before, after = bundle.load(MODEL), bundle.load(path)
+    before, after = model_file.load(MODEL), model_file.load(path)
     assert (after.temperature, after.top_p) == (1.15, 0.97)
     assert after.model == before.model
     measured = before.card.partition("## Measured")[2]

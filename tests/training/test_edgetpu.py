@@ -19,16 +19,16 @@ import numpy as np
 import pytest
 from ai_edge_litert import schema_py_generated as schema
 
-from appliance.music import bundle
-from appliance.music.bundle import Bundle
-from appliance.music.interpreter import RUNTIME_VARIABLE, StepModel
+from appliance.composing import model_file
+from appliance.composing.interpreter import RUNTIME_VARIABLE, StepModel
+from appliance.composing.model_file import Bundle
 from appliance.training import recipe
-from appliance.training.edgetpu import report
-from appliance.training.edgetpu_ops import LIST, Operation, Tensor, objections, operations
-from tests.music.making import MODEL, MODELS, joined, parts_of
+from appliance.training.convert.edgetpu import report
+from appliance.training.convert.edgetpu_ops import LIST, Operation, Tensor, objections, operations
+from tests.support.making_music import MODEL, MODELS, joined, parts_of
 
 SHIPPED = [
-    path for path in sorted(MODELS.rglob("*.tflite")) if not path.stem.endswith(bundle.COMPILED)
+    path for path in sorted(MODELS.rglob("*.tflite")) if not path.stem.endswith(model_file.COMPILED)
 ]
 TRANSFORMERS = [
     path for path in SHIPPED if recipe.load(path.with_suffix(".toml")).network.kind == "attention"
@@ -42,7 +42,7 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.mark.parametrize("path", QUALIFIED, ids=lambda path: str(path.stem))
 def test_every_operation_is_on_the_list_and_int8(path: Path) -> None:
-    found = operations(bundle.load(path).model)
+    found = operations(model_file.load(path).model)
     assert len(found) > 10
     for number, operation in enumerate(found):
         assert not objections(operation), f"operation {number}: {operation}"
@@ -56,7 +56,7 @@ def test_there_is_something_to_read() -> None:
 
 @pytest.mark.parametrize("path", TRANSFORMERS, ids=lambda path: str(path.stem))
 def test_a_transformer_has_weights_in_int8_and_stays_with_the_cpu(path: Path) -> None:
-    model = bundle.load(path)
+    model = model_file.load(path)
     products = [one for one in operations(model.model) if one.name == "FULLY_CONNECTED"]
     assert len(products) > 10
     assert all(tensor.type == "INT8" for one in products for tensor in one.inputs[:2])
@@ -65,7 +65,7 @@ def test_a_transformer_has_weights_in_int8_and_stays_with_the_cpu(path: Path) ->
 
 def altered(change: Callable[[Any], object], model: bytes | None = None) -> bytes:
     """The shipped flatbuffer with something else in it."""
-    content = bytearray(bundle.load(MODEL).model if model is None else model)
+    content = bytearray(model_file.load(MODEL).model if model is None else model)
     tree = schema.ModelT.InitFromObj(schema.Model.GetRootAsModel(content, 0))
     change(tree)
     builder = flatbuffers.Builder(len(content))
@@ -128,7 +128,7 @@ def of_the_first_output(tree: Any) -> Any:
 def test_what_the_compiler_would_leave_to_the_cpu_is_seen(
     change: Callable[[Any], object], why: str
 ) -> None:
-    model = replace(bundle.load(MODEL), model=altered(change))
+    model = replace(model_file.load(MODEL), model=altered(change))
     _, *found = report(model)
     assert any(why in line for line in found), found
 
@@ -201,7 +201,7 @@ def make_edgetpu(folder: Path, *models: Path, does: str) -> subprocess.Completed
         fake.write_text(FAKE.format(python=sys.executable, does=does))
         fake.chmod(0o755)
     return subprocess.run(
-        [sys.executable, "-m", "appliance.training.edgetpu", *map(str, models)],
+        [sys.executable, "-m", "appliance.training.convert.edgetpu", *map(str, models)],
         env=os.environ | {"PATH": str(folder / "bin"), "PYTHONPATH": str(ROOT)},
         capture_output=True,
         text=True,
@@ -223,7 +223,7 @@ def test_a_compiled_model_is_the_model(
     done = make_edgetpu(tmp_path, model, does="compile")
     assert done.returncode == 0, done.stderr
     assert "Model compiled successfully" in done.stdout
-    first, second = bundle.load(model), bundle.load(bundle.compiled_path(model))
+    first, second = model_file.load(model), model_file.load(model_file.compiled_path(model))
     assert second.about.compiled_from == first.about.sha256
     assert second.about.tensors != first.about.tensors, "this compiler numbers them anew"
     assert (second.card, second.vocabulary) == (first.card, first.vocabulary)
@@ -231,11 +231,11 @@ def test_a_compiled_model_is_the_model(
     monkeypatch.setenv(RUNTIME_VARIABLE, "ai_edge_litert")
     assert steps(second) == steps(first)
     # Making it again is no trouble.
-    before = bundle.compiled_path(model).read_bytes()
+    before = model_file.compiled_path(model).read_bytes()
     (tmp_path / "bin" / "edgetpu_compiler").unlink()
     (tmp_path / "bin").rmdir()
     assert make_edgetpu(tmp_path, model, does="compile").returncode == 0
-    assert bundle.compiled_path(model).read_bytes() == before
+    assert model_file.compiled_path(model).read_bytes() == before
 
 
 def steps(model: Bundle) -> list[list[float]]:
@@ -254,7 +254,7 @@ def test_a_compiler_that_fails(model: Path, tmp_path: Path, does: str, why: str)
     done = make_edgetpu(tmp_path, model, does=does)
     assert done.returncode == 1
     assert done.stderr == f"bachbox: {model}: {why}\n"
-    assert not bundle.compiled_path(model).exists()
+    assert not model_file.compiled_path(model).exists()
 
 
 def test_without_the_compiler_it_says_how_to_get_it(model: Path, tmp_path: Path) -> None:
@@ -265,7 +265,7 @@ def test_without_the_compiler_it_says_how_to_get_it(model: Path, tmp_path: Path)
     assert "sudo apt install edgetpu-compiler" in done.stderr
     assert "coral.ai/docs/edgetpu/compiler" in done.stderr
     assert len(done.stderr.splitlines()) == 1
-    assert not bundle.compiled_path(model).exists()
+    assert not model_file.compiled_path(model).exists()
 
 
 def test_what_it_would_not_take_stays_with_the_cpu(model: Path, tmp_path: Path) -> None:
@@ -277,4 +277,4 @@ def test_what_it_would_not_take_stays_with_the_cpu(model: Path, tmp_path: Path) 
     assert done.returncode == 0, done.stderr
     assert "GATHER is not on the list" in done.stdout
     assert "chorales.tflite: stays with the CPU" in done.stdout
-    assert not bundle.compiled_path(model).exists()
+    assert not model_file.compiled_path(model).exists()

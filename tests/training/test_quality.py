@@ -10,20 +10,32 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from appliance.music import bundle
-from appliance.music.composer import Composer
-from appliance.music.notes import TICKS_PER_BEAT, note_off, note_on
-from appliance.music.satb import SatbCodec
+from appliance.composing import model_file
+from appliance.composing.composer import Composer
+from appliance.music.codecs.four_part import SatbCodec
+from appliance.music.events import TICKS_PER_BEAT, note_off, note_on
 from appliance.music.score import Form, Key, Score
-from appliance.training import composing, grade, histograms, ngram, quality_page
-from appliance.training.composing import Amount, Music, Setting, Studied
-from appliance.training.grade import Grader, between, rank_distance, strayed, wasserstein
-from appliance.training.heard import Heard, Note, Step, composed, notes_of, told
-from appliance.training.histograms import Histogram
-from appliance.training.listen import Listener, judged
-from appliance.training.originality import Shared
-from appliance.training.weighed import Weighed, promises, weigh
-from tests.music.making import MODEL, OPENING, chords
+from appliance.training.evaluate import (
+    histograms,
+    ngram,
+    quality_page,
+    sampling_jobs,
+    style_distance,
+)
+from appliance.training.evaluate.comparison import Weighed, promises, weigh
+from appliance.training.evaluate.defects import Listener, judged
+from appliance.training.evaluate.finished_pieces import Heard, Note, Step, composed, notes_of, told
+from appliance.training.evaluate.histograms import Histogram
+from appliance.training.evaluate.originality import Shared
+from appliance.training.evaluate.sampling_jobs import Amount, Music, Setting, Studied
+from appliance.training.evaluate.style_distance import (
+    Grader,
+    between,
+    rank_distance,
+    strayed,
+    wasserstein,
+)
+from tests.support.making_music import MODEL, OPENING, chords
 
 CODEC = SatbCodec(onsets=True, form=True)
 BEAT = TICKS_PER_BEAT
@@ -74,7 +86,7 @@ def test_chords_are_what_sounds_between_two_changes() -> None:
 
 
 def test_what_the_composer_composes_is_cut_into_pieces() -> None:
-    composer = Composer(bundle.load(MODEL), seed=3)
+    composer = Composer(model_file.load(MODEL), seed=3)
     composer.rehearsals = 1
     pieces = composed(composer)
     first, steps = next(pieces)
@@ -165,7 +177,7 @@ def test_lines_are_counted_by_their_highest_notes() -> None:
 def test_a_corpus_is_no_distance_from_itself() -> None:
     pieces = [performed(OPENING)]
     grader = Grader(histograms.of_four_voices, pieces)
-    assert grade.grade(grader.distances(pieces[0])) == 0
+    assert style_distance.grade(grader.distances(pieces[0])) == 0
     assert (
         strayed([grader.distances(p) for p in pieces], [grader.distances(p) for p in pieces]) == 0
     )
@@ -175,9 +187,9 @@ def test_another_key_is_no_distance_and_another_piece_is() -> None:
     piece = performed(OPENING)
     grader = Grader(histograms.of_four_voices, [piece])
     moved = performed(OPENING.transposed(2))
-    assert grade.grade(grader.distances(moved)) == pytest.approx(0)
+    assert style_distance.grade(grader.distances(moved)) == pytest.approx(0)
     other = performed(chords((8, (72, 67, 64, 48)), (8, (71, 67, 62, 43))))
-    assert grade.grade(grader.distances(other)) > 1
+    assert style_distance.grade(grader.distances(other)) > 1
 
 
 def test_the_entries_stand_in_the_order_of_their_frequency() -> None:
@@ -349,7 +361,7 @@ def weighed(near: Setting, others: list[Setting], own: Setting) -> Weighed:
     rest = [music(near, bach)] + [music(setting, strange) for setting in others]
     studied = Studied({"train": bach, "valid": bach, "test": bach[:2]}, strange)
     day = music(own, bach if own == near else strange)
-    return weigh(bundle.load(MODEL), own, studied, day, rest, [m.setting for m in rest])
+    return weigh(model_file.load(MODEL), own, studied, day, rest, [m.setting for m in rest])
 
 
 def test_the_setting_nearest_to_the_valid_pieces_is_chosen() -> None:
@@ -414,12 +426,12 @@ def test_the_command_composes_studies_and_writes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     spool = tmp_path / "pieces"
-    found = composing.compose(MODEL, Setting(0.9, 0.95), Amount(1), 1, spool)
-    (piece,) = composing.spooled(spool)
+    found = sampling_jobs.compose(MODEL, Setting(0.9, 0.95), Amount(1), 1, spool)
+    (piece,) = sampling_jobs.spooled(spool)
     assert found.report.notes == len(piece.notes)
     assert len(found.memory_mib) == 20
     scores: dict[str, list[Score]] = {"train": SCORES, "valid": SCORES, "test": SCORES}
-    monkeypatch.setattr(composing, "scores_for", lambda *_: scores)
-    studied = composing.study(MODEL, None, tmp_path, 1, 1)
+    monkeypatch.setattr(sampling_jobs, "scores_for", lambda *_: scores)
+    studied = sampling_jobs.study(MODEL, None, tmp_path, 1, 1)
     assert len(studied.ngram) == 1
     assert [len(some) for some in studied.pieces.values()] == [3, 3, 3]

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
+from appliance.composing import model_file
 from appliance.errors import UsageError
-from appliance.music import bundle
-from appliance.music.satb import SatbCodec
+from appliance.music.codecs.four_part import SatbCodec
 from appliance.training import __main__ as training
 from appliance.training import recipe
 
@@ -75,7 +75,7 @@ def test_no_piece_is_held_out_twice(path: Path) -> None:
 
 def test_the_shipped_model_was_made_by_its_recipe() -> None:
     made = recipe.load(ROOT / "models" / "chorales.toml")
-    model = bundle.load(ROOT / "models" / "chorales.tflite")
+    model = model_file.load(ROOT / "models" / "chorales.tflite")
     assert model.name == made.name
     assert isinstance(model.codec, SatbCodec)
     assert (model.codec.onsets, model.codec.forms) == (made.codec.onsets, made.codec.form)

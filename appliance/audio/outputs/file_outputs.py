@@ -1,0 +1,258 @@
+"""Outputs without a card: a WAV file, a pipe of raw sound, and none at all.
+
+None of them has a clock of its own, so all keep a card's pace by the system's monotonic clock:
+the composer writes only a few seconds ahead, and the music must not outrun it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+import stat
+import struct
+import threading
+import time
+from pathlib import Path
+from typing import Final
+
+from appliance.audio.outputs import Render
+from appliance.errors import BachboxError
+from appliance.ipc.pcm import BYTES_PER_FRAME
+
+_BUFFERED_BLOCKS: Final = 4
+"""Blocks that a pacer may lag behind before it counts an xrun: a card's usual buffer."""
+
+_HEADER_EVERY_SECONDS: Final = 1.0
+"""How often a growing WAV file's header is put right, so that a killed player leaves one
+that can be read."""
+
+_WAV_MOST_BYTES: Final = (1 << 32) - 4096
+"""A WAV file's sizes are 32-bit numbers."""
+
+_WAV_HEADER: Final = struct.Struct("<4sI4s4sIHHIIHH4sI")
+"""RIFF form, format chunk (PCM, stereo), head of the data chunk: 44 bytes."""
+
+_ATOMIC_BYTES: Final = 4096
+"""A write of at most this many bytes (PIPE_BUF) goes into a pipe wholly or not at all, so
+that a reader never loses the frame's beginning."""
+
+
+class Pacer:
+    """Lets one block pass each ``block_frames / sample_rate`` seconds."""
+
+    def __init__(self, block_frames: int, sample_rate: int) -> None:
+        self._block_seconds = block_frames / sample_rate
+        self._due: float | None = None
+        self.xruns = 0
+
+    def wait(self, stop: threading.Event) -> None:
+        """Return when the next block is due (or ``stop`` is set)."""
+        now = time.monotonic()
+        if self._due is None:
+            self._due = now
+        self._due += self._block_seconds
+        if now > self._due + _BUFFERED_BLOCKS * self._block_seconds:
+            self.xruns += 1
+            self._due = now
+        elif now < self._due:
+            stop.wait(self._due - now)
+
+
+class NullOutput:
+    """Throws the sound away, at the pace of a card."""
+
+    def __init__(self, block_frames: int, sample_rate: int) -> None:
+        self.sample_rate = sample_rate
+        self._block_frames = block_frames
+        self._pacer = Pacer(block_frames, sample_rate)
+
+    @property
+    def xruns(self) -> int:
+        """Blocks that came too late for a card."""
+        return self._pacer.xruns
+
+    def run(self, render: Render, stop: threading.Event) -> None:
+        """Play until ``stop`` is set."""
+        while not stop.is_set():
+            self.write(render(self._block_frames))
+            self._pacer.wait(stop)
+
+    def write(self, sound: bytes) -> None:
+        """Take one block."""
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
+class WavFile:
+    """A WAV file that grows, stereo and 16 bits; its header is right within a second.
+
+    With ``resume``, goes on at the end of what a player that died has left there.
+    """
+
+    def __init__(self, path: Path, sample_rate: int, resume: bool = False) -> None:
+        self._path = path
+        self._rate = sample_rate
+        self._header_every_bytes = int(_HEADER_EVERY_SECONDS * sample_rate) * BYTES_PER_FRAME
+        try:
+            resume = resume and path.is_file()
+            # The file stays open for as long as the object.
+            self._file = path.open("r+b" if resume else "wb")
+            sound_bytes = max(0, self._file.seek(0, os.SEEK_END) - _WAV_HEADER.size)
+            self._bytes = sound_bytes - sound_bytes % BYTES_PER_FRAME
+            self._write_header()
+        except OSError as error:
+            raise self._sentence(error) from error
+
+    def write(self, sound: bytes) -> None:
+        """Add ``sound``, whole frames of interleaved stereo s16le."""
+        if self._bytes + len(sound) > _WAV_MOST_BYTES:
+            raise BachboxError(
+                f"{self._path} is as long as a WAV file can be (4 GiB, six hours): play to "
+                "another file, or to a sound card"
+            )
+        self._bytes += len(sound)
+        try:
+            self._file.write(sound)
+            if self._bytes - self._bytes_at_header >= self._header_every_bytes:
+                self._write_header()
+        except OSError as error:
+            raise self._sentence(error) from error
+
+    def close(self) -> None:
+        """Put the header right and close."""
+        try:
+            self._write_header()
+            self._file.close()
+        except OSError as error:
+            # Closing tries to write what could not be written before; only the first matters.
+            with contextlib.suppress(OSError):
+                self._file.close()
+            raise self._sentence(error) from error
+
+    def _write_header(self) -> None:
+        self._bytes_at_header = size = self._bytes
+        rate = self._rate
+        self._file.seek(0)
+        self._file.write(
+            _WAV_HEADER.pack(
+                *(b"RIFF", _WAV_HEADER.size - 8 + size, b"WAVE"),
+                *(b"fmt ", 16, 1, 2, rate, rate * BYTES_PER_FRAME, BYTES_PER_FRAME, 16),
+                *(b"data", size),
+            )
+        )
+        self._file.seek(_WAV_HEADER.size + size)
+        self._file.flush()
+
+    def _sentence(self, error: OSError) -> BachboxError:
+        return BachboxError(
+            f"cannot write {self._path}: {error.strerror}; choose a folder that exists, may be "
+            "written to and has room"
+        )
+
+
+class WavOutput(NullOutput):
+    """Plays into a WAV file at a card's pace."""
+
+    def __init__(
+        self, path: Path, block_frames: int, sample_rate: int, resume: bool = False
+    ) -> None:
+        super().__init__(block_frames, sample_rate)
+        self._file = WavFile(path, sample_rate, resume)
+
+    def write(self, sound: bytes) -> None:
+        """Take one block."""
+        self._file.write(sound)
+
+    def close(self) -> None:
+        """Put the header right."""
+        self._file.close()
+
+
+class PipeOutput(NullOutput):
+    """Raw sound into a FIFO, whose reader may come and go, or into a plain file.
+
+    Without a reader the music plays on unheard, as a radio does. A FIFO is made where there is
+    nothing at ``path``.
+    """
+
+    def __init__(self, path: Path, block_frames: int, sample_rate: int) -> None:
+        super().__init__(block_frames, sample_rate)
+        self._path = path
+        self._fd: int | None = None
+        self._wait_seconds = _BUFFERED_BLOCKS * block_frames / sample_rate
+        self._dropped = 0
+        self._behind = False
+        try:
+            if not path.exists():
+                os.mkfifo(path)
+            mode = path.stat().st_mode
+            if stat.S_ISREG(mode):
+                self._fd = os.open(path, os.O_WRONLY | os.O_TRUNC)
+            elif not stat.S_ISFIFO(mode):
+                raise BachboxError(
+                    f"{path} is neither a pipe nor a file: give pipe:FILE a FIFO (`mkfifo FILE`)"
+                )
+            elif not os.access(path, os.W_OK):
+                raise PermissionError(13, "Permission denied")
+        except OSError as error:
+            raise self._sentence(error) from error
+
+    @property
+    def xruns(self) -> int:
+        """Blocks that came too late, and gaps because the reader took too little."""
+        return super().xruns + self._dropped
+
+    def write(self, sound: bytes) -> None:
+        """Take one block: to the reader if there is one who keeps pace."""
+        if self._fd is None and not self._find_reader():
+            return
+        for start in range(0, len(sound), _ATOMIC_BYTES):
+            if self._fd is None:
+                return
+            if not self._send(self._fd, sound[start : start + _ATOMIC_BYTES]):
+                # A gap is counted once, however long.
+                self._dropped += not self._behind
+                self._behind = True
+                return
+        self._behind = False
+
+    def close(self) -> None:
+        """Close the pipe; it stays where it is."""
+        if self._fd is not None:
+            os.close(self._fd)
+            self._fd = None
+
+    def _find_reader(self) -> bool:
+        try:
+            self._fd = os.open(self._path, os.O_WRONLY | os.O_NONBLOCK)
+        except OSError:
+            # ENXIO: nobody reads; ENOENT: somebody has removed the pipe and may make it again.
+            return False
+        return True
+
+    def _send(self, fd: int, chunk: bytes) -> bool:
+        try:
+            if self._behind:
+                # No more waiting for this reader: the music goes on.
+                os.write(fd, chunk)
+                return True
+            try:
+                os.write(fd, chunk)
+            except BlockingIOError:
+                select.select([], [fd], [], self._wait_seconds)
+                os.write(fd, chunk)
+        except BlockingIOError:
+            return False
+        except BrokenPipeError:
+            self.close()
+        except OSError as error:
+            raise self._sentence(error) from error
+        return True
+
+    def _sentence(self, error: OSError) -> BachboxError:
+        return BachboxError(
+            f"cannot write the pipe {self._path}: {error.strerror}; choose a folder that "
+            "exists, may be written to and has room"
+        )

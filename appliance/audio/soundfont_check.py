@@ -1,0 +1,22 @@
+"""Try a soundfont in a process that may crash, before this process loads it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from appliance.sandbox import refuse_crash, run_in_fork
+
+
+def try_soundfont(path: Path) -> None:
+    """Load the soundfont where a crash does no harm.
+
+    Raises:
+        BachboxError: FluidSynth crashes, or never comes back.
+    """
+
+    def load() -> None:
+        from appliance.audio.synth import FluidSynth
+
+        FluidSynth(path, 48_000)
+
+    refuse_crash(path, "soundfont", "FluidSynth", run_in_fork(load))

@@ -1,0 +1,229 @@
+"""FluidSynth as the performer's instrument: a soundfont, one MIDI channel a voice, stereo out.
+
+Only pyfluidsynth's thin function layer is used. Its ``Synth`` class hides return codes, turns
+every block into a numpy array (numpy alone costs 23 MiB here), and has no gain. Importing
+pyfluidsynth takes about 20 ms and 8 MiB, so it happens when a synth is made and not before.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import functools
+import io
+import os
+from collections import deque
+from collections.abc import Sequence
+from pathlib import Path
+from types import ModuleType
+from typing import Final
+
+from appliance.audio import soundfont as fonts
+from appliance.audio.silence_stderr import quiet
+from appliance.errors import BachboxError
+
+RAMP_SEGMENT_FRAMES: Final = 64
+"""FluidSynth renders in steps of 64 frames, so a finer ramp is not heard."""
+
+RAMP_SECONDS: Final = 0.03
+"""From silence to full volume: short to the hand, long enough not to click."""
+
+FULL_GAIN: Final = 1.0
+"""FluidSynth's gain at volume 100, where four voices of the default font's loudest instrument,
+at velocity 90, peak at 0.9 of full scale and its church organ at 0.4."""
+
+_DRUM_CHANNEL: Final = 9
+_MIDI_CHANNELS: Final = 16
+_VOICE_CHANNELS: Final = [c for c in range(_MIDI_CHANNELS) if c != _DRUM_CHANNEL]
+
+_PANS: Final = (46, 58, 70, 82)
+"""MIDI pan of soprano, alto, tenor and bass: a choir seen from the nave, 64 is the middle."""
+
+_CC_PAN: Final = 10
+_CC_REVERB: Final = 91
+_REVERB_SEND: Final = 56
+
+_LOG_LEVELS: Final = 5
+
+_TUNING: Final = (0, 0)
+"""Bank and program of the one tuning that there is."""
+
+_AT_ONCE: Final = 1
+"""To the notes too that sound already."""
+
+_SETTINGS: Final[dict[str, float | int]] = {
+    "synth.midi-channels": _MIDI_CHANNELS,
+    "synth.polyphony": 128,
+    "synth.cpu-cores": 1,
+    "synth.chorus.active": 0,
+    # The defaults of these have changed between releases; a small church is meant.
+    "synth.reverb.active": 1,
+    "synth.reverb.room-size": 0.6,
+    "synth.reverb.damp": 0.3,
+    "synth.reverb.width": 0.8,
+    "synth.reverb.level": 0.7,
+}
+
+
+class FluidSynth:
+    """Plays one soundfont at ``sample_rate``; meets :class:`appliance.audio.performer.Synth`.
+
+    ``gain`` is FluidSynth's own at volume 100.
+    """
+
+    def __init__(self, soundfont: Path, sample_rate: int, gain: float = FULL_GAIN) -> None:
+        fonts.check(soundfont)
+        self.sample_rate = sample_rate
+        self._full_gain = gain
+        self._fl = _library()
+        self._settings = self._fl.new_fluid_settings()
+        for name, value in _SETTINGS.items():
+            self._set(name, value)
+        self._set("synth.sample-rate", float(sample_rate))
+        self._gain = self._target_gain = 0.0
+        self._set("synth.gain", self._gain)
+        self._fresh = True
+        self._synth = self._fl.new_fluid_synth(self._settings)
+        with quiet():
+            font_id = self._fl.fluid_synth_sfload(self._synth, os.fsencode(soundfont), 1)
+        if font_id < 0:
+            self.close()
+            raise BachboxError(
+                f"FluidSynth cannot load the soundfont {soundfont} ({_reason()}): "
+                "copy or download it again, or choose another"
+            )
+        for channel in _VOICE_CHANNELS:
+            self._fl.fluid_synth_cc(self._synth, channel, _CC_REVERB, _REVERB_SEND)
+        for channel, pan in zip(_VOICE_CHANNELS, _PANS, strict=False):
+            self._fl.fluid_synth_cc(self._synth, channel, _CC_PAN, pan)
+        self._gain_step = gain * RAMP_SEGMENT_FRAMES / (RAMP_SECONDS * sample_rate)
+        self._buffer = ctypes.create_string_buffer(0)
+
+    def note_on(self, voice: int, pitch: int, velocity: int) -> None:
+        """A voice begins a note."""
+        self._fl.fluid_synth_noteon(self._synth, _VOICE_CHANNELS[voice], pitch, velocity)
+
+    def note_off(self, voice: int, pitch: int) -> None:
+        """A voice leaves a note."""
+        self._fl.fluid_synth_noteoff(self._synth, _VOICE_CHANNELS[voice], pitch)
+
+    def all_notes_off(self) -> None:
+        """Every voice leaves every note."""
+        self._fl.fluid_synth_all_notes_off(self._synth, -1)
+
+    def program(self, program: int) -> None:
+        """General MIDI program of every voice; where the font lacks it, FluidSynth's stand-in."""
+        for channel in _VOICE_CHANNELS:
+            self._fl.fluid_synth_program_change(self._synth, channel, program)
+
+    def tune(self, cents: Sequence[float]) -> None:
+        """Tune all 128 keys, in cents above key 0 as it comes; what sounds is retuned too.
+
+        Raises:
+            BachboxError: the library refuses.
+        """
+        # FluidSynth plays whole cents and cuts off the rest: half a cent is the most we are off.
+        fl, tuning = self._fl, (ctypes.c_double * len(cents))(*map(round, cents))
+        done = [fl.fluid_synth_activate_key_tuning(self._synth, *_TUNING, b"own", tuning, _AT_ONCE)]
+        done += [
+            fl.fluid_synth_activate_tuning(self._synth, channel, *_TUNING, _AT_ONCE)
+            for channel in _VOICE_CHANNELS
+        ]
+        if any(code != self._fl.FLUID_OK for code in done):
+            raise BachboxError(
+                f"this FluidSynth cannot be tuned ({_reason()}): 2.0 or later is needed; "
+                "run `sudo apt install libfluidsynth3`"
+            )
+
+    def volume(self, percent: float) -> None:
+        """0 to 100 by ear: the square of it is the amplitude. The first one acts at once."""
+        self._target_gain = self._full_gain * (percent / 100.0) ** 2
+        if self._fresh:
+            self._fresh = False
+            self._set_gain(self._target_gain)
+
+    def render(self, frames: int) -> bytes:
+        """The next ``frames`` of sound, interleaved stereo s16le."""
+        if len(self._buffer) < 4 * frames:
+            self._buffer = ctypes.create_string_buffer(4 * frames)
+        done = 0
+        while self._gain != self._target_gain and done < frames:
+            change = self._target_gain - self._gain
+            step = max(-self._gain_step, min(self._gain_step, change))
+            self._set_gain(self._target_gain if step == change else self._gain + step)
+            done = self._write(done, min(RAMP_SEGMENT_FRAMES, frames - done))
+        if done < frames:
+            self._write(done, frames - done)
+        return self._buffer.raw[: 4 * frames]
+
+    def close(self) -> None:
+        """Give the font's memory back."""
+        self._fl.delete_fluid_synth(self._synth)
+        self._fl.delete_fluid_settings(self._settings)
+
+    def _write(self, start: int, frames: int) -> int:
+        buffer, start_sample = self._buffer, 2 * start
+        self._fl.fluid_synth_write_s16(
+            self._synth, frames, buffer, start_sample, 2, buffer, start_sample + 1, 2
+        )
+        return start + frames
+
+    def _set_gain(self, gain: float) -> None:
+        self._gain = gain
+        self._set("synth.gain", gain)
+
+    def _set(self, name: str, value: float | int) -> None:
+        kind = "int" if isinstance(value, int) else "num"
+        setter = getattr(self._fl, f"fluid_settings_set{kind}")
+        if setter(self._settings, name.encode(), value) != self._fl.FLUID_OK:
+            raise BachboxError(
+                f"this FluidSynth does not take {name} = {value}: 2.0 or later is needed; "
+                "run `sudo apt install libfluidsynth3`"
+            )
+
+
+_log: Final[deque[str]] = deque(maxlen=4)
+"""What FluidSynth had to say, which would otherwise go to standard error."""
+
+_LogHandler = ctypes.CFUNCTYPE(None, ctypes.c_int, ctypes.c_char_p, ctypes.c_void_p)
+
+
+def _keep_log(level: int, message: bytes, data: object) -> None:
+    _log.append(message.decode(errors="replace"))
+
+
+_log_handler: Final = _LogHandler(_keep_log)
+"""Never freed: the library holds the bare pointer for as long as it is loaded."""
+
+
+def _reason() -> str:
+    """The newest line of the log, the reason of the failure just met."""
+    return _log[-1] if _log else "it does not say why"
+
+
+@functools.cache
+def _library() -> ModuleType:
+    try:
+        # pyfluidsynth prints where it found the library when the variable CI is set.
+        with contextlib.redirect_stdout(io.StringIO()):
+            import fluidsynth
+    except ModuleNotFoundError as error:
+        raise BachboxError(
+            "the Python package pyfluidsynth is missing: install Bachbox with its "
+            "requirements (`pip install bachbox`, or `make play` in a checkout)"
+        ) from error
+    except (ImportError, OSError) as error:
+        raise BachboxError(
+            "the library FluidSynth is missing: run `sudo apt install libfluidsynth3`"
+        ) from error
+    library: ModuleType = fluidsynth
+    set_log_function = library.cfunc(
+        "fluid_set_log_function",
+        ctypes.c_void_p,
+        ("level", ctypes.c_int, 1),
+        ("function", _LogHandler, 1),
+        ("data", ctypes.c_void_p, 1),
+    )
+    for level in range(_LOG_LEVELS):
+        set_log_function(level, _log_handler, None)
+    return library

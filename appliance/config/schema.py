@@ -1,0 +1,176 @@
+"""The sections of the config file and their keys: what may stand there, and what holds without.
+
+``bachbox.example.toml`` explains every key to people; :mod:`appliance.config.gpio_schema` has ``[gpio]``.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal
+
+import msgspec
+from msgspec import Meta
+
+from appliance.music.temperament import CONCERT_PITCH_HZ
+from appliance.state.settings import (
+    EXPRESSION,
+    PITCH_HZ,
+    PREFERRED_EXPRESSION,
+    TEMPERAMENTS,
+    TEMPERATURE,
+    TEMPO_BPM,
+    TOP_P,
+    VOLUME,
+    Range,
+)
+
+_NAME_ON_THE_BROKER: Final = Meta(
+    pattern=r"^[A-Za-z0-9_-]{0,32}\Z",
+    description='at most 32 letters, digits, "-" and "_"',
+)
+
+
+def _number(allowed: Range) -> Any:
+    return Meta(ge=allowed.low, le=allowed.high)
+
+
+class Music(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """``[music]``: what is composed. Unset means: as the model itself says."""
+
+    model: Annotated[str, Meta(description="the name of a model or the path of a .tflite file")] = (
+        "chorales"
+    )
+    seed: Annotated[
+        Annotated[int, Meta(ge=0, le=2**63 - 1)] | None,
+        Meta(description="a whole number from 0 to 2^63 - 1, or unset for new music every time"),
+    ] = None
+    tempo_bpm: Annotated[
+        Annotated[float, _number(TEMPO_BPM)] | None, Meta(description=str(TEMPO_BPM))
+    ] = None
+    temperature: Annotated[
+        Annotated[float, _number(TEMPERATURE)] | None, Meta(description=str(TEMPERATURE))
+    ] = None
+    top_p: Annotated[Annotated[float, _number(TOP_P)] | None, Meta(description=str(TOP_P))] = None
+    expression: Annotated[float, _number(EXPRESSION), Meta(description=str(EXPRESSION))] = (
+        PREFERRED_EXPRESSION
+    )
+    instrument: Annotated[
+        int | None, Meta(description="a General MIDI instrument by name or number (0 to 127)")
+    ] = None
+    look_ahead_s: Annotated[
+        float, Meta(ge=2, le=30, description="a number from 2 to 30 seconds")
+    ] = 4.0
+    models_folder: Annotated[
+        Path | None, Meta(description="the path of a folder with .tflite models")
+    ] = None
+    delegate: Annotated[
+        str,
+        Meta(
+            pattern=r"^[^\x00]+\Z",
+            description='"auto", "off", or the name or path of a delegate library',
+        ),
+    ] = "auto"
+
+
+class Sound(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """``[sound]``: how it is heard."""
+
+    output: Annotated[
+        str,
+        Meta(
+            min_length=1,
+            description='"default", a sound card\'s name, "wav:FILE", "pipe:FILE" or "null"',
+        ),
+    ] = "default"
+    soundfont: Annotated[Path | None, Meta(description="the path of a .sf2 or .sf3 file")] = None
+    block_frames: Annotated[
+        int, Meta(ge=64, le=8192, description="a whole number from 64 to 8192 frames")
+    ] = 1024
+    volume: Annotated[float, _number(VOLUME), Meta(description=str(VOLUME))] = 70.0
+    max_startup_volume: Annotated[float, _number(VOLUME), Meta(description=str(VOLUME))] = 100.0
+    temperament: Annotated[
+        str,
+        Meta(
+            pattern=rf"^({'|'.join(TEMPERAMENTS)})\Z",
+            description=f"one of {', '.join(TEMPERAMENTS)}",
+        ),
+    ] = TEMPERAMENTS[0]
+    pitch_hz: Annotated[float, _number(PITCH_HZ), Meta(description=str(PITCH_HZ))] = (
+        CONCERT_PITCH_HZ
+    )
+
+
+class Mqtt(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """``[mqtt]``: the broker; none while ``host`` is empty."""
+
+    host: Annotated[
+        str, Meta(pattern=r"^[^/@\s]*\Z", description="a host name or address without user or path")
+    ] = ""
+    port: Annotated[int, Meta(ge=1, le=65535, description="a port from 1 to 65535")] = 1883
+    username: Annotated[str, Meta(description="text")] = ""
+    password_file: Annotated[
+        Path | None, Meta(description="the path of a file that holds nothing but the password")
+    ] = None
+    tls: Annotated[bool, Meta(description="true or false")] = False
+    ca_file: Annotated[
+        Path | None, Meta(description="the path of a PEM file with certificates to trust")
+    ] = None
+    id: Annotated[str, _NAME_ON_THE_BROKER] = ""
+    group: Annotated[str, _NAME_ON_THE_BROKER] = "all"
+    discovery: Annotated[
+        Literal["entities", "device", "off"], Meta(description='"entities", "device" or "off"')
+    ] = "entities"
+    discovery_prefix: Annotated[
+        str, Meta(pattern=r"^[^+#\s\x00]+\Z", description="a topic without + and #")
+    ] = "homeassistant"
+
+
+class Web(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """``[web]``: the page and its API; off while ``port`` is 0."""
+
+    host: Annotated[
+        str,
+        Meta(
+            pattern=r"^[^/@\s]*\Z",
+            description='an address: "127.0.0.1" (for this machine alone), or "" (for everybody)',
+        ),
+    ] = "127.0.0.1"
+    port: Annotated[
+        int, Meta(ge=0, le=65535, description="a port from 1 to 65535, or 0 for no page")
+    ] = 0
+    name: Annotated[
+        str, Meta(max_length=40, description="what the page is called, at most 40 characters")
+    ] = ""
+    names: Annotated[
+        tuple[Annotated[str, Meta(pattern=r"^[A-Za-z0-9.-]{1,253}\Z")], ...],
+        Meta(description="a list of host names under which browsers may reach this box"),
+    ] = ()
+    guests: Annotated[
+        Literal["auto", "off", "read", "full"],
+        Meta(description='"auto", "off", "read" or "full"'),
+    ] = "auto"
+    password_hash: Annotated[
+        str,
+        Meta(
+            pattern=r"^(\$scrypt\$[!-~]{1,300})?\Z",
+            description="the line that `bachbox password` gives",
+        ),
+    ] = ""
+    first_visit: Annotated[
+        Literal["open", "password"], Meta(description='"open" or "password"')
+    ] = "open"
+
+
+class Stream(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """``[stream]``: the sound for other rooms and for the world, beside the sound card."""
+
+    snapcast: Annotated[
+        Path | None, Meta(description="the path of the pipe that snapserver reads")
+    ] = None
+    icecast: Annotated[
+        str,
+        Meta(
+            pattern=r"^(https?://([^\s/@:]*:[^\s/@]*@)?[^\s/@:?#]+(:[0-9]{1,5})?/[^\s?#]+)?\Z",
+            description='an address such as "http://source:PASSWORD@HOST:8000/bachbox.ogg"',
+        ),
+    ] = ""

@@ -1,0 +1,44 @@
+"""The control called ``page``; :mod:`appliance.frontends.web.server` does its work."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+from collections import deque
+from pathlib import Path
+
+from appliance.config.loader import Config
+from appliance.frontends.gpio.input_events import Touch
+from appliance.frontends.history import Keepsakes
+from appliance.frontends.streaming.opus import OpusRadio
+from appliance.state.box_status import Box
+from appliance.state.settings import Settings
+
+
+class WebControl:
+    """See :class:`appliance.frontends.Control`; ``config`` names a port of ``[web]``.
+
+    ``felt`` is what the knobs' control has felt lately; pieces are taken from ``keepsakes``, and
+    sound again with ``soundfont``.
+    """
+
+    name = "page"
+
+    def __init__(
+        self,
+        config: Config,
+        felt: deque[Touch],
+        keepsakes: Keepsakes,
+        opus: OpusRadio,
+        soundfont: Path,
+    ) -> None:
+        self._config = config
+        self._felt = felt
+        self._shelf = (keepsakes, opus, soundfont)
+
+    async def run(self, settings: Settings, box: Box) -> None:
+        # Here, when the music has begun, and in a thread: aiohttp takes a small machine a while
+        # to import, and nobody else is to wait for that.
+        serving = await asyncio.to_thread(importlib.import_module, "appliance.frontends.web.server")
+        shelf = serving.Shelf(*self._shelf)
+        await serving.serve(self._config, settings, box, self._felt, shelf)

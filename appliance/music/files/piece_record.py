@@ -1,0 +1,252 @@
+"""A piece that was played, with everything that it takes to play it again note for note.
+
+The notes themselves are kept, not only the seed: temperature may have been turned in the midst of
+the piece, and another runtime draws other notes from the same seed. How it was played is kept as
+names and values of the settings, whatever settings there are.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from importlib import metadata
+from typing import Annotated, Final
+
+import msgspec
+from msgspec import Meta
+
+from appliance.errors import BachboxError, UsageError
+from appliance.music.events import Event, Kind, Piece, note_off, piece_of
+from appliance.music.score import Key
+
+FORMAT: Final = 1
+
+MAGIC: Final = b"BachboxKeepsake1"
+"""Before the compressed JSON, wherever it is put."""
+
+MOST_PACKED_BYTES: Final = 1 << 20
+MOST_BYTES: Final = 16 << 20
+MOST_EVENTS: Final = 100_000
+"""A piece has some hundred; a minute of the densest keyboard music some thousand."""
+
+VOICES: Final = 15
+"""What there are MIDI channels for, the drums' left out."""
+
+_KINDS: Final = frozenset({Kind.PIECE, Kind.PACE, Kind.NOTE_ON, Kind.NOTE_OFF})
+"""What is heard of the events."""
+
+_PACES: Final = range(200, 5001)
+_BEATS_PER_BAR: Final = range(1, 65)
+
+Value = str | bool | int | float | None
+
+_Tick = Annotated[int, Meta(ge=0, le=1 << 21)]
+"""At most an hour or so: whoever renders what is in a file is not to be kept busy for days."""
+
+_Small = Annotated[int, Meta(ge=0, le=255)]
+_Int = Annotated[int, Meta(ge=-(1 << 31), lt=1 << 31)]
+_Text = Annotated[str, Meta(max_length=200)]
+_Name = Annotated[str, Meta(max_length=50)]
+_Settings = dict[_Name, _Text | bool | int | float | None]
+
+
+class Change(msgspec.Struct, frozen=True):
+    """What somebody set while it played."""
+
+    tick: _Tick
+    """Of the piece."""
+    settings: _Settings
+
+
+class Keepsake(msgspec.Struct, frozen=True):
+    """One piece. Ticks count from its beginning."""
+
+    made_by: _Text
+    """Program and version."""
+    model: _Text
+    seed: Annotated[int, Meta(ge=0, le=2**63 - 1)]
+    settings: _Settings
+    """In force at the beginning, by the names that they have everywhere."""
+    changes: list[Change]
+    length_ticks: _Tick
+    complete: bool
+    """Heard to its end; not one that was asked for while it played, or left for the next."""
+    notes: Annotated[
+        list[tuple[_Tick, _Small, _Small, _Small, _Small, _Int, _Int]],
+        Meta(min_length=1, max_length=MOST_EVENTS),
+    ]
+    """The events as :class:`appliance.music.events.Event` has them, the piece's own first."""
+    played_at: _Text = ""
+    """When it began, ISO 8601; "" where it was rendered."""
+    format: int = FORMAT
+
+    @property
+    def piece(self) -> Piece:
+        """Number, key and metre."""
+        return piece_of(_event(self.notes[0]))
+
+    @property
+    def title(self) -> str:
+        """For people."""
+        about = self.piece
+        return f"Bachbox, piece {about.number} in {Key(about.tonic, about.minor)}"
+
+    @property
+    def note_count(self) -> int:
+        """How many notes it has."""
+        return sum(note[1] == Kind.NOTE_ON for note in self.notes)
+
+    def events(self) -> Iterator[Event]:
+        """The events in order; what still sounds at the end is left there."""
+        sounding: dict[tuple[int, int], None] = {}
+        for note in self.notes:
+            event = _event(note)
+            if event.kind is Kind.NOTE_ON:
+                sounding[event.voice, event.pitch] = None
+            elif event.kind is Kind.NOTE_OFF:
+                sounding.pop((event.voice, event.pitch), None)
+            yield event
+        for voice, pitch in sounding:
+            yield note_off(self.length_ticks, voice, pitch)
+
+    def described(self) -> str:
+        """What made it, in one line for people."""
+        settings = ", ".join(
+            f"{name} {_said(value)}"
+            for name, value in self.settings.items()
+            if name not in ("model", "playing")
+        )
+        changed = f"; changed {len(self.changes)} times meanwhile" if self.changes else ""
+        return f"{self.made_by}: model {self.model}, seed {self.seed}, {settings}{changed}"
+
+
+def of(
+    events: Iterable[Event],
+    end_tick: int,
+    *,
+    model: str,
+    seed: int,
+    settings: Mapping[str, Value],
+    changes: Sequence[Change] = (),
+    complete: bool = True,
+    played_at: str = "",
+) -> Keepsake:
+    """A piece from its first event (which announces it) on; the ticks are the composer's."""
+    notes = notes_of(events)
+    start_tick = notes[0][0]
+    return Keepsake(
+        made_by=f"Bachbox {metadata.version('bachbox')}",
+        model=model,
+        seed=seed,
+        settings=dict(settings),
+        changes=[Change(c.tick - start_tick, c.settings) for c in changes],
+        length_ticks=end_tick - start_tick,
+        complete=complete,
+        notes=[(note[0] - start_tick, *note[1:]) for note in notes],
+        played_at=played_at,
+    )
+
+
+def notes_of(
+    events: Iterable[Event],
+) -> list[tuple[int, int, int, int, int, int, int]]:
+    """What is heard of ``events``, as numbers."""
+    return [
+        (e.tick, int(e.kind), e.voice, e.pitch, e.velocity, e.value, e.aux)
+        for e in events
+        if e.kind in _KINDS
+    ]
+
+
+def pack(keepsake: Keepsake) -> bytes:
+    """Everything in some kilobytes."""
+    return MAGIC + zlib.compress(msgspec.json.encode(keepsake), 9)
+
+
+def unpack(content: bytes) -> Keepsake:
+    """What :func:`pack` made; more may follow it.
+
+    Raises:
+        BachboxError: it is none, a damaged one, or of a later version; the sentence says which.
+    """
+    if not content.startswith(MAGIC):
+        raise BachboxError("there is no piece of Bachbox in it")
+    unzip = zlib.decompressobj()
+    try:
+        packed = memoryview(content)[len(MAGIC) : len(MAGIC) + MOST_PACKED_BYTES]
+        text = unzip.decompress(packed, MOST_BYTES)
+        if not unzip.eof:
+            raise BachboxError("the piece in it is cut short, or larger than any of ours")
+        kept = msgspec.json.decode(text, type=_Format)
+        if kept.format != FORMAT:
+            raise BachboxError(
+                f"the piece in it is of format {kept.format}, this Bachbox reads {FORMAT}; "
+                "update the one that is older"
+            )
+        keepsake = msgspec.json.decode(text, type=Keepsake)
+    except (zlib.error, msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as why:
+        raise BachboxError(f"the piece in it is damaged ({why!s:.200})") from why
+    _check(keepsake)
+    return keepsake
+
+
+class _Format(msgspec.Struct):
+    """Read first: another format may have other fields."""
+
+    format: int
+
+
+def _check(keepsake: Keepsake) -> None:
+    """Whether it can be played.
+
+    Raises:
+        BachboxError: it cannot.
+    """
+    tick = 0
+    for at, note in enumerate(keepsake.notes):
+        if note[0] < tick or note[0] > keepsake.length_ticks:
+            raise BachboxError(f"the piece in it is damaged: event {at} is out of order")
+        tick = note[0]
+        if wrong := _wrong(note, first=at == 0):
+            raise BachboxError(f"the piece in it is damaged: event {at} {wrong}")
+
+
+def _event(note: tuple[int, int, int, int, int, int, int]) -> Event:
+    return Event(note[0], Kind(note[1]), *note[2:])
+
+
+def _wrong(note: tuple[int, int, int, int, int, int, int], *, first: bool) -> str:
+    """What is wrong with an event, "" where nothing is."""
+    if note[1] not in _KINDS:
+        return f"is of a kind ({note[1]}) that this Bachbox does not know"
+    event = _event(note)
+    if (event.kind == Kind.PIECE) != first:
+        return "begins another piece" if not first else "does not begin the piece"
+    if event.kind == Kind.PIECE:
+        about = piece_of(event)
+        bar_ticks = about.beats_per_bar * about.beat_ticks
+        fits = about.tonic < 12 and about.beats_per_bar in _BEATS_PER_BAR and bar_ticks > 0
+        fits = fits and 0 <= about.pickup_ticks < bar_ticks and about.number >= 0
+        return "" if fits and event.tick == 0 else "has no key or metre that there is"
+    if event.kind == Kind.PACE:
+        return "" if event.value in _PACES else "has a pace that nobody can play"
+    if event.voice >= VOICES or event.pitch > 127 or event.velocity > 127:
+        return "is no note that there is"
+    return ""
+
+
+def _said(value: Value) -> str:
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    return f"{value:g}" if isinstance(value, int | float) else str(value)
+
+
+def require(keepsake: Keepsake) -> Keepsake:
+    """``keepsake``, if it has a note in it.
+
+    Raises:
+        UsageError: it has none.
+    """
+    if not keepsake.note_count:
+        raise UsageError("the piece in it has no notes")
+    return keepsake

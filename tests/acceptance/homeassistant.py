@@ -1,0 +1,242 @@
+"""The real Home Assistant sees the box and turns everything; `make test-homeassistant` runs it.
+
+Not part of `make test`: it needs Home Assistant in an environment of its own. ``HASS`` names its
+program ``hass``; it is set up as a person does, by its own HTTP API: a user, the MQTT integration.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import subprocess
+import time
+import urllib.error
+import urllib.parse
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.broker import broker, ear, free_port
+from tests.support.command import bachbox, home, playing
+
+_PATIENCE_SECONDS = 120.0
+
+WITH_STATE = {
+    "switch": ["playing"],
+    "number": ["tempo", "volume", "temperature", "top_p", "expression", "pitch"],
+    "select": ["instrument", "model", "temperament"],
+    "sensor": ["now_playing", "key", "look_ahead", "xruns", "uptime"],
+}
+BUTTONS = ["next_piece", "restart_piece", "test_tone"]
+
+
+def until(what: Callable[[], object], why: Callable[[], object] = lambda: "") -> None:
+    """Wait for ``what`` to be true."""
+    deadline = time.monotonic() + _PATIENCE_SECONDS
+    while not what():
+        assert time.monotonic() < deadline, why()
+        time.sleep(0.1)
+
+
+class HomeAssistant:
+    """One that runs, and that we may command."""
+
+    def __init__(self, folder: Path) -> None:
+        self._port = free_port()
+        self._url = f"http://127.0.0.1:{self._port}"
+        self._folder = folder
+        self._log = folder / "home-assistant.out"
+        self._token = ""
+        self._process: subprocess.Popen[bytes] | None = None
+        (folder / "configuration.yaml").write_text(
+            f"http:\n  server_host: 127.0.0.1\n  server_port: {self._port}\n"
+        )
+
+    def start(self) -> None:
+        with self._log.open("ab") as log:
+            self._process = subprocess.Popen(
+                [os.environ["HASS"], "--skip-pip", "-c", str(self._folder)], stdout=log, stderr=log
+            )
+        until(self._answers, self._log.read_text)
+
+    def stop(self) -> None:
+        if self._process is not None:
+            self._process.terminate()
+            self._process.wait(_PATIENCE_SECONDS)
+
+    def set_up(self, broker_port: int) -> None:
+        """A first user, and the MQTT integration."""
+        person = {"name": "Tester", "username": "tester", "password": "turn-everything"}
+        code = self.call(
+            "/api/onboarding/users", person | {"client_id": f"{self._url}/", "language": "en"}
+        )["auth_code"]
+        grant = {"grant_type": "authorization_code", "code": code, "client_id": f"{self._url}/"}
+        form = urllib.parse.urlencode(grant).encode()
+        self._token = self.call("/auth/token", form)["access_token"]
+        flow = self.call("/api/config/config_entries/flow", {"handler": "mqtt"})["flow_id"]
+        answers = {"broker": "127.0.0.1", "port": broker_port}
+        made = self.call(f"/api/config/config_entries/flow/{flow}", answers)
+        assert made["type"] == "create_entry", made
+
+    def call(self, path: str, body: object = None) -> Any:
+        headers = {"Authorization": f"Bearer {self._token}"} if self._token else {}
+        data = None
+        if isinstance(body, bytes):
+            data = body
+        elif body is not None:
+            headers["Content-Type"] = "application/json"
+            data = json.dumps(body).encode()
+        request = urllib.request.Request(self._url + path, data, headers)
+        with urllib.request.urlopen(request, timeout=30) as answer:
+            return json.loads(answer.read())
+
+    def states(self) -> dict[str, str]:
+        """The state of everything of the box, by entity id."""
+        return {
+            one["entity_id"]: one["state"]
+            for one in self.call("/api/states")
+            if ".bachbox_kitchen_" in one["entity_id"]
+        }
+
+    def serve(self, service: str, entity: str, **data: object) -> None:
+        self.call(f"/api/services/{service}", {"entity_id": entity, **data})
+
+    @property
+    def complaints(self) -> list[str]:
+        """What it logged about MQTT, or about us, as a warning or worse."""
+        return [
+            line
+            for line in self._log.read_text().splitlines()
+            if re.search(r"WARNING|ERROR", line)
+            and re.search(r"mqtt|bachbox", line, re.IGNORECASE)
+            # Its own connection, when we take the broker or the box away.
+            and "Disconnected from MQTT server" not in line
+            and "Failed to connect to MQTT server" not in line
+        ]
+
+    def _answers(self) -> bool:
+        assert self._process is not None
+        assert self._process.poll() is None, self._log.read_text()
+        try:
+            with urllib.request.urlopen(f"{self._url}/manifest.json", timeout=5):
+                return True
+        except OSError:
+            return False
+
+
+@contextlib.contextmanager
+def home_assistant(folder: Path) -> Iterator[HomeAssistant]:
+    one = HomeAssistant(folder)
+    try:
+        one.start()
+        yield one
+    finally:
+        one.stop()
+
+
+@pytest.mark.parametrize("discovery", os.environ.get("DISCOVERY", "entities").split())
+def test_everything_is_seen_and_turned(tmp_path: Path, discovery: str) -> None:
+    env = home(tmp_path)
+    config = tmp_path / "bachbox.toml"
+    folder = tmp_path / "home-assistant"
+    folder.mkdir()
+    with (
+        broker(tmp_path) as server,
+        ear(server.port) as listener,
+        home_assistant(folder) as house,
+    ):
+        config.write_text(
+            '[sound]\noutput = "null"\n'
+            '[mqtt]\nhost = "127.0.0.1"\nid = "kitchen"\n'
+            f'port = {server.port}\ndiscovery = "{discovery}"\n'
+        )
+
+        def status() -> dict[str, Any]:
+            return dict(json.loads(bachbox("status", "--json", env=env).out))
+
+        def settings() -> dict[str, Any]:
+            return dict(status()["settings"])
+
+        def setting_is(key: str, value: object) -> Callable[[], bool]:
+            return lambda: bool(settings()[key] == value)
+
+        def state_is(entity: str, state: str) -> Callable[[], bool]:
+            return lambda: house.states()[entity] == state
+
+        def rewound_since(count: int) -> Callable[[], bool]:
+            return lambda: bool(status()["health"]["rewinds"] > count)
+
+        def all_there() -> bool:
+            states = house.states()
+            return len(states) == 14 and all(
+                states.get(f"{kind}.bachbox_kitchen_{key}", "unknown")
+                not in ("unknown", "unavailable")
+                for kind, keys in WITH_STATE.items()
+                for key in keys
+            )
+
+        with playing("--config", config, "--tempo", "90", env=env) as box:
+            box.wait_for("connected to the broker")
+            house.set_up(server.port)
+            until(all_there, house.states)
+            states = house.states()
+            assert states["number.bachbox_kitchen_tempo"] == "90"
+            assert states["switch.bachbox_kitchen_playing"] == "on"
+            assert states["select.bachbox_kitchen_model"] == "chorales"
+            assert states["sensor.bachbox_kitchen_now_playing"].startswith("Piece 1 in ")
+            assert states["sensor.bachbox_kitchen_xruns"] == "0"
+            for button in BUTTONS:
+                assert states[f"button.bachbox_kitchen_{button}"] == "unknown"
+
+            for key, value in [
+                *(("tempo", 123), ("volume", 33), ("temperature", 1.25), ("top_p", 0.71)),
+                *(("expression", 45), ("pitch", 415)),
+            ]:
+                house.serve("number/set_value", f"number.bachbox_kitchen_{key}", value=value)
+                until(setting_is(key, value), settings)
+                until(state_is(f"number.bachbox_kitchen_{key}", f"{value:g}"), house.states)
+            for key, option in [
+                *(("instrument", "Lead 8 (bass + lead)"), ("model", "chorales")),
+                ("temperament", "vallotti"),
+            ]:
+                house.serve("select/select_option", f"select.bachbox_kitchen_{key}", option=option)
+                until(setting_is(key, option), settings)
+                until(state_is(f"select.bachbox_kitchen_{key}", option), house.states)
+            for turn, on in (("off", False), ("on", True)):
+                house.serve(f"switch/turn_{turn}", "switch.bachbox_kitchen_playing")
+                until(setting_is("playing", on), settings)
+                until(state_is("switch.bachbox_kitchen_playing", turn), house.states)
+            for button in BUTTONS:
+                before = status()["health"]["rewinds"]
+                house.serve("button/press", f"button.bachbox_kitchen_{button}")
+                until(rewound_since(before), status)
+
+            # The other way: what is turned elsewhere is seen there.
+            assert bachbox("set", "tempo=66", "instrument=oboe", env=env).code == 0
+            until(state_is("number.bachbox_kitchen_tempo", "66"), house.states)
+            until(state_is("select.bachbox_kitchen_instrument", "Oboe"), house.states)
+
+            # Home Assistant is started anew: all is there again.
+            house.stop()
+            house.start()
+            until(all_there, house.states)
+
+            # The power cut: unavailable, by the last will.
+            box.process.kill()
+            until(lambda: set(house.states().values()) == {"unavailable"}, house.states)
+
+        with playing("--config", config, env=env) as box:
+            until(all_there, house.states)
+            assert house.states()["number.bachbox_kitchen_tempo"] == "66"
+            assert box.end() == 0
+            assert box.counts()["xruns"] == 0
+        until(lambda: set(house.states().values()) == {"unavailable"}, house.states)
+        assert bachbox("mqtt", "forget", "--config", config, env=env).code == 0
+        until(lambda: not house.states(), house.states)
+        assert not listener.last("bachbox/kitchen/error")
+        assert house.complaints == []

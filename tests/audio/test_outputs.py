@@ -1,0 +1,230 @@
+"""Files, pipes and cards: what is asked for arrives, and what cannot be is told in a sentence."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import subprocess
+import sys
+import threading
+import time
+import wave
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from appliance.audio.outputs import DeviceLost, Output, open_output
+from appliance.audio.outputs.file_outputs import Pacer, WavFile
+from appliance.audio.outputs.sound_card import Card, choose
+from appliance.errors import BachboxError, UsageError
+from tests.support.virtual_card import VirtualCard
+
+RATE = 48_000
+BLOCK = 1024
+
+
+class Counter:
+    """Renders frames that carry their own number, and stops the output after enough of them."""
+
+    def __init__(self, blocks: int = 10**9) -> None:
+        self.blocks = blocks
+        self.frame = 0
+        self.stop = threading.Event()
+
+    def __call__(self, frames: int) -> bytes:
+        start, self.frame = self.frame, self.frame + frames
+        self.blocks -= 1
+        if self.blocks <= 0:
+            self.stop.set()
+        return b"".join(frame.to_bytes(4, "little") for frame in range(start, self.frame))
+
+
+def _numbers(raw: bytes) -> list[int]:
+    return [int.from_bytes(raw[at : at + 4], "little") for at in range(0, len(raw), 4)]
+
+
+@contextlib.contextmanager
+def _playing(output: Output, counter: Counter) -> Iterator[None]:
+    thread = threading.Thread(target=output.run, args=(counter, counter.stop))
+    thread.start()
+    try:
+        yield
+    finally:
+        counter.stop.set()
+        thread.join(10)
+        output.close()
+
+
+def _wait_for(condition: object, seconds: float = 10.0) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():  # type: ignore[operator]
+        assert time.monotonic() < deadline, "nothing happened"
+        time.sleep(0.01)
+
+
+def test_a_wav_file_holds_every_frame(tmp_path: Path) -> None:
+    file = tmp_path / "bach.wav"
+    counter = Counter(blocks=5)
+    output = open_output(f"wav:{file}", BLOCK)
+    output.run(counter, counter.stop)
+    output.close()
+    with wave.open(str(file)) as read:
+        assert read.getparams()[:4] == (2, 2, RATE, 5 * BLOCK)
+        assert _numbers(read.readframes(5 * BLOCK)) == list(range(5 * BLOCK))
+
+
+def test_a_wav_file_can_be_read_while_it_grows_and_after_its_player_was_killed(
+    tmp_path: Path,
+) -> None:
+    file = tmp_path / "bach.wav"
+    counter = Counter()
+    growing = WavFile(file, RATE)
+    with wave.open(str(file)) as read:
+        assert read.getnframes() == 0
+    for _ in range(100):
+        growing.write(counter(BLOCK))
+    with wave.open(str(file)) as read:
+        assert 100 * BLOCK - RATE <= read.getnframes() <= 100 * BLOCK
+        assert _numbers(read.readframes(BLOCK)) == list(range(BLOCK))
+    # Never closed: a successor goes on where the header says.
+    growing._file.flush()
+    successor = WavFile(file, RATE, resume=True)
+    successor.write(counter(BLOCK))
+    successor.close()
+    with wave.open(str(file)) as read:
+        assert _numbers(read.readframes(10**9)) == list(range(101 * BLOCK))
+
+
+def test_a_wav_file_ends_before_its_sizes_overflow(tmp_path: Path) -> None:
+    full = WavFile(tmp_path / "long.wav", RATE)
+    full._bytes = (1 << 32) - 5000
+    with pytest.raises(BachboxError, match="as long as a WAV file can be"):
+        full.write(bytes(4096))
+
+
+@pytest.mark.parametrize("spec", ["wav:{}/none/bach.wav", "pipe:{}/none/bach", "wav:{}"])
+def test_where_nothing_can_be_written_a_sentence_says_so(spec: str, tmp_path: Path) -> None:
+    with pytest.raises(BachboxError, match=r"cannot write .*choose a folder"):
+        open_output(spec.format(tmp_path))
+
+
+def test_a_full_disk_is_told() -> None:
+    with pytest.raises(BachboxError, match="No space left on device"):
+        open_output("wav:/dev/full", BLOCK)
+
+
+@pytest.mark.parametrize("spec", ["wav:", "pipe:", ""])
+def test_a_spec_without_a_name_is_a_usage_error(spec: str) -> None:
+    with pytest.raises(UsageError):
+        open_output(spec)
+
+
+def test_null_keeps_a_cards_pace() -> None:
+    counter = Counter(blocks=20)
+    output = open_output("null", BLOCK)
+    start = time.monotonic()
+    output.run(counter, counter.stop)
+    # A busy machine may make it longer, nothing shorter (the last block is not waited for).
+    assert time.monotonic() - start >= 19 * BLOCK / RATE * 0.99
+
+
+def test_a_pacer_counts_a_block_that_comes_after_the_buffer_ran_out() -> None:
+    pacer, stop = Pacer(100, RATE), threading.Event()
+    stop.set()
+    pacer.wait(stop)
+    time.sleep(0.05)
+    pacer.wait(stop)
+    pacer.wait(stop)
+    assert pacer.xruns == 1
+
+
+def test_a_pipe_is_made_and_its_reader_may_come_and_go(tmp_path: Path) -> None:
+    pipe = tmp_path / "bach.pcm"
+    counter = Counter()
+    output = open_output(f"pipe:{pipe}", BLOCK)
+    with _playing(output, counter):
+        _wait_for(lambda: counter.frame > 3 * BLOCK)
+        heard = []
+        for _ in range(2):
+            # Unbuffered, so that the reader goes away with nothing left in it.
+            with pipe.open("rb", buffering=0) as reader:
+                raw = b""
+                while len(raw) < 12 * BLOCK:
+                    raw += reader.read(4 * BLOCK)
+            frame = counter.frame
+            _wait_for(lambda: counter.frame > frame + 3 * BLOCK)  # noqa: B023
+            heard.append(_numbers(raw))
+    for numbers in heard:
+        assert numbers == list(range(numbers[0], numbers[0] + len(numbers))), "whole frames"
+    assert heard[1][0] > heard[0][-1], "what was played to nobody is gone"
+    assert heard[0][0] > 0
+
+
+def test_a_pipe_whose_reader_is_slow_does_not_hold_the_music(tmp_path: Path) -> None:
+    pipe = tmp_path / "bach.pcm"
+    counter = Counter()
+    output = open_output(f"pipe:{pipe}", BLOCK)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    with _playing(output, counter):
+        # 64 KiB fit into the pipe; nobody takes them.
+        _wait_for(lambda: counter.frame > 40 * BLOCK)
+        assert output.xruns >= 1
+    os.close(reader)
+
+
+def test_a_pipe_may_be_a_plain_file(tmp_path: Path) -> None:
+    file = tmp_path / "bach.raw"
+    file.write_bytes(b"old" * 10_000)
+    counter = Counter(blocks=3)
+    output = open_output(f"pipe:{file}", BLOCK)
+    output.run(counter, counter.stop)
+    output.close()
+    assert _numbers(file.read_bytes()) == list(range(3 * BLOCK))
+
+
+def test_a_pipe_that_is_a_folder_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(BachboxError, match="neither a pipe nor a file"):
+        open_output(f"pipe:{tmp_path}")
+
+
+_CARDS = [
+    Card("USB Audio DAC: Audio (hw:1,0)", 0, 48_000, False),
+    Card("bcm2835 Headphones: - (hw:0,0)", 1, 44_100, False),
+    Card("default", 2, 44_100, True),
+]
+
+
+def test_a_card_is_found_by_default_name_or_part_of_it() -> None:
+    assert choose(_CARDS, "default").number == 2
+    assert choose(_CARDS[:2], "default").number == 0, "without a default, the first"
+    assert choose(_CARDS, "usb").number == 0
+    assert choose(_CARDS, "bcm2835 Headphones: - (hw:0,0)").number == 1
+
+
+def test_a_card_that_is_not_there_is_told_with_those_that_are() -> None:
+    with pytest.raises(DeviceLost, match=r"no sound card is called 'HiFiBerry'.*'default'"):
+        choose(_CARDS, "HiFiBerry")
+    with pytest.raises(DeviceLost, match="did you mean 'default'"):
+        choose(_CARDS, "defualt")
+    with pytest.raises(DeviceLost, match="'hw:' can mean 'USB Audio"):
+        choose(_CARDS, "hw:")
+    with pytest.raises(DeviceLost, match="no sound card: plug one in"):
+        choose([], "default")
+
+
+def test_the_cards_are_listed_quietly(card: VirtualCard) -> None:
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-c",
+            "from appliance.audio.outputs.sound_card import list_cards\n"
+            "for card in list_cards(): print(card.name, card.default)",
+        ],
+        env=card.environment,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert "default True" in done.stdout
+    assert done.stderr == ""

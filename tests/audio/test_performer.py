@@ -1,0 +1,476 @@
+"""Every event sounds at its own frame, in a file as on the card, whatever the hand does."""
+
+from __future__ import annotations
+
+import os
+import weakref
+from collections.abc import Iterable, Sequence
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from appliance.audio.event_source import EventSource, StepSource, finished
+from appliance.audio.performer import LET_GO_SECONDS, TONE_PITCH, TONE_VOICE, Performer
+from appliance.audio.transport import Transport
+from appliance.ipc.ring import RingReader, RingWriter
+from appliance.ipc.shared_state import Board, Controls
+from appliance.music.events import Event, Kind, Piece, note_off, note_on, pace, piece
+from appliance.music.expression import played
+from appliance.music.temperament import key_cents
+
+RATE = 48_000
+FRAMES_PER_TICK = 75
+"""At 80 quarter notes a minute."""
+
+Call = tuple[int, str, int, int]
+
+
+class RecordingSynth:
+    """Writes down at which frame it was asked for what; its sound is the frame's number."""
+
+    def __init__(self) -> None:
+        self.frame = 0
+        self.calls: list[Call] = []
+        self.volumes: list[float] = []
+        self.velocities: list[int] = []
+        self.tunings: list[Sequence[float]] = []
+
+    def note_on(self, voice: int, pitch: int, velocity: int) -> None:
+        self.velocities.append(velocity)
+        self.calls.append((self.frame, "on", voice, pitch))
+
+    def note_off(self, voice: int, pitch: int) -> None:
+        self.calls.append((self.frame, "off", voice, pitch))
+
+    def program(self, program: int) -> None:
+        self.calls.append((self.frame, "program", program, 0))
+
+    def tune(self, cents: Sequence[float]) -> None:
+        self.tunings.append(cents)
+
+    def volume(self, percent: float) -> None:
+        self.volumes.append(percent)
+
+    def render(self, frames: int) -> bytes:
+        assert frames > 0 or not frames
+        start, self.frame = self.frame, self.frame + frames
+        return b"".join(frame.to_bytes(4, "little") for frame in range(start, self.frame))
+
+    @property
+    def notes(self) -> list[Call]:
+        return [call for call in self.calls if call[1] != "program"]
+
+
+class Desk:
+    """A performer with a hand at its controls."""
+
+    def __init__(self, source: EventSource, tempo_bpm: float = 80.0) -> None:
+        self.controls = Controls(tempo_bpm=tempo_bpm)
+        self.synth = RecordingSynth()
+        self.transport = Transport(RATE, tempo_bpm)
+        self.performer = Performer(source, self.synth, self.transport, lambda: self.controls)
+
+    def set(self, **changes: object) -> None:
+        self.controls = self.controls._replace(**changes)  # type: ignore[arg-type]
+
+    def render(self, blocks: Iterable[int]) -> bytes:
+        return b"".join(self.performer.render(frames) for frames in blocks)
+
+
+def _ring_of(events: Iterable[Event], horizon_tick: int) -> tuple[RingWriter, RingReader]:
+    board = Board.create()
+    weakref.finalize(board, os.close, board.fd)
+    writer = RingWriter(board)
+    for event in events:
+        writer.append(event)
+    writer.publish(horizon_tick)
+    return writer, RingReader(board)
+
+
+_music = st.lists(
+    st.tuples(
+        st.integers(0, 300),
+        st.sampled_from([Kind.NOTE_ON, Kind.NOTE_OFF, Kind.PACE]),
+        st.integers(0, 3),
+        st.integers(36, 81),
+        st.integers(500, 1500),
+    ),
+    max_size=40,
+)
+_blocks = st.lists(st.integers(1, 4096), min_size=1, max_size=40)
+
+
+def _events(music: list[tuple[int, Kind, int, int, int]]) -> list[Event]:
+    tick, events = 0, []
+    for gap, kind, voice, pitch, permille in music:
+        tick += gap
+        if kind is Kind.PACE:
+            events.append(pace(tick, permille))
+        elif kind is Kind.NOTE_ON:
+            events.append(note_on(tick, voice, pitch, 80))
+        else:
+            events.append(note_off(tick, voice, pitch))
+    return events
+
+
+@given(music=_music, blocks=_blocks)
+def test_each_event_sounds_at_its_own_frame(
+    music: list[tuple[int, Kind, int, int, int]], blocks: list[int]
+) -> None:
+    events = _events(music)
+    desk = Desk(finished(events))
+    sound = desk.render(blocks)
+    expected: list[Call] = []
+    frame, tick, frames_per_tick = 0.0, 0, float(FRAMES_PER_TICK)
+    for event in events:
+        frame += (event.tick - tick) * frames_per_tick
+        tick = event.tick
+        if event.kind is Kind.PACE:
+            frames_per_tick = FRAMES_PER_TICK * 1000 / event.value
+        else:
+            word = "on" if event.kind is Kind.NOTE_ON else "off"
+            expected.append((round(frame), word, event.voice, event.pitch))
+    total = sum(blocks)
+    heard = desk.synth.notes
+    assert len(heard) in (
+        sum(call[0] < total for call in expected),
+        sum(call[0] < total - 1 for call in expected),
+        sum(call[0] < total + 1 for call in expected),
+    )
+    for ours, exact in zip(heard, expected, strict=False):
+        assert abs(ours[0] - exact[0]) <= 1, "one frame is left to rounding"
+        assert ours[1:] == exact[1:]
+    assert sound == RecordingSynth().render(total), "and no frame is lost or played twice"
+
+
+@given(music=_music, live_blocks=_blocks, offline_frames=st.integers(1, 4096))
+def test_live_and_offline_give_the_same_frames(
+    music: list[tuple[int, Kind, int, int, int]], live_blocks: list[int], offline_frames: int
+) -> None:
+    events = _events(music)
+    horizon = (events[-1].tick if events else 0) + 10**6
+    _, reader = _ring_of(events, horizon)
+    live, offline = Desk(reader), Desk(finished(events))
+    live_sound = live.render(live_blocks)
+    total = sum(live_blocks)
+    whole, rest = divmod(total, offline_frames)
+    offline_sound = offline.render([offline_frames] * whole + [rest] * bool(rest))
+    assert live.synth.notes == offline.synth.notes
+    assert live_sound == offline_sound
+
+
+def test_a_composer_is_asked_for_no_more_than_the_music_needs() -> None:
+    steps = 0
+
+    def step() -> list[Event]:
+        nonlocal steps
+        steps += 1
+        return [note_on(120 * (steps - 1), 0, 60, 80)]
+
+    desk = Desk(StepSource(step, lambda: 120 * steps))
+    desk.render([1024] * 100)
+    played = 100 * 1024 // (120 * FRAMES_PER_TICK) + 1
+    assert len(desk.synth.notes) == played
+    assert steps < played + 20
+    assert desk.performer.starved == 0
+
+
+def test_at_the_horizon_the_music_waits_and_then_goes_on_in_time() -> None:
+    writer, reader = _ring_of([note_on(0, 0, 60, 80), note_on(10, 0, 62, 80)], 20)
+    desk = Desk(reader)
+    desk.render([1000] * 5)
+    assert [call[0] for call in desk.synth.notes] == [0, 750]
+    assert desk.performer.starved == 4, "the horizon was reached in the second block"
+    assert desk.performer.playhead_tick == 20
+    writer.append(note_on(20, 0, 64, 80))
+    writer.append(note_on(30, 0, 65, 80))
+    writer.publish(1000)
+    desk.render([1000])
+    assert [call[0] for call in desk.synth.notes] == [0, 750, 5000, 5750]
+    assert desk.performer.late_events == 0
+
+
+def test_a_chord_that_waits_for_seconds_is_let_go_and_struck_anew_when_the_music_goes_on() -> None:
+    writer, reader = _ring_of([note_on(0, 0, 60, 80), note_on(0, 1, 55, 80)], 100)
+    desk = Desk(reader)
+    waited_frames = round(LET_GO_SECONDS * RATE)
+    desk.render([7500, waited_frames - 1500, 1500])
+    assert [call[1] for call in desk.synth.notes] == ["on", "on"], "so long it may ring"
+    desk.render([1500, RATE, RATE])
+    assert [call[1] for call in desk.synth.notes] == ["on", "on", "off", "off"]
+    assert desk.performer.sounding == 0
+    writer.append(note_off(110, 1, 55))
+    writer.publish(1000)
+    again = desk.synth.frame
+    desk.render([1500])
+    assert desk.synth.notes[4:] == [
+        (again, "on", 0, 60),
+        (again, "on", 1, 55),
+        (again + 750, "off", 1, 55),
+    ]
+
+
+def test_waiting_for_the_first_note_is_not_starving() -> None:
+    desk = Desk(RingReader(Board.create()))
+    desk.render([1024] * 10)
+    assert desk.performer.starved == 0
+    assert not desk.performer.begun
+    assert desk.performer.playhead_tick == 0
+
+
+def test_a_tempo_change_acts_at_the_next_block_without_a_jump() -> None:
+    events = [note_on(tick, 0, 60, 80) for tick in range(0, 200, 10)]
+    desk = Desk(finished(events))
+    desk.render([1000])
+    desk.set(tempo_bpm=160.0)
+    desk.render([2000])
+    frames = [call[0] for call in desk.synth.notes]
+    # 1000 frames are 13 1/3 ticks; tick 20 is 6 2/3 ticks of 37.5 frames later.
+    assert frames == [0, 750, 1250, 1625, 2000, 2375, 2750]
+
+
+def test_it_gets_no_faster_into_music_that_is_not_there_yet() -> None:
+    writer, reader = _ring_of([note_on(0, 0, 60, 80)], 100)
+    desk = Desk(reader)
+    desk.render([750])
+    # Two blocks at 240 would be 60 ticks; 50 are left behind the block that is coming.
+    desk.set(tempo_bpm=240.0)
+    desk.render([3000])
+    assert desk.performer.playhead_tick == 50
+    writer.publish(1000)
+    desk.render([750])
+    assert desk.performer.playhead_tick == 80
+    assert desk.performer.starved == 0
+
+
+def test_a_cut_that_its_writer_could_hardly_follow_is_refused() -> None:
+    writer, reader = _ring_of([note_on(tick, 0, 60, 80) for tick in range(0, 1000, 10)], 1000)
+    desk = Desk(reader)
+    desk.render([750])
+    for near, answer in ((2, False), (3, True)):
+        here = round(desk.performer.playhead_tick) // 10
+        writer.request_cut(here + near, 10 * (here + near))
+        desk.render([750])
+        assert writer.cut_answer() is answer
+
+
+def test_pause_releases_what_sounds_and_going_on_strikes_it_again() -> None:
+    desk = Desk(finished([note_on(0, 0, 60, 80), note_on(0, 1, 55, 80), note_on(20, 2, 50, 80)]))
+    desk.render([750])
+    assert desk.performer.sounding == 2
+    desk.set(playing=False)
+    desk.render([1000, 1000])
+    assert desk.performer.sounding == 0
+    desk.set(playing=True)
+    desk.render([1000])
+    assert desk.synth.notes == [
+        (0, "on", 0, 60),
+        (0, "on", 1, 55),
+        (750, "off", 0, 60),
+        (750, "off", 1, 55),
+        (2750, "on", 0, 60),
+        (2750, "on", 1, 55),
+        (3500, "on", 2, 50),
+    ], "the music has waited 2000 frames"
+
+
+def test_another_instrument_is_heard_at_once_and_no_note_hangs() -> None:
+    desk = Desk(finished([note_on(0, 0, 60, 80), note_off(100, 0, 60)]))
+    desk.render([1000])
+    desk.set(program=48)
+    desk.render([1000, 7000])
+    assert desk.synth.calls == [
+        (0, "program", 19, 0),
+        (0, "on", 0, 60),
+        (1000, "off", 0, 60),
+        (1000, "program", 48, 0),
+        (1000, "on", 0, 60),
+        (7500, "off", 0, 60),
+    ]
+
+
+def test_an_instrument_chosen_while_paused_waits_with_the_music() -> None:
+    desk = Desk(finished([note_on(0, 0, 60, 80)]))
+    desk.render([1000])
+    desk.set(program=48, playing=False)
+    desk.render([1000])
+    desk.set(playing=True)
+    desk.render([1000])
+    assert [call[:2] for call in desk.synth.calls[1:]] == [
+        (0, "on"),
+        (1000, "off"),
+        (1000, "program"),
+        (2000, "on"),
+    ]
+
+
+def test_volume_is_handed_on_only_when_it_changes() -> None:
+    desk = Desk(finished([]))
+    desk.render([100, 100])
+    desk.set(volume=20.0)
+    desk.render([100, 100])
+    assert desk.synth.volumes == [70.0, 20.0]
+
+
+def lifted(tick: int, voice: int, pitch: int, ticks: int) -> Event:
+    return note_off(tick, voice, pitch)._replace(value=ticks, aux=ticks)
+
+
+def test_expression_acts_at_the_next_block_on_loudness_pace_and_length() -> None:
+    music = []
+    for beat in range(4):
+        at = 480 * beat
+        music += [note_on(at, 0, 60, 100), pace(at, 500), lifted(at + 480, 0, 60, 120)]
+    desk = Desk(finished(sorted(music, key=lambda event: event.tick)))
+    desk.set(expression=0.0)
+    beat = 480 * FRAMES_PER_TICK
+    desk.render([beat] * 2)
+    desk.set(expression=100.0)
+    desk.render([beat] * 2)
+    desk.set(expression=50.0)
+    desk.render([beat] * 2)
+    assert desk.synth.velocities == [80, 80, 100, 90]
+    ends = [frame for frame, what, *_ in desk.synth.notes if what == "off"]
+    assert ends == [
+        *(beat, 2 * beat),
+        # At half the pace, a quarter of it earlier than written; then at 3/4, an eighth of it.
+        *(2 * beat + 2 * 360 * FRAMES_PER_TICK, 4 * beat + 420 * FRAMES_PER_TICK * 4 // 3),
+    ]
+    onsets = [frame for frame, what, *_ in desk.synth.notes if what == "on"]
+    assert onsets == [0, beat, 2 * beat, 4 * beat]
+
+
+@given(
+    st.lists(st.tuples(st.integers(1, 2000), st.integers(0, 120), st.integers(0, 3)), max_size=30),
+    st.floats(0, 100),
+    st.lists(st.sampled_from([64, 300, 1024, 4096]), min_size=1, max_size=9),
+)
+def test_a_note_left_early_is_heard_as_it_is_written_into_a_file(
+    notes: list[tuple[int, int, int]], percent: float, blocks: list[int]
+) -> None:
+    """Repeated notes on one key in each voice: the hardest case, for no end may hit the next."""
+    ends, music = [0] * 4, []
+    for length, lift, voice in notes:
+        start, end = ends[voice], ends[voice] + length
+        ends[voice] = end
+        music += [note_on(start, voice, 60, 90), lifted(end, voice, 60, min(lift, length // 2))]
+    # At one tick, as composers do it, ends come before beginnings.
+    music.sort(key=lambda event: (event.tick, -event.kind))
+    desk = Desk(finished(music))
+    desk.set(expression=percent)
+    last = (max(ends) + 1) * FRAMES_PER_TICK
+    while desk.performer.frame <= last:
+        desk.render(blocks)
+    names = {Kind.NOTE_ON: "on", Kind.NOTE_OFF: "off"}
+    wanted = [
+        (event.tick * FRAMES_PER_TICK, names[event.kind], event.voice, event.pitch)
+        for event in played(music, percent)
+    ]
+    assert sorted(desk.synth.notes) == sorted(wanted)
+    for voice in range(4):
+        whats = [what for _, what, of, _ in desk.synth.notes if of == voice]
+        assert whats == ["on", "off"] * (len(whats) // 2)
+
+
+def test_what_was_left_early_is_not_composed_anew() -> None:
+    music = [note_on(0, 0, 60, 90), lifted(480, 0, 60, 120), note_on(480, 0, 60, 90)]
+    writer, reader = _ring_of(music, 960)
+    desk = Desk(reader)
+    desk.render([370 * FRAMES_PER_TICK])
+    assert desk.synth.notes[-1][1] == "off"
+    writer.request_cut(1, 480)
+    desk.render([FRAMES_PER_TICK])
+    assert writer.cut_answer() is False
+
+
+def test_a_temperament_or_another_pitch_is_heard_at_the_next_block_and_said_once() -> None:
+    desk = Desk(finished([]))
+    desk.render([64, 64])
+    desk.set(temperament="vallotti", pitch_hz=415.0)
+    desk.render([64, 64])
+    assert desk.synth.tunings == [key_cents("equal", 440), key_cents("vallotti", 415)]
+
+
+def test_a_piece_begins_with_nothing_held() -> None:
+    about = Piece(2, 7, True, 3, 480, 40)
+    desk = Desk(finished([note_on(0, 0, 60, 80), piece(about), note_on(40, 0, 67, 80)]))
+    desk.render([4000])
+    assert desk.synth.notes == [
+        (0, "on", 0, 60),
+        (3000, "off", 0, 60),
+        (3000, "on", 0, 67),
+    ]
+    assert desk.performer.piece == about
+
+
+def test_an_event_that_comes_too_late_is_played_at_once_and_counted() -> None:
+    class Careless:
+        """Promises what it does not hold."""
+
+        horizon_tick = 10**9
+        events: list[Event] = []  # noqa: RUF012
+
+        def refresh(self, playhead_tick: float, near_ticks: float = 0.0) -> None:
+            pass
+
+        def peek(self) -> Event | None:
+            return self.events[0] if self.events else None
+
+        def pop(self) -> None:
+            del self.events[0]
+
+        def ahead(self) -> Iterable[Event]:
+            return self.events
+
+    source = Careless()
+    desk = Desk(source)
+    desk.render([7500])
+    source.events = [note_on(50, 0, 60, 80)]
+    desk.render([7500])
+    assert desk.synth.notes == [(7500, "on", 0, 60)]
+    assert desk.performer.late_events == 1
+
+
+def test_a_successor_strikes_what_its_predecessor_held_and_keeps_time() -> None:
+    played = [
+        piece(Piece(3, 2, False, 4, 0, 0)),
+        note_on(0, 0, 72, 80),
+        note_on(0, 1, 64, 80),
+        pace(50, 500),
+        note_off(90, 1, 64),
+    ]
+    _, reader = _ring_of([*played, note_on(110, 2, 55, 80)], 1000)
+    for _ in played:
+        reader.pop()
+    reader.refresh(100.5)
+    desk = Desk(reader)
+    desk.performer.resume(played, 100.5)
+    desk.render([3000])
+    assert desk.synth.notes == [
+        (0, "on", 0, 72),
+        (round(9.5 * 150), "on", 2, 55),
+    ]
+    assert desk.performer.piece.number == 3
+
+
+def test_the_end_releases_what_sounds_whatever_the_controls_say() -> None:
+    desk = Desk(finished([note_on(0, 0, 60, 80), note_on(30, 0, 64, 80)]))
+    desk.render([1000])
+    desk.performer.end()
+    desk.render([1000, 1000])
+    assert desk.synth.notes == [(0, "on", 0, 60), (1000, "off", 0, 60)]
+
+
+@pytest.mark.parametrize("playing", [True, False])
+def test_a_test_tone_sounds_for_a_second_whether_music_plays_or_not(playing: bool) -> None:
+    desk = Desk(finished([]))
+    desk.set(tone_count=7, playing=playing)
+    desk.render([1024])
+    assert not desk.synth.notes, "one asked for before us is not ours to play"
+    desk.set(tone_count=8)
+    desk.render([1024] * (2 * RATE // 1024))
+    calls = [(word, voice, pitch) for _, word, voice, pitch in desk.synth.notes]
+    assert calls == [("on", TONE_VOICE, TONE_PITCH), ("off", TONE_VOICE, TONE_PITCH)]
+    (begun, *_), (ended, *_) = desk.synth.notes
+    assert abs(ended - begun - RATE) <= 2 * 1024

@@ -1,0 +1,309 @@
+"""Whatever is wrong, a person reads one sentence that says what, where and what to do.
+
+Exit code 2 for what was asked for, 1 for the rest; no traceback, and nothing half-written under
+the name that was asked for.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import subprocess
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.support.command import BACHBOX, NO_CARD, Said, bachbox, home, playing
+
+CHORALES = Path(__file__).parents[2] / "models" / "chorales.tflite"
+
+
+@pytest.fixture
+def env(tmp_path: Path) -> dict[str, str]:
+    return home(tmp_path)
+
+
+@pytest.fixture
+def fails(env: dict[str, str], tmp_path: Path) -> Callable[..., Said]:
+    """Run a command in an empty folder that must stay empty."""
+
+    def run(*arguments: object) -> Said:
+        place = tmp_path / "place"
+        place.mkdir(exist_ok=True)
+        said = bachbox(*arguments, env=env, cwd=place)
+        assert list(place.iterdir()) == []
+        return said
+
+    return run
+
+
+@pytest.mark.parametrize(
+    ("arguments", "parts"),
+    [
+        (("play", "--tempo", "fast"), ("--tempo", "'fast'", "40 to 240")),
+        (("play", "--tempo", "nan"), ("--tempo", "40 to 240")),
+        (("render", "x.wav", "--temperature", "9"), ("--temperature", "0.1 to 3")),
+        (("render", "x.wav", "--top-p", "0"), ("--top-p", "0.05 to 1")),
+        (("play", "--volume", "-1"), ("--volume", "0 to 100")),
+        (("play", "--expression", "101"), ("--expression", "0 to 100")),
+        (("play", "--temperament", "just"), ("'just'", "equal, werckmeister3")),
+        (("render", "x.mid", "--pitch", "300"), ("--pitch", "392 to 466 Hz")),
+        (("play", "--seed", "-1"), ("--seed",)),
+        (("play", "--seed", "one"), ("--seed",)),
+        (("play", "--instrument", "kazoo"), ("'kazoo'", "bachbox instruments")),
+        (("play", "--instrument", "128"), ("0 to 127",)),
+        (("render", "x.mid", "--model", "jazz"), ("'jazz'", "chorales")),
+        (("render", "x.mid", "--model", "x" * 100), ("chorales",)),
+        (("play", "--model", "picture.png/x"), (".tflite",)),
+        (("play", "--config", "none.toml"), ("none.toml", "no such config file")),
+        (("render", "x.ogg"), ("x.ogg", ".mid or .abc")),
+        (("render", "x"), (".mid or .abc",)),
+        (("render", "x.musicxml"), ("x.musicxml", "--pieces 1", "--from")),
+        (("render", "x.mid", "--from", "none.mid"), ("none.mid", "cannot read")),
+        (("render", "x.mid", "--from", ".."), ("..", "not a file")),
+        (("render", "x.mid", "--from", "none.mid", "--seed", "1"), ("--seed", "exclude")),
+        (("render", "x.mid", "x.mid"), ("twice",)),
+        (("render", "x.mid", "--seconds", "1", "--pieces", "1"), ("exclude",)),
+        (("render", "x.mid", "--seconds", "0"), ("--seconds",)),
+        (("render", "x.mid", "--seconds", "inf"), ("--seconds",)),
+        (("render", "x.mid", "--pieces", "0"), ("--pieces",)),
+        (("render", "x.mid", "--prime", "none.mid"), ("none.mid",)),
+        (("render", "x.mid", "--prime", "none.txt"), (".txt",)),
+        (("render",), ("OUT", "--help")),
+        (("rendr",), ("rendr", "render")),
+        (("play", "--tempi", "90"), ("--tempi", "--tempo")),
+        (("play", "--output", "wav:"), ("wav:FILE",)),
+        (("play", "--output", ""), ("wav:FILE",)),
+        (("play", "--output", "null", "--prime", "none.mid"), ("none.mid",)),
+    ],
+)
+def test_what_cannot_be_asked_for(
+    fails: Callable[..., Said], arguments: tuple[str, ...], parts: tuple[str, ...]
+) -> None:
+    fails(*arguments).is_one_sentence(2, *parts)
+
+
+@pytest.mark.parametrize("verb", [("play", "--output", "null"), ("render", "x.wav")])
+@pytest.mark.parametrize(
+    ("name", "content", "part"),
+    [
+        ("missing", None, "no such"),
+        ("empty", b"", "not a TensorFlow Lite model"),
+        ("foreign", b"\x89PNG\r\n\x1a\n" * 100, "not a TensorFlow Lite model"),
+        ("head", b"\x1c\0\0\0TFL3", "not one of Bachbox"),
+        ("cut", lambda good: good[: len(good) // 2], "not one of Bachbox"),
+        ("bare", lambda good: good[: good.index(b"PK\x03\x04")], "not one of Bachbox"),
+        ("damaged", lambda good: good[:9999] + b"damage" + good[10005:], "checksum"),
+    ],
+)
+def test_a_file_that_is_no_model(
+    fails: Callable[..., Said],
+    tmp_path: Path,
+    verb: tuple[str, ...],
+    name: str,
+    content: bytes | Callable[[bytes], bytes] | None,
+    part: str,
+) -> None:
+    path = tmp_path / f"{name}.tflite"
+    if content is not None:
+        path.write_bytes(content(CHORALES.read_bytes()) if callable(content) else content)
+    fails(*verb, "--model", path).is_one_sentence(1, str(path), part)
+
+
+def test_a_model_whose_vocabulary_does_not_fit(fails: Callable[..., Said], tmp_path: Path) -> None:
+    path = _model(tmp_path, vocabulary=b"one\ntwo\n")
+    fails("render", "x.wav", "--model", path).is_one_sentence(1, str(path), "vocabulary")
+
+
+@pytest.mark.parametrize("verb", ["render", "play"])
+def test_a_hostile_model_harms_only_a_child(
+    fails: Callable[..., Said], env: dict[str, str], tmp_path: Path, verb: str
+) -> None:
+    # Its checksum is right and its flatbuffer ends in the middle: tflite-runtime runs off its end,
+    # where ai-edge-litert notices.
+    path = _model(tmp_path, flatbuffer=lambda good: good[: len(good) // 2])
+    if verb == "render":
+        fails("render", "x.wav", "--model", path).is_one_sentence(1, str(path), "this model")
+        return
+    with playing("--output", "null", "--model", path, env=env) as box:
+        assert box.finish() == 1
+        box.wait_for("bachbox: .*(the model hostile may be damaged|hostile.tflite: .*this model)")
+        assert "Traceback" not in "".join(box.lines)
+
+
+def test_one_bad_model_does_not_hide_the_good_ones(env: dict[str, str], tmp_path: Path) -> None:
+    (tmp_path / "bad.tflite").write_bytes(b"nothing")
+    config = tmp_path / "c.toml"
+    config.write_text('music.models_folder = "."')
+    said = bachbox("models", "--config", config, env=env)
+    said.is_one_sentence(1, "bad.tflite")
+    assert "chorales" in said.out
+
+
+@pytest.mark.parametrize(
+    "verb", [("play", "--output", "null"), ("render", "x.wav"), ("instruments",)]
+)
+@pytest.mark.parametrize("content", [None, b"just some text\n", b"RIFF\x04\0\0\0sfbk", b""])
+def test_a_file_that_is_no_soundfont(
+    fails: Callable[..., Said], tmp_path: Path, verb: tuple[str, ...], content: bytes | None
+) -> None:
+    path = tmp_path / "font.sf2"
+    if content is not None:
+        path.write_bytes(content)
+    said = fails(*verb, "--soundfont", path)
+    said.is_one_sentence(1, str(path), "timgm6mb-soundfont")
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("a.mid", b""),
+        ("a.mid", b"MThd\0\0\0\x06\0\x01\0\x01\x01\xe0MTrk\0\0\xff\xff\0"),
+        ("a.mid", b"not MIDI at all"),
+        ("a.musicxml", b"<score-partwise>"),
+        ("a.mxl", b"PK not a zip"),
+    ],
+)
+def test_a_prime_that_is_no_score(
+    fails: Callable[..., Said], tmp_path: Path, name: str, content: bytes
+) -> None:
+    path = tmp_path / name
+    path.write_bytes(content)
+    fails("render", "x.mid", "--prime", path).is_one_sentence(2, str(path))
+
+
+def test_a_config_with_several_mistakes_names_each(
+    fails: Callable[..., Said], tmp_path: Path
+) -> None:
+    path = tmp_path / "c.toml"
+    path.write_text('[music]\ntempo = 90\nlook_ahead_s = "long"\n[mqtt]\npassword = "hunter2"\n')
+    said = fails("play", "--config", path)
+    lines = said.err.splitlines()
+    assert said.code == 2
+    assert len(lines) == 3
+    assert all(line.startswith(f"bachbox: {path}: [") for line in lines)
+    assert "did you mean 'tempo_bpm'?" in lines[0]
+    assert "hunter2" not in said.err
+
+
+def test_a_config_that_is_not_toml(fails: Callable[..., Said], tmp_path: Path) -> None:
+    path = tmp_path / "c.toml"
+    path.write_text("[music\n")
+    fails("config", "--config", path).is_one_sentence(2, str(path), "not TOML", "line 1")
+    path.write_bytes(b"\xff\xfe")
+    fails("play", "--config", path).is_one_sentence(2, str(path), "UTF-8")
+
+
+def test_without_a_sound_card_it_says_so_and_waits_for_one(env: dict[str, str]) -> None:
+    with playing("--output", NO_CARD, env=env) as box:
+        box.wait_for("performer: .*no sound card")
+        assert box.end() == 0
+        assert sum("no sound card" in line for line in box.lines) == 1
+
+
+@pytest.mark.parametrize(
+    ("output", "part"),
+    [("missing/x.wav", "missing"), ("folder.wav", "folder.wav"), ("/proc/x.wav", "/proc")],
+)
+def test_an_output_that_cannot_be_written(
+    env: dict[str, str], tmp_path: Path, output: str, part: str
+) -> None:
+    (tmp_path / "folder.wav").mkdir()
+    said = bachbox("render", output, "--seconds", 1, env=env, cwd=tmp_path)
+    said.is_one_sentence(1, "cannot write", part)
+    said = bachbox("play", "--output", f"wav:{output}", env=env, cwd=tmp_path)
+    said.is_one_sentence(1, "cannot write", part)
+
+
+def test_a_pipe_that_is_no_pipe(fails: Callable[..., Said]) -> None:
+    fails("play", "--output", "pipe:/").is_one_sentence(1, "/")
+
+
+@pytest.mark.parametrize(("name", "free_kib"), [("a.wav", 64), ("a.mid", 0)])
+def test_a_full_disk_leaves_nothing_under_the_name(
+    env: dict[str, str], tmp_path: Path, name: str, free_kib: int
+) -> None:
+    said, left = _on_a_small_disk(tmp_path, env, free_kib, "render", name, "--seconds", "5")
+    said.is_one_sentence(1, f"cannot write {name}", "No space left on device")
+    assert left == ["filler"]
+
+
+def test_a_full_disk_leaves_the_file_of_before(env: dict[str, str], tmp_path: Path) -> None:
+    said, left = _on_a_small_disk(tmp_path, env, 64, "render", "filler.wav", "--seconds", "5")
+    said.is_one_sentence(1, "filler.wav", "No space left on device")
+    assert left == ["filler", "filler.wav"]
+
+
+def test_a_disk_that_fills_up_while_playing_ends_it(env: dict[str, str], tmp_path: Path) -> None:
+    said, _ = _on_a_small_disk(tmp_path, env, 64, "play", "--output", "wav:a.wav")
+    lines = said.err.splitlines()
+    assert said.code == 1
+    assert "Traceback" not in said.err
+    assert sum("No space left on device" in line for line in lines) == 1, lines
+    assert lines[-1].startswith("bachbox: cannot write a.wav")
+
+
+def test_the_reader_of_a_listing_may_go_away(env: dict[str, str]) -> None:
+    command = " ".join([*BACHBOX, "instruments", "|", "head", "-1"])
+    done = subprocess.run(["sh", "-c", command], env=env, capture_output=True, check=False)
+    assert done.stdout == b"Piano\n"
+    assert done.stderr == b""
+
+
+def _model(
+    folder: Path,
+    flatbuffer: Callable[[bytes], bytes] = lambda good: good,
+    vocabulary: bytes | None = None,
+) -> Path:
+    """The prebuilt model, changed, with a checksum that fits."""
+    with zipfile.ZipFile(CHORALES) as archive:
+        entries = {name: archive.read(name) for name in archive.namelist()}
+        start = min(entry.header_offset for entry in archive.infolist())
+    content = flatbuffer(CHORALES.read_bytes()[:start])
+    about = json.loads(entries["bundle.json"])
+    about["sha256"] = hashlib.sha256(content).hexdigest()
+    entries["bundle.json"] = json.dumps(about).encode()
+    if vocabulary is not None:
+        entries["vocabulary.txt"] = vocabulary
+    path = folder / "hostile.tflite"
+    path.write_bytes(content)
+    with zipfile.ZipFile(path, "a") as archive:
+        for name, data in entries.items():
+            archive.writestr(name, data)
+    return path
+
+
+def _on_a_small_disk(
+    folder: Path, env: dict[str, str], free_kib: int, *arguments: str
+) -> tuple[Said, list[str]]:
+    """Run it where only ``free_kib`` are free; what it said and what it left there.
+
+    The disk is a tmpfs in a mount namespace of its own, so no trace of it stays.
+    """
+    disk = folder / "disk"
+    disk.mkdir()
+    listing = folder / "left"
+    script = (
+        f"mount -t tmpfs -o size=128k tmpfs {disk} && cd {disk} && "
+        f"dd if=/dev/zero of=filler bs=1k count={128 - free_kib} status=none && "
+        "case $* in *filler.wav*) : >filler.wav;; esac; "
+        f'"$@"; code=$?; ls -A >{listing}; exit $code'
+    )
+    unshare = shutil.which("unshare")
+    assert unshare, "unshare (package util-linux) is missing"
+    done = subprocess.run(
+        [
+            *(unshare, "--user", "--map-root-user", "--mount", "sh", "-c", script, "sh"),
+            *BACHBOX,
+            *arguments,
+        ],
+        env=env | {"PYTHONPATH": str(Path(__file__).parents[2])},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    return Said(done.returncode, done.stdout, done.stderr), listing.read_text().split()

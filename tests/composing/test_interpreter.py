@@ -1,0 +1,168 @@
+"""Both runtimes run the shipped model; what they cannot run is refused before the music."""
+
+from __future__ import annotations
+
+import faulthandler
+import hashlib
+import json
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from appliance.composing import interpreter, model_file
+from appliance.composing.interpreter import RUNTIME_VARIABLE, StepModel
+from appliance.composing.model_check import try_model
+from appliance.composing.model_file import Bundle
+from appliance.errors import BachboxError
+from tests.support.making_music import MODELS, altered, joined, parts_of
+
+
+def test_the_shipped_model_runs_on_both_runtimes(shipped: Bundle, runtime: str) -> None:
+    model = StepModel(shipped)
+    assert model.runtime == runtime
+    first, second = model.step([0]), model.step([0])
+    assert first.shape == second.shape == (len(shipped.vocabulary),)
+    assert first.dtype == np.float32
+    assert np.isfinite(first).all()
+    assert not np.array_equal(first, second), "it remembers nothing"
+
+
+def test_a_state_can_be_kept_and_given_back(shipped: Bundle, runtime: str) -> None:
+    del runtime
+    model = StepModel(shipped)
+    for one in range(5):
+        model.step([one])
+    kept, expected = model.state, model.step([7])
+    for one in range(5):
+        model.step([one])
+    model.state = kept
+    assert np.array_equal(model.step([7]), expected)
+    model.reset()
+    fresh = StepModel(shipped)
+    assert np.array_equal(model.step([3, 9]), fresh.step([3, 9]))
+
+
+def test_a_memory_can_be_kept_and_given_back_at_every_place_of_its_window(runtime: str) -> None:
+    """`keyboard` remembers the last tokens as rows, many more than once around."""
+    del runtime
+    keyboard = model_file.load(MODELS / "keyboard.tflite")
+    model, inputs = StepModel(keyboard), np.random.default_rng(1).integers(0, 300, 700)
+    kept, told = [], []
+    for one in inputs:
+        kept.append(model.state)
+        told.append(model.step([int(one)]))
+    for place in (699, 0, 480, 230, 479):
+        model.state = kept[place]
+        for one, expected in zip(inputs[place:][:30], told[place:], strict=False):
+            assert np.array_equal(model.step([int(one)]), expected)
+        model.state = kept[place]
+        model.step([7])
+
+
+def test_two_models_do_not_disturb_each_other(shipped: Bundle, runtime: str) -> None:
+    del runtime
+    one, other, alone = StepModel(shipped), StepModel(shipped), StepModel(shipped)
+    for feature in range(20):
+        expected = alone.step([feature])
+        assert np.array_equal(one.step([feature]), expected)
+        other.step([300 - feature])
+
+
+def test_on_older_pythons_the_older_runtime_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(RUNTIME_VARIABLE, raising=False)
+    expected = "tflite_runtime" if sys.version_info < (3, 12) else "ai_edge_litert"
+    assert interpreter.runtime()[0] == expected
+
+
+def test_a_runtime_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(RUNTIME_VARIABLE, "no_such_runtime")
+    with pytest.raises(BachboxError, match=r"no_such_runtime.*pip install"):
+        interpreter.runtime()
+
+
+@pytest.mark.parametrize("content", [b"", b"\0\0\0\0TFL3", b"\x1c\0\0\0TFL3" + bytes(2000)])
+def test_no_flatbuffer_at_all(shipped: Bundle, content: bytes) -> None:
+    """Behind a checksum that agrees; the newer runtime checks, the older one crashes."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(RUNTIME_VARIABLE, "ai_edge_litert")
+        with pytest.raises(BachboxError, match=r"chorales\.tflite: ai_edge_litert cannot run"):
+            StepModel(replace(shipped, model=content))
+
+
+@pytest.fixture
+def crashes_are_quiet() -> Iterator[None]:
+    """pytest would have the forked process print where it crashed."""
+    faulthandler.disable()
+    yield
+    faulthandler.enable(2)
+
+
+@pytest.mark.usefixtures("crashes_are_quiet")
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_a_hostile_model_is_refused_or_plays(tmp_path: Path, data: st.DataObject) -> None:
+    """Its checksum is forged, so that only the runtime can find it out, or crash."""
+    model, texts = parts_of()
+    hostile = bytearray(model)
+    edge = len(model) - 40_000
+    places = st.one_of(st.integers(8, 2000), st.integers(edge, len(model) - 1))
+    for at in data.draw(st.lists(places, min_size=1, max_size=3)):
+        hostile[at] = data.draw(st.integers(0, 255))
+    about = json.loads(texts["bundle.json"])
+    about["sha256"] = hashlib.sha256(hostile).hexdigest()
+    path = tmp_path / "hostile.tflite"
+    path.write_bytes(joined(bytes(hostile), texts | {"bundle.json": json.dumps(about)}))
+    try:
+        try_model(path)
+    except BachboxError as refused:
+        assert str(path) in str(refused)
+
+
+def swap(tensors: dict[str, dict[str, int]], kind: str, one: str, other: str) -> None:
+    names = tensors[kind]
+    names[one], names[other] = names[other], names[one]
+
+
+def about_tensors(shipped: Bundle) -> dict[str, dict[str, int]]:
+    found: dict[str, dict[str, int]] = msgspec.to_builtins(shipped.about.tensors)
+    return found
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda t: t["inputs"].pop("x"),
+        lambda t: t["outputs"].pop("logits"),
+        lambda t: t["outputs"].pop("h0_next"),
+        lambda t: t["inputs"].update(x=10**6),
+        lambda t: t["inputs"].update(x=-1),
+        lambda t: t["outputs"].update(logits=2**63),
+        lambda t: swap(t, "inputs", "x", "h0"),
+        lambda t: swap(t, "outputs", "logits", "h0_next"),
+        lambda t: swap(t, "outputs", "c0_next", "h0_next"),
+    ],
+)
+def test_tensors_that_are_not_what_the_bundle_says(
+    shipped: Bundle, change: Any, runtime: str
+) -> None:
+    tensors = about_tensors(shipped)
+    change(tensors)
+    about = msgspec.structs.replace(
+        shipped.about, tensors=msgspec.convert(tensors, type(shipped.about.tensors))
+    )
+    with pytest.raises(BachboxError, match=f"{runtime} cannot run this model") as refused:
+        StepModel(replace(shipped, about=about))
+    assert "\n" not in str(refused.value)
+
+
+def test_the_checksum_is_of_the_weights_alone(tmp_path: Path) -> None:
+    path = altered(tmp_path / "model.tflite", lambda about: about.update(title="Other"))
+    try_model(path)

@@ -1,0 +1,115 @@
+"""One number, one draw: likely classes often, forbidden ones never."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from appliance.composing import sampler
+from appliance.errors import UsageError
+
+CLASSES = 12
+logit_lists = st.lists(st.floats(-60, 60, width=32), min_size=CLASSES, max_size=CLASSES).map(
+    lambda values: np.array(values, np.float32)
+)
+uniforms = st.floats(0, 1, exclude_max=True)
+temperatures = st.floats(0.05, 40)
+shares = st.floats(0.05, 1)
+forbidden_sets = st.sets(st.integers(0, CLASSES - 1), max_size=CLASSES - 1).map(sorted)
+
+Logits = NDArray[np.float32]
+
+
+@given(logit_lists, temperatures, shares, uniforms, forbidden_sets)
+def test_a_class_is_drawn_that_is_allowed_and_the_same_one_each_time(
+    logits: Logits, temperature: float, top_p: float, uniform: float, forbidden: list[int]
+) -> None:
+    before = logits.copy()
+
+    def draw() -> int:
+        return sampler.sample(
+            logits, temperature=temperature, top_p=top_p, uniform=uniform, forbidden=forbidden
+        )
+
+    drawn = draw()
+    assert 0 <= drawn < CLASSES
+    assert drawn not in forbidden
+    assert draw() == drawn
+    assert np.array_equal(logits, before)
+
+
+@given(logit_lists, shares, uniforms)
+def test_at_no_temperature_the_likeliest_wins(logits: Logits, top_p: float, uniform: float) -> None:
+    drawn = sampler.sample(logits, temperature=1e-6, top_p=top_p, uniform=uniform, forbidden=[])
+    assert logits[drawn] >= logits.max() - 1e-3
+
+
+@given(logit_lists, temperatures, uniforms)
+def test_the_smallest_share_leaves_the_likeliest(
+    logits: Logits, temperature: float, uniform: float
+) -> None:
+    drawn = sampler.sample(
+        logits, temperature=temperature, top_p=1e-9, uniform=uniform, forbidden=[]
+    )
+    assert logits[drawn] == logits.max()
+
+
+@given(logit_lists, temperatures, forbidden_sets)
+def test_even_the_largest_random_number_draws_nothing_forbidden(
+    logits: Logits, temperature: float, forbidden: list[int]
+) -> None:
+    last = math.nextafter(1.0, 0.0)
+    drawn = sampler.sample(
+        logits, temperature=temperature, top_p=1.0, uniform=last, forbidden=forbidden
+    )
+    assert drawn not in forbidden
+
+
+@pytest.mark.parametrize("temperature", [0.5, 1.0, 2.0])
+@pytest.mark.parametrize("top_p", [0.5, 0.9, 1.0])
+def test_classes_come_as_often_as_they_are_likely(temperature: float, top_p: float) -> None:
+    logits = np.array([2.0, -1.0, 1.5, 0.0, 3.0, 2.9], np.float32)
+    forbidden = [4]
+    draws = 4_000
+    counted = Counter(
+        sampler.sample(
+            logits,
+            temperature=temperature,
+            top_p=top_p,
+            uniform=(n + 0.5) / draws,
+            forbidden=forbidden,
+        )
+        for n in range(draws)
+    )
+    likely = np.exp(logits.astype(float) / temperature)
+    likely[forbidden] = 0
+    likely /= likely.sum()
+    order = np.argsort(-likely)
+    kept = [int(c) for at, c in enumerate(order) if likely[order[:at]].sum() < top_p]
+    kept = [c for c in kept if likely[c]]
+    for one in kept:
+        assert counted[one] / draws == pytest.approx(likely[one] / likely[kept].sum(), abs=1e-3)
+    assert set(counted) == set(kept)
+
+
+@pytest.mark.parametrize("temperature", [0, 0.09, 3.1, -1, math.nan, math.inf])
+def test_a_temperature_out_of_range_is_refused(temperature: float) -> None:
+    with pytest.raises(UsageError, match=r"temperature .* out of range; allowed: 0\.1 to 3"):
+        sampler.check(temperature, 1.0)
+
+
+@pytest.mark.parametrize("top_p", [0, 0.04, 1.01, math.nan])
+def test_a_share_out_of_range_is_refused(top_p: float) -> None:
+    with pytest.raises(UsageError, match=r"top-p .* out of range; allowed: 0\.05 to 1"):
+        sampler.check(1.0, top_p)
+
+
+def test_the_edges_are_allowed() -> None:
+    sampler.check(0.1, 0.05)
+    sampler.check(3.0, 1.0)

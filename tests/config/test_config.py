@@ -1,0 +1,214 @@
+"""A config file is read whole: everything wrong in it is said at once, in sentences."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from pathlib import Path
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from appliance.config import loader
+from appliance.config.loader import Config, ConfigError
+from appliance.config.schema import Music
+from appliance.errors import BachboxError, UsageError
+
+EXAMPLE = Path(__file__).parents[2] / "bachbox.example.toml"
+HERE = Path("/etc/bachbox/bachbox.toml")
+
+
+def problems_of(text: str) -> list[str]:
+    with pytest.raises(ConfigError) as error:
+        loader.parse(text, HERE)
+    return error.value.problems
+
+
+def test_the_example_equals_the_defaults() -> None:
+    assert loader.parse(EXAMPLE.read_text(), EXAMPLE) == Config()
+    assert loader.parse("", EXAMPLE) == Config()
+
+
+def test_the_example_names_every_key_and_what_it_suggests_is_allowed() -> None:
+    text = re.sub(r"^#(\w+ =)", r"\1", EXAMPLE.read_text(), flags=re.MULTILINE)
+    loader.parse(text, EXAMPLE)
+    named = {section: set(keys) for section, keys in tomllib.loads(text).items()}
+    known = {name: set(s.__struct_fields__) for name, s in loader.SECTIONS.items()}
+    assert named == known
+
+
+def test_what_sections_there_are_is_said() -> None:
+    (said,) = problems_of("[zzz]")
+    assert "there is no section [zzz]; there are [music], [sound], [mqtt], " in said
+
+
+def test_all_problems_are_listed_with_file_key_value_and_what_is_allowed() -> None:
+    problems = problems_of(
+        """
+        [music]
+        tempo_bpm = "fast"
+        temprature = 1.0
+        tempo = 90
+        instrument = "kazoo"
+        look_ahead_s = nan
+        [sound]
+        volume = 101
+        block_frames = true
+        soundfont = ""
+        [musik]
+        [mqtt]
+        port = 0
+        password = "hunter2"
+        """
+    )
+    said = "\n".join(problems)
+    assert len(problems) == 11
+    for expected in [
+        "/etc/bachbox/bachbox.toml: [music] tempo_bpm is fast; allowed is a number from 40 to 240",
+        "[music] has no key temprature; did you mean 'temperature'?",
+        "[music] has no key tempo; did you mean 'tempo_bpm'?",
+        "[music] instrument: there is no instrument 'kazoo'",
+        "[music] look_ahead_s is nan; allowed is a number from 2 to 30 seconds",
+        "[sound] volume is 101; allowed is a number from 0 to 100 percent",
+        "[sound] block_frames is True; allowed is a whole number",
+        "[sound] soundfont is ''; allowed is the path of a .sf2 or .sf3 file",
+        "there is no section [musik]; did you mean 'music'?",
+        "[mqtt] port is 0; allowed is a port from 1 to 65535",
+        "[mqtt] has no key password; did you mean 'password_file'?",
+    ]:
+        assert expected in said
+    assert "hunter2" not in said
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ('encoders = [{ turns = "tempo", a = 17 }]', "missing required field `b` at [0]"),
+        ('encoders = [{ turns = "colour", a = 17, b = 27 }]', "'colour' at [0].turns"),
+        ('leds = [{ pin = 1, shows = "beat" }, { pin = "x", shows = "beat" }]', "at [1].pin"),
+        ("pots = [{ turns = 'volume', channel = 8 }]", "at [0].channel"),
+        ("buttons = [{ pins = 3 }]", "unknown field `pins` at [0]"),
+        ("buttons = 3", "buttons is 3; allowed is a list of { pin = 16"),
+    ],
+)
+def test_what_is_wired_is_checked_entry_by_entry(line: str, said: str) -> None:
+    [problem] = problems_of(f"[gpio]\n{line}\n")
+    assert said in problem
+    assert "allowed is a list of {" in problem
+
+
+def test_broken_toml_says_where() -> None:
+    assert "line 2" in problems_of("[music]\nmodel = x\n")[0]
+    assert "write [music]" in problems_of("music = 3")[0]
+    assert problems_of("x = " + "[" * 100_000)
+
+
+@given(st.text())
+def test_any_text_is_a_config_or_sentences(text: str) -> None:
+    try:
+        loader.parse(text, HERE)
+    except ConfigError as error:
+        assert all(problem.startswith(str(HERE)) for problem in error.problems)
+
+
+scalar = st.one_of(
+    st.integers(-(2**70), 2**70), st.floats(), st.booleans(), st.text(), st.none(), st.binary()
+)
+
+
+@given(
+    st.sampled_from(
+        [(name, key) for name, kind in loader.SECTIONS.items() for key in kind.__struct_fields__]
+    ),
+    st.one_of(scalar, st.lists(scalar), st.dictionaries(st.text(), scalar)),
+)
+def test_any_value_of_any_key_is_taken_typed_or_refused(
+    where: tuple[str, str], value: object
+) -> None:
+    section, key = where
+    problems: list[str] = []
+    content = {key: value}
+    parsed = loader._section(section, loader.SECTIONS[section], content, HERE, problems)
+    if not problems:
+        msgspec.convert(msgspec.structs.asdict(parsed), loader.SECTIONS[section], strict=True)
+
+
+def test_the_first_of_asked_user_system_wins(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    system = tmp_path / "system.toml"
+    monkeypatch.setattr(loader, "SYSTEM_FILE", system)
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    assert loader.load() == (Config(), None)
+    system.write_text("sound.volume = 1")
+    assert loader.load()[0].sound.volume == 1
+    loader.user_file().parent.mkdir()
+    loader.user_file().write_text("sound.volume = 2")
+    assert loader.load()[0].sound.volume == 2
+    asked = tmp_path / "asked.toml"
+    asked.write_text("sound.volume = 3")
+    assert loader.load(asked) == (loader.parse("sound.volume = 3", asked), asked)
+
+
+def test_a_file_that_cannot_be_read_gets_its_sentence(tmp_path: Path) -> None:
+    (tmp_path / "picture").write_bytes(b"\x89PNG\xff")
+    with pytest.raises(UsageError, match="no such config file"):
+        loader.load(tmp_path / "missing")
+    with pytest.raises(BachboxError, match="is a directory"):
+        loader.load(tmp_path)
+    with pytest.raises(UsageError, match="not a text file"):
+        loader.load(tmp_path / "picture")
+    with pytest.raises(UsageError, match="larger than"):
+        loader.load(Path("/dev/zero"))
+
+
+def test_paths_start_beside_the_file_and_at_home() -> None:
+    parsed = loader.parse('sound.soundfont = "my.sf2"\nmusic.models_folder = "~/m"', HERE)
+    assert parsed.sound.soundfont == Path("/etc/bachbox/my.sf2")
+    assert parsed.music.models_folder == Path.home() / "m"
+    assert loader.model_folders(parsed)[0] == Path.home() / "m"
+    assert loader.parse('music.model = "x/y.tflite"', HERE).music.model == "/etc/bachbox/x/y.tflite"
+    for asked, meant in (
+        ("auto", "auto"),
+        ("libedgetpu.so.1", "libedgetpu.so.1"),
+        ("./mine.so", "/etc/bachbox/mine.so"),
+        ("/opt/mine.so", "/opt/mine.so"),
+    ):
+        assert loader.parse(f'music.delegate = "{asked}"', HERE).music.delegate == meant
+
+
+def test_the_password_is_read_and_never_shown(tmp_path: Path) -> None:
+    secret = tmp_path / "secret"
+    secret.write_text("hunter2\n")
+    parsed = loader.parse(f'mqtt.password_file = "{secret}"', HERE)
+    assert loader.password(parsed.mqtt) == "hunter2"
+    assert "hunter2" not in str(list(loader.items(parsed)))
+    secret.unlink()
+    with pytest.raises(BachboxError, match="password_file"):
+        loader.password(parsed.mqtt)
+
+
+def test_the_password_may_be_a_credential_of_systemd(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert loader.password(Config().mqtt) == ""
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(tmp_path))
+    assert loader.password(Config().mqtt) == ""
+    (tmp_path / "mqtt-password").write_text("hunter2")
+    assert loader.password(Config().mqtt) == "hunter2"
+
+
+def test_models_of_ones_own_are_found_before_the_shipped_ones(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
+    mine = tmp_path / "bachbox" / "models"
+    plain, shelved = Config(), Config(Music(models_folder=tmp_path / "m"))
+    assert loader.own_models(plain) == loader.model_folders(plain)[0] == mine
+    assert loader.own_models(shelved) == tmp_path / "m"
+    assert loader.model_folders(shelved)[:2] == [tmp_path / "m", mine]
+    assert len(loader.model_folders(plain)) == 3
+    monkeypatch.delenv("XDG_DATA_HOME")
+    assert loader.own_models(plain) == Path.home() / ".local/share/bachbox/models"

@@ -1,0 +1,97 @@
+"""The living line fits, says the most important thing first, and leaves the terminal as it was."""
+
+from __future__ import annotations
+
+import io
+import re
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from appliance.daemon.status_line import Line, View, compose
+from appliance.music.events import Piece
+
+VIEW = View(
+    condition="",
+    piece=Piece(3, 7, True, 4, 480, 960),
+    playhead_tick=960 + 480 + 4 * 480 * 11 + 480 * 2 + 5,
+    tempo_bpm=84,
+    temperature=0.95,
+    instrument="Church Organ",
+    look_ahead_s=4.04,
+    xruns=0,
+    restarts=0,
+)
+
+
+class Terminal(io.StringIO):
+    encoding = "utf-8"
+
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.fixture
+def terminal(monkeypatch: pytest.MonkeyPatch) -> Terminal:
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    monkeypatch.setenv("COLUMNS", "120")
+    return Terminal()
+
+
+def test_everything_is_there_where_there_is_room() -> None:
+    assert compose(VIEW, 200, coloured=False) == (
+        "♪ 3 in g minor  bar 12  ○○●○  ♩=84  T 0.95  Church Organ  4.0 s ahead  0 xruns"
+    )
+
+
+@given(st.integers(1, 150), st.integers(0, 9), st.booleans())
+def test_it_is_never_wider_than_the_terminal(columns: int, xruns: int, paused: bool) -> None:
+    view = VIEW._replace(xruns=xruns, condition="paused" if paused else "")
+    coloured = compose(view, columns, coloured=True)
+    plain = re.sub(r"\x1b\[\d+m", "", coloured)
+    assert len(plain) <= columns
+    assert plain == compose(view, columns, coloured=False)
+
+
+def test_trouble_outlives_decoration_when_it_gets_narrow() -> None:
+    narrow = compose(VIEW._replace(xruns=2, restarts=1), 48, coloured=False)
+    assert "2 xruns" in narrow
+    assert "1 restarts" in narrow
+    assert "ahead" not in narrow
+
+
+def test_the_cursor_is_hidden_once_and_comes_back(terminal: Terminal) -> None:
+    line = Line(terminal)
+    line.show(VIEW)
+    line.show(VIEW)
+    line.say("performer: hello")
+    line.close()
+    written = terminal.getvalue()
+    assert written.count("\x1b[?25l") == 1
+    assert written.endswith("\r\x1b[2K\x1b[?25h")
+    assert "\x1b[2Kperformer: hello\n" in written
+
+
+def test_no_color_means_no_colour(terminal: Terminal, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NO_COLOR", "1")
+    line = Line(terminal)
+    line.show(VIEW)
+    assert not re.search(r"\x1b\[\d*m", terminal.getvalue())
+
+
+def test_elsewhere_than_on_a_terminal_nothing_lives() -> None:
+    stream = io.StringIO()
+    line = Line(stream)
+    line.show(VIEW)
+    line.say("one line")
+    line.close()
+    assert stream.getvalue() == "one line\n"
+
+
+def test_a_terminal_that_knows_only_ascii_gets_ascii(terminal: Terminal) -> None:
+    terminal.encoding = "ascii"
+    line = Line(terminal)
+    line.show(VIEW)
+    assert terminal.getvalue().isascii()

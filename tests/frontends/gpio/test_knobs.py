@@ -1,0 +1,179 @@
+"""A knob does what a hand means, and nothing when no hand is on it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from appliance.frontends.gpio import knobs
+from appliance.frontends.gpio.knobs import HYSTERESIS, NEAR, Press, Steady, Takeover, clicked
+from appliance.state.settings import NAMES, Own, Settings, Values
+
+OWN = Own(tempo_bpm=80, temperature=0.9, top_p=0.95, program=19)
+
+
+def new_settings() -> Settings:
+    return Settings(Values("b"), lambda: ["a", "b", "c"], lambda _: OWN)
+
+
+@pytest.mark.parametrize(
+    ("name", "clicks", "value"),
+    [
+        ("tempo", 1, 82),
+        ("tempo", -100, 40),
+        ("temperature", 2, 1.0),
+        ("top_p", 5, 1.0),
+        ("volume", 3, 76),
+        ("instrument", 1, 20),
+        ("instrument", -20, 127),
+        ("model", 2, "a"),
+        ("playing", -1, False),
+        ("expression", 1, 65),
+        ("temperament", 6, "werckmeister3"),
+        ("pitch", -25, 415),
+    ],
+)
+def test_a_click_begins_at_the_value_in_force(name: str, clicks: int, value: object) -> None:
+    assert clicked(new_settings(), name, clicks) == value
+
+
+@given(st.sampled_from(NAMES), st.lists(st.integers(-5, 5), max_size=30))
+def test_whatever_is_clicked_is_allowed(name: str, turns: list[int]) -> None:
+    settings = new_settings()
+    for clicks in turns:
+        settings.change(name, clicked(settings, name, clicks))
+
+
+@given(st.sampled_from(NAMES), st.floats(0, 1))
+def test_every_place_is_a_value_and_lies_where_it_is(name: str, place: float) -> None:
+    settings = new_settings()
+    settings.change(name, knobs.value_at(settings, name, place))
+    coarse = {"playing": 0.5, "model": 0.34, "temperament": 0.21}.get(name, 0.02)
+    assert abs(knobs.place_of(settings, name) - place) <= coarse
+
+
+@given(st.floats(0, 1), st.lists(st.floats(-HYSTERESIS * 0.45, HYSTERESIS * 0.45), max_size=200))
+def test_noise_is_no_hand(place: float, noise: list[float]) -> None:
+    steady = Steady()
+    steady.feel(place)
+    moves = [steady.feel(min(max(place + error, 0), 1)) for error in noise]
+    # Only the very ends are snapped to.
+    assert {move for move in moves if move is not None} <= {0.0, 1.0}
+
+
+@given(st.floats(0, 1), st.floats(0, 1))
+def test_a_hand_is_followed_to_where_it_stops(start: float, end: float) -> None:
+    steady = Steady()
+    place = steady.feel(start)
+    for _ in range(20):
+        moved = steady.feel(end)
+        place = place if moved is None else moved
+    assert place is not None
+    assert abs(place - end) <= HYSTERESIS + 2 * knobs.DEAD_END
+
+
+def test_both_ends_are_reached() -> None:
+    steady = Steady()
+    steady.feel(0.5)
+    assert [steady.feel(0.003) for _ in range(12)][-1] is None
+    assert steady._place == 0.0
+    for _ in range(12):
+        steady.feel(0.997)
+    assert steady._place == 1.0
+
+
+@given(st.floats(0, 100), st.lists(st.floats(0, 1), min_size=2, max_size=30))
+def test_a_knob_that_disagrees_waits_until_it_is_where_the_value_is(
+    volume: float, places: list[float]
+) -> None:
+    settings, takeover = new_settings(), Takeover()
+    settings.change("volume", volume)
+    target = knobs.place_of(settings, "volume")
+    for before, place in zip([None, *places], places, strict=False):
+        value = takeover.turn(settings, "volume", place)
+        met = before is not None and (
+            (before - target) * (place - target) <= 0 or abs(place - target) <= NEAR
+        )
+        assert (value is not None) == met
+        if met:
+            # From here on it is in charge, until somebody else sets the value.
+            settings.change("volume", value)
+            assert takeover.turn(settings, "volume", place) is not None
+            settings.change("volume", 0 if settings.values.volume > 50 else 100)
+            new_target = knobs.place_of(settings, "volume")
+            if abs(place - new_target) > NEAR:
+                assert takeover.turn(settings, "volume", place) is None
+            return
+
+
+class Clock:
+    """Calls later, when told that time has passed."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+        self.due: list[tuple[float, Callable[[], None]]] = []
+
+    def later(self, seconds: float, function: Callable[[], None]) -> Clock.Entry:
+        entry = (self.now + seconds, function)
+        self.due.append(entry)
+        return Clock.Entry(self, entry)
+
+    def until(self, moment: float) -> None:
+        while self.due and min(self.due, key=lambda e: e[0])[0] <= moment:
+            entry = min(self.due, key=lambda e: e[0])
+            self.due.remove(entry)
+            self.now = entry[0]
+            entry[1]()
+        self.now = moment
+
+    class Entry:
+        def __init__(self, clock: Clock, entry: tuple[float, Callable[[], None]]) -> None:
+            self.clock, self.entry = clock, entry
+
+        def cancel(self) -> None:
+            if self.entry in self.clock.due:
+                self.clock.due.remove(self.entry)
+
+
+bounces = st.lists(st.floats(0.0002, 0.004), max_size=6)
+
+
+@given(
+    st.lists(st.tuples(st.floats(0.04, 3.5), st.floats(0.04, 1.0), bounces, bounces), max_size=6),
+    st.booleans(),
+)
+def test_however_it_bounces_a_press_counts_once(
+    presses: list[tuple[float, float, list[float], list[float]]], with_hold: bool
+) -> None:
+    clock, contact, done = Clock(), [False], list[str]()
+    button = Press(
+        lambda: contact[0],
+        clock.later,
+        lambda: done.append("press"),
+        (lambda: done.append("hold")) if with_hold else None,
+    )
+
+    def move(to: bool, bouncing: list[float]) -> None:
+        contact[0] = to
+        button.edge(to)
+        for gap in bouncing:
+            clock.until(clock.now + gap)
+            contact[0] = not contact[0]
+            button.edge(contact[0])
+        if contact[0] != to:
+            contact[0] = to
+            button.edge(to)
+
+    expected = []
+    for down, pause, closing, opening in presses:
+        begun = clock.now
+        move(True, closing)
+        clock.until(max(clock.now, begun + down))
+        held = with_hold and clock.now >= begun + 2.0
+        expected.append("hold" if held else "press")
+        move(False, opening)
+        clock.until(clock.now + pause)
+    assert done == expected

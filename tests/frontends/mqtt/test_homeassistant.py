@@ -1,0 +1,87 @@
+"""What Home Assistant is told is what it understands, in each of its versions."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from paho.mqtt.client import topic_matches_sub
+
+from appliance.frontends.mqtt import homeassistant
+from appliance.frontends.mqtt.homeassistant import Box
+from appliance.frontends.mqtt.messages import Topics
+from appliance.state.settings import Action, InForce
+
+BOX = Box(Topics("kitchen", "all"), "Bachbox kitchen", "1.2.3", ["chorales", "fugues"])
+
+OLD_DEVICE_KEYS = {
+    *("identifiers", "connections", "manufacturer", "model", "name", "serial_number"),
+    *("hw_version", "sw_version", "suggested_area", "via_device", "configuration_url"),
+}
+"""Those that 2024.3 knows; it refuses the whole payload for another."""
+
+
+def entities() -> dict[str, dict[str, Any]]:
+    found = homeassistant.announcements(BOX, "homeassistant", as_device=False)
+    return {a.topic: json.loads(a.payload) for a in found if a.payload}
+
+
+def test_every_setting_and_action_is_an_entity() -> None:
+    commands = {e["command_topic"] for e in entities().values() if "command_topic" in e}
+    wanted = {*InForce._fields, *Action}
+    assert commands == {f"bachbox/kitchen/{name}/set" for name in wanted}
+    kinds = [topic.split("/")[1] for topic in entities()]
+    assert {kind: kinds.count(kind) for kind in kinds} == {
+        "switch": 1,
+        "number": 6,
+        "select": 3,
+        "button": 3,
+        "sensor": 5,
+    }
+
+
+@pytest.mark.parametrize("topic", entities())
+def test_an_entity_is_complete_and_has_nothing_that_2024_3_refuses(topic: str) -> None:
+    entity = entities()[topic]
+    prefix, kind, node, key, config = topic.split("/")
+    assert (prefix, node, config) == ("homeassistant", "bachbox_kitchen", "config")
+    assert entity["unique_id"] == f"bachbox_kitchen_{key}"
+    assert entity["default_entity_id"] == f"{kind}.{entity['object_id']}"
+    assert entity["availability_topic"] == "bachbox/kitchen/availability"
+    assert entity["icon"].startswith("mdi:")
+    assert entity["device"].keys() <= OLD_DEVICE_KEYS
+    assert entity["origin"].keys() <= {"name", "sw_version", "support_url"}
+    assert "retain" not in entity
+    if kind == "number":
+        assert entity["step"] >= 0.001
+        assert entity["min"] < entity["max"]
+    # One that begins with the device's name would be said twice.
+    assert not entity["name"].startswith("Bachbox")
+
+
+def test_as_a_device_it_is_the_same_in_one_message() -> None:
+    [device] = homeassistant.announcements(BOX, "homeassistant", as_device=True)
+    assert device.topic == "homeassistant/device/bachbox_kitchen/config"
+    payload = json.loads(device.payload)
+    for topic, alone in entities().items():
+        _, kind, _, key, _ = topic.split("/")
+        together = payload["components"][key] | {
+            "device": payload["device"],
+            "origin": payload["origin"],
+        }
+        assert together == alone | {"platform": kind}
+
+
+@pytest.mark.parametrize("as_device", [False, True])
+def test_what_was_announced_is_found_again(as_device: bool) -> None:
+    [wanted] = homeassistant.filters(BOX.topics, "homeassistant", as_device=as_device)
+    for form in (False, True):
+        for announcement in homeassistant.announcements(BOX, "homeassistant", as_device=form):
+            assert topic_matches_sub(wanted, announcement.topic) == (form == as_device)
+
+
+def test_ids_are_spoken_once() -> None:
+    named = Box(Topics("bachbox-2"), "Bachbox bachbox-2", "1", ["chorales"])
+    found = homeassistant.announcements(named, "homeassistant", as_device=False)
+    assert {json.loads(a.payload)["object_id"] for a in found if a.payload} > {"bachbox_2_tempo"}

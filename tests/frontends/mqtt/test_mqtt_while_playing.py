@@ -1,0 +1,106 @@
+"""What is turned from the broker is heard from the card, kept, and there after a power cut."""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from tests.support.broker import broker, ear, wire
+from tests.support.command import home, playing
+from tests.support.virtual_card import virtual_card
+from tests.system.test_turning_knobs import Ear, brightness, level, onsets_a_second
+
+BASE = "bachbox/kitchen"
+
+
+def until(what: Callable[[], object]) -> None:
+    deadline = time.monotonic() + 20
+    while not what():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def test_the_broker_is_heard_kept_and_can_die_meanwhile(tmp_path: Path) -> None:
+    env = home(tmp_path)
+    config = tmp_path / "bachbox.toml"
+    sound = Ear(tmp_path / "recording.raw")
+    saved = Path(env["XDG_STATE_HOME"]) / "bachbox" / "settings.json"
+    kept = {"tempo": "66", "temperature": "1.25", "top_p": "0.9", "volume": "55"}
+    with (
+        virtual_card() as card,
+        broker(tmp_path) as server,
+        wire(server.port) as line,
+        ear(server.port) as listener,
+    ):
+        config.write_text(f'[mqtt]\nhost = "127.0.0.1"\nport = {line.port}\nid = "kitchen"\n')
+        on_the_card = card.environment | {
+            name: value for name, value in env.items() if name.startswith("XDG_")
+        }
+
+        def turn(name: str, payload: str, state: str = "") -> None:
+            since = len(listener.heard)
+            listener.say(f"{BASE}/{name}/set", payload)
+            if listener.last(f"{BASE}/{name}") != (state or payload):
+                listener.wait_for(f"{BASE}/{name}", re.escape(state or payload), since)
+
+        with playing("--config", config, "--seed", 7, env=on_the_card) as box:
+            listener.wait_for(f"{BASE}/now_playing", r'.*"playing".*"bar":[1-9].*')
+            with card.recording(sound.file):
+                turn("volume", "100")
+                turn("instrument", "woodblock", "Woodblock")
+                turn("tempo", "60")
+                slow = onsets_a_second(sound.next(4))
+                turn("tempo", "200")
+                assert onsets_a_second(sound.next(4)) > 2 * slow
+
+                turn("instrument", "harpsichord", "Harpsichord")
+                turn("tempo", "81")
+                loud = sound.next(2)
+                turn("volume", "30")
+                assert level(sound.next(2)) < level(loud) / 4
+                turn("volume", "100.0", "100")
+                turn("instrument", "ocarina", "Ocarina")
+                assert brightness(sound.next(2)) < brightness(loud) / 4
+
+                turn("playing", "OFF")
+                # The last notes die away, in a hall.
+                sound.next(2)
+                assert level(sound.last(0.5)) < level(loud) / 50
+                turn("playing", "ON")
+                assert level(sound.next(2)) > level(loud) / 20
+
+                rewinds = listener.json(f"{BASE}/health")["rewinds"]
+                turn("temperature", "1.25")
+                turn("top_p", "0.9")
+                piece = listener.json(f"{BASE}/now_playing")["piece"]
+                listener.say(f"{BASE}/next_piece/set", "PRESS")
+                listener.wait_for(f"{BASE}/now_playing", rf'.*"piece":{piece + 1}\b.*')
+                until(lambda: listener.json(f"{BASE}/health")["rewinds"] > rewinds)
+
+                # The worst that a broker can do, all at once.
+                before = listener.json(f"{BASE}/health")
+                line.cut()
+                for number in range(2_000):
+                    listener.client.publish(f"{BASE}/volume/set", f"{number % 200}")
+                server.kill()
+                sound.next(2)
+                since = len(listener.heard)
+                server.start()
+                listener.wait_for(f"{BASE}/availability", "online", since)
+                for name, value in kept.items():
+                    turn(name, value + "0" * ("." in value), value)
+                after = listener.json(f"{BASE}/health")
+                for trouble in ("xruns", "starved", "late", "restarts"):
+                    assert after[trouble] == before[trouble], trouble
+                until(lambda: json.loads(saved.read_text()).get("volume") == 55)
+            box.process.kill()
+            box.process.wait()
+            since = len(listener.heard)
+        with playing("--config", config, env=on_the_card) as box:
+            for name, value in kept.items():
+                listener.wait_for(f"{BASE}/{name}", re.escape(value), since)
+            listener.wait_for(f"{BASE}/instrument", "Ocarina", since)
+            assert box.end() == 0

@@ -1,0 +1,246 @@
+"""Other rooms and the world: Debian's own Snapcast and Icecast play the sound of the card."""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import os
+import shutil
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support import audio_analysis
+from tests.support.broker import free_port
+from tests.support.command import Playing, home, playing
+from tests.support.priority import hurry_children, real_time_children
+from tests.support.virtual_card import VirtualCard, virtual_card
+
+pytestmark = pytest.mark.usefixtures("in_time")
+
+ALIKE = 0.9
+
+IN_STEP_S = 0.02
+"""Sooner than the ear tells two sounds apart."""
+
+PATIENCE_SECONDS = 60.0
+
+PASSWORD = "for the tests"  # nothing is kept behind it
+
+
+@pytest.fixture(scope="module")
+def card() -> Iterator[VirtualCard]:
+    with virtual_card() as plugged_in:
+        plugged_in.split("kitchen", "bath")
+        yield plugged_in
+
+
+@contextlib.contextmanager
+def program(folder: Path, name: str, *arguments: object, **environment: str) -> Iterator[Path]:
+    """Runs one, its words in the file that this gives."""
+    found = shutil.which(name, path=f"{os.environ['PATH']}:/usr/sbin")
+    if found is None:
+        raise RuntimeError(f"{name} is not installed: run `make test`, which installs it")
+    log = folder / f"{name}-{len(list(folder.iterdir()))}.log"
+    with log.open("wb") as file:
+        process = subprocess.Popen(
+            [found, *map(str, arguments)],
+            env=os.environ | {"HOME": str(folder)} | environment,
+            stdin=subprocess.DEVNULL,
+            stdout=file,
+            stderr=subprocess.STDOUT,
+        )
+    hurry_children()
+    real_time_children(name)
+    try:
+        yield log
+    finally:
+        process.kill()
+        process.wait()
+
+
+@contextlib.contextmanager
+def box(folder: Path, line: str, env: dict[str, str], output: str = "null") -> Iterator[Playing]:
+    """A box with one line of config more."""
+    config = folder / "bachbox.toml"
+    config.write_text(f'[sound]\noutput = "{output}"\n[stream]\n{line}\n')
+    with playing("--config", config, "--seed", 5, env=env) as one:
+        hurry_children()
+        one.wait_for("piece 1")
+        yield one
+        assert one.end() == 0
+        assert not [said for said in one.lines if "mistake" in said], one.lines
+
+
+def eventually(what: object, log: Path) -> None:
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while not what():  # type: ignore[operator]
+        assert time.monotonic() < deadline, log.read_text()
+        time.sleep(0.1)
+
+
+def test_two_snapclients_play_in_step(
+    card: VirtualCard, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pipe, recording = tmp_path / "pipe", tmp_path / "rooms.raw"
+    stream, control, web = free_port(), free_port(), free_port()
+    os.mkfifo(pipe)
+    sound = tmp_path / "box.wav"
+    server = (
+        "snapserver", "--config", os.devnull, "--server.datadir", tmp_path,
+        "--stream.port", stream, "--tcp.port", control, "--http.port", web,
+        "--stream.source", f"pipe://{pipe}?name=Bachbox&sampleformat=48000:16:2&mode=read",
+    )  # fmt: skip
+    with (
+        program(tmp_path, *map(str, server)) as log,
+        box(tmp_path, f'snapcast = "{pipe}"', home(tmp_path), f"wav:{sound}"),
+        contextlib.ExitStack() as rooms,
+    ):
+        clients = []
+        for number, room in enumerate(("kitchen", "bath"), start=1):
+            client = (
+                "snapclient", "--host", "127.0.0.1", "--port", stream, "--instance", number,
+                "--hostID", room, "--player", "alsa", "--soundcard", "default",
+            )  # fmt: skip
+            sink = card.environment | {"PULSE_SINK": room}
+            names = ("PULSE_SERVER", "PULSE_SINK", "ALSA_CONFIG_PATH")
+            only = {name: sink[name] for name in names}
+            clients.append(rooms.enter_context(program(tmp_path, *map(str, client), **only)))
+        found = []
+        for _ in range(6):
+            with card.recording(recording):
+                time.sleep(5.0)
+            kitchen, bath = audio_analysis.sides(recording.read_bytes())
+            if min(abs(kitchen).max(), abs(bath).max()) < 100:
+                continue
+            # Either may be the later one.
+            ways = [audio_analysis.lag(kitchen, bath), audio_analysis.lag(bath, kitchen)]
+            apart_s, alike = max(ways, key=lambda way: way[1])
+            found.append((round(apart_s, 4), round(alike, 3)))
+            if apart_s < IN_STEP_S and alike > ALIKE:
+                break
+        with capsys.disabled():
+            print(f"\nsnapclients: seconds apart, likeness of their waves: {found}")
+        assert found, log.read_text() + "".join(client.read_text() for client in clients)
+        assert apart_s < IN_STEP_S, log.read_text()
+        assert alike > ALIKE, log.read_text()
+        heard = audio_analysis.picture(kitchen)[20:80]
+        alike, _ = audio_analysis.likeness(heard, audio_analysis.picture(audio_analysis.wav(sound)))
+        assert alike > ALIKE, "and it is the box's sound"
+
+
+ICECAST = """<icecast>
+<limits><sources>4</sources><clients>20</clients></limits>
+<authentication><source-password>{password}</source-password>
+<admin-user>admin</admin-user><admin-password>{password}</admin-password></authentication>
+<hostname>127.0.0.1</hostname>
+<listen-socket><port>{port}</port><bind-address>127.0.0.1</bind-address></listen-socket>
+<paths><logdir>{folder}</logdir><webroot>/usr/share/icecast2/web</webroot>
+<adminroot>/usr/share/icecast2/admin</adminroot><basedir>{folder}</basedir></paths>
+<logging><accesslog>access.log</accesslog><errorlog>error.log</errorlog><loglevel>3</loglevel></logging>
+<security><chroot>0</chroot>{owner}</security>
+</icecast>
+"""
+
+OWNER = "<changeowner><user>nobody</user><group>nogroup</group></changeowner>"
+
+
+@contextlib.contextmanager
+def icecast(folder: Path, port: int) -> Iterator[Path]:
+    """Debian's server; as root it wants to become somebody else, to whom the folder is open."""
+    place = folder / "icecast"
+    place.mkdir(exist_ok=True)
+    place.chmod(0o777)
+    for parent in (folder, *folder.parents[:3]):
+        if str(parent).startswith("/tmp/") and os.geteuid() == 0:
+            parent.chmod(0o755)
+    config = place / "icecast.xml"
+    owner = OWNER if os.geteuid() == 0 else ""
+    config.write_text(ICECAST.format(password=PASSWORD, port=port, folder=place, owner=owner))
+    with program(place, "icecast2", "-c", config) as log:
+        yield log
+
+
+def _heard(port: int, seconds: float) -> bytes:
+    """What a listener of the mount gets."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+    with contextlib.closing(connection):
+        connection.request("GET", "/bachbox.ogg")
+        response = connection.getresponse()
+        if response.status != 200:
+            return b""
+        assert response.headers["Content-Type"] in ("audio/ogg", "application/ogg")
+        found, end = b"", time.monotonic() + seconds
+        while time.monotonic() < end:
+            found += response.read1(65536)
+        return found
+
+
+def test_icecast_plays_the_box_and_again_after_it_was_gone(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    port = free_port()
+    line = f'icecast = "http://source:{PASSWORD.replace(" ", "%20")}@127.0.0.1:{port}/bachbox.ogg"'
+    sound = tmp_path / "box.wav"
+    with box(tmp_path, line, home(tmp_path), f"wav:{sound}") as one:
+        one.wait_for("icecast: .*trying again")
+        for count in (1, 2):
+            with icecast(tmp_path, port) as log:
+                one.wait_for(f"icecast: plays at 127.0.0.1:{port}/bachbox.ogg", count)
+                eventually(lambda: _heard(port, 0.1), log)
+                ogg = tmp_path / "heard.ogg"
+                ogg.write_bytes(_heard(port, 8.0))
+        time.sleep(0.5)
+        heard = subprocess.run(
+            ["opusdec", "--quiet", "--rate", "48000", "--force-stereo", ogg, "-"],
+            capture_output=True,
+            check=True,
+        ).stdout
+        part = audio_analysis.picture(audio_analysis.raw(heard))
+        alike, _ = audio_analysis.likeness(
+            part[:100], audio_analysis.picture(audio_analysis.wav(sound))
+        )
+        with capsys.disabled():
+            print(f"\nicecast: likeness to the box {alike:.3f}, {len(heard) / 192_000:.1f} s")
+        assert len(part) > 60
+        assert alike > ALIKE
+        assert PASSWORD not in " ".join(one.lines)
+
+
+def test_a_wrong_password_is_told_once_and_the_music_goes_on(tmp_path: Path) -> None:
+    port = free_port()
+    with (
+        icecast(tmp_path, port),
+        box(
+            tmp_path,
+            f'icecast = "http://source:wrong@127.0.0.1:{port}/bachbox.ogg"',
+            home(tmp_path),
+        ) as one,
+    ):
+        one.wait_for("icecast: .*(does not take the password|trying again)")
+        one.wait_for("icecast: .*does not take the password")
+
+
+def test_a_pipe_that_is_none_is_told(tmp_path: Path) -> None:
+    plain = tmp_path / "plain"
+    plain.write_text("mine")
+    with box(tmp_path, f'snapcast = "{plain}"', home(tmp_path)) as one:
+        one.wait_for("snapcast: .*is not a pipe")
+        assert plain.read_text() == "mine"
+
+
+def test_a_pipe_may_come_later_and_be_made_anew(tmp_path: Path) -> None:
+    folder = tmp_path / "snapserver"
+    pipe = folder / "bachbox"
+    with box(tmp_path, f'snapcast = "{pipe}"', home(tmp_path)) as one:
+        one.wait_for("snapcast: cannot write the pipe")
+        folder.mkdir()
+        for _ in range(2):
+            # It is thrown away and made anew, as a server does that is started again.
+            pipe.unlink(missing_ok=True)
+            os.mkfifo(pipe)
+            with pipe.open("rb") as reader:
+                assert len(reader.read(100_000)) == 100_000

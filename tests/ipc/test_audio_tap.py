@@ -1,0 +1,98 @@
+"""Whoever taps the sound gets all of it and in its order, or jumps ahead, and nobody is slowed."""
+
+from __future__ import annotations
+
+import itertools
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from appliance.ipc.audio_tap import Sound, TapReader, TapWriter
+from appliance.ipc.pcm import BYTES_PER_FRAME
+from appliance.ipc.shared_state import GRAIN_COUNT, GRAIN_FRAMES, Board
+
+RATE = 48_000
+
+_blocks = st.lists(st.integers(64, 8192), min_size=1, max_size=60)
+
+
+def sound_of(start: int, frames: int) -> bytes:
+    """Frames that are their own numbers."""
+    return b"".join(number.to_bytes(4, "little") for number in range(start, start + frames))
+
+
+def write(writer: TapWriter, start: int, frames: int, ticks_per_frame: float = 0.01) -> int:
+    """One block of numbered frames; where the next begins."""
+    end = start + frames
+    writer.write(sound_of(start, frames), start * ticks_per_frame, end * ticks_per_frame)
+    return end
+
+
+def holds(sound: Sound) -> bool:
+    """It is what was written at its place, and its ticks are those of its frames."""
+    frames = len(sound.samples) // BYTES_PER_FRAME
+    end = sound.start_frame + frames
+    assert sound.samples == sound_of(sound.start_frame, frames)
+    assert abs(sound.start_tick - sound.start_frame * 0.01) < 1e-6
+    assert abs(sound.end_tick - end * 0.01) < 1e-6
+    return True
+
+
+@given(blocks=_blocks, looks=st.lists(st.booleans(), min_size=60, max_size=60))
+def test_what_is_written_is_read_or_jumped_over(blocks: list[int], looks: list[bool]) -> None:
+    board = Board.create()
+    reader, writer = TapReader(board), TapWriter(board, RATE)
+    frame, heard = 0, []
+    for frames, look in zip(blocks, itertools.cycle(looks), strict=False):
+        frame = write(writer, frame, frames)
+        if look and (sound := reader.take()):
+            heard.append(sound)
+    heard += [sound for _ in range(2) if (sound := reader.take())]
+    assert all(map(holds, heard))
+    for before, after in itertools.pairwise(heard):
+        assert after.start_frame >= before.start_frame + len(before.samples) // BYTES_PER_FRAME
+    board.close()
+
+
+def test_a_reader_that_keeps_pace_misses_nothing() -> None:
+    board = Board.create()
+    reader, writer = TapReader(board), TapWriter(board, RATE)
+    frame, heard = 0, b""
+    for _ in range(3 * GRAIN_COUNT):
+        frame = write(writer, frame, 1000)
+        sound = reader.take()
+        heard += sound.samples if sound else b""
+    sound = reader.take()
+    heard += sound.samples if sound else b""
+    assert heard == sound_of(0, frame // GRAIN_FRAMES * GRAIN_FRAMES)
+
+
+def test_one_that_sleeps_a_lap_goes_on_with_the_newest() -> None:
+    board = Board.create()
+    reader, writer = TapReader(board), TapWriter(board, RATE)
+    frame = 0
+    for _ in range(2 * GRAIN_COUNT):
+        frame = write(writer, frame, 1024)
+    assert reader.take() is None
+    frame = write(writer, frame, 1024)
+    reader.take()
+    frame = write(writer, frame, 1024)
+    sound = reader.take()
+    assert sound is not None
+    assert holds(sound)
+    assert sound.start_frame >= frame - 4096
+
+
+def test_another_performer_goes_on_with_the_count_at_its_own_rate() -> None:
+    board = Board.create()
+    reader, writer = TapReader(board), TapWriter(board, RATE)
+    frame = write(writer, 0, 1000)
+    writer = TapWriter(board, 44_100)
+    frame = write(writer, frame, 5000)
+    reader.take()
+    frame = write(writer, frame, 5000)
+    sounds = [reader.take(), reader.take()]
+    assert sounds[-1] is not None
+    assert sounds[-1].sample_rate == 44_100
+    assert all(holds(sound) for sound in sounds if sound)
+    assert board.tap.read().frames == frame

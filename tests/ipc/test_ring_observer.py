@@ -1,0 +1,131 @@
+"""Whoever looks on sees the music that is there, however often it is written anew."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from appliance.ipc.ring import RingReader, RingWriter, events_before
+from appliance.ipc.ring_observer import Follower, News, notes_of
+from appliance.ipc.shared_state import SLOT_COUNT, Board
+from appliance.music.events import Event, Kind, Piece, note_off, note_on, pace, piece
+
+STEP = 120
+
+
+class Screen:
+    """What a browser does with the news."""
+
+    def __init__(self, follower: Follower) -> None:
+        self.events = list(follower.events)
+
+    def hear(self, news: News) -> None:
+        if news.cut_tick is not None:
+            self.events = [e for e in self.events if e.tick < news.cut_tick]
+        self.events += news.events
+
+
+def truth(board: Board, writer: RingWriter) -> list[Event]:
+    return events_before(board, writer.write_index)
+
+
+STEPS = st.lists(
+    st.one_of(
+        st.tuples(st.just("write"), st.integers(1, 4), st.integers(48, 60)),
+        st.tuples(st.just("play"), st.integers(1, 3), st.just(0)),
+        st.tuples(st.just("cut"), st.integers(0, 5), st.just(0)),
+        st.tuples(st.just("look"), st.just(0), st.just(0)),
+    ),
+    max_size=60,
+)
+
+
+@given(STEPS)
+def test_what_is_seen_is_what_is_composed(steps: list[tuple[str, int, int]]) -> None:
+    board = Board.create()
+    try:
+        writer, reader = RingWriter(board), RingReader(board)
+        follower = Follower(board)
+        screen = Screen(follower)
+        tick, playhead = 0, 0.0
+        marks: list[tuple[int, int]] = []
+        for what, number, pitch in steps:
+            if what == "write":
+                for _ in range(number):
+                    marks.append((writer.write_index, tick))
+                    if tick:
+                        # Often the same as what was cut off: such slots do not change.
+                        writer.append(note_off(tick, 0, 48))
+                    writer.append(note_on(tick, 0, pitch, 80))
+                    tick += STEP
+                writer.publish(tick)
+            elif what == "play":
+                playhead = min(playhead + number * STEP, float(tick))
+                reader.refresh(playhead)
+                while (event := reader.peek()) is not None and event.tick < playhead:
+                    reader.pop()
+                reader.refresh(playhead)
+            elif what == "cut":
+                ahead = [mark for mark in marks if mark[1] > playhead]
+                if ahead:
+                    index, at = ahead[min(number, len(ahead) - 1)]
+                    writer.request_cut(index, at)
+                    reader.refresh(playhead)
+                    if number % 2:
+                        screen.hear(follower.look())
+                    if writer.cut_answer():
+                        tick = at
+                        marks = [mark for mark in marks if mark[1] < at]
+            else:
+                screen.hear(follower.look())
+        screen.hear(follower.look())
+        assert screen.events == truth(board, writer)
+        assert follower.events == screen.events
+        assert follower.horizon_tick == writer.horizon_tick
+    finally:
+        board.close()
+
+
+def test_one_that_was_away_for_a_lap_begins_anew() -> None:
+    board = Board.create()
+    writer, reader = RingWriter(board), RingReader(board)
+    follower = Follower(board)
+    tick = 0
+    for _ in range(3):
+        # As much as the composer may write ahead.
+        for _ in range(SLOT_COUNT // 2):
+            writer.append(note_on(tick, 0, 60, 80))
+            tick += 1
+        writer.publish(tick)
+        reader.refresh(float(tick))
+        while reader.peek() is not None:
+            reader.pop()
+        reader.refresh(float(tick))
+    news = follower.look()
+    assert news.cut_tick == 0
+    assert news.events[-1].tick == tick - 1
+    board.close()
+
+
+def test_a_newcomer_gets_what_it_needs_to_draw_from_there_on() -> None:
+    board = Board.create()
+    writer = RingWriter(board)
+    about = Piece(3, 7, True, 4, 0, 0)
+    written = [
+        piece(about), pace(0, 1000), note_on(0, 0, 60, 80), note_on(0, 1, 55, 80),
+        note_off(480, 0, 60), pace(480, 800), note_on(480, 0, 62, 80), note_off(960, 1, 55),
+    ]  # fmt: skip
+    for event in written:
+        writer.append(event)
+    writer.publish(1000)
+    follower = Follower(board)
+    since = follower.since(700)
+    assert {(e.kind, e.tick) for e in since} == {
+        (Kind.PIECE, 0), (Kind.PACE, 480), (Kind.NOTE_ON, 0), (Kind.NOTE_ON, 480),
+        (Kind.NOTE_OFF, 960),
+    }  # fmt: skip
+    notes = notes_of(since)
+    assert [(n.pitch, n.start_tick, n.end_tick) for n in notes] == [(55, 0, 960), (62, 480, None)]
+    assert follower.pace_permille(479) == 1000
+    assert follower.pace_permille(481) == 800
+    board.close()

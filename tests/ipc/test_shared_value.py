@@ -1,0 +1,167 @@
+"""A cell always reads as something that was written whole."""
+
+from __future__ import annotations
+
+import os
+import weakref
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from appliance.errors import BachboxError, UsageError
+from appliance.ipc.shared_state import (
+    Action,
+    Board,
+    ComposerState,
+    Controls,
+    Head,
+    PerformerState,
+    State,
+    Tail,
+)
+from appliance.music import temperament
+from appliance.music.events import Piece
+
+_u32 = st.integers(0, 2**32 - 1)
+_u64 = st.integers(0, 2**64 - 1)
+_finite = st.floats(allow_nan=False)
+_heads = st.builds(Head, _u32, _u64, _u64)
+_controls = st.builds(
+    Controls,
+    tempo_bpm=_finite,
+    volume=_finite,
+    playing=st.booleans(),
+    program=st.integers(0, 127),
+    temperature=_finite,
+    top_p=_finite,
+    expression=_finite,
+    temperament=st.sampled_from(temperament.NAMES),
+    pitch_hz=_finite,
+    action_count=_u32,
+    action=st.sampled_from(Action),
+    tone_count=_u32,
+    model=st.text(st.characters(blacklist_characters="\0", codec="utf-8"), max_size=12),
+)
+_performers = st.builds(
+    PerformerState,
+    heartbeat=_u64,
+    frames_played=_u64,
+    sample_rate=_u32,
+    xruns=_u32,
+    starved=_u32,
+    late_events=_u32,
+    state=st.sampled_from(State),
+    sounding=st.integers(0, 255),
+    piece=st.builds(
+        Piece,
+        _u32,
+        st.integers(0, 11),
+        st.booleans(),
+        st.integers(1, 12),
+        st.integers(0, 4000),
+        _u64,
+        st.sampled_from([240, 480, 720]),
+    ),
+)
+
+
+def pair() -> tuple[Board, Board]:
+    """The same memory as two processes have it mapped."""
+    board = Board.create()
+    weakref.finalize(board, os.close, board.fd)
+    return board, Board.attach(board.fd)
+
+
+WORK = ComposerState(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, True, "one", "two")
+
+
+@given(controls=_controls, performer=_performers, head=_heads)
+def test_another_process_reads_what_was_written(
+    controls: Controls, performer: PerformerState, head: Head
+) -> None:
+    ours, theirs = pair()
+    ours.controls.write(controls)
+    ours.performer.write(performer)
+    ours.head.write(head)
+    ours.tail.write(Tail(1, True, 2, 3.5, 4, 5, 6))
+    ours.composer.write(WORK)
+    assert theirs.controls.read() == controls
+    assert theirs.performer.read() == performer
+    assert theirs.head.read() == head
+    assert theirs.tail.read() == Tail(1, True, 2, 3.5, 4, 5, 6)
+    assert theirs.composer.read() == WORK
+    assert isinstance(theirs.performer.read().state, State)
+    assert isinstance(theirs.controls.read().action, Action)
+
+
+def test_before_the_first_write_a_cell_reads_as_its_default() -> None:
+    board = Board.create()
+    assert board.controls.read() == Controls()
+    assert board.head.read() == Head()
+
+
+@given(values=st.lists(_heads, min_size=1, max_size=6), data=st.data())
+def test_a_writer_killed_in_the_middle_of_a_write_leaves_the_value_before(
+    values: list[Head], data: st.DataObject
+) -> None:
+    ours, theirs = pair()
+    start, size = 0, len(ours.memory)
+    for value in values:
+        before = ours.memory[start:size]
+        ours.head.write(value)
+        after = ours.memory[start:size]
+    changed = [at for at in range(len(after)) if before[at] != after[at]]
+    if not changed:
+        return
+    # Only some of the last write's bytes have arrived, in any order.
+    arrived = data.draw(st.sets(st.sampled_from(changed), max_size=len(changed) - 1))
+    for at in set(changed) - arrived:
+        ours.memory[at] = before[at]
+    expected = values[-2] if len(values) > 1 else Head()
+    assert theirs.head.read() == expected
+    # And whoever writes next repairs it.
+    successor = Board.attach(ours.fd)
+    successor.head.write(values[-1])
+    assert theirs.head.read() == values[-1]
+    assert Board.attach(ours.fd).head.read() == values[-1]
+
+
+@given(values=st.lists(_heads, min_size=1, max_size=5), noise=st.binary(min_size=40, max_size=40))
+def test_a_reader_that_meets_nothing_but_noise_keeps_the_last_good_value(
+    values: list[Head], noise: bytes
+) -> None:
+    ours, theirs = pair()
+    for value in values:
+        ours.head.write(value)
+        assert theirs.head.read() == value
+    place = ours.memory.find(ours.memory[64:128])
+    first, last = ours.controls.end_offset, ours.head.end_offset
+    assert place < first
+    ours.memory[first:last] = (noise * 8)[: last - first]
+    assert theirs.head.read() == values[-1]
+
+
+def test_the_serial_number_may_wrap_around() -> None:
+    ours, theirs = pair()
+    ours.head.write(Head(1, 1, 1))
+    ours.head._serial = 2**32 - 2
+    for count in range(2, 8):
+        ours.head.write(Head(count, count, count))
+        assert theirs.head.read() == Head(count, count, count)
+        assert Board.attach(ours.fd).head.read() == Head(count, count, count)
+
+
+def test_a_model_name_that_does_not_fit_is_refused_with_its_limit() -> None:
+    board = Board.create()
+    with pytest.raises(UsageError, match="at most 48 bytes"):
+        board.controls.write(Controls(model="ü" * 25))
+
+
+def test_a_foreign_file_descriptor_is_refused(tmp_path: os.PathLike[str]) -> None:
+    with pytest.raises(BachboxError, match="not open"):
+        Board.attach(987)
+    fd = os.open(os.fspath(tmp_path) + "/other", os.O_RDWR | os.O_CREAT)
+    with pytest.raises(BachboxError, match="not this version's shared memory"):
+        Board.attach(fd)
+    os.close(fd)

@@ -1,0 +1,181 @@
+"""The composer with tunes: what is repeated is heard again, and all else is as with chorales."""
+
+from __future__ import annotations
+
+import itertools
+from pathlib import Path
+from typing import NoReturn
+
+import pytest
+
+from appliance.composing.composer import Composer
+from appliance.composing.model_file import Bundle
+from appliance.composing.stall_detector import Guard
+from appliance.errors import UsageError
+from appliance.ipc.shared_state import Controls
+from appliance.music.codecs.abc import reader, writer
+from appliance.music.codecs.abc.abc_codec import AbcCodec
+from appliance.music.codecs.abc.tokens import CLASSES, TOKEN
+from appliance.music.codecs.four_part import SatbCodec
+from appliance.music.events import TICKS_PER_STEP, Event, Kind, piece_of, tokens_of
+from appliance.music.score import Form
+from appliance.offline.renderer import Length, render
+from tests.support.abc2midi import abc2midi, are_the_same, played
+from tests.support.making_music import (
+    Noise,
+    Puppet,
+    bundle_of,
+    compose,
+    compose_pieces,
+    from_start,
+    is_well_formed,
+)
+
+FORMS = [Form(16, 0, 256), Form(16, 2, 128), Form(12, 2, 192, (), 6), Form(18, 0, 144, (), 6)]
+ROOM_FOR_A_STEP = 64
+TUNE = "X:1\nM:6/8\nL:1/8\nK:Ador\n|:E|ABc dcB|ABA GEG|ABc dcB|ABA A2:|\n"
+
+
+@pytest.fixture
+def folk(monkeypatch: pytest.MonkeyPatch) -> Bundle:
+    """A model of tunes that has learnt nothing but the grammar."""
+    monkeypatch.setattr("appliance.composing.composer.StepModel", Noise)
+    return bundle_of(AbcCodec(), FORMS)
+
+
+def test_tunes_follow_one_another_and_each_is_read_by_others(folk: Bundle) -> None:
+    composer = Composer(folk, seed=2)
+    pieces = compose_pieces(composer, 6)
+    assert is_well_formed(event for piece in pieces for event in piece.events)
+    assert len({(piece.about.beats_per_bar, piece.about.beat_ticks) for piece in pieces}) > 1
+    for piece in pieces:
+        heard = abc2midi(writer.book(piece.events, title="Noise", tempo_bpm=190))
+        assert heard.complaints == []
+        assert are_the_same(heard.notes, played(from_start(piece.events)))
+
+
+def test_a_step_has_room_in_the_ring(folk: Bundle) -> None:
+    composer = Composer(folk, seed=5)
+    for _ in range(600):
+        assert len(composer.step()) <= ROOM_FOR_A_STEP
+
+
+def test_whoever_takes_over_goes_on_as_if_nothing_had_happened(folk: Bundle) -> None:
+    composer = Composer(folk, seed=6)
+    steps = [composer.step() for _ in range(2)]
+    ticks = [composer.tick] * 2
+    while composer.snapshot() is not None:
+        steps.append(composer.step())
+        ticks.append(composer.tick)
+    for place in (*range(3, len(steps) - 5, 31), len(steps) - 1):
+        second = Composer(folk, seed=6)
+        second.resume(list(itertools.chain(*steps[:place])), ticks[place - 1])
+        assert second.tick == ticks[place - 1]
+        for expected in steps[place : place + 20]:
+            assert second.step() == expected
+
+
+def test_from_a_snapshot_the_music_goes_on_as_it_did(folk: Bundle) -> None:
+    composer = Composer(folk, seed=7)
+    compose(composer, 90)
+    snapshot = composer.snapshot()
+    assert snapshot is not None
+    after = compose(composer, 60)
+    composer.restore(snapshot)
+    assert compose(composer, 60) == after
+
+
+def test_again_is_the_same_piece_from_its_start(folk: Bundle) -> None:
+    composer = Composer(folk, seed=8)
+    once = compose(composer, 60)
+    composer.next_piece(again=True)
+    assert [e._replace(tick=0) for e in compose(composer, 60)] == [e._replace(tick=0) for e in once]
+
+
+def test_a_prime_opens_the_first_tune(folk: Bundle, tmp_path: Path) -> None:
+    path = tmp_path / "tune.abc"
+    path.write_text(TUNE)
+    composer = Composer(folk, seed=9, prime=folk.codec.opening(path))
+    piece = compose_pieces(composer, 1)[0]
+    assert (piece.about.tonic, piece.about.minor) == (9, True)
+    assert piece.about.pickup_ticks == 2 * TICKS_PER_STEP
+    notes = [e.pitch for e in piece.events if e.kind == Kind.NOTE_ON]
+    once = [64, 69, 71, 72, 74, 72, 71, 69, 71, 69, 67, 64, 67]
+    assert notes[: len(once)] == once
+    book = writer.book(piece.events, title="Primed", tempo_bpm=190)
+    assert "K:Ador\n|:E|ABc dcB|ABA GEG|ABc dcB|ABA A2:|\n" in book
+
+
+def test_a_whole_tune_is_gone_on_from(folk: Bundle, tmp_path: Path) -> None:
+    path = tmp_path / "tune.abc"
+    path.write_text(TUNE)
+    opening = folk.codec.opening(path)
+    piece = compose_pieces(Composer(folk, seed=9, prime=opening), 1)[0]
+    told = [token for e in piece.events if e.kind == Kind.TOKENS for token in tokens_of(e)]
+    assert tuple(told[: len(opening.tokens)]) == tuple(opening.tokens)
+    assert piece.end_tick >= (opening.form.steps + 4 * 12) * TICKS_PER_STEP
+
+
+def test_a_model_that_repeats_itself_is_given_up(folk: Bundle) -> None:
+    composer = Composer(folk, seed=1)
+    composer.model = Puppet(lambda token: TOKEN["C"], CLASSES)  # type: ignore[assignment]
+    compose(composer, 400)
+    assert composer.piece.number > 3
+    assert composer.cures["frozen"] + composer.cures["loop"] > 2
+
+
+def test_a_bar_played_again_at_once_is_no_frozen_chord() -> None:
+    """Each of its bars ends on the note that the bar before ended on."""
+    score = reader.parse("X:1\nL:1/8\nK:C\n|:" + "CEGC EGGC|DFAC FADC|" * 3 + "CEGC EGGC:|\n")
+    context, guard = AbcCodec().start(score.form, score.key), Guard()
+    for token in AbcCodec().encode(score)[1]:
+        before = context.tick
+        guard.hear(before, context.tick, context.accept(token))
+        assert guard.trouble is None
+
+
+# Written as ABC
+
+
+def no_keepsake(events: list[Event], end_tick: int) -> NoReturn:
+    raise AssertionError("a keepsake is of one piece")
+
+
+def rendered(bundle: Bundle, path: Path, length: Length) -> list[Event]:
+    composer = Composer(bundle, seed=3)
+    controls = Controls(tempo_bpm=190)
+    render(
+        composer, controls, lambda: Path("none.sf2"), [path], length, lambda done: None, no_keepsake
+    )
+    return compose(Composer(bundle, seed=3), 800)
+
+
+def test_whole_tunes_are_rendered_as_abc(folk: Bundle, tmp_path: Path) -> None:
+    path = tmp_path / "tunes.abc"
+    events = rendered(folk, path, Length(pieces=2))
+    text = path.read_text()
+    assert text.startswith("%abc-2.1\n\nX:1\nT:Noise, seed 3, piece 1\nM:")
+    assert text.count("\nX:") == 2
+    first = text[text.index("X:1") : text.index("X:2")]
+    ends = [n for n, e in enumerate(events) if e.kind == Kind.PIECE]
+    assert are_the_same(abc2midi(first).notes, played(from_start(events[: ends[1]])))
+    assert first.rstrip()[-2:] in ("|]", ":|")
+    assert piece_of(events[0]).number == 1
+    assert any(tokens_of(event) for event in events[:5] if event.kind == Kind.TOKENS)
+
+
+def test_a_minute_of_tunes_ends_with_a_whole_bar(folk: Bundle, tmp_path: Path) -> None:
+    path = tmp_path / "minute.abc"
+    rendered(folk, path, Length(seconds=8))
+    for tune in path.read_text().split("\n\n")[1:]:
+        assert abc2midi(tune).complaints == []
+
+
+def test_other_models_write_no_abc(
+    monkeypatch: pytest.MonkeyPatch, folk: Bundle, tmp_path: Path
+) -> None:
+    del folk
+    other = bundle_of(SatbCodec(onsets=True, form=True), [Form(16, 0, 64)])
+    with pytest.raises(UsageError, match="does not write ABC"):
+        rendered(other, tmp_path / "tune.abc", Length(pieces=1))
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,392 @@
+"""Music in free rhythm can be read back from its tokens, whatever they are it is well-formed."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+
+import mido
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from appliance.errors import UsageError
+from appliance.music.codecs.base import Cadence
+from appliance.music.codecs.free_rhythm import (
+    LONGEST_SILENCE_TICKS,
+    OVERTIME_STEPS,
+    PITCH,
+    SPARE_CHORDS,
+    LinesCodec,
+    nearest,
+)
+from appliance.music.codecs.match_model import ECHOED_NOTES, MOST_ECHOED
+from appliance.music.codecs.voice_allocation import MOST_VOICES
+from appliance.music.events import TICKS_PER_BEAT, TICKS_PER_STEP, Event, Kind
+from appliance.music.files import free_rhythm_reader
+from appliance.music.score import Form, Key, LinesScore, Note, Scope
+
+LENGTHS = [30, 60, 80, 120, 240, 360, 480, 960]
+CODEC = LinesCodec(lowest=36, highest=88, lengths=LENGTHS)
+said = st.lists(st.integers(0, CODEC.classes - 1), max_size=200)
+forms = st.builds(
+    Form,
+    st.sampled_from([6, 12, 16]),
+    st.integers(0, 5),
+    st.integers(1, 64),
+    beat_steps=st.sampled_from([2, 6]),
+)
+
+
+def score_of(*notes: tuple[int, int, int], key: Key | None = None) -> LinesScore:
+    return free_rhythm_reader.score("made", [Note(*note) for note in notes], (16, 4), 0, key)
+
+
+@st.composite
+def scores(draw: st.DrawFn) -> LinesScore:
+    """Notes whose lengths and distances the codec has, none struck while it sounds."""
+    notes, now = [], 0
+    free_from: dict[int, int] = {}
+    for after in draw(st.lists(st.sampled_from([0, *LENGTHS]), min_size=1, max_size=40)):
+        start = now + after
+        pitch, length = draw(st.integers(36, 88)), draw(st.sampled_from(LENGTHS))
+        sounding = sum(end > start for end in free_from.values())
+        if free_from.get(pitch, 0) <= start and sounding < MOST_VOICES:
+            now = start
+            notes.append((now, length, pitch))
+            free_from[pitch] = now + length
+    return score_of(*notes) if notes else score_of((0, 120, 60))
+
+
+def spoken(score: LinesScore) -> list[Event]:
+    context = CODEC.start(score.form, score.key)
+    return [event for token in CODEC.encode(score)[1] for event in context.accept(token)]
+
+
+def notes_of(events: list[Event]) -> list[tuple[int, int, int]]:
+    """Start, length and pitch of every note."""
+    begun: dict[int, tuple[int, int]] = {}
+    found = []
+    for event in events:
+        if event.kind == Kind.NOTE_ON:
+            assert event.voice not in begun, "a voice leaves a note before it strikes another"
+            begun[event.voice] = (event.tick, event.pitch)
+        else:
+            start, pitch = begun.pop(event.voice)
+            assert pitch == event.pitch
+            found.append((start, event.tick - start, pitch))
+    assert not begun
+    return sorted(found)
+
+
+@given(score=scores())
+def test_a_score_comes_back_from_its_tokens(score: LinesScore) -> None:
+    assert notes_of(spoken(score)) == sorted(score.notes)
+
+
+@given(score=scores())
+def test_time_never_goes_back(score: LinesScore) -> None:
+    ticks = [event.tick for event in spoken(score)]
+    assert ticks == sorted(ticks)
+
+
+@given(score=scores())
+def test_every_place_has_its_features_and_its_token(score: LinesScore) -> None:
+    features, tokens = CODEC.encode(score)
+    counted, notes = CODEC.units(score)
+    assert len(features) == len(tokens) == counted + 1
+    assert notes == len(score.notes)
+    for ones in features:
+        assert len(ones) == len(set(ones))
+        assert all(0 <= one < CODEC.width for one in ones)
+
+
+@given(form=forms, tokens=said)
+def test_whatever_is_drawn_the_music_is_well_formed_and_ends(form: Form, tokens: list[int]) -> None:
+    context = CODEC.start(form, Key(0, False))
+    events: list[Event] = []
+    for token in tokens:
+        forbidden = context.forbidden()
+        assert len(set(forbidden)) < CODEC.classes
+        if context.done:
+            break
+        if token not in forbidden:
+            events += context.accept(token)
+    notes_of(events + context.close())
+    assert context.close() == []
+    longest = max(LENGTHS)
+    assert context.tick <= (form.steps + OVERTIME_STEPS) * TICKS_PER_STEP + 2 * longest
+
+
+@given(form=forms, tokens=said)
+def test_nobody_waits_in_silence_for_longer_than_a_breath(form: Form, tokens: list[int]) -> None:
+    context = CODEC.start(form, Key(0, False))
+    events: list[Event] = []
+    for token in tokens:
+        if not context.done and token not in context.forbidden():
+            events += context.accept(token)
+    sounding, silent_since = 0, 0
+    for event in events:
+        if event.kind == Kind.NOTE_ON:
+            if not sounding:
+                assert event.tick - silent_since <= LONGEST_SILENCE_TICKS
+            sounding += 1
+        else:
+            sounding -= 1
+            silent_since = event.tick
+
+
+@given(before=said, after=said)
+def test_a_copy_goes_its_own_way(before: list[int], after: list[int]) -> None:
+    context = CODEC.start(Form(12, 2, 1000, (), 6), Key(5, True))
+    for token in before:
+        context.accept(token)
+    was = context.features(), context.tick, context.forbidden(), context.cadence()
+    twin, other = context.copy(), context.copy()
+    assert [twin.accept(token) for token in after] == [other.accept(token) for token in after]
+    assert twin.features() == other.features()
+    assert was == (context.features(), context.tick, context.forbidden(), context.cadence())
+
+
+def test_a_chord_is_told_from_the_highest_note_down_and_without_doubles() -> None:
+    score = score_of((0, 480, 48), (0, 480, 64), (0, 240, 64), (0, 480, 55))
+    assert [note.pitch for note in score.notes] == [64, 55, 48]
+    context = CODEC.start(score.form, score.key)
+    for token in CODEC.encode(score)[1][:4]:
+        context.accept(token)
+    assert context.place == PITCH
+    higher = CODEC.first_pitch + 70 - CODEC.lowest
+    assert higher in context.forbidden()
+
+
+def test_a_sequence_on_another_degree_is_expected() -> None:
+    """Three notes of a figure, and the next are known, a tone higher."""
+    figure = [(0, 60), (2, 60), (4, 120), (5, 120), (2, 60), (0, 60)]
+    notes, now = [], 0
+    for degree in (60, 62):
+        for up, length in figure:
+            notes.append((now, length, degree + up))
+            now += length
+    features, tokens = CODEC.encode(score_of(*notes))
+    second = CODEC.at["echo"] + CODEC.classes + 1 + 8
+    expected = [
+        [one - second for one in ones if second <= one < second + CODEC.classes]
+        for ones in features
+    ]
+    known = [want == [token] for want, token in zip(expected, tokens, strict=True)]
+    assert all(known[-8:-1])
+    assert not any(known[: 3 * len(figure)])
+
+
+def said_again(tokens: list[int]) -> list[bool]:
+    """Of every note, whether all of it was what the echo expected."""
+    context, found = CODEC.start(Form(16, 0, 1000), Key(0, False)), []
+    for at in range(0, len(tokens) - 2, 3):
+        expected: list[int | None] = []
+        for token in tokens[at : at + 3]:
+            expected.append(context.echo.expected)
+            context.accept(token)
+        found.append(expected == tokens[at : at + 3])
+    return found
+
+
+@settings(max_examples=20)
+@given(figure=st.lists(st.integers(60, 72), min_size=2, max_size=12), seed=st.integers(0, 99))
+def test_whoever_only_repeats_is_made_to_say_something_new(figure: list[int], seed: int) -> None:
+    dice = random.Random(seed)
+    context, tokens = CODEC.start(Form(16, 0, 1000), Key(0, False)), list[int]()
+    for note in range(150):
+        pitch = CODEC.first_pitch + figure[note % len(figure)] - CODEC.lowest
+        for wanted in (CODEC.after.index(120) if note else 0, pitch, CODEC.first_length + 3):
+            allowed = sorted({*range(CODEC.classes)} - {*context.forbidden(), CODEC.end})
+            tokens.append(wanted if wanted in allowed else dice.choice(allowed))
+            context.accept(tokens[-1])
+    again = said_again(tokens)
+    windows = [sum(again[at : at + ECHOED_NOTES]) for at in range(len(again) - ECHOED_NOTES)]
+    assert max(windows) == MOST_ECHOED
+
+
+@given(
+    tokens=said,
+    low=st.integers(0, 100),
+    size=st.integers(1, 40),
+    together=st.sampled_from([0.0, 0.1, 0.5]),
+)
+def test_a_piece_keeps_to_its_scope(
+    tokens: list[int], low: int, size: int, together: float
+) -> None:
+    scope = Scope(low, low + size, together)
+    context = CODEC.start(Form(16, 0, 64, (), 4, scope), Key(0, False))
+    for token in tokens:
+        forbidden = {*context.forbidden()}
+        assert len(forbidden) < CODEC.classes
+        if not context.done and token not in forbidden:
+            context.accept(token)
+    inside = max(low, CODEC.lowest), min(low + size, CODEC.highest)
+    if inside[0] < inside[1]:
+        assert all(inside[0] <= pitch <= inside[1] for pitch in context.pitches)
+    assert context.chords <= together * len(context.pitches) + SPARE_CHORDS + 1
+
+
+@given(score=scores())
+def test_a_scope_is_its_pieces(score: LinesScore) -> None:
+    context = CODEC.start(score.form, score.key)
+    for token in CODEC.encode(score)[1]:
+        context.accept(token)
+    lowest, highest, together = score.scope
+    assert (lowest, highest) == score.range()
+    assert together == pytest.approx(context.chords / len(score.notes), abs=1e-3)
+
+
+@given(pitch=st.integers(0, 127), highest=st.integers(41, 127))
+def test_a_note_out_of_range_is_told_in_another_octave(pitch: int, highest: int) -> None:
+    codec = LinesCodec(lowest=40, highest=highest, lengths=LENGTHS)
+    _, tokens = codec.encode(score_of((0, 120, pitch)))
+    told = tokens[PITCH] - codec.first_pitch + codec.lowest
+    assert codec.lowest <= told <= highest
+    if highest - codec.lowest >= 11:
+        assert (told - pitch) % 12 == 0
+        assert abs(told - pitch) == min(
+            abs(p - pitch) for p in range(40, highest + 1) if (p - pitch) % 12 == 0
+        )
+
+
+def test_a_piece_closes_on_its_tonic_from_a_note_that_leads_there() -> None:
+    for notes, cadence in (
+        ([(0, 480, 55), (480, 480, 60)], Cadence.FULL),
+        ([(0, 480, 57), (480, 480, 60)], Cadence.HOME),
+        ([(0, 480, 60), (480, 480, 62)], Cadence.OPEN),
+        ([(0, 480, 43), (480, 480, 48), (480, 480, 64)], Cadence.FULL),
+        ([(0, 480, 43), (480, 480, 52), (480, 480, 60)], Cadence.OPEN),
+    ):
+        score = score_of(*notes, key=Key(0, False))
+        context = CODEC.start(score.form, score.key)
+        for token in CODEC.encode(score)[1]:
+            context.accept(token)
+        assert context.done
+        assert context.cadence() == cadence, notes
+
+
+@given(st.lists(st.integers(0, 500), min_size=1, unique=True).map(sorted), st.integers(0, 600))
+def test_the_nearest_is_the_nearest(choices: list[int], wanted: int) -> None:
+    distance = abs(choices[nearest(choices, wanted)] - wanted)
+    assert distance == min(abs(choice - wanted) for choice in choices)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"lowest": 60, "highest": 50, "lengths": LENGTHS},
+        {"lowest": -1, "highest": 50, "lengths": LENGTHS},
+        {"lowest": 40, "highest": 128, "lengths": LENGTHS},
+        {"lowest": 40, "highest": 80, "lengths": [480, 240]},
+        {"lowest": 40, "highest": 80, "lengths": [0, 240]},
+        {"lowest": 40, "highest": 80, "lengths": [240]},
+        {"lowest": 0, "highest": 127, "lengths": [*range(1, 65)]},
+    ],
+)
+def test_options_that_make_no_codec(options: dict[str, object]) -> None:
+    with pytest.raises(ValueError, match=r"\w"):
+        LinesCodec(**options)  # type: ignore[arg-type]
+
+
+# Files
+
+
+def midi(path: Path, *notes: tuple[int, int, int], metre: tuple[int, int] = (4, 4)) -> Path:
+    file = mido.MidiFile(ticks_per_beat=TICKS_PER_BEAT)
+    track = mido.MidiTrack()
+    track.append(mido.MetaMessage("time_signature", numerator=metre[0], denominator=metre[1]))
+    timed = [(start, 90, pitch) for start, _, pitch in notes]
+    timed += [(start + length, 0, pitch) for start, length, pitch in notes]
+    now = 0
+    for tick, velocity, pitch in sorted(timed):
+        track.append(mido.Message("note_on", note=pitch, velocity=velocity, time=tick - now))
+        now = tick
+    file.tracks.append(track)
+    file.save(path)
+    return path
+
+
+@given(score=scores())
+def test_a_midi_file_is_read_as_it_was_written(
+    tmp_path_factory: pytest.TempPathFactory, score: LinesScore
+) -> None:
+    path = midi(tmp_path_factory.mktemp("midi") / "a.mid", *score.notes)
+    assert free_rhythm_reader.read(path).notes == score.notes
+
+
+@pytest.mark.parametrize(
+    ("metre", "bar", "beat"),
+    [((4, 4), 16, 4), ((3, 8), 6, 2), ((6, 8), 12, 6), ((12, 8), 24, 6), ((2, 2), 16, 4)],
+)
+def test_the_metre_is_the_files(
+    tmp_path: Path, metre: tuple[int, int], bar: int, beat: int
+) -> None:
+    form = free_rhythm_reader.read(midi(tmp_path / "a.mid", (0, 480, 60), metre=metre)).form
+    assert (form.bar_steps, form.beat_steps) == (bar, beat)
+
+
+def test_an_upbeat_is_heard() -> None:
+    notes = [(0, 120, 67)]
+    for bar in range(4):
+        start = 120 + bar * 1920
+        notes += [(start, 960, 60 + bar), (start + 960, 840, 64), (start + 1800, 120, 67)]
+    pickup = free_rhythm_reader.pickup_of(tuple(Note(*note) for note in notes), 16)
+    assert pickup in (0, 1)  # a single 16th is not looked for
+    moved = [(start + 360, length, pitch) for start, length, pitch in notes]
+    assert free_rhythm_reader.pickup_of(tuple(Note(*note) for note in moved), 16) == 4
+
+
+def test_the_key_is_heard() -> None:
+    scale = [60, 62, 64, 65, 67, 69, 71, 72, 67, 64, 60]
+    for shift in range(12):
+        notes = [(n * 240, 240, pitch + shift) for n, pitch in enumerate(scale)]
+        assert score_of(*notes).key == Key(shift, False)
+    minor = [57, 59, 60, 62, 64, 65, 68, 69, 64, 60, 57]
+    assert score_of(*((n * 240, 240, p) for n, p in enumerate(minor))).key == Key(9, True)
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [("a.mid", b""), ("a.mid", b"MThd"), ("a.midi", bytes(99)), ("a.txt", b"x"), ("a", b"x")],
+)
+def test_a_file_that_is_no_score_is_refused_with_its_name(
+    tmp_path: Path, name: str, content: bytes
+) -> None:
+    path = tmp_path / name
+    path.write_bytes(content)
+    with pytest.raises(UsageError, match=str(path)):
+        free_rhythm_reader.read(path)
+    with pytest.raises(UsageError, match="no such file"):
+        free_rhythm_reader.read(tmp_path / "none.mid")
+
+
+def test_a_person_may_start_from_a_file_in_range(tmp_path: Path) -> None:
+    opening = CODEC.opening(midi(tmp_path / "a.mid", (0, 480, 60), (480, 480, 62)))
+    assert len(opening.tokens) == 6
+    with pytest.raises(UsageError, match="MIDI note 100 is out of the model's range"):
+        CODEC.opening(midi(tmp_path / "b.mid", (0, 480, 100)))
+
+
+@given(score=scores(), semitones=st.integers(-5, 6))
+def test_a_moved_piece_is_heard_and_answered_where_the_codec_says(
+    score: LinesScore, semitones: int
+) -> None:
+    codec = LinesCodec(lowest=0, highest=127, lengths=LENGTHS)
+    inputs, classes = codec.moved(semitones)
+    features, said = codec.encode(score)
+    moved_features, moved_said = codec.encode(score.transposed(semitones))
+    assert [{inputs[one] for one in ones} for ones in features] == [*map(set, moved_features)]
+    assert [classes[token] for token in said] == moved_said
+
+
+def test_what_leaves_the_range_stays_on_its_last_note() -> None:
+    for semitones in (-100, -1, 1, 100):
+        inputs, classes = CODEC.moved(semitones)
+        assert len(inputs) == CODEC.width
+        assert len(classes) == CODEC.classes
+        assert {*inputs} <= {*range(CODEC.width)}
+        pitches = classes[CODEC.first_pitch : CODEC.first_length]
+        assert {*pitches} <= {*range(CODEC.first_pitch, CODEC.first_length)}
+        assert pitches == sorted(pitches)

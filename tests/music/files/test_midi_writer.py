@@ -1,0 +1,152 @@
+"""What was composed is what a sequencer reads."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import mido
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from music21 import converter
+
+from appliance.composing.composer import Composer
+from appliance.composing.model_file import Bundle
+from appliance.music.events import (
+    TICKS_PER_BEAT,
+    Event,
+    Kind,
+    Piece,
+    note_off,
+    note_on,
+    pace,
+    piece,
+)
+from appliance.music.files import midi_writer
+from appliance.music.score import VOICES
+from tests.support.making_music import Played, compose_pieces
+
+
+def written(path: Path, events: list[Event], tempo_bpm: float = 80, title: str = "") -> Path:
+    midi_writer.write(path, events, tempo_bpm=tempo_bpm, program=19, title=title)
+    return path
+
+
+def heard(path: Path) -> list[tuple[int, str, int, int, int]]:
+    """Every note as mido reads it: tick, kind, channel, pitch, velocity."""
+    found = []
+    for track in mido.MidiFile(path).tracks:
+        tick = 0
+        for message in track:
+            tick += message.time
+            if message.type in ("note_on", "note_off"):
+                kind, channel = message.type, message.channel
+                found.append((tick, kind, channel, message.note, message.velocity))
+    return sorted(found)
+
+
+def told(events: list[Event]) -> list[tuple[int, str, int, int, int]]:
+    names = {Kind.NOTE_ON: "note_on", Kind.NOTE_OFF: "note_off"}
+    return sorted(
+        (event.tick, names[event.kind], event.voice, event.pitch, event.velocity)
+        for event in events
+        if event.kind in names
+    )
+
+
+@st.composite
+def performances(draw: st.DrawFn) -> list[Event]:
+    """Four voices with pieces and paces between, the last notes left or not."""
+    events: list[Event] = []
+    tick, sounding = 0, [-1] * VOICES
+    for _ in range(draw(st.integers(0, 25))):
+        tick += draw(st.sampled_from([0, 1, 120, 960, 100_000]))
+        kind = draw(st.sampled_from(list(Kind)))
+        voice = draw(st.integers(0, VOICES - 1))
+        if kind == Kind.PIECE:
+            tonic, minor = draw(st.integers(0, 11)), draw(st.booleans())
+            beats = draw(st.sampled_from([3, 4]))
+            events.append(piece(Piece(len(events) + 1, tonic, minor, beats, 0, tick)))
+        elif kind == Kind.PACE:
+            events.append(pace(tick, draw(st.integers(300, 1500))))
+        elif sounding[voice] >= 0:
+            events.append(note_off(tick, voice, sounding[voice]))
+            sounding[voice] = -1
+        else:
+            sounding[voice] = draw(st.integers(0, 127))
+            events.append(note_on(tick, voice, sounding[voice], draw(st.integers(1, 127))))
+    return events
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(events=performances(), tempo_bpm=st.floats(40, 240), title=st.text(max_size=20))
+def test_every_note_is_read_back_at_its_tick(
+    tmp_path: Path, events: list[Event], tempo_bpm: float, title: str
+) -> None:
+    path = written(tmp_path / "a.mid", events, tempo_bpm, title)
+    expected = told(events)
+    read = heard(path)
+    left_on = read[:]
+    for note in expected:
+        left_on.remove(note)
+    # Whatever still sounds at the end is left there.
+    assert all(note[1] == "note_off" for note in left_on)
+    assert [note[0] for note in left_on] == [events[-1].tick] * len(left_on) if events else True
+    assert sum(note[1] == "note_on" for note in read) * 2 == len(read)
+
+
+def test_pace_and_pieces_become_tempo_metre_key_and_marker(tmp_path: Path) -> None:
+    path = written(
+        tmp_path / "a.mid",
+        [piece(Piece(3, 9, True, 3, 480, 0)), pace(0, 1000), pace(960, 700)],
+        tempo_bpm=100,
+        title="Größe",
+    )
+    conductor = mido.MidiFile(path, charset="utf-8").tracks[0]
+    said = {message.type: message for message in conductor}
+    assert said["track_name"].name == "Größe"
+    assert said["marker"].text == "Piece 3, a minor"
+    assert said["key_signature"].key == "Am"
+    assert (said["time_signature"].numerator, said["time_signature"].denominator) == (3, 4)
+    tempos = [round(mido.tempo2bpm(m.tempo), 3) for m in conductor if m.type == "set_tempo"]
+    assert tempos == [100, 100, 70]
+
+
+@pytest.mark.parametrize("minor", [False, True])
+@pytest.mark.parametrize("tonic", range(12))
+def test_every_key_can_be_written(tmp_path: Path, tonic: int, minor: bool) -> None:
+    path = written(tmp_path / "a.mid", [piece(Piece(1, tonic, minor, 4, 0, 0))])
+    keys = [m.key for m in mido.MidiFile(path).tracks[0] if m.type == "key_signature"]
+    assert len(keys) == 1
+    assert keys[0].endswith("m") == minor
+
+
+def test_composed_music_is_read_by_mido_and_by_music21(
+    tmp_path: Path, thirty: list[Played]
+) -> None:
+    events = thirty[0].events
+    path = written(tmp_path / "piece.mid", events, title="Chorales")
+    assert heard(path) == told(events)
+    assert mido.MidiFile(path).ticks_per_beat == TICKS_PER_BEAT
+    parts = converter.parse(path, forceSource=True).parts
+    assert len(parts) == VOICES
+    for voice, part in enumerate(parts):
+        struck = [e for e in events if e.kind == Kind.NOTE_ON and e.voice == voice]
+        # What lasts beyond a bar line comes as notes that are tied.
+        read = part.stripTies().flatten().notes
+        assert [n.pitch.midi for n in read] == [e.pitch for e in struck]
+        assert [round(float(n.offset) * TICKS_PER_BEAT) for n in read] == [e.tick for e in struck]
+
+
+def test_a_folder_that_cannot_be_written_is_an_os_error(tmp_path: Path) -> None:
+    with pytest.raises(OSError, match="No such file"):
+        written(tmp_path / "nowhere" / "a.mid", [])
+
+
+def test_pieces_in_a_row_are_one_file(tmp_path: Path, shipped: Bundle) -> None:
+    played = compose_pieces(Composer(shipped, seed=2), 2)
+    events = [event for one in played for event in one.events]
+    path = written(tmp_path / "two.mid", events)
+    assert heard(path) == told(events)
+    markers = [m.text for m in mido.MidiFile(path).tracks[0] if m.type == "marker"]
+    assert [text.split(",")[0] for text in markers] == ["Piece 1", "Piece 2"]

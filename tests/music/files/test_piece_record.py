@@ -1,0 +1,233 @@
+"""A piece that is kept is played again note for note, and nothing else is taken for one."""
+
+from __future__ import annotations
+
+import zlib
+from pathlib import Path
+from typing import Any
+
+import mido
+import msgspec
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from music21 import converter
+
+from appliance.audio.outputs.file_outputs import WavFile
+from appliance.errors import BachboxError, UsageError
+from appliance.music.events import Event, Kind, Piece, note_off, note_on, pace, piece
+from appliance.music.files import midi_writer, musicxml_writer, piece_embedding, piece_record
+from appliance.music.files.piece_record import MAGIC, Change, Keepsake, pack, unpack
+
+START = 9_600
+
+_settings = st.dictionaries(
+    st.sampled_from(["tempo", "instrument", "temperature", "expression", "temperament", "new"]),
+    st.one_of(st.text(max_size=20), st.booleans(), st.integers(-9, 999), st.floats(-9, 999)),
+    max_size=5,
+)
+
+
+@st.composite
+def pieces(draw: st.DrawFn, voices: int = 15) -> list[Event]:
+    """One piece, on no grid, of any number of voices, each with any number of notes at once."""
+    tonic, minor = draw(st.integers(0, 11)), draw(st.booleans())
+    beats, beat_ticks = draw(st.sampled_from([(2, 480), (3, 480), (4, 480), (2, 720), (3, 240)]))
+    pickup = draw(st.sampled_from([0, 240, 480]))
+    about = Piece(draw(st.integers(1, 99)), tonic, minor, beats, pickup, START, beat_ticks)
+    events = [piece(about)]
+    tick, held = START, set[tuple[int, int]]()
+    for _ in range(draw(st.integers(1, 40))):
+        tick += draw(st.sampled_from([0, 7, 60, 120, 160, 480, 3000]))
+        voice, pitch = draw(st.integers(0, voices - 1)), draw(st.integers(0, 127))
+        if draw(st.integers(0, 9)) == 0:
+            events.append(pace(tick, draw(st.integers(300, 1500))))
+        elif (voice, pitch) in held:
+            held.discard((voice, pitch))
+            events.append(note_off(tick, voice, pitch))
+        else:
+            held.add((voice, pitch))
+            events.append(note_on(tick, voice, pitch, draw(st.integers(1, 127))))
+    return events
+
+
+def kept(events: list[Event], **more: Any) -> Keepsake:
+    facts: dict[str, Any] = {"model": "chorales", "seed": 7, "settings": {"tempo": 80.0}}
+    return piece_record.of(events, events[-1].tick + 480, **facts | more)
+
+
+def small() -> Keepsake:
+    return kept(
+        [
+            piece(Piece(3, 9, True, 4, 0, START)),
+            note_on(START, 0, 69, 80),
+            note_off(START + 480, 0, 69),
+            note_on(START + 480, 0, 71, 80),
+        ]
+    )
+
+
+@given(events=pieces(), said=_settings, turned=_settings)
+def test_everything_comes_back(events: list[Event], said: Any, turned: Any) -> None:
+    change = Change(START + 5, turned)
+    one = kept(events, settings=said, changes=[change], complete=False)
+    again = unpack(pack(one))
+    assert again == one
+    assert again.settings == said
+    assert again.changes == [Change(5, turned)]
+    played = [event._replace(tick=event.tick - START) for event in events]
+    heard = list(again.events())
+    assert heard[: len(played)] == played
+    assert {event.kind for event in heard[len(played) :]} <= {Kind.NOTE_OFF}
+
+
+@given(events=pieces(), said=_settings)
+@settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_it_is_found_in_every_kind_of_file(events: list[Event], said: Any, tmp_path: Path) -> None:
+    one = kept(events, settings=said)
+    if not one.note_count:
+        return
+    wav, midi, score = (tmp_path / f"one.{kind}" for kind in ("wav", "mid", "musicxml"))
+    sound = WavFile(wav, 48_000)
+    sound.write(bytes(4000))
+    sound.close()
+    piece_embedding.append_to_wav(wav, one)
+    midi_writer.write(midi, one.events(), tempo_bpm=80, program=19, title="x", keepsake=one)
+    musicxml_writer.write(score, one, 80)
+    for path in (wav, midi, score):
+        assert piece_embedding.read(path) == one
+
+
+@given(events=pieces())
+@settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_midi_is_played_as_it_was(events: list[Event], tmp_path: Path) -> None:
+    one, path = kept(events), tmp_path / "one.mid"
+    midi_writer.write(path, one.events(), tempo_bpm=80, program=19, title="x", keepsake=one)
+    heard, channels = [], set()
+    for track in mido.MidiFile(path).tracks:
+        tick = 0
+        for message in track:
+            tick += message.time
+            if message.type == "note_on":
+                heard.append((tick, message.note, message.velocity))
+                channels.add(message.channel)
+    wanted = [(e.tick, e.pitch, e.velocity) for e in one.events() if e.kind is Kind.NOTE_ON]
+    assert sorted(heard) == sorted(wanted)
+    assert 9 not in channels, "those are drums"
+
+
+@given(events=pieces(voices=4))
+@settings(max_examples=8, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_a_notation_program_reads_the_same_notes(events: list[Event], tmp_path: Path) -> None:
+    one, path = kept(events), tmp_path / "one.musicxml"
+    if not one.note_count:
+        return
+    musicxml_writer.write(path, one, 80)
+    score = converter.parse(path, forceSource=True)
+    heard = {
+        (round(float(struck.getOffsetInHierarchy(score)) * 48), note.pitch.midi)
+        for struck in score.recurse().notes
+        for note in (struck.notes if struck.isChord else [struck])
+        if note.tie is None or note.tie.type == "start"
+    }
+    spans = {
+        (span.start, span.pitch)
+        for spans in musicxml_writer._voices(one.events()).values()
+        for span in spans
+    }
+    assert heard == spans
+    for part in score.parts:
+        for measure in part.getElementsByClass("Measure")[1:]:
+            assert measure.highestTime <= measure.barDuration.quarterLength + 1e-6
+
+
+def test_a_score_is_spelt_in_its_key() -> None:
+    names = [musicxml_writer._pitch(pitch, -1) for pitch in (70, 61, 66)]
+    assert names[0] == "<pitch><step>B</step><alter>-1</alter><octave>4</octave></pitch>"
+    assert "<step>C</step><alter>1</alter>" in names[1]
+    assert "<step>F</step><alter>1</alter>" in names[2]
+
+
+@given(content=st.binary(max_size=2000))
+def test_garbage_is_refused_with_a_sentence(content: bytes) -> None:
+    for tried in (content, MAGIC + content, MAGIC + zlib.compress(content)):
+        with pytest.raises(BachboxError):
+            unpack(tried)
+
+
+@given(at=st.integers(0, 10_000), bit=st.integers(0, 7))
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_a_damaged_file_is_refused_or_is_as_it_was(at: int, bit: int, tmp_path: Path) -> None:
+    path = tmp_path / "one.mid"
+    one = small()
+    midi_writer.write(path, one.events(), tempo_bpm=80, program=19, title="x", keepsake=one)
+    content = bytearray(path.read_bytes())
+    content[at % len(content)] ^= 1 << bit
+    path.write_bytes(content)
+    try:
+        assert piece_embedding.read(path) == one
+    except UsageError as error:
+        assert str(error).startswith(str(path))
+
+
+def _with(**changes: Any) -> bytes:
+    facts = msgspec.to_builtins(small()) | changes
+    return MAGIC + zlib.compress(msgspec.json.encode(facts))
+
+
+PIECE = [0, 3, 9, 9, 4, 3, 0]
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"format": 2}, "format 2"),
+        ({"notes": []}, "damaged"),
+        ({"notes": [[0, 1, 0, 60, 80, 0, 0]]}, "does not begin"),
+        ({"notes": [PIECE, PIECE]}, "begins another"),
+        ({"notes": [PIECE, [9, 1, 0, 60, 80, 0, 0], [5, 2, 0, 60, 0, 0, 0]]}, "out of order"),
+        ({"notes": [PIECE, [1, 1, 15, 60, 80, 0, 0]]}, "no note"),
+        ({"notes": [PIECE, [1, 1, 0, 128, 80, 0, 0]]}, "no note"),
+        ({"notes": [PIECE, [1, 4, 0, 0, 0, 0, 0]]}, "pace"),
+        ({"notes": [PIECE, [1, 9, 0, 0, 0, 0, 0]]}, "kind"),
+        ({"notes": [[0, 3, 9, 12, 4, 3, 0]]}, "key or metre"),
+        ({"notes": [[0, 3, 9, 9, 0, 3, 0]]}, "key or metre"),
+        ({"notes": [[0, 3, 1, 9, 4, 3, 0]]}, "key or metre"),
+        ({"notes": [PIECE] + [[1, 1, 0, 60, 80, 0, 0]] * 100_001}, "damaged"),
+        ({"length_ticks": 1 << 40}, "damaged"),
+        ({"seed": -1}, "damaged"),
+        ({"settings": {"tempo": [1]}}, "damaged"),
+    ],
+)
+def test_what_cannot_be_played_is_refused(changes: dict[str, Any], said: str) -> None:
+    with pytest.raises(BachboxError, match=said):
+        unpack(_with(**changes))
+
+
+def test_a_bomb_does_not_go_off() -> None:
+    bomb = MAGIC + zlib.compress(b'{"format":1,"x":"' + b"0" * (64 << 20) + b'"}')
+    with pytest.raises(BachboxError, match="larger"):
+        unpack(bomb)
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"", "no piece"),
+        (b"MThd\0\0\0\6\0\1\0\0\1\xe0", "no piece"),
+        (b"RIFF\xff\xff\xff\xffWAVEdata\xff\xff\xff\xff", "no piece"),
+        (b"RIFF\0\0\0\0WAVE" + b"bach\xff\xff\xff\xff", "no piece"),
+        (b"PK\3\4" + bytes(100), "musicxml"),
+        (b'<miscellaneous-field name="bachbox">AAA</miscellaneous-field>', "damaged"),
+        (b'<miscellaneous-field name="bachbox">AAAA</miscellaneous-field>', "no piece"),
+    ],
+)
+def test_files_of_others_are_refused(content: bytes, said: str, tmp_path: Path) -> None:
+    path = tmp_path / "theirs"
+    path.write_bytes(content)
+    with pytest.raises(UsageError, match=said):
+        piece_embedding.read(path)
+    with pytest.raises(UsageError, match="not a file"):
+        piece_embedding.read(tmp_path)
+    with pytest.raises(UsageError, match="cannot read"):
+        piece_embedding.read(tmp_path / "nowhere")

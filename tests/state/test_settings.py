@@ -1,0 +1,184 @@
+"""Settings are changed by anyone, checked once, and seen by all."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from appliance.errors import BachboxError, UsageError
+from appliance.state.settings import NAMES, TEMPERAMENTS, Own, Settings, Values
+
+OWN = Own(tempo_bpm=80, temperature=0.9, top_p=0.95, program=19)
+
+
+@pytest.fixture
+def settings() -> Settings:
+    return Settings(
+        Values(model="chorales"), models=lambda: ["chorales", "fugues"], own=lambda _: OWN
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "said", "value"),
+    [
+        ("tempo", "96", 96.0),
+        ("tempo", 40, 40.0),
+        ("temperature", "0.1", 0.1),
+        ("top-p", 0.05, 0.05),
+        ("top_p", "1", 1.0),
+        ("volume", "0", 0.0),
+        ("instrument", "church", 19),
+        ("instrument", 0, 0),
+        ("model", "fugues", "fugues"),
+        ("playing", "OFF", False),
+        ("playing", False, False),
+        ("expression", "0", 0.0),
+        ("temperament", "Vallotti", "vallotti"),
+        ("temperament", "werckmeister-3", "werckmeister3"),
+        ("pitch", "415", 415.0),
+    ],
+)
+def test_values_come_typed_or_as_text(
+    settings: Settings, name: str, said: object, value: object
+) -> None:
+    assert getattr(settings.change(name, said), name.replace("-", "_")) == value
+
+
+@pytest.mark.parametrize(
+    ("name", "said", "sentence"),
+    [
+        ("tempo", "fast", "tempo: 'fast' is not allowed; it is a number from 40 to 240 beats"),
+        ("tempo", 39.9, "40 to 240"),
+        ("tempo", math.nan, "40 to 240"),
+        ("tempo", True, "40 to 240"),
+        ("tempo", "1" * 5000, "40 to 240"),
+        ("temperature", 3.01, "0.1 to 3"),
+        ("top_p", 0, "0.05 to 1"),
+        ("volume", -1, "0 to 100"),
+        ("volume", None, "0 to 100"),
+        ("instrument", "kazoo", "no instrument"),
+        ("model", "jazz", "there are: chorales, fugues"),
+        ("model", 3, "there are: chorales, fugues"),
+        ("playing", "maybe", "on or off"),
+        ("expression", 101, "0 to 100"),
+        (
+            "temperament",
+            "just",
+            "is one of equal, werckmeister3, kirnberger3, vallotti, meantone",
+        ),
+        ("temperament", None, "it is one of equal"),
+        ("pitch", 391, "392 to 466 Hz"),
+        ("pitch", "baroque", "392 to 466 Hz"),
+        ("colour", "red", "there is no setting 'colour'"),
+    ],
+)
+def test_what_cannot_be_is_refused_and_changes_nothing(
+    settings: Settings, name: str, said: object, sentence: str
+) -> None:
+    before = settings.values
+    with pytest.raises(UsageError) as error:
+        settings.change(name, said)
+    assert sentence in str(error.value)
+    assert settings.values is before
+
+
+@given(
+    st.sampled_from(NAMES),
+    st.one_of(st.text(), st.floats(), st.integers(), st.booleans(), st.none(), st.binary()),
+)
+def test_anything_is_a_change_or_a_sentence(name: str, said: object) -> None:
+    settings = Settings(Values(model="chorales"), models=lambda: ["chorales"], own=lambda _: OWN)
+    try:
+        settings.change(name, said)
+    except UsageError as error:
+        assert "\n" not in str(error)
+    values = settings.values
+    assert values.tempo is None or 40 <= values.tempo <= 240
+    assert 0 <= values.volume <= 100
+    assert 0 <= values.expression <= 100
+    assert 392 <= values.pitch <= 466
+    assert values.temperament in TEMPERAMENTS
+
+
+def test_observers_hear_each_change_once_and_no_non_change(settings: Settings) -> None:
+    heard: list[tuple[float | None, frozenset[str]]] = []
+    stop = settings.observe(lambda values, changed: heard.append((values.tempo, changed)))
+    settings.change("tempo", 96)
+    settings.change("tempo", "96.0")
+    settings.change("volume", 70)
+    stop()
+    settings.change("tempo", 97)
+    assert heard == [(96.0, frozenset({"tempo"}))]
+
+
+def test_an_action_is_told_and_leaves_the_values_as_they_are(settings: Settings) -> None:
+    heard: list[frozenset[str]] = []
+    settings.observe(lambda _, changed: heard.append(changed))
+    before = settings.values
+    settings.act("next-piece")
+    settings.act("restart_piece")
+    with pytest.raises(UsageError, match="there are next_piece, restart_piece, test_tone"):
+        settings.act("encore")
+    assert heard == [{"next_piece"}, {"restart_piece"}]
+    assert settings.values is before
+
+
+def test_several_at_once_are_all_set_or_none(settings: Settings) -> None:
+    with pytest.raises(UsageError, match="did you mean temperature"):
+        settings.change_all({"tempo": 96, "temprature": 1})
+    assert settings.values.tempo is None
+    values = settings.change_all({"tempo": 96, "volume": "50"})
+    assert (values.tempo, values.volume) == (96, 50)
+
+
+def test_what_is_left_open_is_the_models_own_again_when_asked(settings: Settings) -> None:
+    settings.change_all({"tempo": 96, "instrument": "oboe"})
+    assert (settings.in_force.tempo, settings.in_force.instrument) == (96, 68)
+    settings.change_all({"tempo": "own", "instrument": "Own"})
+    assert settings.values.tempo is None
+    assert (settings.in_force.tempo, settings.in_force.instrument) == (OWN.tempo_bpm, OWN.program)
+
+
+def test_a_model_that_cannot_be_used_is_refused_and_changes_nothing() -> None:
+    def own(name: str) -> Own:
+        if name == "broken":
+            raise BachboxError("broken.tflite: not a model")
+        return OWN
+
+    settings = Settings(Values("good"), lambda: ["good", "broken", "x" * 49], own)
+    with pytest.raises(BachboxError, match="not a model"):
+        settings.change("model", "broken")
+    with pytest.raises(UsageError, match="48 bytes"):
+        settings.change("model", "x" * 49)
+    assert settings.values.model == "good"
+
+
+def test_an_observer_that_fails_keeps_nobody_else_from_hearing(settings: Settings) -> None:
+    heard: list[float | None] = []
+    troubles: list[Exception] = []
+
+    def fails(_values: Values, _changed: frozenset[str]) -> None:
+        raise RuntimeError("broken knob")
+
+    settings.trouble = troubles.append
+    settings.observe(fails)
+    settings.observe(lambda values, _: heard.append(values.tempo))
+    settings.change("tempo", 96)
+    assert heard == [96]
+    assert [str(trouble) for trouble in troubles] == ["broken knob"]
+
+
+def test_who_hears_of_a_change_hears_the_newest_state(settings: Settings) -> None:
+    heard: list[float] = []
+
+    def limits(values: Values, _changed: frozenset[str]) -> None:
+        if values.volume > 80:
+            settings.change("volume", 80)
+
+    settings.observe(limits)
+    settings.observe(lambda values, _: heard.append(values.volume))
+    settings.change("volume", 100)
+    assert heard == [80, 80]

@@ -1,0 +1,264 @@
+"""What hands have set survives restarts, power cuts and bad disks."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from appliance.state import store as stores
+from appliance.state.box_status import Box
+from appliance.state.settings import NAMES, TEMPERAMENTS, Own, Settings, Values
+from appliance.state.store import Store
+
+OWN = Own(tempo_bpm=80, temperature=0.9, top_p=0.95, program=19)
+
+
+class Log:
+    """As much of a box as a store needs."""
+
+    def __init__(self) -> None:
+        self.said: list[str] = []
+
+    def say(self, sentence: str) -> None:
+        self.said.append(sentence)
+
+
+def new_settings() -> Settings:
+    return Settings(Values("chorales"), lambda: ["chorales", "fugues"], lambda _: OWN)
+
+
+def keep(path: Path, work: Callable[[Settings], Any], *, seconds: float = 0.0) -> list[str]:
+    """Have a store watch while ``work`` changes settings; what it said."""
+    settings, log, store = new_settings(), Log(), Store(path)
+    store.restore(settings)
+
+    async def run() -> None:
+        task = asyncio.create_task(store.run(settings, cast(Box, log)))
+        await asyncio.sleep(0.05)
+        done = work(settings)
+        if asyncio.iscoroutine(done):
+            await done
+        await asyncio.sleep(seconds)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+    asyncio.run(run())
+    return log.said
+
+
+def restored(path: Path, *said: str) -> tuple[Values, list[str]]:
+    settings = new_settings()
+    sentences = Store(path).restore(settings, said)
+    return settings.values, sentences
+
+
+wishes = st.one_of(
+    st.tuples(st.just("playing"), st.booleans()),
+    st.tuples(st.just("model"), st.sampled_from(["chorales", "fugues"])),
+    st.tuples(st.just("instrument"), st.one_of(st.integers(0, 127), st.just("own"))),
+    st.tuples(st.just("tempo"), st.one_of(st.floats(40, 240), st.just("own"))),
+    st.tuples(st.just("temperature"), st.floats(0.1, 3)),
+    st.tuples(st.just("top_p"), st.floats(0.05, 1)),
+    st.tuples(st.just("volume"), st.floats(0, 100)),
+    st.tuples(st.just("expression"), st.floats(0, 100)),
+    st.tuples(st.just("temperament"), st.sampled_from(TEMPERAMENTS)),
+    st.tuples(st.just("pitch"), st.floats(392, 466)),
+)
+
+
+@given(st.lists(wishes))
+def test_whatever_was_set_reads_back_the_same(
+    tmp_path_factory: pytest.TempPathFactory, changes: list[tuple[str, object]]
+) -> None:
+    path = tmp_path_factory.getbasetemp() / "round.json"
+    settings = new_settings()
+    names = set()
+    for name, value in changes:
+        settings.change(name, value)
+        names.add(name)
+    stores.write(path, stores.wishes_of(settings.values, names))
+    assert restored(path) == (settings.values, [])
+
+
+def test_what_was_set_is_there_after_a_restart_and_the_rest_stays_open(tmp_path: Path) -> None:
+    path = tmp_path / "deep" / "settings.json"
+    keep(path, lambda settings: settings.change_all({"tempo": 96, "instrument": "oboe"}))
+    assert restored(path) == (Values("chorales", tempo=96, instrument=68), [])
+    assert set(stores.read(path)) == {"tempo", "instrument"}
+    # The next session adds to it.
+    keep(path, lambda settings: settings.change("tempo", "own"))
+    assert restored(path)[0] == Values("chorales", instrument=68)
+
+
+def test_what_the_command_line_says_comes_first(tmp_path: Path) -> None:
+    path = tmp_path / "settings.json"
+    keep(path, lambda settings: settings.change_all({"tempo": 96, "volume": 30}))
+    assert restored(path, "tempo")[0] == Values("chorales", volume=30)
+
+
+def test_a_session_without_changes_writes_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "settings.json"
+    keep(path, lambda settings: settings.act("next_piece"))
+    assert not path.exists()
+
+
+def test_a_turning_knob_is_written_once_a_second_and_its_last_value_always(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, writes = tmp_path / "settings.json", list[float]()
+    real = stores.write
+
+    def counted(where: Path, what: stores.Wishes) -> None:
+        writes.append(time.monotonic())
+        real(where, what)
+
+    monkeypatch.setattr(stores, "write", counted)
+
+    async def turn(settings: Settings) -> None:
+        for tempo in range(40, 240):
+            settings.change("tempo", tempo)
+            await asyncio.sleep(0.01)
+
+    keep(path, turn)
+    assert restored(path)[0].tempo == 239
+    gaps = [b - a for a, b in itertools.pairwise(writes)]
+    # The last one, at the end, need not wait.
+    assert all(gap >= stores.WRITE_SECONDS for gap in gaps[:-1])
+    assert len(writes) >= 3
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"{", b"\xff\xfe", b"[1, 2]", b'{"tempo": {"a": 1}}', b"\0" * 4096, b"[" * 100_000],
+)
+def test_a_file_of_something_else_is_set_aside_and_the_defaults_play(
+    tmp_path: Path, content: bytes
+) -> None:
+    path = tmp_path / "settings.json"
+    path.write_bytes(content)
+    values, [sentence] = restored(path)
+    assert values == Values("chorales")
+    assert sentence == (
+        f"{path}: these are not settings; it is now settings.json.bad, the defaults play"
+    )
+    assert (tmp_path / "settings.json.bad").read_bytes() == content
+    assert not path.exists()
+
+
+def test_a_value_that_can_no_longer_be_is_told_and_the_others_hold(tmp_path: Path) -> None:
+    path = tmp_path / "settings.json"
+    path.write_text('{"tempo": 9999, "volume": 20, "model": "gone", "colour": "red"}')
+    values, sentences = restored(path)
+    assert values == Values("chorales", volume=20)
+    assert len(sentences) == 3
+    assert all(str(path) in sentence for sentence in sentences)
+
+
+@given(
+    st.dictionaries(
+        st.one_of(st.sampled_from(NAMES), st.text()),
+        st.one_of(st.floats(allow_nan=False, allow_infinity=False), st.text(), st.booleans()),
+    )
+)
+def test_any_file_of_values_restores_to_something_allowed(
+    tmp_path_factory: pytest.TempPathFactory, content: dict[str, Any]
+) -> None:
+    path = tmp_path_factory.getbasetemp() / "any.json"
+    try:
+        stores.write(path, content)
+    except UnicodeEncodeError:
+        return
+    values, _ = restored(path)
+    for name in NAMES:
+        new_settings().change(
+            name, "own" if getattr(values, name) is None else getattr(values, name)
+        )
+
+
+def test_killed_while_writing_leaves_the_old_or_the_new(tmp_path: Path) -> None:
+    path = tmp_path / "settings.json"
+    code = (
+        "import sys, pathlib; from appliance.state.store import write\n"
+        "n = 40\n"
+        "while True:\n"
+        "    n = n + 1 if n < 240 else 40\n"
+        "    write(pathlib.Path(sys.argv[1]), {'tempo': n, 'volume': n / 10})\n"
+    )
+    rng = random.Random(4)
+    for _ in range(5):
+        process = subprocess.Popen([sys.executable, "-c", code, str(path)])
+        while not path.exists():
+            time.sleep(0.01)
+        time.sleep(0.1 + rng.random() * 0.1)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        kept = stores.read(path)
+        assert kept["volume"] == float(kept["tempo"]) / 10
+        path.unlink()
+
+
+def test_a_full_disk_is_told_once_and_kept_when_there_is_room_again(tmp_path: Path) -> None:
+    path = tmp_path / "settings.json"
+    path.write_text('{"tempo": 50}')
+
+    async def fill(settings: Settings) -> None:
+        (tmp_path / "settings.new").symlink_to("/dev/full")
+        settings.change("tempo", 60)
+        await asyncio.sleep(0.2)
+        assert stores.read(path) == {"tempo": 50}
+        settings.change("tempo", 61)
+
+    [sentence] = keep(path, fill, seconds=0.1)
+    assert "cannot be kept (No space left on device)" in sentence
+    assert stores.read(path) == {"tempo": 61}
+
+
+def test_a_folder_that_cannot_be_is_a_sentence(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    settings = new_settings()
+    store = Store(tmp_path / "file" / "settings.json")
+    assert "the defaults play" in " ".join(store.restore(settings))
+    with pytest.raises(Exception, match="settings cannot be kept here"):
+        asyncio.run(store.run(settings, cast(Box, Log())))
+
+
+def test_a_second_box_leaves_the_first_ones_file_alone(tmp_path: Path) -> None:
+    path = tmp_path / "settings.json"
+    said: list[str] = []
+
+    def second(settings: Settings) -> None:
+        settings.change("tempo", 96)
+        code = (
+            "import asyncio, sys, pathlib; from types import SimpleNamespace\n"
+            "from appliance.state.store import Store\n"
+            "box = SimpleNamespace(say=print)\n"
+            "asyncio.run(Store(pathlib.Path(sys.argv[1])).run(None, box))\n"
+        )
+        run = subprocess.run(
+            [sys.executable, "-c", code, str(path)], capture_output=True, text=True, check=True
+        )
+        said.append(run.stdout)
+
+    keep(path, second)
+    assert "another Bachbox keeps its settings" in said[0]
+    assert restored(path)[0].tempo == 96
+
+
+def test_systemd_says_where(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("STATE_DIRECTORY", "/var/lib/bachbox:/var/lib/more")
+    assert stores.state_folder() == Path("/var/lib/bachbox")
+    monkeypatch.delenv("STATE_DIRECTORY")
+    monkeypatch.delenv("XDG_STATE_HOME")
+    assert stores.state_folder() == Path.home() / ".local/state/bachbox"

@@ -1,0 +1,84 @@
+"""Debian's Chromium without a window, through playwright; nothing is downloaded."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+from collections.abc import Iterator
+from typing import Any
+
+from playwright.sync_api import Browser, Page, sync_playwright
+
+from tests.support.priority import hurry_children, real_time_children
+
+NAME = "bachbox.home.arpa"
+"""A name that browsers do not take for this machine: no secure context, as in a house's network."""
+
+PATIENCE_MS = 60_000
+
+_FLAGS = (
+    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
+    "--disable-background-networking", "--disable-component-update", "--disable-sync",
+    f"--host-resolver-rules=MAP {NAME} 127.0.0.1",
+    # What is not looked at is to be drawn all the same.
+    "--disable-background-timer-throttling", "--disable-renderer-backgrounding",
+    "--disable-backgrounding-occluded-windows",
+)  # fmt: skip
+
+
+@contextlib.contextmanager
+def chromium(
+    *flags: str, environment: dict[str, str] | None = None, audible: bool = False
+) -> Iterator[Browser]:
+    """A browser with a profile of its own; one that is audible plays on its default sink."""
+    program = shutil.which("chromium") or shutil.which("chromium-browser")
+    if program is None:
+        raise RuntimeError("chromium is not installed: run `make test`, which installs it")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=program,
+            args=[*_FLAGS, *flags],
+            env=dict(environment) if environment else None,
+            ignore_default_args=["--mute-audio"] if audible else None,
+        )
+        hurry_children()
+        if audible:
+            real_time_children("chrom")
+        try:
+            yield browser
+        finally:
+            browser.close()
+
+
+@contextlib.contextmanager
+def page(browser: Browser, url: str, *, ready: bool = True, **options: Any) -> Iterator[Page]:
+    """A page at ``url`` in a fresh context; whatever it complains about fails the test."""
+    context = browser.new_context(**options)
+    context.set_default_timeout(PATIENCE_MS)
+    one = context.new_page()
+    complaints: list[str] = []
+    one.on("pageerror", lambda error: complaints.append(str(error)))
+    one.on(
+        "console",
+        lambda said: complaints.append(said.text) if "Content Security" in said.text else None,
+    )
+    try:
+        one.goto(url)
+        if ready:
+            is_live(one)
+        yield one
+        assert not complaints, complaints
+    finally:
+        context.close()
+
+
+def is_live(one: Page) -> None:
+    """Wait until it is connected and has notes."""
+    one.wait_for_function(
+        "() => window.bachbox?.link.state === 'live' && window.bachbox.score.notes.length > 0"
+    )
+
+
+def until(one: Page, condition: str, argument: object = None) -> None:
+    """Wait until the JavaScript function ``condition`` of ``argument`` holds."""
+    one.wait_for_function(condition, arg=argument)

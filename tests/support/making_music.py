@@ -1,0 +1,259 @@
+"""Scores, composers and model files for the tests of the music."""
+
+from __future__ import annotations
+
+import functools
+import io
+import json
+import zipfile
+import zlib
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from appliance.composing.composer import Composer
+from appliance.composing.model_file import About, Bundle, CodecPart, Tensors
+from appliance.music.codecs.base import Codec
+from appliance.music.codecs.four_part import CLASSES, SatbCodec
+from appliance.music.events import TICKS_PER_STEP, Event, Kind, Piece, piece, piece_of
+from appliance.music.score import HIGHEST, LOWEST, SILENT, VOICES, Form, Key, Score
+
+MODELS = Path(__file__).parents[2] / "models"
+MODEL = MODELS / "chorales.tflite"
+
+
+class Played(NamedTuple):
+    """One piece as it was composed."""
+
+    about: Piece
+    events: list[Event]
+    end_tick: int
+    """Where its last chord is left."""
+    given_up: bool
+    """The guard or a person ended it before its form was full."""
+
+
+def compose(composer: Composer, steps: int) -> list[Event]:
+    return [event for _ in range(steps) for event in composer.step()]
+
+
+def compose_pieces(composer: Composer, count: int) -> list[Played]:
+    """So many whole pieces, from the beginning of one on."""
+    found: list[Played] = []
+    events: list[Event] = []
+    while len(found) < count:
+        given_up, tick = composer.guard.give_up, composer.tick
+        new = composer.step()
+        if composer.snapshot() is None:
+            found.append(Played(composer.piece, events + new, tick, given_up))
+            events = []
+        else:
+            events += new
+    return found
+
+
+def events_of(score: Score, codec: SatbCodec | None = None) -> list[Event]:
+    """A score as the events that a composer would write, its last notes left at the end."""
+    codec = codec or SatbCodec(onsets=True, form=True)
+    context = codec.start(score.form._replace(steps=score.steps), score.key)
+    events = [piece(Piece(1, score.key.tonic, score.key.minor, score.form.bar_steps // 4, 0, 0))]
+    for token in codec.encode(score)[1]:
+        events += context.accept(token)
+    return events + context.close()
+
+
+def rows(
+    events: list[Event], horizon_tick: int
+) -> tuple[tuple[tuple[int, ...], ...], tuple[tuple[bool, ...], ...]]:
+    """Pitches and onsets on the 16th grid, from a piece's events up to ``horizon_tick``."""
+    sounding = [SILENT] * VOICES
+    pitches, onsets = [], []
+    waiting = [e for e in events if e.kind in (Kind.NOTE_ON, Kind.NOTE_OFF)]
+    at = 0
+    for tick in range(events[0].tick, horizon_tick, TICKS_PER_STEP):
+        struck = [False] * VOICES
+        while at < len(waiting) and waiting[at].tick < tick + TICKS_PER_STEP:
+            event = waiting[at]
+            at += 1
+            on = event.kind == Kind.NOTE_ON
+            sounding[event.voice] = event.pitch if on else SILENT
+            struck[event.voice] = on
+        pitches.append(tuple(sounding))
+        onsets.append(tuple(struck))
+    return tuple(pitches), tuple(onsets)
+
+
+def is_well_formed(events: Iterable[Event]) -> bool:
+    """Ticks never go back, and every voice leaves a note before it strikes another."""
+    tick, sounding = 0, dict.fromkeys(range(VOICES), SILENT)
+    for event in events:
+        assert event.tick >= tick, event
+        tick = event.tick
+        if event.kind == Kind.NOTE_ON:
+            assert sounding[event.voice] == SILENT, event
+            sounding[event.voice] = event.pitch
+        elif event.kind == Kind.NOTE_OFF:
+            assert sounding[event.voice] == event.pitch, event
+            sounding[event.voice] = SILENT
+    return set(sounding.values()) == {SILENT}
+
+
+def last_piece(events: list[Event]) -> list[Event]:
+    """Everything since the last piece began, as the ring keeps it."""
+    starts = [at for at, event in enumerate(events) if event.kind == Kind.PIECE]
+    return events[starts[-1] :]
+
+
+def from_start(events: list[Event]) -> list[Event]:
+    """The same events as if their piece began at tick 0."""
+    start = piece_of(events[0]).start_tick
+    return [event._replace(tick=event.tick - start) for event in events]
+
+
+def chords(*steps_and_pitches: tuple[int, tuple[int, ...]], bar: int = 16) -> Score:
+    """Four voices that strike together, each chord for so many steps."""
+    pitches: list[tuple[int, ...]] = []
+    onsets: list[tuple[bool, ...]] = []
+    for steps, chord in steps_and_pitches:
+        pitches += [chord] * steps
+        onsets += [tuple(at == 0 and p != SILENT for p in chord) for at in range(steps)]
+    return Score("chords", tuple(pitches), tuple(onsets), Key(0, False), Form(bar, 0, len(pitches)))
+
+
+OPENING = chords(
+    *[(4, chord) for chord in ((72, 67, 64, 48), (71, 67, 62, 43), (72, 67, 60, 52))],
+    *[(2, chord) for chord in ((72, 65, 57, 53), (74, 65, 58, 53))],
+    *[(4, chord) for chord in ((71, 67, 62, 55), (72, 67, 64, 48))],
+    (8, (72, 67, 64, 48)),
+)
+"""Two bars that lead from C major home again; the last chord is struck twice."""
+
+
+REST_MOVE, AGAIN_MOVE = -2, -1
+"""Below those a voice holds; from 0 on it strikes another note."""
+
+
+@st.composite
+def scores(draw: st.DrawFn, form: bool = True) -> Score:
+    """Any four voices that hold, rest, strike and strike again."""
+    moves = st.integers(-4, HIGHEST - LOWEST)
+    flat = draw(st.lists(moves, min_size=VOICES, max_size=24 * VOICES))
+    steps = len(flat) // VOICES
+    voices = []
+    for voice in range(VOICES):
+        row, sounding = [], SILENT
+        for move in flat[voice * steps : (voice + 1) * steps]:
+            if move >= 0:
+                sounding = LOWEST + move
+            elif move == REST_MOVE:
+                sounding = SILENT
+            row.append((sounding, move >= AGAIN_MOVE and sounding != SILENT))
+        voices.append(row)
+    at_once = list(zip(*voices, strict=True))
+    bar = draw(st.sampled_from([12, 16]))
+    edges = draw(st.lists(st.integers(0, steps), unique=True, max_size=6).map(sorted))
+    fermatas = tuple(zip(edges[::2], edges[1::2], strict=False))
+    return Score(
+        name="any",
+        pitches=tuple(tuple(pitch for pitch, _ in row) for row in at_once),
+        onsets=tuple(tuple(struck for _, struck in row) for row in at_once),
+        key=Key(draw(st.integers(0, 11)), draw(st.booleans())),
+        form=Form(bar, draw(st.integers(0, bar - 1)), steps, fermatas if form else ()),
+    )
+
+
+class Puppet:
+    """Stands for a model: ``favour`` says which class it insists on, by its count of tokens."""
+
+    runtime = "puppet"
+
+    def __init__(self, favour: Callable[[int], int], classes: int = CLASSES) -> None:
+        self._favour = favour
+        self._classes = classes
+        self.state: Any = 0
+
+    def reset(self) -> None:
+        self.state = 0
+
+    def step(self, features: list[int]) -> NDArray[np.float32]:
+        del features
+        logits = np.full(self._classes, -30, np.float32)
+        logits[self._favour(self.state)] = 30
+        self.state += 1
+        return logits
+
+
+@functools.cache
+def parts_of(path: Path = MODEL) -> tuple[bytes, dict[str, str]]:
+    """A model file's flatbuffer, and the texts appended to it."""
+    content = path.read_bytes()
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        entries = archive.infolist()
+        return content[: min(e.header_offset for e in entries)], {
+            e.filename: archive.read(e).decode() for e in entries
+        }
+
+
+def joined(model: bytes, texts: dict[str, str]) -> bytes:
+    """The other way round."""
+    file = io.BytesIO(model)
+    with zipfile.ZipFile(file, "a", zipfile.ZIP_DEFLATED) as archive:
+        for name, text in texts.items():
+            archive.writestr(name, text)
+    return file.getvalue()
+
+
+def altered(path: Path, change: Callable[[dict[str, Any]], object]) -> Path:
+    """A copy of the shipped model at ``path`` with something else in its bundle.json."""
+    model, texts = parts_of()
+    about = json.loads(texts["bundle.json"])
+    change(about)
+    path.write_bytes(joined(model, texts | {"bundle.json": json.dumps(about)}))
+    return path
+
+
+def span(first: int, last: int) -> range:
+    """Ticks of the steps from ``first`` up to ``last``."""
+    return range(first * TICKS_PER_STEP, last * TICKS_PER_STEP, TICKS_PER_STEP)
+
+
+class Noise:
+    """Stands for a model that has learnt nothing, but remembers: as random as its whole past."""
+
+    runtime = "noise"
+
+    def __init__(self, bundle: Bundle) -> None:
+        self._classes = len(bundle.vocabulary)
+        self.state: Any = 0
+
+    def reset(self) -> None:
+        self.state = 0
+
+    def step(self, features: list[int]) -> NDArray[np.float32]:
+        self.state = zlib.crc32(repr(features).encode(), self.state)
+        return np.random.default_rng(self.state).normal(0, 2, self._classes).astype(np.float32)
+
+
+def bundle_of(codec: Codec, forms: Iterable[Form]) -> Bundle:
+    """A model file's contents, but for the model: for :class:`Noise`."""
+    about = About(
+        name="noise",
+        title="Noise",
+        description="Knows only what its codec knows",
+        licence="none",
+        tempo_bpm=190,
+        temperature=1,
+        top_p=1,
+        instrument=40,
+        codec=CodecPart(codec.name, codec.options),
+        classes=len(codec.vocabulary),
+        width=codec.width,
+        tensors=Tensors({}, {}),
+        forms=[(*form[:3], list(form.fermatas), form.beat_steps) for form in forms],
+        sha256="",
+    )
+    return Bundle(Path("noise.tflite"), about, tuple(codec.vocabulary), "", b"")

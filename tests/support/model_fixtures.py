@@ -1,0 +1,41 @@
+"""The model that is shipped, and one runtime after the other."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+
+import pytest
+
+from appliance.composing import model_file
+from appliance.composing.composer import Composer
+from appliance.composing.interpreter import RUNTIME_VARIABLE, RUNTIMES
+from appliance.composing.model_file import Bundle
+from tests.support.making_music import MODEL, Played, compose_pieces
+
+
+@pytest.fixture(scope="package", autouse=True)
+def _faster_runtime() -> Iterator[None]:
+    """The one that is four times as fast, wherever a test does not ask for ``runtime``."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(RUNTIME_VARIABLE, "ai_edge_litert")
+        yield
+
+
+@pytest.fixture(scope="package")
+def shipped() -> Bundle:
+    return model_file.load(MODEL)
+
+
+@pytest.fixture(scope="package")
+def thirty(shipped: Bundle) -> list[Played]:
+    """Thirty pieces in a row."""
+    return compose_pieces(Composer(shipped, seed=7), 30)
+
+
+@pytest.fixture(params=RUNTIMES if sys.version_info < (3, 12) else ["ai_edge_litert"])
+def runtime(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Both runtimes where there are both."""
+    name = str(request.param)
+    monkeypatch.setenv(RUNTIME_VARIABLE, name)
+    return name

@@ -1,0 +1,204 @@
+"""systemd is told the truth: ready when sound flows, alive while it does, and why not else."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import os
+import re
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from appliance.daemon import journal_events
+from appliance.daemon.journal import JournalLine
+from appliance.errors import BachboxError
+from appliance.frontends import systemd_notify
+from appliance.frontends.systemd_notify import ServiceManager
+from appliance.ipc.shared_state import Board, ComposerState, PerformerState, State
+from appliance.music.events import Piece
+from appliance.state.box_status import Box
+from appliance.state.settings import Own, Settings, Values
+from tests.support.command import NO_CARD, bachbox, home, playing
+from tests.support.running_box import hanging
+from tests.support.service_manager import Listener, environment, service_manager
+
+OWN = Own(tempo_bpm=80, temperature=0.9, top_p=0.95, program=19)
+READY, ALIVE, STOPPING = "READY=1", "WATCHDOG=1", "STOPPING=1"
+
+
+@pytest.fixture
+def manager(tmp_path: Path) -> Iterator[Listener]:
+    with service_manager(tmp_path) as listener:
+        yield listener
+
+
+def surroundings(tmp_path: Path, manager: Listener, watchdog_seconds: float = 0) -> dict[str, str]:
+    return home(tmp_path) | environment(manager, watchdog_seconds)
+
+
+def test_ready_is_said_once_when_sound_flows_and_stopping_at_the_end(
+    tmp_path: Path, manager: Listener
+) -> None:
+    env = surroundings(tmp_path, manager)
+    with playing("--output", "null", env=env) as box:
+        manager.wait_for(READY)
+        status = manager.wait_for("STATUS=Playing: piece 1 in")
+        assert re.search(r"; chorales, [A-Z].*, \d+ beats a minute$", status)
+        assert bachbox("set", "tempo=97", env=env).code == 0
+        status = manager.wait_for("STATUS=Playing: piece 1 in", 2)
+        assert status.endswith("97 beats a minute")
+        assert bachbox("set", "playing=off", env=env).code == 0
+        manager.wait_for("STATUS=Paused: piece 1 in")
+        assert box.end() == 0
+    messages = manager.messages()
+    assert messages.count(READY) == messages.count(STOPPING) == 1
+    assert messages[-1] == STOPPING
+    assert ALIVE not in messages  # Nobody asked for it.
+
+
+def test_without_a_card_it_is_ready_and_alive_and_says_that_it_waits(
+    tmp_path: Path, manager: Listener
+) -> None:
+    env = surroundings(tmp_path, manager, 8)
+    with playing("--output", NO_CARD, env=env) as box:
+        manager.wait_for(READY)
+        manager.wait_for("STATUS=No sound card; plays as soon as there is one")
+        manager.wait_for(ALIVE, 3)
+        assert box.end() == 0
+
+
+def test_a_paused_box_is_alive(tmp_path: Path, manager: Listener) -> None:
+    env = surroundings(tmp_path, manager, 4)
+    with playing("--output", "null", env=env) as box:
+        manager.wait_for(READY)
+        assert bachbox("set", "playing=off", env=env).code == 0
+        manager.wait_for("STATUS=Paused")
+        manager.wait_for(ALIVE, 3, after=time.monotonic())
+        assert box.end() == 0
+
+
+def test_a_daemon_that_hangs_says_nothing(tmp_path: Path, manager: Listener) -> None:
+    env = surroundings(tmp_path, manager, 2)
+    with playing("--output", "null", env=env) as box:
+        manager.wait_for(ALIVE, 2)
+        box.process.send_signal(signal.SIGSTOP)
+        hung_at = time.monotonic() + 0.5
+        time.sleep(2.5)
+        assert manager.count(ALIVE, after=hung_at) == 0
+        box.process.send_signal(signal.SIGCONT)
+        manager.wait_for(ALIVE, after=hung_at)
+
+
+def test_no_ping_where_a_child_does_nothing(tmp_path: Path, manager: Listener) -> None:
+    env = surroundings(tmp_path, manager, 2)
+    with playing("--output", "null", env=env) as box:
+        for name in ("composer", "performer"):
+            manager.wait_for(ALIVE, 2, after=time.monotonic())
+            with hanging(box.child(name).pid):
+                hung_at = time.monotonic() + 1.0
+                time.sleep(3.0)
+                assert manager.count(ALIVE, after=hung_at) == 0
+            # The supervisor replaces it.
+            manager.wait_for(ALIVE, after=hung_at)
+        assert box.end() == 0
+
+
+def test_another_processes_watchdog_is_not_ours(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WATCHDOG_USEC", "3000000")
+    assert systemd_notify.watchdog_seconds() == 3.0
+    monkeypatch.setenv("WATCHDOG_PID", str(os.getpid()))
+    assert systemd_notify.watchdog_seconds() == 3.0
+    monkeypatch.setenv("WATCHDOG_PID", "1")
+    assert systemd_notify.watchdog_seconds() is None
+    monkeypatch.delenv("WATCHDOG_PID")
+    monkeypatch.setenv("WATCHDOG_USEC", "soon")
+    assert systemd_notify.watchdog_seconds() is None
+
+
+def test_who_is_not_started_by_systemd_needs_no_systemd_python(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(sys.modules, "systemd", None)
+    monkeypatch.delenv("NOTIFY_SOCKET", raising=False)
+    assert systemd_notify.control() == []
+    monkeypatch.setenv("NOTIFY_SOCKET", "/run/systemd/notify")
+    with pytest.raises(BachboxError, match=r"bachbox\[systemd\]"):
+        systemd_notify.control()
+
+
+def test_frames_alone_or_notes_alone_are_no_music() -> None:
+    board = Board.create()
+    settings = Settings(Values("chorales"), lambda: ["chorales"], lambda _: OWN)
+    box = Box(board, settings, lambda: 0, dict, print)
+    told: list[str] = []
+    counts = itertools.count(1)
+
+    async def look() -> None:
+        task = asyncio.create_task(ServiceManager(told.append, 0.04).run(settings, box))
+
+        async def pings(frames: bool, notes: bool, state: State) -> int:
+            performer, composer = board.performer.read(), board.composer.read()
+            told.clear()
+            for _ in range(10):
+                at = next(counts)
+                board.performer.write(
+                    performer._replace(
+                        heartbeat=at,
+                        frames_played=at if frames else performer.frames_played,
+                        state=state,
+                        piece=Piece(1, 7, True, 4, 0, 0),
+                    )
+                )
+                board.composer.write(
+                    composer._replace(heartbeat=at, notes=at if notes else composer.notes)
+                )
+                await asyncio.sleep(0.02)
+            return told.count(ALIVE)
+
+        board.performer.write(PerformerState())
+        board.composer.write(ComposerState())
+        assert await pings(frames=True, notes=False, state=State.STARTING) == 0
+        assert READY not in told
+        assert await pings(frames=False, notes=True, state=State.PLAYING) <= 1
+        assert await pings(frames=True, notes=False, state=State.PLAYING) <= 1
+        assert await pings(frames=True, notes=True, state=State.PLAYING) > 1
+        assert await pings(frames=False, notes=False, state=State.PAUSED) > 1
+        assert await pings(frames=False, notes=False, state=State.NO_CARD) > 1
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+    asyncio.run(look())
+    assert told[-1] == STOPPING
+    board.close()
+
+
+def test_the_journal_gets_fields_and_the_sentence() -> None:
+    sent: list[tuple[str, dict[str, object]]] = []
+    line = JournalLine(lambda message, **given: sent.append((message, given)))
+    line.say(
+        "bachbox: the composer hangs and is killed", journal_events.CHILD_HANGS, child="composer"
+    )
+    line.say("performer: plays on default")
+    (hangs, given), (plain, others) = sent
+    assert hangs == "the composer hangs and is killed"
+    assert given["MESSAGE_ID"] == journal_events.CHILD_HANGS.id
+    assert (given["PRIORITY"], given["BACHBOX_CHILD"]) == ("4", "composer")
+    assert plain == "performer: plays on default"
+    assert (others["MESSAGE_ID"], others["PRIORITY"]) == (None, "6")
+
+
+def test_every_event_is_listed_and_none_has_two_meanings() -> None:
+    known = {
+        name: value
+        for name, value in vars(journal_events).items()
+        if isinstance(value, journal_events.Event)
+    }
+    ids = [event.id for event in known.values()]
+    assert len(set(ids)) == len(ids)
+    page = (Path(__file__).parents[2] / "docs" / "journal.md").read_text()
+    assert sorted(re.findall(r"`([0-9a-f]{32})`", page)) == sorted(ids)

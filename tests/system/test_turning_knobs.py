@@ -1,0 +1,243 @@
+"""Hands on a box that plays on a card: each setting is heard, shown, kept, and there again."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import random
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from appliance.composing.interpreter import RUNTIME_VARIABLE
+from appliance.frontends import local_socket
+from appliance.frontends.local_socket import Request
+from appliance.state.box_status import Status
+from appliance.state.settings import TEMPERAMENTS, Action
+from tests.support import audio_analysis
+from tests.support.command import bachbox, home, playing
+from tests.support.making_music import joined, parts_of
+from tests.support.virtual_card import VirtualCard, virtual_card
+
+Sound = NDArray[np.float64]
+
+
+@pytest.fixture(scope="module")
+def card() -> Iterator[VirtualCard]:
+    with virtual_card() as plugged_in:
+        yield plugged_in
+
+
+@pytest.fixture
+def env(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
+    environment = home(tmp_path)
+    for name in ("XDG_RUNTIME_DIR", "XDG_STATE_HOME"):
+        monkeypatch.setenv(name, environment[name])
+    return environment
+
+
+def ask(*actions: Action, **wishes: Any) -> Status:
+    return next(local_socket.ask(Request(set=wishes, act=list(actions))))
+
+
+def eventually(what: Any) -> None:
+    deadline = time.monotonic() + 20
+    while not what():
+        assert time.monotonic() < deadline, ask()
+        time.sleep(0.02)
+
+
+class Ear:
+    """The end of a recording that is being made."""
+
+    def __init__(self, file: Path) -> None:
+        self.file = file
+
+    def last(self, seconds: float) -> Sound:
+        content = self.file.read_bytes()
+        sound = audio_analysis.raw(content[: len(content) // 4 * 4])
+        return np.asarray(sound[-int(seconds * audio_analysis.RATE) :], np.float64)
+
+    def next(self, seconds: float) -> Sound:
+        """What is heard from half a second after now on."""
+        time.sleep(seconds + 0.5)
+        return self.last(seconds)
+
+
+def level(sound: Sound) -> float:
+    return float(np.sqrt((sound**2).mean()))
+
+
+def brightness(sound: Sound) -> float:
+    """The share of what is above 3 kHz."""
+    power = np.abs(np.fft.rfft(sound)) ** 2
+    return float(power[int(3000 * len(sound) / audio_analysis.RATE) :].sum() / power.sum())
+
+
+def off_cents(sound: Sound) -> float:
+    """How far the loudest tones lie from equal temperament at 440 Hz: from -50 to 50."""
+    power = np.abs(np.fft.rfft(sound * np.hanning(len(sound)), 4 * len(sound)))
+    hertz = np.fft.rfftfreq(4 * len(sound), 1 / audio_analysis.RATE)
+    loud = (power > power.max() / 8) & (hertz > 100)
+    turns = 12 * np.log2(hertz[loud] / 440)
+    return float(np.angle((power[loud] * np.exp(2j * np.pi * turns)).sum()) / (2 * np.pi) * 100)
+
+
+def onsets_a_second(sound: Sound) -> float:
+    """Of an instrument that is struck."""
+    steps = np.abs(np.diff(sound))[: len(sound) // 480 * 480 - 480].reshape(-1, 480).max(axis=1)
+    rises = (steps[1:] > 4 * steps[:-1]) & (steps[1:] > steps.max() / 10)
+    return float(rises.sum() / (len(steps) / 100))
+
+
+def test_every_setting_from_the_shell_is_heard_shown_kept_and_there_after_a_restart(
+    card: VirtualCard, env: dict[str, str], tmp_path: Path
+) -> None:
+    recording = tmp_path / "recording.raw"
+    ear = Ear(recording)
+    with (
+        card.recording(recording),
+        playing("--seed", 7, env=card.environment | env) as box,
+    ):
+        box.wait_for("plays on")
+        eventually(lambda: ask().now_playing.bar >= 1)
+        said = bachbox("set", "volume=100", "instrument=woodblock", "tempo=60", env=env)
+        assert said.code == 0, said.err
+        assert "tempo 60, Woodblock, volume 100" in said.out
+        slow = onsets_a_second(ear.next(4))
+        ask(tempo=200)
+        fast = onsets_a_second(ear.next(4))
+        assert fast > 2 * slow
+
+        ask(instrument="harpsichord", tempo=80)
+        loud = ear.next(2)
+        ask(volume=30)
+        assert level(ear.next(2)) < level(loud) / 4
+        ask(volume=100, instrument="ocarina")
+        assert brightness(ear.next(2)) < brightness(loud) / 4
+
+        ask(instrument="drawbar organ", volume=100)
+        assert abs(off_cents(ear.next(3))) < 12
+        # A third of a semitone lower, and the sharps lower still.
+        assert ask(temperament="meantone", pitch=431.6).settings.temperament == "meantone"
+        assert -60 < off_cents(ear.next(3)) < -20
+        assert ask(expression=25, instrument="ocarina").settings.expression == 25
+
+        rewinds = ask().health.rewinds
+        status = ask(temperature=1.25, top_p=0.9)
+        assert (status.settings.temperature, status.settings.top_p) == (1.25, 0.9)
+        eventually(lambda: ask().health.rewinds > rewinds)
+        piece = ask().now_playing.piece
+        bachbox("set", "next_piece", env=env)
+        eventually(lambda: ask().now_playing.piece == piece + 1)
+        started = ask().now_playing
+        eventually(lambda: ask().now_playing.bar >= started.bar + 2)
+        ask(Action.RESTART_PIECE)
+        eventually(lambda: ask().now_playing.bar <= started.bar + 1)
+
+        ask(playing=False)
+        eventually(lambda: ask().now_playing.condition == "paused")
+        assert level(ear.next(1)) < level(loud) / 50
+        ask(playing=True, volume=55)
+        eventually(lambda: ask().now_playing.condition == "playing")
+        health = ask().health
+        assert (health.starved, health.late, health.restarts) == (0, 0, 0)
+        assert box.end() == 0
+
+    kept = json.loads((Path(env["XDG_STATE_HOME"]) / "bachbox" / "settings.json").read_text())
+    assert kept == {
+        "tempo": 80, "instrument": "Ocarina", "volume": 55, "temperature": 1.25, "top_p": 0.9,
+        "playing": True, "expression": 25, "temperament": "meantone", "pitch": 431.6,
+    }  # fmt: skip
+    config = tmp_path / "bachbox.toml"
+    config.write_text("[music]\ntempo_bpm = 50\n[sound]\nmax_startup_volume = 40\n")
+    with playing("--output", "null", "--config", config, "--top-p", 0.8, env=env) as box:
+        box.wait_for("piece 1")
+        settings = ask().settings
+        assert (settings.tempo, settings.instrument, settings.volume) == (80, "Ocarina", 40)
+        assert (settings.temperature, settings.top_p) == (1.25, 0.8)
+        assert (settings.temperament, settings.pitch) == ("meantone", 431.6)
+        # Killed without warning, it comes back as it was: what the power cut saw is on the disk.
+        ask(tempo=99)
+        time.sleep(1.2)
+        box.process.kill()
+    with playing("--output", "null", env=env) as box:
+        box.wait_for("piece 1")
+        assert ask().settings.tempo == 99
+        ask(playing=False)
+        box.end()
+    with playing("--output", "null", env=env) as box:
+        box.wait_for("left paused; `bachbox set playing=on` goes on")
+        box.end()
+    said = bachbox("status", env=env)
+    said.is_one_sentence(1, "no Bachbox is running here")
+
+
+def test_fifty_changes_a_second_leave_no_gap_and_no_note_behind(
+    card: VirtualCard, env: dict[str, str]
+) -> None:
+    dice = random.Random(1)
+    wishes: dict[str, Any] = {
+        "tempo": lambda: dice.randint(40, 240),
+        "volume": lambda: dice.randint(0, 100),
+        "instrument": lambda: dice.randint(0, 111),
+        "temperature": lambda: round(dice.uniform(0.5, 1.5), 2),
+        "expression": lambda: dice.randint(0, 100),
+        "temperament": lambda: dice.choice(TEMPERAMENTS),
+        "pitch": lambda: dice.randint(392, 466),
+    }
+    with playing("--seed", 8, env=card.environment | env) as box:
+        box.wait_for("plays on")
+        eventually(lambda: ask().now_playing.bar >= 2)
+        # A host that is busy with other things gets a second chance.
+        for _ in range(2):
+            before = ask().health
+            begin = time.monotonic()
+            for number in range(400):
+                name = dice.choice(list(wishes))
+                ask(**{name: wishes[name]()})
+                time.sleep(max(0.0, begin + number / 50 - time.monotonic()))
+            after = ask().health
+            assert after.rewinds > before.rewinds
+            assert (after.starved, after.late, after.restarts) == (0, 0, 0)
+            if after.xruns == before.xruns:
+                break
+        assert after.xruns == before.xruns
+        ask(playing=False)
+        eventually(lambda: ask().now_playing.condition == "paused")
+        assert box.end() == 0
+
+
+@pytest.mark.parametrize("runtime", ["tflite_runtime", "ai_edge_litert"])
+def test_a_model_that_does_not_compose_gives_way_to_the_one_before(
+    env: dict[str, str], tmp_path: Path, runtime: str
+) -> None:
+    """Its checksum agrees, so only the runtime finds it out: one refuses it, the other crashes."""
+    if runtime == "tflite_runtime" and sys.version_info >= (3, 12):
+        runtime = "ai_edge_litert"
+    _, texts = parts_of()
+    content = b"\x1c\0\0\0TFL3" + bytes(2000)
+    about = json.loads(texts["bundle.json"]) | {"sha256": hashlib.sha256(content).hexdigest()}
+    texts = texts | {"bundle.json": json.dumps(about)}
+    (tmp_path / "hostile.tflite").write_bytes(joined(content, texts))
+    config = tmp_path / "bachbox.toml"
+    config.write_text(f'[music]\nmodels_folder = "{tmp_path}"\n')
+    environment = env | {RUNTIME_VARIABLE: runtime}
+    with playing("--output", "null", "--config", config, "--seed", 3, env=environment) as box:
+        box.wait_for("piece 1")
+        eventually(lambda: ask().health.look_ahead_s > 3)
+        ask(model="hostile")
+        box.wait_for("hostile does not compose, so chorales goes on")
+        assert ask().settings.model == "chorales"
+        heard = ask().health.notes
+        eventually(lambda: ask().health.notes > heard + 20)
+        assert ask().health.starved == 0
+        assert box.end() == 0
+    kept = json.loads((Path(env["XDG_STATE_HOME"]) / "bachbox" / "settings.json").read_text())
+    assert kept == {"model": "chorales"}
