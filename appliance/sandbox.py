@@ -18,13 +18,11 @@ from typing import Final, NoReturn
 
 from appliance.errors import BachboxError
 
-_PATIENCE_SECONDS: Final = 30
+_TIMEOUT_S: Final = 30
 """Nothing tried here takes longer, on a small Pi and with a large soundfont."""
 
 
-def run_in_fork(
-    task: Callable[[], object], patience_seconds: int = _PATIENCE_SECONDS
-) -> str | None:
+def run_in_fork(task: Callable[[], object], patience_seconds: int = _TIMEOUT_S) -> str | None:
     """The signal that ends a process which does ``task``; None where it comes through.
 
     An exception counts as coming through: done again in this process it says more.

@@ -27,14 +27,14 @@ from numpy.typing import NDArray
 
 from appliance.frontends import local_socket
 from appliance.ipc.ring import events_before
-from appliance.ipc.shared_state import Board
+from appliance.ipc.shared_state import SharedState
 from appliance.music.events import AS_WRITTEN_PERMILLE, TICKS_PER_BEAT, Event, Kind
 from appliance.music.expression import scaled
 from appliance.state.box_status import Status
 from appliance.state.settings import PREFERRED_EXPRESSION, TEMPERAMENTS
 from benchmarks import measure
 from benchmarks.measure import FailedError
-from benchmarks.player import PATIENCE_S, Player, playing
+from benchmarks.player import TIMEOUT_S, Player, playing
 from benchmarks.playing import first_new_note
 from benchmarks.report import Row
 from tests.support.virtual_card import RATE, VirtualCard
@@ -65,7 +65,7 @@ class Hand:
 
     def __init__(self, card: VirtualCard) -> None:
         path = card.folder / "bachbox" / local_socket.FILE_NAME
-        deadline = time.monotonic() + PATIENCE_S
+        deadline = time.monotonic() + TIMEOUT_S
         self._socket = socket.socket(socket.AF_UNIX)
         while True:
             try:
@@ -296,27 +296,27 @@ def _follow(
 class _Witness:
     """Collects what was played before the ring forgets it."""
 
-    def __init__(self, board: Board) -> None:
-        self._board = board
+    def __init__(self, shared: SharedState) -> None:
+        self._shared = shared
         self._events: dict[int, Event] = {}
         self.look()
 
     def look(self) -> None:
-        read = self._board.tail.read().read_index
-        events = events_before(self._board, read)
+        read = self._shared.reader.read().read_index
+        events = events_before(self._shared, read)
         self._events |= {read - len(events) + at: event for at, event in enumerate(events)}
 
     def score(self) -> _Score:
         return _Score([event for _, event in sorted(self._events.items())])
 
 
-def _beginning(board: Board, score_of: _Witness) -> tuple[float, float]:
+def _beginning(shared: SharedState, score_of: _Witness) -> tuple[float, float]:
     """A tick and when the performer rendered it."""
-    tick = board.tail.read().playhead_tick
-    while board.tail.read().playhead_tick == tick:
+    tick = shared.reader.read().playhead_tick
+    while shared.reader.read().playhead_tick == tick:
         time.sleep(0.0005)
     score_of.look()
-    return board.tail.read().playhead_tick, time.monotonic()
+    return shared.reader.read().playhead_tick, time.monotonic()
 
 
 def tempo(card: VirtualCard) -> list[Row]:
@@ -324,8 +324,8 @@ def tempo(card: VirtualCard) -> list[Row]:
     dice = random.Random(3)
     wishes = {"instrument": CLICK, "tempo": 90, "volume": 100}
     with measure.step(f"{CHANGES} tempos"), _at_hand(card, **wishes) as (player, hand, ear):
-        witness = _Witness(player.board)
-        tick, moment = _beginning(player.board, witness)
+        witness = _Witness(player.shared)
+        tick, moment = _beginning(player.shared, witness)
         measure.wait(_SETTLE_S)
         turns = []
         for bpm in itertools.islice(itertools.cycle((180.0, 90.0)), CHANGES):
@@ -360,18 +360,18 @@ def temperature(card: VirtualCard) -> list[Row]:
     found = []
     wishes = {"instrument": CLICK, "tempo": 100, "volume": 100}
     with measure.step(f"{CHANGES} temperatures"), _at_hand(card, **wishes) as (player, hand, ear):
-        board, witness = player.board, _Witness(player.board)
-        tick, moment = _beginning(board, witness)
+        shared, witness = player.shared, _Witness(player.shared)
+        tick, moment = _beginning(shared, witness)
         measure.wait(_SETTLE_S)
         for number in range(CHANGES):
             time.sleep(dice.uniform(0.5, 1.5))
-            deadline, epoch = time.monotonic() + PATIENCE_S, board.head.read().epoch
+            deadline, epoch = time.monotonic() + TIMEOUT_S, shared.writer.read().epoch
             turn = hand.set(temperature=1.0 + 0.05 * (number % 2))
-            while board.head.read().epoch == epoch or first_new_note(board) is None:
+            while shared.writer.read().epoch == epoch or first_new_note(shared) is None:
                 player.check(deadline)
-            note_tick = first_new_note(board)
+            note_tick = first_new_note(shared)
             assert note_tick is not None
-            found.append((turn, board.cut.read().from_tick, note_tick))
+            found.append((turn, shared.rewind_request.read().from_tick, note_tick))
             witness.look()
         time.sleep(3.0)
         witness.look()
@@ -411,29 +411,29 @@ def storm(card: VirtualCard) -> list[Row]:
     }
     jumps, most_sounding, made = 0, 0, 0
     with measure.step(f"{STORM_RATE} changes a second"), _at_hand(card) as (player, hand, ear):
-        board = player.board
-        before = board.performer.read()
-        rewinds = board.composer.read().rewinds
+        shared = player.shared
+        before = shared.performer.read()
+        rewinds = shared.composer.read().rewinds
         begin = now = time.monotonic()
-        tick = board.tail.read().playhead_tick
+        tick = shared.reader.read().playhead_tick
         while now < begin + STORM_S:
             name = dice.choice(list(wishes))
             hand.set(**{name: wishes[name]()})
             made += 1
-            most_sounding = max(most_sounding, board.performer.read().sounding)
+            most_sounding = max(most_sounding, shared.performer.read().sounding)
             time.sleep(max(0.0, begin + made / STORM_RATE - time.monotonic()))
             last, last_tick = now, tick
-            now, tick = time.monotonic(), board.tail.read().playhead_tick
+            now, tick = time.monotonic(), shared.reader.read().playhead_tick
             # A block or two may lie between two looks; no phrase is much faster than 240.
             jumps += not 0 <= tick - last_tick <= _speed(250) * (now - last + 0.1)
         took = time.monotonic() - begin
-        after = board.performer.read()
-        rewinds = board.composer.read().rewinds - rewinds
+        after = shared.performer.read()
+        rewinds = shared.composer.read().rewinds - rewinds
         hand.set(volume=100, instrument="church organ")
         time.sleep(1.0)
         hand.set(playing=False)
         time.sleep(RINGING_S)
-        left = board.performer.read().sounding
+        left = shared.performer.read().sounding
         quiet = len(ear.sound())
         time.sleep(1.0)
         tail = ear.sound()[quiet:]

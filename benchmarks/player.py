@@ -14,11 +14,11 @@ from typing import NamedTuple
 import psutil
 
 from appliance.errors import BachboxError
-from appliance.ipc.shared_state import Board, State
+from appliance.ipc.shared_state import SharedState, State
 from benchmarks.measure import FailedError
 from tests.support.virtual_card import VirtualCard
 
-PATIENCE_S = 15.0
+TIMEOUT_S = 15.0
 CHILDREN = ("composer", "performer")
 
 
@@ -39,23 +39,23 @@ class Player:
     def __init__(self, process: subprocess.Popen[bytes], log: Path) -> None:
         self._process = process
         self._log = log
-        self.board: Board
+        self.shared: SharedState
 
     def attach(self) -> None:
         """Wait until it plays, and look into its shared memory."""
-        deadline = time.monotonic() + PATIENCE_S
+        deadline = time.monotonic() + TIMEOUT_S
         while True:
             for entry in Path(f"/proc/{self._process.pid}/fd").iterdir():
                 # It may be there already, and nothing in it yet.
                 with contextlib.suppress(FileNotFoundError, BachboxError):
                     if entry.readlink().name.startswith("memfd:bachbox"):
-                        self.board = Board.attach(os.open(entry, os.O_RDWR))
+                        self.shared = SharedState.attach(os.open(entry, os.O_RDWR))
                         self._wait_for_music(deadline)
                         return
             self.check(deadline)
 
     def _wait_for_music(self, deadline: float) -> None:
-        while self.board.performer.read().state is not State.PLAYING:
+        while self.shared.performer.read().state is not State.PLAYING:
             self.check(deadline)
 
     def check(self, deadline: float) -> None:

@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 from appliance.ipc.ring import read_slot
-from appliance.ipc.shared_state import Board, PerformerState
+from appliance.ipc.shared_state import PerformerState, SharedState
 from appliance.music.events import Kind
 from benchmarks import measure
 from benchmarks.measure import FailedError
-from benchmarks.player import PATIENCE_S, Player, Usage, playing
+from benchmarks.player import TIMEOUT_S, Player, Usage, playing
 from benchmarks.report import Row
 from tests.support.virtual_card import RATE, VirtualCard
 
@@ -64,7 +64,7 @@ def _first_sound_s(card: VirtualCard, recording: Path, seed: int) -> float:
     offset = recording.stat().st_size & ~3
     start = time.monotonic()
     with playing(card, seed) as player, recording.open("rb") as file:
-        deadline = start + PATIENCE_S
+        deadline = start + TIMEOUT_S
         while True:
             file.seek(offset)
             chunk = file.read()
@@ -90,12 +90,12 @@ def costs(card: VirtualCard) -> list[Row]:
         player.attach()
         with measure.step(f"playing {SETTLE_S + WINDOWS * WINDOW_S:.0f} s"):
             measure.wait(SETTLE_S)
-            before = player.board.performer.read()
+            before = player.shared.performer.read()
             looks = [_Look(time.monotonic(), player.usage())]
             for _ in range(WINDOWS):
                 measure.wait(WINDOW_S)
                 looks.append(_Look(time.monotonic(), player.usage()))
-            after = player.board.performer.read()
+            after = player.shared.performer.read()
     frames = after.frames_played - before.frames_played
     if abs(frames / after.sample_rate - WINDOWS * WINDOW_S) > 1.0:
         raise FailedError(
@@ -206,30 +206,30 @@ def _milliseconds(seconds: list[float]) -> str:
 
 
 def _turn(player: Player, temperature: float) -> _Turn:
-    board = player.board
+    shared = player.shared
     start = time.monotonic()
-    deadline = start + PATIENCE_S
-    epoch = board.head.read().epoch
+    deadline = start + TIMEOUT_S
+    epoch = shared.writer.read().epoch
     # The daemon writes this cell only when a setting changes, and here none does.
-    board.controls.write(board.controls.read()._replace(temperature=temperature))
-    while board.head.read().epoch == epoch:
+    shared.live_settings.write(shared.live_settings.read()._replace(temperature=temperature))
+    while shared.writer.read().epoch == epoch:
         player.check(deadline)
-    while (note_tick := first_new_note(board)) is None:
+    while (note_tick := first_new_note(shared)) is None:
         player.check(deadline)
     answered = time.monotonic() - start
     reached = []
-    for tick in (board.cut.read().from_tick, note_tick):
-        while board.tail.read().playhead_tick <= tick:
+    for tick in (shared.rewind_request.read().from_tick, note_tick):
+        while shared.reader.read().playhead_tick <= tick:
             player.check(deadline)
         reached.append(time.monotonic() - start)
     return _Turn(answered, *reached)
 
 
-def first_new_note(board: Board) -> int | None:
+def first_new_note(shared: SharedState) -> int | None:
     """Tick of the first note that follows the last cut, once it is there."""
-    head, cut = board.head.read(), board.cut.read()
+    head, cut = shared.writer.read(), shared.rewind_request.read()
     for index in range(cut.from_index, head.write_index):
-        event = read_slot(board, index, head.epoch)
+        event = read_slot(shared, index, head.epoch)
         if event is not None and event.kind is Kind.NOTE_ON:
             return event.tick
     return None

@@ -23,7 +23,7 @@ import matplotlib as mpl
 import msgspec
 
 from appliance.errors import BachboxError
-from appliance.ipc.shared_state import Board, PerformerState
+from appliance.ipc.shared_state import PerformerState, SharedState
 from appliance.music.events import TICKS_PER_BEAT
 from benchmarks.hands import Ear, Hand, p95, volume_delays_s
 from benchmarks.measure import FailedError
@@ -33,7 +33,7 @@ from tests.support.broker import free_port
 from tests.support.virtual_card import VirtualCard, virtual_card
 
 MINUTE_S: Final = 60.0
-LOOK_S: Final = 0.25
+POLL_INTERVAL_S: Final = 0.25
 """How often the look-ahead is looked at."""
 KNOB_S: Final = 6.0
 """The last seconds of a minute, in which the volume is turned and listened to."""
@@ -118,18 +118,18 @@ class Soak:
         Raises:
             FailedError: the player has ended.
         """
-        begin, before = time.monotonic(), self._player.board.performer.read()
+        begin, before = time.monotonic(), self._player.shared.performer.read()
         heard_s, messages = self._visitor.heard_s, self._visitor.messages
         cpu_s, health = _cpu_s(self._player.usage()), self._hand.ask().health
         least_s = float("inf")
         while (now := time.monotonic()) < begin + MINUTE_S - KNOB_S:
-            least_s = min(least_s, _look_ahead_s(self._player.board))
+            least_s = min(least_s, _look_ahead_s(self._player.shared))
             self._player.check(now + MINUTE_S)
-            time.sleep(LOOK_S)
+            time.sleep(POLL_INTERVAL_S)
         delays_s = self._turn()
         time.sleep(max(0.0, begin + MINUTE_S - time.monotonic()))
         seconds = time.monotonic() - begin
-        usage, after, then = self._player.usage(), self._player.board.performer.read(), health
+        usage, after, then = self._player.usage(), self._player.shared.performer.read(), health
         health = self._hand.ask().health
         return Row(
             run=self._run,
@@ -164,9 +164,9 @@ class Soak:
         return delays_s
 
 
-def _look_ahead_s(board: Board) -> float:
-    ahead_ticks = board.head.read().horizon_tick - board.tail.read().playhead_tick
-    return ahead_ticks / TICKS_PER_BEAT * 60 / board.controls.read().tempo_bpm
+def _look_ahead_s(shared: SharedState) -> float:
+    ahead_ticks = shared.writer.read().horizon_tick - shared.reader.read().playhead_tick
+    return ahead_ticks / TICKS_PER_BEAT * 60 / shared.live_settings.read().tempo_bpm
 
 
 def _played_s(state: PerformerState) -> float:

@@ -19,13 +19,13 @@ T = TypeVar("T")
 Give = Callable[[T], None]
 """Takes the next item from a source."""
 
-LOOK_SECONDS: Final = 0.03
+POLL_INTERVAL_S: Final = 0.03
 """How often the sound is fetched: a listener hears it up to twice as much later."""
 
 KEPT_SOUNDS: Final = 64
 """Two seconds: a listener who is further behind jumps ahead."""
 
-LINGER_SECONDS: Final = 5.0
+LINGER_S: Final = 5.0
 """How long a source works on when nobody listens any more: one may come again."""
 
 
@@ -68,7 +68,7 @@ class Broadcast(Generic[T]):
             self.listeners -= 1
             if not self.listeners:
                 loop = asyncio.get_running_loop()
-                self._ending = loop.call_later(LINGER_SECONDS, work.cancel)
+                self._ending = loop.call_later(LINGER_S, work.cancel)
 
     async def close(self) -> None:
         """End the source; whoever still listens is done."""
@@ -109,6 +109,6 @@ def of_the_sound(reader: Callable[[], TapReader]) -> Broadcast[Sound]:
         while True:
             if sound := tap.take():
                 give(sound)
-            await asyncio.sleep(LOOK_SECONDS)
+            await asyncio.sleep(POLL_INTERVAL_S)
 
     return Broadcast(fetch, KEPT_SOUNDS)

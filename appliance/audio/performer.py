@@ -17,7 +17,7 @@ from typing import Final, Protocol
 
 from appliance.audio.event_source import EventSource
 from appliance.audio.transport import Transport
-from appliance.ipc.shared_state import NO_PIECE, Controls
+from appliance.ipc.shared_state import NO_PIECE, LiveSettings
 from appliance.music import expression
 from appliance.music.events import AS_WRITTEN_PERMILLE, Event, Kind, Piece, pace, piece_of
 from appliance.music.temperament import key_cents
@@ -25,7 +25,7 @@ from appliance.music.temperament import key_cents
 NEAR_BLOCKS: Final = 2
 """What is nearer than so many blocks is too near to be composed anew."""
 
-LET_GO_SECONDS: Final = 3.0
+LET_GO_S: Final = 3.0
 """A chord that the music has waited in for so long is let go: an organ would sound for ever."""
 
 
@@ -34,7 +34,7 @@ TONE_VOICE: Final = 14
 
 TONE_PITCH: Final = 69
 TONE_VELOCITY: Final = 100
-TONE_SECONDS: Final = 1.0
+TONE_S: Final = 1.0
 
 
 class Synth(Protocol):
@@ -67,7 +67,7 @@ class Performer:
         source: EventSource,
         synth: Synth,
         transport: Transport,
-        controls: Callable[[], Controls],
+        controls: Callable[[], LiveSettings],
     ) -> None:
         self._source = source
         self._synth = synth
@@ -157,7 +157,7 @@ class Performer:
                 self._synth.note_off(voice, pitch)
         self._released = True
 
-    def _apply(self, controls: Controls, ahead_ticks: float, near_ticks: float) -> None:
+    def _apply(self, controls: LiveSettings, ahead_ticks: float, near_ticks: float) -> None:
         transport = self._transport
         permille = _pace_at(controls.expression, self._written_permille)
         faster = controls.tempo_bpm * permille / (transport.tempo_bpm * transport.pace_permille)
@@ -180,7 +180,7 @@ class Performer:
         self.playing = controls.playing and not self._ended
         if self._tones_asked not in (None, controls.tone_count):
             self._synth.note_on(TONE_VOICE, TONE_PITCH, TONE_VELOCITY)
-            self._tone_frames = round(TONE_SECONDS * self._transport.sample_rate)
+            self._tone_frames = round(TONE_S * self._transport.sample_rate)
         self._tones_asked = controls.tone_count
 
     def _end_tone(self, frames: int) -> None:
@@ -198,7 +198,7 @@ class Performer:
         horizon_tick = source.horizon_tick
         if transport.frame_of(horizon_tick) > start:
             self._waited_frames = 0
-        if self._waited_frames >= LET_GO_SECONDS * transport.sample_rate:
+        if self._waited_frames >= LET_GO_S * transport.sample_rate:
             self.release()
         elif self._released:
             for held in self._held.values():
@@ -235,7 +235,7 @@ class Performer:
 
     def _lifts(self, end_tick: float) -> deque[Event]:
         """The notes that are left before ``end_tick``, earlier than they are written to end."""
-        longest_ticks = round(expression.LONGEST_LIFT_TICKS * self._expression / expression.FULL)
+        longest_ticks = round(expression.MAX_LIFT_TICKS * self._expression / expression.FULL)
         last_tick = min(end_tick + longest_ticks, self._source.horizon_tick - 1)
         ahead = list(takewhile(lambda event: event.tick <= last_tick, self._source.ahead()))
         heard = expression.played(ahead, self._expression)

@@ -18,7 +18,7 @@ _CHUNK = struct.Struct("<4sI")
 _PRESET = struct.Struct("<20sHHHIII")
 """Name, program, bank, first zone, and three fields that nothing uses."""
 
-_MOST_PRESETS: Final = 16384
+_MAX_PRESETS: Final = 16384
 """128 banks of 128: more is no preset table but an attack on memory."""
 
 _REMEDY: Final = (
@@ -64,7 +64,7 @@ def _read_presets(soundfont: Path, file: BinaryIO) -> set[tuple[int, int]]:
         if name == b"LIST" and file.read(4) == b"pdta":
             for inner, inner_start, inner_length in _chunks(file, start + 4, start + length):
                 if inner == b"phdr" and inner_length % _PRESET.size == 0:
-                    count = min(inner_length // _PRESET.size, _MOST_PRESETS)
+                    count = min(inner_length // _PRESET.size, _MAX_PRESETS)
                     file.seek(inner_start)
                     table = file.read(count * _PRESET.size)
                     rows = list(_PRESET.iter_unpack(table))[:-1]

@@ -25,7 +25,7 @@ from appliance.errors import BachboxError
 RAMP_SEGMENT_FRAMES: Final = 64
 """FluidSynth renders in steps of 64 frames, so a finer ramp is not heard."""
 
-RAMP_SECONDS: Final = 0.03
+RAMP_S: Final = 0.03
 """From silence to full volume: short to the hand, long enough not to click."""
 
 FULL_GAIN: Final = 1.0
@@ -96,7 +96,7 @@ class FluidSynth:
             self._fl.fluid_synth_cc(self._synth, channel, _CC_REVERB, _REVERB_SEND)
         for channel, pan in zip(_VOICE_CHANNELS, _PANS, strict=False):
             self._fl.fluid_synth_cc(self._synth, channel, _CC_PAN, pan)
-        self._gain_step = gain * RAMP_SEGMENT_FRAMES / (RAMP_SECONDS * sample_rate)
+        self._gain_step = gain * RAMP_SEGMENT_FRAMES / (RAMP_S * sample_rate)
         self._buffer = ctypes.create_string_buffer(0)
 
     def note_on(self, voice: int, pitch: int, velocity: int) -> None:

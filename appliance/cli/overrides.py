@@ -13,7 +13,7 @@ from appliance.errors import BachboxError, UsageError
 
 if TYPE_CHECKING:
     from appliance.config.loader import Config
-    from appliance.state.settings import Own, Values
+    from appliance.state.settings import ModelDefaults, RequestedSettings
 
 _SEED_BITS: Final = 31
 """Of a seed that we draw: short enough to be typed again."""
@@ -34,7 +34,9 @@ def wished(config: Config, **wishes: Any) -> Config:
     return replace(config, **sections)
 
 
-def first_values(config: Config) -> tuple[list[Path], Values, Callable[[str], Own]]:
+def first_values(
+    config: Config,
+) -> tuple[list[Path], RequestedSettings, Callable[[str], ModelDefaults]]:
     """Model folders, first settings, and the way to a model's own values.
 
     Raises:
@@ -42,7 +44,7 @@ def first_values(config: Config) -> tuple[list[Path], Values, Callable[[str], Ow
     """
     from appliance.composing import model_file
     from appliance.config import loader as configs
-    from appliance.state.settings import Own, Values
+    from appliance.state.settings import ModelDefaults, RequestedSettings
 
     music = config.music
     folders = configs.model_folders(config)
@@ -56,11 +58,11 @@ def first_values(config: Config) -> tuple[list[Path], Values, Callable[[str], Ow
         model_file.load(path)
         folders.insert(0, path.parent)
 
-    def own(name: str) -> Own:
+    def own(name: str) -> ModelDefaults:
         model = model_file.load(model_file.find(name, folders))
-        return Own(model.tempo_bpm, model.temperature, model.top_p, model.instrument)
+        return ModelDefaults(model.tempo_bpm, model.temperature, model.top_p, model.instrument)
 
-    values = Values(
+    values = RequestedSettings(
         model=path.stem,
         instrument=music.instrument,
         tempo=music.tempo_bpm,
@@ -75,8 +77,8 @@ def first_values(config: Config) -> tuple[list[Path], Values, Callable[[str], Ow
 
 
 def usable(
-    values: Values, models: Sequence[str], own: Callable[[str], Own]
-) -> tuple[Values, list[str]]:
+    values: RequestedSettings, models: Sequence[str], own: Callable[[str], ModelDefaults]
+) -> tuple[RequestedSettings, list[str]]:
     """``values`` with another of the ``models`` where the configured one is damaged, and why."""
     from dataclasses import replace
 

@@ -40,8 +40,8 @@ def play(
     from appliance.config.gpio_schema import Gpio
     from appliance.daemon.daemon import Plan
     from appliance.daemon.daemon import play as start
-    from appliance.frontends import Control, local_socket, systemd_notify
-    from appliance.frontends.gpio.input_events import MOST_TOUCHES, Touch
+    from appliance.frontends import Frontend, local_socket, systemd_notify
+    from appliance.frontends.gpio.input_events import MAX_TOUCHES, InputEvent
     from appliance.frontends.local_socket import LocalSocket
     from appliance.frontends.streaming.opus import OpusRadio
     from appliance.state.settings import Settings
@@ -75,24 +75,24 @@ def play(
         delegate=config.music.delegate,
         for_seconds=for_seconds,
     )
-    controls: list[Control] = [store, LocalSocket(local_socket.folder() / local_socket.FILE_NAME)]
+    controls: list[Frontend] = [store, LocalSocket(local_socket.folder() / local_socket.FILE_NAME)]
     try:
         controls += systemd_notify.control()
     except BachboxError as error:
         # The music needs nobody to be told; systemd may see that differently.
         unkept.append(str(error))
-    felt: deque[Touch] = deque(maxlen=MOST_TOUCHES)
+    felt: deque[InputEvent] = deque(maxlen=MAX_TOUCHES)
     opus = OpusRadio()
     if config.mqtt.host:
-        from appliance.frontends.mqtt.mqtt_frontend import MqttControl
+        from appliance.frontends.mqtt.mqtt_frontend import MqttFrontend
 
-        controls.append(MqttControl(config.mqtt))
+        controls.append(MqttFrontend(config.mqtt))
     if config.web.port:
         from appliance.frontends import history
-        from appliance.frontends.web.web_frontend import WebControl
+        from appliance.frontends.web.web_frontend import WebFrontend
 
-        kept = history.Keepsakes(state_folder() / history.FILE_NAME)
-        controls += [kept, WebControl(config, felt, kept, opus, plan.soundfont)]
+        kept = history.History(state_folder() / history.FILE_NAME)
+        controls += [kept, WebFrontend(config, felt, kept, opus, plan.soundfont)]
     if config.stream.snapcast:
         from appliance.frontends.streaming.snapcast import SnapcastPipe
 
@@ -102,7 +102,7 @@ def play(
 
         controls.append(IcecastSource(config.stream.icecast, opus))
     if config.gpio != Gpio():
-        from appliance.frontends.gpio.gpio_frontend import GpioControl
+        from appliance.frontends.gpio.gpio_frontend import GpioFrontend
 
-        controls.append(GpioControl(config.gpio, lambda *touch: felt.append(Touch(*touch))))
+        controls.append(GpioFrontend(config.gpio, lambda *touch: felt.append(InputEvent(*touch))))
     start(plan, settings, controls, unkept)

@@ -17,7 +17,7 @@ from appliance.cli.options import PATH, Seconds, json_option, music_options
 from appliance.cli.overrides import first_values, seed_of, warn, wished
 from appliance.errors import UsageError
 
-_LONGEST_RENDER_SECONDS: Final = 6 * 3600
+_MAX_RENDER_S: Final = 6 * 3600
 """What a WAV file at 48 kHz can hold."""
 
 
@@ -26,7 +26,7 @@ _LONGEST_RENDER_SECONDS: Final = 6 * 3600
 @music_options
 @click.option(
     "--seconds",
-    type=Seconds(_LONGEST_RENDER_SECONDS),
+    type=Seconds(_MAX_RENDER_S),
     help="How long; a minute where nothing is said.",
 )
 @click.option("--pieces", type=click.IntRange(1, 10_000), help="How many whole pieces.")
@@ -58,11 +58,11 @@ def render(
     from appliance.composing.delegates import Models
     from appliance.composing.model_check import try_model
     from appliance.config import loader as configs
-    from appliance.daemon.daemon import controls_for
+    from appliance.daemon.daemon import live_settings_for
     from appliance.music.files import piece_record as keepsake
     from appliance.offline import renderer
     from appliance.state import general_midi
-    from appliance.state.settings import in_force
+    from appliance.state.settings import effective
 
     if seconds is not None and pieces is not None:
         raise UsageError("--seconds and --pieces exclude each other; give one of them")
@@ -72,9 +72,9 @@ def render(
         list(outputs), renderer.ONE_PIECE_SUFFIXES if pieces == 1 else renderer.SUFFIXES
     )
     folders, values, own_of = first_values(config)
-    chosen = in_force(values, own_of(values.model))
+    chosen = effective(values, own_of(values.model))
     said = chosen._asdict() | {"instrument": general_midi.name(chosen.instrument)}
-    controls = controls_for(chosen)
+    controls = live_settings_for(chosen)
     path = model_file.find(values.model, folders)
     try_model(path)
     model = Models(config.music.delegate, warn).load(path)

@@ -92,9 +92,9 @@ def config(config_file: Path | None, as_json: bool) -> None:
     """Show the config in force, secrets masked."""
     from appliance.config import loader as configs
 
-    in_force, path = configs.load(config_file)
+    effective, path = configs.load(config_file)
     sections: dict[str, dict[str, Any]] = {}
-    for section, key, value in configs.items(in_force):
+    for section, key, value in configs.items(effective):
         sections.setdefault(section, {})[key] = value
     if as_json:
         click.echo(json.dumps({"file": str(path) if path else None} | sections, indent=2))

@@ -19,7 +19,7 @@ import numpy as np
 from appliance.composing import sampler
 from appliance.composing.interpreter import State, StepModel
 from appliance.composing.model_file import Bundle
-from appliance.composing.stall_detector import TROUBLES, Guard
+from appliance.composing.stall_detector import TROUBLES, StallDetector
 from appliance.music import expression
 from appliance.music.codecs.base import Cadence, Context, Opening
 from appliance.music.events import (
@@ -37,11 +37,11 @@ from appliance.music.events import (
 )
 from appliance.music.score import Form, Key
 
-LONGEST_PIECE_STEPS = 1024
+MAX_PIECE_STEPS = 1024
 """Longer forms of the corpus are not drawn: the next piece is to come before one waits for it."""
 PLAIN_FORM = Form(16, 0, 512)
 """For a model without forms; it ends its pieces itself."""
-LONGEST_REHEARSAL_TOKENS = 1000
+MAX_REHEARSAL_TOKENS = 1000
 REHEARSALS = 8
 """How often the last phrase is tried for one that comes home."""
 RELATED_KEYS = ((7, False), (5, False), (0, True), (0, True), (2, False), (0, False))
@@ -58,7 +58,7 @@ class Counts:
     pieces: int = 0
 
 
-class Drawn(NamedTuple):
+class SampledToken(NamedTuple):
     """A token that was drawn in a rehearsal: under which conditions, and the model after it."""
 
     temperature: float
@@ -77,8 +77,8 @@ class Snapshot(NamedTuple):
     written: int
     state: State
     dice: Mapping[str, Any]
-    guard: Guard
-    reading: expression.Reading
+    guard: StallDetector
+    reading: expression.Performance
 
 
 class Composer:
@@ -112,7 +112,7 @@ class Composer:
         sampler.check(self.temperature, self.top_p)
         self.model = StepModel(bundle)
         self.counts = Counts()
-        self.guard = Guard()
+        self.guard = StallDetector()
         self.tick = 0
         """Up to here the music is complete."""
         self.piece = Piece(0, 0, False, 4, 0, 0)
@@ -120,8 +120,8 @@ class Composer:
         self._written = 0
         """Tokens of the piece so far."""
         self._dice = np.random.default_rng(0)
-        self._reading = expression.Reading(PLAIN_FORM)
-        self._rehearsed: list[Drawn] = []
+        self._reading = expression.Performance(PLAIN_FORM)
+        self._rehearsed: list[SampledToken] = []
         """What is still to come of the rehearsal that is performed, the next one last."""
         self._prime = prime
         self._again: Piece | None = None
@@ -182,7 +182,7 @@ class Composer:
         self._dice.random()
         return told[0]
 
-    def _draw(self, context: Context) -> Drawn:
+    def _draw(self, context: Context) -> SampledToken:
         self.on_token()
         temperature = self.guard.temperature(self.temperature, self.tick)
         must_sound = self.guard.trouble == "silence"
@@ -201,7 +201,7 @@ class Composer:
             uniform=uniform,
             forbidden=context.forbidden(must_sound=must_sound),
         )
-        return Drawn(temperature, self.top_p, must_sound, token, self.model.state)
+        return SampledToken(temperature, self.top_p, must_sound, token, self.model.state)
 
     def _rehearse_ending(self, context: Context) -> None:
         """Try out the last phrase, and keep the dice with which the piece closes best.
@@ -210,12 +210,12 @@ class Composer:
         another throw of the dice seldom does. Nothing is written that it would not write.
         """
         state, best = self.model.state, (Cadence.OPEN, 0)
-        performed: list[Drawn] = []
+        performed: list[SampledToken] = []
         self._rehearsed.clear()
         for attempt in range(self.rehearsals):
             self._dice = self._dice_of(self.piece.number, attempt + 1)
-            tried, drawn = context.copy(), list[Drawn]()
-            for _ in range(LONGEST_REHEARSAL_TOKENS):
+            tried, drawn = context.copy(), list[SampledToken]()
+            for _ in range(MAX_REHEARSAL_TOKENS):
                 if tried.done or tried.faded:
                     break
                 drawn.append(self._draw(tried))
@@ -259,7 +259,7 @@ class Composer:
         self.piece = about
         self._context = self.bundle.codec.start(form, Key(about.tonic, about.minor))
         form = self._context.form
-        self._reading = expression.Reading(form, about.start_tick, self.bundle.codec.voices)
+        self._reading = expression.Performance(form, about.start_tick, self.bundle.codec.voices)
         self._written = 0
         self.model.reset()
         self.guard.new_piece(about.start_tick)
@@ -268,7 +268,7 @@ class Composer:
     def _plan(self, number: int) -> tuple[Form, Key]:
         """Form and key of a piece, from the seed and its number alone; seeds the dice too."""
         self._dice = self._dice_of(number)
-        forms = [f for f in self.bundle.forms if f.steps <= LONGEST_PIECE_STEPS] or [PLAIN_FORM]
+        forms = [f for f in self.bundle.forms if f.steps <= MAX_PIECE_STEPS] or [PLAIN_FORM]
         form = forms[int(self._dice.integers(len(forms)))]
         if number == 1 and self._prime is not None:
             return _continued(self._prime.form, form), self._prime.key

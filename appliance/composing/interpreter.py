@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from appliance.composing.kv_cache import Window
+from appliance.composing.kv_cache import KVCache
 from appliance.composing.model_file import Bundle
 from appliance.errors import BachboxError
 
@@ -24,7 +24,7 @@ RUNTIME_VARIABLE = "BACHBOX_RUNTIME"
 _REFUSALS = (ArithmeticError, LookupError, RuntimeError, SystemError, TypeError, ValueError)
 """What either runtime raises for a model or a delegate that it cannot work with."""
 
-State = tuple[NDArray[np.int8] | Window, ...]
+State = tuple[NDArray[np.int8] | KVCache, ...]
 """The model's memory, in the order of its state inputs; what it holds never changes."""
 
 
@@ -139,7 +139,7 @@ class StepModel:
         self._logits_index = int(logits["index"])
         self._logits_scale, self._logits_zero = logits["quantization"]
         self._states: list[tuple[int, int]] = []
-        self._zeros: list[NDArray[np.int8] | Window] = []
+        self._zeros: list[NDArray[np.int8] | KVCache] = []
         for name, index in named.inputs.items():
             if name == "x":
                 continue
@@ -149,7 +149,7 @@ class StepModel:
             self._states.append((int(index), int(after["index"])))
             zeros = np.full(before["shape"], before["quantization"][1], np.int8)
             windowed = zeros.ndim == 3 and tuple(after["shape"]) == (1, zeros.shape[2])
-            self._zeros.append(Window.of(zeros[0]) if windowed else zeros)
+            self._zeros.append(KVCache.of(zeros[0]) if windowed else zeros)
 
     def reset(self) -> None:
         """Forget everything: the state before the first token of a piece."""
@@ -182,10 +182,10 @@ class StepModel:
         tflite.set_tensor(self._x_index, self._x)
         row[features] = self._off
         for (index, _), value in zip(self._states, self.state, strict=True):
-            tflite.set_tensor(index, value.rows[None] if isinstance(value, Window) else value)
+            tflite.set_tensor(index, value.rows[None] if isinstance(value, KVCache) else value)
         tflite.invoke()
         self.state = tuple(
-            before.after(new[0]) if isinstance(before, Window) else new
+            before.after(new[0]) if isinstance(before, KVCache) else new
             for before, new in zip(
                 self.state, (tflite.get_tensor(index) for _, index in self._states), strict=True
             )

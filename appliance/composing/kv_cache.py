@@ -22,7 +22,7 @@ class _Log:
         self.used = len(rows)
 
 
-class Window(NamedTuple):
+class KVCache(NamedTuple):
     """The ``length`` rows before ``end`` in a log, oldest first; what it shows never changes.
 
     Windows share their log: the one that ends where the log does lets it grow, and any other,
@@ -34,7 +34,7 @@ class Window(NamedTuple):
     length: int
 
     @classmethod
-    def of(cls, rows: Rows) -> Window:
+    def of(cls, rows: Rows) -> KVCache:
         """A window on these rows, ``(length, width)``."""
         return cls(_Log(rows), len(rows), len(rows))
 
@@ -44,11 +44,11 @@ class Window(NamedTuple):
         rows: Rows = self.log.buffer[self.end - self.length : self.end]
         return rows
 
-    def after(self, row: Rows) -> Window:
+    def after(self, row: Rows) -> KVCache:
         """The window one row later: the oldest has gone, ``row`` is the youngest."""
         log, end = self.log, self.end
         if end < log.used or end == len(log.buffer):
             log, end = _Log(self.rows), self.length
         log.buffer[end] = row
         log.used = end + 1
-        return Window(log, end + 1, self.length)
+        return KVCache(log, end + 1, self.length)

@@ -12,7 +12,7 @@ from appliance.composing.model_file import Bundle
 from appliance.errors import BachboxError
 from appliance.sandbox import refuse_crash, run_in_fork
 
-_DELEGATE_PATIENCE_SECONDS: Final = 20
+_DELEGATE_TIMEOUT_S: Final = 20
 """The supervisor gives a composer that begins half a minute."""
 
 
@@ -46,13 +46,13 @@ def try_delegate(delegated: Bundle) -> None:
     # Said from there: done again in this process, it says more than people want to read.
     tell = replace(delegate, warn=lambda why: os.write(writer, why.encode()))
     tried = replace(delegated, delegate=tell)
-    ended_by = run_in_fork(lambda: StepModel(tried), _DELEGATE_PATIENCE_SECONDS)
+    ended_by = run_in_fork(lambda: StepModel(tried), _DELEGATE_TIMEOUT_S)
     os.close(writer)
     with open(reader, encoding="utf-8", errors="replace") as pipe:  # noqa: PTH123
         refused = pipe.read()
     if ended_by == signal.SIGALRM.name:
         raise BachboxError(
-            f"the delegate {delegate.library} has not come back for {_DELEGATE_PATIENCE_SECONDS} s"
+            f"the delegate {delegate.library} has not come back for {_DELEGATE_TIMEOUT_S} s"
         )
     if ended_by is not None:
         raise BachboxError(f"the delegate {delegate.library} crashes ({ended_by})")

@@ -18,7 +18,7 @@ from msgspec import Meta
 from appliance.errors import BachboxError, UsageError
 from appliance.music.codecs import registry
 from appliance.music.codecs.base import Codec, Opening
-from appliance.music.score import Form, Scope
+from appliance.music.score import Form, Tessitura
 
 FORMAT = 2
 SUFFIX = ".tflite"
@@ -49,7 +49,7 @@ class Tensors(msgspec.Struct, frozen=True):
     outputs: dict[str, int]
 
 
-class About(msgspec.Struct, frozen=True):
+class ModelMetadata(msgspec.Struct, frozen=True):
     """What ``bundle.json`` says; more than this is allowed in it and left alone."""
 
     name: Text
@@ -105,7 +105,7 @@ class Bundle:
     """
 
     path: Path
-    about: About
+    about: ModelMetadata
     vocabulary: tuple[str, ...]
     card: str
     model: bytes
@@ -139,7 +139,7 @@ class Bundle:
     @cached_property
     def forms(self) -> list[Form]:
         """Forms of the corpus to draw new pieces' forms from; empty where none are needed."""
-        scopes = [Scope(*scope) for scope in self.about.scopes]
+        scopes = [Tessitura(*scope) for scope in self.about.scopes]
         return [
             Form(bar, pickup, steps, tuple(fermatas), beat, scope)
             for (bar, pickup, steps, fermatas, beat), scope in zip_longest(self.about.forms, scopes)
@@ -164,7 +164,7 @@ def load(path: Path) -> Bundle:
                 f"{path}: model format {made_for}, this Bachbox reads {FORMAT}; "
                 "update the one that is older"
             )
-        about = msgspec.json.decode(texts["bundle.json"], type=About)
+        about = msgspec.json.decode(texts["bundle.json"], type=ModelMetadata)
     except (msgspec.MsgspecError, RecursionError) as why:
         raise BachboxError(f"{path}: its bundle.json is not what it should be: {why}") from why
     bundle = Bundle(

@@ -21,13 +21,13 @@ SILENT_TICKS = 3 * TICKS_PER_BEAT // 2
 """Chorales breathe between phrases; longer than this nobody waits for the next note."""
 LOOP_TICKS = 3 * BAR_TICKS
 """This much music may equal the music before it, at one distance, before it is a loop."""
-LONGEST_LOOP_TICKS = 2 * BAR_TICKS
-LONGEST_LOOP_ROWS = 64
+MAX_LOOP_TICKS = 2 * BAR_TICKS
+MAX_LOOP_ROWS = 64
 COOLING_TICKS = BAR_TICKS
 """How long the heat lasts after the trouble is over."""
 RAISE_EVERY_TICKS = TICKS_PER_BEAT
 HEAT_STEP = 1.25
-LEAST_TEMPERATURE = 0.8
+MIN_TEMPERATURE = 0.8
 """What the heat is applied to where the knob stands lower: a cold model stays stuck."""
 GIVE_UP_TICKS = 2 * BAR_TICKS
 """When this much heat has not helped, the piece is given up for a new one."""
@@ -36,7 +36,7 @@ TROUBLES = ("frozen", "loop", "stuck", "silence")
 
 
 @dataclass
-class Guard:
+class StallDetector:
     """Notices trouble and says how much heat it takes.
 
     Attributes:
@@ -56,11 +56,9 @@ class Guard:
     _heard: dict[int, int] = field(default_factory=dict)
     """The last chord that was something new."""
     _note_since: dict[int, int] = field(default_factory=dict)
-    _rows: deque[tuple[int, object]] = field(
-        default_factory=lambda: deque(maxlen=LONGEST_LOOP_ROWS)
-    )
+    _rows: deque[tuple[int, object]] = field(default_factory=lambda: deque(maxlen=MAX_LOOP_ROWS))
     """Where each of the last rows began, and what it held."""
-    _runs: list[int] = field(default_factory=lambda: [0] * (LONGEST_LOOP_ROWS + 1))
+    _runs: list[int] = field(default_factory=lambda: [0] * (MAX_LOOP_ROWS + 1))
     """For each distance in rows, how many ticks of music have equalled the music before."""
 
     def new_piece(self, tick: int) -> None:
@@ -105,7 +103,7 @@ class Guard:
             (e.tick - tick, e.kind, e.voice, e.pitch) for e in events if e.kind <= Kind.NOTE_OFF
         )
         for distance, (began, earlier) in enumerate(reversed(self._rows), 1):
-            same = earlier == (length, heard) and tick - began <= LONGEST_LOOP_TICKS
+            same = earlier == (length, heard) and tick - began <= MAX_LOOP_TICKS
             self._runs[distance] = self._runs[distance] + length if same else 0
         self._rows.append((tick, (length, heard)))
 
@@ -132,15 +130,17 @@ class Guard:
         if tick - self._last_trouble > COOLING_TICKS:
             return wanted
         raises = 1 + (tick - self._since) // RAISE_EVERY_TICKS if self.trouble else 1
-        return float(max(wanted, LEAST_TEMPERATURE) * HEAT_STEP**raises)
+        return float(max(wanted, MIN_TEMPERATURE) * HEAT_STEP**raises)
 
     def silent_ticks(self, tick: int) -> int:
         """How long nothing has sounded before ``tick``."""
         return max(0, tick - self._sounded)
 
-    def copy(self) -> Guard:
+    def copy(self) -> StallDetector:
         """A copy that goes its own way but for the count of cures, which is shared."""
-        twin = Guard(self.cures, self.trouble, self.give_up, self._since, self._last_trouble)
+        twin = StallDetector(
+            self.cures, self.trouble, self.give_up, self._since, self._last_trouble
+        )
         twin._chord_since, twin._sounded = self._chord_since, self._sounded
         twin._chord, twin._heard = dict(self._chord), self._heard
         twin._note_since = dict(self._note_since)

@@ -33,7 +33,7 @@ SettingName = Literal[
     "pitch",
 ]
 
-Deed = Literal["playing", "next_piece", "restart_piece", "power_off"]
+ButtonAction = Literal["playing", "next_piece", "restart_piece", "power_off"]
 """What a button does; "playing" pauses and goes on."""
 
 POWER_OFF: Final = "power_off"
@@ -48,8 +48,8 @@ class Encoder(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     b: int
     push: int | None = None
     """The pin of its push button, the other one to ground."""
-    press: Deed = "playing"
-    hold: Deed | None = None
+    press: ButtonAction = "playing"
+    hold: ButtonAction | None = None
     step: Annotated[float, Meta(gt=0, le=100)] | None = None
     """How much a number changes at each step; unset: what suits it."""
 
@@ -67,8 +67,8 @@ class Button(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A push button to ground."""
 
     pin: int
-    press: Deed | None = None
-    hold: Deed | None = None
+    press: ButtonAction | None = None
+    hold: ButtonAction | None = None
 
 
 class Led(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

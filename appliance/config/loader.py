@@ -35,7 +35,7 @@ SOUNDFONTS: Final = (
 
 MASK: Final = "********"
 
-_MOST_BYTES: Final = 1 << 20
+_MAX_BYTES: Final = 1 << 20
 """A config file is some hundred bytes; more is another file named by mistake."""
 
 _SECRET: Final = re.compile(
@@ -211,8 +211,8 @@ def password(mqtt: Mqtt) -> str:
 def _read(path: Path) -> str:
     try:
         with path.open("rb") as file:
-            content = file.read(_MOST_BYTES + 1)
-        if len(content) > _MOST_BYTES:
+            content = file.read(_MAX_BYTES + 1)
+        if len(content) > _MAX_BYTES:
             raise UsageError(f"{path}: larger than a mebibyte, so hardly the file that is meant")
         return content.decode()
     except FileNotFoundError:

@@ -18,24 +18,24 @@ from typing import Final
 
 from appliance.daemon.journal import line as line_or_journal
 from appliance.daemon.journal_events import COMPOSES, ENDED, MISTAKE, MODEL_FAILED, PIECE, Event
-from appliance.daemon.status_line import Line, View, title
+from appliance.daemon.status_line import StatusLine, StatusView, title
 from appliance.daemon.supervisor import Child
 from appliance.errors import BachboxError
-from appliance.frontends import Control, Hands
-from appliance.ipc import shared_state as boards
-from appliance.ipc.shared_state import Board, Controls, State
+from appliance.frontends import Frontend, FrontendRunner
+from appliance.ipc import shared_state as shared_state
+from appliance.ipc.shared_state import LiveSettings, SharedState, State
 from appliance.music.score import Key
 from appliance.state import general_midi
-from appliance.state.box_status import Box
-from appliance.state.settings import Action, InForce, Settings, Values
+from appliance.state.box_status import BoxStatus
+from appliance.state.settings import Action, EffectiveSettings, RequestedSettings, Settings
 
-SHOW_SECONDS: Final = 0.1
+SHOW_S: Final = 0.1
 """How often the living line is looked at; a beat at 240 a minute lasts 0.25 s."""
 
-PERFORMER_PATIENCE_SECONDS: Final = 0.8
+PERFORMER_TIMEOUT_S: Final = 0.8
 """The last chord dies away for half a second; all is over within one."""
 
-COMPOSER_PATIENCE_SECONDS: Final = 0.4
+COMPOSER_TIMEOUT_S: Final = 0.4
 
 PERFORMER_PRIORITY: Final = 10
 """Of SCHED_FIFO's 1 to 99: before every normal process, behind the kernel's own threads."""
@@ -48,8 +48,8 @@ COMPOSER_NICENESS: Final = 5
 """Where real time is not granted: there the performer has only its place before this one."""
 
 _ACTIONS: Final = {
-    Action.NEXT_PIECE: boards.Action.NEXT_PIECE,
-    Action.RESTART_PIECE: boards.Action.RESTART_PIECE,
+    Action.NEXT_PIECE: shared_state.Action.NEXT_PIECE,
+    Action.RESTART_PIECE: shared_state.Action.RESTART_PIECE,
 }
 
 _CONDITIONS: Final = {State.PAUSED: "paused", State.NO_CARD: "no sound card"}
@@ -74,14 +74,14 @@ class Plan:
     """Stop by itself after so many seconds of music."""
 
 
-def controls_for(
-    values: InForce,
+def live_settings_for(
+    values: EffectiveSettings,
     action_count: int = 0,
-    action: boards.Action = boards.Action.NONE,
+    action: shared_state.Action = shared_state.Action.NONE,
     tone_count: int = 0,
-) -> Controls:
+) -> LiveSettings:
     """The settings as the children need them."""
-    return Controls(
+    return LiveSettings(
         tempo_bpm=values.tempo,
         volume=values.volume,
         playing=values.playing,
@@ -108,35 +108,35 @@ class Daemon:
         self,
         plan: Plan,
         settings: Settings,
-        line: Line,
-        controls: Sequence[Control] = (),
+        line: StatusLine,
+        controls: Sequence[Frontend] = (),
         unsaid: Sequence[str] = (),
     ) -> None:
         self._plan = plan
         self._settings = settings
         self._line = line
         self._output = plan.output
-        self._board = Board.create()
+        self._shared = SharedState.create()
         self._action_count = 0
-        self._action = boards.Action.NONE
+        self._action = shared_state.Action.NONE
         self._tone_count = 0
         self._write_controls(settings.values, frozenset())
         settings.observe(self._write_controls)
         settings.trouble = self._tell_trouble
-        board = self._board
+        shared = self._shared
         self.composer = Child(
             "composer",
             self._composer_arguments,
-            board.fd,
-            lambda: board.composer.read().heartbeat,
+            shared.fd,
+            lambda: shared.composer.read().heartbeat,
             line.say,
             _compose_early,
         )
         self.performer = Child(
             "performer",
             self._performer_arguments,
-            board.fd,
-            lambda: board.performer.read().heartbeat,
+            shared.fd,
+            lambda: shared.performer.read().heartbeat,
             self._say_when_composing,
             _perform_in_time,
         )
@@ -144,15 +144,15 @@ class Daemon:
         self.performer.suspect = f"the soundfont {plan.soundfont} or ALSA's config"
         self.composer.failed = self._give_way
         self.performer.missing_card = self._fall_back
-        self.box = Box(
-            board,
+        self.box = BoxStatus(
+            shared,
             settings,
             lambda: self.composer.restarts + self.performer.restarts,
             lambda: {c.name: c.pid for c in (self.composer, self.performer) if c.pid},
             self._say_when_composing,
             lambda: list(line.said),
         )
-        self._hands = Hands(controls, settings, self.box)
+        self._hands = FrontendRunner(controls, settings, self.box)
         self._stop = asyncio.Event()
         self._first_sound: float | None = None
         self._greeted = False
@@ -189,8 +189,8 @@ class Daemon:
         finally:
             await asyncio.gather(
                 self._hands.stop(),
-                self.performer.stop(PERFORMER_PATIENCE_SECONDS),
-                self.composer.stop(COMPOSER_PATIENCE_SECONDS),
+                self.performer.stop(PERFORMER_TIMEOUT_S),
+                self.composer.stop(COMPOSER_TIMEOUT_S),
             )
             for task in tasks:
                 task.cancel()
@@ -206,7 +206,7 @@ class Daemon:
 
     def summary(self) -> str:
         """What has been played, in one sentence."""
-        state = self._board.performer.read()
+        state = self._shared.performer.read()
         seconds = state.frames_played / state.sample_rate if state.sample_rate else 0.0
         return (
             f"played {seconds:.0f} s, {state.piece.number} pieces begun; xruns {state.xruns}, "
@@ -215,7 +215,7 @@ class Daemon:
         )
 
     def _counts(self) -> dict[str, int]:
-        state = self._board.performer.read()
+        state = self._shared.performer.read()
         return {
             "pieces": state.piece.number,
             "xruns": state.xruns,
@@ -242,15 +242,15 @@ class Daemon:
         )
         return True
 
-    def _write_controls(self, _values: Values, changed: frozenset[str]) -> None:
+    def _write_controls(self, _values: RequestedSettings, changed: frozenset[str]) -> None:
         for action, code in _ACTIONS.items():
             if action in changed:
                 self._action_count += 1
                 self._action = code
         self._tone_count += Action.TEST_TONE in changed
-        now = self._settings.in_force
-        self._board.controls.write(
-            controls_for(now, self._action_count, self._action, self._tone_count)
+        now = self._settings.effective
+        self._shared.live_settings.write(
+            live_settings_for(now, self._action_count, self._action, self._tone_count)
         )
 
     def _tell_trouble(self, error: Exception) -> None:
@@ -263,7 +263,7 @@ class Daemon:
     def _composer_arguments(self) -> list[str]:
         plan = self._plan
         return [
-            *("appliance.workers.composer_process", "--board-fd", str(self._board.fd)),
+            *("appliance.workers.composer_process", "--shared-fd", str(self._shared.fd)),
             *("--parent", str(os.getpid())),
             *(f"--models={folder}" for folder in plan.model_folders),
             f"--seed={plan.seed}",
@@ -276,7 +276,7 @@ class Daemon:
     def _performer_arguments(self) -> list[str]:
         plan = self._plan
         return [
-            *("appliance.workers.performer_process", "--board-fd", str(self._board.fd)),
+            *("appliance.workers.performer_process", "--shared-fd", str(self._shared.fd)),
             *("--parent", str(os.getpid())),
             f"--output={self._output}",
             f"--soundfont={plan.soundfont}",
@@ -292,11 +292,11 @@ class Daemon:
                 self._line.show(self._view())
             else:
                 self._announce()
-            await asyncio.sleep(SHOW_SECONDS)
+            await asyncio.sleep(SHOW_S)
 
     def _over(self) -> bool:
         now = time.monotonic()
-        if self._first_sound is None and self._board.performer.read().state is State.PLAYING:
+        if self._first_sound is None and self._shared.performer.read().state is State.PLAYING:
             self._first_sound = now
         limit = self._plan.for_seconds
         return (
@@ -305,7 +305,7 @@ class Daemon:
 
     def _mind_the_model(self) -> None:
         """Where a model that was asked for does not compose, go on with the one before."""
-        composer, wanted = self._board.composer.read(), self._settings.values.model
+        composer, wanted = self._shared.composer.read(), self._settings.values.model
         if composer.model == wanted:
             self._deaths = self.composer.restarts
         elif composer.model and (
@@ -334,7 +334,7 @@ class Daemon:
 
         Not before the performer has begun, or waits for a card: else it may be about to fail.
         """
-        state, performer = self._board.composer.read(), self._board.performer.read()
+        state, performer = self._shared.composer.read(), self._shared.performer.read()
         performs = performer.heartbeat > 0 or performer.state is State.NO_CARD
         if state.ready and performs and not self._greeted:
             self._greeted = True
@@ -358,7 +358,7 @@ class Daemon:
             self._unsaid.append((sentence, event, facts))
 
     def _announce(self) -> None:
-        state, controls = self._board.performer.read(), self._board.controls.read()
+        state, controls = self._shared.performer.read(), self._shared.live_settings.read()
         if state.piece.number != self._piece_shown:
             self._piece_shown = state.piece.number
             self._line.say(
@@ -371,10 +371,14 @@ class Daemon:
                 instrument=general_midi.name(controls.program),
             )
 
-    def _view(self) -> View:
-        board = self._board
-        state, controls, tail = board.performer.read(), board.controls.read(), board.tail.read()
-        return View(
+    def _view(self) -> StatusView:
+        shared = self._shared
+        state, controls, tail = (
+            shared.performer.read(),
+            shared.live_settings.read(),
+            shared.reader.read(),
+        )
+        return StatusView(
             condition=_CONDITIONS.get(state.state, ""),
             piece=state.piece if state.piece.number else None,
             playhead_tick=tail.playhead_tick,
@@ -401,7 +405,7 @@ def _compose_early(pid: int) -> None:
 
 
 def play(
-    plan: Plan, settings: Settings, controls: Sequence[Control] = (), unsaid: Sequence[str] = ()
+    plan: Plan, settings: Settings, controls: Sequence[Frontend] = (), unsaid: Sequence[str] = ()
 ) -> None:
     """Play in the foreground until a signal; ``unsaid`` is said when it does.
 

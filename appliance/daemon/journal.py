@@ -11,20 +11,20 @@ import sys
 from typing import Any, TextIO
 
 from appliance.daemon.journal_events import INFO, Event
-from appliance.daemon.status_line import Line
+from appliance.daemon.status_line import StatusLine
 
 
-def line() -> Line:
+def line() -> StatusLine:
     """Where sentences go: to the journal where standard error goes there too."""
     if _is_journal(sys.stderr):
         with contextlib.suppress(ImportError):
             from systemd import journal
 
-            return JournalLine(journal.send)
-    return Line()
+            return JournalLog(journal.send)
+    return StatusLine()
 
 
-class JournalLine(Line):
+class JournalLog(StatusLine):
     """Sends each sentence with ``send``, which is systemd's ``journal.send`` or alike."""
 
     def __init__(self, send: Any) -> None:

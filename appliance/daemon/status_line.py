@@ -27,7 +27,7 @@ _ASCII: Final = str.maketrans(
 )
 
 
-class View(NamedTuple):
+class StatusView(NamedTuple):
     """What the line shows."""
 
     condition: str
@@ -42,7 +42,7 @@ class View(NamedTuple):
     restarts: int
 
 
-class Line:
+class StatusLine:
     """Writes to ``stream``; living only where that is a terminal that can."""
 
     def __init__(self, stream: TextIO | None = None) -> None:
@@ -55,7 +55,7 @@ class Line:
         self.said: deque[str] = deque(maxlen=REMEMBERED_LINES)
         """The last sentences, each after the time of day at which it was said."""
 
-    def show(self, view: View) -> None:
+    def show(self, view: StatusView) -> None:
         """Draw the line anew, if anything in it has changed."""
         if not self.living:
             return
@@ -97,7 +97,7 @@ class Line:
             self.living = False
 
 
-def compose(view: View, columns: int, *, coloured: bool) -> str:
+def compose(view: StatusView, columns: int, *, coloured: bool) -> str:
     """The line, at most ``columns`` wide; what matters least goes first where it is narrow."""
     parts = _parts(view)
     while len(parts) > 1 and _width(parts) > columns:
@@ -121,7 +121,7 @@ class _Part(NamedTuple):
     style: str = _DIM
 
 
-def _parts(view: View) -> list[_Part]:
+def _parts(view: StatusView) -> list[_Part]:
     troubles = [
         _Part(f"{view.xruns} xruns", 2 if view.xruns else 7, _WARN if view.xruns else _DIM),
         *([_Part(f"{view.restarts} restarts", 3, _WARN)] if view.restarts else []),

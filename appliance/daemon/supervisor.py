@@ -24,25 +24,25 @@ from appliance.daemon.journal_events import (
 from appliance.errors import BachboxError, UsageError
 from appliance.ipc.shared_state import EXIT_NO_CARD
 
-LOOK_SECONDS: Final = 0.1
+POLL_INTERVAL_S: Final = 0.1
 """How often a child is looked at."""
 
-HANG_SECONDS: Final = 2.0
+HANG_S: Final = 2.0
 """A heart that has not beaten for so long belongs to a child that hangs: short enough that another
 composer is at work before the look-ahead is over."""
 
-START_SECONDS: Final = 30.0
+START_S: Final = 30.0
 START_FACTOR: Final = 10.0
-START_MOST_SECONDS: Final = 300.0
+START_MAX_S: Final = 300.0
 """Before its first beat: so long, and so many times the processor time that it has used, but no
 longer than the last. A large soundfont on a small machine takes its time; one that waits for
 nothing is soon found, and so, later, is one that goes round in circles."""
 
-RETRY_FIRST_SECONDS: Final = 0.25
-RETRY_MOST_SECONDS: Final = 10.0
+RETRY_FIRST_S: Final = 0.25
+RETRY_MAX_S: Final = 10.0
 """The first replacement comes at once, the next after these, doubled each time."""
 
-STOPPED_SECONDS: Final = 0.3
+STOPPED_S: Final = 0.3
 """A child that a signal has stopped is not waited for until its heart is missed."""
 
 GROWTH_FACTOR: Final = 2
@@ -50,13 +50,13 @@ GROWTH_MB: Final = 64
 """A child may grow to so many times what it had at its first heartbeat, and this on top: the
 performer's size is its soundfont's, which may be large."""
 
-WELL_SECONDS: Final = 30.0
+WELL_S: Final = 30.0
 """After so long at work a child's earlier deaths are forgotten."""
 
-MOST_FALSE_STARTS: Final = 3
+MAX_FALSE_STARTS: Final = 3
 """So many deaths before the first heartbeat ever, and we no longer believe in it."""
 
-CARD_SECONDS: Final = 2.0
+CARD_S: Final = 2.0
 """How often a missing sound card is looked for."""
 
 
@@ -132,18 +132,18 @@ class Child:
                     self._held_back.clear()
                 else:
                     self._release(event=NO_CARD)
-                    await self._sleep(CARD_SECONDS)
+                    await self._sleep(CARD_S)
                 continue
             if code in (1, 2) and (self.failures_are_final or not self.has_worked):
                 raise self._failure(code)
             self._release()
-            if not self.has_worked and failures + 1 >= MOST_FALSE_STARTS:
+            if not self.has_worked and failures + 1 >= MAX_FALSE_STARTS:
                 raise BachboxError(
-                    f"the {self.name} {_ended(code)} {MOST_FALSE_STARTS} times before it could "
+                    f"the {self.name} {_ended(code)} {MAX_FALSE_STARTS} times before it could "
                     f"begin: {self.suspect} may be damaged; try another"
                 )
-            failures = 0 if time.monotonic() - begun > WELL_SECONDS else failures
-            wait = min(RETRY_FIRST_SECONDS * 2 ** (failures - 1), RETRY_MOST_SECONDS)
+            failures = 0 if time.monotonic() - begun > WELL_S else failures
+            wait = min(RETRY_FIRST_S * 2 ** (failures - 1), RETRY_MAX_S)
             wait = wait if failures else 0.0
             failures += 1
             self.restarts += 1
@@ -209,12 +209,12 @@ class Child:
         last_beat, last_look = self._heartbeat(), time.monotonic()
         quiet_seconds = stopped_seconds = most_mb = 0.0
         while True:
-            await asyncio.sleep(LOOK_SECONDS)
+            await asyncio.sleep(POLL_INTERVAL_S)
             beat, now = self._heartbeat(), time.monotonic()
             state, mb, worked_seconds = _look_at(process.pid)
             # Not more than a few looks' worth: if we slept (a suspended machine, a stopped
             # daemon), so may have the child.
-            passed_seconds = min(now - last_look, 5 * LOOK_SECONDS)
+            passed_seconds = min(now - last_look, 5 * POLL_INTERVAL_S)
             quiet_seconds += passed_seconds
             stopped_seconds = stopped_seconds + passed_seconds if state == "T" else 0.0
             last_look = now
@@ -223,7 +223,7 @@ class Child:
                 self._worked = self.has_worked = True
                 most_mb = most_mb or GROWTH_FACTOR * mb + GROWTH_MB
             if self._worked and state not in "ZX":
-                self._release(until=now - LOOK_SECONDS)
+                self._release(until=now - POLL_INTERVAL_S)
             if most_mb and mb > most_mb:
                 self._say(
                     f"bachbox: the {self.name} has grown to {mb:.0f} MB and is killed",
@@ -233,10 +233,8 @@ class Child:
                 )
                 process.kill()
                 return
-            patience_seconds = (
-                HANG_SECONDS if self._worked else _start_patience_seconds(worked_seconds)
-            )
-            if quiet_seconds > patience_seconds or stopped_seconds > STOPPED_SECONDS:
+            patience_seconds = HANG_S if self._worked else _start_patience_seconds(worked_seconds)
+            if quiet_seconds > patience_seconds or stopped_seconds > STOPPED_S:
                 self._say(
                     f"bachbox: the {self.name} hangs and is killed", CHILD_HANGS, child=self.name
                 )
@@ -271,7 +269,7 @@ class Child:
 
 def _start_patience_seconds(worked_seconds: float) -> float:
     """How long a child may take to its first beat, after so much processor time."""
-    return min(START_SECONDS + START_FACTOR * worked_seconds, START_MOST_SECONDS)
+    return min(START_S + START_FACTOR * worked_seconds, START_MAX_S)
 
 
 def _look_at(pid: int) -> tuple[str, float, float]:

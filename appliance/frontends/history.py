@@ -1,6 +1,6 @@
 """Keeps the last pieces that were played, so that one that was liked can be taken home.
 
-Each is some kilobytes; the last :data:`MOST_PIECES` stay in memory, and on disk over a restart.
+Each is some kilobytes; the last :data:`MAX_PIECES` stay in memory, and on disk over a restart.
 They are written at the end and every ten minutes, as a whole: the pieces since then are all that
 a power cut takes, and an SD card is spared.
 """
@@ -21,32 +21,32 @@ import msgspec
 from appliance.errors import BachboxError
 from appliance.music.events import AS_WRITTEN_PERMILLE, TICKS_PER_BEAT, Event, Kind
 from appliance.music.files import piece_record
-from appliance.music.files.piece_record import Change, Keepsake, Value
+from appliance.music.files.piece_record import Change, PieceRecord, Value
 from appliance.music.score import Key
-from appliance.state.box_status import Box
-from appliance.state.settings import Action, Settings, Values
+from appliance.state.box_status import BoxStatus
+from appliance.state.settings import Action, RequestedSettings, Settings
 
 FILE_NAME: Final = "pieces.json"
 
-MOST_PIECES: Final = 50
+MAX_PIECES: Final = 50
 
-MOST_PACKED_BYTES: Final = 4 << 20
+MAX_PACKED_BYTES: Final = 4 << 20
 """Of all of them together."""
 
-FEWEST_NOTES: Final = 8
+MIN_NOTES: Final = 8
 """With fewer it was passed over, and is not kept."""
 
-MOST_CHANGES: Final = 1000
+MAX_CHANGES: Final = 1000
 """Of settings in one piece; the knob that turned on is then heard as where it was."""
 
-LOOK_SECONDS: Final = 0.5
+POLL_INTERVAL_S: Final = 0.5
 
-WRITE_SECONDS: Final = 600.0
+WRITE_S: Final = 600.0
 
-_MOST_FILE_BYTES: Final = 16 << 20
+_MAX_FILE_BYTES: Final = 16 << 20
 
 
-class Kept(msgspec.Struct, frozen=True):
+class HistoryEntry(msgspec.Struct, frozen=True):
     """A piece on the list."""
 
     id: int
@@ -68,7 +68,7 @@ class Kept(msgspec.Struct, frozen=True):
 
 
 class _OnDisk(msgspec.Struct, frozen=True):
-    kept: Kept
+    kept: HistoryEntry
     packed: bytes
 
 
@@ -82,8 +82,8 @@ class _Playing:
         self.cut_short = False
 
 
-class Keepsakes:
-    """See :class:`appliance.frontends.Control`; what is kept lies in ``path``."""
+class History:
+    """See :class:`appliance.frontends.Frontend`; what is kept lies in ``path``."""
 
     name = "keepsakes"
 
@@ -96,9 +96,9 @@ class Keepsakes:
         self._playing: _Playing | None = None
         self._turned: deque[Change] = deque()
         """What was set, at the composer's ticks; the first entry is the state before the rest."""
-        self._box: Box
+        self._box: BoxStatus
 
-    async def run(self, settings: Settings, box: Box) -> None:
+    async def run(self, settings: Settings, box: BoxStatus) -> None:
         """Keep what is played until cancelled."""
         self._box = box
         if not self._pieces:
@@ -107,27 +107,27 @@ class Keepsakes:
         self._turned = deque([Change(0, self._said())])
         forget = settings.observe(self._note)
         loop = asyncio.get_running_loop()
-        write_at = loop.time() + WRITE_SECONDS
+        write_at = loop.time() + WRITE_S
         try:
             while True:
                 self._hear(played.look())
                 if loop.time() > write_at:
-                    write_at = loop.time() + WRITE_SECONDS
+                    write_at = loop.time() + WRITE_S
                     await asyncio.to_thread(self._write, box)
-                await asyncio.sleep(LOOK_SECONDS)
+                await asyncio.sleep(POLL_INTERVAL_S)
         finally:
             forget()
             self._hear(played.look())
             self._finish(math.ceil(box.playhead().tick), complete=False)
             self._write(box)
 
-    def listing(self) -> list[Kept]:
+    def listing(self) -> list[HistoryEntry]:
         """What there is, the newest first."""
         now = self._so_far()
         first = [self._about(self._next_id, now, playing=True)] if now else []
         return first + [piece.kept for piece in reversed(self._pieces)]
 
-    def get(self, number: int) -> Keepsake | None:
+    def get(self, number: int) -> PieceRecord | None:
         """The piece with that id; what was heard of it, if it is being played."""
         if number == self._next_id:
             return self._so_far()
@@ -157,25 +157,25 @@ class Keepsakes:
             first = self._turned.popleft()
             after = self._turned[0]
             self._turned[0] = Change(after.tick, first.settings | after.settings)
-        if kept.note_count < FEWEST_NOTES:
+        if kept.note_count < MIN_NOTES:
             return
         about = self._about(self._next_id, kept, playing=False)
         self._pieces.append(_OnDisk(about, piece_record.pack(kept)))
         self._next_id += 1
-        while len(self._pieces) > MOST_PIECES or self._bytes() > MOST_PACKED_BYTES:
+        while len(self._pieces) > MAX_PIECES or self._bytes() > MAX_PACKED_BYTES:
             self._pieces.popleft()
 
     def _bytes(self) -> int:
         return sum(len(piece.packed) for piece in self._pieces)
 
-    def _so_far(self) -> Keepsake | None:
+    def _so_far(self) -> PieceRecord | None:
         if self._playing is None:
             return None
         end_tick = max(math.ceil(self._box.playhead().tick), self._playing.events[-1].tick)
         now = self._keepsake(self._playing, end_tick, complete=False)
-        return now if now.note_count >= FEWEST_NOTES else None
+        return now if now.note_count >= MIN_NOTES else None
 
-    def _keepsake(self, playing: _Playing, end_tick: int, complete: bool) -> Keepsake:
+    def _keepsake(self, playing: _Playing, end_tick: int, complete: bool) -> PieceRecord:
         at_start: dict[str, Value] = {}
         changes = []
         for turned in self._turned:
@@ -194,7 +194,7 @@ class Keepsakes:
             played_at=playing.played_at,
         )
 
-    def _note(self, _values: Values, changed: frozenset[str]) -> None:
+    def _note(self, _values: RequestedSettings, changed: frozenset[str]) -> None:
         """Somebody has set something."""
         if self._playing is not None and changed & {
             Action.NEXT_PIECE,
@@ -209,7 +209,7 @@ class Keepsakes:
             if len(self._turned) > 1 and self._turned[-1].tick == tick:
                 settings = self._turned.pop().settings | settings
             self._turned.append(Change(tick, settings))
-        if len(self._turned) > MOST_CHANGES:
+        if len(self._turned) > MAX_CHANGES:
             first, second = self._turned.popleft(), self._turned.popleft()
             self._turned.appendleft(Change(first.tick, first.settings | second.settings))
 
@@ -218,11 +218,11 @@ class Keepsakes:
         return msgspec.structs.asdict(self._box.settings())
 
     @staticmethod
-    def _about(number: int, kept: Keepsake, *, playing: bool) -> Kept:
+    def _about(number: int, kept: PieceRecord, *, playing: bool) -> HistoryEntry:
         piece = kept.piece
         tempo = kept.settings.get("tempo")
         tempo_bpm = float(tempo) if isinstance(tempo, int | float) else 80.0
-        return Kept(
+        return HistoryEntry(
             id=number,
             piece=piece.number,
             key=str(Key(piece.tonic, piece.minor)),
@@ -237,13 +237,13 @@ class Keepsakes:
             playing=playing,
         )
 
-    def _read(self, box: Box) -> None:
+    def _read(self, box: BoxStatus) -> None:
         """What an earlier run has kept."""
         try:
             with self._path.open("rb") as file:
-                content = file.read(_MOST_FILE_BYTES)
+                content = file.read(_MAX_FILE_BYTES)
             found = msgspec.json.decode(content, type=list[_OnDisk])
-            for piece in found[-MOST_PIECES:]:
+            for piece in found[-MAX_PIECES:]:
                 piece_record.unpack(piece.packed)
                 self._pieces.append(piece)
                 self._next_id = max(self._next_id, piece.kept.id + 1)
@@ -255,7 +255,7 @@ class Keepsakes:
             box.say(f"bachbox: {self._path}: these are not our pieces ({error!s:.100}); forgotten")
         self._written = self._next_id
 
-    def _write(self, box: Box) -> None:
+    def _write(self, box: BoxStatus) -> None:
         if self._written == self._next_id:
             return
         number, new = self._next_id, self._path.with_suffix(".new")
@@ -272,7 +272,7 @@ class Keepsakes:
             box.say(f"bachbox: {self._path}: pieces cannot be kept ({error.strerror})")
 
 
-def _beats(kept: Keepsake) -> float:
+def _beats(kept: PieceRecord) -> float:
     """How many beats of its tempo it lasts, held notes and all."""
     beats, permille, since = 0.0, AS_WRITTEN_PERMILLE, 0
     for event in kept.events():

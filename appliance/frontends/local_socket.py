@@ -20,25 +20,25 @@ from typing import Final
 import msgspec
 
 from appliance.errors import BachboxError, UsageError
-from appliance.state.box_status import Box, Status
+from appliance.state.box_status import BoxStatus, Status
 from appliance.state.settings import Action, Settings
 from appliance.state.store import state_folder
 
-MOST_BYTES: Final = 1 << 16
+MAX_BYTES: Final = 1 << 16
 """The longest request, and the most that waits for a slow reader before we let it go."""
 
-MOST_CLIENTS: Final = 32
+MAX_CLIENTS: Final = 32
 
-IDLE_SECONDS: Final = 60.0
+IDLE_S: Final = 60.0
 """How long a client may take to say something."""
 
-ANSWER_SECONDS: Final = 5.0
+ANSWER_S: Final = 5.0
 """How long the box may take to answer before the shell gives up."""
 
-FOLLOW_SECONDS: Final = 0.1
+FOLLOW_S: Final = 0.1
 """How soon a follower sees a change."""
 
-FOLLOW_ALWAYS_SECONDS: Final = 1.0
+FOLLOW_ALWAYS_S: Final = 1.0
 """How often it hears something where only the uptime changes."""
 
 FILE_NAME: Final = "control.sock"
@@ -82,7 +82,7 @@ class LocalSocket:
         self._path = path
         self._clients: set[asyncio.Task[None]] = set()
 
-    async def run(self, settings: Settings, box: Box) -> None:
+    async def run(self, settings: Settings, box: BoxStatus) -> None:
         """Serve until cancelled."""
         with contextlib.ExitStack() as stack:
             try:
@@ -103,13 +103,13 @@ class LocalSocket:
                 return
             await self._serve(listener, settings, box)
 
-    async def _serve(self, listener: socket.socket, settings: Settings, box: Box) -> None:
+    async def _serve(self, listener: socket.socket, settings: Settings, box: BoxStatus) -> None:
         async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             task = asyncio.current_task()
             assert task is not None
             self._clients.add(task)
             try:
-                if len(self._clients) > MOST_CLIENTS:
+                if len(self._clients) > MAX_CLIENTS:
                     writer.write(_line(Answer(error="too many ask at once; try again", code=1)))
                     return
                 await _converse(reader, writer, settings, box)
@@ -123,7 +123,7 @@ class LocalSocket:
                     writer.transport.abort()
                 writer.close()
 
-        server = await asyncio.start_unix_server(serve, sock=listener, limit=MOST_BYTES)
+        server = await asyncio.start_unix_server(serve, sock=listener, limit=MAX_BYTES)
         try:
             await asyncio.Event().wait()
         finally:
@@ -135,19 +135,19 @@ class LocalSocket:
 
 
 async def _converse(
-    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, settings: Settings, box: Box
+    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, settings: Settings, box: BoxStatus
 ) -> None:
     while True:
         try:
-            line = await asyncio.wait_for(reader.readline(), IDLE_SECONDS)
+            line = await asyncio.wait_for(reader.readline(), IDLE_S)
         except ValueError:
-            writer.write(_line(Answer(error=f"a request has at most {MOST_BYTES} bytes", code=2)))
+            writer.write(_line(Answer(error=f"a request has at most {MAX_BYTES} bytes", code=2)))
             return
         if not line:
             return
         answer, follow = _answer(line, settings, box)
         writer.write(_line(answer))
-        await asyncio.wait_for(writer.drain(), IDLE_SECONDS)
+        await asyncio.wait_for(writer.drain(), IDLE_S)
         if follow:
             gone = asyncio.create_task(reader.read(1))
             try:
@@ -157,7 +157,7 @@ async def _converse(
             return
 
 
-def _answer(line: bytes, settings: Settings, box: Box) -> tuple[Answer, bool]:
+def _answer(line: bytes, settings: Settings, box: BoxStatus) -> tuple[Answer, bool]:
     """What to say to a request, and whether to go on saying it."""
     try:
         request = msgspec.json.decode(line, type=Request)
@@ -173,20 +173,20 @@ def _answer(line: bytes, settings: Settings, box: Box) -> tuple[Answer, bool]:
 
 
 async def _follow(
-    writer: asyncio.StreamWriter, settings: Settings, box: Box, gone: asyncio.Task[bytes]
+    writer: asyncio.StreamWriter, settings: Settings, box: BoxStatus, gone: asyncio.Task[bytes]
 ) -> None:
     loop = asyncio.get_running_loop()
     last: tuple[object, ...] = ()
     told = loop.time()
     while not gone.done():
-        await asyncio.sleep(FOLLOW_SECONDS)
+        await asyncio.sleep(FOLLOW_S)
         now = box.now_playing()
-        seen = (settings.in_force, msgspec.structs.replace(now, beat=0))
-        if seen != last or loop.time() - told >= FOLLOW_ALWAYS_SECONDS:
+        seen = (settings.effective, msgspec.structs.replace(now, beat=0))
+        if seen != last or loop.time() - told >= FOLLOW_ALWAYS_S:
             last, told = seen, loop.time()
             writer.write(_line(Answer(status=box.status())))
             # Raises TimeoutError for one who does not read: what waits for it stays small.
-            await asyncio.wait_for(writer.drain(), FOLLOW_ALWAYS_SECONDS)
+            await asyncio.wait_for(writer.drain(), FOLLOW_ALWAYS_S)
 
 
 def _line(answer: Answer) -> bytes:
@@ -204,7 +204,7 @@ def _listen(place: _Place, path: Path) -> socket.socket | None:
         listener.bind(place.address)
         # Nobody can connect before it listens, so nobody sees another mode.
         path.chmod(stat.S_IRUSR | stat.S_IWUSR | stat.S_IRGRP | stat.S_IWGRP)
-        listener.listen(MOST_CLIENTS)
+        listener.listen(MAX_CLIENTS)
     except OSError:
         listener.close()
         raise
@@ -224,7 +224,7 @@ class _Place:
 
     def connect(self) -> socket.socket:
         connection = socket.socket(socket.AF_UNIX)
-        connection.settimeout(ANSWER_SECONDS)
+        connection.settimeout(ANSWER_S)
         try:
             connection.connect(self.address)
         except OSError:
@@ -263,7 +263,7 @@ def ask(request: Request) -> Iterator[Status]:
                     return
         except TimeoutError as error:
             raise BachboxError(
-                f"the box has not answered for {ANSWER_SECONDS:g} s; is it stopped? Start it anew"
+                f"the box has not answered for {ANSWER_S:g} s; is it stopped? Start it anew"
             ) from error
         except (OSError, msgspec.DecodeError) as error:
             raise BachboxError(f"the box broke off in the middle ({error})") from error

@@ -15,12 +15,12 @@ from collections.abc import Callable
 from typing import Final
 
 from appliance.errors import BachboxError
-from appliance.frontends import Control
+from appliance.frontends import Frontend
 from appliance.ipc.shared_state import State
-from appliance.state.box_status import CONDITIONS, Box, Pulse
+from appliance.state.box_status import CONDITIONS, BoxStatus, ProgressCounters
 from appliance.state.settings import Settings
 
-LOOK_SECONDS: Final = 0.5
+POLL_INTERVAL_S: Final = 0.5
 
 PINGS: Final = 4
 """So many in the time after which systemd loses patience."""
@@ -30,7 +30,7 @@ _PAUSED: Final = CONDITIONS[State.PAUSED]
 _PLAYING: Final = CONDITIONS[State.PLAYING]
 
 
-def control() -> list[Control]:
+def control() -> list[Frontend]:
     """The control, where systemd wants to be told.
 
     Raises:
@@ -72,7 +72,7 @@ class ServiceManager:
         self._told = ""
         self._pinged_at = 0.0
 
-    async def run(self, settings: Settings, box: Box) -> None:
+    async def run(self, settings: Settings, box: BoxStatus) -> None:
         """Tell until cancelled."""
         loop = asyncio.get_running_loop()
         ping_seconds = (self._watchdog_seconds or 0.0) / PINGS
@@ -88,12 +88,12 @@ class ServiceManager:
                 if self._watchdog_seconds and due and goes_on(before, now):
                     self._say("WATCHDOG=1")
                     before, self._pinged_at = now, loop.time()
-                await asyncio.sleep(min(LOOK_SECONDS, ping_seconds or LOOK_SECONDS))
+                await asyncio.sleep(min(POLL_INTERVAL_S, ping_seconds or POLL_INTERVAL_S))
         except asyncio.CancelledError:
             self._say("STOPPING=1")
             raise
 
-    def _tell(self, box: Box) -> None:
+    def _tell(self, box: BoxStatus) -> None:
         status = told(box)
         if status and status != self._told:
             self._told = status
@@ -105,7 +105,7 @@ class ServiceManager:
             self._notify(message)
 
 
-def told(box: Box) -> str:
+def told(box: BoxStatus) -> str:
     """The box in a line, for ``systemctl status``; "" where the line before still holds."""
     playing, settings = box.now_playing(), box.settings()
     if playing.condition == _NO_CARD:
@@ -117,7 +117,7 @@ def told(box: Box) -> str:
     return ""
 
 
-def has_begun(pulse: Pulse, box: Box) -> bool:
+def has_begun(pulse: ProgressCounters, box: BoxStatus) -> bool:
     """Whether sound flows, or all is ready and none is to."""
     if not pulse.composer_beats:
         return False
@@ -127,7 +127,7 @@ def has_begun(pulse: Pulse, box: Box) -> bool:
     return sounds and pulse.frames_played > 0 and pulse.notes > 0
 
 
-def goes_on(before: Pulse, now: Pulse) -> bool:
+def goes_on(before: ProgressCounters, now: ProgressCounters) -> bool:
     """Whether something was done between the two: music, or while it rests the processes' work."""
     if now.resting:
         return (

@@ -15,7 +15,7 @@ import struct
 from typing import Final, NamedTuple
 
 from appliance.ipc.pcm import BYTES_PER_FRAME
-from appliance.ipc.shared_state import GRAIN_BYTES, GRAIN_COUNT, GRAIN_FRAMES, Board, Tap
+from appliance.ipc.shared_state import GRAIN_BYTES, GRAIN_COUNT, GRAIN_FRAMES, SharedState, Tap
 
 _TICK: Final = struct.Struct("<d")
 
@@ -39,20 +39,20 @@ class Sound(NamedTuple):
 class TapWriter:
     """The performer's end; one made anew goes on where the one before stopped."""
 
-    def __init__(self, board: Board, sample_rate: int) -> None:
-        self._board = board
+    def __init__(self, shared: SharedState, sample_rate: int) -> None:
+        self._shared = shared
         self._sample_rate = sample_rate
-        self._frames = board.tap.read().frames
+        self._frames = shared.tap.read().frames
 
     def write(self, samples: bytes, start_tick: float, end_tick: float) -> None:
         """Add a block (at most 8192 frames) during which the music went from tick to tick."""
-        memory, board = self._board.memory, self._board
+        memory, shared = self._shared.memory, self._shared
         frames = len(samples) // BYTES_PER_FRAME
         first, end = self._frames, self._frames + frames
         done = 0
         while done < len(samples):
             grain, inside = divmod(self._frames, GRAIN_FRAMES)
-            at = board.grain_offset(grain) + inside * BYTES_PER_FRAME
+            at = shared.grain_offset(grain) + inside * BYTES_PER_FRAME
             part = samples[done : done + GRAIN_BYTES - inside * BYTES_PER_FRAME]
             memory[at : at + len(part)] = part
             done += len(part)
@@ -60,36 +60,36 @@ class TapWriter:
         ticks_per_frame = (end_tick - start_tick) / frames if frames else 0.0
         for grain in range(-(-first // GRAIN_FRAMES), end // GRAIN_FRAMES + 1):
             tick = start_tick + (grain * GRAIN_FRAMES - first) * ticks_per_frame
-            at = board.grain_tick_offset(grain)
+            at = shared.grain_tick_offset(grain)
             memory[at : at + _TICK.size] = _TICK.pack(tick)
-        board.tap.write(Tap(self._frames, self._sample_rate))
+        shared.tap.write(Tap(self._frames, self._sample_rate))
 
 
 class TapReader:
     """One reader's end; it begins with what is played now."""
 
-    def __init__(self, board: Board) -> None:
-        self._board = board
-        self._seen = board.tap.read()
+    def __init__(self, shared: SharedState) -> None:
+        self._shared = shared
+        self._seen = shared.tap.read()
         self._grain = self._seen.frames // GRAIN_FRAMES
 
     def take(self) -> Sound | None:
         """What was new at the last call; call it at least once a second."""
-        seen, self._seen = self._seen, self._board.tap.read()
+        seen, self._seen = self._seen, self._shared.tap.read()
         start, end = self._grain, seen.frames // GRAIN_FRAMES
         self._grain = end
         if start == end or self._seen.sample_rate != seen.sample_rate:
             return None
         parts = []
         for grain in range(start, end):
-            at = self._board.grain_offset(grain)
-            parts.append(self._board.memory[at : at + GRAIN_BYTES])
+            at = self._shared.grain_offset(grain)
+            parts.append(self._shared.memory[at : at + GRAIN_BYTES])
         ticks = [self._tick(start), self._tick(end)]
-        newest = self._board.tap.read().frames // GRAIN_FRAMES
+        newest = self._shared.tap.read().frames // GRAIN_FRAMES
         if newest - start > GRAIN_COUNT - _MARGIN_GRAINS:
             return None  # We were away for long, and some of it may be of another lap.
         return Sound(b"".join(parts), seen.sample_rate, start * GRAIN_FRAMES, *ticks)
 
     def _tick(self, grain: int) -> float:
-        at = self._board.grain_tick_offset(grain)
-        return float(_TICK.unpack_from(self._board.memory, at)[0])
+        at = self._shared.grain_tick_offset(grain)
+        return float(_TICK.unpack_from(self._shared.memory, at)[0])

@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 from appliance.ipc.ring import HISTORY_SLOTS, read_slot
-from appliance.ipc.shared_state import Board
+from appliance.ipc.shared_state import SharedState
 from appliance.music.events import Event
 
 
-class Played:
+class PlayedEvents:
     """Begins with what the ring still has; look at least every few seconds."""
 
-    def __init__(self, board: Board) -> None:
-        self._board = board
-        self._next = max(0, board.tail.read().read_index - HISTORY_SLOTS)
+    def __init__(self, shared: SharedState) -> None:
+        self._shared = shared
+        self._next = max(0, shared.reader.read().read_index - HISTORY_SLOTS)
 
     def look(self) -> list[Event] | None:
         """The events played since the last look, in order; None where some of them were missed."""
-        end = self._board.tail.read().read_index
+        end = self._shared.reader.read().read_index
         start, self._next = self._next, end
-        found = [read_slot(self._board, index) for index in range(start, end)]
+        found = [read_slot(self._shared, index) for index in range(start, end)]
         events = [event for event in found if event is not None]
         return events if len(events) == len(found) else None

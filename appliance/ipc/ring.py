@@ -23,7 +23,14 @@ from collections import deque
 from collections.abc import Iterable
 from typing import Final
 
-from appliance.ipc.shared_state import SLOT_BYTES, SLOT_COUNT, Board, Cut, Head, Tail
+from appliance.ipc.shared_state import (
+    SLOT_BYTES,
+    SLOT_COUNT,
+    ReaderState,
+    RewindRequest,
+    SharedState,
+    WriterState,
+)
 from appliance.music.events import Event, Kind
 
 HISTORY_SLOTS: Final = SLOT_COUNT // 2
@@ -40,23 +47,23 @@ class RingWriter:
     may still be open, see :attr:`cut_pending`.
     """
 
-    def __init__(self, board: Board) -> None:
-        self._board = board
-        head = board.head.read()
+    def __init__(self, shared: SharedState) -> None:
+        self._shared = shared
+        head = shared.writer.read()
         self._epoch = head.epoch
         self._index = head.write_index
         self._floor_tick = head.horizon_tick
-        self._asked = board.cut.read()
-        self._pending = self._asked.epoch > board.tail.read().epoch
+        self._asked = shared.rewind_request.read()
+        self._pending = self._asked.epoch > shared.reader.read().epoch
         if not self._pending and self._asked.epoch > self._epoch:
             # Answered, and the writer before us died before it took the answer up.
-            self._take_answer(board.tail.read())
+            self._take_answer(shared.reader.read())
         # What it had appended and not handed over must not be mistaken for ours.
         for index in range(self._index, self._index + HISTORY_SLOTS):
-            if read_slot(board, index) is None:
+            if read_slot(shared, index) is None:
                 break
-            offset = board.slot_offset(index)
-            board.memory[offset : offset + SLOT_BYTES] = bytes(SLOT_BYTES)
+            offset = shared.slot_offset(index)
+            shared.memory[offset : offset + SLOT_BYTES] = bytes(SLOT_BYTES)
 
     @property
     def write_index(self) -> int:
@@ -75,7 +82,7 @@ class RingWriter:
 
     def room(self) -> int:
         """Events that can be appended now without touching unread ones or the history."""
-        unread = self._index - self._board.tail.read().read_index
+        unread = self._index - self._shared.reader.read().read_index
         return SLOT_COUNT - HISTORY_SLOTS - unread
 
     def append(self, event: Event) -> int:
@@ -86,7 +93,7 @@ class RingWriter:
             raise ValueError(f"{event} comes before tick {self._floor_tick}, already written")
         if self.room() <= 0:
             raise ValueError("the ring is full")
-        write_slot(self._board, self._index, self._epoch, event)
+        write_slot(self._shared, self._index, self._epoch, event)
         self._floor_tick = event.tick
         self._index += 1
         return self._index - 1
@@ -96,7 +103,7 @@ class RingWriter:
         if horizon_tick < self._floor_tick:
             raise ValueError(f"horizon {horizon_tick} lies before tick {self._floor_tick}")
         self._floor_tick = horizon_tick
-        self._board.head.write(Head(self._epoch, self._index, horizon_tick))
+        self._shared.writer.write(WriterState(self._epoch, self._index, horizon_tick))
 
     def request_cut(self, index: int, tick: int) -> int:
         """Ask to write anew from slot ``index`` and ``tick`` on; returns the request's number.
@@ -107,34 +114,34 @@ class RingWriter:
             raise ValueError("a cut is pending already")
         if index > self._index or tick > self._floor_tick:
             raise ValueError(f"nothing is written at slot {index}, tick {tick} yet")
-        self._asked = Cut(self._asked.epoch + 1, index, tick)
+        self._asked = RewindRequest(self._asked.epoch + 1, index, tick)
         self._pending = True
-        self._board.cut.write(self._asked)
+        self._shared.rewind_request.write(self._asked)
         return self._asked.epoch
 
     def cut_answer(self) -> bool | None:
         """None while the performer has not answered; after True, write on from the cut."""
         if not self._pending:
             return None
-        tail = self._board.tail.read()
+        tail = self._shared.reader.read()
         if tail.epoch != self._asked.epoch:
             return None
         return self._take_answer(tail)
 
-    def _take_answer(self, tail: Tail) -> bool:
+    def _take_answer(self, tail: ReaderState) -> bool:
         self._pending = False
         if tail.accepted:
             self._epoch, self._index, self._floor_tick = self._asked
-            self._board.head.write(Head(self._epoch, self._index, self._floor_tick))
+            self._shared.writer.write(WriterState(self._epoch, self._index, self._floor_tick))
         return tail.accepted
 
 
 class RingReader:
     """The performer's end; one made anew goes on where the one before stopped."""
 
-    def __init__(self, board: Board) -> None:
-        self._board = board
-        self._tail = board.tail.read()
+    def __init__(self, shared: SharedState) -> None:
+        self._shared = shared
+        self._tail = shared.reader.read()
         self._index = self._seen = self._tail.read_index
         self._events: deque[Event] = deque()
         self._safe_tick = 0
@@ -174,7 +181,7 @@ class RingReader:
 
         A cut that is no further than ``near_ticks`` is refused: its writer could come too late.
         """
-        cut, tail = self._board.cut.read(), self._tail
+        cut, tail = self._shared.rewind_request.read(), self._tail
         if cut.epoch > tail.epoch:
             accepted = self._index <= cut.from_index and playhead_tick + near_ticks < cut.from_tick
             tail = tail._replace(epoch=cut.epoch, accepted=accepted)
@@ -189,18 +196,18 @@ class RingReader:
                     self._seen -= 1
                 self._safe_tick = min(self._safe_tick, cut.from_tick)
         self._tail = tail._replace(read_index=self._index, playhead_tick=playhead_tick)
-        self._board.tail.write(self._tail)
+        self._shared.reader.write(self._tail)
         self._look()
 
     def _look(self) -> None:
-        head, tail = self._board.head.read(), self._tail
+        head, tail = self._shared.writer.read(), self._tail
         limit, horizon_tick = head.write_index, head.horizon_tick
         if head.epoch != tail.accepted_epoch:
             # Accepted, but the writer has not moved yet: what is before the cut still counts.
             limit, horizon_tick = tail.accepted_index, tail.accepted_tick
         while self._seen < limit:
             epoch = tail.accepted_epoch if self._seen >= tail.accepted_index else None
-            event = read_slot(self._board, self._seen, epoch)
+            event = read_slot(self._shared, self._seen, epoch)
             if event is None:
                 # Published, yet not visible here: until it is, only what came before is sure.
                 horizon_tick = min(horizon_tick, self._safe_tick)
@@ -211,17 +218,17 @@ class RingReader:
         self._horizon_tick = horizon_tick
 
 
-def write_slot(board: Board, index: int, epoch: int, event: Event) -> None:
+def write_slot(shared: SharedState, index: int, epoch: int, event: Event) -> None:
     """Put ``event`` into the slot of ``index``."""
     body = _SLOT.pack(index // SLOT_COUNT, epoch, *event)
-    offset = board.slot_offset(index)
-    board.memory[offset : offset + SLOT_BYTES] = body + _CRC.pack(zlib.crc32(body))
+    offset = shared.slot_offset(index)
+    shared.memory[offset : offset + SLOT_BYTES] = body + _CRC.pack(zlib.crc32(body))
 
 
-def read_slot(board: Board, index: int, epoch: int | None = None) -> Event | None:
+def read_slot(shared: SharedState, index: int, epoch: int | None = None) -> Event | None:
     """The event of ``index``, or None where its slot holds another, an old or a torn one."""
-    offset = board.slot_offset(index)
-    raw = board.memory[offset : offset + SLOT_BYTES]
+    offset = shared.slot_offset(index)
+    raw = shared.memory[offset : offset + SLOT_BYTES]
     lap, slot_epoch, tick, kind, *rest = _SLOT.unpack_from(raw)
     if lap != index // SLOT_COUNT or (epoch is not None and slot_epoch != epoch):
         return None
@@ -230,24 +237,24 @@ def read_slot(board: Board, index: int, epoch: int | None = None) -> Event | Non
     return Event(tick, Kind(kind), *rest)
 
 
-def events_before(board: Board, index: int) -> list[Event]:
+def events_before(shared: SharedState, index: int) -> list[Event]:
     """The events that lead up to slot ``index``, as far back as the ring has them."""
     found: deque[Event] = deque()
     for at in range(index - 1, max(0, index - SLOT_COUNT) - 1, -1):
-        event = read_slot(board, at)
+        event = read_slot(shared, at)
         if event is None:
             break
         found.appendleft(event)
     return list(found)
 
 
-def history(board: Board, from_tick: int | None = None) -> list[Event]:
+def history(shared: SharedState, from_tick: int | None = None) -> list[Event]:
     """What has been composed, from the beginning of a piece on.
 
     The piece is the newest that begins at or before ``from_tick`` (the newest of all where
     that is None); where its beginning is no longer in the ring, all that is still there.
     """
-    events = events_before(board, board.head.read().write_index)
+    events = events_before(shared, shared.writer.read().write_index)
     for at in range(len(events) - 1, -1, -1):
         if events[at].kind is Kind.PIECE and (from_tick is None or events[at].tick <= from_tick):
             return events[at:]

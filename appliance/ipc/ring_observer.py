@@ -1,6 +1,6 @@
 """Looks on as the ring is written, played and written anew; takes nothing, and is never waited for.
 
-What :meth:`Follower.look` tells is enough to draw the music: the events since the last look, and
+What :meth:`RingObserver.look` tells is enough to draw the music: the events since the last look, and
 from which tick on what was told before no longer holds, because the composer cut it off.
 """
 
@@ -9,14 +9,14 @@ from __future__ import annotations
 from typing import Final, NamedTuple
 
 from appliance.ipc.ring import HISTORY_SLOTS, events_before, read_slot
-from appliance.ipc.shared_state import Board
+from appliance.ipc.shared_state import SharedState
 from appliance.music.events import AS_WRITTEN_PERMILLE, Event, Kind
 
 KEPT_EVENTS: Final = 2048
 """How many a follower keeps for those who come later."""
 
 
-class News(NamedTuple):
+class RingUpdate(NamedTuple):
     """What happened between two looks."""
 
     cut_tick: int | None
@@ -38,11 +38,11 @@ class Note(NamedTuple):
     velocity: int
 
 
-class Follower:
-    """Follows the ring of ``board``."""
+class RingObserver:
+    """Follows the ring of ``shared``."""
 
-    def __init__(self, board: Board) -> None:
-        self._board = board
+    def __init__(self, shared: SharedState) -> None:
+        self._shared = shared
         self.events: list[Event] = []
         """The newest that hold, at most some :data:`KEPT_EVENTS`."""
         self.horizon_tick = 0
@@ -54,9 +54,9 @@ class Follower:
         """Slots before this one had been played at the last look: they hold for ever."""
         self._begin()
 
-    def look(self) -> News:
+    def look(self) -> RingUpdate:
         """What is new since the last look; some hundred microseconds at most."""
-        head, tail = self._board.head.read(), self._board.tail.read()
+        head, tail = self._shared.writer.read(), self._shared.reader.read()
         limit, horizon_tick = head.write_index, head.horizon_tick
         if head.epoch != tail.accepted_epoch:
             # Cut, and the composer has not moved yet: only what is before the cut counts.
@@ -64,7 +64,7 @@ class Follower:
         if limit - self._next > HISTORY_SLOTS:
             # Whoever looks on was away for long (a machine that slept): all anew.
             self._begin()
-            return News(0, list(self.events), self.horizon_tick)
+            return RingUpdate(0, list(self.events), self.horizon_tick)
         cut_tick = None
         if tail.accepted_epoch != self._epoch:
             cut_tick = self._drop_what_changed(limit)
@@ -76,7 +76,7 @@ class Follower:
             self.horizon_tick = horizon_tick
         if len(self.events) > 2 * KEPT_EVENTS:
             del self.events[:-KEPT_EVENTS]
-        return News(cut_tick, new, self.horizon_tick)
+        return RingUpdate(cut_tick, new, self.horizon_tick)
 
     def pace_permille(self, tick: float) -> int:
         """The pace of the music at ``tick``, see :attr:`Kind.PACE`."""
@@ -103,12 +103,12 @@ class Follower:
         return sorted(lead.values(), key=lambda event: event.tick) + later
 
     def _begin(self) -> None:
-        tail = self._board.tail.read()
-        head = self._board.head.read()
+        tail = self._shared.reader.read()
+        head = self._shared.writer.read()
         limit = head.write_index
         if head.epoch != tail.accepted_epoch:
             limit = min(limit, tail.accepted_index)
-        self.events = events_before(self._board, limit)[-KEPT_EVENTS:]
+        self.events = events_before(self._shared, limit)[-KEPT_EVENTS:]
         self._next = limit
         self._epoch, self._taken = tail.accepted_epoch, tail.read_index
         self.horizon_tick = head.horizon_tick
@@ -119,7 +119,7 @@ class Follower:
         at = max(first, min(self._taken, self._next))
         changed: Event | None = None
         while at < min(limit, self._next):
-            changed = read_slot(self._board, at)
+            changed = read_slot(self._shared, at)
             if changed != self.events[at - first]:
                 break
             at += 1
@@ -137,7 +137,7 @@ class Follower:
     def _read(self, start: int, limit: int) -> list[Event]:
         found: list[Event] = []
         for index in range(start, limit):
-            event = read_slot(self._board, index)
+            event = read_slot(self._shared, index)
             if event is None:
                 break
             found.append(event)

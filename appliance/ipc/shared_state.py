@@ -16,7 +16,7 @@ from typing import Any, Final, NamedTuple
 
 from appliance.errors import BachboxError, UsageError
 from appliance.ipc.pcm import BYTES_PER_FRAME
-from appliance.ipc.shared_value import Cell
+from appliance.ipc.shared_value import SharedValue
 from appliance.music import temperament as temperaments
 from appliance.music.events import Piece
 
@@ -57,7 +57,7 @@ NO_PIECE: Final = Piece(0, 0, False, 4, 0, 0)
 
 
 class Action(enum.IntEnum):
-    """What ``Controls.action_count`` counts: the last thing asked for once."""
+    """What ``LiveSettings.action_count`` counts: the last thing asked for once."""
 
     NONE = 0
     NEXT_PIECE = 1
@@ -76,7 +76,7 @@ class State(enum.IntEnum):
     STOPPED = 4
 
 
-class Controls(NamedTuple):
+class LiveSettings(NamedTuple):
     """What the person wants; written by the daemon."""
 
     tempo_bpm: float = 80.0
@@ -101,7 +101,7 @@ class Controls(NamedTuple):
     model: str = ""
 
 
-class Head(NamedTuple):
+class WriterState(NamedTuple):
     """How far the composer has written."""
 
     epoch: int = 0
@@ -112,7 +112,7 @@ class Head(NamedTuple):
     """Every event before this tick is written."""
 
 
-class Cut(NamedTuple):
+class RewindRequest(NamedTuple):
     """What the composer asks for: to write anew from here."""
 
     epoch: int = 0
@@ -121,7 +121,7 @@ class Cut(NamedTuple):
     from_tick: int = 0
 
 
-class Tail(NamedTuple):
+class ReaderState(NamedTuple):
     """How far the performer has read, and what it answered."""
 
     epoch: int = 0
@@ -167,7 +167,7 @@ class ComposerState(NamedTuple):
     cured_silence: int = 0
     rewinds: int = 0
     actions_done: int = 0
-    """The ``Controls.action_count`` that has been obeyed."""
+    """The ``LiveSettings.action_count`` that has been obeyed."""
     seed: int = 0
     ready: bool = False
     model: str = ""
@@ -184,35 +184,54 @@ class Tap(NamedTuple):
     sample_rate: int = 0
 
 
-class Board:
+class SharedState:
     """The shared mapping; make one with :meth:`create` or :meth:`attach`."""
 
     def __init__(self, fd: int) -> None:
         self.fd = fd
         self.memory = mmap.mmap(fd, _total_bytes())
         memory = self.memory
-        self.controls = Cell(
+        self.live_settings = SharedValue(
             memory,
             _CELLS_OFFSET,
             f"<dd?BdddBdIBI{MODEL_NAME_BYTES}s",
-            Controls(),
-            _pack_controls,
-            _unpack_controls,
+            LiveSettings(),
+            _pack_live_settings,
+            _unpack_live_settings,
         )
-        self.head = Cell(
-            memory, self.controls.end_offset, "<IQQ", Head(), tuple, lambda v: Head(*v)
-        )
-        self.cut = Cell(memory, self.head.end_offset, "<IQQ", Cut(), tuple, lambda v: Cut(*v))
-        self.tail = Cell(memory, self.cut.end_offset, "<I?QdIQQ", Tail(), tuple, lambda v: Tail(*v))
-        self.performer = Cell(
+        self.writer = SharedValue(
             memory,
-            self.tail.end_offset,
+            self.live_settings.end_offset,
+            "<IQQ",
+            WriterState(),
+            tuple,
+            lambda v: WriterState(*v),
+        )
+        self.rewind_request = SharedValue(
+            memory,
+            self.writer.end_offset,
+            "<IQQ",
+            RewindRequest(),
+            tuple,
+            lambda v: RewindRequest(*v),
+        )
+        self.reader = SharedValue(
+            memory,
+            self.rewind_request.end_offset,
+            "<I?QdIQQ",
+            ReaderState(),
+            tuple,
+            lambda v: ReaderState(*v),
+        )
+        self.performer = SharedValue(
+            memory,
+            self.reader.end_offset,
             "<QQIIIIBBIB?BIQH",
             PerformerState(),
             _pack_performer,
             _unpack_performer,
         )
-        self.composer = Cell(
+        self.composer = SharedValue(
             memory,
             self.performer.end_offset,
             f"<QQQQIIIIIIQ?{MODEL_NAME_BYTES}s{MODEL_NAME_BYTES}s",
@@ -220,32 +239,34 @@ class Board:
             lambda v: (*v[:-2], _packed_name(v.model), _packed_name(v.refused)),
             lambda v: ComposerState(*v[:-2], *map(_unpacked_name, v[-2:])),
         )
-        self.tap = Cell(memory, self.composer.end_offset, "<QI", Tap(), tuple, lambda v: Tap(*v))
+        self.tap = SharedValue(
+            memory, self.composer.end_offset, "<QI", Tap(), tuple, lambda v: Tap(*v)
+        )
         if self.tap.end_offset > _SLOTS_OFFSET:
             raise ValueError("the cells have outgrown their page")
 
     @classmethod
-    def create(cls) -> Board:
+    def create(cls) -> SharedState:
         """A new, empty board; ``fd`` closes on exec, so hand it on with ``pass_fds``."""
         fd = os.memfd_create("bachbox", os.MFD_CLOEXEC)
         os.ftruncate(fd, _total_bytes())
-        board = cls(fd)
-        board.memory[: len(_MAGIC)] = _MAGIC
-        return board
+        shared = cls(fd)
+        shared.memory[: len(_MAGIC)] = _MAGIC
+        return shared
 
     @classmethod
-    def attach(cls, fd: int) -> Board:
+    def attach(cls, fd: int) -> SharedState:
         """The board that the parent process created."""
         try:
             size = os.fstat(fd).st_size
         except OSError as error:
             raise BachboxError(
-                f"file descriptor {fd} given as --board-fd is not open: this process is "
+                f"file descriptor {fd} given as --shared-fd is not open: this process is "
                 "started by the Bachbox daemon, not by hand; run `bachbox play`"
             ) from error
         if size != _total_bytes() or os.pread(fd, len(_MAGIC), 0) != _MAGIC:
             raise BachboxError(
-                f"file descriptor {fd} given as --board-fd is not this version's shared "
+                f"file descriptor {fd} given as --shared-fd is not this version's shared "
                 "memory: stop every Bachbox process and start `bachbox play` again"
             )
         return cls(fd)
@@ -286,16 +307,16 @@ def _unpacked_name(packed: bytes) -> str:
     return packed.rstrip(b"\0").decode()
 
 
-def _pack_controls(value: Controls) -> tuple[Any, ...]:
+def _pack_live_settings(value: LiveSettings) -> tuple[Any, ...]:
     number = temperaments.NAMES.index(value.temperament)
     packed = value._replace(temperament=number)  # type: ignore[arg-type]
     return (*packed[:-1], _packed_name(value.model))
 
 
-def _unpack_controls(fields: tuple[Any, ...]) -> Controls:
-    value = Controls(*fields)
+def _unpack_live_settings(fields: tuple[Any, ...]) -> LiveSettings:
+    value = LiveSettings(*fields)
     return value._replace(
-        temperament=temperaments.NAMES[fields[Controls._fields.index("temperament")]],
+        temperament=temperaments.NAMES[fields[LiveSettings._fields.index("temperament")]],
         action=Action(value.action),
         model=_unpacked_name(fields[-1]),
     )

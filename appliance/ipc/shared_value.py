@@ -28,7 +28,7 @@ _READ_ATTEMPTS = 4
 _SERIALS = 1 << 32
 
 
-class Cell(Generic[T]):
+class SharedValue(Generic[T]):
     """One fixed-size value of type ``T`` at ``offset`` of a shared mapping."""
 
     def __init__(

@@ -45,7 +45,7 @@ WEAK_ACCENT = -3
 """Off the beat."""
 MELODY, LOWEST_VOICE, INNER_VOICE = 10, 6, -5
 """The melody leads in loudness; in time all are together."""
-HIGHER, MIDDLE_PITCH, MOST_HIGHER = 0.6, 60, 10
+HIGHER, MIDDLE_PITCH, MAX_HIGHER = 0.6, 60, 10
 """Where notes have no parts of their own: the higher the louder, by so much a semitone."""
 
 SWELL = (-7.0, 9.0, -13.0)
@@ -68,7 +68,7 @@ RITARD_CURVE = 3
 PACE_GRAIN_PERMILLE = 4
 """A change of pace below this is not written; nobody hears one of 1 %."""
 
-LONGEST_LIFT_TICKS = TICKS_PER_STEP
+MAX_LIFT_TICKS = TICKS_PER_STEP
 """No note is left earlier than this before its end."""
 PHRASE_LIFT = 0.5
 """Of its length is the last note of a phrase left early, for a breath."""
@@ -151,7 +151,7 @@ def lift_ticks(length_ticks: int, *, repeated: bool, phrase_ends: bool) -> int:
         share = REPEATED_LIFT
     else:
         share = SHORT_LIFT if length_ticks < TICKS_PER_BEAT else 0.0
-    return min(LONGEST_LIFT_TICKS, round(share * length_ticks))
+    return min(MAX_LIFT_TICKS, round(share * length_ticks))
 
 
 def _accent(place: Place) -> int:
@@ -170,7 +170,7 @@ def _weight(voice: int, voices: int) -> int:
 
 
 def _height(pitch: int) -> float:
-    return max(-MOST_HIGHER, min(MOST_HIGHER, HIGHER * (pitch - MIDDLE_PITCH)))
+    return max(-MAX_HIGHER, min(MAX_HIGHER, HIGHER * (pitch - MIDDLE_PITCH)))
 
 
 def _arch(place: Place, shape: tuple[float, float, float]) -> float:
@@ -188,7 +188,7 @@ def _ritard(place: Place) -> float:
     return float((1 + (RITARD_END**RITARD_CURVE - 1) * through) ** (1 / RITARD_CURVE))
 
 
-class Reading:
+class Performance:
     """A piece being read: plain events in, in the order of time, and played ones out.
 
     Args:
@@ -234,9 +234,9 @@ class Reading:
             return event._replace(tick=tick, value=value, aux=aux)
         return event._replace(tick=tick)
 
-    def copy(self) -> Reading:
+    def copy(self) -> Performance:
         """A copy that goes its own way."""
-        twin = Reading(self._form, self._start_tick, self._voices)
+        twin = Performance(self._form, self._start_tick, self._voices)
         twin._pace_permille, twin._struck = self._pace_permille, self._struck.copy()
         return twin
 

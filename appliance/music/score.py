@@ -31,7 +31,7 @@ class Key(NamedTuple):
         return f"{names[self.tonic]} {'minor' if self.minor else 'major'}"
 
 
-class Scope(NamedTuple):
+class Tessitura(NamedTuple):
     """What a piece asks of its instrument: a cello is not a harpsichord."""
 
     lowest: int
@@ -56,7 +56,7 @@ class Form(NamedTuple):
     """Half-open spans of steps, in order, in which a phrase rests on its last chord."""
     beat_steps: int = 4
     """6 in compound time, 2 where an eighth is the beat."""
-    scope: Scope | None = None
+    scope: Tessitura | None = None
     """Of the piece that has this form; ``None``: whatever the codec can tell."""
 
 
@@ -128,7 +128,7 @@ class Note(NamedTuple):
 
 
 @dataclass(frozen=True)
-class LinesScore:
+class FreeRhythmScore:
     """Notes in order of their start, and from the highest down where they start together."""
 
     name: str
@@ -136,7 +136,7 @@ class LinesScore:
     key: Key
     form: Form
 
-    def transposed(self, semitones: int) -> LinesScore:
+    def transposed(self, semitones: int) -> FreeRhythmScore:
         """The same music in another key."""
         notes = tuple(note._replace(pitch=note.pitch + semitones) for note in self.notes)
         return replace(self, notes=notes, key=self.key.up(semitones))
@@ -147,7 +147,7 @@ class LinesScore:
         return min(pitches), max(pitches)
 
     @property
-    def scope(self) -> Scope:
+    def scope(self) -> Tessitura:
         """What it asks of its instrument."""
         onsets = len({note.start for note in self.notes})
-        return Scope(*self.range(), round(1 - onsets / len(self.notes), 3))
+        return Tessitura(*self.range(), round(1 - onsets / len(self.notes), 3))

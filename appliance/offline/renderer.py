@@ -20,13 +20,13 @@ from appliance.audio.soundfont_check import try_soundfont
 from appliance.audio.synth import FluidSynth
 from appliance.audio.transport import Transport
 from appliance.errors import BachboxError, UsageError
-from appliance.ipc.shared_state import Controls
+from appliance.ipc.shared_state import LiveSettings
 from appliance.music import expression
 from appliance.music.codecs.abc import writer
 from appliance.music.codecs.abc.abc_codec import AbcCodec
 from appliance.music.events import Event, Kind
 from appliance.music.files import midi_writer, musicxml_writer, piece_embedding
-from appliance.music.files.piece_record import Keepsake
+from appliance.music.files.piece_record import PieceRecord
 from appliance.music.temperament import key_cents
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ SAMPLE_RATE: Final = 48_000
 BLOCK_FRAMES: Final = 4096
 """Nobody turns a knob here, so blocks may be large; events are placed inside them all the same."""
 
-TAIL_SECONDS: Final = 2.0
+TAIL_S: Final = 2.0
 """For the last chord to die away, in the church too."""
 
 AGAIN_SUFFIXES: Final = (".wav", ".mid", ".midi", *musicxml_writer.SUFFIXES)
@@ -102,12 +102,12 @@ def check_outputs(outputs: list[Path], suffixes: Sequence[str] = SUFFIXES) -> No
 
 def render(
     composer: Composer,
-    controls: Controls,
+    controls: LiveSettings,
     soundfont: Callable[[], Path],
     outputs: list[Path],
     length: Length,
     progress: Progress,
-    keep: Callable[[list[Event], int], Keepsake],
+    keep: Callable[[list[Event], int], PieceRecord],
 ) -> Rendered:
     """Write ``length`` of the composer's music to every one of ``outputs``.
 
@@ -156,8 +156,8 @@ def render(
 
 
 def again(
-    keepsake: Keepsake,
-    steps: Sequence[tuple[int, Controls]],
+    keepsake: PieceRecord,
+    steps: Sequence[tuple[int, LiveSettings]],
     soundfont: Callable[[], Path],
     outputs: list[Path],
     progress: Progress,
@@ -186,14 +186,14 @@ def again(
 
 def _play_again(
     events: list[Event],
-    steps: Sequence[tuple[int, Controls]],
+    steps: Sequence[tuple[int, LiveSettings]],
     synth: Synth,
     parts: list[Path],
     progress: Progress,
 ) -> int:
     """The sound into the files; how many frames."""
 
-    def controls() -> Controls:
+    def controls() -> LiveSettings:
         return _at(steps, performer.playhead_tick)
 
     transport = Transport(SAMPLE_RATE, steps[0][1].tempo_bpm)
@@ -201,7 +201,7 @@ def _play_again(
     end_tick = events[-1].tick
     with contextlib.ExitStack() as stack:
         files = [stack.enter_context(_wav(part)) for part in parts]
-        tail_blocks = round(TAIL_SECONDS * SAMPLE_RATE / AGAIN_BLOCK_FRAMES)
+        tail_blocks = round(TAIL_S * SAMPLE_RATE / AGAIN_BLOCK_FRAMES)
         while tail_blocks:
             tail_blocks -= performer.playhead_tick > end_tick
             sound = performer.render(AGAIN_BLOCK_FRAMES)
@@ -211,7 +211,7 @@ def _play_again(
     return performer.frame
 
 
-def _at(steps: Sequence[tuple[int, Controls]], tick: float) -> Controls:
+def _at(steps: Sequence[tuple[int, LiveSettings]], tick: float) -> LiveSettings:
     """What holds at ``tick``."""
     return next(now for start, now in reversed(steps) if start <= tick or not start)
 
@@ -219,9 +219,9 @@ def _at(steps: Sequence[tuple[int, Controls]], tick: float) -> Controls:
 def _put_in(
     suffix: str,
     part: Path,
-    keepsake: Keepsake,
+    keepsake: PieceRecord,
     events: list[Event],
-    steps: Sequence[tuple[int, Controls]],
+    steps: Sequence[tuple[int, LiveSettings]],
 ) -> None:
     """The piece into a file, behind its sound or as a score."""
     first = steps[0][1]
@@ -318,7 +318,7 @@ def _play(
 
     if length.seconds is not None:
         # The last chord is let go in time to die away within the length that was asked for.
-        tail_frames = round(min(TAIL_SECONDS, length.seconds / 4) * SAMPLE_RATE)
+        tail_frames = round(min(TAIL_S, length.seconds / 4) * SAMPLE_RATE)
         total_frames = round(length.seconds * SAMPLE_RATE)
         while performer.frame < total_frames - tail_frames:
             play(min(BLOCK_FRAMES, total_frames - tail_frames - performer.frame))
@@ -333,12 +333,14 @@ def _play(
             progress(max(0, performer.piece.number - 1) / length.pieces)
         end_tick = tape.end_tick
         if files:
-            play(round(TAIL_SECONDS * SAMPLE_RATE))
+            play(round(TAIL_S * SAMPLE_RATE))
     progress(1.0)
     return end_tick
 
 
-def _write_midi(part: Path, events: list[Event], controls: Controls, composer: Composer) -> None:
+def _write_midi(
+    part: Path, events: list[Event], controls: LiveSettings, composer: Composer
+) -> None:
     try:
         midi_writer.write(
             part,
@@ -352,7 +354,7 @@ def _write_midi(part: Path, events: list[Event], controls: Controls, composer: C
         raise _sentence(part, error) from error
 
 
-def _write_abc(part: Path, events: list[Event], controls: Controls, composer: Composer) -> None:
+def _write_abc(part: Path, events: list[Event], controls: LiveSettings, composer: Composer) -> None:
     title = f"{composer.bundle.title}, seed {composer.seed}"
     try:
         part.write_text(writer.book(events, tempo_bpm=controls.tempo_bpm, title=title))

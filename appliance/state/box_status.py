@@ -1,6 +1,6 @@
 """What the box tells of itself: the same facts for the shell, the broker and the panel.
 
-:class:`Box` reads them from the shared memory and from ``/proc``; nobody can change anything
+:class:`BoxStatus` reads them from the shared memory and from ``/proc``; nobody can change anything
 through it. Everything in a :class:`Status` becomes JSON by ``msgspec.json.encode``.
 """
 
@@ -17,9 +17,9 @@ import msgspec
 
 from appliance.audio import broadcast
 from appliance.ipc.audio_tap import TapReader
-from appliance.ipc.played_events import Played
-from appliance.ipc.ring_observer import Follower
-from appliance.ipc.shared_state import Board, State
+from appliance.ipc.played_events import PlayedEvents
+from appliance.ipc.ring_observer import RingObserver
+from appliance.ipc.shared_state import SharedState, State
 from appliance.music.events import TICKS_PER_BEAT
 from appliance.music.score import Key
 from appliance.state import general_midi
@@ -75,7 +75,7 @@ class NowPlaying(msgspec.Struct, frozen=True):
     seed: int
 
 
-class Cures(msgspec.Struct, frozen=True):
+class Interventions(msgspec.Struct, frozen=True):
     """How often the guard had to help the music on."""
 
     frozen: int
@@ -99,7 +99,7 @@ class Health(msgspec.Struct, frozen=True):
     rewinds: int
     restarts: int
     """Of composer and performer together."""
-    cures: Cures
+    cures: Interventions
     rss_mib: float
     """Memory of all processes."""
     cpu_celsius: float | None
@@ -115,7 +115,7 @@ class Status(msgspec.Struct, frozen=True):
     health: Health
 
 
-class Pulse(NamedTuple):
+class ProgressCounters(NamedTuple):
     """What goes on rising while all is well."""
 
     frames_played: int
@@ -150,7 +150,7 @@ class Counts(NamedTuple):
     rss_mib: dict[str, float]
 
 
-class Box:
+class BoxStatus:
     """A look into the running box.
 
     ``restarts`` and ``pids`` (by name) tell of the children; ``say`` takes a sentence for the
@@ -159,14 +159,14 @@ class Box:
 
     def __init__(
         self,
-        board: Board,
+        shared: SharedState,
         settings: Settings,
         restarts: Callable[[], int],
         pids: Callable[[], dict[str, int]],
         say: Callable[[str], None],
         said: Callable[[], list[str]] = list,
     ) -> None:
-        self._board = board
+        self._shared = shared
         self._settings = settings
         self._restarts = restarts
         self._pids = pids
@@ -175,7 +175,7 @@ class Box:
         self.say = say
         self.said = said
         """The last lines of the log."""
-        self.sound = broadcast.of_the_sound(lambda: TapReader(board))
+        self.sound = broadcast.of_the_sound(lambda: TapReader(shared))
         """What is played, for any number of listeners."""
 
     def status(self) -> Status:
@@ -184,13 +184,13 @@ class Box:
 
     def settings(self) -> SettingsNow:
         """The settings in force."""
-        now = self._settings.in_force
+        now = self._settings.effective
         return SettingsNow(**now._asdict() | {"instrument": general_midi.name(now.instrument)})
 
     def now_playing(self) -> NowPlaying:
         """Where the music is; costs microseconds."""
-        performer = self._board.performer.read()
-        piece, tick = performer.piece, int(self._board.tail.read().playhead_tick)
+        performer = self._shared.performer.read()
+        piece, tick = performer.piece, int(self._shared.reader.read().playhead_tick)
         begun = piece.number > 0
         return NowPlaying(
             condition=CONDITIONS[performer.state],
@@ -200,18 +200,18 @@ class Box:
             bar=piece.bar_at(tick) if begun else 0,
             beat=piece.beat_at(tick) + 1 if begun else 0,
             beats_per_bar=piece.beats_per_bar,
-            seed=self._board.composer.read().seed,
+            seed=self._shared.composer.read().seed,
         )
 
     def troubles(self) -> int:
         """Rises with each xrun, each block without music and each restart; costs microseconds."""
-        performer = self._board.performer.read()
+        performer = self._shared.performer.read()
         return performer.xruns + performer.starved + self._restarts()
 
-    def pulse(self) -> Pulse:
+    def pulse(self) -> ProgressCounters:
         """Whether it goes on; costs microseconds."""
-        performer, composer = self._board.performer.read(), self._board.composer.read()
-        return Pulse(
+        performer, composer = self._shared.performer.read(), self._shared.composer.read()
+        return ProgressCounters(
             frames_played=performer.frames_played,
             notes=composer.notes,
             composer_beats=composer.heartbeat,
@@ -221,12 +221,14 @@ class Box:
 
     def look_ahead_s(self) -> float:
         """How much music is composed and not yet heard."""
-        ahead_ticks = self._board.head.read().horizon_tick - self._board.tail.read().playhead_tick
-        return max(0.0, ahead_ticks) / TICKS_PER_BEAT * 60 / self._settings.in_force.tempo
+        ahead_ticks = (
+            self._shared.writer.read().horizon_tick - self._shared.reader.read().playhead_tick
+        )
+        return max(0.0, ahead_ticks) / TICKS_PER_BEAT * 60 / self._settings.effective.tempo
 
     def playhead(self) -> Playhead:
         """Where the sound is; costs microseconds."""
-        performer, tail = self._board.performer.read(), self._board.tail.read()
+        performer, tail = self._shared.performer.read(), self._shared.reader.read()
         return Playhead(
             tick=tail.playhead_tick,
             frames_played=performer.frames_played,
@@ -234,17 +236,17 @@ class Box:
             moves=performer.state is State.PLAYING,
         )
 
-    def follower(self) -> Follower:
+    def follower(self) -> RingObserver:
         """Somebody who looks on as the music is composed."""
-        return Follower(self._board)
+        return RingObserver(self._shared)
 
-    def played(self) -> Played:
+    def played(self) -> PlayedEvents:
         """Somebody who hears every event."""
-        return Played(self._board)
+        return PlayedEvents(self._shared)
 
     def counts(self) -> Counts:
         """What a display of loads is made from; costs a read of ``/proc`` for each process."""
-        composer = self._board.composer.read()
+        composer = self._shared.composer.read()
         pids = {"daemon": os.getpid(), **self._pids()}
         return Counts(
             tokens=composer.tokens,
@@ -255,11 +257,11 @@ class Box:
 
     def performer_beats(self) -> int:
         """One more for each block of sound that was rendered."""
-        return self._board.performer.read().heartbeat
+        return self._shared.performer.read().heartbeat
 
     def health(self) -> Health:
         """How the box is."""
-        performer, composer = self._board.performer.read(), self._board.composer.read()
+        performer, composer = self._shared.performer.read(), self._shared.composer.read()
         return Health(
             uptime_s=int(time.monotonic() - self._begun),
             xruns=performer.xruns,
@@ -270,7 +272,7 @@ class Box:
             look_ahead_s=round(self.look_ahead_s(), 2),
             rewinds=composer.rewinds,
             restarts=self._restarts(),
-            cures=Cures(
+            cures=Interventions(
                 frozen=composer.cured_frozen,
                 loop=composer.cured_loop,
                 stuck=composer.cured_stuck,

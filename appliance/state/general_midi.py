@@ -55,7 +55,7 @@ NAMES: Final = (
     "Telephone Ring", "Helicopter", "Applause", "Gunshot",
 )  # fmt: skip
 
-_MOST_SHOWN = 6
+_MAX_SHOWN = 6
 """Names listed in a sentence before it says that there are more."""
 
 
@@ -119,9 +119,9 @@ def _begins(known: str, folded: str) -> bool:
 
 
 def _listed(programs: list[int]) -> str:
-    shown = [f"'{NAMES[program]}'" for program in programs[:_MOST_SHOWN]]
-    if len(programs) > _MOST_SHOWN:
-        return f"{', '.join(shown)} or {len(programs) - _MOST_SHOWN} more"
+    shown = [f"'{NAMES[program]}'" for program in programs[:_MAX_SHOWN]]
+    if len(programs) > _MAX_SHOWN:
+        return f"{', '.join(shown)} or {len(programs) - _MAX_SHOWN} more"
     return " or ".join([", ".join(shown[:-1]), shown[-1]] if len(shown) > 1 else shown)
 
 

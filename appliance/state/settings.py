@@ -82,7 +82,7 @@ OWN: Final = "own"
 
 
 @dataclass(frozen=True)
-class Values:
+class RequestedSettings:
     """One state of the settings. What is None is left to the model."""
 
     model: str
@@ -102,7 +102,7 @@ class Values:
     """Of the a', in Hz."""
 
 
-class Own(NamedTuple):
+class ModelDefaults(NamedTuple):
     """What a model asks for where the person does not."""
 
     tempo_bpm: float
@@ -111,7 +111,7 @@ class Own(NamedTuple):
     program: int
 
 
-class InForce(NamedTuple):
+class EffectiveSettings(NamedTuple):
     """The settings with nothing left open: the person's wish, or else the model's own."""
 
     playing: bool
@@ -126,13 +126,13 @@ class InForce(NamedTuple):
     pitch: float
 
 
-def in_force(values: Values, own: Own) -> InForce:
+def effective(values: RequestedSettings, own: ModelDefaults) -> EffectiveSettings:
     """What ``values`` come to under a model that asks for ``own``."""
 
     def chosen(value: float | None, otherwise: float) -> float:
         return otherwise if value is None else value
 
-    return InForce(
+    return EffectiveSettings(
         playing=values.playing,
         model=values.model,
         instrument=own.program if values.instrument is None else values.instrument,
@@ -146,7 +146,7 @@ def in_force(values: Values, own: Own) -> InForce:
     )
 
 
-Observer = Callable[[Values, frozenset[str]], None]
+Observer = Callable[[RequestedSettings, frozenset[str]], None]
 """Told the state now, and the names of what changed: settings, or one action."""
 
 
@@ -158,7 +158,10 @@ class Settings:
     """
 
     def __init__(
-        self, values: Values, models: Callable[[], Iterable[str]], own: Callable[[str], Own]
+        self,
+        values: RequestedSettings,
+        models: Callable[[], Iterable[str]],
+        own: Callable[[str], ModelDefaults],
     ) -> None:
         self._values = values
         self._models = models
@@ -181,14 +184,14 @@ class Settings:
         """Told of an observer that failed; the others have been called all the same."""
 
     @property
-    def values(self) -> Values:
+    def values(self) -> RequestedSettings:
         """What has been asked for; it never changes in your hands."""
         return self._values
 
     @property
-    def in_force(self) -> InForce:
+    def effective(self) -> EffectiveSettings:
         """What that comes to with this model."""
-        return in_force(self._values, self._own)
+        return effective(self._values, self._own)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -200,7 +203,7 @@ class Settings:
         """The models that there are just now, by name."""
         return sorted(self._models())
 
-    def change(self, name: str, value: object) -> Values:
+    def change(self, name: str, value: object) -> RequestedSettings:
         """Set ``name`` to ``value`` (typed, or as text) and tell the observers.
 
         Raises:
@@ -209,7 +212,7 @@ class Settings:
         """
         return self.change_all({name: value})
 
-    def change_all(self, wishes: Mapping[str, object]) -> Values:
+    def change_all(self, wishes: Mapping[str, object]) -> RequestedSettings:
         """Set all of ``wishes`` (value by name), or none of them.
 
         Raises:
@@ -247,7 +250,7 @@ class Settings:
     def _parse(self, name: str, value: object) -> object:
         return self._parsers[self._known(name)](value)
 
-    def _set(self, **changes: Any) -> Values:
+    def _set(self, **changes: Any) -> RequestedSettings:
         old, new = self._values, replace(self._values, **changes)
         changed = frozenset(name for name in changes if getattr(old, name) != getattr(new, name))
         if "model" in changed:

@@ -21,18 +21,18 @@ import msgspec
 
 from appliance.errors import BachboxError
 from appliance.state import general_midi
-from appliance.state.box_status import Box
-from appliance.state.settings import OWN, Settings, Values
+from appliance.state.box_status import BoxStatus
+from appliance.state.settings import OWN, RequestedSettings, Settings
 
-WRITE_SECONDS: Final = 1.0
+WRITE_S: Final = 1.0
 """The least time between two writes."""
 
-RETRY_SECONDS: Final = 10.0
+RETRY_S: Final = 10.0
 """A write that failed (a full disk) is tried again after this, or at the next change."""
 
 FILE_NAME: Final = "settings.json"
 
-_MOST_BYTES: Final = 1 << 16
+_MAX_BYTES: Final = 1 << 16
 """The file has some hundred bytes; more is not ours."""
 
 Wishes = dict[str, str | int | float | bool]
@@ -48,7 +48,7 @@ def state_folder() -> Path:
     return Path(base).expanduser() / "bachbox"
 
 
-def wishes_of(values: Values, names: Collection[str]) -> Wishes:
+def wishes_of(values: RequestedSettings, names: Collection[str]) -> Wishes:
     """Those settings of ``values`` as a person would say them."""
     wishes: Wishes = {}
     for name in names:
@@ -69,13 +69,13 @@ def read(path: Path) -> Wishes:
     """
     try:
         with path.open("rb") as file:
-            content = file.read(_MOST_BYTES + 1)
+            content = file.read(_MAX_BYTES + 1)
     except FileNotFoundError:
         return {}
     except OSError as error:
         raise BachboxError(f"{path}: cannot read it ({error.strerror})") from error
     try:
-        return msgspec.json.decode(content[:_MOST_BYTES], type=Wishes)
+        return msgspec.json.decode(content[:_MAX_BYTES], type=Wishes)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise _NotOursError(f"{path}: these are not settings") from error
 
@@ -142,7 +142,7 @@ class Store:
                 sentences.append(f"{self._path}: {error}; it stays as it is configured")
         return sentences
 
-    async def run(self, settings: Settings, box: Box) -> None:
+    async def run(self, settings: Settings, box: BoxStatus) -> None:
         """Write down every change until cancelled, the last one included."""
         loop = asyncio.get_running_loop()
         try:
@@ -178,7 +178,7 @@ class Store:
                 await asyncio.sleep(0.01)
             os.close(lock)
 
-    def _note(self, values: Values, changed: frozenset[str]) -> None:
+    def _note(self, values: RequestedSettings, changed: frozenset[str]) -> None:
         names = changed & set(values.__dataclass_fields__)
         if names:
             # A new dict each time: the writer may be reading the one before.
@@ -190,7 +190,7 @@ class Store:
         written = self._kept
         complaint = ""
         while True:
-            self._dirty.wait(RETRY_SECONDS if complaint else None)
+            self._dirty.wait(RETRY_S if complaint else None)
             closing = self._closing.is_set()
             self._dirty.clear()
             kept = self._kept
@@ -206,7 +206,7 @@ class Store:
                         )
             if closing:
                 return
-            self._closing.wait(WRITE_SECONDS)
+            self._closing.wait(WRITE_S)
 
     def _lock(self) -> int:
         self._path.parent.mkdir(parents=True, exist_ok=True)

@@ -14,8 +14,8 @@ from appliance.composing.interpreter import RUNTIME_VARIABLE, RUNTIMES, runtime
 from appliance.errors import BachboxError, UsageError
 from appliance.music.codecs.abc.abc_codec import AbcCodec
 from appliance.music.codecs.base import Codec
-from appliance.music.codecs.four_part import SatbCodec
-from appliance.music.codecs.free_rhythm import LinesCodec
+from appliance.music.codecs.four_part import FourPartCodec
+from appliance.music.codecs.free_rhythm import FreeRhythmCodec
 from appliance.training import recipe
 from appliance.training.data import corpus, folk_corpus, free_rhythm_corpus
 from appliance.training.evaluate.likelihood import nats_a_unit
@@ -24,8 +24,8 @@ from appliance.training.evaluate.ngram import baseline
 log = logging.getLogger(__name__)
 
 MEASURED = {
-    SatbCodec.name: "summed over four voices, notes only, whole pieces, the model's own grid",
-    LinesCodec.name: "start, pitch and length of every note, whole pieces",
+    FourPartCodec.name: "summed over four voices, notes only, whole pieces, the model's own grid",
+    FreeRhythmCodec.name: "start, pitch and length of every note, whole pieces",
     AbcCodec.name: "every sign of a tune's text on C, over its characters; mode and bar lines too",
 }
 RECIPES = (Path("models"), Path("models/benchmarks"))
@@ -62,12 +62,12 @@ def scores_for(made: recipe.Recipe, data: Path | None, build: Path) -> corpus.Co
 def codec_for(made: recipe.Recipe, scores: corpus.Corpus) -> Codec:
     """The codec that a recipe names, for the notes of its corpus."""
     part = made.codec
-    if part.name == LinesCodec.name:
+    if part.name == FreeRhythmCodec.name:
         return free_rhythm_corpus.codec_for(scores["train"], scores.get(corpus.ALSO, []))
     if part.name == AbcCodec.name:
         return AbcCodec()
     ranges = corpus.voice_ranges(scores["train"])
-    return SatbCodec(onsets=part.onsets, form=part.form, ranges=ranges)
+    return FourPartCodec(onsets=part.onsets, form=part.form, ranges=ranges)
 
 
 def runtimes() -> list[str]:

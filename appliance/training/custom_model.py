@@ -36,7 +36,7 @@ NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,39}")
 NETWORK = NetworkPart(embedding=128, hidden=256, layers=2)
 PASSES = 250
 """Through all pieces, each time in another key: more gains nothing even where there is time."""
-LEAST_TOKENS = 20_000
+MIN_TOKENS = 20_000
 PATIENCE_LOOKS = 4
 WARMUP_SHARE = 0.05
 LOOKING_SHARE = 0.1
@@ -44,7 +44,7 @@ LOOKING_SHARE = 0.1
 AFTERWARDS_MINUTES = 2
 """For conversion, measuring and the n-gram."""
 
-MOST_LEFT_OUT = 50
+MAX_LEFT_OUT = 50
 """Files that are told of by name."""
 
 Say = Callable[[str], object]
@@ -119,11 +119,11 @@ def train(source: Path, name: str, minutes: float, seed: int, target: Path, say:
 def _tell_left_out(left_out: Sequence[tuple[str, str]], say: Say) -> None:
     if left_out:
         say(f"Left out ({len(left_out)}):")
-    for what, why in left_out[:MOST_LEFT_OUT]:
+    for what, why in left_out[:MAX_LEFT_OUT]:
         say(f"  {what}: {why}")
-    if len(left_out) > MOST_LEFT_OUT:
-        often = Counter(why for _, why in left_out[MOST_LEFT_OUT:]).most_common(1)[0][0]
-        say(f"  and {len(left_out) - MOST_LEFT_OUT} more, most of them: {often}")
+    if len(left_out) > MAX_LEFT_OUT:
+        often = Counter(why for _, why in left_out[MAX_LEFT_OUT:]).most_common(1)[0][0]
+        say(f"  and {len(left_out) - MAX_LEFT_OUT} more, most of them: {often}")
 
 
 def _codec(source: Path, found: Folder) -> Codec:
@@ -198,7 +198,7 @@ def _planned(
     rate = tokens_a_second(made, codec, found.scores["train"])
     in_time = int(rate * minutes * 60 / (1 + LOOKING_SHARE))
     enough = PASSES * sum(len(codec.encode(score)[1]) for score in found.scores["train"])
-    plan.tokens = max(LEAST_TOKENS, LOOKS, min(in_time, enough))
+    plan.tokens = max(MIN_TOKENS, LOOKS, min(in_time, enough))
     updates = plan.tokens // (plan.lanes * plan.chunk_tokens)
     plan.warmup_updates = max(1, min(plan.warmup_updates, round(WARMUP_SHARE * updates)))
     training = plan.tokens / rate * (1 + LOOKING_SHARE) / 60

@@ -35,7 +35,7 @@ class CorpusPart(msgspec.Struct, forbid_unknown_fields=True):
 class CodecPart(msgspec.Struct, forbid_unknown_fields=True):
     """The kind of music; what a codec needs beside this comes from the corpus.
 
-    ``onsets`` and ``form``: see :class:`appliance.music.codecs.four_part.SatbCodec`.
+    ``onsets`` and ``form``: see :class:`appliance.music.codecs.four_part.FourPartCodec`.
     """
 
     name: Literal["satb-16th", "lines", "abc"]

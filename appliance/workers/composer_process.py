@@ -27,7 +27,7 @@ from appliance.composing.interpreter import StepModel
 from appliance.composing.model_file import Bundle
 from appliance.errors import BachboxError, UsageError
 from appliance.ipc.ring import RingWriter, history
-from appliance.ipc.shared_state import Action, Board, ComposerState, Controls
+from appliance.ipc.shared_state import Action, ComposerState, LiveSettings, SharedState
 from appliance.music.codecs.base import Opening
 from appliance.music.events import TICKS_PER_BEAT, Event
 from appliance.workers.parent_death import end_with_parent
@@ -66,23 +66,23 @@ class Mark(NamedTuple):
     snapshot: Snapshot
 
 
-class Desk:
+class ComposerWorker:
     """The composer at work: what it has written, and how it goes back."""
 
     def __init__(
-        self, board: Board, folders: list[Path], models: Models, look_ahead_s: float
+        self, shared: SharedState, folders: list[Path], models: Models, look_ahead_s: float
     ) -> None:
-        self._board = board
+        self._shared = shared
         self._folders = folders
         self._models = models
         self._look_ahead_s = look_ahead_s
-        self._writer = RingWriter(board)
+        self._writer = RingWriter(shared)
         self._marks: deque[Mark] = deque()
-        self._before = board.composer.read()
+        self._before = shared.composer.read()
         self._rewinds = self._before.rewinds
         # What was asked for while there was no composer is still to be done.
-        self._seen = board.controls.read()._replace(action_count=self._before.actions_done)
-        self._wanted: Controls | None = None
+        self._seen = shared.live_settings.read()._replace(action_count=self._before.actions_done)
+        self._wanted: LiveSettings | None = None
         self._asked: Mark | None = None
         self._loader = ThreadPoolExecutor(max_workers=1)
         self._loading: Future[Bundle] | None = None
@@ -113,7 +113,7 @@ class Desk:
             time.sleep(POLL_S)
             self._beat()
         resumed = self._writer.write_index > 0
-        events = history(self._board)
+        events = history(self._shared)
         self.composer = Composer(
             loaded,
             seed=self._before.seed if resumed else seed,
@@ -127,8 +127,8 @@ class Desk:
         self._report()
 
     def _beat(self) -> None:
-        state = self._board.composer.read()
-        self._board.composer.write(state._replace(heartbeat=state.heartbeat + 1))
+        state = self._shared.composer.read()
+        self._shared.composer.write(state._replace(heartbeat=state.heartbeat + 1))
         self._beat_at_s = time.monotonic()
 
     def _beat_in_time(self) -> None:
@@ -136,12 +136,12 @@ class Desk:
             self._beat()
 
     def _resume(self, events: list[Event]) -> None:
-        self.composer.piece = self._board.performer.read().piece
+        self.composer.piece = self._shared.performer.read().piece
         self._write(self.composer.resume(events, self._writer.horizon_tick))
 
     def work(self) -> None:
         """One look at the controls, and one step or one nap."""
-        controls = self._board.controls.read()
+        controls = self._shared.live_settings.read()
         self._mind_the_model(controls)
         if self._asked is not None:
             self._follow_answer()
@@ -153,16 +153,16 @@ class Desk:
             self._nap(controls)
         self._report()
 
-    def _nap(self, controls: Controls) -> None:
+    def _nap(self, controls: LiveSettings) -> None:
         """Until music is wanted, or something else is: all that is looked at are the controls."""
         spare_s = self._ahead_s(controls) - self._look_ahead_s
         until_s = time.monotonic() + min(max(spare_s, POLL_S), BEAT_S)
-        while time.monotonic() < until_s and self._board.controls.read() is controls:
+        while time.monotonic() < until_s and self._shared.live_settings.read() is controls:
             time.sleep(POLL_S)
             if self._loading is not None and self._loading.done():
                 break
 
-    def _changed(self, controls: Controls) -> bool:
+    def _changed(self, controls: LiveSettings) -> bool:
         """Whether what was composed ahead is no longer what is wanted."""
         seen = self._seen
         return (
@@ -172,7 +172,7 @@ class Desk:
             or self._next is not None
         )
 
-    def _mind_the_model(self, controls: Controls) -> None:
+    def _mind_the_model(self, controls: LiveSettings) -> None:
         """Have another model loaded while this one goes on composing: a disk may be slow."""
         if controls.model != self._wanted_model:
             self._wanted_model, self._next, self._refused = controls.model, None, ""
@@ -195,17 +195,17 @@ class Desk:
         self._refused = self._wanted_model
         print(f"bachbox: {why}; the model stays as it is", file=sys.stderr)
 
-    def _ahead_s(self, controls: Controls) -> float:
+    def _ahead_s(self, controls: LiveSettings) -> float:
         """How far the music is composed beyond the ear."""
-        ahead_ticks = self._writer.horizon_tick - self._board.tail.read().playhead_tick
+        ahead_ticks = self._writer.horizon_tick - self._shared.reader.read().playhead_tick
         return ahead_ticks / _ticks_per_s(controls)
 
-    def _wants_more(self, controls: Controls) -> bool:
+    def _wants_more(self, controls: LiveSettings) -> bool:
         wanted_s = self._look_ahead_s + (BATCH_S if self._filling else 0)
         self._filling = self._ahead_s(controls) < wanted_s
         return self._filling and self._writer.room() >= ROOM_FOR_A_STEP
 
-    def _compose(self, controls: Controls) -> None:
+    def _compose(self, controls: LiveSettings) -> None:
         spare_s = self._ahead_s(controls) - HURRY_S
         # No more than there is time for, as fast as it has gone lately: a machine may be slow.
         rehearsals = int(max(spare_s, 0.0) / (PHRASE_STEPS * self._step_s))
@@ -213,7 +213,7 @@ class Desk:
         snapshot = self.composer.snapshot()
         if snapshot is not None:
             self._marks.append(Mark(self._writer.write_index, snapshot))
-        playhead = self._board.tail.read().playhead_tick
+        playhead = self._shared.reader.read().playhead_tick
         while self._marks and self._marks[0].snapshot.tick <= playhead:
             self._marks.popleft()
         # Of processor: the same seed is to give the same endings on a busy machine too.
@@ -229,10 +229,10 @@ class Desk:
             self._writer.append(event)
         self._writer.publish(self.composer.tick)
 
-    def _go_back(self, controls: Controls) -> None:
+    def _go_back(self, controls: LiveSettings) -> None:
         """Ask to write anew from the first mark that is far enough from the ear."""
         self._wanted = controls
-        playhead = self._board.tail.read().playhead_tick
+        playhead = self._shared.reader.read().playhead_tick
         earliest = playhead + GUARD_S * _ticks_per_s(controls)
         for mark in self._marks:
             if mark.snapshot.tick >= earliest:
@@ -258,7 +258,7 @@ class Desk:
         self._rewinds += 1
         self._take_up(self._wanted)
 
-    def _take_up(self, controls: Controls) -> None:
+    def _take_up(self, controls: LiveSettings) -> None:
         """Compose from here on as the controls say."""
         self.composer.temperature, self.composer.top_p = controls.temperature, controls.top_p
         if self._next is not None:
@@ -276,9 +276,9 @@ class Desk:
 
     def _report(self) -> None:
         counts, cures, before = self.composer.counts, self.composer.cures, self._before
-        self._board.composer.write(
+        self._shared.composer.write(
             ComposerState(
-                heartbeat=self._board.composer.read().heartbeat + 1,
+                heartbeat=self._shared.composer.read().heartbeat + 1,
                 tokens=before.tokens + counts.tokens,
                 notes=before.notes + counts.notes,
                 pieces=before.pieces + counts.pieces,
@@ -309,7 +309,7 @@ def _opening(prime: Path | None, loaded: Bundle, events: list[Event]) -> Opening
         return None  # It was there at the start: the music is not to end because it has gone.
 
 
-def _ticks_per_s(controls: Controls) -> float:
+def _ticks_per_s(controls: LiveSettings) -> float:
     return controls.tempo_bpm * TICKS_PER_BEAT / 60
 
 
@@ -325,7 +325,7 @@ def _stop(_signal: int, _frame: FrameType | None) -> NoReturn:
 def main() -> int:
     """Run until the daemon says stop or is gone."""
     parser = argparse.ArgumentParser(prog="python -m appliance.workers.composer_process")
-    parser.add_argument("--board-fd", type=int, required=True)
+    parser.add_argument("--shared-fd", type=int, required=True)
     parser.add_argument("--parent", type=int, help="process ID of the daemon")
     parser.add_argument("--models", type=Path, action="append", required=True)
     parser.add_argument("--seed", type=int, required=True)
@@ -339,7 +339,9 @@ def main() -> int:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
         models = Models(asked.delegate, _warn, after_death=asked.after_death)
-        desk = Desk(Board.attach(asked.board_fd), asked.models, models, asked.look_ahead_s)
+        desk = ComposerWorker(
+            SharedState.attach(asked.shared_fd), asked.models, models, asked.look_ahead_s
+        )
         desk.open(asked.seed, asked.prime)
         while True:
             desk.work()

@@ -36,31 +36,31 @@ from appliance.audio.transport import Transport
 from appliance.errors import BachboxError
 from appliance.ipc.audio_tap import TapWriter
 from appliance.ipc.ring import RingReader, events_before
-from appliance.ipc.shared_state import EXIT_NO_CARD, Board, PerformerState, State
+from appliance.ipc.shared_state import EXIT_NO_CARD, PerformerState, SharedState, State
 from appliance.workers.parent_death import end_with_parent
 
 _MCL_CURRENT, _MCL_FUTURE, _MCL_ONFAULT = 1, 2, 4
 """From linux/mman.h: what is in memory, now or later, stays there when memory gets short."""
 
-_FADE_SECONDS: Final = 0.2
+_FADE_S: Final = 0.2
 """How long the last chord takes to die away when we are told to end."""
 
-_DRAIN_SECONDS: Final = 0.1
+_DRAIN_S: Final = 0.1
 """Silence after that, until a card's buffer has played what was in it."""
 
-_END_SECONDS: Final = 0.45
+_END_S: Final = 0.45
 """After so long we end without the last chord: the output no longer asks for blocks."""
 
 
-class Stage:
+class RenderLoop:
     """What the output calls for each block: the performer, its report, and its end."""
 
-    def __init__(self, board: Board, output: Output, performer: Performer) -> None:
-        self._board = board
+    def __init__(self, shared: SharedState, output: Output, performer: Performer) -> None:
+        self._shared = shared
         self._output = output
         self._performer = performer
-        self._tap = TapWriter(board, output.sample_rate)
-        self._before = board.performer.read()
+        self._tap = TapWriter(shared, output.sample_rate)
+        self._before = shared.performer.read()
         self._ending = False
         self._ended_frames = 0
         self.stop = threading.Event()
@@ -85,8 +85,8 @@ class Stage:
         self._report(state)
 
     def _fade(self, sound: bytes, frames: int) -> bytes:
-        fade_frames = _FADE_SECONDS * self._output.sample_rate
-        drain_frames = _DRAIN_SECONDS * self._output.sample_rate
+        fade_frames = _FADE_S * self._output.sample_rate
+        drain_frames = _DRAIN_S * self._output.sample_rate
         start = self._ended_frames
         self._ended_frames = end = start + frames
         if end >= fade_frames + drain_frames:
@@ -103,7 +103,7 @@ class Stage:
         before, performer, output = self._before, self._performer, self._output
         if state is State.PLAYING and not performer.begun:
             state = State.STARTING
-        self._board.performer.write(
+        self._shared.performer.write(
             PerformerState(
                 heartbeat=before.heartbeat + performer.blocks,
                 frames_played=before.frames_played + performer.frame,
@@ -121,7 +121,7 @@ class Stage:
 def main(arguments: list[str] | None = None) -> NoReturn:
     """Run until SIGTERM, until the parent ends, or until the output fails."""
     parser = argparse.ArgumentParser(prog="appliance.workers.performer_process", allow_abbrev=False)
-    parser.add_argument("--board-fd", type=int, required=True)
+    parser.add_argument("--shared-fd", type=int, required=True)
     parser.add_argument("--parent", type=int, help="process ID of the daemon")
     parser.add_argument("--output", required=True)
     parser.add_argument("--soundfont", type=Path, required=True)
@@ -135,13 +135,13 @@ def main(arguments: list[str] | None = None) -> NoReturn:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     code = 0
     try:
-        board = Board.attach(options.board_fd)
+        shared = SharedState.attach(options.shared_fd)
         try:
             with contextlib.nullcontext() if options.verbose else quiet():
-                _perform(board, options)
+                _perform(shared, options)
         except DeviceLost as error:
             _say(str(error))
-            board.performer.write(board.performer.read()._replace(state=State.NO_CARD))
+            shared.performer.write(shared.performer.read()._replace(state=State.NO_CARD))
             code = EXIT_NO_CARD
     except BachboxError as error:
         _say(str(error))
@@ -152,23 +152,23 @@ def main(arguments: list[str] | None = None) -> NoReturn:
     os._exit(code)
 
 
-def _perform(board: Board, options: argparse.Namespace) -> None:
-    before = board.performer.read()
-    board.performer.write(before._replace(state=State.STARTING, sounding=0))
+def _perform(shared: SharedState, options: argparse.Namespace) -> None:
+    before = shared.performer.read()
+    shared.performer.write(before._replace(state=State.STARTING, sounding=0))
     output = open_output(
         options.output,
         options.block_frames,
         resume=before.heartbeat > 0,
     )
     synth = FluidSynth(options.soundfont, output.sample_rate)
-    reader = RingReader(board)
-    transport = Transport(output.sample_rate, board.controls.read().tempo_bpm)
-    performer = Performer(reader, synth, transport, board.controls.read)
-    performer.resume(events_before(board, reader.read_index), reader.playhead_tick)
-    stage = Stage(board, output, performer)
+    reader = RingReader(shared)
+    transport = Transport(output.sample_rate, shared.live_settings.read().tempo_bpm)
+    performer = Performer(reader, synth, transport, shared.live_settings.read)
+    performer.resume(events_before(shared, reader.read_index), reader.playhead_tick)
+    stage = RenderLoop(shared, output, performer)
 
     def end(_signal: int, _frame: FrameType | None) -> None:
-        signal.setitimer(signal.ITIMER_REAL, _END_SECONDS)
+        signal.setitimer(signal.ITIMER_REAL, _END_S)
         stage.end()
 
     def give_up(_signal: int, _frame: FrameType | None) -> None:

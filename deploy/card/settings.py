@@ -18,7 +18,7 @@ from pathlib import Path
 TEXT = Path("/boot/firmware/bachbox.txt")
 RUN = Path("/run/bachbox-card")
 DEFAULT = Path("/etc/bachbox/bachbox.toml")
-MOST_CHARACTERS = 65536
+MAX_CHARACTERS = 65536
 
 KEYS = {
     "hostname": (
@@ -43,7 +43,7 @@ def say(sentence: str) -> None:
 def read(path: Path) -> str:
     """The file as text, whatever editor it comes from; "" where there is none."""
     try:
-        text = path.read_bytes()[:MOST_CHARACTERS].decode("utf-8-sig")
+        text = path.read_bytes()[:MAX_CHARACTERS].decode("utf-8-sig")
     except FileNotFoundError:
         return ""
     except (OSError, UnicodeDecodeError) as error:

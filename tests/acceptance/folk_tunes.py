@@ -17,7 +17,7 @@ from appliance.music.events import Event
 from tests.support.abc2midi import abc2midi, are_the_same, played
 from tests.support.making_music import MODELS, compose_pieces, from_start
 
-LEAST_CLEAN = 0.95
+MIN_CLEAN = 0.95
 
 
 def main() -> int:
@@ -54,7 +54,7 @@ def main() -> int:
         f"{same} the same notes in abc2midi's MIDI, {finished} ended by themselves; "
         f"cures {composer.cures}"
     )
-    return 0 if clean >= LEAST_CLEAN * asked.tunes and same == asked.tunes else 1
+    return 0 if clean >= MIN_CLEAN * asked.tunes and same == asked.tunes else 1
 
 
 if __name__ == "__main__":

@@ -24,7 +24,7 @@ import pytest
 from tests.support.broker import broker, ear, free_port
 from tests.support.command import bachbox, home, playing
 
-_PATIENCE_SECONDS = 120.0
+_TIMEOUT_S = 120.0
 
 WITH_STATE = {
     "switch": ["playing"],
@@ -37,7 +37,7 @@ BUTTONS = ["next_piece", "restart_piece", "test_tone"]
 
 def until(what: Callable[[], object], why: Callable[[], object] = lambda: "") -> None:
     """Wait for ``what`` to be true."""
-    deadline = time.monotonic() + _PATIENCE_SECONDS
+    deadline = time.monotonic() + _TIMEOUT_S
     while not what():
         assert time.monotonic() < deadline, why()
         time.sleep(0.1)
@@ -67,7 +67,7 @@ class HomeAssistant:
     def stop(self) -> None:
         if self._process is not None:
             self._process.terminate()
-            self._process.wait(_PATIENCE_SECONDS)
+            self._process.wait(_TIMEOUT_S)
 
     def set_up(self, broker_port: int) -> None:
         """A first user, and the MQTT integration."""

@@ -18,7 +18,7 @@ from appliance.composing import model_file
 from appliance.composing.composer import Composer
 from appliance.composing.interpreter import RUNTIME_VARIABLE, RUNTIMES, StepModel
 from appliance.music.codecs.base import Codec
-from appliance.music.codecs.four_part import SatbCodec
+from appliance.music.codecs.four_part import FourPartCodec
 from appliance.music.events import Kind
 from appliance.music.score import VOICES
 from appliance.training import custom_model as own
@@ -43,7 +43,7 @@ SIZES = NetworkPart(kind="attention", hidden=16, layers=2, heads=2, inner=24, me
 def _small(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     torch.set_num_threads(1)
     monkeypatch.setattr(own, "NETWORK", TINY)
-    monkeypatch.setattr(own, "LEAST_TOKENS", 6000)
+    monkeypatch.setattr(own, "MIN_TOKENS", 6000)
     for name in ("CACHE", "CONFIG", "DATA"):
         monkeypatch.setenv(f"XDG_{name}_HOME", str(tmp_path / name.lower()))
 
@@ -83,7 +83,7 @@ def test_what_was_stopped_goes_on_from_its_checkpoint(
 ) -> None:
     source = folder(tmp_path / "in")
     monkeypatch.setattr(training, "CHECKPOINT_EVERY_S", 0)
-    monkeypatch.setattr(own, "LEAST_TOKENS", 30_000)
+    monkeypatch.setattr(own, "MIN_TOKENS", 30_000)
     real, updates = training.update, 0
 
     def stopping(*arguments: Any) -> Any:
@@ -275,7 +275,7 @@ def test_a_step_at_a_time_is_what_whole_chunks_are(
 
 
 def test_the_calibration_shows_every_voice_and_a_state_within_its_bounds() -> None:
-    codec = SatbCodec(onsets=True, form=True)
+    codec = FourPartCodec(onsets=True, form=True)
     made = load(Path("models/chorales.toml"))
     made.network = NetworkPart(embedding=4, hidden=3, layers=2, keys=(0, 1))
     rng = np.random.default_rng(1)

@@ -55,7 +55,7 @@ def test_a_slow_one_jumps_ahead_and_the_others_do_not_wait() -> None:
 
 
 def test_the_source_works_only_while_somebody_listens(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(broadcast, "LINGER_SECONDS", 0.01)
+    monkeypatch.setattr(broadcast, "LINGER_S", 0.01)
     begun = ended = 0
 
     async def source(give: Give[int]) -> None:

@@ -11,10 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from appliance.audio.event_source import EventSource, StepSource, finished
-from appliance.audio.performer import LET_GO_SECONDS, TONE_PITCH, TONE_VOICE, Performer
+from appliance.audio.performer import LET_GO_S, TONE_PITCH, TONE_VOICE, Performer
 from appliance.audio.transport import Transport
 from appliance.ipc.ring import RingReader, RingWriter
-from appliance.ipc.shared_state import Board, Controls
+from appliance.ipc.shared_state import LiveSettings, SharedState
 from appliance.music.events import Event, Kind, Piece, note_off, note_on, pace, piece
 from appliance.music.expression import played
 from appliance.music.temperament import key_cents
@@ -62,11 +62,11 @@ class RecordingSynth:
         return [call for call in self.calls if call[1] != "program"]
 
 
-class Desk:
+class ComposerWorker:
     """A performer with a hand at its controls."""
 
     def __init__(self, source: EventSource, tempo_bpm: float = 80.0) -> None:
-        self.controls = Controls(tempo_bpm=tempo_bpm)
+        self.controls = LiveSettings(tempo_bpm=tempo_bpm)
         self.synth = RecordingSynth()
         self.transport = Transport(RATE, tempo_bpm)
         self.performer = Performer(source, self.synth, self.transport, lambda: self.controls)
@@ -79,13 +79,13 @@ class Desk:
 
 
 def _ring_of(events: Iterable[Event], horizon_tick: int) -> tuple[RingWriter, RingReader]:
-    board = Board.create()
-    weakref.finalize(board, os.close, board.fd)
-    writer = RingWriter(board)
+    shared = SharedState.create()
+    weakref.finalize(shared, os.close, shared.fd)
+    writer = RingWriter(shared)
     for event in events:
         writer.append(event)
     writer.publish(horizon_tick)
-    return writer, RingReader(board)
+    return writer, RingReader(shared)
 
 
 _music = st.lists(
@@ -119,7 +119,7 @@ def test_each_event_sounds_at_its_own_frame(
     music: list[tuple[int, Kind, int, int, int]], blocks: list[int]
 ) -> None:
     events = _events(music)
-    desk = Desk(finished(events))
+    desk = ComposerWorker(finished(events))
     sound = desk.render(blocks)
     expected: list[Call] = []
     frame, tick, frames_per_tick = 0.0, 0, float(FRAMES_PER_TICK)
@@ -151,7 +151,7 @@ def test_live_and_offline_give_the_same_frames(
     events = _events(music)
     horizon = (events[-1].tick if events else 0) + 10**6
     _, reader = _ring_of(events, horizon)
-    live, offline = Desk(reader), Desk(finished(events))
+    live, offline = ComposerWorker(reader), ComposerWorker(finished(events))
     live_sound = live.render(live_blocks)
     total = sum(live_blocks)
     whole, rest = divmod(total, offline_frames)
@@ -168,7 +168,7 @@ def test_a_composer_is_asked_for_no_more_than_the_music_needs() -> None:
         steps += 1
         return [note_on(120 * (steps - 1), 0, 60, 80)]
 
-    desk = Desk(StepSource(step, lambda: 120 * steps))
+    desk = ComposerWorker(StepSource(step, lambda: 120 * steps))
     desk.render([1024] * 100)
     played = 100 * 1024 // (120 * FRAMES_PER_TICK) + 1
     assert len(desk.synth.notes) == played
@@ -178,7 +178,7 @@ def test_a_composer_is_asked_for_no_more_than_the_music_needs() -> None:
 
 def test_at_the_horizon_the_music_waits_and_then_goes_on_in_time() -> None:
     writer, reader = _ring_of([note_on(0, 0, 60, 80), note_on(10, 0, 62, 80)], 20)
-    desk = Desk(reader)
+    desk = ComposerWorker(reader)
     desk.render([1000] * 5)
     assert [call[0] for call in desk.synth.notes] == [0, 750]
     assert desk.performer.starved == 4, "the horizon was reached in the second block"
@@ -193,8 +193,8 @@ def test_at_the_horizon_the_music_waits_and_then_goes_on_in_time() -> None:
 
 def test_a_chord_that_waits_for_seconds_is_let_go_and_struck_anew_when_the_music_goes_on() -> None:
     writer, reader = _ring_of([note_on(0, 0, 60, 80), note_on(0, 1, 55, 80)], 100)
-    desk = Desk(reader)
-    waited_frames = round(LET_GO_SECONDS * RATE)
+    desk = ComposerWorker(reader)
+    waited_frames = round(LET_GO_S * RATE)
     desk.render([7500, waited_frames - 1500, 1500])
     assert [call[1] for call in desk.synth.notes] == ["on", "on"], "so long it may ring"
     desk.render([1500, RATE, RATE])
@@ -212,7 +212,7 @@ def test_a_chord_that_waits_for_seconds_is_let_go_and_struck_anew_when_the_music
 
 
 def test_waiting_for_the_first_note_is_not_starving() -> None:
-    desk = Desk(RingReader(Board.create()))
+    desk = ComposerWorker(RingReader(SharedState.create()))
     desk.render([1024] * 10)
     assert desk.performer.starved == 0
     assert not desk.performer.begun
@@ -221,7 +221,7 @@ def test_waiting_for_the_first_note_is_not_starving() -> None:
 
 def test_a_tempo_change_acts_at_the_next_block_without_a_jump() -> None:
     events = [note_on(tick, 0, 60, 80) for tick in range(0, 200, 10)]
-    desk = Desk(finished(events))
+    desk = ComposerWorker(finished(events))
     desk.render([1000])
     desk.set(tempo_bpm=160.0)
     desk.render([2000])
@@ -232,7 +232,7 @@ def test_a_tempo_change_acts_at_the_next_block_without_a_jump() -> None:
 
 def test_it_gets_no_faster_into_music_that_is_not_there_yet() -> None:
     writer, reader = _ring_of([note_on(0, 0, 60, 80)], 100)
-    desk = Desk(reader)
+    desk = ComposerWorker(reader)
     desk.render([750])
     # Two blocks at 240 would be 60 ticks; 50 are left behind the block that is coming.
     desk.set(tempo_bpm=240.0)
@@ -246,7 +246,7 @@ def test_it_gets_no_faster_into_music_that_is_not_there_yet() -> None:
 
 def test_a_cut_that_its_writer_could_hardly_follow_is_refused() -> None:
     writer, reader = _ring_of([note_on(tick, 0, 60, 80) for tick in range(0, 1000, 10)], 1000)
-    desk = Desk(reader)
+    desk = ComposerWorker(reader)
     desk.render([750])
     for near, answer in ((2, False), (3, True)):
         here = round(desk.performer.playhead_tick) // 10
@@ -256,7 +256,9 @@ def test_a_cut_that_its_writer_could_hardly_follow_is_refused() -> None:
 
 
 def test_pause_releases_what_sounds_and_going_on_strikes_it_again() -> None:
-    desk = Desk(finished([note_on(0, 0, 60, 80), note_on(0, 1, 55, 80), note_on(20, 2, 50, 80)]))
+    desk = ComposerWorker(
+        finished([note_on(0, 0, 60, 80), note_on(0, 1, 55, 80), note_on(20, 2, 50, 80)])
+    )
     desk.render([750])
     assert desk.performer.sounding == 2
     desk.set(playing=False)
@@ -276,7 +278,7 @@ def test_pause_releases_what_sounds_and_going_on_strikes_it_again() -> None:
 
 
 def test_another_instrument_is_heard_at_once_and_no_note_hangs() -> None:
-    desk = Desk(finished([note_on(0, 0, 60, 80), note_off(100, 0, 60)]))
+    desk = ComposerWorker(finished([note_on(0, 0, 60, 80), note_off(100, 0, 60)]))
     desk.render([1000])
     desk.set(program=48)
     desk.render([1000, 7000])
@@ -291,7 +293,7 @@ def test_another_instrument_is_heard_at_once_and_no_note_hangs() -> None:
 
 
 def test_an_instrument_chosen_while_paused_waits_with_the_music() -> None:
-    desk = Desk(finished([note_on(0, 0, 60, 80)]))
+    desk = ComposerWorker(finished([note_on(0, 0, 60, 80)]))
     desk.render([1000])
     desk.set(program=48, playing=False)
     desk.render([1000])
@@ -306,7 +308,7 @@ def test_an_instrument_chosen_while_paused_waits_with_the_music() -> None:
 
 
 def test_volume_is_handed_on_only_when_it_changes() -> None:
-    desk = Desk(finished([]))
+    desk = ComposerWorker(finished([]))
     desk.render([100, 100])
     desk.set(volume=20.0)
     desk.render([100, 100])
@@ -322,7 +324,7 @@ def test_expression_acts_at_the_next_block_on_loudness_pace_and_length() -> None
     for beat in range(4):
         at = 480 * beat
         music += [note_on(at, 0, 60, 100), pace(at, 500), lifted(at + 480, 0, 60, 120)]
-    desk = Desk(finished(sorted(music, key=lambda event: event.tick)))
+    desk = ComposerWorker(finished(sorted(music, key=lambda event: event.tick)))
     desk.set(expression=0.0)
     beat = 480 * FRAMES_PER_TICK
     desk.render([beat] * 2)
@@ -357,7 +359,7 @@ def test_a_note_left_early_is_heard_as_it_is_written_into_a_file(
         music += [note_on(start, voice, 60, 90), lifted(end, voice, 60, min(lift, length // 2))]
     # At one tick, as composers do it, ends come before beginnings.
     music.sort(key=lambda event: (event.tick, -event.kind))
-    desk = Desk(finished(music))
+    desk = ComposerWorker(finished(music))
     desk.set(expression=percent)
     last = (max(ends) + 1) * FRAMES_PER_TICK
     while desk.performer.frame <= last:
@@ -376,7 +378,7 @@ def test_a_note_left_early_is_heard_as_it_is_written_into_a_file(
 def test_what_was_left_early_is_not_composed_anew() -> None:
     music = [note_on(0, 0, 60, 90), lifted(480, 0, 60, 120), note_on(480, 0, 60, 90)]
     writer, reader = _ring_of(music, 960)
-    desk = Desk(reader)
+    desk = ComposerWorker(reader)
     desk.render([370 * FRAMES_PER_TICK])
     assert desk.synth.notes[-1][1] == "off"
     writer.request_cut(1, 480)
@@ -385,7 +387,7 @@ def test_what_was_left_early_is_not_composed_anew() -> None:
 
 
 def test_a_temperament_or_another_pitch_is_heard_at_the_next_block_and_said_once() -> None:
-    desk = Desk(finished([]))
+    desk = ComposerWorker(finished([]))
     desk.render([64, 64])
     desk.set(temperament="vallotti", pitch_hz=415.0)
     desk.render([64, 64])
@@ -394,7 +396,7 @@ def test_a_temperament_or_another_pitch_is_heard_at_the_next_block_and_said_once
 
 def test_a_piece_begins_with_nothing_held() -> None:
     about = Piece(2, 7, True, 3, 480, 40)
-    desk = Desk(finished([note_on(0, 0, 60, 80), piece(about), note_on(40, 0, 67, 80)]))
+    desk = ComposerWorker(finished([note_on(0, 0, 60, 80), piece(about), note_on(40, 0, 67, 80)]))
     desk.render([4000])
     assert desk.synth.notes == [
         (0, "on", 0, 60),
@@ -424,7 +426,7 @@ def test_an_event_that_comes_too_late_is_played_at_once_and_counted() -> None:
             return self.events
 
     source = Careless()
-    desk = Desk(source)
+    desk = ComposerWorker(source)
     desk.render([7500])
     source.events = [note_on(50, 0, 60, 80)]
     desk.render([7500])
@@ -444,7 +446,7 @@ def test_a_successor_strikes_what_its_predecessor_held_and_keeps_time() -> None:
     for _ in played:
         reader.pop()
     reader.refresh(100.5)
-    desk = Desk(reader)
+    desk = ComposerWorker(reader)
     desk.performer.resume(played, 100.5)
     desk.render([3000])
     assert desk.synth.notes == [
@@ -455,7 +457,7 @@ def test_a_successor_strikes_what_its_predecessor_held_and_keeps_time() -> None:
 
 
 def test_the_end_releases_what_sounds_whatever_the_controls_say() -> None:
-    desk = Desk(finished([note_on(0, 0, 60, 80), note_on(30, 0, 64, 80)]))
+    desk = ComposerWorker(finished([note_on(0, 0, 60, 80), note_on(30, 0, 64, 80)]))
     desk.render([1000])
     desk.performer.end()
     desk.render([1000, 1000])
@@ -464,7 +466,7 @@ def test_the_end_releases_what_sounds_whatever_the_controls_say() -> None:
 
 @pytest.mark.parametrize("playing", [True, False])
 def test_a_test_tone_sounds_for_a_second_whether_music_plays_or_not(playing: bool) -> None:
-    desk = Desk(finished([]))
+    desk = ComposerWorker(finished([]))
     desk.set(tone_count=7, playing=playing)
     desk.render([1024])
     assert not desk.synth.notes, "one asked for before us is not ours to play"

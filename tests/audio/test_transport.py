@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from appliance.audio.transport import Transport
 
-_DAY_SECONDS = 24 * 3600
+_DAY_S = 24 * 3600
 
 
 class ExactTransport:
@@ -52,7 +52,7 @@ def test_no_drift_over_a_day_of_changes(
     rate: int, tempo: float, changes: list[tuple[tuple[str, float], float]]
 ) -> None:
     transport, exact = Transport(rate, tempo), ExactTransport(rate, tempo)
-    frames_between = _DAY_SECONDS * rate // (len(changes) + 1)
+    frames_between = _DAY_S * rate // (len(changes) + 1)
     frame = 0
     for (kind, value), share in changes:
         frame += int(frames_between * share)
@@ -71,8 +71,8 @@ def test_no_drift_over_a_day_of_changes(
             exact.go_to_frame(frame)
             transport.set_tempo(value, frame)
             exact.tempo = Fraction(value)
-    exact.go_to_frame(_DAY_SECONDS * rate)
-    assert abs(Fraction(transport.tick_at(_DAY_SECONDS * rate)) - exact.tick) < Fraction(1, 1000)
+    exact.go_to_frame(_DAY_S * rate)
+    assert abs(Fraction(transport.tick_at(_DAY_S * rate)) - exact.tick) < Fraction(1, 1000)
     tick = int(exact.tick) + 1
     exact.go_to_tick(tick)
     assert abs(transport.frame_of(tick) - exact.frame) <= Fraction(501, 1000)
@@ -84,7 +84,7 @@ def test_fifty_changes_a_second_for_a_day_drift_by_less_than_a_frame() -> None:
     transport, exact = Transport(rate, 80.0), ExactTransport(rate, 80.0)
     tempi = [60.0, 60.1, 133.7, 239.9, 41.3]
     seconds_of_each = 0.02
-    count = int(_DAY_SECONDS / 10 / seconds_of_each)
+    count = int(_DAY_S / 10 / seconds_of_each)
     step = int(rate * seconds_of_each)
     ticks_in_frames = Fraction(0)
     for change in range(count):

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.command import BACHBOX, NO_CARD, Said, bachbox, home, playing
+from tests.support.command import BACHBOX, NO_CARD, Finished, bachbox, home, playing
 
 CHORALES = Path(__file__).parents[2] / "models" / "chorales.tflite"
 
@@ -27,10 +27,10 @@ def env(tmp_path: Path) -> dict[str, str]:
 
 
 @pytest.fixture
-def fails(env: dict[str, str], tmp_path: Path) -> Callable[..., Said]:
+def fails(env: dict[str, str], tmp_path: Path) -> Callable[..., Finished]:
     """Run a command in an empty folder that must stay empty."""
 
-    def run(*arguments: object) -> Said:
+    def run(*arguments: object) -> Finished:
         place = tmp_path / "place"
         place.mkdir(exist_ok=True)
         said = bachbox(*arguments, env=env, cwd=place)
@@ -81,7 +81,7 @@ def fails(env: dict[str, str], tmp_path: Path) -> Callable[..., Said]:
     ],
 )
 def test_what_cannot_be_asked_for(
-    fails: Callable[..., Said], arguments: tuple[str, ...], parts: tuple[str, ...]
+    fails: Callable[..., Finished], arguments: tuple[str, ...], parts: tuple[str, ...]
 ) -> None:
     fails(*arguments).is_one_sentence(2, *parts)
 
@@ -100,7 +100,7 @@ def test_what_cannot_be_asked_for(
     ],
 )
 def test_a_file_that_is_no_model(
-    fails: Callable[..., Said],
+    fails: Callable[..., Finished],
     tmp_path: Path,
     verb: tuple[str, ...],
     name: str,
@@ -113,14 +113,16 @@ def test_a_file_that_is_no_model(
     fails(*verb, "--model", path).is_one_sentence(1, str(path), part)
 
 
-def test_a_model_whose_vocabulary_does_not_fit(fails: Callable[..., Said], tmp_path: Path) -> None:
+def test_a_model_whose_vocabulary_does_not_fit(
+    fails: Callable[..., Finished], tmp_path: Path
+) -> None:
     path = _model(tmp_path, vocabulary=b"one\ntwo\n")
     fails("render", "x.wav", "--model", path).is_one_sentence(1, str(path), "vocabulary")
 
 
 @pytest.mark.parametrize("verb", ["render", "play"])
 def test_a_hostile_model_harms_only_a_child(
-    fails: Callable[..., Said], env: dict[str, str], tmp_path: Path, verb: str
+    fails: Callable[..., Finished], env: dict[str, str], tmp_path: Path, verb: str
 ) -> None:
     # Its checksum is right and its flatbuffer ends in the middle: tflite-runtime runs off its end,
     # where ai-edge-litert notices.
@@ -148,7 +150,7 @@ def test_one_bad_model_does_not_hide_the_good_ones(env: dict[str, str], tmp_path
 )
 @pytest.mark.parametrize("content", [None, b"just some text\n", b"RIFF\x04\0\0\0sfbk", b""])
 def test_a_file_that_is_no_soundfont(
-    fails: Callable[..., Said], tmp_path: Path, verb: tuple[str, ...], content: bytes | None
+    fails: Callable[..., Finished], tmp_path: Path, verb: tuple[str, ...], content: bytes | None
 ) -> None:
     path = tmp_path / "font.sf2"
     if content is not None:
@@ -168,7 +170,7 @@ def test_a_file_that_is_no_soundfont(
     ],
 )
 def test_a_prime_that_is_no_score(
-    fails: Callable[..., Said], tmp_path: Path, name: str, content: bytes
+    fails: Callable[..., Finished], tmp_path: Path, name: str, content: bytes
 ) -> None:
     path = tmp_path / name
     path.write_bytes(content)
@@ -176,7 +178,7 @@ def test_a_prime_that_is_no_score(
 
 
 def test_a_config_with_several_mistakes_names_each(
-    fails: Callable[..., Said], tmp_path: Path
+    fails: Callable[..., Finished], tmp_path: Path
 ) -> None:
     path = tmp_path / "c.toml"
     path.write_text('[music]\ntempo = 90\nlook_ahead_s = "long"\n[mqtt]\npassword = "hunter2"\n')
@@ -189,7 +191,7 @@ def test_a_config_with_several_mistakes_names_each(
     assert "hunter2" not in said.err
 
 
-def test_a_config_that_is_not_toml(fails: Callable[..., Said], tmp_path: Path) -> None:
+def test_a_config_that_is_not_toml(fails: Callable[..., Finished], tmp_path: Path) -> None:
     path = tmp_path / "c.toml"
     path.write_text("[music\n")
     fails("config", "--config", path).is_one_sentence(2, str(path), "not TOML", "line 1")
@@ -218,7 +220,7 @@ def test_an_output_that_cannot_be_written(
     said.is_one_sentence(1, "cannot write", part)
 
 
-def test_a_pipe_that_is_no_pipe(fails: Callable[..., Said]) -> None:
+def test_a_pipe_that_is_no_pipe(fails: Callable[..., Finished]) -> None:
     fails("play", "--output", "pipe:/").is_one_sentence(1, "/")
 
 
@@ -278,7 +280,7 @@ def _model(
 
 def _on_a_small_disk(
     folder: Path, env: dict[str, str], free_kib: int, *arguments: str
-) -> tuple[Said, list[str]]:
+) -> tuple[Finished, list[str]]:
     """Run it where only ``free_kib`` are free; what it said and what it left there.
 
     The disk is a tmpfs in a mount namespace of its own, so no trace of it stays.
@@ -306,4 +308,4 @@ def _on_a_small_disk(
         timeout=120,
         check=False,
     )
-    return Said(done.returncode, done.stdout, done.stderr), listing.read_text().split()
+    return Finished(done.returncode, done.stdout, done.stderr), listing.read_text().split()

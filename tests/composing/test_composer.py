@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 
-from appliance.composing.composer import LONGEST_PIECE_STEPS, Composer
+from appliance.composing.composer import MAX_PIECE_STEPS, Composer
 from appliance.composing.model_file import Bundle
 from appliance.errors import UsageError
-from appliance.music.codecs.four_part import HOLD, REST, SatbCodec
+from appliance.music.codecs.four_part import HOLD, REST, FourPartCodec
 from appliance.music.events import TICKS_PER_BEAT, TICKS_PER_STEP, Event, Kind, Piece, piece_of
 from appliance.music.expression import BREATH_TICKS
 from appliance.music.score import LOWEST, SILENT, VOICES, Form, Key, Score
@@ -127,7 +127,7 @@ def test_a_piece_is_as_long_as_a_form_of_its_metre(shipped: Bundle, thirty: list
         steps = (played.end_tick - about.start_tick) // TICKS_PER_STEP
         bar_steps = about.beats_per_bar * TICKS_PER_BEAT // TICKS_PER_STEP
         pickup_steps = about.pickup_ticks // TICKS_PER_STEP
-        assert steps <= LONGEST_PIECE_STEPS
+        assert steps <= MAX_PIECE_STEPS
         assert (bar_steps, pickup_steps, steps) in {form[:3] for form in shipped.forms}
 
 
@@ -360,7 +360,7 @@ def test_at_the_edges_of_the_knobs_it_is_still_a_piece(
 
 
 def primed(bundle: Bundle, prime: Score = OPENING, seed: int = 9) -> Composer:
-    assert isinstance(bundle.codec, SatbCodec)
+    assert isinstance(bundle.codec, FourPartCodec)
     return Composer(bundle, seed=seed, prime=bundle.codec.told(prime))
 
 

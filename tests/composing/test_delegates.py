@@ -125,7 +125,7 @@ def test_a_delegate_that_does_not_work_is_told_of_and_left_out(
 ) -> None:
     monkeypatch.setenv("DELEGATE_DOES", does)
     monkeypatch.setenv("DELEGATE_TOKENS", "0")
-    monkeypatch.setattr(model_check, "_DELEGATE_PATIENCE_SECONDS", 2 if does == "hang" else 20)
+    monkeypatch.setattr(model_check, "_DELEGATE_TIMEOUT_S", 2 if does == "hang" else 20)
     told: list[str] = []
     assert Models(str(library), told.append).load(MODEL).delegate is None
     assert len(told) == 1

@@ -6,10 +6,10 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from appliance.composing.kv_cache import Rows, Window
+from appliance.composing.kv_cache import KVCache, Rows
 
 
-def shown(window: Window) -> list[int]:
+def shown(window: KVCache) -> list[int]:
     return [int(row[0]) for row in window.rows]
 
 
@@ -25,7 +25,7 @@ def test_every_window_goes_on_showing_the_last_rows_of_its_own_past(
     length: int, steps: list[tuple[int, int]]
 ) -> None:
     """Each step goes on from any window there has been, as composing anew does."""
-    windows = [Window.of(np.zeros((length, 2), np.int8))]
+    windows = [KVCache.of(np.zeros((length, 2), np.int8))]
     pasts: list[list[int]] = [[0] * length]
     for back, value in steps:
         at = max(0, len(windows) - 1 - back)
@@ -37,7 +37,7 @@ def test_every_window_goes_on_showing_the_last_rows_of_its_own_past(
 
 
 def test_going_straight_on_copies_once_in_a_length() -> None:
-    window = Window.of(np.zeros((10, 2), np.int8))
+    window = KVCache.of(np.zeros((10, 2), np.int8))
     logs = [window.log]
     for value in range(100):
         window = window.after(row(value))
@@ -48,7 +48,7 @@ def test_going_straight_on_copies_once_in_a_length() -> None:
 
 
 def test_a_window_that_is_gone_back_to_is_as_it_was() -> None:
-    window = Window.of(np.zeros((4, 2), np.int8))
+    window = KVCache.of(np.zeros((4, 2), np.int8))
     for value in (1, 2, 3):
         window = window.after(row(value))
     one, other = window.after(row(7)), window.after(row(8)).after(row(9))

@@ -11,12 +11,12 @@ from appliance.composing.stall_detector import (
     COOLING_TICKS,
     FROZEN_TICKS,
     GIVE_UP_TICKS,
-    LEAST_TEMPERATURE,
     LOOP_TICKS,
+    MIN_TEMPERATURE,
     SILENT_TICKS,
     STUCK_TICKS,
     TROUBLES,
-    Guard,
+    StallDetector,
 )
 from appliance.music.events import TICKS_PER_STEP, Event, note_off, note_on
 from appliance.music.files.four_part_reader import from_music21
@@ -44,7 +44,7 @@ def pitch_at(step: int, voice: int) -> int:
     return 40 + (step * step + 7 * voice * step + step // 5) % 31
 
 
-def hear(guard: Guard, step: Step, ticks: int, start: int = 0) -> int:
+def hear(guard: StallDetector, step: Step, ticks: int, start: int = 0) -> int:
     """Let the guard hear so much; the first tick at which it is in trouble, or -1."""
     first = -1
     for tick in range(start, start + ticks, TICKS_PER_STEP):
@@ -54,7 +54,7 @@ def hear(guard: Guard, step: Step, ticks: int, start: int = 0) -> int:
     return first
 
 
-def gave_up(guard: Guard) -> bool:
+def gave_up(guard: StallDetector) -> bool:
     return guard.give_up
 
 
@@ -96,7 +96,7 @@ def loop(tick: int) -> list[Event]:
 def test_trouble_is_noticed_counted_once_heated_and_given_up(
     step: Step, name: str, after: int
 ) -> None:
-    guard = Guard()
+    guard = StallDetector()
     guard.new_piece(0)
     first = hear(guard, step, after + GIVE_UP_TICKS - TICKS_PER_STEP)
     assert guard.trouble == name
@@ -111,7 +111,7 @@ def test_trouble_is_noticed_counted_once_heated_and_given_up(
 
 
 def test_the_heat_grows_while_the_trouble_lasts() -> None:
-    guard = Guard()
+    guard = StallDetector()
     guard.new_piece(0)
     seen = []
     for tick in range(0, FROZEN_TICKS + GIVE_UP_TICKS, TICKS_PER_STEP):
@@ -123,14 +123,14 @@ def test_the_heat_grows_while_the_trouble_lasts() -> None:
 
 
 def test_a_cold_model_is_heated_enough() -> None:
-    guard = Guard()
+    guard = StallDetector()
     guard.new_piece(0)
     first = hear(guard, frozen, FROZEN_TICKS + TICKS_PER_STEP)
-    assert guard.temperature(0.1, first) > LEAST_TEMPERATURE
+    assert guard.temperature(0.1, first) > MIN_TEMPERATURE
 
 
 def test_after_the_cure_it_cools_down_and_a_second_trouble_counts() -> None:
-    guard = Guard()
+    guard = StallDetector()
     guard.new_piece(0)
     start = FROZEN_TICKS + TICKS_PER_STEP
     hear(guard, frozen, start)
@@ -144,7 +144,7 @@ def test_after_the_cure_it_cools_down_and_a_second_trouble_counts() -> None:
 
 
 def test_a_new_piece_is_heard_afresh_but_what_was_counted_stays() -> None:
-    guard = Guard()
+    guard = StallDetector()
     guard.new_piece(0)
     hear(guard, frozen, FROZEN_TICKS + GIVE_UP_TICKS + TICKS_PER_STEP)
     assert gave_up(guard)
@@ -158,7 +158,7 @@ def test_a_new_piece_is_heard_afresh_but_what_was_counted_stays() -> None:
 
 
 def test_a_copy_goes_its_own_way_but_counts_with_the_first() -> None:
-    guard = Guard()
+    guard = StallDetector()
     guard.new_piece(0)
     hear(guard, frozen, FROZEN_TICKS)
     twin = guard.copy()
@@ -170,7 +170,7 @@ def test_a_copy_goes_its_own_way_but_counts_with_the_first() -> None:
 
 
 def test_what_is_not_judged_is_no_trouble_yet_remembered() -> None:
-    guard = Guard()
+    guard = StallDetector()
     guard.new_piece(0)
     for tick in range(0, 2 * FROZEN_TICKS, TICKS_PER_STEP):
         guard.hear(tick, tick + TICKS_PER_STEP, frozen(tick), judged=False)
@@ -181,7 +181,7 @@ def test_what_is_not_judged_is_no_trouble_yet_remembered() -> None:
 
 
 def test_music_that_moves_is_left_alone() -> None:
-    guard = Guard()
+    guard = StallDetector()
     guard.new_piece(0)
     assert hear(guard, moving, 400 * TICKS_PER_STEP) == -1
     assert not guard.cures
@@ -190,7 +190,7 @@ def test_music_that_moves_is_left_alone() -> None:
 @pytest.mark.parametrize("name", ["bach/bwv66.6", "bach/bwv269", "bach/bwv253"])
 def test_bach_is_left_alone(name: str) -> None:
     score = from_music21(corpus.parse(name), name)
-    guard = Guard()
+    guard = StallDetector()
     guard.new_piece(0)
     events = events_of(score)[1:]
     for tick in range(0, score.steps * TICKS_PER_STEP, TICKS_PER_STEP):

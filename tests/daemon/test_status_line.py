@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from appliance.daemon.status_line import Line, View, compose
+from appliance.daemon.status_line import StatusLine, StatusView, compose
 from appliance.music.events import Piece
 
-VIEW = View(
+VIEW = StatusView(
     condition="",
     piece=Piece(3, 7, True, 4, 480, 960),
     playhead_tick=960 + 480 + 4 * 480 * 11 + 480 * 2 + 5,
@@ -63,7 +63,7 @@ def test_trouble_outlives_decoration_when_it_gets_narrow() -> None:
 
 
 def test_the_cursor_is_hidden_once_and_comes_back(terminal: Terminal) -> None:
-    line = Line(terminal)
+    line = StatusLine(terminal)
     line.show(VIEW)
     line.show(VIEW)
     line.say("performer: hello")
@@ -76,14 +76,14 @@ def test_the_cursor_is_hidden_once_and_comes_back(terminal: Terminal) -> None:
 
 def test_no_color_means_no_colour(terminal: Terminal, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NO_COLOR", "1")
-    line = Line(terminal)
+    line = StatusLine(terminal)
     line.show(VIEW)
     assert not re.search(r"\x1b\[\d*m", terminal.getvalue())
 
 
 def test_elsewhere_than_on_a_terminal_nothing_lives() -> None:
     stream = io.StringIO()
-    line = Line(stream)
+    line = StatusLine(stream)
     line.show(VIEW)
     line.say("one line")
     line.close()
@@ -92,6 +92,6 @@ def test_elsewhere_than_on_a_terminal_nothing_lives() -> None:
 
 def test_a_terminal_that_knows_only_ascii_gets_ascii(terminal: Terminal) -> None:
     terminal.encoding = "ascii"
-    line = Line(terminal)
+    line = StatusLine(terminal)
     line.show(VIEW)
     assert terminal.getvalue().isascii()

@@ -8,35 +8,35 @@ from pathlib import Path
 import pytest
 
 from appliance.frontends import history
-from appliance.frontends.history import MOST_PIECES, Keepsakes
+from appliance.frontends.history import MAX_PIECES, History
 from appliance.ipc.ring import HISTORY_SLOTS, RingReader, RingWriter
-from appliance.ipc.shared_state import Board
+from appliance.ipc.shared_state import SharedState
 from appliance.music.events import Event, Piece, note_off, note_on, pace, piece
-from appliance.music.files.piece_record import Keepsake
-from appliance.state.box_status import Box
-from appliance.state.settings import Own, Settings, Values
+from appliance.music.files.piece_record import PieceRecord
+from appliance.state.box_status import BoxStatus
+from appliance.state.settings import ModelDefaults, RequestedSettings, Settings
 
 BEAT = 480
 
 
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(history, "LOOK_SECONDS", 0.002)
+    monkeypatch.setattr(history, "POLL_INTERVAL_S", 0.002)
 
 
 class Stage:
     """A ring that is written and played, and the keepsakes that look on."""
 
     def __init__(self, path: Path) -> None:
-        self.board = Board.create()
-        self.writer, self.reader = RingWriter(self.board), RingReader(self.board)
-        own = Own(tempo_bpm=80, temperature=0.9, top_p=0.95, program=19)
+        self.shared = SharedState.create()
+        self.writer, self.reader = RingWriter(self.shared), RingReader(self.shared)
+        own = ModelDefaults(tempo_bpm=80, temperature=0.9, top_p=0.95, program=19)
         self.settings = Settings(
-            Values("chorales"), lambda: ["chorales", "strings"], lambda _model: own
+            RequestedSettings("chorales"), lambda: ["chorales", "strings"], lambda _model: own
         )
         self.said: list[str] = []
-        self.box = Box(self.board, self.settings, lambda: 0, dict, self.said.append)
-        self.keepsakes = Keepsakes(path)
+        self.box = BoxStatus(self.shared, self.settings, lambda: 0, dict, self.said.append)
+        self.keepsakes = History(path)
         self.tick = 0
 
     def write(self, *events: Event) -> None:
@@ -85,7 +85,7 @@ def played(events: list[Event]) -> list[Event]:
     return [event._replace(tick=event.tick - events[0].tick) for event in events]
 
 
-def get(stage: Stage, at: int) -> Keepsake:
+def get(stage: Stage, at: int) -> PieceRecord:
     found = stage.keepsakes.get(stage.keepsakes.listing()[at].id)
     assert found is not None
     return found
@@ -176,7 +176,7 @@ def test_the_last_fifty_are_kept_and_survive_a_restart(tmp_path: Path) -> None:
 
     async def run() -> list[int]:
         async with Run(Stage(path)) as stage:
-            for number in range(1, MOST_PIECES + 6):
+            for number in range(1, MAX_PIECES + 6):
                 stage.piece(number)
                 await stage.play(0.004)
             await stage.play(0.1)
@@ -189,7 +189,7 @@ def test_the_last_fifty_are_kept_and_survive_a_restart(tmp_path: Path) -> None:
         return stage
 
     ids = asyncio.run(run())
-    assert len(ids) == MOST_PIECES
+    assert len(ids) == MAX_PIECES
     assert path.stat().st_size < 100_000
     again = asyncio.run(run_again())
     assert [one.id for one in again.keepsakes.listing()] == [ids[0] + 1, *ids[:-1]]
@@ -228,4 +228,4 @@ def test_one_that_has_hardly_begun_and_one_with_a_gap_are_not_kept(tmp_path: Pat
 
 def test_the_ring_is_longer_than_anybody_sleeps() -> None:
     notes_a_second = 50
-    assert notes_a_second * 2 * history.LOOK_SECONDS * 10 < HISTORY_SLOTS
+    assert notes_a_second * 2 * history.POLL_INTERVAL_S * 10 < HISTORY_SLOTS

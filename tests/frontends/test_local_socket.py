@@ -19,11 +19,11 @@ from hypothesis import strategies as st
 from appliance.errors import BachboxError, UsageError
 from appliance.frontends import local_socket
 from appliance.frontends.local_socket import LocalSocket, Request
-from appliance.ipc.shared_state import Board
-from appliance.state.box_status import Box
-from appliance.state.settings import Action, Own, Settings, Values
+from appliance.ipc.shared_state import SharedState
+from appliance.state.box_status import BoxStatus
+from appliance.state.settings import Action, ModelDefaults, RequestedSettings, Settings
 
-OWN = Own(tempo_bpm=80, temperature=0.9, top_p=0.95, program=19)
+OWN = ModelDefaults(tempo_bpm=80, temperature=0.9, top_p=0.95, program=19)
 
 
 class Fixture:
@@ -31,10 +31,10 @@ class Fixture:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.settings = Settings(Values("chorales"), lambda: ["chorales"], lambda _: OWN)
+        self.settings = Settings(RequestedSettings("chorales"), lambda: ["chorales"], lambda _: OWN)
         self.said: list[str] = []
-        self.board = Board.create()
-        self.box = Box(self.board, self.settings, lambda: 0, dict, self.said.append)
+        self.shared = SharedState.create()
+        self.box = BoxStatus(self.shared, self.settings, lambda: 0, dict, self.said.append)
 
     def serve(self, work: Callable[[], Awaitable[None]]) -> None:
         async def run() -> None:
@@ -45,7 +45,7 @@ class Fixture:
             await asyncio.gather(task, return_exceptions=True)
 
         asyncio.run(asyncio.wait_for(run(), 60))
-        self.board.close()
+        self.shared.close()
 
     async def talk(self, line: bytes) -> dict[str, Any]:
         reader, writer = await asyncio.open_unix_connection(self.path, limit=1 << 20)
@@ -85,7 +85,7 @@ def test_what_cannot_be_is_refused_with_its_exit_code_and_changes_nothing(served
             await asyncio.to_thread(ask)
 
     served.serve(work)
-    assert served.settings.values == Values("chorales")
+    assert served.settings.values == RequestedSettings("chorales")
 
 
 def test_followers_see_a_change_at_once(served: Fixture) -> None:
@@ -130,7 +130,7 @@ def test_garbage_gets_an_answer_and_the_next_one_is_served(served: Fixture) -> N
         for line in lines:
             answer = await served.talk(line)
             assert set(answer) in ({"status"}, {"error", "code"})
-            assert 40 <= served.settings.in_force.tempo <= 240
+            assert 40 <= served.settings.effective.tempo <= 240
         answer = await served.talk(b"[" * 60_000 + b"\n")
         assert "no request" in answer["error"]
         answer = await served.talk(b'{"set": {"tempo": "' + b"9" * (1 << 20) + b'"}}\n')
@@ -143,12 +143,11 @@ def test_garbage_gets_an_answer_and_the_next_one_is_served(served: Fixture) -> N
 def test_clients_that_hang_or_do_not_read_keep_nobody_waiting(
     served: Fixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(local_socket, "IDLE_SECONDS", 0.5)
+    monkeypatch.setattr(local_socket, "IDLE_S", 0.5)
 
     async def work() -> None:
         crowd = [
-            await asyncio.open_unix_connection(served.path)
-            for _ in range(local_socket.MOST_CLIENTS)
+            await asyncio.open_unix_connection(served.path) for _ in range(local_socket.MAX_CLIENTS)
         ]
         await asyncio.sleep(0.05)
         assert "too many" in (await served.talk(b"{}\n"))["error"]
@@ -211,7 +210,7 @@ def test_no_box_no_answer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def test_a_box_that_is_stopped_is_told(served: Fixture, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(local_socket, "ANSWER_SECONDS", 0.2)
+    monkeypatch.setattr(local_socket, "ANSWER_S", 0.2)
     served.path.parent.mkdir(parents=True)
     with socket.socket(socket.AF_UNIX) as silent:
         silent.bind(str(served.path))

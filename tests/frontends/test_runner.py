@@ -10,9 +10,9 @@ import pytest
 
 from appliance import frontends
 from appliance.errors import BachboxError
-from appliance.frontends import Control, Hands
-from appliance.state.box_status import Box
-from appliance.state.settings import Own, Settings, Values
+from appliance.frontends import Frontend, FrontendRunner
+from appliance.state.box_status import BoxStatus
+from appliance.state.settings import ModelDefaults, RequestedSettings, Settings
 
 
 class Log:
@@ -29,18 +29,18 @@ class Guest:
         self.work = work
         self.runs = 0
 
-    async def run(self, settings: Settings, box: Box) -> None:
+    async def run(self, settings: Settings, box: BoxStatus) -> None:
         self.runs += 1
         await self.work()
 
 
-def host(*guests: Control, seconds: float = 0.1) -> list[str]:
+def host(*guests: Frontend, seconds: float = 0.1) -> list[str]:
     """Run the controls for a while; what was said."""
     log = Log()
-    settings = Settings(Values("m"), lambda: ["m"], lambda _: Own(80, 1, 1, 0))
+    settings = Settings(RequestedSettings("m"), lambda: ["m"], lambda _: ModelDefaults(80, 1, 1, 0))
 
     async def run() -> None:
-        hands = Hands(guests, settings, cast(Box, log))
+        hands = FrontendRunner(guests, settings, cast(BoxStatus, log))
         hands.start()
         await asyncio.sleep(seconds)
         await hands.stop()
@@ -72,7 +72,7 @@ def test_one_that_cannot_work_says_so_once_and_the_others_work() -> None:
 
 
 def test_one_that_breaks_is_tried_again_later_and_later(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(frontends, "RETRY_FIRST_SECONDS", 0.05)
+    monkeypatch.setattr(frontends, "RETRY_FIRST_S", 0.05)
     guest = Guest(break_down)
     said = host(guest, seconds=0.25)
     assert guest.runs == 3

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from appliance.ipc.audio_tap import Sound, TapReader, TapWriter
 from appliance.ipc.pcm import BYTES_PER_FRAME
-from appliance.ipc.shared_state import GRAIN_COUNT, GRAIN_FRAMES, Board
+from appliance.ipc.shared_state import GRAIN_COUNT, GRAIN_FRAMES, SharedState
 
 RATE = 48_000
 
@@ -40,8 +40,8 @@ def holds(sound: Sound) -> bool:
 
 @given(blocks=_blocks, looks=st.lists(st.booleans(), min_size=60, max_size=60))
 def test_what_is_written_is_read_or_jumped_over(blocks: list[int], looks: list[bool]) -> None:
-    board = Board.create()
-    reader, writer = TapReader(board), TapWriter(board, RATE)
+    shared = SharedState.create()
+    reader, writer = TapReader(shared), TapWriter(shared, RATE)
     frame, heard = 0, []
     for frames, look in zip(blocks, itertools.cycle(looks), strict=False):
         frame = write(writer, frame, frames)
@@ -51,12 +51,12 @@ def test_what_is_written_is_read_or_jumped_over(blocks: list[int], looks: list[b
     assert all(map(holds, heard))
     for before, after in itertools.pairwise(heard):
         assert after.start_frame >= before.start_frame + len(before.samples) // BYTES_PER_FRAME
-    board.close()
+    shared.close()
 
 
 def test_a_reader_that_keeps_pace_misses_nothing() -> None:
-    board = Board.create()
-    reader, writer = TapReader(board), TapWriter(board, RATE)
+    shared = SharedState.create()
+    reader, writer = TapReader(shared), TapWriter(shared, RATE)
     frame, heard = 0, b""
     for _ in range(3 * GRAIN_COUNT):
         frame = write(writer, frame, 1000)
@@ -68,8 +68,8 @@ def test_a_reader_that_keeps_pace_misses_nothing() -> None:
 
 
 def test_one_that_sleeps_a_lap_goes_on_with_the_newest() -> None:
-    board = Board.create()
-    reader, writer = TapReader(board), TapWriter(board, RATE)
+    shared = SharedState.create()
+    reader, writer = TapReader(shared), TapWriter(shared, RATE)
     frame = 0
     for _ in range(2 * GRAIN_COUNT):
         frame = write(writer, frame, 1024)
@@ -84,10 +84,10 @@ def test_one_that_sleeps_a_lap_goes_on_with_the_newest() -> None:
 
 
 def test_another_performer_goes_on_with_the_count_at_its_own_rate() -> None:
-    board = Board.create()
-    reader, writer = TapReader(board), TapWriter(board, RATE)
+    shared = SharedState.create()
+    reader, writer = TapReader(shared), TapWriter(shared, RATE)
     frame = write(writer, 0, 1000)
-    writer = TapWriter(board, 44_100)
+    writer = TapWriter(shared, 44_100)
     frame = write(writer, frame, 5000)
     reader.take()
     frame = write(writer, frame, 5000)
@@ -95,4 +95,4 @@ def test_another_performer_goes_on_with_the_count_at_its_own_rate() -> None:
     assert sounds[-1] is not None
     assert sounds[-1].sample_rate == 44_100
     assert all(holds(sound) for sound in sounds if sound)
-    assert board.tap.read().frames == frame
+    assert shared.tap.read().frames == frame

@@ -15,7 +15,7 @@ from appliance.ipc.ring import (
     history,
     write_slot,
 )
-from appliance.ipc.shared_state import SLOT_BYTES, SLOT_COUNT, Board, Head, Tail
+from appliance.ipc.shared_state import SLOT_BYTES, SLOT_COUNT, ReaderState, SharedState, WriterState
 from appliance.music.events import Event, Kind, Piece, note_off, note_on, piece
 
 _gaps = st.integers(0, 200)
@@ -30,13 +30,13 @@ class RingMachine(RuleBasedStateMachine):
 
     @initialize(base=st.sampled_from([0, SLOT_COUNT - 5, 7 * SLOT_COUNT + 1]))
     def begin(self, base: int) -> None:
-        self.board = Board.create()
+        self.shared = SharedState.create()
         # Some runs begin long after the start, in slots that were used before.
         self.base = base
-        self.board.head.write(Head(0, base, 0))
-        self.board.tail.write(Tail(read_index=base))
+        self.shared.writer.write(WriterState(0, base, 0))
+        self.shared.reader.write(ReaderState(read_index=base))
         for index in range(max(base, SLOT_COUNT), base + 300 if base else 0):
-            write_slot(self.board, index - SLOT_COUNT, 0, note_on(0, 1, 2, 3))
+            write_slot(self.shared, index - SLOT_COUNT, 0, note_on(0, 1, 2, 3))
         self.writer = RingWriter(self._attach())
         self.reader = RingReader(self._attach())
         self.timeline: list[Event] = []
@@ -51,10 +51,10 @@ class RingMachine(RuleBasedStateMachine):
 
     def teardown(self) -> None:
         if hasattr(self, "board"):
-            self.board.close()
+            self.shared.close()
 
-    def _attach(self) -> Board:
-        return Board.attach(self.board.fd)
+    def _attach(self) -> SharedState:
+        return SharedState.attach(self.shared.fd)
 
     def _writer_is_free(self) -> bool:
         return not self.writer.cut_pending
@@ -70,8 +70,8 @@ class RingMachine(RuleBasedStateMachine):
             return
         tick = self.writer.horizon_tick + gap
         event = Event(tick, kind, pitch % 16, pitch, 127 - pitch, -pitch, 1000 * pitch)
-        offset = self.board.slot_offset(self.base + len(self.timeline))
-        self.overwritten[offset] = self.board.memory[offset : offset + SLOT_BYTES]
+        offset = self.shared.slot_offset(self.base + len(self.timeline))
+        self.overwritten[offset] = self.shared.memory[offset : offset + SLOT_BYTES]
         index = self.writer.append(event)
         assert index == self.base + len(self.timeline)
         self.timeline.append(event)
@@ -125,7 +125,7 @@ class RingMachine(RuleBasedStateMachine):
             return
         index, tick = self.cut
         self.cut = None
-        accepted = self.board.tail.read().accepted
+        accepted = self.shared.reader.read().accepted
         assert accepted == (len(self.read) <= index and self.playhead < tick)
         if accepted:
             del self.timeline[index:]
@@ -155,15 +155,15 @@ class RingMachine(RuleBasedStateMachine):
     @rule(torn=st.binary(min_size=1, max_size=SLOT_BYTES), in_a_cell=st.booleans())
     def kill_writer(self, torn: bytes, in_a_cell: bool) -> None:
         # It may have died in the middle of a slot, or of its next word about its progress.
-        offset = self.board.slot_offset(self.writer.write_index)
+        offset = self.shared.slot_offset(self.writer.write_index)
         if self.writer.room() > 0 and not self.writer.cut_pending:
-            self.board.memory[offset : offset + len(torn)] = torn
+            self.shared.memory[offset : offset + len(torn)] = torn
         if in_a_cell:
-            head = self.writer._board.head
+            head = self.writer._shared.writer
             head.read()
             older = head._offset + ((head._serial + 1) % 2) * head._copy_bytes
             size = min(len(torn), head._copy_bytes)
-            self.board.memory[older : older + size] = torn[:size]
+            self.shared.memory[older : older + size] = torn[:size]
         del self.timeline[self.published :]
         self.writer = RingWriter(self._attach())
         if self.cut is None:
@@ -184,13 +184,13 @@ class RingMachine(RuleBasedStateMachine):
     def hide_a_slot(self, data: st.DataObject) -> None:
         """Some bytes of a slot have not become visible to the reader's core."""
         index = data.draw(st.integers(len(self.read), self.published - 1))
-        offset = self.board.slot_offset(self.base + index)
-        new, old = self.board.memory[offset : offset + SLOT_BYTES], self.overwritten[offset]
+        offset = self.shared.slot_offset(self.base + index)
+        new, old = self.shared.memory[offset : offset + SLOT_BYTES], self.overwritten[offset]
         visible = data.draw(st.sets(st.integers(0, SLOT_BYTES - 1), max_size=SLOT_BYTES - 1))
         partly = bytes(new[at] if at in visible else old[at] for at in range(SLOT_BYTES))
         self.hidden = (offset, new)
         self.shown = partly
-        self.board.memory[offset : offset + SLOT_BYTES] = partly
+        self.shared.memory[offset : offset + SLOT_BYTES] = partly
 
     @precondition(lambda self: self.hidden is not None)
     @rule()
@@ -198,15 +198,15 @@ class RingMachine(RuleBasedStateMachine):
         assert self.hidden is not None
         offset, content = self.hidden
         # Unless it has been written over meanwhile, which shows it as well.
-        current = self.board.memory[offset : offset + SLOT_BYTES]
+        current = self.shared.memory[offset : offset + SLOT_BYTES]
         if current == self.shown:
-            self.board.memory[offset : offset + SLOT_BYTES] = content
+            self.shared.memory[offset : offset + SLOT_BYTES] = content
         self.hidden = None
 
     @precondition(lambda self: self.hidden is None)
     @rule()
     def look_back(self) -> None:
-        kept = events_before(self.board, self.base + len(self.read))
+        kept = events_before(self.shared, self.base + len(self.read))
         assert kept == self.read
 
 
@@ -219,9 +219,9 @@ TestRing.settings = settings(
 )
 
 
-def _ring() -> tuple[Board, RingWriter, RingReader]:
-    board = Board.create()
-    return board, RingWriter(board), RingReader(board)
+def _ring() -> tuple[SharedState, RingWriter, RingReader]:
+    shared = SharedState.create()
+    return shared, RingWriter(shared), RingReader(shared)
 
 
 def test_nothing_is_read_before_it_is_published() -> None:
@@ -281,7 +281,7 @@ def test_a_cut_that_comes_too_late_changes_nothing() -> None:
 
 
 def test_after_a_cut_a_slot_not_yet_visible_holds_the_music_at_the_cut() -> None:
-    board, writer, reader = _ring()
+    shared, writer, reader = _ring()
     for tick in range(0, 1000, 100):
         writer.append(note_on(tick, 0, 60, 80))
     writer.publish(1000)
@@ -289,15 +289,15 @@ def test_after_a_cut_a_slot_not_yet_visible_holds_the_music_at_the_cut() -> None
     writer.request_cut(5, 500)
     reader.refresh(1.0)
     assert writer.cut_answer() is True
-    old_slot = board.slot_offset(5)
-    old = board.memory[old_slot : old_slot + SLOT_BYTES]
+    old_slot = shared.slot_offset(5)
+    old = shared.memory[old_slot : old_slot + SLOT_BYTES]
     writer.append(note_on(550, 0, 72, 80))
     writer.publish(2000)
-    new = board.memory[old_slot : old_slot + SLOT_BYTES]
-    board.memory[old_slot : old_slot + SLOT_BYTES] = old
+    new = shared.memory[old_slot : old_slot + SLOT_BYTES]
+    shared.memory[old_slot : old_slot + SLOT_BYTES] = old
     reader.refresh(2.0)
     assert reader.horizon_tick == 500
-    board.memory[old_slot : old_slot + SLOT_BYTES] = new
+    shared.memory[old_slot : old_slot + SLOT_BYTES] = new
     reader.refresh(3.0)
     assert reader.horizon_tick == 2000
 
@@ -330,7 +330,7 @@ def test_events_must_come_in_their_order() -> None:
 
 
 def test_history_begins_with_the_piece() -> None:
-    board, writer, _ = _ring()
+    shared, writer, _ = _ring()
     first = Piece(1, 0, False, 4, 0, 0)
     second = Piece(2, 7, True, 3, 480, 1000)
     for event in (
@@ -341,14 +341,14 @@ def test_history_begins_with_the_piece() -> None:
         note_on(1000, 0, 67, 80),
     ):
         writer.append(event)
-    assert history(board) == [], "nothing has been handed over"
+    assert history(shared) == [], "nothing has been handed over"
     writer.publish(1100)
-    assert [event.tick for event in history(board)] == [1000, 1000]
-    assert [event.tick for event in history(board, from_tick=999)] == [0, 0, 900, 1000, 1000]
+    assert [event.tick for event in history(shared)] == [1000, 1000]
+    assert [event.tick for event in history(shared, from_tick=999)] == [0, 0, 900, 1000, 1000]
 
 
 def test_a_writer_that_died_between_answer_and_use_is_replaced_at_the_cut() -> None:
-    board, writer, reader = _ring()
+    shared, writer, reader = _ring()
     for tick in range(0, 500, 100):
         writer.append(note_on(tick, 0, 60, 80))
     writer.publish(500)
@@ -356,7 +356,7 @@ def test_a_writer_that_died_between_answer_and_use_is_replaced_at_the_cut() -> N
     writer.request_cut(2, 200)
     reader.refresh(1.0)
     # The writer dies here, with a True waiting for it.
-    successor = RingWriter(board)
+    successor = RingWriter(shared)
     assert (successor.write_index, successor.horizon_tick) == (2, 200)
     assert not successor.cut_pending
     successor.append(note_on(200, 0, 72, 80))

@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from appliance.ipc.ring import RingReader, RingWriter, events_before
-from appliance.ipc.ring_observer import Follower, News, notes_of
-from appliance.ipc.shared_state import SLOT_COUNT, Board
+from appliance.ipc.ring_observer import RingObserver, RingUpdate, notes_of
+from appliance.ipc.shared_state import SLOT_COUNT, SharedState
 from appliance.music.events import Event, Kind, Piece, note_off, note_on, pace, piece
 
 STEP = 120
@@ -16,17 +16,17 @@ STEP = 120
 class Screen:
     """What a browser does with the news."""
 
-    def __init__(self, follower: Follower) -> None:
+    def __init__(self, follower: RingObserver) -> None:
         self.events = list(follower.events)
 
-    def hear(self, news: News) -> None:
+    def hear(self, news: RingUpdate) -> None:
         if news.cut_tick is not None:
             self.events = [e for e in self.events if e.tick < news.cut_tick]
         self.events += news.events
 
 
-def truth(board: Board, writer: RingWriter) -> list[Event]:
-    return events_before(board, writer.write_index)
+def truth(shared: SharedState, writer: RingWriter) -> list[Event]:
+    return events_before(shared, writer.write_index)
 
 
 STEPS = st.lists(
@@ -42,10 +42,10 @@ STEPS = st.lists(
 
 @given(STEPS)
 def test_what_is_seen_is_what_is_composed(steps: list[tuple[str, int, int]]) -> None:
-    board = Board.create()
+    shared = SharedState.create()
     try:
-        writer, reader = RingWriter(board), RingReader(board)
-        follower = Follower(board)
+        writer, reader = RingWriter(shared), RingReader(shared)
+        follower = RingObserver(shared)
         screen = Screen(follower)
         tick, playhead = 0, 0.0
         marks: list[tuple[int, int]] = []
@@ -79,17 +79,17 @@ def test_what_is_seen_is_what_is_composed(steps: list[tuple[str, int, int]]) -> 
             else:
                 screen.hear(follower.look())
         screen.hear(follower.look())
-        assert screen.events == truth(board, writer)
+        assert screen.events == truth(shared, writer)
         assert follower.events == screen.events
         assert follower.horizon_tick == writer.horizon_tick
     finally:
-        board.close()
+        shared.close()
 
 
 def test_one_that_was_away_for_a_lap_begins_anew() -> None:
-    board = Board.create()
-    writer, reader = RingWriter(board), RingReader(board)
-    follower = Follower(board)
+    shared = SharedState.create()
+    writer, reader = RingWriter(shared), RingReader(shared)
+    follower = RingObserver(shared)
     tick = 0
     for _ in range(3):
         # As much as the composer may write ahead.
@@ -104,12 +104,12 @@ def test_one_that_was_away_for_a_lap_begins_anew() -> None:
     news = follower.look()
     assert news.cut_tick == 0
     assert news.events[-1].tick == tick - 1
-    board.close()
+    shared.close()
 
 
 def test_a_newcomer_gets_what_it_needs_to_draw_from_there_on() -> None:
-    board = Board.create()
-    writer = RingWriter(board)
+    shared = SharedState.create()
+    writer = RingWriter(shared)
     about = Piece(3, 7, True, 4, 0, 0)
     written = [
         piece(about), pace(0, 1000), note_on(0, 0, 60, 80), note_on(0, 1, 55, 80),
@@ -118,7 +118,7 @@ def test_a_newcomer_gets_what_it_needs_to_draw_from_there_on() -> None:
     for event in written:
         writer.append(event)
     writer.publish(1000)
-    follower = Follower(board)
+    follower = RingObserver(shared)
     since = follower.since(700)
     assert {(e.kind, e.tick) for e in since} == {
         (Kind.PIECE, 0), (Kind.PACE, 480), (Kind.NOTE_ON, 0), (Kind.NOTE_ON, 480),
@@ -128,4 +128,4 @@ def test_a_newcomer_gets_what_it_needs_to_draw_from_there_on() -> None:
     assert [(n.pitch, n.start_tick, n.end_tick) for n in notes] == [(55, 0, 960), (62, 480, None)]
     assert follower.pace_permille(479) == 1000
     assert follower.pace_permille(481) == 800
-    board.close()
+    shared.close()

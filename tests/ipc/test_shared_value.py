@@ -12,13 +12,13 @@ from hypothesis import strategies as st
 from appliance.errors import BachboxError, UsageError
 from appliance.ipc.shared_state import (
     Action,
-    Board,
     ComposerState,
-    Controls,
-    Head,
+    LiveSettings,
     PerformerState,
+    ReaderState,
+    SharedState,
     State,
-    Tail,
+    WriterState,
 )
 from appliance.music import temperament
 from appliance.music.events import Piece
@@ -26,9 +26,9 @@ from appliance.music.events import Piece
 _u32 = st.integers(0, 2**32 - 1)
 _u64 = st.integers(0, 2**64 - 1)
 _finite = st.floats(allow_nan=False)
-_heads = st.builds(Head, _u32, _u64, _u64)
+_heads = st.builds(WriterState, _u32, _u64, _u64)
 _controls = st.builds(
-    Controls,
+    LiveSettings,
     tempo_bpm=_finite,
     volume=_finite,
     playing=st.booleans(),
@@ -66,11 +66,11 @@ _performers = st.builds(
 )
 
 
-def pair() -> tuple[Board, Board]:
+def pair() -> tuple[SharedState, SharedState]:
     """The same memory as two processes have it mapped."""
-    board = Board.create()
-    weakref.finalize(board, os.close, board.fd)
-    return board, Board.attach(board.fd)
+    shared = SharedState.create()
+    weakref.finalize(shared, os.close, shared.fd)
+    return shared, SharedState.attach(shared.fd)
 
 
 WORK = ComposerState(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, True, "one", "two")
@@ -78,38 +78,38 @@ WORK = ComposerState(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, True, "one", "two")
 
 @given(controls=_controls, performer=_performers, head=_heads)
 def test_another_process_reads_what_was_written(
-    controls: Controls, performer: PerformerState, head: Head
+    controls: LiveSettings, performer: PerformerState, head: WriterState
 ) -> None:
     ours, theirs = pair()
-    ours.controls.write(controls)
+    ours.live_settings.write(controls)
     ours.performer.write(performer)
-    ours.head.write(head)
-    ours.tail.write(Tail(1, True, 2, 3.5, 4, 5, 6))
+    ours.writer.write(head)
+    ours.reader.write(ReaderState(1, True, 2, 3.5, 4, 5, 6))
     ours.composer.write(WORK)
-    assert theirs.controls.read() == controls
+    assert theirs.live_settings.read() == controls
     assert theirs.performer.read() == performer
-    assert theirs.head.read() == head
-    assert theirs.tail.read() == Tail(1, True, 2, 3.5, 4, 5, 6)
+    assert theirs.writer.read() == head
+    assert theirs.reader.read() == ReaderState(1, True, 2, 3.5, 4, 5, 6)
     assert theirs.composer.read() == WORK
     assert isinstance(theirs.performer.read().state, State)
-    assert isinstance(theirs.controls.read().action, Action)
+    assert isinstance(theirs.live_settings.read().action, Action)
 
 
 def test_before_the_first_write_a_cell_reads_as_its_default() -> None:
-    board = Board.create()
-    assert board.controls.read() == Controls()
-    assert board.head.read() == Head()
+    shared = SharedState.create()
+    assert shared.live_settings.read() == LiveSettings()
+    assert shared.writer.read() == WriterState()
 
 
 @given(values=st.lists(_heads, min_size=1, max_size=6), data=st.data())
 def test_a_writer_killed_in_the_middle_of_a_write_leaves_the_value_before(
-    values: list[Head], data: st.DataObject
+    values: list[WriterState], data: st.DataObject
 ) -> None:
     ours, theirs = pair()
     start, size = 0, len(ours.memory)
     for value in values:
         before = ours.memory[start:size]
-        ours.head.write(value)
+        ours.writer.write(value)
         after = ours.memory[start:size]
     changed = [at for at in range(len(after)) if before[at] != after[at]]
     if not changed:
@@ -118,50 +118,50 @@ def test_a_writer_killed_in_the_middle_of_a_write_leaves_the_value_before(
     arrived = data.draw(st.sets(st.sampled_from(changed), max_size=len(changed) - 1))
     for at in set(changed) - arrived:
         ours.memory[at] = before[at]
-    expected = values[-2] if len(values) > 1 else Head()
-    assert theirs.head.read() == expected
+    expected = values[-2] if len(values) > 1 else WriterState()
+    assert theirs.writer.read() == expected
     # And whoever writes next repairs it.
-    successor = Board.attach(ours.fd)
-    successor.head.write(values[-1])
-    assert theirs.head.read() == values[-1]
-    assert Board.attach(ours.fd).head.read() == values[-1]
+    successor = SharedState.attach(ours.fd)
+    successor.writer.write(values[-1])
+    assert theirs.writer.read() == values[-1]
+    assert SharedState.attach(ours.fd).writer.read() == values[-1]
 
 
 @given(values=st.lists(_heads, min_size=1, max_size=5), noise=st.binary(min_size=40, max_size=40))
 def test_a_reader_that_meets_nothing_but_noise_keeps_the_last_good_value(
-    values: list[Head], noise: bytes
+    values: list[WriterState], noise: bytes
 ) -> None:
     ours, theirs = pair()
     for value in values:
-        ours.head.write(value)
-        assert theirs.head.read() == value
+        ours.writer.write(value)
+        assert theirs.writer.read() == value
     place = ours.memory.find(ours.memory[64:128])
-    first, last = ours.controls.end_offset, ours.head.end_offset
+    first, last = ours.live_settings.end_offset, ours.writer.end_offset
     assert place < first
     ours.memory[first:last] = (noise * 8)[: last - first]
-    assert theirs.head.read() == values[-1]
+    assert theirs.writer.read() == values[-1]
 
 
 def test_the_serial_number_may_wrap_around() -> None:
     ours, theirs = pair()
-    ours.head.write(Head(1, 1, 1))
-    ours.head._serial = 2**32 - 2
+    ours.writer.write(WriterState(1, 1, 1))
+    ours.writer._serial = 2**32 - 2
     for count in range(2, 8):
-        ours.head.write(Head(count, count, count))
-        assert theirs.head.read() == Head(count, count, count)
-        assert Board.attach(ours.fd).head.read() == Head(count, count, count)
+        ours.writer.write(WriterState(count, count, count))
+        assert theirs.writer.read() == WriterState(count, count, count)
+        assert SharedState.attach(ours.fd).writer.read() == WriterState(count, count, count)
 
 
 def test_a_model_name_that_does_not_fit_is_refused_with_its_limit() -> None:
-    board = Board.create()
+    shared = SharedState.create()
     with pytest.raises(UsageError, match="at most 48 bytes"):
-        board.controls.write(Controls(model="ü" * 25))
+        shared.live_settings.write(LiveSettings(model="ü" * 25))
 
 
 def test_a_foreign_file_descriptor_is_refused(tmp_path: os.PathLike[str]) -> None:
     with pytest.raises(BachboxError, match="not open"):
-        Board.attach(987)
+        SharedState.attach(987)
     fd = os.open(os.fspath(tmp_path) + "/other", os.O_RDWR | os.O_CREAT)
     with pytest.raises(BachboxError, match="not this version's shared memory"):
-        Board.attach(fd)
+        SharedState.attach(fd)
     os.close(fd)

@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Final
 
 from tests.machine import pitches
-from tests.machine.machine import BOOT_SECONDS, Machine
+from tests.machine.machine import BOOT_S, Machine
 
 ROOT: Final = Path(__file__).parent.parent.parent
 BUILD: Final = ROOT / "build" / "machine"
@@ -33,17 +33,17 @@ BUILD: Final = ROOT / "build" / "machine"
 PLAYS: Final = (
     "systemctl is-active -q bachbox && systemctl show -p StatusText bachbox | grep Playing"
 )
-HOLDS_SECONDS: Final = 2.0
+HOLDS_S: Final = 2.0
 """What was set so long before the plug was pulled is there again."""
 
 PULLED_AT_START: Final = 4
 """Each one of so many plugs is pulled while the machine starts, the others while it plays."""
 
-QUARTER_SECONDS: Final = 0.7
+QUARTER_S: Final = 0.7
 """Of a click of the encoder: faster, and an emulated machine on a busy computer misses some."""
 
-MUSIC_SECONDS: Final = 60
-LEAST_LIKENESS: Final = 0.7
+MUSIC_S: Final = 60
+MIN_LIKENESS: Final = 0.7
 
 _TOLD: Final = (
     "systemd.show_status=yes systemd.journald.forward_to_console=1 "
@@ -126,7 +126,7 @@ def start(box: Machine) -> float:
     box.await_("true", "an answer")
     box.await_(PLAYS, "music")
     while not pitches.sounds(box.wav):
-        if time.monotonic() - began > BOOT_SECONDS:
+        if time.monotonic() - began > BOOT_S:
             raise TimeoutError("it says that it plays, and the card's WAV is silent")
         time.sleep(0.5)
     return time.monotonic() - began
@@ -144,24 +144,22 @@ def tempo(box: Machine) -> float:
 def prove_sound() -> None:
     with machine("amd64") as box:
         say(f"amd64: music {start(box):.0f} s after power")
-        time.sleep(MUSIC_SECONDS)
+        time.sleep(MUSIC_S)
         say(f"amd64: {box.ask('bachbox status')[1].strip()}")
         # The score of the same seed, once the music leaves the processor to others.
         code, said = box.ask(
             "systemctl stop bachbox && cd /var/tmp && rm -f s.mid && base64 -w0 $(bachbox render "
-            f"s.mid --seed 1685 --seconds {MUSIC_SECONDS} >/dev/null 2>&1 && echo s.mid)",
-            BOOT_SECONDS,
+            f"s.mid --seed 1685 --seconds {MUSIC_S} >/dev/null 2>&1 && echo s.mid)",
+            BOOT_S,
         )
         assert code == 0, said
         box.switch_off_card()
     score = BUILD / "score.mid"
     score.write_bytes(base64.b64decode(said))
-    found, moved = pitches.likeness(
-        pitches.of_recording(box.wav), pitches.of_score(score, MUSIC_SECONDS)
-    )
+    found, moved = pitches.likeness(pitches.of_recording(box.wav), pitches.of_score(score, MUSIC_S))
     say(f"amd64: pitches in the card's WAV are those of the score: {found:.2f} alike")
     assert moved == 0, f"the score moved by {moved} semitones is likest"
-    assert found >= LEAST_LIKENESS
+    assert found >= MIN_LIKENESS
 
 
 def prove_plug(times: int) -> None:
@@ -201,7 +199,7 @@ def prove_plug(times: int) -> None:
             time.sleep(dice.uniform(0, 4))
             ages = [time.monotonic() - when for when, _ in said]
             box.pull_the_plug()
-            first = max(index for index, age in enumerate(ages) if age >= HOLDS_SECONDS)
+            first = max(index for index, age in enumerate(ages) if age >= HOLDS_S)
             allowed = [value for _, value in said[first:]]
             say(
                 f"plug {number}/{times}: music after {took[-1]:.0f} s, tempo {found:g} as set; "
@@ -230,7 +228,7 @@ def prove_knob() -> None:
         for quarter in right * 10 + left * 4:
             for line, high in enumerate(quarter):
                 box.drive_line(line, high=high)
-            time.sleep(QUARTER_SECONDS)
+            time.sleep(QUARTER_S)
         time.sleep(10)
         found = tempo(box)
         say(f"arm64: from tempo 80, 10 clicks to the right and 4 to the left of 2 each: {found:g}")
@@ -282,7 +280,7 @@ def prove_card() -> None:
             stderr=log,
         )
     try:
-        while time.monotonic() - began < BOOT_SECONDS:
+        while time.monotonic() - began < BOOT_S:
             assert process.poll() is None, (folder / "qemu").read_text()
             said = console.read_text(errors="replace") if console.exists() else ""
             missing = [what for what, pattern in _OF_CARD.items() if not re.search(pattern, said)]

@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 from typing import Any, Final
 
-BOOT_SECONDS: Final = 1800.0
+BOOT_S: Final = 1800.0
 """Emulated on a busy computer; on a quiet one it is about one minute."""
 
 _COMMON: Final = ("-smp", "2", "-m", "1024", "-display", "none", "-no-reboot", "-nodefaults")
@@ -103,7 +103,7 @@ class Machine:
         assert self._agent
         self._agent.sendall(command.encode() + b"\n")
 
-    def await_(self, command: str, what: str, timeout_s: float = BOOT_SECONDS) -> float:
+    def await_(self, command: str, what: str, timeout_s: float = BOOT_S) -> float:
         """Ask until the command succeeds; seconds that took.
 
         Raises:

@@ -23,10 +23,10 @@ from appliance.music.events import (
     pace,
 )
 from appliance.music.expression import (
-    LONGEST_LIFT_TICKS,
+    MAX_LIFT_TICKS,
     RESTING_PERMILLE,
+    Performance,
     Place,
-    Reading,
     lift_ticks,
     pace_permille,
     place_of,
@@ -107,14 +107,14 @@ def test_where_notes_have_no_parts_the_higher_is_the_louder() -> None:
 def test_a_fermata_is_held_and_breathed_after() -> None:
     assert [pace_permille(at(step)) for step in range(60, 64)] == [RESTING_PERMILLE] * 4
     assert pace_permille(at(59)) > RESTING_PERMILLE < pace_permille(at(64))
-    reading, rest = Reading(CHORALE, 10_000, 4), 60 * TICKS_PER_STEP
+    reading, rest = Performance(CHORALE, 10_000, 4), 60 * TICKS_PER_STEP
     reading.play([note_on(rest, 0, 60, 80)])
     [off, _] = reading.play([note_off(rest + 480, 0, 60), note_on(rest + 480, 0, 62, 80)])
-    assert (off.tick, off.value) == (10_000 + rest + 480, LONGEST_LIFT_TICKS)
+    assert (off.tick, off.value) == (10_000 + rest + 480, MAX_LIFT_TICKS)
 
 
 def test_nobody_breathes_where_phrases_are_only_guessed() -> None:
-    reading, bar_line = Reading(TUNE), 48 * TICKS_PER_STEP
+    reading, bar_line = Performance(TUNE), 48 * TICKS_PER_STEP
     reading.play([note_on(bar_line - 480, 0, 60, 80)])
     [off] = reading.play([note_off(bar_line, 0, 60)])
     assert off.value == 0
@@ -149,7 +149,7 @@ def test_a_note_is_never_left_before_half_of_it(
     length: int, repeated: bool, phrase_ends: bool
 ) -> None:
     lift = lift_ticks(length, repeated=repeated, phrase_ends=phrase_ends)
-    assert 0 <= lift <= min(LONGEST_LIFT_TICKS, (length + 1) / 2)
+    assert 0 <= lift <= min(MAX_LIFT_TICKS, (length + 1) / 2)
 
 
 @given(
@@ -168,7 +168,7 @@ def test_everything_stays_within_what_midi_and_ears_bear(
 
 
 def test_a_copy_reads_on_as_its_original_would() -> None:
-    reading = Reading(CHORALE, 0, 4)
+    reading = Performance(CHORALE, 0, 4)
     reading.play([note_on(480, 1, 60, 80)])
     twin = reading.copy()
     reading.play([note_off(600, 1, 60)])
@@ -180,7 +180,7 @@ def test_a_copy_reads_on_as_its_original_would() -> None:
 def test_whether_a_note_is_repeated_may_be_known_only_later(
     next_pitch: int, left_early: bool
 ) -> None:
-    reading = Reading(TUNE)
+    reading = Performance(TUNE)
     written = reading.play([note_on(0, 0, 60, 80)]) + reading.play([note_off(480, 0, 60)])
     written += reading.play([note_on(480, 3, next_pitch, 80)])
     [left] = [event.tick for event in played(written, 100) if event.kind is Kind.NOTE_OFF]
@@ -195,7 +195,7 @@ _events = st.lists(
         st.builds(
             lambda tick, lift: note_off(tick, 0, 61)._replace(value=min(tick, lift)),
             st.integers(0, 5000),
-            st.integers(0, LONGEST_LIFT_TICKS),
+            st.integers(0, MAX_LIFT_TICKS),
         ),
         st.builds(pace, st.integers(0, 5000), st.integers(500, 1040)),
     )

@@ -9,15 +9,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from appliance.errors import BachboxError, UsageError
-from appliance.state.settings import NAMES, TEMPERAMENTS, Own, Settings, Values
+from appliance.state.settings import NAMES, TEMPERAMENTS, ModelDefaults, RequestedSettings, Settings
 
-OWN = Own(tempo_bpm=80, temperature=0.9, top_p=0.95, program=19)
+OWN = ModelDefaults(tempo_bpm=80, temperature=0.9, top_p=0.95, program=19)
 
 
 @pytest.fixture
 def settings() -> Settings:
     return Settings(
-        Values(model="chorales"), models=lambda: ["chorales", "fugues"], own=lambda _: OWN
+        RequestedSettings(model="chorales"),
+        models=lambda: ["chorales", "fugues"],
+        own=lambda _: OWN,
     )
 
 
@@ -90,7 +92,9 @@ def test_what_cannot_be_is_refused_and_changes_nothing(
     st.one_of(st.text(), st.floats(), st.integers(), st.booleans(), st.none(), st.binary()),
 )
 def test_anything_is_a_change_or_a_sentence(name: str, said: object) -> None:
-    settings = Settings(Values(model="chorales"), models=lambda: ["chorales"], own=lambda _: OWN)
+    settings = Settings(
+        RequestedSettings(model="chorales"), models=lambda: ["chorales"], own=lambda _: OWN
+    )
     try:
         settings.change(name, said)
     except UsageError as error:
@@ -136,19 +140,19 @@ def test_several_at_once_are_all_set_or_none(settings: Settings) -> None:
 
 def test_what_is_left_open_is_the_models_own_again_when_asked(settings: Settings) -> None:
     settings.change_all({"tempo": 96, "instrument": "oboe"})
-    assert (settings.in_force.tempo, settings.in_force.instrument) == (96, 68)
+    assert (settings.effective.tempo, settings.effective.instrument) == (96, 68)
     settings.change_all({"tempo": "own", "instrument": "Own"})
     assert settings.values.tempo is None
-    assert (settings.in_force.tempo, settings.in_force.instrument) == (OWN.tempo_bpm, OWN.program)
+    assert (settings.effective.tempo, settings.effective.instrument) == (OWN.tempo_bpm, OWN.program)
 
 
 def test_a_model_that_cannot_be_used_is_refused_and_changes_nothing() -> None:
-    def own(name: str) -> Own:
+    def own(name: str) -> ModelDefaults:
         if name == "broken":
             raise BachboxError("broken.tflite: not a model")
         return OWN
 
-    settings = Settings(Values("good"), lambda: ["good", "broken", "x" * 49], own)
+    settings = Settings(RequestedSettings("good"), lambda: ["good", "broken", "x" * 49], own)
     with pytest.raises(BachboxError, match="not a model"):
         settings.change("model", "broken")
     with pytest.raises(UsageError, match="48 bytes"):
@@ -160,7 +164,7 @@ def test_an_observer_that_fails_keeps_nobody_else_from_hearing(settings: Setting
     heard: list[float | None] = []
     troubles: list[Exception] = []
 
-    def fails(_values: Values, _changed: frozenset[str]) -> None:
+    def fails(_values: RequestedSettings, _changed: frozenset[str]) -> None:
         raise RuntimeError("broken knob")
 
     settings.trouble = troubles.append
@@ -174,7 +178,7 @@ def test_an_observer_that_fails_keeps_nobody_else_from_hearing(settings: Setting
 def test_who_hears_of_a_change_hears_the_newest_state(settings: Settings) -> None:
     heard: list[float] = []
 
-    def limits(values: Values, _changed: frozenset[str]) -> None:
+    def limits(values: RequestedSettings, _changed: frozenset[str]) -> None:
         if values.volume > 80:
             settings.change("volume", 80)
 

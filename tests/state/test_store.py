@@ -18,11 +18,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from appliance.state import store as stores
-from appliance.state.box_status import Box
-from appliance.state.settings import NAMES, TEMPERAMENTS, Own, Settings, Values
+from appliance.state.box_status import BoxStatus
+from appliance.state.settings import NAMES, TEMPERAMENTS, ModelDefaults, RequestedSettings, Settings
 from appliance.state.store import Store
 
-OWN = Own(tempo_bpm=80, temperature=0.9, top_p=0.95, program=19)
+OWN = ModelDefaults(tempo_bpm=80, temperature=0.9, top_p=0.95, program=19)
 
 
 class Log:
@@ -36,7 +36,7 @@ class Log:
 
 
 def new_settings() -> Settings:
-    return Settings(Values("chorales"), lambda: ["chorales", "fugues"], lambda _: OWN)
+    return Settings(RequestedSettings("chorales"), lambda: ["chorales", "fugues"], lambda _: OWN)
 
 
 def keep(path: Path, work: Callable[[Settings], Any], *, seconds: float = 0.0) -> list[str]:
@@ -45,7 +45,7 @@ def keep(path: Path, work: Callable[[Settings], Any], *, seconds: float = 0.0) -
     store.restore(settings)
 
     async def run() -> None:
-        task = asyncio.create_task(store.run(settings, cast(Box, log)))
+        task = asyncio.create_task(store.run(settings, cast(BoxStatus, log)))
         await asyncio.sleep(0.05)
         done = work(settings)
         if asyncio.iscoroutine(done):
@@ -58,7 +58,7 @@ def keep(path: Path, work: Callable[[Settings], Any], *, seconds: float = 0.0) -
     return log.said
 
 
-def restored(path: Path, *said: str) -> tuple[Values, list[str]]:
+def restored(path: Path, *said: str) -> tuple[RequestedSettings, list[str]]:
     settings = new_settings()
     sentences = Store(path).restore(settings, said)
     return settings.values, sentences
@@ -95,17 +95,17 @@ def test_whatever_was_set_reads_back_the_same(
 def test_what_was_set_is_there_after_a_restart_and_the_rest_stays_open(tmp_path: Path) -> None:
     path = tmp_path / "deep" / "settings.json"
     keep(path, lambda settings: settings.change_all({"tempo": 96, "instrument": "oboe"}))
-    assert restored(path) == (Values("chorales", tempo=96, instrument=68), [])
+    assert restored(path) == (RequestedSettings("chorales", tempo=96, instrument=68), [])
     assert set(stores.read(path)) == {"tempo", "instrument"}
     # The next session adds to it.
     keep(path, lambda settings: settings.change("tempo", "own"))
-    assert restored(path)[0] == Values("chorales", instrument=68)
+    assert restored(path)[0] == RequestedSettings("chorales", instrument=68)
 
 
 def test_what_the_command_line_says_comes_first(tmp_path: Path) -> None:
     path = tmp_path / "settings.json"
     keep(path, lambda settings: settings.change_all({"tempo": 96, "volume": 30}))
-    assert restored(path, "tempo")[0] == Values("chorales", volume=30)
+    assert restored(path, "tempo")[0] == RequestedSettings("chorales", volume=30)
 
 
 def test_a_session_without_changes_writes_nothing(tmp_path: Path) -> None:
@@ -135,7 +135,7 @@ def test_a_turning_knob_is_written_once_a_second_and_its_last_value_always(
     assert restored(path)[0].tempo == 239
     gaps = [b - a for a, b in itertools.pairwise(writes)]
     # The last one, at the end, need not wait.
-    assert all(gap >= stores.WRITE_SECONDS for gap in gaps[:-1])
+    assert all(gap >= stores.WRITE_S for gap in gaps[:-1])
     assert len(writes) >= 3
 
 
@@ -149,7 +149,7 @@ def test_a_file_of_something_else_is_set_aside_and_the_defaults_play(
     path = tmp_path / "settings.json"
     path.write_bytes(content)
     values, [sentence] = restored(path)
-    assert values == Values("chorales")
+    assert values == RequestedSettings("chorales")
     assert sentence == (
         f"{path}: these are not settings; it is now settings.json.bad, the defaults play"
     )
@@ -161,7 +161,7 @@ def test_a_value_that_can_no_longer_be_is_told_and_the_others_hold(tmp_path: Pat
     path = tmp_path / "settings.json"
     path.write_text('{"tempo": 9999, "volume": 20, "model": "gone", "colour": "red"}')
     values, sentences = restored(path)
-    assert values == Values("chorales", volume=20)
+    assert values == RequestedSettings("chorales", volume=20)
     assert len(sentences) == 3
     assert all(str(path) in sentence for sentence in sentences)
 
@@ -231,7 +231,7 @@ def test_a_folder_that_cannot_be_is_a_sentence(tmp_path: Path) -> None:
     store = Store(tmp_path / "file" / "settings.json")
     assert "the defaults play" in " ".join(store.restore(settings))
     with pytest.raises(Exception, match="settings cannot be kept here"):
-        asyncio.run(store.run(settings, cast(Box, Log())))
+        asyncio.run(store.run(settings, cast(BoxStatus, Log())))
 
 
 def test_a_second_box_leaves_the_first_ones_file_alone(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ HOP_FRAMES = 2400
 _WINDOW_FRAMES = 16384
 """Long enough to tell a semitone apart in the tenor: 2.9 Hz a bin."""
 
-_MOST_LAG_FRAMES = RATE * 3 // 4
+_MAX_LAG_FRAMES = RATE * 3 // 4
 """Whoever is later is not in step at all."""
 
 _SPEEDS = (1.0, 0.998, 1.002)
@@ -58,9 +58,9 @@ def lag(before: NDArray[np.int16], after: NDArray[np.int16]) -> tuple[float, flo
     a longer stretch.
     """
     found = []
-    for start in range(0, len(before) - RATE - _MOST_LAG_FRAMES + 1, RATE):
+    for start in range(0, len(before) - RATE - _MAX_LAG_FRAMES + 1, RATE):
         second = before[start : start + RATE].astype(float)
-        heard = after[start : start + RATE + _MOST_LAG_FRAMES].astype(float)
+        heard = after[start : start + RATE + _MAX_LAG_FRAMES].astype(float)
         if second.std() > _QUIET:
             found.append(max((_place(_faster(second, by), heard) for by in _SPEEDS), key=_likeness))
     if not found:

@@ -24,7 +24,7 @@ from cryptography.x509.oid import NameOID
 from paho.mqtt.client import Client, MQTTMessage
 from paho.mqtt.enums import CallbackAPIVersion
 
-_PATIENCE_SECONDS = 30.0
+_TIMEOUT_S = 30.0
 
 
 class Broker:
@@ -50,7 +50,7 @@ class Broker:
             self._process = subprocess.Popen(
                 [program("mosquitto"), "-c", str(self._file)], stdout=log, stderr=log
             )
-        deadline = time.monotonic() + _PATIENCE_SECONDS
+        deadline = time.monotonic() + _TIMEOUT_S
         while True:
             with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.port)):
                 return
@@ -106,13 +106,11 @@ class Ear:
         self.client.on_message = self._hear
         self.client.connect("127.0.0.1", port)
         self.client.loop_start()
-        assert self._subscribed.wait(_PATIENCE_SECONDS)
+        assert self._subscribed.wait(_TIMEOUT_S)
 
     def say(self, topic: str, payload: str | bytes, *, retain: bool = False) -> None:
         """Publish, and wait until the broker has it."""
-        self.client.publish(topic, payload, qos=1, retain=retain).wait_for_publish(
-            _PATIENCE_SECONDS
-        )
+        self.client.publish(topic, payload, qos=1, retain=retain).wait_for_publish(_TIMEOUT_S)
 
     def last(self, topic: str) -> str | None:
         """The newest payload of ``topic``."""
@@ -131,7 +129,7 @@ class Ear:
 
     def wait_for(self, topic: str, pattern: str = "", since: int = 0) -> str:
         """The first payload of ``topic`` that matches whole, of those after ``since``."""
-        deadline = time.monotonic() + _PATIENCE_SECONDS
+        deadline = time.monotonic() + _TIMEOUT_S
         with self._news:
             while True:
                 for h in self.heard[since:]:

@@ -18,7 +18,7 @@ import psutil
 
 BACHBOX = (sys.executable, "-m", "appliance")
 
-_PATIENCE_SECONDS = 60.0
+_TIMEOUT_S = 60.0
 """A hang fails the test; how fast things are is measured elsewhere."""
 
 
@@ -26,7 +26,7 @@ NO_CARD = "a card that nobody has"
 """An output that is no sound card on any machine."""
 
 
-class Said(NamedTuple):
+class Finished(NamedTuple):
     """What a finished command left."""
 
     code: int
@@ -59,7 +59,7 @@ def home(folder: Path) -> dict[str, str]:
 
 def bachbox(
     *arguments: object, env: dict[str, str], cwd: Path | None = None, stdin: str | None = None
-) -> Said:
+) -> Finished:
     """Run it to its end."""
     done = subprocess.run(
         [*BACHBOX, *map(str, arguments)],
@@ -68,10 +68,10 @@ def bachbox(
         input=stdin,
         capture_output=True,
         text=True,
-        timeout=_PATIENCE_SECONDS,
+        timeout=_TIMEOUT_S,
         check=False,
     )
-    return Said(done.returncode, done.stdout, done.stderr)
+    return Finished(done.returncode, done.stdout, done.stderr)
 
 
 class Playing:
@@ -86,7 +86,7 @@ class Playing:
 
     def wait_for(self, pattern: str, count: int = 1) -> str:
         """The first line that matches, once ``count`` of them have been said."""
-        deadline = time.monotonic() + _PATIENCE_SECONDS
+        deadline = time.monotonic() + _TIMEOUT_S
         with self._news:
             while True:
                 found = [line for line in self.lines if re.search(pattern, line)]
@@ -99,7 +99,7 @@ class Playing:
 
     def child(self, name: str) -> psutil.Process:
         """The composer or the performer."""
-        deadline = time.monotonic() + _PATIENCE_SECONDS
+        deadline = time.monotonic() + _TIMEOUT_S
         while time.monotonic() < deadline:
             with contextlib.suppress(psutil.NoSuchProcess):
                 for process in psutil.Process(self.process.pid).children():
@@ -115,7 +115,7 @@ class Playing:
 
     def finish(self) -> int:
         """Wait until it ends by itself; the exit code."""
-        code = self.process.wait(_PATIENCE_SECONDS * 2)
+        code = self.process.wait(_TIMEOUT_S * 2)
         self._reader.join(5)
         return code
 

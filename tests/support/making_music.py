@@ -16,9 +16,9 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from appliance.composing.composer import Composer
-from appliance.composing.model_file import About, Bundle, CodecPart, Tensors
+from appliance.composing.model_file import Bundle, CodecPart, ModelMetadata, Tensors
 from appliance.music.codecs.base import Codec
-from appliance.music.codecs.four_part import CLASSES, SatbCodec
+from appliance.music.codecs.four_part import CLASSES, FourPartCodec
 from appliance.music.events import TICKS_PER_STEP, Event, Kind, Piece, piece, piece_of
 from appliance.music.score import HIGHEST, LOWEST, SILENT, VOICES, Form, Key, Score
 
@@ -56,9 +56,9 @@ def compose_pieces(composer: Composer, count: int) -> list[Played]:
     return found
 
 
-def events_of(score: Score, codec: SatbCodec | None = None) -> list[Event]:
+def events_of(score: Score, codec: FourPartCodec | None = None) -> list[Event]:
     """A score as the events that a composer would write, its last notes left at the end."""
-    codec = codec or SatbCodec(onsets=True, form=True)
+    codec = codec or FourPartCodec(onsets=True, form=True)
     context = codec.start(score.form._replace(steps=score.steps), score.key)
     events = [piece(Piece(1, score.key.tonic, score.key.minor, score.form.bar_steps // 4, 0, 0))]
     for token in codec.encode(score)[1]:
@@ -240,7 +240,7 @@ class Noise:
 
 def bundle_of(codec: Codec, forms: Iterable[Form]) -> Bundle:
     """A model file's contents, but for the model: for :class:`Noise`."""
-    about = About(
+    about = ModelMetadata(
         name="noise",
         title="Noise",
         description="Knows only what its codec knows",

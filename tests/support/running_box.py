@@ -23,9 +23,9 @@ from tests.support import audio_analysis
 from tests.support.command import Playing, home, playing
 from tests.support.virtual_card import VirtualCard
 
-PATIENCE_SECONDS = 30.0
+TIMEOUT_S = 30.0
 
-BREATH_SECONDS = 1.5
+BREATH_S = 1.5
 """Between two pieces, at most; longer than this there is no music."""
 
 
@@ -35,7 +35,7 @@ def eventually(what: Callable[[], object]) -> None:
     Raises:
         AssertionError: it does not.
     """
-    deadline = time.monotonic() + PATIENCE_SECONDS
+    deadline = time.monotonic() + TIMEOUT_S
     while not what():
         assert time.monotonic() < deadline, what
         time.sleep(0.02)
@@ -106,7 +106,7 @@ class AtWork:
             AssertionError: there is none.
         """
         time.sleep(seconds + 0.5)
-        assert audio_analysis.silence_seconds(self.sound(seconds)) < BREATH_SECONDS
+        assert audio_analysis.silence_seconds(self.sound(seconds)) < BREATH_S
 
     @contextlib.contextmanager
     def replaced(self, name: str) -> Iterator[None]:

@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-_PATIENCE_SECONDS = 60.0
+_TIMEOUT_S = 60.0
 
 
 class Listener:
@@ -28,7 +28,7 @@ class Listener:
 
     def wait_for(self, beginning: str, count: int = 1, after: float = 0.0) -> str:
         """The message that begins so, once there are ``count`` of them after a time."""
-        deadline = time.monotonic() + _PATIENCE_SECONDS
+        deadline = time.monotonic() + _TIMEOUT_S
         with self._news:
             while True:
                 found = [

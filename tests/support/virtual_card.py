@@ -22,9 +22,9 @@ SOUNDFONT = Path("/usr/share/sounds/sf2/TimGM6mb.sf2")
 RATE = 48_000
 """Frames a second of the card, and of a recording."""
 
-_PATIENCE_SECONDS = 10.0
+_TIMEOUT_S = 10.0
 
-_SETTLE_SECONDS = 3.0
+_SETTLE_S = 3.0
 
 _PRIORITY = 20
 """Before that of the player, as a kernel's interrupts are."""
@@ -60,7 +60,7 @@ class VirtualCard:
             stdout=subprocess.DEVNULL,
             stderr=(self.folder / "pulseaudio.log").open("wb"),
         )
-        deadline = time.monotonic() + _PATIENCE_SECONDS
+        deadline = time.monotonic() + _TIMEOUT_S
         while subprocess.run(
             [_program("pactl"), "info"], env=self.environment, capture_output=True, check=False
         ).returncode:
@@ -102,7 +102,7 @@ class VirtualCard:
         comes then underruns once, whatever it does.
         """
         self._listener = self._record(subprocess.DEVNULL)
-        time.sleep(_SETTLE_SECONDS)
+        time.sleep(_SETTLE_S)
 
     def pull_out(self) -> None:
         """Take the card away, as a hand does with a USB one."""
@@ -125,7 +125,7 @@ class VirtualCard:
         with raw_file.open("wb") as file:
             recorder = self._record(file)
             try:
-                deadline = time.monotonic() + _PATIENCE_SECONDS
+                deadline = time.monotonic() + _TIMEOUT_S
                 while raw_file.stat().st_size == 0:
                     if time.monotonic() > deadline or recorder.poll() is not None:
                         raise RuntimeError("parec records nothing")

@@ -14,7 +14,7 @@ from tests.support.broker import free_port
 from tests.support.command import Playing, home, playing
 from tests.support.priority import hurry_children
 
-PATIENCE_SECONDS = 60.0
+TIMEOUT_S = 60.0
 """A hang fails the test; how fast things are is measured elsewhere."""
 
 
@@ -69,7 +69,7 @@ class House:
 
     def patiently(self, method: str, path: str, content: object = None) -> Any:
         """The JSON that comes back; who is told to ask later does so."""
-        deadline = time.monotonic() + PATIENCE_SECONDS
+        deadline = time.monotonic() + TIMEOUT_S
         while (answer := self.ask(method, path, content)).status == 429:
             assert time.monotonic() < deadline
             time.sleep(0.2)
@@ -94,7 +94,7 @@ class House:
         eventually(lambda: self.get("/api/now")["condition"] == what)
 
 
-def eventually(what: Callable[[], object], seconds: float = PATIENCE_SECONDS) -> None:
+def eventually(what: Callable[[], object], seconds: float = TIMEOUT_S) -> None:
     """Wait until ``what`` holds; one that cannot be asked yet does not."""
     deadline = time.monotonic() + seconds
     while True:
@@ -144,5 +144,5 @@ def start(one: House, *arguments: object) -> Iterator[Playing]:
             assert box.process.poll() is None, box.lines
             return one.ask("GET", "/healthz").status == 200
 
-        eventually(answers, 2 * PATIENCE_SECONDS)
+        eventually(answers, 2 * TIMEOUT_S)
         yield box

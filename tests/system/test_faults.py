@@ -23,7 +23,7 @@ from tests.support.virtual_card import VirtualCard, virtual_card
 
 ROOT = os.geteuid() == 0
 
-STRESS_SECONDS = 6
+STRESS_S = 6
 
 
 @pytest.fixture(scope="module")
@@ -168,7 +168,7 @@ def stress(*arguments: object, through: tuple[str, ...] = ()) -> Iterator[None]:
 def test_all_cores_busy_and_nothing_is_missed(card: VirtualCard, tmp_path: Path) -> None:
     all_cores = ("--cpu", os.cpu_count() or 1, "--cpu-load", 100)
     with at_work(card, tmp_path) as work, work.unheard(), stress(*all_cores):
-        time.sleep(STRESS_SECONDS)
+        time.sleep(STRESS_S)
         # It obeys, too.
         rewinds = work.health().rewinds
         ask(temperature=1.3)
@@ -215,7 +215,7 @@ def test_memory_gets_short_and_the_music_goes_on(
         before = work.health()
         # More than there is: the kernel takes back what it can, and kills for the rest.
         with stress("--vm", 2, "--vm-bytes", "300m", "--vm-keep", through=cage):
-            work.hears_music(STRESS_SECONDS)
+            work.hears_music(STRESS_S)
         eventually(lambda: work.health().look_ahead_s > 3)
         work.hears_music()
         after = work.health()

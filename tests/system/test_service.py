@@ -15,19 +15,19 @@ from pathlib import Path
 import pytest
 
 from appliance.daemon import journal_events
-from appliance.daemon.journal import JournalLine
+from appliance.daemon.journal import JournalLog
 from appliance.errors import BachboxError
 from appliance.frontends import systemd_notify
 from appliance.frontends.systemd_notify import ServiceManager
-from appliance.ipc.shared_state import Board, ComposerState, PerformerState, State
+from appliance.ipc.shared_state import ComposerState, PerformerState, SharedState, State
 from appliance.music.events import Piece
-from appliance.state.box_status import Box
-from appliance.state.settings import Own, Settings, Values
+from appliance.state.box_status import BoxStatus
+from appliance.state.settings import ModelDefaults, RequestedSettings, Settings
 from tests.support.command import NO_CARD, bachbox, home, playing
 from tests.support.running_box import hanging
 from tests.support.service_manager import Listener, environment, service_manager
 
-OWN = Own(tempo_bpm=80, temperature=0.9, top_p=0.95, program=19)
+OWN = ModelDefaults(tempo_bpm=80, temperature=0.9, top_p=0.95, program=19)
 READY, ALIVE, STOPPING = "READY=1", "WATCHDOG=1", "STOPPING=1"
 
 
@@ -132,9 +132,9 @@ def test_who_is_not_started_by_systemd_needs_no_systemd_python(
 
 
 def test_frames_alone_or_notes_alone_are_no_music() -> None:
-    board = Board.create()
-    settings = Settings(Values("chorales"), lambda: ["chorales"], lambda _: OWN)
-    box = Box(board, settings, lambda: 0, dict, print)
+    shared = SharedState.create()
+    settings = Settings(RequestedSettings("chorales"), lambda: ["chorales"], lambda _: OWN)
+    box = BoxStatus(shared, settings, lambda: 0, dict, print)
     told: list[str] = []
     counts = itertools.count(1)
 
@@ -142,11 +142,11 @@ def test_frames_alone_or_notes_alone_are_no_music() -> None:
         task = asyncio.create_task(ServiceManager(told.append, 0.04).run(settings, box))
 
         async def pings(frames: bool, notes: bool, state: State) -> int:
-            performer, composer = board.performer.read(), board.composer.read()
+            performer, composer = shared.performer.read(), shared.composer.read()
             told.clear()
             for _ in range(10):
                 at = next(counts)
-                board.performer.write(
+                shared.performer.write(
                     performer._replace(
                         heartbeat=at,
                         frames_played=at if frames else performer.frames_played,
@@ -154,14 +154,14 @@ def test_frames_alone_or_notes_alone_are_no_music() -> None:
                         piece=Piece(1, 7, True, 4, 0, 0),
                     )
                 )
-                board.composer.write(
+                shared.composer.write(
                     composer._replace(heartbeat=at, notes=at if notes else composer.notes)
                 )
                 await asyncio.sleep(0.02)
             return told.count(ALIVE)
 
-        board.performer.write(PerformerState())
-        board.composer.write(ComposerState())
+        shared.performer.write(PerformerState())
+        shared.composer.write(ComposerState())
         assert await pings(frames=True, notes=False, state=State.STARTING) == 0
         assert READY not in told
         assert await pings(frames=False, notes=True, state=State.PLAYING) <= 1
@@ -174,12 +174,12 @@ def test_frames_alone_or_notes_alone_are_no_music() -> None:
 
     asyncio.run(look())
     assert told[-1] == STOPPING
-    board.close()
+    shared.close()
 
 
 def test_the_journal_gets_fields_and_the_sentence() -> None:
     sent: list[tuple[str, dict[str, object]]] = []
-    line = JournalLine(lambda message, **given: sent.append((message, given)))
+    line = JournalLog(lambda message, **given: sent.append((message, given)))
     line.say(
         "bachbox: the composer hangs and is killed", journal_events.CHILD_HANGS, child="composer"
     )

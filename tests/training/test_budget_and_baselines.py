@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 
 from appliance.errors import UsageError
-from appliance.music.codecs.four_part import SatbCodec
-from appliance.music.score import LinesScore
+from appliance.music.codecs.four_part import FourPartCodec
+from appliance.music.score import FreeRhythmScore
 from appliance.training.budget import Budget
 from appliance.training.data import free_rhythm_corpus
 from appliance.training.evaluate import window_baseline
@@ -23,12 +23,12 @@ from tests.support.scores import folder
 
 
 @pytest.fixture(scope="module")
-def scores(tmp_path_factory: pytest.TempPathFactory) -> list[LinesScore]:
+def scores(tmp_path_factory: pytest.TempPathFactory) -> list[FreeRhythmScore]:
     path = folder(tmp_path_factory.mktemp("scores"), 4)
     return free_rhythm_corpus.read(sorted(path.iterdir()), path.parent / "scores.json")[0]
 
 
-def test_a_window_is_the_notes_before_within_the_piece(scores: list[LinesScore]) -> None:
+def test_a_window_is_the_notes_before_within_the_piece(scores: list[FreeRhythmScore]) -> None:
     before, after = window_baseline.windows(scores[:2])
     pitches = window_baseline.pitches_of(scores[0])
     each = len(pitches) - window_baseline.WINDOW_NOTES
@@ -39,11 +39,11 @@ def test_a_window_is_the_notes_before_within_the_piece(scores: list[LinesScore])
         before[each].tolist()
         == window_baseline.pitches_of(scores[1])[: window_baseline.WINDOW_NOTES]
     )
-    short = LinesScore("short", scores[0].notes[:20], scores[0].key, scores[0].form)
+    short = FreeRhythmScore("short", scores[0].notes[:20], scores[0].key, scores[0].form)
     assert window_baseline.windows([short])[0].shape == (0, window_baseline.WINDOW_NOTES)
 
 
-def test_counting_foretells_what_it_has_counted(scores: list[LinesScore]) -> None:
+def test_counting_foretells_what_it_has_counted(scores: list[FreeRhythmScore]) -> None:
     n, seen = window_baseline.counted(scores, scores, scores)
     _, unseen = window_baseline.counted(scores[:3], scores[3:], scores[3:])
     assert n > 4
@@ -51,7 +51,7 @@ def test_counting_foretells_what_it_has_counted(scores: list[LinesScore]) -> Non
     assert seen.right > 0.9 > unseen.right
 
 
-def test_all_shares_are_the_shares(scores: list[LinesScore]) -> None:
+def test_all_shares_are_the_shares(scores: list[FreeRhythmScore]) -> None:
     model, pitches = NGram(window_baseline.PITCHES, 1, 4), window_baseline.pitches_of(scores[0])
     model.learn([pitches])
     for at in (0, 1, 50):
@@ -62,7 +62,7 @@ def test_all_shares_are_the_shares(scores: list[LinesScore]) -> None:
 
 
 def test_ours_is_asked_for_the_same_pitches(
-    scores: list[LinesScore], monkeypatch: pytest.MonkeyPatch
+    scores: list[FreeRhythmScore], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     codec = free_rhythm_corpus.codec_for(scores)
     tokens = [token for score in scores for token in codec.encode(score)[1]]
@@ -94,7 +94,7 @@ def test_ours_is_asked_for_the_same_pitches(
 
 def test_a_model_of_another_kind_is_refused() -> None:
     model: Any = SimpleNamespace(
-        codec=SatbCodec(onsets=True, form=True), path=Path("chorales.tflite")
+        codec=FourPartCodec(onsets=True, form=True), path=Path("chorales.tflite")
     )
     with pytest.raises(UsageError, match="another kind of music"):
         window_baseline.carried(model, [])

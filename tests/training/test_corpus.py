@@ -15,7 +15,7 @@ from music21 import corpus as music21_corpus
 
 from appliance.composing import model_file
 from appliance.errors import UsageError
-from appliance.music.codecs.four_part import CLASSES, END, SatbCodec
+from appliance.music.codecs.four_part import CLASSES, END, FourPartCodec
 from appliance.music.files.four_part_reader import from_music21
 from appliance.music.score import VOICES, Score
 from appliance.training import __main__ as workshop
@@ -29,8 +29,8 @@ from appliance.training.networks.transposition import moved
 from tests.support.making_music import MODEL, MODELS, OPENING, chords, parts_of
 from tests.support.scores import midi
 
-CODEC = SatbCodec(onsets=True, form=True)
-PLAIN = SatbCodec(onsets=False, form=False)
+CODEC = FourPartCodec(onsets=True, form=True)
+PLAIN = FourPartCodec(onsets=False, form=False)
 
 
 def named(name: str, score: Score = OPENING) -> Score:
@@ -250,7 +250,7 @@ def test_what_the_training_writes_the_player_reads(
 ) -> None:
     made = tiny(monkeypatch)
     path = tmp_path / "chorales.tflite"
-    codec = SatbCodec(onsets=True, form=True, ranges=corpus.voice_ranges([OPENING]))
+    codec = FourPartCodec(onsets=True, form=True, ranges=corpus.voice_ranges([OPENING]))
     export_tflite.write(made, codec, parts_of()[0], [OPENING], "Well enough.", path)
     model = model_file.load(path)
     assert model.name == made.name

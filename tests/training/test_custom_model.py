@@ -211,7 +211,7 @@ def test_minutes_are_minutes(
 def test_of_many_bad_files_the_rest_are_counted() -> None:
     said: list[str] = []
     custom_model._tell_left_out([(f"{n}.mid", "no good") for n in range(200)], said.append)
-    assert len(said) == custom_model.MOST_LEFT_OUT + 2
+    assert len(said) == custom_model.MAX_LEFT_OUT + 2
     assert said[-1] == "  and 150 more, most of them: no good"
 
 

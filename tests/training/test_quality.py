@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from appliance.composing import model_file
 from appliance.composing.composer import Composer
-from appliance.music.codecs.four_part import SatbCodec
+from appliance.music.codecs.four_part import FourPartCodec
 from appliance.music.events import TICKS_PER_BEAT, note_off, note_on
 from appliance.music.score import Form, Key, Score
 from appliance.training.evaluate import (
@@ -37,7 +37,7 @@ from appliance.training.evaluate.style_distance import (
 )
 from tests.support.making_music import MODEL, OPENING, chords
 
-CODEC = SatbCodec(onsets=True, form=True)
+CODEC = FourPartCodec(onsets=True, form=True)
 BEAT = TICKS_PER_BEAT
 PLAIN, HOME = Form(16, 0, 64), Key(0, False)
 

@@ -10,7 +10,7 @@ import pytest
 
 from appliance.composing import model_file
 from appliance.errors import UsageError
-from appliance.music.codecs.four_part import SatbCodec
+from appliance.music.codecs.four_part import FourPartCodec
 from appliance.training import __main__ as training
 from appliance.training import recipe
 
@@ -77,7 +77,7 @@ def test_the_shipped_model_was_made_by_its_recipe() -> None:
     made = recipe.load(ROOT / "models" / "chorales.toml")
     model = model_file.load(ROOT / "models" / "chorales.tflite")
     assert model.name == made.name
-    assert isinstance(model.codec, SatbCodec)
+    assert isinstance(model.codec, FourPartCodec)
     assert (model.codec.onsets, model.codec.forms) == (made.codec.onsets, made.codec.form)
     assert made.corpus.valid
     assert made.corpus.test

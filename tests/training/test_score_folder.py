@@ -80,7 +80,7 @@ def test_the_split_depends_on_the_music_alone(tmp_path: Path) -> None:
     assert one.fingerprint == two.fingerprint
 
 
-@given(st.integers(folders.LEAST_PIECES, 60))
+@given(st.integers(folders.MIN_PIECES, 60))
 def test_every_split_has_all_three_sides(pieces: int) -> None:
     families = [[n] for n in range(pieces)]
     kind = replace(LINES, told=lambda piece: piece)
@@ -121,8 +121,8 @@ def test_tempo_and_instrument_are_those_of_most_files(tmp_path: Path) -> None:
 def test_what_would_take_too_long_is_left_out_and_said(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(folders, "MOST_NOTES", 650)
-    monkeypatch.setattr(folders, "MOST_NOTES_A_PIECE", 200)
+    monkeypatch.setattr(folders, "MAX_NOTES", 650)
+    monkeypatch.setattr(folders, "MAX_NOTES_A_PIECE", 200)
     source = folder(tmp_path / "in", 8)
     midi(source / "long.mid", 20, notes=250)
     found = read(source, tmp_path)

@@ -19,11 +19,11 @@ from appliance.composing.composer import Composer
 from appliance.composing.delegates import OFF, Models
 from appliance.composing.model_file import Bundle
 from appliance.ipc.ring import RingReader
-from appliance.ipc.shared_state import Action, Board, Controls
+from appliance.ipc.shared_state import Action, LiveSettings, SharedState
 from appliance.music.events import TICKS_PER_BEAT, TICKS_PER_STEP, Event, Kind, piece_of
 from appliance.music.expression import BREATH_TICKS
 from appliance.music.files import midi_writer
-from appliance.workers.composer_process import BATCH_S, GUARD_S, Desk
+from appliance.workers.composer_process import BATCH_S, GUARD_S, ComposerWorker
 from tests.support.making_music import (
     MODEL,
     MODELS,
@@ -36,17 +36,17 @@ from tests.support.making_music import (
     is_well_formed,
 )
 
-PATIENCE_S = 60.0
+TIMEOUT_S = 60.0
 """A hang fails the test; how fast things are is measured elsewhere."""
 LOOK_AHEAD_S = 4.0
 NEAR_S = 3
 SEED = 11
-CONTROLS = Controls(tempo_bpm=120, temperature=0.9, top_p=0.95, model="chorales")
+CONTROLS = LiveSettings(tempo_bpm=120, temperature=0.9, top_p=0.95, model="chorales")
 TICKS_PER_S = 120 * TICKS_PER_BEAT // 60
 
 
 def until(what: Callable[[], bool]) -> None:
-    end = time.monotonic() + PATIENCE_S
+    end = time.monotonic() + TIMEOUT_S
     while not what():
         assert time.monotonic() < end, "nothing happened"
         time.sleep(0.002)
@@ -55,9 +55,9 @@ def until(what: Callable[[], bool]) -> None:
 class Ear:
     """Stands for the performer: listens to the ring as time goes on."""
 
-    def __init__(self, board: Board) -> None:
-        self.board = board
-        self.reader = RingReader(board)
+    def __init__(self, shared: SharedState) -> None:
+        self.shared = shared
+        self.reader = RingReader(shared)
         self.playhead = 0
         self.heard: list[Event] = []
 
@@ -85,16 +85,16 @@ class Ear:
 
     @property
     def ahead_ticks(self) -> int:
-        return self.board.head.read().horizon_tick - self.playhead
+        return self.shared.writer.read().horizon_tick - self.playhead
 
 
 class Stage:
     """A board, an ear, and one composer process after the other."""
 
     def __init__(self, folder: Path) -> None:
-        self.board = Board.create()
-        self.board.controls.write(CONTROLS)
-        self.ear = Ear(self.board)
+        self.shared = SharedState.create()
+        self.shared.live_settings.write(CONTROLS)
+        self.ear = Ear(self.shared)
         self.folder = folder
         self.process: subprocess.Popen[str] | None = None
 
@@ -102,10 +102,10 @@ class Stage:
         self.process = subprocess.Popen(
             [
                 *(sys.executable, "-m", "appliance.workers.composer_process"),
-                *("--board-fd", str(self.board.fd), "--models", str(models)),
+                *("--shared-fd", str(self.shared.fd), "--models", str(models)),
                 *("--seed", str(seed), "--look-ahead-s", str(LOOK_AHEAD_S), *more),
             ],
-            pass_fds=(self.board.fd,),
+            pass_fds=(self.shared.fd,),
             stderr=subprocess.PIPE,
             text=True,
         )
@@ -125,25 +125,25 @@ class Stage:
     def failed(self, *more: str, models: Path = MODELS) -> tuple[int, str]:
         """Exit code and the sentence of one that cannot work."""
         process = self.start(*more, models=models)
-        said = process.communicate(timeout=PATIENCE_S)[1]
+        said = process.communicate(timeout=TIMEOUT_S)[1]
         assert "Traceback" not in said
         lines = [line for line in said.splitlines() if line.startswith("bachbox: ")]
         assert len(lines) == 1, said
         return process.returncode, lines[0]
 
     def want(self, **changes: object) -> None:
-        controls = self.board.controls.read()
-        self.board.controls.write(controls._replace(**changes))  # type: ignore[arg-type]
+        controls = self.shared.live_settings.read()
+        self.shared.live_settings.write(controls._replace(**changes))  # type: ignore[arg-type]
 
     def act(self, action: Action) -> None:
-        self.want(action=action, action_count=self.board.controls.read().action_count + 1)
+        self.want(action=action, action_count=self.shared.live_settings.read().action_count + 1)
 
     def went_back(self, rewinds: int = 1) -> None:
         """Until the composer has composed anew, the ear saying yes."""
 
         def done() -> bool:
             self.ear.look()
-            return self.board.composer.read().rewinds >= rewinds
+            return self.shared.composer.read().rewinds >= rewinds
 
         until(done)
 
@@ -175,11 +175,11 @@ def test_it_is_so_far_ahead_and_no_farther(stage: Stage) -> None:
         stage.ear.listen(playhead)
         stage.ear.look()
         until(lambda: stage.ear.ahead_ticks >= wanted)
-        beats = stage.board.composer.read().heartbeat
-        until(lambda beats=beats: stage.board.composer.read().heartbeat > beats + 3)  # type: ignore[misc]
+        beats = stage.shared.composer.read().heartbeat
+        until(lambda beats=beats: stage.shared.composer.read().heartbeat > beats + 3)  # type: ignore[misc]
         assert wanted <= stage.ear.ahead_ticks <= wanted + BATCH_S * TICKS_PER_S + BREATH_TICKS
-    assert stage.board.composer.read().seed == SEED
-    assert stage.board.composer.read().ready
+    assert stage.shared.composer.read().seed == SEED
+    assert stage.shared.composer.read().ready
     assert stage.ear.heard == undisturbed(5001)
 
 
@@ -187,16 +187,16 @@ def test_it_composes_a_batch_at_a_time_and_waits_in_between(stage: Stage) -> Non
     wanted, batch = LOOK_AHEAD_S * TICKS_PER_S, BATCH_S * TICKS_PER_S
     stage.start_and_wait()
     until(lambda: stage.ear.ahead_ticks >= wanted + batch)
-    full = stage.board.composer.read().tokens
+    full = stage.shared.composer.read().tokens
     stage.ear.listen(int(0.9 * batch))
     stage.ear.look()
-    beats = stage.board.composer.read().heartbeat
-    until(lambda: stage.board.composer.read().heartbeat > beats + 3)
-    assert stage.board.composer.read().tokens == full
+    beats = stage.shared.composer.read().heartbeat
+    until(lambda: stage.shared.composer.read().heartbeat > beats + 3)
+    assert stage.shared.composer.read().tokens == full
     stage.ear.listen(int(1.2 * batch) + BREATH_TICKS)
     stage.ear.look()
     until(lambda: stage.ear.ahead_ticks >= wanted + batch)
-    assert stage.board.composer.read().tokens > full
+    assert stage.shared.composer.read().tokens > full
 
 
 def test_a_slower_tempo_needs_fewer_notes_for_the_same_seconds(stage: Stage) -> None:
@@ -204,8 +204,8 @@ def test_a_slower_tempo_needs_fewer_notes_for_the_same_seconds(stage: Stage) -> 
     stage.start()
     third = LOOK_AHEAD_S * TICKS_PER_S / 3
     until(lambda: stage.ear.ahead_ticks >= third)
-    beats = stage.board.composer.read().heartbeat
-    until(lambda: stage.board.composer.read().heartbeat > beats + 5)
+    beats = stage.shared.composer.read().heartbeat
+    until(lambda: stage.shared.composer.read().heartbeat > beats + 5)
     assert stage.ear.ahead_ticks <= third + BATCH_S * TICKS_PER_S / 3 + BREATH_TICKS
 
 
@@ -215,7 +215,7 @@ def test_another_temperature_is_heard_at_once_and_only_from_there(stage: Stage) 
     stage.ear.look()
     stage.want(temperature=2.5)
     stage.went_back()
-    cut_tick = stage.board.tail.read().accepted_tick
+    cut_tick = stage.shared.reader.read().accepted_tick
     guard_ticks = GUARD_S * TICKS_PER_S
     assert 3000 < cut_tick <= 3000 + guard_ticks + TICKS_PER_STEP + BREATH_TICKS
     stage.ear.listen(6000)
@@ -282,21 +282,21 @@ def test_one_that_is_killed_is_replaced_and_nobody_hears_it(stage: Stage) -> Non
     # Every note is counted once, however often it was read again; some are still to be heard.
     struck = sum(event.kind == Kind.NOTE_ON for event in stage.ear.heard)
     steps_ahead = LOOK_AHEAD_S * TICKS_PER_S // TICKS_PER_STEP + 1
-    assert struck <= stage.board.composer.read().notes <= struck + 4 * steps_ahead
+    assert struck <= stage.shared.composer.read().notes <= struck + 4 * steps_ahead
 
 
 def test_one_killed_while_it_goes_back_is_replaced(stage: Stage) -> None:
     stage.start_and_wait()
     stage.ear.listen(2000)
     stage.want(temperature=2.0)
-    until(lambda: stage.board.cut.read().epoch == 1)
+    until(lambda: stage.shared.rewind_request.read().epoch == 1)
     stage.kill()
     stage.start()
-    beats = stage.board.composer.read().heartbeat
+    beats = stage.shared.composer.read().heartbeat
     # Nobody answers yet: it waits, and is seen to be alive.
-    until(lambda: stage.board.composer.read().heartbeat > beats + 10)
+    until(lambda: stage.shared.composer.read().heartbeat > beats + 10)
     stage.ear.listen(6000)
-    cut_tick = stage.board.tail.read().accepted_tick
+    cut_tick = stage.shared.reader.read().accepted_tick
     assert [e for e in stage.ear.heard if e.tick < cut_tick] == undisturbed(cut_tick)
     assert stage.ear.heard != undisturbed(6000)
 
@@ -358,7 +358,7 @@ def test_a_bad_model_asked_for_while_playing_is_refused_and_the_music_goes_on(
     stage.ear.listen(6000)
     assert stage.ear.heard == undisturbed(6000)
     process.terminate()
-    assert "no model called 'fugues'" in process.communicate(timeout=PATIENCE_S)[1]
+    assert "no model called 'fugues'" in process.communicate(timeout=TIMEOUT_S)[1]
 
 
 def test_another_model_begins_a_new_piece(stage: Stage) -> None:
@@ -373,7 +373,7 @@ def test_another_model_begins_a_new_piece(stage: Stage) -> None:
     pieces = [e.value for e in stage.ear.heard if e.kind == Kind.PIECE]
     assert process.poll() is None
     process.terminate()
-    assert pieces == [1, 2], process.communicate(timeout=PATIENCE_S)[1]
+    assert pieces == [1, 2], process.communicate(timeout=TIMEOUT_S)[1]
 
 
 def test_another_model_is_loaded_before_anything_is_given_up_for_it(
@@ -381,7 +381,7 @@ def test_another_model_is_loaded_before_anything_is_given_up_for_it(
 ) -> None:
     (stage.folder / "chorales.tflite").symlink_to(MODEL)
     altered(stage.folder / "other.tflite", lambda about: about.update(title="Other"))
-    desk = Desk(stage.board, [stage.folder], Models(OFF, pytest.fail), LOOK_AHEAD_S)
+    desk = ComposerWorker(stage.shared, [stage.folder], Models(OFF, pytest.fail), LOOK_AHEAD_S)
     desk.open(SEED, None)
     disk, load = threading.Event(), model_file.load
 
@@ -404,19 +404,19 @@ def test_another_model_is_loaded_before_anything_is_given_up_for_it(
         for playhead in range(0, 6000, 200):
             stage.ear.playhead = playhead
             work_until(lambda: stage.ear.ahead_ticks >= LOOK_AHEAD_S * TICKS_PER_S)
-        assert stage.board.cut.read().epoch == 0
-        assert stage.board.composer.read().model == "chorales"
+        assert stage.shared.rewind_request.read().epoch == 0
+        assert stage.shared.composer.read().model == "chorales"
     finally:
         disk.set()
-    work_until(lambda: stage.board.composer.read().model == "other")
-    assert stage.board.tail.read().accepted_tick < 6000 + TICKS_PER_S
+    work_until(lambda: stage.shared.composer.read().model == "other")
+    assert stage.shared.reader.read().accepted_tick < 6000 + TICKS_PER_S
 
 
 def test_what_is_asked_for_while_there_is_no_composer_is_done_by_the_next(stage: Stage) -> None:
     stage.start_and_wait()
     stage.ear.listen(1500)
     stage.kill()
-    horizon = stage.board.head.read().horizon_tick
+    horizon = stage.shared.writer.read().horizon_tick
     stage.act(Action.NEXT_PIECE)
     stage.start_and_wait()
     stage.ear.listen(horizon + 2000)
@@ -433,10 +433,10 @@ def test_what_is_asked_for_while_there_is_no_composer_is_done_by_the_next(stage:
 def test_asked_to_stop_it_stops(stage: Stage) -> None:
     process = stage.start_and_wait()
     process.send_signal(signal.SIGINT)  # Ctrl-C reaches the whole group; the daemon decides.
-    beats = stage.board.composer.read().heartbeat
-    until(lambda: stage.board.composer.read().heartbeat > beats + 5)
+    beats = stage.shared.composer.read().heartbeat
+    until(lambda: stage.shared.composer.read().heartbeat > beats + 5)
     process.terminate()
-    said = process.communicate(timeout=PATIENCE_S)[1]
+    said = process.communicate(timeout=TIMEOUT_S)[1]
     assert process.returncode == 0
     assert "Traceback" not in said
 
@@ -445,20 +445,20 @@ def test_it_ends_with_its_parent(stage: Stage) -> None:
     script = (
         "import subprocess, sys, time\n"
         "child = subprocess.Popen([sys.executable, '-m', 'appliance.workers.composer_process', "
-        "'--board-fd', sys.argv[1], '--models', sys.argv[2], '--seed', '1'], "
+        "'--shared-fd', sys.argv[1], '--models', sys.argv[2], '--seed', '1'], "
         "pass_fds=(int(sys.argv[1]),))\n"
         "print(child.pid, flush=True)\n"
         "time.sleep(600)\n"
     )
     parent = subprocess.Popen(
-        [sys.executable, "-c", script, str(stage.board.fd), str(MODELS)],
-        pass_fds=(stage.board.fd,),
+        [sys.executable, "-c", script, str(stage.shared.fd), str(MODELS)],
+        pass_fds=(stage.shared.fd,),
         stdout=subprocess.PIPE,
         text=True,
     )
     assert parent.stdout is not None
     composer = psutil.Process(int(parent.stdout.readline()))
-    until(lambda: stage.board.composer.read().ready)
+    until(lambda: stage.shared.composer.read().ready)
     parent.kill()
     parent.communicate()
 
@@ -476,11 +476,11 @@ def test_it_ends_where_its_parent_had_ended_before_it_began(stage: Stage) -> Non
     composer = subprocess.run(
         [
             *(sys.executable, "-m", "appliance.workers.composer_process"),
-            *("--board-fd", str(stage.board.fd), "--parent", str(gone.pid)),
+            *("--shared-fd", str(stage.shared.fd), "--parent", str(gone.pid)),
             *("--models", str(MODELS), "--seed", "1"),
         ],
-        pass_fds=(stage.board.fd,),
-        timeout=PATIENCE_S,
+        pass_fds=(stage.shared.fd,),
+        timeout=TIMEOUT_S,
         check=False,
     )
     assert composer.returncode in (0, -signal.SIGTERM)
@@ -490,11 +490,11 @@ def test_started_by_hand_it_says_who_starts_it() -> None:
     done = subprocess.run(
         [
             *(sys.executable, "-m", "appliance.workers.composer_process"),
-            *("--board-fd", "97", "--models", str(MODELS), "--seed", "1"),
+            *("--shared-fd", "97", "--models", str(MODELS), "--seed", "1"),
         ],
         capture_output=True,
         text=True,
-        timeout=PATIENCE_S,
+        timeout=TIMEOUT_S,
         check=False,
     )
     assert done.returncode == 1

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 from appliance.ipc.ring import RingWriter
-from appliance.ipc.shared_state import Board, Controls, State
+from appliance.ipc.shared_state import LiveSettings, SharedState, State
 from appliance.music.events import Event, note_off, note_on
 from tests.support.spectrum import active_seconds, frequency_hz, stereo
 from tests.support.virtual_card import RATE, VirtualCard, virtual_card
@@ -29,9 +29,9 @@ TICKS_PER_SECOND = 960
 class Composer:
     """Keeps the ring a second or so ahead, with one flute note after another."""
 
-    def __init__(self, board: Board, pitch: int = 69, note_ticks: int = 480) -> None:
-        self.board = board
-        self.writer = RingWriter(board)
+    def __init__(self, shared: SharedState, pitch: int = 69, note_ticks: int = 480) -> None:
+        self.shared = shared
+        self.writer = RingWriter(shared)
         self.pitch = pitch
         self.note_ticks = note_ticks
         self.cuts: list[bool] = []
@@ -43,7 +43,7 @@ class Composer:
         self._thread.start()
 
     def compose(self) -> None:
-        playhead = self.board.tail.read().playhead_tick
+        playhead = self.shared.reader.read().playhead_tick
         while self.writer.horizon_tick < playhead + 2 * TICKS_PER_SECOND:
             tick = self.writer.horizon_tick
             end = tick + self.note_ticks
@@ -73,7 +73,7 @@ class Composer:
                 if answer:
                     self.ends = [end for end in self.ends if end[1] <= self.writer.horizon_tick]
             elif self._cut_to is not None:
-                guard = self.board.tail.read().playhead_tick + TICKS_PER_SECOND // 10
+                guard = self.shared.reader.read().playhead_tick + TICKS_PER_SECOND // 10
                 index, tick = next(end for end in self.ends if end[1] > guard)
                 self.pitch, self._cut_to = self._cut_to, None
                 self.writer.request_cut(index, tick)
@@ -84,16 +84,18 @@ class Composer:
 class Worker:
     """A performer's process."""
 
-    def __init__(self, board: Board, output: str, soundfont: Path, env: dict[str, str]) -> None:
-        self.board = board
+    def __init__(
+        self, shared: SharedState, output: str, soundfont: Path, env: dict[str, str]
+    ) -> None:
+        self.shared = shared
         self.process = subprocess.Popen(
             [
                 *(sys.executable, "-m", "appliance.workers.performer_process"),
-                *("--board-fd", str(board.fd), "--output", output),
+                *("--shared-fd", str(shared.fd), "--output", output),
                 *("--soundfont", str(soundfont)),
             ],
             env=env,
-            pass_fds=[board.fd],
+            pass_fds=[shared.fd],
             stderr=subprocess.PIPE,
             text=True,
         )
@@ -101,17 +103,17 @@ class Worker:
     def wait_for(self, condition: Callable[[], bool], seconds: float = 20.0) -> None:
         deadline = time.monotonic() + seconds
         while not condition():
-            assert time.monotonic() < deadline, f"never: {self.board.performer.read()}"
+            assert time.monotonic() < deadline, f"never: {self.shared.performer.read()}"
             assert self.process.poll() is None, self.process.communicate()
             time.sleep(0.01)
 
     def wait_for_seconds_played(self, seconds: float) -> None:
-        rate = self.board.performer.read().sample_rate
-        goal = self.board.performer.read().frames_played + seconds * rate
-        self.wait_for(lambda: self.board.performer.read().frames_played >= goal)
+        rate = self.shared.performer.read().sample_rate
+        goal = self.shared.performer.read().frames_played + seconds * rate
+        self.wait_for(lambda: self.shared.performer.read().frames_played >= goal)
 
     def wait_for_sound(self) -> None:
-        self.wait_for(lambda: self.board.performer.read().state is State.PLAYING)
+        self.wait_for(lambda: self.shared.performer.read().state is State.PLAYING)
 
     def end(self) -> tuple[int, str]:
         """Exit code, and what it said."""
@@ -125,23 +127,25 @@ class Worker:
 
 
 @pytest.fixture
-def board() -> Iterator[Board]:
-    board = Board.create()
-    board.controls.write(Controls(tempo_bpm=120.0, program=FLUTE, volume=80.0))
-    yield board
-    board.close()
+def shared() -> Iterator[SharedState]:
+    shared = SharedState.create()
+    shared.live_settings.write(LiveSettings(tempo_bpm=120.0, program=FLUTE, volume=80.0))
+    yield shared
+    shared.close()
 
 
 @pytest.fixture
-def composer(board: Board) -> Iterator[Composer]:
-    composer = Composer(board)
+def composer(shared: SharedState) -> Iterator[Composer]:
+    composer = Composer(shared)
     yield composer
     composer.close()
 
 
 @contextlib.contextmanager
-def _worker(board: Board, output: str, soundfont: Path, env: dict[str, str]) -> Iterator[Worker]:
-    worker = Worker(board, output, soundfont, env)
+def _worker(
+    shared: SharedState, output: str, soundfont: Path, env: dict[str, str]
+) -> Iterator[Worker]:
+    worker = Worker(shared, output, soundfont, env)
     try:
         yield worker
     finally:
@@ -154,23 +158,23 @@ def _near(hertz: float, expected: float) -> bool:
 
 
 def test_the_composers_notes_are_heard_on_the_card_and_a_cut_changes_them(
-    card: VirtualCard, board: Board, composer: Composer, soundfont: Path, tmp_path: Path
+    card: VirtualCard, shared: SharedState, composer: Composer, soundfont: Path, tmp_path: Path
 ) -> None:
     xruns = []
     for attempt in range(2):
         raw = tmp_path / f"{attempt}.raw"
         with (
             card.recording(raw),
-            _worker(board, "default", soundfont, card.environment) as worker,
+            _worker(shared, "default", soundfont, card.environment) as worker,
         ):
-            before = board.performer.read().xruns
+            before = shared.performer.read().xruns
             worker.wait_for_sound()
             worker.wait_for_seconds_played(4.0)
             composer.change_to(81)
             worker.wait_for(lambda: bool(composer.cuts))
             worker.wait_for_seconds_played(4.0)
             code, _ = worker.end()
-        state = board.performer.read()
+        state = shared.performer.read()
         assert code == 0
         assert (state.starved, state.late_events) == (0, 0)
         assert composer.cuts[-1] is True
@@ -191,18 +195,20 @@ def test_the_composers_notes_are_heard_on_the_card_and_a_cut_changes_them(
 
 
 def test_volume_instrument_and_pause_act_while_it_plays(
-    card: VirtualCard, board: Board, composer: Composer, soundfont: Path, tmp_path: Path
+    card: VirtualCard, shared: SharedState, composer: Composer, soundfont: Path, tmp_path: Path
 ) -> None:
     raw = tmp_path / "steered.raw"
-    with card.recording(raw), _worker(board, "default", soundfont, card.environment) as worker:
+    with card.recording(raw), _worker(shared, "default", soundfont, card.environment) as worker:
         worker.wait_for_sound()
         worker.wait_for_seconds_played(2.0)
-        board.controls.write(board.controls.read()._replace(playing=False))
-        worker.wait_for(lambda: board.performer.read().state is State.PAUSED)
-        tick = board.tail.read().playhead_tick
+        shared.live_settings.write(shared.live_settings.read()._replace(playing=False))
+        worker.wait_for(lambda: shared.performer.read().state is State.PAUSED)
+        tick = shared.reader.read().playhead_tick
         worker.wait_for_seconds_played(2.0)
-        assert board.tail.read().playhead_tick == pytest.approx(tick, abs=1.0)
-        board.controls.write(board.controls.read()._replace(playing=True, program=19, volume=30))
+        assert shared.reader.read().playhead_tick == pytest.approx(tick, abs=1.0)
+        shared.live_settings.write(
+            shared.live_settings.read()._replace(playing=True, program=19, volume=30)
+        )
         worker.wait_for_sound()
         worker.wait_for_seconds_played(2.0)
         worker.end()
@@ -212,19 +218,19 @@ def test_volume_instrument_and_pause_act_while_it_plays(
 
 
 def test_it_ends_at_once_with_the_chord_released(
-    card: VirtualCard, board: Board, composer: Composer, soundfont: Path, tmp_path: Path
+    card: VirtualCard, shared: SharedState, composer: Composer, soundfont: Path, tmp_path: Path
 ) -> None:
     raw = tmp_path / "end.raw"
-    with card.recording(raw), _worker(board, "default", soundfont, card.environment) as worker:
+    with card.recording(raw), _worker(shared, "default", soundfont, card.environment) as worker:
         worker.wait_for_sound()
         worker.wait_for_seconds_played(1.0)
-        before = board.performer.read().frames_played
+        before = shared.performer.read().frames_played
         code, said = worker.end()
         assert code == 0
         assert "plays on default" in said
         assert len(said.splitlines()) == 1, "nothing else is said, by no library"
         # Counted in sound, so that a busy machine does not matter.
-        state = board.performer.read()
+        state = shared.performer.read()
         assert state.frames_played - before < 0.5 * state.sample_rate
     sound = stereo(raw.read_bytes()).astype(int)
     last = np.flatnonzero(np.abs(sound[:, 0]) > 30)[-1]
@@ -232,20 +238,20 @@ def test_it_ends_at_once_with_the_chord_released(
     assert tail < 1500, "it fades, it does not break off"
 
 
-def test_without_a_card_it_says_so_and_leaves(board: Board, soundfont: Path) -> None:
-    with _worker(board, "a card nobody has", soundfont, dict(os.environ)) as worker:
+def test_without_a_card_it_says_so_and_leaves(shared: SharedState, soundfont: Path) -> None:
+    with _worker(shared, "a card nobody has", soundfont, dict(os.environ)) as worker:
         _, said = worker.process.communicate(timeout=30)
         assert worker.process.returncode == os.EX_TEMPFAIL
         assert "no sound card" in said
         assert len(said.splitlines()) == 1
-        assert board.performer.read().state is State.NO_CARD
+        assert shared.performer.read().state is State.NO_CARD
 
 
 def test_a_card_pulled_out_is_told_and_the_next_process_goes_on_when_it_is_back(
-    board: Board, composer: Composer, soundfont: Path
+    shared: SharedState, composer: Composer, soundfont: Path
 ) -> None:
     with virtual_card() as own:
-        with _worker(board, "default", soundfont, own.environment) as worker:
+        with _worker(shared, "default", soundfont, own.environment) as worker:
             worker.wait_for_sound()
             worker.wait_for_seconds_played(1.0)
             own.pull_out()
@@ -253,39 +259,39 @@ def test_a_card_pulled_out_is_told_and_the_next_process_goes_on_when_it_is_back(
             assert worker.process.returncode == os.EX_TEMPFAIL
             assert "plug it in again" in said
             assert "Traceback" not in said
-            assert board.performer.read().state is State.NO_CARD
-        tick = board.tail.read().playhead_tick
+            assert shared.performer.read().state is State.NO_CARD
+        tick = shared.reader.read().playhead_tick
         own.plug_in()
-        with _worker(board, "default", soundfont, own.environment) as worker:
+        with _worker(shared, "default", soundfont, own.environment) as worker:
             worker.wait_for_sound()
             worker.wait_for_seconds_played(1.0)
-            assert board.tail.read().playhead_tick > tick
+            assert shared.reader.read().playhead_tick > tick
             worker.end()
 
 
 def test_killed_it_is_replaced_by_one_that_goes_on_and_strikes_the_held_notes_again(
-    card: VirtualCard, board: Board, soundfont: Path, tmp_path: Path
+    card: VirtualCard, shared: SharedState, soundfont: Path, tmp_path: Path
 ) -> None:
     # One note that nothing will strike again for the rest of the test.
-    writer = RingWriter(board)
+    writer = RingWriter(shared)
     writer.append(note_on(0, 0, 69, 100))
     writer.publish(10**6)
     raw = tmp_path / "killed.raw"
-    with _worker(board, "default", soundfont, card.environment) as worker:
+    with _worker(shared, "default", soundfont, card.environment) as worker:
         worker.wait_for_sound()
         worker.wait_for_seconds_played(1.0)
         worker.kill()
-    before, tick = board.performer.read(), board.tail.read().playhead_tick
+    before, tick = shared.performer.read(), shared.reader.read().playhead_tick
     with (
         card.recording(raw),
-        _worker(board, "default", soundfont, card.environment) as worker,
+        _worker(shared, "default", soundfont, card.environment) as worker,
     ):
         worker.wait_for_sound()
         worker.wait_for_seconds_played(1.5)
-        after = board.performer.read()
+        after = shared.performer.read()
         assert after.heartbeat > before.heartbeat, "the counts go on"
         assert after.sounding == 1
-        assert board.tail.read().playhead_tick >= tick + 0.9 * TICKS_PER_SECOND
+        assert shared.reader.read().playhead_tick >= tick + 0.9 * TICKS_PER_SECOND
         worker.end()
     sound = stereo(raw.read_bytes())
     first = int(np.flatnonzero(np.abs(sound[:, 0].astype(int)) > 300)[0])
@@ -293,11 +299,11 @@ def test_killed_it_is_replaced_by_one_that_goes_on_and_strikes_the_held_notes_ag
 
 
 def test_a_restart_in_a_wav_file_keeps_what_was_there(
-    board: Board, composer: Composer, soundfont: Path, tmp_path: Path
+    shared: SharedState, composer: Composer, soundfont: Path, tmp_path: Path
 ) -> None:
     file = tmp_path / "bach.wav"
     for _ in range(2):
-        with _worker(board, f"wav:{file}", soundfont, dict(os.environ)) as worker:
+        with _worker(shared, f"wav:{file}", soundfont, dict(os.environ)) as worker:
             worker.wait_for_sound()
             worker.wait_for_seconds_played(2.5)
             worker.kill()
@@ -316,41 +322,41 @@ def test_what_another_try_would_not_cure_ends_with_one_and_a_sentence(
     output: str,
     font: str | None,
     sentence: str,
-    board: Board,
+    shared: SharedState,
     soundfont: Path,
     tmp_path: Path,
 ) -> None:
     (tmp_path / "diary.sf2").write_text("Dear diary")
     path = Path(font.format(tmp=tmp_path)) if font else soundfont
-    with _worker(board, output.format(tmp=tmp_path), path, dict(os.environ)) as worker:
+    with _worker(shared, output.format(tmp=tmp_path), path, dict(os.environ)) as worker:
         _, said = worker.process.communicate(timeout=30)
         assert worker.process.returncode == 1
         assert sentence in said
         assert len(said.splitlines()) == 1
 
 
-def test_it_ends_with_its_parent(board: Board, composer: Composer, soundfont: Path) -> None:
+def test_it_ends_with_its_parent(shared: SharedState, composer: Composer, soundfont: Path) -> None:
     command = [
         *(sys.executable, "-m", "appliance.workers.performer_process"),
-        *("--board-fd", str(board.fd), "--output", "null", "--soundfont", str(soundfont)),
+        *("--shared-fd", str(shared.fd), "--output", "null", "--soundfont", str(soundfont)),
     ]
     program = (
         "import subprocess, sys, time\n"
-        f"child = subprocess.Popen({command!r}, pass_fds=[{board.fd}])\n"
+        f"child = subprocess.Popen({command!r}, pass_fds=[{shared.fd}])\n"
         "print(child.pid, flush=True)\n"
         "time.sleep(60)\n"
     )
     parent = subprocess.Popen(
-        [sys.executable, "-c", program], pass_fds=[board.fd], stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", program], pass_fds=[shared.fd], stdout=subprocess.PIPE, text=True
     )
     assert parent.stdout is not None
     child = int(parent.stdout.readline())
     deadline = time.monotonic() + 20
-    while board.performer.read().state is not State.PLAYING:
+    while shared.performer.read().state is not State.PLAYING:
         assert time.monotonic() < deadline
         time.sleep(0.01)
     parent.send_signal(signal.SIGKILL)
     parent.communicate()
-    while board.performer.read().state is not State.STOPPED:
+    while shared.performer.read().state is not State.STOPPED:
         assert time.monotonic() < deadline, f"process {child} lives on"
         time.sleep(0.01)

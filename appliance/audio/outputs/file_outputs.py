@@ -23,11 +23,11 @@ from appliance.ipc.pcm import BYTES_PER_FRAME
 _BUFFERED_BLOCKS: Final = 4
 """Blocks that a pacer may lag behind before it counts an xrun: a card's usual buffer."""
 
-_HEADER_EVERY_SECONDS: Final = 1.0
+_HEADER_EVERY_S: Final = 1.0
 """How often a growing WAV file's header is put right, so that a killed player leaves one
 that can be read."""
 
-_WAV_MOST_BYTES: Final = (1 << 32) - 4096
+_WAV_MAX_BYTES: Final = (1 << 32) - 4096
 """A WAV file's sizes are 32-bit numbers."""
 
 _WAV_HEADER: Final = struct.Struct("<4sI4s4sIHHIIHH4sI")
@@ -94,7 +94,7 @@ class WavFile:
     def __init__(self, path: Path, sample_rate: int, resume: bool = False) -> None:
         self._path = path
         self._rate = sample_rate
-        self._header_every_bytes = int(_HEADER_EVERY_SECONDS * sample_rate) * BYTES_PER_FRAME
+        self._header_every_bytes = int(_HEADER_EVERY_S * sample_rate) * BYTES_PER_FRAME
         try:
             resume = resume and path.is_file()
             # The file stays open for as long as the object.
@@ -107,7 +107,7 @@ class WavFile:
 
     def write(self, sound: bytes) -> None:
         """Add ``sound``, whole frames of interleaved stereo s16le."""
-        if self._bytes + len(sound) > _WAV_MOST_BYTES:
+        if self._bytes + len(sound) > _WAV_MAX_BYTES:
             raise BachboxError(
                 f"{self._path} is as long as a WAV file can be (4 GiB, six hours): play to "
                 "another file, or to a sound card"

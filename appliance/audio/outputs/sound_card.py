@@ -23,16 +23,16 @@ from appliance.audio.silence_stderr import quiet
 from appliance.errors import BachboxError
 from appliance.ipc.pcm import BYTES_PER_FRAME
 
-_STALLED_SECONDS: Final = 3.0
+_STALLED_S: Final = 3.0
 """No callback for so long means that the card is gone, whatever PortAudio thinks."""
 
-_LOOK_SECONDS: Final = 0.25
+_POLL_INTERVAL_S: Final = 0.25
 """How often the stream is looked at from outside."""
 
 
 MIXER_RATE_HZ: Final = 48_000
 
-_SETTLE_SECONDS: Final = 0.3
+_SETTLE_S: Final = 0.3
 """Silence at the start: sound servers size their buffers while a new stream already runs, and
 an underrun in that moment takes nothing from the music, so it does not count."""
 
@@ -97,7 +97,7 @@ class CardOutput:
         go_on, abort = self._library.paContinue, self._library.paAbort
         failure: list[Exception] = []
         last_call = time.monotonic()
-        settling_frames = int(_SETTLE_SECONDS * self.sample_rate)
+        settling_frames = int(_SETTLE_S * self.sample_rate)
         kept_state = False
 
         def callback(_in: None, frames: int, _time: object, flags: int) -> tuple[bytes, int]:
@@ -135,10 +135,10 @@ class CardOutput:
                 f"the sound card {self.card.name!r} cannot be opened ({error.args[0]}): is it "
                 "in use by another program, or are you not in the group audio?"
             ) from error
-        while not stop.wait(_LOOK_SECONDS):
+        while not stop.wait(_POLL_INTERVAL_S):
             if failure:
                 raise failure[0]
-            if not stream.is_active() or time.monotonic() - last_call > _STALLED_SECONDS:
+            if not stream.is_active() or time.monotonic() - last_call > _STALLED_S:
                 raise DeviceLost(
                     f"the sound card {self.card.name!r} is gone: plug it in again; the music "
                     "goes on when it is back"

@@ -20,7 +20,7 @@ from typing import Any, Final
 from appliance.config.gpio_schema import (
     POWER_OFF,
     Button,
-    Deed,
+    ButtonAction,
     Encoder,
     Gpio,
     Led,
@@ -29,28 +29,28 @@ from appliance.config.gpio_schema import (
     wired,
 )
 from appliance.errors import BachboxError
-from appliance.frontends.gpio.knobs import Press, Steady, Takeover, clicked
+from appliance.frontends.gpio.knobs import DebouncedButton, NoiseFilter, SoftTakeover, clicked
 from appliance.ipc.shared_state import State
-from appliance.state.box_status import CONDITIONS, Box
+from appliance.state.box_status import CONDITIONS, BoxStatus
 from appliance.state.settings import Action, Settings
 from appliance.state.store import state_folder
 
-HOLD_SECONDS: Final = 2.0
+HOLD_S: Final = 2.0
 """How long a button is held for what it does when held."""
 
-SAMPLE_SECONDS: Final = 0.02
+SAMPLE_S: Final = 0.02
 """How often the potentiometers are read."""
 
-BLINK_SECONDS: Final = 0.02
+BLINK_S: Final = 0.02
 """How often the LEDs are looked at: a beat is shown this late at most."""
 
-BEAT_SECONDS: Final = 0.09
+BEAT_S: Final = 0.09
 """How long the LED of the beat is lit."""
 
-TROUBLE_SECONDS: Final = 10.0
+TROUBLE_S: Final = 10.0
 """How long an xrun or a restart lights the LED of the troubles."""
 
-GLITCH_SECONDS: Final = 0.002
+GLITCH_S: Final = 0.002
 """Shorter closings of a button's contact are no finger, but a neighbouring cable."""
 
 POWER_OFF_COMMAND: Final = ("systemctl", "poweroff")
@@ -64,7 +64,7 @@ Trace = Callable[[str, str], None]
 """Told which part did what."""
 
 
-class GpioControl:
+class GpioFrontend:
     """Everything that ``gpio`` says is wired."""
 
     name = "pins"
@@ -78,12 +78,12 @@ class GpioControl:
         self._harmless = harmless
         self._loop: asyncio.AbstractEventLoop
         self._settings: Settings
-        self._box: Box
+        self._box: BoxStatus
         self._lamps: list[tuple[str, Any]] = []
         self._pots: list[tuple[str, Pot, Any]] = []
         self._jobs: set[asyncio.Task[None]] = set()
 
-    async def run(self, settings: Settings, box: Box) -> None:
+    async def run(self, settings: Settings, box: BoxStatus) -> None:
         """Listen to the pins until cancelled."""
         self._loop, self._settings, self._box = asyncio.get_running_loop(), settings, box
         self._lamps, self._pots = [], []
@@ -148,21 +148,21 @@ class GpioControl:
         self,
         where: str,
         pin: int,
-        press: Deed | None,
-        hold: Deed | None,
+        press: ButtonAction | None,
+        hold: ButtonAction | None,
         factory: Any,
         stack: contextlib.ExitStack,
     ) -> None:
         import gpiozero
 
-        contact = gpiozero.Button(pin, bounce_time=GLITCH_SECONDS, pin_factory=factory)
+        contact = gpiozero.Button(pin, bounce_time=GLITCH_S, pin_factory=factory)
         stack.callback(contact.close)
-        finger = Press(
+        finger = DebouncedButton(
             lambda: bool(contact.is_pressed),
             self._loop.call_later,
             lambda: self._do(where, press),
             None if hold is None else lambda: self._do(where, hold),
-            HOLD_SECONDS,
+            HOLD_S,
         )
         contact.when_pressed = lambda: self._over(finger.edge, True)
         contact.when_released = lambda: self._over(finger.edge, False)
@@ -176,7 +176,7 @@ class GpioControl:
         value = clicked(self._settings, part.turns, clicks, part.step)
         self._change(where, part.turns, value)
 
-    def _turn(self, where: str, part: Pot, takeover: Takeover, place: float) -> None:
+    def _turn(self, where: str, part: Pot, takeover: SoftTakeover, place: float) -> None:
         value = takeover.turn(self._settings, part.turns, place)
         if value is not None:
             self._change(where, part.turns, value)
@@ -191,7 +191,7 @@ class GpioControl:
             return
         self._trace(where, f"{name} {value}")
 
-    def _do(self, where: str, deed: Deed | None) -> None:
+    def _do(self, where: str, deed: ButtonAction | None) -> None:
         if deed is None:
             return
         self._trace(where, deed)
@@ -225,10 +225,12 @@ class GpioControl:
     def _sample(self, stack: contextlib.ExitStack) -> None:
         """Read the potentiometers in a thread, until the stack is closed."""
         ended = threading.Event()
-        pots = [(where, part, pot, Steady(), Takeover()) for where, part, pot in self._pots]
+        pots = [
+            (where, part, pot, NoiseFilter(), SoftTakeover()) for where, part, pot in self._pots
+        ]
 
         def sample() -> None:
-            while not ended.wait(SAMPLE_SECONDS):
+            while not ended.wait(SAMPLE_S):
                 for where, part, pot, steady, takeover in pots:
                     try:
                         place = steady.feel(pot.value)
@@ -244,7 +246,7 @@ class GpioControl:
         thread = threading.Thread(target=sample, name="pots", daemon=True)
         thread.start()
         # Before the converter is closed under it.
-        stack.callback(thread.join, 10 * SAMPLE_SECONDS)
+        stack.callback(thread.join, 10 * SAMPLE_S)
         stack.callback(ended.set)
 
     async def _blink(self) -> None:
@@ -260,10 +262,10 @@ class GpioControl:
             playing = where.condition == CONDITIONS[State.PLAYING]
             at = (where.piece, where.bar, where.beat)
             if at != beat:
-                beat, lit_until = at, now + BEAT_SECONDS
+                beat, lit_until = at, now + BEAT_S
             counted = self._box.troubles()
             if troubles is not None and counted != troubles:
-                trouble_until = now + TROUBLE_SECONDS
+                trouble_until = now + TROUBLE_S
             troubles = counted
             lit = {
                 "playing": playing,
@@ -274,7 +276,7 @@ class GpioControl:
                 if lit[shows] != shown.get(shows):
                     lamp.value = lit[shows]
             shown = lit
-            await asyncio.sleep(BLINK_SECONDS)
+            await asyncio.sleep(BLINK_S)
 
 
 def _factory(stack: contextlib.ExitStack) -> Any:

@@ -8,12 +8,12 @@ from typing import Final
 
 import msgspec
 
-MOST_TOUCHES: Final = 50
+MAX_TOUCHES: Final = 50
 
 _numbers = itertools.count(1)
 
 
-class Touch(msgspec.Struct, frozen=True):
+class InputEvent(msgspec.Struct, frozen=True):
     """One turn or press."""
 
     where: str

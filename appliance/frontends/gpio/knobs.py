@@ -63,13 +63,13 @@ DEAD_END: Final = 0.01
 NEAR: Final = 0.02
 """A knob that is so close to the value may take it over."""
 
-SETTLE_SECONDS: Final = 0.03
+SETTLE_S: Final = 0.03
 """Contacts of a button bounce for less than this."""
 
 
 def clicked(settings: Settings, name: str, clicks: int, step: float | None = None) -> object:
     """The value of ``name`` after ``clicks`` to the right (left where negative)."""
-    now = getattr(settings.in_force, name)
+    now = getattr(settings.effective, name)
     if name == "playing":
         return clicks > 0
     if name == "instrument":
@@ -96,7 +96,7 @@ def value_at(settings: Settings, name: str, place: float) -> object:
 
 def place_of(settings: Settings, name: str) -> float:
     """Where the value in force of ``name`` lies."""
-    now = getattr(settings.in_force, name)
+    now = getattr(settings.effective, name)
     if name == "playing":
         return 0.75 if now else 0.25
     if name == "instrument":
@@ -114,7 +114,7 @@ def _choices(settings: Settings, name: str) -> Sequence[str]:
     return TEMPERAMENTS if name == "temperament" else ()
 
 
-class Steady:
+class NoiseFilter:
     """A potentiometer's readings without their noise."""
 
     def __init__(self) -> None:
@@ -134,7 +134,7 @@ class Steady:
         return place
 
 
-class Takeover:
+class SoftTakeover:
     """Lets a potentiometer set a value only once it has been where the value is.
 
     Otherwise the value would jump to wherever the knob was left, at the first touch.
@@ -149,7 +149,7 @@ class Takeover:
         before, self._place = self._place, place
         if before is None:
             return None
-        in_charge = self._set is not None and getattr(settings.in_force, name) == self._set
+        in_charge = self._set is not None and getattr(settings.effective, name) == self._set
         if not in_charge:
             target = place_of(settings, name)
             passed = (before - target) * (place - target) <= 0
@@ -167,7 +167,7 @@ class Timer(Protocol):
         """It will not be called."""
 
 
-class Press:
+class DebouncedButton:
     """A button's edges without their bounce: pressed at the first, released when all is quiet.
 
     ``is_down`` reads the contact, ``later`` calls a function after so many seconds.
@@ -197,7 +197,7 @@ class Press:
             self._begin()
         if self._settling is not None:
             self._settling.cancel()
-        self._settling = self._later(SETTLE_SECONDS, self._settled)
+        self._settling = self._later(SETTLE_S, self._settled)
 
     def _settled(self) -> None:
         self._settling = None

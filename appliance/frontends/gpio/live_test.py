@@ -10,15 +10,15 @@ from collections.abc import Callable
 
 from appliance.config.gpio_schema import Encoder, Gpio, pins_of, wired
 from appliance.errors import BachboxError, UsageError
-from appliance.frontends.gpio.gpio_frontend import GpioControl
+from appliance.frontends.gpio.gpio_frontend import GpioFrontend
 from appliance.ipc.shared_state import State
-from appliance.state.box_status import CONDITIONS, Box, NowPlaying
+from appliance.state.box_status import CONDITIONS, BoxStatus, NowPlaying
 from appliance.state.settings import Settings
 
 BLINKS_PER_SECOND = 2
 
 
-class _Stage(Box):
+class _Stage(BoxStatus):
     """A box that plays nothing, only lets every LED blink."""
 
     def __init__(self, say: Callable[[str], None]) -> None:
@@ -55,7 +55,7 @@ def watch(gpio: Gpio, settings: Settings, say: Callable[[str], None]) -> None:
         for number in (signal.SIGINT, signal.SIGTERM):
             asyncio.get_running_loop().add_signal_handler(number, ended.set)
         listener = asyncio.create_task(
-            GpioControl(gpio, tell, harmless=True).run(settings, _Stage(say))
+            GpioFrontend(gpio, tell, harmless=True).run(settings, _Stage(say))
         )
         waiter = asyncio.create_task(ended.wait())
         say("turn and press; every LED blinks; Ctrl-C ends it")

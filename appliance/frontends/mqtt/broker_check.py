@@ -11,7 +11,7 @@ from appliance.config.schema import Mqtt
 from appliance.frontends.mqtt.connection import client_for, refusal, why
 from appliance.frontends.mqtt.session import broker_of
 
-BROKER_SECONDS: Final = 3.0
+BROKER_S: Final = 3.0
 """How long the broker may take to answer."""
 
 
@@ -24,7 +24,7 @@ class Trial(NamedTuple):
 
 
 def try_broker(mqtt: Mqtt) -> Trial:
-    """Connect, and go again; takes up to :data:`BROKER_SECONDS`, so not in an event loop.
+    """Connect, and go again; takes up to :data:`BROKER_S`, so not in an event loop.
 
     Raises:
         BachboxError: the password's file cannot be read.
@@ -42,11 +42,11 @@ def try_broker(mqtt: Mqtt) -> Trial:
         answered.set()
 
     client.on_connect = on_connect
-    client.connect_timeout = BROKER_SECONDS
+    client.connect_timeout = BROKER_S
     try:
         client.connect(mqtt.host, mqtt.port)
         client.loop_start()
-        answered.wait(BROKER_SECONDS)
+        answered.wait(BROKER_S)
     except OSError as error:
         return Trial(False, why(broker, error.__cause__ or error))
     finally:

@@ -24,23 +24,23 @@ from paho.mqtt.reasoncodes import ReasonCode
 
 from appliance.errors import BachboxError
 
-RETRY_FIRST_SECONDS: Final = 1
-RETRY_MOST_SECONDS: Final = 60
+RETRY_FIRST_S: Final = 1
+RETRY_MAX_S: Final = 60
 """A lost broker is tried again after these, doubled each time."""
 
-CONNECT_SECONDS: Final = 5.0
+CONNECT_S: Final = 5.0
 """How long the broker's machine may take to answer at all."""
 
-KEEPALIVE_SECONDS: Final = 15
+KEEPALIVE_S: Final = 15
 """A broken network is noticed after about twice, the last will comes after 1.5 times this."""
 
-HELD_SECONDS: Final = 2.0
+HELD_S: Final = 2.0
 """A connection that has held for so long is one."""
 
-DRAIN_SECONDS: Final = 0.02
+DRAIN_S: Final = 0.02
 """How often, at most, the messages that came are handed over."""
 
-FAREWELL_SECONDS: Final = 0.2
+FAREWELL_S: Final = 0.2
 """How long saying goodbye to the broker may take."""
 
 
@@ -127,7 +127,7 @@ class Link:
         self._loop = asyncio.get_running_loop()
         self._inbox: dict[str, Message] = {}
         self._inbox_lock = threading.Lock()
-        self._drain = Throttle(DRAIN_SECONDS, self._hand_over)
+        self._drain = Throttle(DRAIN_S, self._hand_over)
         self.up = False
         """Connected and let in."""
         self._said = ""
@@ -137,7 +137,7 @@ class Link:
         self._stopping = False
         self._client = client_for(broker, self._fail_from_thread)
         self._client.will_set(*will, qos=1, retain=True)
-        self._client.reconnect_delay_set(RETRY_FIRST_SECONDS, RETRY_MOST_SECONDS)
+        self._client.reconnect_delay_set(RETRY_FIRST_S, RETRY_MAX_S)
         self._client.on_connect = self._answered
         self._client.on_subscribe = self._subscribed
         self._client.on_disconnect = self._ended
@@ -145,7 +145,7 @@ class Link:
 
     def start(self) -> None:
         """Connect in the background, now and whenever the connection is lost."""
-        self._client.connect_async(self.broker.host, self.broker.port, KEEPALIVE_SECONDS)
+        self._client.connect_async(self.broker.host, self.broker.port, KEEPALIVE_S)
         self._client.loop_start()
 
     async def stop(self, last_words: tuple[str, str]) -> None:
@@ -159,7 +159,7 @@ class Link:
         self._client.disconnect()
         if self.up:
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._gone.wait(), FAREWELL_SECONDS)
+                await asyncio.wait_for(self._gone.wait(), FAREWELL_S)
 
     def publish(self, topic: str, payload: str, *, retain: bool = True) -> None:
         """Send it if there is a connection. Never waits.
@@ -233,7 +233,7 @@ class Link:
         if self._stopping:
             return
         self.up = True
-        self._holding = self._loop.call_later(HELD_SECONDS, self._settle)
+        self._holding = self._loop.call_later(HELD_S, self._settle)
         self._on_up()
 
     def _went_down(self, unanswered: bool) -> None:
@@ -307,7 +307,7 @@ class _Client(Client):
             except Exception as error:
                 # Bytes that are no MQTT end up here, as what they broke inside paho.
                 self._failed(f"{self._broker.where} talks nonsense ({type(error).__name__})")
-                time.sleep(RETRY_MOST_SECONDS)
+                time.sleep(RETRY_MAX_S)
                 with contextlib.suppress(OSError):
                     self.reconnect()
 
@@ -319,7 +319,7 @@ def client_for(broker: Broker, failed: Callable[[str], None] = lambda _: None) -
         BachboxError: the certificates to trust cannot be read.
     """
     client = _Client(broker, failed)
-    client.connect_timeout = CONNECT_SECONDS
+    client.connect_timeout = CONNECT_S
     if broker.username:
         client.username_pw_set(broker.username, broker.password or None)
     if broker.tls:

@@ -46,7 +46,7 @@ _NOW_PLAYING_ATTRIBUTES: Final = (
 """Not the bar: Home Assistant would write a row to its database every few seconds."""
 
 
-class Box(NamedTuple):
+class DiscoveredDevice(NamedTuple):
     """What is announced."""
 
     topics: Topics
@@ -63,7 +63,7 @@ class Announcement(NamedTuple):
     payload: str
 
 
-def announcements(box: Box, prefix: str, *, as_device: bool) -> list[Announcement]:
+def announcements(box: DiscoveredDevice, prefix: str, *, as_device: bool) -> list[Announcement]:
     """What makes the box appear."""
     return _at_once(box, prefix) if as_device else _one_by_one(box, prefix)
 
@@ -79,7 +79,7 @@ def node_of(topics: Topics) -> str:
     return f"{ROOT}_{topics.id}"
 
 
-def _one_by_one(box: Box, prefix: str) -> list[Announcement]:
+def _one_by_one(box: DiscoveredDevice, prefix: str) -> list[Announcement]:
     shared = {"device": _device(box), "origin": _origin(box)}
     node = node_of(box.topics)
     return [
@@ -88,7 +88,7 @@ def _one_by_one(box: Box, prefix: str) -> list[Announcement]:
     ]
 
 
-def _at_once(box: Box, prefix: str) -> list[Announcement]:
+def _at_once(box: DiscoveredDevice, prefix: str) -> list[Announcement]:
     payload = {
         "device": _device(box),
         "origin": _origin(box),
@@ -97,7 +97,7 @@ def _at_once(box: Box, prefix: str) -> list[Announcement]:
     return [Announcement(f"{prefix}/device/{node_of(box.topics)}/config", json.dumps(payload))]
 
 
-def _device(box: Box) -> dict[str, Any]:
+def _device(box: DiscoveredDevice) -> dict[str, Any]:
     return {
         "identifiers": [node_of(box.topics)],
         "name": box.name,
@@ -107,11 +107,11 @@ def _device(box: Box) -> dict[str, Any]:
     }
 
 
-def _origin(box: Box) -> dict[str, Any]:
+def _origin(box: DiscoveredDevice) -> dict[str, Any]:
     return {"name": "Bachbox", "sw_version": box.version}
 
 
-def _entities(box: Box) -> Iterator[tuple[str, str, dict[str, Any]]]:
+def _entities(box: DiscoveredDevice) -> Iterator[tuple[str, str, dict[str, Any]]]:
     """Kind, key and payload of each entity."""
     topics = box.topics
     own_id = topics.id.lower().replace("-", "_")
@@ -137,7 +137,7 @@ _Row = tuple[str, str, str, str, dict[str, Any]]
 """Kind, key, name, icon, and what only this entity has."""
 
 
-def _controls(box: Box) -> Iterator[_Row]:
+def _controls(box: DiscoveredDevice) -> Iterator[_Row]:
     topics = box.topics
 
     def both(key: str, **options: Any) -> dict[str, Any]:

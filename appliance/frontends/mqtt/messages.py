@@ -15,17 +15,17 @@ from typing import Final
 
 from appliance.errors import UsageError
 from appliance.state import general_midi
-from appliance.state.settings import Action, InForce
+from appliance.state.settings import Action, EffectiveSettings
 
 ROOT: Final = "bachbox"
 
 ONLINE: Final = "online"
 OFFLINE: Final = "offline"
 
-MOST_PAYLOAD_BYTES: Final = 256
+MAX_PAYLOAD_BYTES: Final = 256
 """The longest instrument's or model's name, quoted in JSON, is far shorter."""
 
-MOST_ID_CHARACTERS: Final = 32
+MAX_ID_CHARACTERS: Final = 32
 
 _NO_ID: Final = re.compile(r"[^A-Za-z0-9_-]+")
 
@@ -96,13 +96,15 @@ class Topics:
         if name is None:
             return topic if not topic.startswith(f"{ROOT}/") else _UNKNOWN
         wanted = name.replace("-", "_")
-        return wanted if wanted in InForce._fields or wanted in tuple(Action) else _UNKNOWN
+        return (
+            wanted if wanted in EffectiveSettings._fields or wanted in tuple(Action) else _UNKNOWN
+        )
 
 
 def identity(wanted: str) -> str:
     """What the box is called on the broker: ``wanted``, or else the machine's host name."""
     host = socket.gethostname().partition(".")[0]
-    return wanted or _NO_ID.sub("-", host).strip("-")[:MOST_ID_CHARACTERS] or ROOT
+    return wanted or _NO_ID.sub("-", host).strip("-")[:MAX_ID_CHARACTERS] or ROOT
 
 
 def parse(payload: bytes) -> str | int | float | bool:
@@ -113,9 +115,9 @@ def parse(payload: bytes) -> str | int | float | bool:
     Raises:
         UsageError: it is neither.
     """
-    if len(payload) > MOST_PAYLOAD_BYTES:
+    if len(payload) > MAX_PAYLOAD_BYTES:
         raise UsageError(
-            f"a payload of {len(payload)} bytes is no value; at most {MOST_PAYLOAD_BYTES} "
+            f"a payload of {len(payload)} bytes is no value; at most {MAX_PAYLOAD_BYTES} "
             "bytes are allowed"
         )
     try:
@@ -132,7 +134,7 @@ def pressed(value: object) -> bool:
     return str(value).casefold() in _PRESSED
 
 
-def show(name: str, values: InForce) -> str:
+def show(name: str, values: EffectiveSettings) -> str:
     """A setting's value as its state topic tells it."""
     value = getattr(values, name)
     if name == "instrument":

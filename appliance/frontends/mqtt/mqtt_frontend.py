@@ -7,19 +7,19 @@ What is said there tells :mod:`appliance.frontends.mqtt.messages`, how :mod:`mqt
 from __future__ import annotations
 
 from appliance.config.schema import Mqtt
-from appliance.state.box_status import Box
+from appliance.state.box_status import BoxStatus
 from appliance.state.settings import Settings
 
 
-class MqttControl:
-    """See :class:`appliance.frontends.Control`; ``config`` names a host."""
+class MqttFrontend:
+    """See :class:`appliance.frontends.Frontend`; ``config`` names a host."""
 
     name = "mqtt"
 
     def __init__(self, config: Mqtt) -> None:
         self._config = config
 
-    async def run(self, settings: Settings, box: Box) -> None:
+    async def run(self, settings: Settings, box: BoxStatus) -> None:
         # Here, when the music has begun: paho-mqtt takes a small machine a while to import.
         from appliance.frontends.mqtt.session import Session
 

@@ -25,25 +25,25 @@ from appliance.frontends.mqtt.messages import (
     pressed,
     show,
 )
-from appliance.state.box_status import Box
-from appliance.state.settings import Action, InForce, Settings, Values
+from appliance.state.box_status import BoxStatus
+from appliance.state.settings import Action, EffectiveSettings, RequestedSettings, Settings
 
-SHOW_SECONDS: Final = 0.03
+SHOW_S: Final = 0.03
 """How often, at most, changed settings are published."""
 
-LOOK_SECONDS: Final = 0.25
+POLL_INTERVAL_S: Final = 0.25
 """How often we look whether a new bar or piece has begun."""
 
-HEALTH_SECONDS: Final = 10.0
+HEALTH_S: Final = 10.0
 """How often the health is published (and at each new piece), and the models folder looked at."""
 
-ANNOUNCE_SECONDS: Final = 2.0
+ANNOUNCE_S: Final = 2.0
 """How often, at most, we introduce ourselves to Home Assistant."""
 
-SETTLE_SECONDS: Final = 0.3
+SETTLE_S: Final = 0.3
 """How long after a connection; by then we know what the broker has retained."""
 
-REFUSAL_SECONDS: Final = 1.0
+REFUSAL_S: Final = 1.0
 """How often, at most, a refusal goes into the log; to the broker they all go."""
 
 
@@ -64,16 +64,18 @@ def broker_of(config: Mqtt) -> Broker:
     )
 
 
-def announced(config: Mqtt, topics: Topics, version: str, models: list[str]) -> homeassistant.Box:
+def announced(
+    config: Mqtt, topics: Topics, version: str, models: list[str]
+) -> homeassistant.DiscoveredDevice:
     """What Home Assistant is told of this box."""
     name = f"Bachbox {config.id}" if config.id else "Bachbox"
-    return homeassistant.Box(topics, name, version, models)
+    return homeassistant.DiscoveredDevice(topics, name, version, models)
 
 
 class Session:
     """One run of the control, in the daemon's event loop."""
 
-    def __init__(self, config: Mqtt, settings: Settings, box: Box) -> None:
+    def __init__(self, config: Mqtt, settings: Settings, box: BoxStatus) -> None:
         self._config = config
         self._settings = settings
         self._box = box
@@ -81,11 +83,11 @@ class Session:
         self._birth = f"{config.discovery_prefix}/status"
         self._sent: dict[str, str] = {}
         """The last payload of each topic that the broker has from us."""
-        self._show = Throttle(SHOW_SECONDS, self._publish_settings)
-        self._announce = Throttle(ANNOUNCE_SECONDS, self._publish_everything)
+        self._show = Throttle(SHOW_S, self._publish_settings)
+        self._announce = Throttle(ANNOUNCE_S, self._publish_everything)
         self._models: list[str] = []
         self._refusals_untold = 0
-        self._refused = Throttle(REFUSAL_SECONDS, self._tell_refusals)
+        self._refused = Throttle(REFUSAL_S, self._tell_refusals)
         self._refusal = ""
         self._link = Link(
             broker_of(config),
@@ -103,12 +105,12 @@ class Session:
         self._link.start()
         while True:
             piece: object = None
-            for _ in range(round(HEALTH_SECONDS / LOOK_SECONDS)):
+            for _ in range(round(HEALTH_S / POLL_INTERVAL_S)):
                 now = self._publish_now_playing()
                 if now != piece:
                     piece = now
                     self._publish_health()
-                await asyncio.sleep(LOOK_SECONDS)
+                await asyncio.sleep(POLL_INTERVAL_S)
             if self._link.up and self._settings.models != self._models:
                 self._announce.ask()
 
@@ -138,9 +140,9 @@ class Session:
         self._sent.clear()
         self._publish_state()
         # A little later, so that what we announced in the other form is taken back before.
-        self._announce.ask(SETTLE_SECONDS)
+        self._announce.ask(SETTLE_S)
 
-    def _changed(self, _values: Values, _changed: frozenset[str]) -> None:
+    def _changed(self, _values: RequestedSettings, _changed: frozenset[str]) -> None:
         self._show.ask()
 
     def _publish_everything(self) -> None:
@@ -162,8 +164,8 @@ class Session:
         self._publish(self._topics.availability, ONLINE)
 
     def _publish_settings(self) -> None:
-        values = self._settings.in_force
-        for name in InForce._fields:
+        values = self._settings.effective
+        for name in EffectiveSettings._fields:
             self._publish(self._topics.state(name), show(name, values))
 
     def _publish_now_playing(self) -> object:

@@ -17,13 +17,13 @@ from appliance.frontends.mqtt.connection import client_for, refusal
 from appliance.frontends.mqtt.messages import ONLINE, Topics, identity
 from appliance.frontends.mqtt.session import broker_of
 
-PATIENCE_SECONDS: Final = 5.0
+TIMEOUT_S: Final = 5.0
 """How long the broker may take for each step."""
 
-REMOVAL_SECONDS: Final = 1.0
+REMOVAL_S: Final = 1.0
 """How long Home Assistant may take to part with an entity."""
 
-QUIET_SECONDS: Final = 0.5
+QUIET_S: Final = 0.5
 """What a broker has retained it sends at once; after such a pause it has sent all."""
 
 
@@ -70,7 +70,7 @@ def forget(config: Mqtt) -> Forgotten:
         raise BachboxError(troubles[0]) from error
     client.loop_start()
     try:
-        if not answered.wait(PATIENCE_SECONDS):
+        if not answered.wait(TIMEOUT_S):
             raise BachboxError(f"{broker.where} does not answer: is it an MQTT broker?")
         if troubles:
             raise BachboxError(troubles[0])
@@ -80,8 +80,8 @@ def forget(config: Mqtt) -> Forgotten:
             wanted += homeassistant.filters(topics, prefix, as_device=as_device)
         client.subscribe([(topic, 0) for topic in wanted])
         last_heard = time.monotonic()
-        while time.monotonic() - last_heard < QUIET_SECONDS:
-            time.sleep(QUIET_SECONDS / 10)
+        while time.monotonic() - last_heard < QUIET_S:
+            time.sleep(QUIET_S / 10)
         running = retained.get(topics.availability) == ONLINE.encode()
         introduced = [topic for topic in retained if not topic.startswith(f"{topics.base}/")]
         own = [] if running else sorted(retained.keys() - set(introduced))
@@ -91,7 +91,7 @@ def forget(config: Mqtt) -> Forgotten:
                 if not _published(client.publish(topic, "", qos=1, retain=True)):
                     raise BachboxError(f"the broker at {broker.where} did not take {topic} away")
             # An entity that is still there would take the end of its state for a state.
-            time.sleep(REMOVAL_SECONDS if introduced and own else 0)
+            time.sleep(REMOVAL_S if introduced and own else 0)
     finally:
         client.disconnect()
         client.loop_stop()
@@ -100,7 +100,7 @@ def forget(config: Mqtt) -> Forgotten:
 
 def _published(info: Any) -> bool:
     try:
-        info.wait_for_publish(PATIENCE_SECONDS)
+        info.wait_for_publish(TIMEOUT_S)
         return bool(info.is_published())
     except (RuntimeError, ValueError):
         return False

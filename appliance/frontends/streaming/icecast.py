@@ -14,15 +14,15 @@ from urllib.parse import unquote, urlsplit
 
 from appliance.errors import BachboxError
 from appliance.frontends.streaming.opus import OpusRadio
-from appliance.state.box_status import Box
+from appliance.state.box_status import BoxStatus
 from appliance.state.settings import Settings
 
-RETRY_FIRST_SECONDS: Final = 2.0
-RETRY_MOST_SECONDS: Final = 60.0
+RETRY_FIRST_S: Final = 2.0
+RETRY_MAX_S: Final = 60.0
 
-ANSWER_SECONDS: Final = 10.0
+ANSWER_S: Final = 10.0
 
-SEND_SECONDS: Final = 20.0
+SEND_S: Final = 20.0
 """A server that takes nothing for so long has gone."""
 
 _PORTS: Final = {"http": 80, "https": 443}
@@ -39,7 +39,7 @@ class _Lost(Exception):  # noqa: N818 - it says what happened
 
 
 class IcecastSource:
-    """See :class:`appliance.frontends.Control`; ``url`` is ``http://USER:PASSWORD@HOST:PORT/MOUNT``."""
+    """See :class:`appliance.frontends.Frontend`; ``url`` is ``http://USER:PASSWORD@HOST:PORT/MOUNT``."""
 
     name = "icecast"
 
@@ -54,13 +54,13 @@ class IcecastSource:
         self._opus = opus
         self._sends = False
 
-    async def run(self, settings: Settings, box: Box) -> None:
+    async def run(self, settings: Settings, box: BoxStatus) -> None:
         """Send until cancelled.
 
         Raises:
             BachboxError: the server does not want us, or there is no encoder.
         """
-        wait = RETRY_FIRST_SECONDS
+        wait = RETRY_FIRST_S
         told = False
         while True:
             try:
@@ -70,30 +70,30 @@ class IcecastSource:
                     told = True
                     why = str(error) or "it does not answer"
                     box.say(f"bachbox: icecast: {self._place}: {why}; trying again")
-                wait = RETRY_FIRST_SECONDS if self._sends else wait
+                wait = RETRY_FIRST_S if self._sends else wait
             self._sends = False
             await asyncio.sleep(wait)
-            wait = min(2 * wait, RETRY_MOST_SECONDS)
+            wait = min(2 * wait, RETRY_MAX_S)
 
     @property
     def _place(self) -> str:
         return f"{self._host}:{self._port}{self._mount}"
 
-    async def _send(self, box: Box) -> None:
-        async with asyncio.timeout(ANSWER_SECONDS):
+    async def _send(self, box: BoxStatus) -> None:
+        async with asyncio.timeout(ANSWER_S):
             reader, writer = await asyncio.open_connection(
                 self._host, self._port, ssl=ssl.create_default_context() if self._tls else None
             )
         try:
             writer.write(self._request())
-            async with asyncio.timeout(ANSWER_SECONDS):
+            async with asyncio.timeout(ANSWER_S):
                 await self._admitted(reader)
             self._sends = True
             box.say(f"bachbox: icecast: plays at {self._place}")
             async with contextlib.aclosing(self._opus.listen(box)) as pages:
                 async for page in pages:
                     writer.write(page)
-                    async with asyncio.timeout(SEND_SECONDS):
+                    async with asyncio.timeout(SEND_S):
                         await writer.drain()
         finally:
             writer.close()

@@ -15,7 +15,7 @@ from typing import Final
 from appliance.audio.broadcast import Broadcast, Give
 from appliance.errors import BachboxError
 from appliance.ipc.audio_tap import Sound
-from appliance.state.box_status import Box
+from appliance.state.box_status import BoxStatus
 
 BITRATE_KBPS: Final = 128
 
@@ -39,7 +39,7 @@ class OpusRadio:
         self._headers = b""
         self._broadcast: Broadcast[bytes] | None = None
 
-    async def listen(self, box: Box) -> AsyncGenerator[bytes, None]:
+    async def listen(self, box: BoxStatus) -> AsyncGenerator[bytes, None]:
         """The stream, from its headers on (``contextlib.aclosing``).
 
         Ends when the sound card's rate changes: listen again.
@@ -57,7 +57,7 @@ class OpusRadio:
                     yield self._headers
                 yield page
 
-    async def _encode(self, box: Box, give: Give[bytes]) -> None:
+    async def _encode(self, box: BoxStatus, give: Give[bytes]) -> None:
         async with contextlib.aclosing(box.sound.listen()) as sounds:
             first = await anext(sounds)
             process = await _opusenc(first.sample_rate)

@@ -17,10 +17,10 @@ from pathlib import Path
 from typing import Final
 
 from appliance.errors import BachboxError
-from appliance.state.box_status import Box
+from appliance.state.box_status import BoxStatus
 from appliance.state.settings import Settings
 
-LOOK_SECONDS: Final = 5.0
+POLL_INTERVAL_S: Final = 5.0
 """How often we look whether the pipe is still there."""
 
 _ATOMIC_BYTES: Final = 4096
@@ -32,14 +32,14 @@ _USUAL_RATE: Final = 48_000
 
 
 class SnapcastPipe:
-    """See :class:`appliance.frontends.Control`; ``path`` is the pipe's, and made where it is not."""
+    """See :class:`appliance.frontends.Frontend`; ``path`` is the pipe's, and made where it is not."""
 
     name = "snapcast"
 
     def __init__(self, path: Path) -> None:
         self._path = path
 
-    async def run(self, settings: Settings, box: Box) -> None:
+    async def run(self, settings: Settings, box: BoxStatus) -> None:
         """Feed the pipe until cancelled.
 
         Raises:
@@ -56,7 +56,7 @@ class SnapcastPipe:
                         f"bachbox: snapcast: cannot write the pipe {self._path}: {told}; trying "
                         "again until snapserver has made it, or its folder may be used"
                     )
-                await asyncio.sleep(LOOK_SECONDS)
+                await asyncio.sleep(POLL_INTERVAL_S)
                 continue
             told = ""
             try:
@@ -74,7 +74,7 @@ class SnapcastPipe:
             )
         return os.open(self._path, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
 
-    async def _feed(self, fd: int, box: Box) -> None:
+    async def _feed(self, fd: int, box: BoxStatus) -> None:
         """Sound into the pipe for as long as it is the one at that path."""
         loop = asyncio.get_running_loop()
         sample_rate, look_at = _USUAL_RATE, 0.0
@@ -87,7 +87,7 @@ class SnapcastPipe:
                         f"snapserver's source needs sampleformat={sample_rate}:16:2"
                     )
                 if loop.time() > look_at:
-                    look_at = loop.time() + LOOK_SECONDS
+                    look_at = loop.time() + POLL_INTERVAL_S
                     if not self._is_there(fd):
                         return
                 _write(fd, sound.samples)

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 from aiohttp import web
 
 from appliance.config.schema import Web
-from appliance.frontends.web.context import LEVEL, May, needed
+from appliance.frontends.web.context import LEVEL, Permission, needed
 from appliance.frontends.web.passwords import Passwords, Session
 
 CSRF_HEADER: Final = "X-CSRF-Token"
@@ -34,7 +34,7 @@ REQUESTS_AT_ONCE: Final = 300.0
 LOGINS_PER_S: Final = 1 / 12
 LOGINS_AT_ONCE: Final = 5.0
 
-_MOST_ADDRESSES: Final = 1024
+_MAX_ADDRESSES: Final = 1024
 
 
 class Buckets:
@@ -54,7 +54,7 @@ class Buckets:
         left = min(self._most, left + (now - since) * self._per_s)
         wait = max(0.0, (1.0 - left) / self._per_s)
         self._left[who] = (left if wait else left - 1.0, now)
-        while len(self._left) > _MOST_ADDRESSES:
+        while len(self._left) > _MAX_ADDRESSES:
             self._left.popitem(last=False)
         return wait
 
@@ -75,18 +75,18 @@ class Access:
         self._requests = Buckets(REQUESTS_PER_S, REQUESTS_AT_ONCE)
         self.logins: Final = Buckets(LOGINS_PER_S, LOGINS_AT_ONCE)
 
-    def guests(self) -> May:
+    def guests(self) -> Permission:
         """What those may who have said no password."""
         if self._config.first_visit == "password" and not self._passwords.is_set:
-            return May.NOTHING
+            return Permission.NOTHING
         match self._config.guests:
             case "off":
-                return May.NOTHING
+                return Permission.NOTHING
             case "read":
-                return May.LOOK
+                return Permission.LOOK
             case "full":
-                return May.CONTROL
-        return May.LOOK if self._passwords.is_set else May.CONTROL
+                return Permission.CONTROL
+        return Permission.LOOK if self._passwords.is_set else Permission.CONTROL
 
     def session(self, request: web.Request) -> Session | None:
         """The session that the request belongs to."""
@@ -101,7 +101,7 @@ class Access:
             )
         self._check_where_from(request)
         session = self.session(request)
-        level = May.CONTROL if session else self.guests()
+        level = Permission.CONTROL if session else self.guests()
         request[LEVEL] = level
         if level < needed(request):
             raise web.HTTPUnauthorized(text=f"this needs the password{self._how()}")

@@ -7,7 +7,7 @@ import asyncio
 import msgspec
 from aiohttp import web
 
-from appliance.frontends.web.context import House
+from appliance.frontends.web.context import WebContext
 from appliance.frontends.web.json_io import answer, body
 from appliance.frontends.web.settings_schema import Setting, actions, own_names, settings_schema
 from appliance.ipc.ring_observer import Note, notes_of
@@ -23,7 +23,7 @@ class SettingsState(msgspec.Struct, frozen=True):
     own: list[str]
 
 
-class Known(msgspec.Struct, frozen=True):
+class Capabilities(msgspec.Struct, frozen=True):
     """What can be set and done."""
 
     settings: list[Setting]
@@ -50,7 +50,7 @@ class RollNow(msgspec.Struct, frozen=True):
     notes: list[RollNote]
 
 
-def routes(house: House) -> list[web.RouteDef]:
+def routes(house: WebContext) -> list[web.RouteDef]:
     """Everything below ``/api`` that shows or steers."""
     settings, box = house.settings, house.box
 
@@ -80,7 +80,7 @@ def routes(house: House) -> list[web.RouteDef]:
         return answer(box.now_playing())
 
     async def get_known(_request: web.Request) -> web.Response:
-        return answer(Known(settings_schema(settings), actions()))
+        return answer(Capabilities(settings_schema(settings), actions()))
 
     async def get_roll(_request: web.Request) -> web.Response:
         follower = box.follower()
@@ -98,7 +98,7 @@ def routes(house: House) -> list[web.RouteDef]:
     ]
 
 
-def state(house: House) -> SettingsState:
+def state(house: WebContext) -> SettingsState:
     """What is set just now."""
     return SettingsState(house.box.settings(), own_names(house.settings.values))
 

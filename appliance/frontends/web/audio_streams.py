@@ -15,17 +15,17 @@ from typing import Any, Final
 import msgspec
 from aiohttp import WSMsgType, web
 
-from appliance.frontends.web.context import House
+from appliance.frontends.web.context import WebContext
 from appliance.frontends.web.websocket import until_the_first_ends, websocket
 from appliance.ipc.audio_tap import Sound
 from appliance.ipc.pcm import BYTES_PER_FRAME
 
-MOST_LISTENERS: Final = 64
+MAX_LISTENERS: Final = 64
 
-SEND_SECONDS: Final = 10.0
+SEND_S: Final = 10.0
 """Whoever takes nothing for so long has gone."""
 
-MOST_HEARD_BYTES: Final = 256
+MAX_HEARD_BYTES: Final = 256
 """Listeners have nothing to say."""
 
 _ENDLESS: Final = 0xFFFFFFFF
@@ -34,14 +34,14 @@ _ENDLESS: Final = 0xFFFFFFFF
 _TICKS: Final = struct.Struct("<dd")
 
 
-def routes(house: House) -> list[web.RouteDef]:
+def routes(house: WebContext) -> list[web.RouteDef]:
     """The streams."""
     listeners = 0
 
     @contextlib.contextmanager
     def seat() -> Iterator[None]:
         nonlocal listeners
-        if listeners >= MOST_LISTENERS:
+        if listeners >= MAX_LISTENERS:
             raise web.HTTPServiceUnavailable(
                 text=f"{listeners} listen already, and more cannot", headers={"Retry-After": "60"}
             )
@@ -62,7 +62,7 @@ def routes(house: House) -> list[web.RouteDef]:
                 return await _send(request, "audio/ogg", parts)
 
     async def listen(request: web.Request) -> web.StreamResponse:
-        socket = websocket(request, MOST_HEARD_BYTES)
+        socket = websocket(request, MAX_HEARD_BYTES)
         with seat():
             await socket.prepare(request)
             playing = _play(socket, house.box.sound.listen())
@@ -97,7 +97,7 @@ async def _send(
 
 
 async def _within(sending: Coroutine[Any, Any, None]) -> None:
-    async with asyncio.timeout(SEND_SECONDS):
+    async with asyncio.timeout(SEND_S):
         await sending
 
 

@@ -16,10 +16,10 @@ from aiohttp import web
 
 from appliance.config.loader import Config
 from appliance.config.schema import Web
-from appliance.frontends.gpio.input_events import Touch
-from appliance.frontends.history import Keepsakes
+from appliance.frontends.gpio.input_events import InputEvent
+from appliance.frontends.history import History
 from appliance.frontends.streaming.opus import OpusRadio
-from appliance.state.box_status import Box
+from appliance.state.box_status import BoxStatus
 from appliance.state.settings import Settings
 
 if TYPE_CHECKING:
@@ -28,11 +28,11 @@ if TYPE_CHECKING:
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
-MOST_BODY_BYTES: Final = 1 << 14
+MAX_BODY_BYTES: Final = 1 << 14
 """The longest request; all the settings together have some hundred bytes."""
 
 
-class May(enum.IntEnum):
+class Permission(enum.IntEnum):
     """How far somebody may go."""
 
     NOTHING = 0
@@ -43,7 +43,7 @@ class May(enum.IntEnum):
     """Steer."""
 
 
-LEVEL: Final = web.RequestKey("level", May)
+LEVEL: Final = web.RequestKey("level", Permission)
 """How far the one who asks may go: ``request[LEVEL]``."""
 
 
@@ -51,21 +51,21 @@ LEVEL: Final = web.RequestKey("level", May)
 class Shelf:
     """What others keep and the page hands out."""
 
-    keepsakes: Keepsakes
+    keepsakes: History
     opus: OpusRadio
     soundfont: Path
 
 
 @dataclass
-class House:
+class WebContext:
     """One run of the page: what there is to be shown and steered."""
 
     whole_config: Config
     settings: Settings
-    box: Box
+    box: BoxStatus
     access: Access
     passwords: Passwords
-    felt: deque[Touch]
+    felt: deque[InputEvent]
     """What the knobs' control has felt lately."""
     shelf: Shelf
     busy: set[web.RequestHandler] = field(default_factory=set)
@@ -119,7 +119,7 @@ class House:
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-def may(level: May) -> Callable[[Handler], Handler]:
+def may(level: Permission) -> Callable[[Handler], Handler]:
     """Says who may ask a handler, where the method does not say it rightly."""
 
     def mark(handler: Handler) -> Handler:
@@ -129,7 +129,7 @@ def may(level: May) -> Callable[[Handler], Handler]:
     return mark
 
 
-def needed(request: web.Request) -> May:
+def needed(request: web.Request) -> Permission:
     """What one has to be allowed for this request."""
-    otherwise = May.LOOK if request.method in ("GET", "HEAD") else May.CONTROL
-    return May(getattr(request.match_info.handler, "needs", otherwise))
+    otherwise = Permission.LOOK if request.method in ("GET", "HEAD") else Permission.CONTROL
+    return Permission(getattr(request.match_info.handler, "needs", otherwise))

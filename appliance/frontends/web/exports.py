@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Final
 
 from appliance.errors import BachboxError
-from appliance.music.files.piece_record import Keepsake, pack
+from appliance.music.files.piece_record import PieceRecord, pack
 
 KINDS: Final = {
     "mid": "audio/midi",
@@ -25,9 +25,9 @@ KINDS: Final = {
 }
 """The files there are, and what they are called on the web."""
 
-MOST_WAITING: Final = 4
+MAX_WAITING: Final = 4
 
-PATIENCE_SECONDS: Final = 300.0
+TIMEOUT_S: Final = 300.0
 """A Raspberry Pi needs ten seconds for a minute of sound; more than this is a mistake."""
 
 _NICENESS: Final = 10
@@ -42,13 +42,13 @@ class Exporter:
         self._waiting = 0
 
     @contextlib.asynccontextmanager
-    async def file(self, keepsake: Keepsake, kind: str) -> AsyncIterator[Path]:
+    async def file(self, keepsake: PieceRecord, kind: str) -> AsyncIterator[Path]:
         """The file, for as long as the context.
 
         Raises:
             BachboxError: it cannot be made, or too many are waiting.
         """
-        if self._waiting >= MOST_WAITING:
+        if self._waiting >= MAX_WAITING:
             raise BachboxError("others are taking pieces home; try again in a moment")
         self._waiting += 1
         try:
@@ -73,7 +73,7 @@ class Exporter:
             stderr=asyncio.subprocess.PIPE,
         )
         try:
-            async with asyncio.timeout(PATIENCE_SECONDS):
+            async with asyncio.timeout(TIMEOUT_S):
                 _, said = await process.communicate()
         except TimeoutError as error:
             raise BachboxError("the piece takes too long to be played; try again") from error

@@ -8,9 +8,9 @@ import msgspec
 from aiohttp import web
 
 from appliance.config.gpio_schema import Gpio
-from appliance.frontends.gpio.input_events import Touch
-from appliance.frontends.web.context import House, May, may
-from appliance.frontends.web.health_monitor import SAMPLE_SECONDS, Latency, Monitor, Sample
+from appliance.frontends.gpio.input_events import InputEvent
+from appliance.frontends.web.context import Permission, WebContext, may
+from appliance.frontends.web.health_monitor import SAMPLE_S, Latency, Monitor, Sample
 from appliance.frontends.web.json_io import answer
 from appliance.frontends.web.metrics import CONTENT_TYPE, exposition
 from appliance.state.box_status import Status
@@ -30,28 +30,28 @@ class Report(msgspec.Struct, frozen=True):
     log: list[str]
 
 
-class Tried(msgspec.Struct, frozen=True):
+class CheckResult(msgspec.Struct, frozen=True):
     """What came of a test."""
 
     ok: bool
     detail: str
 
 
-class Felt(msgspec.Struct, frozen=True):
+class InputEvents(msgspec.Struct, frozen=True):
     """What the knobs' control has felt lately, the oldest first."""
 
     wired: bool
-    touches: list[Touch]
+    touches: list[InputEvent]
 
 
-class Life(msgspec.Struct, frozen=True):
+class Liveness(msgspec.Struct, frozen=True):
     """Whether it lives."""
 
     well: bool
     condition: str
 
 
-def routes(house: House) -> list[web.RouteDef]:
+def routes(house: WebContext) -> list[web.RouteDef]:
     """Health, metrics and tests."""
     box = house.box
     monitor = Monitor(house.settings, box)
@@ -59,10 +59,10 @@ def routes(house: House) -> list[web.RouteDef]:
     house.at_end(monitor.close)
     asking = asyncio.Lock()
 
-    @may(May.NOTHING)
+    @may(Permission.NOTHING)
     async def get_life(_request: web.Request) -> web.Response:
         well = monitor.is_well()
-        return answer(Life(well, box.now_playing().condition), 200 if well else 503)
+        return answer(Liveness(well, box.now_playing().condition), 200 if well else 503)
 
     async def get_metrics(_request: web.Request) -> web.Response:
         status, counts = await asyncio.to_thread(lambda: (box.status(), box.counts()))
@@ -75,7 +75,7 @@ def routes(house: House) -> list[web.RouteDef]:
             Report(
                 monitor.is_well(),
                 status,
-                SAMPLE_SECONDS,
+                SAMPLE_S,
                 list(monitor.samples),
                 monitor.latency(),
                 box.said(),
@@ -84,20 +84,20 @@ def routes(house: House) -> list[web.RouteDef]:
 
     async def post_tone(_request: web.Request) -> web.Response:
         house.settings.act(Action.TEST_TONE)
-        return answer(Tried(True, "a second of A is played"))
+        return answer(CheckResult(True, "a second of A is played"))
 
     async def post_broker(_request: web.Request) -> web.Response:
         mqtt = house.whole_config.mqtt
         if not mqtt.host:
-            return answer(Tried(False, "none is configured ([mqtt] host is empty)"))
+            return answer(CheckResult(False, "none is configured ([mqtt] host is empty)"))
         from appliance.frontends.mqtt.broker_check import try_broker
 
         async with asking:
             trial = await asyncio.to_thread(try_broker, mqtt)
-        return answer(Tried(trial.ok, "; ".join(filter(None, (trial.detail, trial.remedy)))))
+        return answer(CheckResult(trial.ok, "; ".join(filter(None, (trial.detail, trial.remedy)))))
 
     async def get_touches(_request: web.Request) -> web.Response:
-        return answer(Felt(house.whole_config.gpio != Gpio(), list(house.felt)))
+        return answer(InputEvents(house.whole_config.gpio != Gpio(), list(house.felt)))
 
     return [
         web.get("/healthz", get_life),

@@ -11,10 +11,10 @@ from typing import Final
 import msgspec
 
 from appliance.frontends.systemd_notify import goes_on, has_begun
-from appliance.state.box_status import Box, Counts, Pulse
-from appliance.state.settings import Settings, Values
+from appliance.state.box_status import BoxStatus, Counts, ProgressCounters
+from appliance.state.settings import RequestedSettings, Settings
 
-SAMPLE_SECONDS: Final = 2.0
+SAMPLE_S: Final = 2.0
 
 SAMPLES: Final = 150
 """Five minutes."""
@@ -25,9 +25,9 @@ and the composer's nap last ten seconds at the slowest tempo."""
 
 BUCKETS_MS: Final = (5, 10, 20, 30, 50, 75, 100, 150, 250, 500, 1000)
 
-LOOK_SECONDS: Final = 0.004
+POLL_INTERVAL_S: Final = 0.004
 
-GIVE_UP_SECONDS: Final = 2.0
+GIVE_UP_S: Final = 2.0
 
 
 class Sample(msgspec.Struct, frozen=True):
@@ -56,9 +56,9 @@ class Latency(msgspec.Struct, frozen=True):
 class Monitor:
     """Samples, as long as :meth:`work` runs."""
 
-    def __init__(self, settings: Settings, box: Box) -> None:
+    def __init__(self, settings: Settings, box: BoxStatus) -> None:
         self._box = box
-        self._pulses: deque[Pulse] = deque(maxlen=WELL_SAMPLES + 1)
+        self._pulses: deque[ProgressCounters] = deque(maxlen=WELL_SAMPLES + 1)
         self._begun = False
         self.samples: deque[Sample] = deque(maxlen=SAMPLES)
         self._counts = [0] * (len(BUCKETS_MS) + 1)
@@ -85,7 +85,7 @@ class Monitor:
         before, at, xruns = await asyncio.to_thread(self._box.counts), loop.time(), None
         while True:
             self._pulses.append(self._box.pulse())
-            await asyncio.sleep(SAMPLE_SECONDS)
+            await asyncio.sleep(SAMPLE_S)
             counts, health = await asyncio.to_thread(
                 lambda: (self._box.counts(), self._box.health())
             )
@@ -102,7 +102,7 @@ class Monitor:
         if self._waiting is not None:
             self._waiting.cancel()
 
-    def _changed(self, _values: Values, _changed: frozenset[str]) -> None:
+    def _changed(self, _values: RequestedSettings, _changed: frozenset[str]) -> None:
         # Of a whole turn of a knob the first change tells enough.
         if self._waiting is None or self._waiting.done():
             self._waiting = asyncio.get_running_loop().create_task(self._wait())
@@ -112,8 +112,8 @@ class Monitor:
         begun, beats = loop.time(), self._box.performer_beats()
         # The block that is being rendered just now does not know of it; the next one does.
         while self._box.performer_beats() < beats + 1:
-            await asyncio.sleep(LOOK_SECONDS)
-            if loop.time() - begun > GIVE_UP_SECONDS:
+            await asyncio.sleep(POLL_INTERVAL_S)
+            if loop.time() - begun > GIVE_UP_S:
                 return
         milliseconds = (loop.time() - begun) * 1000
         self._counts[bisect.bisect_left(BUCKETS_MS, milliseconds)] += 1

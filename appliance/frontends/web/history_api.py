@@ -8,28 +8,28 @@ from typing import Final
 import msgspec
 from aiohttp import web
 
-from appliance.frontends.history import Kept
-from appliance.frontends.web.context import House
+from appliance.frontends.history import HistoryEntry
+from appliance.frontends.web.context import WebContext
 from appliance.frontends.web.exports import KINDS, Exporter
 from appliance.frontends.web.json_io import answer
-from appliance.music.files.piece_record import Keepsake
+from appliance.music.files.piece_record import PieceRecord
 
 _PART_BYTES: Final = 1 << 18
 
-_SEND_SECONDS: Final = 30.0
+_SEND_S: Final = 30.0
 """Whoever takes less than a part in so long has gone."""
 
 
 class Pieces(msgspec.Struct, frozen=True):
     """What was kept."""
 
-    pieces: list[Kept]
+    pieces: list[HistoryEntry]
     """The newest first; the one being played is the first, once some notes of it were heard."""
     files: list[str]
     """The endings of the files that each can be had as: ``/api/pieces/ID.ENDING``."""
 
 
-def routes(house: House) -> list[web.RouteDef]:
+def routes(house: WebContext) -> list[web.RouteDef]:
     """The list, and the files."""
     keepsakes = house.shelf.keepsakes
     exporter = Exporter(house.shelf.soundfont)
@@ -52,7 +52,7 @@ def routes(house: House) -> list[web.RouteDef]:
             await response.prepare(request)
             with path.open("rb") as file:
                 while part := await asyncio.to_thread(file.read, _PART_BYTES):
-                    async with asyncio.timeout(_SEND_SECONDS):
+                    async with asyncio.timeout(_SEND_S):
                         await response.write(part)
             return response
 
@@ -63,6 +63,6 @@ def routes(house: House) -> list[web.RouteDef]:
     ]
 
 
-def _file_name(piece: Keepsake) -> str:
+def _file_name(piece: PieceRecord) -> str:
     """Such as ``bachbox-1685-3``: seed and number, which name the music."""
     return f"bachbox-{piece.seed}-{piece.piece.number}"

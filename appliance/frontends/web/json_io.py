@@ -10,7 +10,7 @@ from aiohttp import web
 
 T = TypeVar("T")
 
-BODY_SECONDS: Final = 10.0
+BODY_S: Final = 10.0
 """How long a body may take to come."""
 
 
@@ -20,7 +20,7 @@ async def body(request: web.Request, kind: type[T]) -> T:
         # A form of another page could send anything else without asking.
         raise web.HTTPUnsupportedMediaType(text="the body has to be application/json")
     try:
-        async with asyncio.timeout(BODY_SECONDS):
+        async with asyncio.timeout(BODY_S):
             content = await request.read()
     except TimeoutError as error:
         raise web.HTTPRequestTimeout(text="the body takes too long to come") from error

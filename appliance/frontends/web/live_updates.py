@@ -15,35 +15,35 @@ from aiohttp import WSMsgType, web
 
 from appliance.errors import BachboxError
 from appliance.frontends.web.api import Value, state
-from appliance.frontends.web.context import LEVEL, House, May
+from appliance.frontends.web.context import LEVEL, Permission, WebContext
 from appliance.frontends.web.settings_schema import settings_schema
 from appliance.frontends.web.websocket import until_the_first_ends, websocket
-from appliance.ipc.ring_observer import Follower
+from appliance.ipc.ring_observer import RingObserver
 from appliance.music.events import AS_WRITTEN_PERMILLE, TICKS_PER_BEAT, Event, Kind
 from appliance.state.box_status import NowPlaying
-from appliance.state.settings import Action, Values
+from appliance.state.settings import Action, RequestedSettings
 
-LOOK_SECONDS: Final = 0.05
+POLL_INTERVAL_S: Final = 0.05
 """How often the ring is looked at, while anybody looks at the page."""
 
-CLOCK_SECONDS: Final = 0.25
+CLOCK_S: Final = 0.25
 
-MODELS_SECONDS: Final = 5.0
+MODELS_S: Final = 5.0
 """How often the models folder is looked at."""
 
-SHOW_SECONDS: Final = 0.02
+SHOW_S: Final = 0.02
 """So long changed settings wait for more."""
 
 PAST_BEATS: Final = 40
 """How much of what has been played a newcomer gets."""
 
-MOST_BYTES: Final = 4096
+MAX_BYTES: Final = 4096
 """The longest wish."""
 
-MOST_QUEUED: Final = 200
+MAX_QUEUED: Final = 200
 """Messages that wait for a slow browser; with more it is let go, and comes again."""
 
-SEND_SECONDS: Final = 15.0
+SEND_S: Final = 15.0
 
 WISHES_PER_S: Final = 100.0
 
@@ -59,9 +59,9 @@ class Wish(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Viewer:
     """One open page."""
 
-    def __init__(self, level: May) -> None:
+    def __init__(self, level: Permission) -> None:
         self.level = level
-        self.queue: asyncio.Queue[bytes | None] = asyncio.Queue(MOST_QUEUED)
+        self.queue: asyncio.Queue[bytes | None] = asyncio.Queue(MAX_QUEUED)
         self.lost = asyncio.Event()
 
     def tell(self, message: bytes) -> None:
@@ -75,10 +75,10 @@ class Viewer:
 class Hub:
     """Looks once for all who look on."""
 
-    def __init__(self, house: House) -> None:
+    def __init__(self, house: WebContext) -> None:
         self._house = house
         self.viewers: set[Viewer] = set()
-        self._follower: Follower
+        self._follower: RingObserver
         self._watch: asyncio.Task[None] | None = None
         self._now: NowPlaying | None = None
         self._models: list[str] = []
@@ -130,9 +130,9 @@ class Hub:
         if self._shown is not None:
             self._shown.cancel()
 
-    def _changed(self, _values: Values, _changed: frozenset[str]) -> None:
+    def _changed(self, _values: RequestedSettings, _changed: frozenset[str]) -> None:
         if self.viewers and self._shown is None:
-            self._shown = asyncio.get_running_loop().call_later(SHOW_SECONDS, self._show)
+            self._shown = asyncio.get_running_loop().call_later(SHOW_S, self._show)
 
     def _show(self) -> None:
         self._shown = None
@@ -140,19 +140,19 @@ class Hub:
 
     async def _look_on(self) -> None:
         loop = asyncio.get_running_loop()
-        clock_at, models_at = loop.time(), loop.time() + MODELS_SECONDS
+        clock_at, models_at = loop.time(), loop.time() + MODELS_S
         while True:
-            await asyncio.sleep(LOOK_SECONDS)
+            await asyncio.sleep(POLL_INTERVAL_S)
             self._look()
             now = self._house.box.now_playing()
             if now != self._now:
                 self._now = now
                 self._tell(_message("now", now=now))
             if loop.time() >= clock_at:
-                clock_at = loop.time() + CLOCK_SECONDS
+                clock_at = loop.time() + CLOCK_S
                 self._tell(self._clock_message())
             if loop.time() >= models_at:
-                models_at = loop.time() + MODELS_SECONDS
+                models_at = loop.time() + MODELS_S
                 if (models := self._house.settings.models) != self._models:
                     self._models = models
                     self._tell(_message("schema", schema=settings_schema(self._house.settings)))
@@ -176,7 +176,7 @@ class Hub:
     def _clock_message(self) -> bytes:
         playhead = self._house.box.playhead()
         pace = self._follower.pace_permille(playhead.tick) / AS_WRITTEN_PERMILLE
-        beats_per_s = self._house.settings.in_force.tempo / 60 * pace
+        beats_per_s = self._house.settings.effective.tempo / 60 * pace
         return _message(
             "clock",
             tick=playhead.tick,
@@ -187,14 +187,14 @@ class Hub:
         )
 
 
-def routes(house: House) -> list[web.RouteDef]:
+def routes(house: WebContext) -> list[web.RouteDef]:
     """The WebSocket."""
     hub = Hub(house)
     house.at_end(hub.close)
     house.at_renewal(hub.renew)
 
     async def live(request: web.Request) -> web.StreamResponse:
-        socket = websocket(request, MOST_BYTES)
+        socket = websocket(request, MAX_BYTES)
         await socket.prepare(request)
         viewer = Viewer(request[LEVEL])
         hub.enter(viewer)
@@ -211,11 +211,11 @@ def routes(house: House) -> list[web.RouteDef]:
 
 async def _tell(socket: web.WebSocketResponse, viewer: Viewer) -> None:
     while (message := await viewer.queue.get()) is not None:
-        async with asyncio.timeout(SEND_SECONDS):
+        async with asyncio.timeout(SEND_S):
             await socket.send_str(message.decode())
 
 
-async def _hear(socket: web.WebSocketResponse, viewer: Viewer, house: House) -> None:
+async def _hear(socket: web.WebSocketResponse, viewer: Viewer, house: WebContext) -> None:
     async for message in socket:
         if message.type is not WSMsgType.TEXT:
             # Nobody sends that who knows us.
@@ -225,12 +225,12 @@ async def _hear(socket: web.WebSocketResponse, viewer: Viewer, house: House) -> 
         await asyncio.sleep(1 / WISHES_PER_S)
 
 
-def _obey(text: str, level: May, house: House) -> bytes:
+def _obey(text: str, level: Permission, house: WebContext) -> bytes:
     number = 0
     try:
         wish = msgspec.json.decode(text, type=Wish)
         number = wish.id
-        if level < May.CONTROL:
+        if level < Permission.CONTROL:
             return _message("refused", id=number, error="this needs the password", login=True)
         if wish.set:
             house.settings.change_all(wish.set)

@@ -7,28 +7,28 @@ import asyncio
 import msgspec
 from aiohttp import web
 
-from appliance.frontends.web.context import LEVEL, House, May, may
+from appliance.frontends.web.context import LEVEL, Permission, WebContext, may
 from appliance.frontends.web.json_io import answer, body
-from appliance.frontends.web.passwords import SESSION_SECONDS, Session
+from appliance.frontends.web.passwords import SESSION_S, Session
 
-MOST_WAITING = 4
+MAX_WAITING = 4
 """Passwords that wait to be tried: each takes 16 MiB and half a second, one at a time."""
 
 
-class Said(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class LoginRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A password."""
 
     password: str
 
 
-class Chosen(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class PasswordChange(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A new one, and the old one where there is one."""
 
     password: str
     old: str = ""
 
 
-class Standing(msgspec.Struct, frozen=True):
+class SessionInfo(msgspec.Struct, frozen=True):
     """How far you may go."""
 
     may: str
@@ -40,34 +40,34 @@ class Standing(msgspec.Struct, frozen=True):
     """To be repeated in the header X-CSRF-Token of whatever changes something; "" for guests."""
 
 
-def routes(house: House) -> list[web.RouteDef]:
+def routes(house: WebContext) -> list[web.RouteDef]:
     """The session, and the password."""
     access, passwords = house.access, house.passwords
     trying = asyncio.Lock()
     waiting = 0
 
-    @may(May.NOTHING)
+    @may(Permission.NOTHING)
     async def get_session(request: web.Request) -> web.Response:
         return answer(standing(house, request[LEVEL], access.session(request)))
 
-    @may(May.NOTHING)
+    @may(Permission.NOTHING)
     async def post_session(request: web.Request) -> web.Response:
-        said = await body(request, Said)
+        said = await body(request, LoginRequest)
         if not passwords.is_set:
             raise web.HTTPConflict(text="there is no password yet")
         if not await tried(request, said.password):
             raise web.HTTPForbidden(text="that is not the password")
         return begun(request)
 
-    @may(May.NOTHING)
+    @may(Permission.NOTHING)
     async def delete_session(request: web.Request) -> web.Response:
         response = answer(standing(house, access.guests(), None))
         response.del_cookie(access.cookie, path="/", samesite="Strict", httponly=True)
         return response
 
-    @may(May.NOTHING)
+    @may(Permission.NOTHING)
     async def post_password(request: web.Request) -> web.Response:
-        chosen = await body(request, Chosen)
+        chosen = await body(request, PasswordChange)
         if passwords.is_set:
             if not await tried(request, chosen.old):
                 raise web.HTTPForbidden(text="the old password is another")
@@ -95,7 +95,7 @@ def routes(house: House) -> list[web.RouteDef]:
     async def tried(request: web.Request, password: str) -> bool:
         nonlocal waiting
         await limit(request)
-        if waiting >= MOST_WAITING:
+        if waiting >= MAX_WAITING:
             raise web.HTTPServiceUnavailable(text="others are saying their passwords; try again")
         waiting += 1
         try:
@@ -106,11 +106,11 @@ def routes(house: House) -> list[web.RouteDef]:
 
     def begun(request: web.Request) -> web.Response:
         session = passwords.begin()
-        response = answer(standing(house, May.CONTROL, session))
+        response = answer(standing(house, Permission.CONTROL, session))
         response.set_cookie(
             access.cookie,
             session.token,
-            max_age=SESSION_SECONDS,
+            max_age=SESSION_S,
             path="/",
             httponly=True,
             samesite="Strict",
@@ -127,10 +127,10 @@ def routes(house: House) -> list[web.RouteDef]:
     ]
 
 
-def standing(house: House, level: May, session: Session | None) -> Standing:
+def standing(house: WebContext, level: Permission, session: Session | None) -> SessionInfo:
     """What somebody at ``level`` is told of it."""
     is_set = house.passwords.is_set
-    return Standing(
+    return SessionInfo(
         may=level.name.lower(),
         password_is_set=is_set,
         has_to_choose=not is_set and house.config.first_visit == "password",

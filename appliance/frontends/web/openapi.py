@@ -7,14 +7,14 @@ from typing import Any, Final
 import msgspec
 from aiohttp import web
 
-from appliance.frontends.history import Kept
+from appliance.frontends.history import HistoryEntry
 from appliance.frontends.web.access import CSRF_HEADER
-from appliance.frontends.web.api import Known, RollNow, SettingsState
-from appliance.frontends.web.context import House, May, may
-from appliance.frontends.web.health_api import Felt, Life, Report, Tried
+from appliance.frontends.web.api import Capabilities, RollNow, SettingsState
+from appliance.frontends.web.context import Permission, WebContext, may
+from appliance.frontends.web.health_api import CheckResult, InputEvents, Liveness, Report
 from appliance.frontends.web.history_api import Pieces
 from appliance.frontends.web.json_io import answer
-from appliance.frontends.web.login import Chosen, Said, Standing
+from appliance.frontends.web.login import LoginRequest, PasswordChange, SessionInfo
 from appliance.frontends.web.settings_schema import Setting, actions, settings_schema
 from appliance.state.box_status import NowPlaying, Status
 
@@ -26,8 +26,8 @@ class Error(msgspec.Struct, frozen=True):
 
 
 _TYPES: Final = (
-    Chosen, Error, Felt, Kept, Known, Life, NowPlaying, Pieces, Report, RollNow, Said,
-    SettingsState, Standing, Status, Tried,
+    PasswordChange, Error, InputEvents, HistoryEntry, Capabilities, Liveness, NowPlaying, Pieces, Report, RollNow, LoginRequest,
+    SettingsState, SessionInfo, Status, CheckResult,
 )  # fmt: skip
 
 _SAYS_PASSWORD: Final = (403, 409, 415, 422, 503)
@@ -42,33 +42,33 @@ _OPERATIONS: Final[tuple[tuple[str, str, str, str, Any, tuple[int, ...]], ...]] 
     ("/api/settings", "get", "What is set", "", SettingsState, ()),
     ("/api/settings", "patch", "Set some of it, or nothing", "Wishes", SettingsState, _SETS),
     ("/api/actions/{action}", "post", "Have something done once", "", NowPlaying, (404,)),
-    ("/api/known", "get", "What can be set and done", "", Known, ()),
+    ("/api/known", "get", "What can be set and done", "", Capabilities, ()),
     ("/api/roll", "get", "The notes played lately and composed ahead", "", RollNow, ()),
     ("/api/pieces", "get", "The last pieces; each is to be had as a file", "", Pieces, ()),
-    ("/api/session", "get", "How far you may go", "", Standing, ()),
-    ("/api/session", "post", "Say the password for a session", "Said", Standing, _SAYS_PASSWORD),
-    ("/api/session", "delete", "Be a guest again", "", Standing, (403,)),
-    ("/api/password", "post", "Choose the password", "Chosen", Standing, _SAYS_PASSWORD),
+    ("/api/session", "get", "How far you may go", "", SessionInfo, ()),
+    ("/api/session", "post", "Say the password for a session", "Said", SessionInfo, _SAYS_PASSWORD),
+    ("/api/session", "delete", "Be a guest again", "", SessionInfo, (403,)),
+    ("/api/password", "post", "Choose the password", "Chosen", SessionInfo, _SAYS_PASSWORD),
     ("/api/health", "get", "How the box is and was in the last minutes", "", Report, ()),
-    ("/api/touches", "get", "What knobs and buttons felt lately", "", Felt, ()),
-    ("/api/tests/tone", "post", "Play a test tone", "", Tried, ()),
-    ("/api/tests/broker", "post", "Knock at the broker", "", Tried, (503,)),
+    ("/api/touches", "get", "What knobs and buttons felt lately", "", InputEvents, ()),
+    ("/api/tests/tone", "post", "Play a test tone", "", CheckResult, ()),
+    ("/api/tests/broker", "post", "Knock at the broker", "", CheckResult, (503,)),
     ("/api/pieces", "get", "The last pieces; /api/pieces/ID.KIND is a file of one", "", Pieces, ()),
-    ("/healthz", "get", "Whether it lives: 200 or 503", "", Life, ()),
+    ("/healthz", "get", "Whether it lives: 200 or 503", "", Liveness, ()),
 )  # fmt: skip
 
 
-def routes(house: House) -> list[web.RouteDef]:
+def routes(house: WebContext) -> list[web.RouteDef]:
     """The description, at ``/api``."""
 
-    @may(May.NOTHING)
+    @may(Permission.NOTHING)
     async def get_description(_request: web.Request) -> web.Response:
         return answer(description(house))
 
     return [web.get("/api", get_description)]
 
 
-def description(house: House) -> dict[str, Any]:
+def description(house: WebContext) -> dict[str, Any]:
     """The OpenAPI document."""
     _, components = msgspec.json.schema_components(
         _TYPES, ref_template="#/components/schemas/{name}"

@@ -23,10 +23,10 @@ import msgspec
 
 from appliance.errors import BachboxError, UsageError
 
-FEWEST_CHARACTERS: Final = 8
-MOST_CHARACTERS: Final = 200
+MIN_CHARACTERS: Final = 8
+MAX_CHARACTERS: Final = 200
 
-SESSION_SECONDS: Final = 30 * 24 * 3600
+SESSION_S: Final = 30 * 24 * 3600
 
 FILE_NAME: Final = "page.json"
 """In the state folder: the key that signs sessions, and a password chosen on the page."""
@@ -34,7 +34,7 @@ FILE_NAME: Final = "page.json"
 _COST: Final = (14, 8, 5)
 """log2 N, r, p."""
 
-_MOST_COST: Final = (17, 16, 16)
+_MAX_COST: Final = (17, 16, 16)
 """What a hash in the config may ask for: 256 MiB."""
 
 _HASH: Final = re.compile(
@@ -59,9 +59,9 @@ class Session(NamedTuple):
 
 def check_new(password: str) -> None:
     """Raises UsageError for a password that will not do."""
-    if not FEWEST_CHARACTERS <= len(password) <= MOST_CHARACTERS:
+    if not MIN_CHARACTERS <= len(password) <= MAX_CHARACTERS:
         raise UsageError(
-            f"a password has {FEWEST_CHARACTERS} to {MOST_CHARACTERS} characters; "
+            f"a password has {MIN_CHARACTERS} to {MAX_CHARACTERS} characters; "
             f"this one has {len(password)}"
         )
 
@@ -76,7 +76,7 @@ def hash_of(password: str) -> str:
 def fits(password: str, hashed: str) -> bool:
     """Whether ``hashed`` is of ``password``; takes its time."""
     found = _HASH.fullmatch(hashed)
-    if found is None or len(password) > MOST_CHARACTERS:
+    if found is None or len(password) > MAX_CHARACTERS:
         return False
     log_n, r, p = (int(part) for part in found.groups()[:3])
     salt, wanted = (base64.b64decode(part + "===") for part in found.groups()[3:])
@@ -87,7 +87,7 @@ def check_hash(hashed: str) -> None:
     """Raises UsageError where ``hashed`` (not empty) is no hash of ours."""
     found = _HASH.fullmatch(hashed)
     costs = [int(part) for part in found.groups()[:3]] if found else []
-    if not costs or any(not 1 <= c <= most for c, most in zip(costs, _MOST_COST, strict=True)):
+    if not costs or any(not 1 <= c <= most for c, most in zip(costs, _MAX_COST, strict=True)):
         raise UsageError(
             "[web] password_hash is no hash; `bachbox password` gives the line to put there"
         )
@@ -130,7 +130,7 @@ class Passwords:
 
     def begin(self) -> Session:
         """A new session."""
-        body = f"{int(time.time()) + SESSION_SECONDS}.{secrets.token_hex(16)}"
+        body = f"{int(time.time()) + SESSION_S}.{secrets.token_hex(16)}"
         token = f"{body}.{self._sign('session', body)}"
         return Session(token, self._sign("csrf", token))
 

@@ -16,7 +16,7 @@ from aiohttp import web
 from appliance.config.loader import Config
 from appliance.config.schema import Web
 from appliance.errors import BachboxError, UsageError
-from appliance.frontends.gpio.input_events import Touch
+from appliance.frontends.gpio.input_events import InputEvent
 from appliance.frontends.web import (
     api,
     audio_streams,
@@ -30,27 +30,27 @@ from appliance.frontends.web import (
     live_updates as live,
 )
 from appliance.frontends.web.access import Access
-from appliance.frontends.web.context import LEVEL, MOST_BODY_BYTES, Handler, House, Shelf
+from appliance.frontends.web.context import LEVEL, MAX_BODY_BYTES, Handler, Shelf, WebContext
 from appliance.frontends.web.passwords import Passwords
-from appliance.state.box_status import Box
+from appliance.state.box_status import BoxStatus
 from appliance.state.settings import Settings
 from appliance.state.store import state_folder
 
 MODULES: Final = (static_files, login, api, live, health_api, audio_streams, history_api, openapi)
 """Whose ``routes`` are served."""
 
-MOST_CONNECTIONS: Final = 256
+MAX_CONNECTIONS: Final = 256
 """At once; a process has 1024 file descriptors where nobody gave it more."""
 
-IDLE_SECONDS: Final = 15.0
+IDLE_S: Final = 15.0
 """How long a connection may take to ask, however slowly, for something."""
 
 BACKLOG: Final = 128
 
-BREATH_SECONDS: Final = 0.1
+BREATH_S: Final = 0.1
 """How long we wait when nobody can be let in."""
 
-END_SECONDS: Final = 0.1
+END_S: Final = 0.1
 """How long requests may take to end when we do."""
 
 _HEADERS: Final = {
@@ -64,7 +64,7 @@ _HEADERS: Final = {
 
 
 async def serve(
-    config: Config, settings: Settings, box: Box, felt: deque[Touch], shelf: Shelf
+    config: Config, settings: Settings, box: BoxStatus, felt: deque[InputEvent], shelf: Shelf
 ) -> None:
     """Serve until cancelled.
 
@@ -74,9 +74,9 @@ async def serve(
     page = config.web
     passwords = await asyncio.to_thread(Passwords, state_folder(), page.password_hash)
     access = Access(page, passwords, page.port)
-    house = House(config, settings, box, access, passwords, felt, shelf)
+    house = WebContext(config, settings, box, access, passwords, felt, shelf)
     app = web.Application(
-        middlewares=[_refusals(house), _gate(house)], client_max_size=MOST_BODY_BYTES
+        middlewares=[_refusals(house), _gate(house)], client_max_size=MAX_BODY_BYTES
     )
     for module in MODULES:
         app.add_routes(module.routes(house))
@@ -86,9 +86,9 @@ async def serve(
         access_log=None,
         handle_signals=False,
         handler_cancellation=True,
-        keepalive_timeout=IDLE_SECONDS,
+        keepalive_timeout=IDLE_S,
         lingering_time=0,
-        shutdown_timeout=END_SECONDS,
+        shutdown_timeout=END_S,
     )
     await runner.setup()
     try:
@@ -130,7 +130,7 @@ def _listen(page: Web) -> list[socket.socket]:
     return found
 
 
-async def _accept(listener: socket.socket, runner: web.AppRunner, house: House) -> None:
+async def _accept(listener: socket.socket, runner: web.AppRunner, house: WebContext) -> None:
     """Let them in, one after the other, and no more than there is room for."""
     loop = asyncio.get_running_loop()
     server = runner.server
@@ -140,10 +140,10 @@ async def _accept(listener: socket.socket, runner: web.AppRunner, house: House) 
             connection, _ = await loop.sock_accept(listener)
         except OSError:
             # It went away again, or there are no descriptors left.
-            await asyncio.sleep(BREATH_SECONDS)
+            await asyncio.sleep(BREATH_S)
             continue
         here = [one for one in server.connections if one.transport is not None]
-        if len(here) >= MOST_CONNECTIONS:
+        if len(here) >= MAX_CONNECTIONS:
             idle = next((one for one in here if one not in house.busy), None)
             if idle is None:
                 connection.close()
@@ -156,7 +156,7 @@ async def _accept(listener: socket.socket, runner: web.AppRunner, house: House) 
             connection.close()
 
 
-def _gate(house: House) -> Any:
+def _gate(house: WebContext) -> Any:
     @web.middleware
     async def gate(request: web.Request, handler: Handler) -> web.StreamResponse:
         house.access.check(request)
@@ -170,7 +170,7 @@ def _gate(house: House) -> Any:
     return gate
 
 
-def _refusals(house: House) -> Any:
+def _refusals(house: WebContext) -> Any:
     @web.middleware
     async def tell(request: web.Request, handler: Handler) -> web.StreamResponse:
         """Whatever goes wrong, a program reads ``{"error": sentence}``."""

@@ -12,7 +12,7 @@ import msgspec
 
 from appliance.frontends.gpio.knobs import GRAINS, RANGES
 from appliance.state import general_midi
-from appliance.state.settings import TEMPERAMENTS, Action, Settings, Values
+from appliance.state.settings import TEMPERAMENTS, Action, RequestedSettings, Settings
 
 SWITCHES: Final = ("playing",)
 
@@ -50,14 +50,18 @@ def actions() -> list[str]:
     return [str(action) for action in Action]
 
 
-def own_names(values: Values) -> list[str]:
+def own_names(values: RequestedSettings) -> list[str]:
     """The settings that are left to the model."""
     return [name for name in _with_own() if getattr(values, name) is None]
 
 
 def _with_own() -> list[str]:
-    nothing_said = Values(model="")
-    return [name for name in Values.__dataclass_fields__ if getattr(nothing_said, name) is None]
+    nothing_said = RequestedSettings(model="")
+    return [
+        name
+        for name in RequestedSettings.__dataclass_fields__
+        if getattr(nothing_said, name) is None
+    ]
 
 
 def _described(name: str, settings: Settings) -> Setting:

@@ -9,7 +9,7 @@ from typing import Final, NamedTuple
 
 from aiohttp import web
 
-from appliance.frontends.web.context import Handler, House, May, may
+from appliance.frontends.web.context import Handler, Permission, WebContext, may
 
 STATIC: Final = Path(__file__).parent / "static"
 
@@ -22,7 +22,7 @@ class _File(NamedTuple):
     etag: str
 
 
-def routes(_house: House) -> list[web.RouteDef]:
+def routes(_house: WebContext) -> list[web.RouteDef]:
     """The pages under their names, everything else under ``/static/``."""
     found = []
     for path in sorted(STATIC.iterdir()):
@@ -42,7 +42,7 @@ def _read(path: Path) -> _File:
 
 
 def _serving(file: _File) -> Handler:
-    @may(May.NOTHING)
+    @may(Permission.NOTHING)
     async def serve(request: web.Request) -> web.Response:
         headers = {"ETag": f'"{file.etag}"', "Cache-Control": "no-cache"}
         if any(tag.value == file.etag for tag in request.if_none_match or ()):

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from aiohttp import web
 
-HEARTBEAT_SECONDS: Final = 20.0
+HEARTBEAT_S: Final = 20.0
 
 
 def websocket(request: web.Request, most_bytes: int) -> web.WebSocketResponse:
@@ -19,7 +19,7 @@ def websocket(request: web.Request, most_bytes: int) -> web.WebSocketResponse:
         HTTPUpgradeRequired: another kind of request has come.
     """
     socket = web.WebSocketResponse(
-        heartbeat=HEARTBEAT_SECONDS, max_msg_size=most_bytes, compress=False, timeout=1.0
+        heartbeat=HEARTBEAT_S, max_msg_size=most_bytes, compress=False, timeout=1.0
     )
     if not socket.can_prepare(request).ok:
         raise web.HTTPUpgradeRequired(text="this is a WebSocket", headers={"Upgrade": "websocket"})

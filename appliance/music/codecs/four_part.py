@@ -14,7 +14,7 @@ from typing import Any
 
 from appliance.music.codecs import counterpoint
 from appliance.music.codecs.base import Cadence, Opening
-from appliance.music.codecs.match_model import Echo, echo_inputs
+from appliance.music.codecs.match_model import MatchModel, echo_inputs
 from appliance.music.events import PLAIN_VELOCITY, TICKS_PER_STEP, Event, note_off, note_on
 from appliance.music.files import four_part_reader
 from appliance.music.score import HIGHEST, LOWEST, SILENT, VOICES, Form, Key, Score
@@ -35,12 +35,12 @@ ALIKE_TOKENS = 8
 ALIKE_STEPS = 8
 """So are so many steps of one voice."""
 
-LONGEST_ENDING_STEPS = 64
+MAX_ENDING_STEPS = 64
 CADENCE_BASSES = (2, 5, 7, 11)
 """Semitones above the tonic from which the bass comes home: V, IV, vii6, vii."""
 
 
-class SatbCodec:
+class FourPartCodec:
     """Encodes four-voice scores, with or without onsets and form.
 
     Args:
@@ -124,9 +124,9 @@ class SatbCodec:
         form = score.form._replace(steps=score.steps)
         return Opening(form, score.key, self.encode(score)[1][: VOICES * score.steps])
 
-    def start(self, form: Form, key: Key) -> SatbContext:
+    def start(self, form: Form, key: Key) -> FourPartContext:
         """An empty piece in this form and key."""
-        return SatbContext(self, form, key)
+        return FourPartContext(self, form, key)
 
     def encode(self, score: Score) -> tuple[list[list[int]], list[int]]:
         """Features and the true token at every place of a score, ``4 * steps`` of each.
@@ -152,10 +152,10 @@ class SatbCodec:
         return REST if pitch == SILENT else pitch - LOWEST
 
 
-class SatbContext:
+class FourPartContext:
     """A four-voice piece being written."""
 
-    def __init__(self, codec: SatbCodec, form: Form, key: Key) -> None:
+    def __init__(self, codec: FourPartCodec, form: Form, key: Key) -> None:
         self.codec = codec
         self.form = form
         self.key = key
@@ -169,9 +169,9 @@ class SatbContext:
         self.held = [0] * VOICES
         self.bass_before = SILENT
         """The bass note before the one that sounds."""
-        self.echo = Echo(ALIKE_TOKENS)
+        self.echo = MatchModel(ALIKE_TOKENS)
         """Of all voices together."""
-        self.echoes = [Echo(ALIKE_STEPS) for _ in range(VOICES)]
+        self.echoes = [MatchModel(ALIKE_STEPS) for _ in range(VOICES)]
         """Of each voice alone."""
         self.done = False
         self._cadence = Cadence.OPEN
@@ -323,7 +323,7 @@ class SatbContext:
     def ending_step(self) -> int:
         """Where the last phrase begins."""
         earlier = self.form.fermatas[-2][1] if len(self.form.fermatas) > 1 else 0
-        return max(earlier, self.form.steps - LONGEST_ENDING_STEPS)
+        return max(earlier, self.form.steps - MAX_ENDING_STEPS)
 
     def cadence(self) -> Cadence:
         """How the piece closes, if it closes with what sounds now or sounded last."""
@@ -339,9 +339,9 @@ class SatbContext:
         leads_home = self.bass_before != SILENT and approach in CADENCE_BASSES
         return Cadence.FULL if leads_home else Cadence.HOME
 
-    def copy(self) -> SatbContext:
+    def copy(self) -> FourPartContext:
         """A copy that goes its own way."""
-        twin = SatbContext(self.codec, self.form, self.key)
+        twin = FourPartContext(self.codec, self.form, self.key)
         twin.step, twin.place, twin.done = self.step, self.place, self.done
         twin._cadence = self._cadence
         twin.bass_before, twin.before = self.bass_before, self.before.copy()

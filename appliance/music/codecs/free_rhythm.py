@@ -16,16 +16,16 @@ from typing import Any
 
 from appliance.errors import UsageError
 from appliance.music.codecs.base import Cadence, Opening
-from appliance.music.codecs.match_model import Echo, Repeats, echo_inputs
-from appliance.music.codecs.voice_allocation import MOST_VOICES, Voices
+from appliance.music.codecs.match_model import MatchModel, RepetitionLimit, echo_inputs
+from appliance.music.codecs.voice_allocation import MAX_VOICES, Voices
 from appliance.music.events import TICKS_PER_BEAT, TICKS_PER_STEP, Event
-from appliance.music.score import Form, Key, LinesScore, Scope
+from appliance.music.score import Form, FreeRhythmScore, Key, Tessitura
 
 AFTER, PITCH, LENGTH = range(3)
 """What the next token says."""
 METRES = ((16, 4), (12, 4), (8, 4), (12, 6), (6, 2), (24, 6), (18, 6), (24, 4), (32, 8))
 """Bar and beat in 16th steps; any other is one more class."""
-LONGEST_BAR_STEPS = 32
+MAX_BAR_STEPS = 32
 FINE = 4
 """Places within a 16th that are told apart."""
 TO_END_STEPS = (4, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256)
@@ -35,15 +35,15 @@ ALIKE_SYMBOLS = 9
 """Three notes that agree are an echo."""
 INTERVALS = 25
 """Up and down by at most an octave, for what is heard of the melody's shape."""
-LONGEST_SILENCE_TICKS = 3 * TICKS_PER_BEAT // 2
+MAX_SILENCE_TICKS = 3 * TICKS_PER_BEAT // 2
 OVERTIME_STEPS = 16
 """How far beyond its form a piece may go before it is ended."""
-LONGEST_ENDING_STEPS = 32
+MAX_ENDING_STEPS = 32
 SPARE_CHORDS = 6
 """So many more notes may be struck together than the scope's share of them: for a last chord."""
 
 
-class LinesCodec:
+class FreeRhythmCodec:
     """Encodes notes in free rhythm.
 
     Args:
@@ -84,7 +84,7 @@ class LinesCodec:
             ("held", self.pitches),
             ("struck", self.pitches),
             ("shape", 2 * (INTERVALS + 1)),
-            ("bar", LONGEST_BAR_STEPS),
+            ("bar", MAX_BAR_STEPS),
             ("fine", FINE),
             ("metre", len(METRES) + 1),
             ("key", 24),
@@ -115,11 +115,11 @@ class LinesCodec:
         """What makes the same codec again."""
         return {"lowest": self.lowest, "highest": self.highest, "lengths": self.lengths}
 
-    def start(self, form: Form, key: Key) -> LinesContext:
+    def start(self, form: Form, key: Key) -> FreeRhythmContext:
         """An empty piece in this form and key."""
-        return LinesContext(self, form, key)
+        return FreeRhythmContext(self, form, key)
 
-    def encode(self, score: LinesScore) -> tuple[list[list[int]], list[int]]:
+    def encode(self, score: FreeRhythmScore) -> tuple[list[list[int]], list[int]]:
         """Features and the true token at every place, three a note and the end."""
         context = self.start(score.form, score.key)
         features: list[list[int]] = []
@@ -143,11 +143,11 @@ class LinesCodec:
         octaves = [p for p in range(pitch % 12, 128, 12) if self.lowest <= p <= self.highest]
         return min(octaves, key=lambda p: abs(p - pitch), default=self.highest)
 
-    def units(self, score: LinesScore) -> tuple[int, int]:
+    def units(self, score: FreeRhythmScore) -> tuple[int, int]:
         """How many tokens count (the end does not), and of how many notes."""
         return self.cycle * len(score.notes), len(score.notes)
 
-    def shifts(self, score: LinesScore) -> list[int]:
+    def shifts(self, score: FreeRhythmScore) -> list[int]:
         """Transpositions that stay in range, within half an octave."""
         low, high = score.range()
         return [s for s in range(-5, 7) if self.lowest - low <= s <= self.highest - high]
@@ -190,10 +190,10 @@ def nearest(choices: Sequence[int], wanted: int) -> int:
     return at
 
 
-class LinesContext:
+class FreeRhythmContext:
     """A piece in free rhythm being written."""
 
-    def __init__(self, codec: LinesCodec, form: Form, key: Key) -> None:
+    def __init__(self, codec: FreeRhythmCodec, form: Form, key: Key) -> None:
         self.codec = codec
         self.form = form
         self.key = key
@@ -202,7 +202,7 @@ class LinesContext:
         """Tick at which the next note begins, or the last one did."""
         self.place = AFTER
         # A cello's piece stays a cello's: the model has learned from others too.
-        low, high, self.together = form.scope or Scope(codec.lowest, codec.highest, 1.0)
+        low, high, self.together = form.scope or Tessitura(codec.lowest, codec.highest, 1.0)
         self.lowest = min(max(low, codec.lowest), codec.highest - 1)
         self.highest = max(min(high, codec.highest), self.lowest + 1)
         self.pitches: list[int] = []
@@ -217,9 +217,9 @@ class LinesContext:
         """The bass before the notes struck last."""
         self.last_chord: list[int] = []
         """What sounded when the end was said."""
-        self.echo, self.shape = Echo(ALIKE_SYMBOLS), Echo(ALIKE_SYMBOLS)
+        self.echo, self.shape = MatchModel(ALIKE_SYMBOLS), MatchModel(ALIKE_SYMBOLS)
         """Of the notes, and of the intervals between them."""
-        self.repeats = Repeats()
+        self.repeats = RepetitionLimit()
         self.chords = 0
         """Notes that were struck together with a higher one."""
 
@@ -243,7 +243,7 @@ class LinesContext:
         for back in range(2):
             found.append(at["shape"] + back * (INTERVALS + 1) + self._interval(back))
         step, within = divmod(self.now - self.form.pickup_steps * TICKS_PER_STEP, TICKS_PER_STEP)
-        found.append(at["bar"] + step % self.form.bar_steps % LONGEST_BAR_STEPS)
+        found.append(at["bar"] + step % self.form.bar_steps % MAX_BAR_STEPS)
         found.append(at["fine"] + within * FINE // TICKS_PER_STEP)
         metre = (self.form.bar_steps, self.form.beat_steps)
         found.append(at["metre"] + (METRES.index(metre) if metre in METRES else len(METRES)))
@@ -309,9 +309,9 @@ class LinesContext:
             found.append(codec.end)
         lowest = self.struck and min(self.struck) <= self.lowest
         chordal = self.chords >= self.together * len(self.pitches) + SPARE_CHORDS
-        if len(self.struck) == MOST_VOICES or lowest or chordal:
+        if len(self.struck) == MAX_VOICES or lowest or chordal:
             found.append(0)
-        quiet = 0 if must_sound else LONGEST_SILENCE_TICKS
+        quiet = 0 if must_sound else MAX_SILENCE_TICKS
         furthest = self.voices.last_end(self.now) + quiet
         allowed = [n for n, after in enumerate(codec.after) if self.now + after <= furthest]
         if len(allowed) <= 1:
@@ -379,7 +379,7 @@ class LinesContext:
     @property
     def at_ending(self) -> bool:
         """Here the last bars begin."""
-        at = max(0, self.form.steps - LONGEST_ENDING_STEPS) * TICKS_PER_STEP
+        at = max(0, self.form.steps - MAX_ENDING_STEPS) * TICKS_PER_STEP
         waited = self.codec.after[self.said[AFTER]] if self.said[AFTER] >= 0 else 0
         at_onset = self.place == PITCH and not self.struck
         return at_onset and self.now - waited < at <= self.now
@@ -396,9 +396,9 @@ class LinesContext:
         leads = self.lowest_before >= 0 and (self.lowest_before - tonic) % 12 in (2, 5, 7, 11)
         return Cadence.FULL if leads else Cadence.HOME
 
-    def copy(self) -> LinesContext:
+    def copy(self) -> FreeRhythmContext:
         """A copy that goes its own way."""
-        twin = LinesContext(self.codec, self.form, self.key)
+        twin = FreeRhythmContext(self.codec, self.form, self.key)
         twin.done, twin.now, twin.place = self.done, self.now, self.place
         twin.pitches, twin.said = self.pitches.copy(), self.said.copy()
         twin.voices, twin.struck = self.voices.copy(), self.struck.copy()

@@ -14,7 +14,7 @@ from bisect import bisect_right
 MATCH_LENGTHS = (1, 12, 16, 24, 32, 64, 128)
 """Lower ends of the buckets that a match's length falls into; bucket 0 is no match."""
 
-ECHOED_NOTES, MOST_ECHOED = 32, 16
+ECHOED_NOTES, MAX_ECHOED = 32, 16
 """Of so many notes so many may say again, note for note, what the piece has said before; half of
 Bach's movements keep to it. A Transformer hears its own echo and goes on, the colder the longer."""
 
@@ -27,7 +27,7 @@ def echo_inputs(classes: int) -> int:
     return classes + 1 + len(MATCH_LENGTHS) + 1
 
 
-class Echo:
+class MatchModel:
     """One pointer into what has been said so far.
 
     A copy is taken at every step of the music, so the past is kept in pages: those that are
@@ -85,16 +85,16 @@ class Echo:
                 self._at, self._length = index[self._recent], self._shortest
                 return
 
-    def copy(self) -> Echo:
+    def copy(self) -> MatchModel:
         """A copy that goes its own way."""
-        twin = Echo(self._shortest)
+        twin = MatchModel(self._shortest)
         twin._pages, twin._page = self._pages.copy(), self._page.copy()
         twin._indexes, twin._index = self._indexes.copy(), self._index.copy()
         twin._recent, twin._at, twin._length = self._recent, self._at, self._length
         return twin
 
 
-class Repeats:
+class RepetitionLimit:
     """How much of the music of late was an echo, note for note."""
 
     def __init__(self) -> None:
@@ -115,4 +115,4 @@ class Repeats:
     @property
     def too_many(self) -> bool:
         """The next note is to be a new one."""
-        return self._echoed.bit_count() >= MOST_ECHOED
+        return self._echoed.bit_count() >= MAX_ECHOED

@@ -8,12 +8,12 @@ from typing import Any, Final
 from appliance.errors import BachboxError
 from appliance.music.codecs.abc.abc_codec import AbcCodec
 from appliance.music.codecs.base import Codec
-from appliance.music.codecs.four_part import SatbCodec
-from appliance.music.codecs.free_rhythm import LinesCodec
+from appliance.music.codecs.four_part import FourPartCodec
+from appliance.music.codecs.free_rhythm import FreeRhythmCodec
 
 CODECS: Final[dict[str, Callable[..., Codec]]] = {
-    SatbCodec.name: SatbCodec,
-    LinesCodec.name: LinesCodec,
+    FourPartCodec.name: FourPartCodec,
+    FreeRhythmCodec.name: FreeRhythmCodec,
     AbcCodec.name: AbcCodec,
 }
 

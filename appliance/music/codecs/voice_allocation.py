@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from appliance.music.events import PLAIN_VELOCITY, Event, note_off, note_on
 
-MOST_VOICES = 6
+MAX_VOICES = 6
 """So many notes can sound at once; each gets a voice of its own."""
 OTHER_VOICE_SEMITONES = 9
 """A voice leaps further than this before another one, which was nearer, takes the note."""
@@ -39,7 +39,7 @@ class Voices:
 
     def _fittest(self, pitch: int) -> int:
         """A voice that is free, or else the one that is so first."""
-        free = [v for v in range(MOST_VOICES) if v not in self.sounds]
+        free = [v for v in range(MAX_VOICES) if v not in self.sounds]
         if not free:
             return min(self._ends, key=lambda v: self._ends[v])
         # Voice 0 is the highest; but one that was in this register may stay in it.

@@ -20,7 +20,7 @@ from appliance.music.files.four_part_reader import (
     musicxml,
     said,
 )
-from appliance.music.score import Form, Key, LinesScore, Note
+from appliance.music.score import Form, FreeRhythmScore, Key, Note
 
 GRID_TICKS = 10
 """A third of a 64th: everything that is engraved lies on it."""
@@ -34,7 +34,7 @@ LAST_NOTE_WEIGHT = 0.15
 DRUMS = 9
 
 
-def read(path: Path) -> LinesScore:
+def read(path: Path) -> FreeRhythmScore:
     """The notes of a file.
 
     Raises:
@@ -60,7 +60,7 @@ def score(
     metre: tuple[int, int],
     pickup_steps: int | None = None,
     key: Key | None = None,
-) -> LinesScore:
+) -> FreeRhythmScore:
     """Notes in order, without doubles, in the form that they fill.
 
     Args:
@@ -86,7 +86,9 @@ def score(
     if pickup_steps is None:
         pickup_steps = pickup_of(whole, bar)
     steps = -(-max(note.start + note.length for note in whole) // TICKS_PER_STEP)
-    return LinesScore(name, whole, key or key_of(whole), Form(bar, pickup_steps, steps, (), beat))
+    return FreeRhythmScore(
+        name, whole, key or key_of(whole), Form(bar, pickup_steps, steps, (), beat)
+    )
 
 
 def metre_of(numerator: int, denominator: int) -> tuple[int, int]:
@@ -127,7 +129,7 @@ def key_of(notes: tuple[Note, ...]) -> Key:
     return max((Key(tonic, minor) for tonic in range(12) for minor in (False, True)), key=fit)
 
 
-def _midi(path: Path) -> LinesScore:
+def _midi(path: Path) -> FreeRhythmScore:
     content = path.read_bytes()
     try:
         file = mido.MidiFile(file=io.BytesIO(content), clip=True)
@@ -138,7 +140,7 @@ def _midi(path: Path) -> LinesScore:
         raise UsageError(f"{path}: not a MIDI file that can be read ({said(why)})") from why
 
 
-def _from_midi(path: Path, file: Any) -> LinesScore:
+def _from_midi(path: Path, file: Any) -> FreeRhythmScore:
     scale = TICKS_PER_BEAT / file.ticks_per_beat
     notes: list[Note] = []
     metre = (16, 4)
@@ -161,7 +163,7 @@ def _from_midi(path: Path, file: Any) -> LinesScore:
     return score(path.stem, notes, metre)
 
 
-def from_music21(stream: Any, name: str) -> LinesScore:
+def from_music21(stream: Any, name: str) -> FreeRhythmScore:
     """Every note of a music21 score.
 
     Raises:

@@ -10,7 +10,7 @@ import mido
 
 from appliance.music.events import AS_WRITTEN_PERMILLE, TICKS_PER_BEAT, Event, Kind, Piece, piece_of
 from appliance.music.files import piece_embedding
-from appliance.music.files.piece_record import Keepsake
+from appliance.music.files.piece_record import PieceRecord
 from appliance.music.score import VOICES, Key
 
 VOICE_NAMES = ("Soprano", "Alto", "Tenor", "Bass")
@@ -49,7 +49,7 @@ def write(
     program: int,
     title: str,
     changes: Sequence[Playing] = (),
-    keepsake: Keepsake | None = None,
+    keepsake: PieceRecord | None = None,
     cents: Sequence[float] = STANDARD_CENTS,
 ) -> None:
     """Write a type 1 file: a track for tempo, metre and keys, then one a voice.
@@ -72,7 +72,7 @@ def write(
     playing = [Playing(0, tempo_bpm, program), *changes]
     file = mido.MidiFile(type=1, ticks_per_beat=TICKS_PER_BEAT, charset="utf-8")
     conductor: _Timed = [(0, mido.MetaMessage("track_name", name=title))]
-    tuned = max(map(abs, map(float.__sub__, cents, STANDARD_CENTS))) > LEAST_CENTS
+    tuned = max(map(abs, map(float.__sub__, cents, STANDARD_CENTS))) > MIN_CENTS
     if tuned:
         conductor += [(0, message) for message in _tuning(cents)]
     if keepsake is not None:
@@ -149,9 +149,9 @@ def _note(voice: int, pitch: int, velocity: int, *, on: bool) -> mido.Message:
     return mido.Message(kind, channel=_channel(voice), note=pitch, velocity=velocity)
 
 
-LEAST_CENTS = 100 / 2**14
+MIN_CENTS = 100 / 2**14
 """The standard's resolution."""
-MOST_KEYS = 64
+MAX_KEYS = 64
 """In one message: some players read no longer ones."""
 
 
@@ -160,15 +160,15 @@ def _tuning(cents: Sequence[float]) -> list[mido.Message]:
 
     Source: MIDI Tuning Standard, single note tuning change, real-time (CA-020).
     """
-    units = [min(max(round(c / LEAST_CENTS), 0), (127 << 14) + 0x3FFE) for c in cents]
+    units = [min(max(round(c / MIN_CENTS), 0), (127 << 14) + 0x3FFE) for c in cents]
     keys = [(key, at >> 14, at >> 7 & 0x7F, at & 0x7F) for key, at in enumerate(units)]
     return [
         mido.Message(
             "sysex",
-            data=[0x7F, 0x7F, 0x08, 0x02, 0, MOST_KEYS]
-            + [byte for key in keys[first : first + MOST_KEYS] for byte in key],
+            data=[0x7F, 0x7F, 0x08, 0x02, 0, MAX_KEYS]
+            + [byte for key in keys[first : first + MAX_KEYS] for byte in key],
         )
-        for first in range(0, len(keys), MOST_KEYS)
+        for first in range(0, len(keys), MAX_KEYS)
     ]
 
 

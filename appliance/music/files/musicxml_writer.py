@@ -17,7 +17,7 @@ from xml.sax.saxutils import escape
 from appliance.music.events import TICKS_PER_BEAT, Event, Kind, Piece
 from appliance.music.files import piece_embedding
 from appliance.music.files.midi_writer import VOICE_NAMES, metre
-from appliance.music.files.piece_record import Keepsake
+from appliance.music.files.piece_record import PieceRecord
 
 SUFFIXES: Final = (".musicxml", ".xml")
 
@@ -69,7 +69,7 @@ def _values() -> list[_Value]:
 _VALUES: Final = _values()
 
 
-def write(path: Path, keepsake: Keepsake, tempo_bpm: float) -> None:
+def write(path: Path, keepsake: PieceRecord, tempo_bpm: float) -> None:
     """Write the score, with the keepsake inside.
 
     Raises:
@@ -78,7 +78,7 @@ def write(path: Path, keepsake: Keepsake, tempo_bpm: float) -> None:
     path.write_text("\n".join(_document(keepsake, tempo_bpm)) + "\n", encoding="utf-8")
 
 
-def _document(keepsake: Keepsake, tempo_bpm: float) -> Iterator[str]:
+def _document(keepsake: PieceRecord, tempo_bpm: float) -> Iterator[str]:
     about = keepsake.piece
     voices = _voices(keepsake.events())
     names = VOICE_NAMES if list(voices) == list(range(len(VOICE_NAMES))) else ()

@@ -12,23 +12,23 @@ from __future__ import annotations
 
 import base64
 import binascii
-from io import SEEK_CUR, SEEK_END
 import re
 import struct
+from io import SEEK_CUR, SEEK_END
 from pathlib import Path
 from typing import BinaryIO, Final
 
 from appliance.errors import BachboxError, UsageError
 from appliance.music.files.piece_record import (
     MAGIC,
-    MOST_PACKED_BYTES,
-    Keepsake,
+    MAX_PACKED_BYTES,
+    PieceRecord,
     pack,
     require,
     unpack,
 )
 
-MOST_FILE_BYTES: Final = 8 << 20
+MAX_FILE_BYTES: Final = 8 << 20
 """Of a MIDI or MusicXML file with one piece in it; a WAV file may be any size."""
 
 NON_COMMERCIAL: Final = 0x7D
@@ -42,11 +42,11 @@ _FIELD: Final = re.compile(
 
 _CHUNK: Final = struct.Struct("<4sI")
 _RIFF_HEAD_BYTES: Final = 12
-_MOST_CHUNKS: Final = 1000
+_MAX_CHUNKS: Final = 1000
 _WAV_CHUNK: Final = b"bach"
 
 
-def read(path: Path) -> Keepsake:
+def read(path: Path) -> PieceRecord:
     """The piece that lies in a file.
 
     Raises:
@@ -73,8 +73,8 @@ def _found(file: BinaryIO) -> bytes:
     head = file.read(_RIFF_HEAD_BYTES)
     if head.startswith(b"RIFF") and head.endswith(b"WAVE"):
         return _chunk(file)
-    content = head + file.read(MOST_FILE_BYTES)
-    if len(content) > MOST_FILE_BYTES:
+    content = head + file.read(MAX_FILE_BYTES)
+    if len(content) > MAX_FILE_BYTES:
         raise BachboxError("larger than 8 MiB, which no score of ours is")
     if content.startswith((MAGIC, b"MThd")):
         return content[max(0, content.find(MAGIC)) :]
@@ -91,28 +91,28 @@ def _found(file: BinaryIO) -> bytes:
 
 def _chunk(file: BinaryIO) -> bytes:
     """The content of the chunk that is ours."""
-    for _ in range(_MOST_CHUNKS):
+    for _ in range(_MAX_CHUNKS):
         head = file.read(_CHUNK.size)
         if len(head) < _CHUNK.size:
             break
         name, size = _CHUNK.unpack(head)
         if name == _WAV_CHUNK:
-            return file.read(min(size, MOST_PACKED_BYTES))
+            return file.read(min(size, MAX_PACKED_BYTES))
         file.seek(size + size % 2, SEEK_CUR)
     raise BachboxError("there is no piece of Bachbox in it")
 
 
-def midi_data(keepsake: Keepsake) -> tuple[int, ...]:
+def midi_data(keepsake: PieceRecord) -> tuple[int, ...]:
     """The bytes of the sequencer-specific event."""
     return (NON_COMMERCIAL, *pack(keepsake))
 
 
-def xml_text(keepsake: Keepsake) -> str:
+def xml_text(keepsake: PieceRecord) -> str:
     """The text of the field."""
     return base64.b64encode(pack(keepsake)).decode()
 
 
-def append_to_wav(path: Path, keepsake: Keepsake) -> None:
+def append_to_wav(path: Path, keepsake: PieceRecord) -> None:
     """Put it behind the sound of a WAV file that is whole.
 
     Raises:

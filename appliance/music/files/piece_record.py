@@ -24,9 +24,9 @@ FORMAT: Final = 1
 MAGIC: Final = b"BachboxKeepsake1"
 """Before the compressed JSON, wherever it is put."""
 
-MOST_PACKED_BYTES: Final = 1 << 20
-MOST_BYTES: Final = 16 << 20
-MOST_EVENTS: Final = 100_000
+MAX_PACKED_BYTES: Final = 1 << 20
+MAX_BYTES: Final = 16 << 20
+MAX_EVENTS: Final = 100_000
 """A piece has some hundred; a minute of the densest keyboard music some thousand."""
 
 VOICES: Final = 15
@@ -58,7 +58,7 @@ class Change(msgspec.Struct, frozen=True):
     settings: _Settings
 
 
-class Keepsake(msgspec.Struct, frozen=True):
+class PieceRecord(msgspec.Struct, frozen=True):
     """One piece. Ticks count from its beginning."""
 
     made_by: _Text
@@ -73,7 +73,7 @@ class Keepsake(msgspec.Struct, frozen=True):
     """Heard to its end; not one that was asked for while it played, or left for the next."""
     notes: Annotated[
         list[tuple[_Tick, _Small, _Small, _Small, _Small, _Int, _Int]],
-        Meta(min_length=1, max_length=MOST_EVENTS),
+        Meta(min_length=1, max_length=MAX_EVENTS),
     ]
     """The events as :class:`appliance.music.events.Event` has them, the piece's own first."""
     played_at: _Text = ""
@@ -130,11 +130,11 @@ def of(
     changes: Sequence[Change] = (),
     complete: bool = True,
     played_at: str = "",
-) -> Keepsake:
+) -> PieceRecord:
     """A piece from its first event (which announces it) on; the ticks are the composer's."""
     notes = notes_of(events)
     start_tick = notes[0][0]
-    return Keepsake(
+    return PieceRecord(
         made_by=f"Bachbox {metadata.version('bachbox')}",
         model=model,
         seed=seed,
@@ -158,12 +158,12 @@ def notes_of(
     ]
 
 
-def pack(keepsake: Keepsake) -> bytes:
+def pack(keepsake: PieceRecord) -> bytes:
     """Everything in some kilobytes."""
     return MAGIC + zlib.compress(msgspec.json.encode(keepsake), 9)
 
 
-def unpack(content: bytes) -> Keepsake:
+def unpack(content: bytes) -> PieceRecord:
     """What :func:`pack` made; more may follow it.
 
     Raises:
@@ -173,8 +173,8 @@ def unpack(content: bytes) -> Keepsake:
         raise BachboxError("there is no piece of Bachbox in it")
     unzip = zlib.decompressobj()
     try:
-        packed = memoryview(content)[len(MAGIC) : len(MAGIC) + MOST_PACKED_BYTES]
-        text = unzip.decompress(packed, MOST_BYTES)
+        packed = memoryview(content)[len(MAGIC) : len(MAGIC) + MAX_PACKED_BYTES]
+        text = unzip.decompress(packed, MAX_BYTES)
         if not unzip.eof:
             raise BachboxError("the piece in it is cut short, or larger than any of ours")
         kept = msgspec.json.decode(text, type=_Format)
@@ -183,7 +183,7 @@ def unpack(content: bytes) -> Keepsake:
                 f"the piece in it is of format {kept.format}, this Bachbox reads {FORMAT}; "
                 "update the one that is older"
             )
-        keepsake = msgspec.json.decode(text, type=Keepsake)
+        keepsake = msgspec.json.decode(text, type=PieceRecord)
     except (zlib.error, msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as why:
         raise BachboxError(f"the piece in it is damaged ({why!s:.200})") from why
     _check(keepsake)
@@ -196,7 +196,7 @@ class _Format(msgspec.Struct):
     format: int
 
 
-def _check(keepsake: Keepsake) -> None:
+def _check(keepsake: PieceRecord) -> None:
     """Whether it can be played.
 
     Raises:
@@ -241,7 +241,7 @@ def _said(value: Value) -> str:
     return f"{value:g}" if isinstance(value, int | float) else str(value)
 
 
-def require(keepsake: Keepsake) -> Keepsake:
+def require(keepsake: PieceRecord) -> PieceRecord:
     """``keepsake``, if it has a note in it.
 
     Raises:

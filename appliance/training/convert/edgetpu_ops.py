@@ -13,7 +13,7 @@ from typing import Any, Final, NamedTuple
 
 from ai_edge_litert import schema_py_generated as schema
 
-MOST_SOFTMAX_ELEMENTS: Final = 16_000
+MAX_SOFTMAX_ELEMENTS: Final = 16_000
 
 
 class Tensor(NamedTuple):
@@ -68,7 +68,7 @@ def _plain_weights(operation: Operation) -> bool:
 
 def _short_vector(operation: Operation) -> bool:
     x = operation.inputs[0]
-    return x.is_vector and math.prod(x.shape) <= MOST_SOFTMAX_ELEMENTS
+    return x.is_vector and math.prod(x.shape) <= MAX_SOFTMAX_ELEMENTS
 
 
 def _joins_few(operation: Operation) -> bool:
@@ -107,7 +107,7 @@ LIST: Final[dict[str, Limit]] = {
     "RESIZE_NEAREST_NEIGHBOR": Limit("may be left to the CPU, by its size"),
     "RSQRT": NO_LIMIT,
     "SLICE": NO_LIMIT,
-    "SOFTMAX": Limit(f"a vector of at most {MOST_SOFTMAX_ELEMENTS} elements", _short_vector),
+    "SOFTMAX": Limit(f"a vector of at most {MAX_SOFTMAX_ELEMENTS} elements", _short_vector),
     "SPACE_TO_DEPTH": NO_LIMIT,
     "SPLIT": Limit("not along the batch"),
     "SQUARED_DIFFERENCE": NO_LIMIT,

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from appliance.composing.model_file import FORMAT
 from appliance.music.codecs.base import Codec
-from appliance.music.codecs.free_rhythm import LinesCodec
+from appliance.music.codecs.free_rhythm import FreeRhythmCodec
 from appliance.training.data.batches import encode
 from appliance.training.networks.transposition import moved
 from appliance.training.recipe import Recipe, Trained, Weights
@@ -265,7 +265,7 @@ def write(
         "width": codec.width,
         "tensors": tensors_of(model),
         "forms": [score.form[:5] for score in scores] if codec.forms else [],
-        "scopes": [score.scope for score in scores] if isinstance(codec, LinesCodec) else [],
+        "scopes": [score.scope for score in scores] if isinstance(codec, FreeRhythmCodec) else [],
         "sha256": hashlib.sha256(model).hexdigest(),
     }
     unfinished = path.with_suffix(".part")

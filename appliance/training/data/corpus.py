@@ -15,8 +15,8 @@ from appliance.music.score import (
     SILENT,
     VOICES,
     Form,
+    FreeRhythmScore,
     Key,
-    LinesScore,
     Score,
     key_of,
     onsets_by_change,
@@ -121,7 +121,7 @@ def lines(data: Path, part: CorpusPart, cache: Path) -> Corpus:
     return found
 
 
-def _read(data: Path, folders: Sequence[str], cache: Path) -> list[LinesScore]:
+def _read(data: Path, folders: Sequence[str], cache: Path) -> list[FreeRhythmScore]:
     paths: list[Path] = []
     for folder in folders:
         if not (data / folder).is_dir():

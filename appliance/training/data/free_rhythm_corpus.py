@@ -14,20 +14,20 @@ from typing import Any
 from tqdm import tqdm
 
 from appliance.errors import UsageError
-from appliance.music.codecs.free_rhythm import LinesCodec
+from appliance.music.codecs.free_rhythm import FreeRhythmCodec
 from appliance.music.files import free_rhythm_reader
-from appliance.music.score import Form, Key, LinesScore, Note
+from appliance.music.score import Form, FreeRhythmScore, Key, Note
 from appliance.training.data import parse_cache
 
 log = logging.getLogger(__name__)
 
-MOST_LENGTHS = 32
-LEAST_COUNT = 8
+MAX_LENGTHS = 32
+MIN_COUNT = 8
 """A length that is rarer is told as the nearest that is not."""
 PLAIN_LENGTHS = (60, 120, 240, 480, 960)
 
 
-def read(paths: Sequence[Path], cache: Path) -> tuple[list[LinesScore], dict[Path, str]]:
+def read(paths: Sequence[Path], cache: Path) -> tuple[list[FreeRhythmScore], dict[Path, str]]:
     """The scores of files, and why the others could not be read.
 
     Args:
@@ -40,7 +40,7 @@ def read(paths: Sequence[Path], cache: Path) -> tuple[list[LinesScore], dict[Pat
         if kept["files"] == state:
             refused = {Path(path): why for path, why in kept["refused"].items()}
             return [_from_json(entry) for entry in kept["scores"]], refused
-    scores: list[LinesScore] = []
+    scores: list[FreeRhythmScore] = []
     refused = {}
     with ProcessPoolExecutor() as pool:
         outcomes = tqdm(pool.map(_read, paths), "reading", len(paths))
@@ -55,16 +55,16 @@ def read(paths: Sequence[Path], cache: Path) -> tuple[list[LinesScore], dict[Pat
     return scores, refused
 
 
-def _read(path: Path) -> LinesScore | str:
+def _read(path: Path) -> FreeRhythmScore | str:
     try:
         return free_rhythm_reader.read(path)
     except UsageError as why:
         return str(why)
 
 
-def _from_json(entry: dict[str, Any]) -> LinesScore:
+def _from_json(entry: dict[str, Any]) -> FreeRhythmScore:
     bar, pickup, steps, _, beat, *_ = entry["form"]
-    return LinesScore(
+    return FreeRhythmScore(
         name=entry["name"],
         notes=tuple(Note(*note) for note in entry["notes"]),
         key=Key(*entry["key"]),
@@ -72,7 +72,9 @@ def _from_json(entry: dict[str, Any]) -> LinesScore:
     )
 
 
-def codec_for(scores: Sequence[LinesScore], also: Sequence[LinesScore] = ()) -> LinesCodec:
+def codec_for(
+    scores: Sequence[FreeRhythmScore], also: Sequence[FreeRhythmScore] = ()
+) -> FreeRhythmCodec:
     """A codec with the notes and the lengths that occur in these scores, and others' notes."""
     pitches = [note.pitch for score in (*scores, *also) for note in score.notes]
     counts: Counter[int] = Counter()
@@ -80,6 +82,6 @@ def codec_for(scores: Sequence[LinesScore], also: Sequence[LinesScore] = ()) -> 
         starts = sorted({note.start for note in score.notes})
         counts.update(b - a for a, b in pairwise(starts))
         counts.update(note.length for note in score.notes)
-    common = [ticks for ticks, n in counts.most_common(MOST_LENGTHS) if n >= LEAST_COUNT]
+    common = [ticks for ticks, n in counts.most_common(MAX_LENGTHS) if n >= MIN_COUNT]
     lengths = sorted({*common, *PLAIN_LENGTHS})
-    return LinesCodec(lowest=min(pitches), highest=max(pitches), lengths=lengths)
+    return FreeRhythmCodec(lowest=min(pitches), highest=max(pitches), lengths=lengths)

@@ -18,7 +18,7 @@ from appliance.errors import UsageError
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
-MOST_REASONS = 12
+MAX_REASONS = 12
 
 
 def kept(cache: Path, from_json: Callable[[Any], T], parse: Callable[[], Sequence[T]]) -> list[T]:
@@ -74,6 +74,6 @@ def parse_all(
                 left_out[outcome] += 1
             else:
                 scores.append(outcome)
-    for reason, count in left_out.most_common(MOST_REASONS):
+    for reason, count in left_out.most_common(MAX_REASONS):
         log.info("left out %d %s: %s", count, what, reason)
     return scores

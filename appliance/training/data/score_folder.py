@@ -21,18 +21,18 @@ from appliance.music.codecs.abc.abc_codec import AbcCodec, AbcScore
 from appliance.music.codecs.abc.tokens import PITCHES
 from appliance.music.codecs.base import Codec
 from appliance.music.files.four_part_reader import MAX_FILE_BYTES, MIDI_SUFFIXES, MUSICXML_SUFFIXES
-from appliance.music.score import LinesScore
+from appliance.music.score import FreeRhythmScore
 from appliance.training.data import folk_corpus, free_rhythm_corpus
 from appliance.training.data.corpus import Corpus
 
-LEAST_PIECES = 4
-LEAST_NOTES = 500
+MIN_PIECES = 4
+MIN_NOTES = 500
 """Of all pieces together."""
-LEAST_NOTES_A_PIECE = 16
-MOST_NOTES_A_PIECE = 10_000
-MOST_STEPS = 9_999
+MIN_NOTES_A_PIECE = 16
+MAX_NOTES_A_PIECE = 10_000
+MAX_STEPS = 9_999
 """The longest form that a model file can bring, in 16th steps."""
-MOST_NOTES = 60_000
+MAX_NOTES = 60_000
 """Of all pieces: what an evening's training, and the n-gram beside it, can take in."""
 HELD_SHARE = 0.1
 """Of the pieces, for each of the two splits that are held out."""
@@ -66,7 +66,7 @@ class Kind:
         return hashlib.sha256(repr(self.told(score)).encode()).hexdigest()
 
 
-def _intervals(score: LinesScore) -> object:
+def _intervals(score: FreeRhythmScore) -> object:
     first = score.notes[0].pitch
     return [(note.start, note.length, note.pitch - first) for note in score.notes]
 
@@ -197,10 +197,10 @@ def read(folder: Path, cache: Path) -> Folder:
     left_out += unused
     families = kind.families([*scores.values()])
     notes = sum(kind.notes(score) for family in families for score in family)
-    if len(families) < LEAST_PIECES or notes < LEAST_NOTES:
+    if len(families) < MIN_PIECES or notes < MIN_NOTES:
         raise TooLittleError(
             f"{folder}: {len(families)} different pieces with {notes} notes can be used, and at "
-            f"least {LEAST_PIECES} pieces with {LEAST_NOTES} notes are needed, because some are "
+            f"least {MIN_PIECES} pieces with {MIN_NOTES} notes are needed, because some are "
             "kept from the training to judge it by",
             left_out,
         )
@@ -222,9 +222,9 @@ def _usable(kind: Kind, found: Sequence[Any]) -> tuple[dict[str, Any], list[tupl
     left_out: list[tuple[str, str]] = []
     for score in found:
         notes, mark = kind.notes(score), kind.fingerprint(score)
-        if notes < LEAST_NOTES_A_PIECE:
+        if notes < MIN_NOTES_A_PIECE:
             left_out.append((score.name, f"only {notes} notes"))
-        elif notes > MOST_NOTES_A_PIECE or score.form.steps > MOST_STEPS:
+        elif notes > MAX_NOTES_A_PIECE or score.form.steps > MAX_STEPS:
             bars = score.form.steps // score.form.bar_steps
             why = f"too long ({notes} notes, {bars} bars); cut it into movements"
             left_out.append((score.name, why))
@@ -235,8 +235,8 @@ def _usable(kind: Kind, found: Sequence[Any]) -> tuple[dict[str, Any], list[tupl
     total = 0
     for mark in sorted(scores):
         total += kind.notes(scores[mark])
-        if total > MOST_NOTES:
-            why = f"there are {MOST_NOTES} notes without it, and no more are used"
+        if total > MAX_NOTES:
+            why = f"there are {MAX_NOTES} notes without it, and no more are used"
             left_out.append((scores.pop(mark).name, why))
     return scores, left_out
 

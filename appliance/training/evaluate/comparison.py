@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from appliance.composing.model_file import Bundle
-from appliance.music.codecs.four_part import SatbCodec
+from appliance.music.codecs.four_part import FourPartCodec
 from appliance.music.events import TICKS_PER_BEAT
 from appliance.music.expression import BREATH_TICKS
 from appliance.training.data.corpus import learned
@@ -17,14 +17,14 @@ from appliance.training.evaluate.originality import Shared
 from appliance.training.evaluate.sampling_jobs import Music, Setting, Studied
 from appliance.training.evaluate.style_distance import Distances, Grader, grade, strayed
 
-MOST_GIVEN_UP = 0.05
+MAX_GIVEN_UP = 0.05
 """A setting at which the guard ends more pieces than this is no default."""
 ALIKE = 1.1
 """Settings that stray no further than this times the nearest are as good as that."""
 FLOOR_PIECES = 250
 """So many training pieces are enough to tell how far they are from others."""
-LONGEST_BEATS = 4 * BAR_BEATS
-LONGEST_NOTE_BEATS = 8 * BAR_BEATS
+MAX_BEATS = 4 * BAR_BEATS
+MAX_NOTE_BEATS = 8 * BAR_BEATS
 MEMORY_GROWTH = 1.05
 
 
@@ -90,7 +90,7 @@ class Weighed:
     @property
     def chosen(self) -> Setting:
         """What the recipe should say: its own setting where that is as good as the nearest."""
-        fit = [s for s in self.strays if self.given_up[s] <= MOST_GIVEN_UP] or list(self.strays)
+        fit = [s for s in self.strays if self.given_up[s] <= MAX_GIVEN_UP] or list(self.strays)
         nearest = min(fit, key=lambda setting: self.strays[setting])
         alike = [s for s in fit if self.strays[s] <= ALIKE * self.strays[nearest]]
         return self.recipe if self.recipe in alike else nearest
@@ -170,19 +170,19 @@ def weigh(
 
 def melody_of(codec_name: str) -> Callable[[Heard], list[Note]]:
     """The line that one would sing: the soprano, or whatever is highest."""
-    return (lambda piece: piece.voice(0)) if codec_name == SatbCodec.name else Heard.top
+    return (lambda piece: piece.voice(0)) if codec_name == FourPartCodec.name else Heard.top
 
 
 def promises(day: Music, corpus: Sequence[Judged]) -> dict[str, bool]:
     """What is promised of hours of music as it ships, and whether it was so."""
     report = day.report
     # A moto perpetuo may do what its models do.
-    loop = max(LONGEST_BEATS, *(piece.loop_beats for piece in corpus))
+    loop = max(MAX_BEATS, *(piece.loop_beats for piece in corpus))
     return {
-        "no chord frozen beyond 4 bars": report.worst("frozen_beats") <= LONGEST_BEATS,
+        "no chord frozen beyond 4 bars": report.worst("frozen_beats") <= MAX_BEATS,
         "no silence beyond the breath": report.silent_beats * TICKS_PER_BEAT <= BREATH_TICKS,
         "no stuck note (8 bars)": not report.unmatched
-        and report.worst("held_beats") <= LONGEST_NOTE_BEATS,
+        and report.worst("held_beats") <= MAX_NOTE_BEATS,
         f"no loop ({loop / BAR_BEATS:g} bars)": report.worst("loop_beats") <= loop,
         "no two pieces open alike": not report.opened_alike,
         "memory flat": day.memory_mib[-1] <= day.memory_mib[4] * MEMORY_GROWTH,

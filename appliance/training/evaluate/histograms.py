@@ -12,7 +12,7 @@ from collections.abc import Callable, Hashable, Sequence
 from itertools import combinations, pairwise
 from typing import Final
 
-from appliance.music.codecs.four_part import SatbCodec
+from appliance.music.codecs.four_part import FourPartCodec
 from appliance.music.events import TICKS_PER_STEP
 from appliance.music.score import VOICES, Key
 from appliance.training.evaluate.finished_pieces import Heard, Note
@@ -255,4 +255,4 @@ Features = Callable[[Heard], dict[str, Histogram]]
 
 def features_of(codec_name: str) -> Features:
     """What is counted of the music of a codec."""
-    return of_four_voices if codec_name == SatbCodec.name else of_lines
+    return of_four_voices if codec_name == FourPartCodec.name else of_lines

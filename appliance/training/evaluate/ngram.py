@@ -17,13 +17,13 @@ from appliance.music.score import Form, Key
 
 LENGTHS = (4, 6, 8, 12)
 """Tokens of history in the longest context (n - 1); the best on the valid pieces counts."""
-MOST_CONTEXTS = 20_000_000
+MAX_CONTEXTS = 20_000_000
 """Longer histories are not tried where there would be more contexts to count than this."""
 
 
 COMPOSING_LENGTH = 6
 """The same for one that composes; longer ones copy."""
-LONGEST_PIECE_TOKENS = 20_000
+MAX_PIECE_TOKENS = 20_000
 
 
 class NGram:
@@ -111,7 +111,7 @@ def compose(
     """
     context = codec.start(form, Key(0, minor))
     said: list[int] = []
-    while not context.done and not context.faded and len(said) < LONGEST_PIECE_TOKENS:
+    while not context.done and not context.faded and len(said) < MAX_PIECE_TOKENS:
         token = sampler.sample(
             np.log(model.shares(said, len(said))),
             temperature=1.0,
@@ -152,7 +152,7 @@ def baseline(
         ]
         tokens = sum(map(len, known))
         for longest in LENGTHS:
-            if longest > LENGTHS[0] and tokens * longest > MOST_CONTEXTS:
+            if longest > LENGTHS[0] and tokens * longest > MAX_CONTEXTS:
                 break
             model = NGram(len(codec.vocabulary), codec.cycle, longest)
             model.learn(known)

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from statistics import median, quantiles
 
 from appliance.composing.interpreter import runtime
-from appliance.training.evaluate.comparison import ALIKE, MOST_GIVEN_UP, Group, Weighed
+from appliance.training.evaluate.comparison import ALIKE, MAX_GIVEN_UP, Group, Weighed
 from appliance.training.evaluate.defects import BAR_BEATS, Judged
 from appliance.training.evaluate.sampling_jobs import Music
 from appliance.training.evaluate.style_distance import medians
@@ -67,7 +67,7 @@ eight which the piece has had before; *cures* are what the guard counted.
 Chosen on the *valid* pieces alone: how far the music is from them, every feature's distances set
 against set (`strayed` in `appliance/training/evaluate/style_distance.py`). Music that is more average than Bach
 strays as well as music that is wilder. Of the settings at which the guard gives up no more than
-{MOST_GIVEN_UP:.0%} of the pieces the nearest is to be the model's; those within
+{MAX_GIVEN_UP:.0%} of the pieces the nearest is to be the model's; those within
 {ALIKE - 1:.0%} of it are as good, and then the recipe's stays.
 
 {_lines(_choice(one) for one in found)}
@@ -214,7 +214,7 @@ def _choice(one: Weighed) -> str:
         for t in temperatures:
             setting = next(s for s in one.strays if s == (t, top_p))
             mark = "**" if setting == one.chosen else ""
-            gave_up = " (gives up)" if one.given_up[setting] > MOST_GIVEN_UP else ""
+            gave_up = " (gives up)" if one.given_up[setting] > MAX_GIVEN_UP else ""
             cells.append(f"{mark}{one.strays[setting]:.2f}{mark}{gave_up}")
         rows.append(f"| top-p {top_p:g} | {' | '.join(cells)} |")
     return (

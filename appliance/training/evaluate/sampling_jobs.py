@@ -17,7 +17,7 @@ from typing import NamedTuple
 import numpy as np
 
 from appliance.composing import model_file
-from appliance.composing.composer import LONGEST_PIECE_STEPS, Composer
+from appliance.composing.composer import MAX_PIECE_STEPS, Composer
 from appliance.music.score import Key
 from appliance.training import recipe
 from appliance.training.__main__ import scores_for
@@ -109,7 +109,7 @@ def study(path: Path, data: Path | None, build: Path, pieces: int, seed: int) ->
         for split, some in scores.items()
     }
     counted = ngram.composer(model.codec, scores["train"], tokens["train"])
-    forms = [form for form in model.forms if form.steps <= LONGEST_PIECE_STEPS]
+    forms = [form for form in model.forms if form.steps <= MAX_PIECE_STEPS]
     dice = np.random.default_rng(seed)
     written = []
     for _ in range(pieces):

@@ -24,8 +24,8 @@ from appliance.composing import model_file as bundle
 from appliance.composing.interpreter import StepModel
 from appliance.composing.model_file import Bundle
 from appliance.errors import BachboxError, UsageError
-from appliance.music.codecs.free_rhythm import PITCH, LinesCodec
-from appliance.music.score import LinesScore
+from appliance.music.codecs.free_rhythm import PITCH, FreeRhythmCodec
+from appliance.music.score import FreeRhythmScore
 from appliance.training import recipe
 from appliance.training.budget import Budget
 from appliance.training.data import corpus
@@ -53,12 +53,12 @@ class Figure(NamedTuple):
     """The share of notes for which the likeliest pitch was the true one."""
 
 
-def pitches_of(score: LinesScore) -> list[int]:
+def pitches_of(score: FreeRhythmScore) -> list[int]:
     """The notes of a piece, without their time."""
     return [note.pitch for note in score.notes]
 
 
-def windows(scores: Sequence[LinesScore]) -> tuple[Pitches, Pitches]:
+def windows(scores: Sequence[FreeRhythmScore]) -> tuple[Pitches, Pitches]:
     """Every run of ``WINDOW_NOTES`` pitches within a piece, and the pitch after each.
 
     Returns:
@@ -75,7 +75,7 @@ def windows(scores: Sequence[LinesScore]) -> tuple[Pitches, Pitches]:
 
 
 def windowed(
-    train: Sequence[LinesScore], test: Sequence[LinesScore], seconds: float, seed: int = 1
+    train: Sequence[FreeRhythmScore], test: Sequence[FreeRhythmScore], seconds: float, seed: int = 1
 ) -> Figure:
     """Train the naive network for so much processor time, and measure it.
 
@@ -126,7 +126,9 @@ def windowed(
 
 
 def counted(
-    train: Sequence[LinesScore], valid: Sequence[LinesScore], test: Sequence[LinesScore]
+    train: Sequence[FreeRhythmScore],
+    valid: Sequence[FreeRhythmScore],
+    test: Sequence[FreeRhythmScore],
 ) -> tuple[int, Figure]:
     """The n and the figure of the n-gram of pitches that does best on the valid pieces."""
     known = [[p + shift for p in pitches_of(score)] for score in train for shift in SHIFTS]
@@ -148,13 +150,13 @@ def counted(
     return longest + 1, Figure(nats / notes, right / notes)
 
 
-def carried(model_file: Bundle, test: Sequence[LinesScore]) -> Figure:
+def carried(model_file: Bundle, test: Sequence[FreeRhythmScore]) -> Figure:
     """The figure of a model of ours, on the same notes.
 
     Of the three tokens of a note its pitch's likelihood counts, among all tokens.
     """
     codec = model_file.codec
-    if not isinstance(codec, LinesCodec):
+    if not isinstance(codec, FreeRhythmCodec):
         raise UsageError(f"{model_file.path}: a model of another kind of music")
     model = StepModel(model_file)
     nats, right, notes = 0.0, 0, 0

@@ -18,15 +18,15 @@ from gpiozero.pins.mock import MockFactory, MockSPIDevice
 from appliance.config import loader as configs
 from appliance.config.gpio_schema import Button, Encoder, Gpio, Led, Pot
 from appliance.daemon.daemon import Daemon, Plan
-from appliance.daemon.status_line import Line
+from appliance.daemon.status_line import StatusLine
 from appliance.errors import UsageError
 from appliance.frontends.gpio import gpio_frontend as gpios
 from appliance.frontends.gpio import live_test
-from appliance.frontends.gpio.gpio_frontend import GpioControl
-from appliance.state.settings import Own, Settings, Values
+from appliance.frontends.gpio.gpio_frontend import GpioFrontend
+from appliance.state.settings import ModelDefaults, RequestedSettings, Settings
 from tests.support import audio_analysis
 
-OWN = Own(tempo_bpm=80, temperature=0.9, top_p=0.95, program=19)
+OWN = ModelDefaults(tempo_bpm=80, temperature=0.9, top_p=0.95, program=19)
 
 EVERYTHING = Gpio(
     encoders=(
@@ -38,7 +38,7 @@ EVERYTHING = Gpio(
     leds=(Led(20, "playing"), Led(21, "beat"), Led(12, "trouble"), Led(21, "beat")),
 )
 
-PATIENCE_SECONDS = 20.0
+TIMEOUT_S = 20.0
 
 
 class Converter(MockSPIDevice):  # type: ignore[misc]
@@ -96,7 +96,7 @@ class Hand(Fingers):
         self.settings = settings
 
     def sees(self, what: Callable[[], object]) -> None:
-        deadline = time.monotonic() + PATIENCE_SECONDS
+        deadline = time.monotonic() + TIMEOUT_S
         while not what():
             assert time.monotonic() < deadline, (self.settings.values, self.daemon.box.status())
             time.sleep(0.005)
@@ -119,18 +119,18 @@ def play(
 ) -> tuple[str, Daemon]:
     """Run the daemon with these pins, ``work`` in a thread; what it said."""
     config = configs.Config()
-    settings = Settings(Values("chorales"), lambda: ["chorales"], lambda _: OWN)
+    settings = Settings(RequestedSettings("chorales"), lambda: ["chorales"], lambda _: OWN)
     failures: list[BaseException] = []
     with (tmp_path / "said").open("w+") as said:
         plan = Plan(output, configs.soundfont(config), 1, configs.model_folders(config))
-        daemon = Daemon(plan, settings, Line(said), [GpioControl(gpio)])
+        daemon = Daemon(plan, settings, StatusLine(said), [GpioFrontend(gpio)])
 
         async def run() -> None:
             loop = asyncio.get_running_loop()
 
             def hand() -> None:
                 try:
-                    deadline = time.monotonic() + PATIENCE_SECONDS
+                    deadline = time.monotonic() + TIMEOUT_S
                     while daemon.box.now_playing().condition != "playing":
                         assert time.monotonic() < deadline
                         time.sleep(0.02)
@@ -165,14 +165,14 @@ def test_every_knob_and_button_reaches_the_music_and_every_led_shows_it(
 
     def work(daemon: Daemon, settings: Settings) -> None:
         hand = Hand(factory, daemon, settings)
-        board, start = daemon._board, settings.in_force
+        shared, start = daemon._shared, settings.effective
         hand.sees(lambda: factory.pin(12).function == "output")
         # A fast spin, 400 steps in a blink: none is lost, and the last one holds.
         hand.turn(17, 27, 400)
         hand.sees(lambda: settings.values.tempo == 240)
         hand.turn(17, 27, -20, edge_seconds=0.0005)
         hand.sees(lambda: settings.values.tempo == 200)
-        hand.sees(lambda: board.controls.read().tempo_bpm == 200)
+        hand.sees(lambda: shared.live_settings.read().tempo_bpm == 200)
         # Jiggling between two steps is no turn.
         for _ in range(50):
             factory.pin(17).drive_low()
@@ -200,11 +200,11 @@ def test_every_knob_and_button_reaches_the_music_and_every_led_shows_it(
         hand.press(16, 0.06, bounces=5)
         hand.sees(lambda: daemon.box.now_playing().piece == piece + 1)
         hand.press(26, 0.06)
-        hand.sees(lambda: board.controls.read().action_count == 2)
+        hand.sees(lambda: shared.live_settings.read().action_count == 2)
         assert not switched_off.exists()
-        hand.press(16, gpios.HOLD_SECONDS + 0.2)
+        hand.press(16, gpios.HOLD_S + 0.2)
         hand.sees(switched_off.exists)
-        assert board.controls.read().action_count == 2
+        assert shared.live_settings.read().action_count == 2
         # The beat blinks; there is no trouble until a child dies.
         hand.sees(lambda: len(factory.pin(21).states) > 4)
         assert not factory.pin(12).state
@@ -224,7 +224,7 @@ def test_every_knob_and_button_reaches_the_music_and_every_led_shows_it(
     assert "leds 4 (beat): pin 21 is already taken by [gpio] leds 2 (beat)" in said
     assert "switched off by its button" in said
     assert "mistake" not in said
-    state: Any = daemon._board.performer.read()
+    state: Any = daemon._shared.performer.read()
     assert (state.xruns, state.late_events) == (0, 0)
 
 
@@ -249,7 +249,7 @@ def test_ten_thousand_edges_a_second_leave_the_music_alone(
             print(f"\n{edges / seconds:,.0f} edges a second")
         hand.turn(17, 27, -100)
         hand.sees(lambda: settings.values.tempo == 40)
-        hand.sees(lambda: daemon._board.controls.read().tempo_bpm == 40)
+        hand.sees(lambda: daemon._shared.live_settings.read().tempo_bpm == 40)
         after = daemon.box.health()
         assert (after.starved, after.late) == (before.starved, before.late)
         assert after.restarts == 0
@@ -290,7 +290,7 @@ def refusals(gpio: Gpio) -> list[str]:
             raise asyncio.CancelledError
 
     async def run() -> None:
-        control: Any = GpioControl(gpio)
+        control: Any = GpioFrontend(gpio)
         task = asyncio.create_task(control.run(None, Log()))
         done, _ = await asyncio.wait([task], timeout=2)
         task.cancel()
@@ -337,7 +337,7 @@ def test_spi_that_is_off_is_told_and_the_leds_work(
 
 
 def test_the_doctor_shows_live_what_each_knob_does(factory: MockFactory) -> None:
-    settings = Settings(Values("chorales"), lambda: ["chorales"], lambda _: OWN)
+    settings = Settings(RequestedSettings("chorales"), lambda: ["chorales"], lambda _: OWN)
     said: list[str] = []
     gpio = Gpio(
         encoders=(Encoder("tempo", 17, 27, push=22),),
@@ -346,7 +346,7 @@ def test_the_doctor_shows_live_what_each_knob_does(factory: MockFactory) -> None
     )
 
     def until(what: Callable[[], object]) -> None:
-        deadline = time.monotonic() + PATIENCE_SECONDS
+        deadline = time.monotonic() + TIMEOUT_S
         while not what() and time.monotonic() < deadline:
             time.sleep(0.01)
 

@@ -9,14 +9,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from appliance.frontends.gpio import knobs
-from appliance.frontends.gpio.knobs import HYSTERESIS, NEAR, Press, Steady, Takeover, clicked
-from appliance.state.settings import NAMES, Own, Settings, Values
+from appliance.frontends.gpio.knobs import (
+    HYSTERESIS,
+    NEAR,
+    DebouncedButton,
+    NoiseFilter,
+    SoftTakeover,
+    clicked,
+)
+from appliance.state.settings import NAMES, ModelDefaults, RequestedSettings, Settings
 
-OWN = Own(tempo_bpm=80, temperature=0.9, top_p=0.95, program=19)
+OWN = ModelDefaults(tempo_bpm=80, temperature=0.9, top_p=0.95, program=19)
 
 
 def new_settings() -> Settings:
-    return Settings(Values("b"), lambda: ["a", "b", "c"], lambda _: OWN)
+    return Settings(RequestedSettings("b"), lambda: ["a", "b", "c"], lambda _: OWN)
 
 
 @pytest.mark.parametrize(
@@ -57,7 +64,7 @@ def test_every_place_is_a_value_and_lies_where_it_is(name: str, place: float) ->
 
 @given(st.floats(0, 1), st.lists(st.floats(-HYSTERESIS * 0.45, HYSTERESIS * 0.45), max_size=200))
 def test_noise_is_no_hand(place: float, noise: list[float]) -> None:
-    steady = Steady()
+    steady = NoiseFilter()
     steady.feel(place)
     moves = [steady.feel(min(max(place + error, 0), 1)) for error in noise]
     # Only the very ends are snapped to.
@@ -66,7 +73,7 @@ def test_noise_is_no_hand(place: float, noise: list[float]) -> None:
 
 @given(st.floats(0, 1), st.floats(0, 1))
 def test_a_hand_is_followed_to_where_it_stops(start: float, end: float) -> None:
-    steady = Steady()
+    steady = NoiseFilter()
     place = steady.feel(start)
     for _ in range(20):
         moved = steady.feel(end)
@@ -76,7 +83,7 @@ def test_a_hand_is_followed_to_where_it_stops(start: float, end: float) -> None:
 
 
 def test_both_ends_are_reached() -> None:
-    steady = Steady()
+    steady = NoiseFilter()
     steady.feel(0.5)
     assert [steady.feel(0.003) for _ in range(12)][-1] is None
     assert steady._place == 0.0
@@ -89,7 +96,7 @@ def test_both_ends_are_reached() -> None:
 def test_a_knob_that_disagrees_waits_until_it_is_where_the_value_is(
     volume: float, places: list[float]
 ) -> None:
-    settings, takeover = new_settings(), Takeover()
+    settings, takeover = new_settings(), SoftTakeover()
     settings.change("volume", volume)
     target = knobs.place_of(settings, "volume")
     for before, place in zip([None, *places], places, strict=False):
@@ -149,7 +156,7 @@ def test_however_it_bounces_a_press_counts_once(
     presses: list[tuple[float, float, list[float], list[float]]], with_hold: bool
 ) -> None:
     clock, contact, done = Clock(), [False], list[str]()
-    button = Press(
+    button = DebouncedButton(
         lambda: contact[0],
         clock.later,
         lambda: done.append("press"),

@@ -20,49 +20,49 @@ from appliance.config.schema import Mqtt
 from appliance.errors import BachboxError
 from appliance.frontends.mqtt import connection, session, unregister
 from appliance.frontends.mqtt.connection import Broker, Link, Message, Throttle
-from appliance.frontends.mqtt.mqtt_frontend import MqttControl
+from appliance.frontends.mqtt.mqtt_frontend import MqttFrontend
 from appliance.frontends.mqtt.unregister import Forgotten, forget
-from appliance.ipc.shared_state import Board
+from appliance.ipc.shared_state import SharedState
 from appliance.offline import doctor_checks
-from appliance.state.box_status import Box
-from appliance.state.settings import Own, Settings, Values
+from appliance.state.box_status import BoxStatus
+from appliance.state.settings import ModelDefaults, RequestedSettings, Settings
 from tests.support.broker import broker, certificates, ear, free_port, program, wire
 from tests.support.command import home, playing
 
-OWN = Own(tempo_bpm=80, temperature=0.9, top_p=0.95, program=19)
+OWN = ModelDefaults(tempo_bpm=80, temperature=0.9, top_p=0.95, program=19)
 
-_PATIENCE_SECONDS = 60.0
+_TIMEOUT_S = 60.0
 
 
 class Alone:
     """The control without the music: settings, a board that nobody plays from, and the log."""
 
     def __init__(self, config: Mqtt) -> None:
-        self.settings = Settings(Values("chorales"), lambda: ["chorales"], lambda _: OWN)
+        self.settings = Settings(RequestedSettings("chorales"), lambda: ["chorales"], lambda _: OWN)
         self.said: list[str] = []
-        self.control = MqttControl(config)
+        self.control = MqttFrontend(config)
 
     def run(self, work: Callable[[], Awaitable[None]]) -> None:
         """Have the control run while ``work`` does."""
-        asyncio.run(asyncio.wait_for(self._run(work), _PATIENCE_SECONDS))
+        asyncio.run(asyncio.wait_for(self._run(work), _TIMEOUT_S))
 
     async def says(self, part: str, count: int = 1) -> None:
         """Wait for a sentence."""
-        deadline = time.monotonic() + _PATIENCE_SECONDS
+        deadline = time.monotonic() + _TIMEOUT_S
         while sum(part in line for line in self.said) < count:
             assert time.monotonic() < deadline, (part, self.said)
             await asyncio.sleep(0.02)
 
     async def _run(self, work: Callable[[], Awaitable[None]]) -> None:
-        board = Board.create()
-        box = Box(board, self.settings, lambda: 0, dict, self.said.append)
+        shared = SharedState.create()
+        box = BoxStatus(shared, self.settings, lambda: 0, dict, self.said.append)
         task = asyncio.create_task(self.control.run(self.settings, box))
         try:
             await work()
         finally:
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
-            board.close()
+            shared.close()
 
 
 def mqtt(port: int, **more: object) -> Mqtt:
@@ -135,7 +135,9 @@ def test_ca_file_is_looked_at_when_it_starts(tmp_path: Path) -> None:
         alone = Alone(mqtt(1, tls=True, ca_file=tmp_path / name))
 
         async def run(alone: Alone = alone) -> None:
-            box = Box(Board.create(), alone.settings, lambda: 0, dict, alone.said.append)
+            box = BoxStatus(
+                SharedState.create(), alone.settings, lambda: 0, dict, alone.said.append
+            )
             await alone.control.run(alone.settings, box)
 
         with pytest.raises(BachboxError, match=part):
@@ -174,7 +176,7 @@ def test_each_trouble_has_its_sentence(
 def test_a_cable_that_is_pulled_out_is_noticed_and_mended(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(connection, "KEEPALIVE_SECONDS", 2)
+    monkeypatch.setattr(connection, "KEEPALIVE_S", 2)
     with broker(tmp_path) as server, wire(server.port) as line, ear(server.port) as listener:
         alone = Alone(mqtt(line.port))
 
@@ -237,7 +239,7 @@ def talker(greeting: bytes) -> Iterator[int]:
 def test_somebody_else_on_the_port_is_survived(
     monkeypatch: pytest.MonkeyPatch, greeting: bytes
 ) -> None:
-    monkeypatch.setattr(connection, "RETRY_MOST_SECONDS", 1)
+    monkeypatch.setattr(connection, "RETRY_MAX_S", 1)
     with talker(greeting) as port:
         alone = Alone(mqtt(port))
 
@@ -252,7 +254,7 @@ def test_somebody_else_on_the_port_is_survived(
 def test_bytes_that_are_no_mqtt_do_not_end_the_thread(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(connection, "RETRY_MOST_SECONDS", 1)
+    monkeypatch.setattr(connection, "RETRY_MAX_S", 1)
     raised = threading.Event()
     handle = connection._Client.loop_misc
 
@@ -277,14 +279,14 @@ def test_bytes_that_are_no_mqtt_do_not_end_the_thread(
 def test_it_is_announced_as_configured_and_forgotten_when_it_is_gone(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, discovery: str
 ) -> None:
-    monkeypatch.setattr(unregister, "REMOVAL_SECONDS", 0.1)
+    monkeypatch.setattr(unregister, "REMOVAL_S", 0.1)
     with broker(tmp_path) as server, ear(server.port) as listener:
         config = mqtt(server.port, discovery=discovery, discovery_prefix="ha/here")
         alone = Alone(config)
 
         async def work() -> None:
             await asyncio.to_thread(listener.wait_for, "bachbox/kitchen/availability", "online")
-            await asyncio.sleep(2 * session.SETTLE_SECONDS)
+            await asyncio.sleep(2 * session.SETTLE_S)
 
         alone.run(work)
         announced = {h.topic for h in listener.heard if h.topic.startswith("ha/here/")}
@@ -296,12 +298,12 @@ def test_it_is_announced_as_configured_and_forgotten_when_it_is_gone(
 
 
 def test_a_new_model_is_announced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(session, "HEALTH_SECONDS", 0.5)
-    monkeypatch.setattr(session, "ANNOUNCE_SECONDS", 0.1)
+    monkeypatch.setattr(session, "HEALTH_S", 0.5)
+    monkeypatch.setattr(session, "ANNOUNCE_S", 0.1)
     models = ["chorales"]
     with broker(tmp_path) as server, ear(server.port) as listener:
         alone = Alone(mqtt(server.port))
-        alone.settings = Settings(Values("chorales"), lambda: models, lambda _: OWN)
+        alone.settings = Settings(RequestedSettings("chorales"), lambda: models, lambda _: OWN)
         topic = "homeassistant/select/bachbox_kitchen/model/config"
 
         async def work() -> None:

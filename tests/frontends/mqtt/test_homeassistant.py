@@ -9,11 +9,11 @@ import pytest
 from paho.mqtt.client import topic_matches_sub
 
 from appliance.frontends.mqtt import homeassistant
-from appliance.frontends.mqtt.homeassistant import Box
+from appliance.frontends.mqtt.homeassistant import DiscoveredDevice
 from appliance.frontends.mqtt.messages import Topics
-from appliance.state.settings import Action, InForce
+from appliance.state.settings import Action, EffectiveSettings
 
-BOX = Box(Topics("kitchen", "all"), "Bachbox kitchen", "1.2.3", ["chorales", "fugues"])
+BOX = DiscoveredDevice(Topics("kitchen", "all"), "Bachbox kitchen", "1.2.3", ["chorales", "fugues"])
 
 OLD_DEVICE_KEYS = {
     *("identifiers", "connections", "manufacturer", "model", "name", "serial_number"),
@@ -29,7 +29,7 @@ def entities() -> dict[str, dict[str, Any]]:
 
 def test_every_setting_and_action_is_an_entity() -> None:
     commands = {e["command_topic"] for e in entities().values() if "command_topic" in e}
-    wanted = {*InForce._fields, *Action}
+    wanted = {*EffectiveSettings._fields, *Action}
     assert commands == {f"bachbox/kitchen/{name}/set" for name in wanted}
     kinds = [topic.split("/")[1] for topic in entities()]
     assert {kind: kinds.count(kind) for kind in kinds} == {
@@ -82,6 +82,6 @@ def test_what_was_announced_is_found_again(as_device: bool) -> None:
 
 
 def test_ids_are_spoken_once() -> None:
-    named = Box(Topics("bachbox-2"), "Bachbox bachbox-2", "1", ["chorales"])
+    named = DiscoveredDevice(Topics("bachbox-2"), "Bachbox bachbox-2", "1", ["chorales"])
     found = homeassistant.announcements(named, "homeassistant", as_device=False)
     assert {json.loads(a.payload)["object_id"] for a in found if a.payload} > {"bachbox_2_tempo"}

@@ -12,13 +12,24 @@ from hypothesis import strategies as st
 from appliance.errors import BachboxError, UsageError
 from appliance.frontends.mqtt.messages import Topics, identity, parse, pressed, show
 from appliance.state import general_midi
-from appliance.state.settings import TEMPERAMENTS, TEMPO_BPM, InForce, Own, Settings, Values
+from appliance.state.settings import (
+    TEMPERAMENTS,
+    TEMPO_BPM,
+    EffectiveSettings,
+    ModelDefaults,
+    RequestedSettings,
+    Settings,
+)
 
 TOPICS = Topics("kitchen", "all")
 
 
 def settings() -> Settings:
-    return Settings(Values("chorales"), lambda: ["chorales", "fugues"], lambda _: Own(84, 1, 1, 19))
+    return Settings(
+        RequestedSettings("chorales"),
+        lambda: ["chorales", "fugues"],
+        lambda _: ModelDefaults(84, 1, 1, 19),
+    )
 
 
 @pytest.mark.parametrize(
@@ -67,7 +78,7 @@ payloads = st.one_of(
 )
 
 
-@given(st.sampled_from([*InForce._fields, "nonsense"]), payloads)
+@given(st.sampled_from([*EffectiveSettings._fields, "nonsense"]), payloads)
 def test_any_payload_changes_a_setting_within_its_range_or_nothing(
     name: str, payload: bytes
 ) -> None:
@@ -79,7 +90,7 @@ def test_any_payload_changes_a_setting_within_its_range_or_nothing(
         assert str(error)
         assert "\n" not in str(error)
         assert box.values == before
-    now = box.in_force
+    now = box.effective
     assert TEMPO_BPM.low <= now.tempo <= TEMPO_BPM.high
     assert 0.1 <= now.temperature <= 3
     assert 0.05 <= now.top_p <= 1
@@ -92,9 +103,9 @@ def test_any_payload_changes_a_setting_within_its_range_or_nothing(
 
 
 @given(
-    st.sampled_from(InForce._fields),
+    st.sampled_from(EffectiveSettings._fields),
     st.builds(
-        InForce,
+        EffectiveSettings,
         playing=st.booleans(),
         model=st.sampled_from(["chorales", "fugues"]),
         instrument=st.integers(0, 127),
@@ -107,10 +118,10 @@ def test_any_payload_changes_a_setting_within_its_range_or_nothing(
         pitch=st.floats(392, 466),
     ),
 )
-def test_what_is_shown_can_be_sent_back(name: str, values: InForce) -> None:
+def test_what_is_shown_can_be_sent_back(name: str, values: EffectiveSettings) -> None:
     box = settings()
     box.change(name, parse(show(name, values).encode()))
-    now, meant = getattr(box.in_force, name), getattr(values, name)
+    now, meant = getattr(box.effective, name), getattr(values, name)
     assert now == meant if isinstance(meant, str) else now == pytest.approx(meant, rel=1e-5)
 
 
@@ -132,7 +143,7 @@ def test_only_our_own_and_our_groups_commands_are_meant_for_us() -> None:
 @given(st.text())
 def test_slots_are_few(name: str) -> None:
     slot = TOPICS.slot(f"bachbox/kitchen/{name}/set")
-    assert slot in (*InForce._fields, "next_piece", "restart_piece", "test_tone", "")
+    assert slot in (*EffectiveSettings._fields, "next_piece", "restart_piece", "test_tone", "")
 
 
 def test_group_and_box_share_a_slot() -> None:

@@ -13,8 +13,8 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from appliance.frontends.mqtt.session import ANNOUNCE_SECONDS
-from appliance.state.settings import InForce
+from appliance.frontends.mqtt.session import ANNOUNCE_S
+from appliance.state.settings import EffectiveSettings
 from tests.support.broker import Broker, Ear, Wire, broker, ear, wire
 from tests.support.command import Playing, bachbox, home, playing
 
@@ -75,7 +75,7 @@ def kitchen(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kitchen]:
 
 def test_the_state_is_there_for_whoever_comes_later(kitchen: Kitchen) -> None:
     with ear(kitchen.broker.port) as late:
-        for name in InForce._fields:
+        for name in EffectiveSettings._fields:
             late.wait_for(f"{BASE}/{name}")
         assert late.wait_for(f"{BASE}/availability") == "online"
         assert {h.topic for h in late.heard if h.topic.startswith(BASE) and not h.retained} <= {
@@ -205,7 +205,7 @@ def test_what_cannot_be_is_refused_with_a_reason_and_changes_nothing(
 
 def test_whatever_strangers_send_it_goes_on(kitchen: Kitchen) -> None:
     dice = random.Random(1)
-    names = [*InForce._fields, "next_piece", "nonsense"]
+    names = [*EffectiveSettings._fields, "next_piece", "nonsense"]
     for _ in range(1_000):
         payload = dice.randbytes(dice.randrange(40))
         kitchen.ear.client.publish(f"{BASE}/{dice.choice(names)}/set", payload, dice.randrange(3))
@@ -242,7 +242,7 @@ def test_home_assistant_is_told_again_when_it_is_born(kitchen: Kitchen) -> None:
     since = len(kitchen.ear.heard)
     kitchen.ear.say("homeassistant/status", "online")
     kitchen.ear.wait_for(topic, since=since)
-    for name in (*InForce._fields, "availability"):
+    for name in (*EffectiveSettings._fields, "availability"):
         kitchen.ear.wait_for(f"{BASE}/{name}", since=since)
 
 
@@ -295,7 +295,7 @@ def test_a_command_that_the_broker_has_retained_is_passed_over(kitchen: Kitchen)
 
 def test_forget_takes_it_away_and_leaves_a_running_box_alone(kitchen: Kitchen) -> None:
     # By then it has introduced itself for as often as it was asked to.
-    time.sleep(ANNOUNCE_SECONDS + 1)
+    time.sleep(ANNOUNCE_S + 1)
     said = bachbox("mqtt", "forget", "--config", kitchen.config, env=kitchen.env)
     assert said.code == 0, said.err
     assert "kitchen: 18 retained topics taken away" in said.out

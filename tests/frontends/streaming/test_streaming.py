@@ -26,7 +26,7 @@ ALIKE = 0.9
 IN_STEP_S = 0.02
 """Sooner than the ear tells two sounds apart."""
 
-PATIENCE_SECONDS = 60.0
+TIMEOUT_S = 60.0
 
 PASSWORD = "for the tests"  # nothing is kept behind it
 
@@ -76,7 +76,7 @@ def box(folder: Path, line: str, env: dict[str, str], output: str = "null") -> I
 
 
 def eventually(what: object, log: Path) -> None:
-    deadline = time.monotonic() + PATIENCE_SECONDS
+    deadline = time.monotonic() + TIMEOUT_S
     while not what():  # type: ignore[operator]
         assert time.monotonic() < deadline, log.read_text()
         time.sleep(0.1)

@@ -59,7 +59,7 @@ def test_a_session_lives_over_a_restart_and_ends_with_the_password(
     assert again.session(session.token) == session
     assert Passwords(tmp_path, hash_of("another one")).session(session.token) is None
     assert Passwords(tmp_path).session(session.token) is None
-    monkeypatch.setattr(passwords, "SESSION_SECONDS", -1)
+    monkeypatch.setattr(passwords, "SESSION_S", -1)
     assert again.session(again.begin().token) is None
 
 

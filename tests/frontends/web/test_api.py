@@ -23,7 +23,7 @@ from schemathesis.specs.openapi.checks import (
 )
 
 from appliance.frontends.local_socket import Request, ask
-from appliance.state.settings import Action, InForce
+from appliance.state.settings import Action, EffectiveSettings
 from tests.support.command import bachbox
 from tests.support.web_server import House, eventually
 
@@ -40,9 +40,9 @@ def test_everything_set_here_is_set_everywhere_and_the_other_way_round(kitchen: 
     assert state["values"]["volume"] == 42
     assert "tempo" in state["own"]
     assert "temperature" not in state["own"]
-    assert set(state["values"]) == set(InForce._fields)
+    assert set(state["values"]) == set(EffectiveSettings._fields)
     known = kitchen.get("/api/known")
-    assert {setting["name"] for setting in known["settings"]} == set(InForce._fields)
+    assert {setting["name"] for setting in known["settings"]} == set(EffectiveSettings._fields)
     assert set(known["actions"]) == set(Action)
     assert kitchen.get("/api/status")["settings"] == state["values"]
 

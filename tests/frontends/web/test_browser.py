@@ -11,7 +11,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect
 
-from appliance.state.settings import InForce
+from appliance.state.settings import EffectiveSettings
 from tests.support.broker import Broker, Ear, broker, ear, wire
 from tests.support.browser import NAME, PATIENCE_MS, chromium, is_live, page, until
 from tests.support.command import bachbox
@@ -405,7 +405,7 @@ def test_everything_is_reached_and_done_by_keyboard(browser: Browser, kitchen: H
             if focus[0] == "set-volume":
                 one.keyboard.press("End")
                 eventually(lambda: kitchen.values["volume"] == 100)
-        wanted = {"playing", "restart", "next", *(f"set-{n}" for n in InForce._fields)}
+        wanted = {"playing", "restart", "next", *(f"set-{n}" for n in EffectiveSettings._fields)}
         assert wanted - {"set-playing"} <= set(reached)
         assert all(outline != "none" for name, outline in reached.items() if name.startswith("set"))
     kitchen.set(volume=60)

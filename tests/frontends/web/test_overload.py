@@ -15,7 +15,7 @@ from typing import Any
 import psutil
 import pytest
 
-from appliance.frontends.web.server import IDLE_SECONDS, MOST_CONNECTIONS
+from appliance.frontends.web.server import IDLE_S, MAX_CONNECTIONS
 from tests.support.virtual_card import virtual_card
 from tests.support.web_server import House, eventually, good_house, house
 
@@ -71,7 +71,7 @@ def test_a_thousand_who_connect_and_say_nothing(kitchen: House) -> None:
             # All others are served as ever.
             for tempo in range(60, 90):
                 assert kitchen.set(tempo=tempo)["tempo"] == tempo
-            assert process.num_fds() < MOST_CONNECTIONS + 64
+            assert process.num_fds() < MAX_CONNECTIONS + 64
             assert process.memory_info().rss < memory + (16 << 20)
             assert idle
 
@@ -88,7 +88,7 @@ def test_many_who_say_it_slowly(kitchen: House) -> None:
                 one.sendall(b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\n")
                 one.settimeout(0)
             gone: set[int] = set()
-            deadline = time.monotonic() + IDLE_SECONDS + 60
+            deadline = time.monotonic() + IDLE_S + 60
             while len(gone) < len(slow):
                 assert time.monotonic() < deadline, len(gone)
                 for at, one in enumerate(slow):

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from appliance.music.codecs import counterpoint
 from appliance.music.codecs.base import Cadence
-from appliance.music.codecs.four_part import CLASSES, END, HOLD, ORDER, REST, SatbCodec
+from appliance.music.codecs.four_part import CLASSES, END, HOLD, ORDER, REST, FourPartCodec
 from appliance.music.events import TICKS_PER_STEP, Event
 from appliance.music.score import (
     HIGHEST,
@@ -23,14 +23,14 @@ from appliance.music.score import (
 )
 from tests.support.making_music import chords, events_of, is_well_formed, rows, scores
 
-BOTH = [SatbCodec(onsets=True, form=True), SatbCodec(onsets=False, form=False)]
+BOTH = [FourPartCodec(onsets=True, form=True), FourPartCodec(onsets=False, form=False)]
 codecs = pytest.mark.parametrize("codec", BOTH, ids=["with onsets and form", "plain"])
 tokens = st.lists(st.integers(0, CLASSES - 1), max_size=80)
 
 
 @codecs
 @given(score=scores())
-def test_a_score_comes_back_from_its_tokens(codec: SatbCodec, score: Score) -> None:
+def test_a_score_comes_back_from_its_tokens(codec: FourPartCodec, score: Score) -> None:
     events = events_of(score, codec)
     pitches, onsets = rows(events, score.steps * TICKS_PER_STEP)
     assert pitches == score.pitches
@@ -42,7 +42,7 @@ def test_a_score_comes_back_from_its_tokens(codec: SatbCodec, score: Score) -> N
 
 @codecs
 @given(score=scores())
-def test_every_place_has_its_features_and_its_token(codec: SatbCodec, score: Score) -> None:
+def test_every_place_has_its_features_and_its_token(codec: FourPartCodec, score: Score) -> None:
     features, found = codec.encode(score)
     assert len(features) == len(found) == VOICES * score.steps + (not codec.onsets)
     for ones in features:
@@ -69,7 +69,7 @@ def test_a_score_needs_no_forbidden_token_but_in_parallels(score: Score) -> None
 
 @codecs
 @given(said=tokens)
-def test_whatever_is_said_the_music_is_well_formed(codec: SatbCodec, said: list[int]) -> None:
+def test_whatever_is_said_the_music_is_well_formed(codec: FourPartCodec, said: list[int]) -> None:
     context = codec.start(Form(16, 0, 15), Key(0, False))
     events: list[Event] = []
     for token in said:
@@ -84,7 +84,7 @@ def test_whatever_is_said_the_music_is_well_formed(codec: SatbCodec, said: list[
 
 @codecs
 @given(before=tokens, after=tokens)
-def test_a_copy_goes_its_own_way(codec: SatbCodec, before: list[int], after: list[int]) -> None:
+def test_a_copy_goes_its_own_way(codec: FourPartCodec, before: list[int], after: list[int]) -> None:
     context = codec.start(Form(12, 4, 1000), Key(5, True))
     for token in before:
         context.accept(token)
@@ -203,7 +203,7 @@ def test_transposing_moves_notes_and_key_alike(score: Score, up: int) -> None:
 @codecs
 @given(score=scores(), data=st.data())
 def test_a_moved_piece_is_heard_and_answered_where_the_codec_says(
-    codec: SatbCodec, score: Score, data: st.DataObject
+    codec: FourPartCodec, score: Score, data: st.DataObject
 ) -> None:
     semitones = data.draw(st.sampled_from(codec.shifts(score)))
     inputs, classes = codec.moved(semitones)
@@ -215,7 +215,7 @@ def test_a_moved_piece_is_heard_and_answered_where_the_codec_says(
 
 
 @codecs
-def test_what_leaves_the_range_stays_on_its_last_note(codec: SatbCodec) -> None:
+def test_what_leaves_the_range_stays_on_its_last_note(codec: FourPartCodec) -> None:
     for semitones in (-60, -1, 1, 60):
         inputs, classes = codec.moved(semitones)
         assert min(inputs) >= 0

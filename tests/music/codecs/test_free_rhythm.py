@@ -13,21 +13,21 @@ from hypothesis import strategies as st
 from appliance.errors import UsageError
 from appliance.music.codecs.base import Cadence
 from appliance.music.codecs.free_rhythm import (
-    LONGEST_SILENCE_TICKS,
+    MAX_SILENCE_TICKS,
     OVERTIME_STEPS,
     PITCH,
     SPARE_CHORDS,
-    LinesCodec,
+    FreeRhythmCodec,
     nearest,
 )
-from appliance.music.codecs.match_model import ECHOED_NOTES, MOST_ECHOED
-from appliance.music.codecs.voice_allocation import MOST_VOICES
+from appliance.music.codecs.match_model import ECHOED_NOTES, MAX_ECHOED
+from appliance.music.codecs.voice_allocation import MAX_VOICES
 from appliance.music.events import TICKS_PER_BEAT, TICKS_PER_STEP, Event, Kind
 from appliance.music.files import free_rhythm_reader
-from appliance.music.score import Form, Key, LinesScore, Note, Scope
+from appliance.music.score import Form, FreeRhythmScore, Key, Note, Tessitura
 
 LENGTHS = [30, 60, 80, 120, 240, 360, 480, 960]
-CODEC = LinesCodec(lowest=36, highest=88, lengths=LENGTHS)
+CODEC = FreeRhythmCodec(lowest=36, highest=88, lengths=LENGTHS)
 said = st.lists(st.integers(0, CODEC.classes - 1), max_size=200)
 forms = st.builds(
     Form,
@@ -38,12 +38,12 @@ forms = st.builds(
 )
 
 
-def score_of(*notes: tuple[int, int, int], key: Key | None = None) -> LinesScore:
+def score_of(*notes: tuple[int, int, int], key: Key | None = None) -> FreeRhythmScore:
     return free_rhythm_reader.score("made", [Note(*note) for note in notes], (16, 4), 0, key)
 
 
 @st.composite
-def scores(draw: st.DrawFn) -> LinesScore:
+def scores(draw: st.DrawFn) -> FreeRhythmScore:
     """Notes whose lengths and distances the codec has, none struck while it sounds."""
     notes, now = [], 0
     free_from: dict[int, int] = {}
@@ -51,14 +51,14 @@ def scores(draw: st.DrawFn) -> LinesScore:
         start = now + after
         pitch, length = draw(st.integers(36, 88)), draw(st.sampled_from(LENGTHS))
         sounding = sum(end > start for end in free_from.values())
-        if free_from.get(pitch, 0) <= start and sounding < MOST_VOICES:
+        if free_from.get(pitch, 0) <= start and sounding < MAX_VOICES:
             now = start
             notes.append((now, length, pitch))
             free_from[pitch] = now + length
     return score_of(*notes) if notes else score_of((0, 120, 60))
 
 
-def spoken(score: LinesScore) -> list[Event]:
+def spoken(score: FreeRhythmScore) -> list[Event]:
     context = CODEC.start(score.form, score.key)
     return [event for token in CODEC.encode(score)[1] for event in context.accept(token)]
 
@@ -80,18 +80,18 @@ def notes_of(events: list[Event]) -> list[tuple[int, int, int]]:
 
 
 @given(score=scores())
-def test_a_score_comes_back_from_its_tokens(score: LinesScore) -> None:
+def test_a_score_comes_back_from_its_tokens(score: FreeRhythmScore) -> None:
     assert notes_of(spoken(score)) == sorted(score.notes)
 
 
 @given(score=scores())
-def test_time_never_goes_back(score: LinesScore) -> None:
+def test_time_never_goes_back(score: FreeRhythmScore) -> None:
     ticks = [event.tick for event in spoken(score)]
     assert ticks == sorted(ticks)
 
 
 @given(score=scores())
-def test_every_place_has_its_features_and_its_token(score: LinesScore) -> None:
+def test_every_place_has_its_features_and_its_token(score: FreeRhythmScore) -> None:
     features, tokens = CODEC.encode(score)
     counted, notes = CODEC.units(score)
     assert len(features) == len(tokens) == counted + 1
@@ -129,7 +129,7 @@ def test_nobody_waits_in_silence_for_longer_than_a_breath(form: Form, tokens: li
     for event in events:
         if event.kind == Kind.NOTE_ON:
             if not sounding:
-                assert event.tick - silent_since <= LONGEST_SILENCE_TICKS
+                assert event.tick - silent_since <= MAX_SILENCE_TICKS
             sounding += 1
         else:
             sounding -= 1
@@ -203,7 +203,7 @@ def test_whoever_only_repeats_is_made_to_say_something_new(figure: list[int], se
             context.accept(tokens[-1])
     again = said_again(tokens)
     windows = [sum(again[at : at + ECHOED_NOTES]) for at in range(len(again) - ECHOED_NOTES)]
-    assert max(windows) == MOST_ECHOED
+    assert max(windows) == MAX_ECHOED
 
 
 @given(
@@ -215,7 +215,7 @@ def test_whoever_only_repeats_is_made_to_say_something_new(figure: list[int], se
 def test_a_piece_keeps_to_its_scope(
     tokens: list[int], low: int, size: int, together: float
 ) -> None:
-    scope = Scope(low, low + size, together)
+    scope = Tessitura(low, low + size, together)
     context = CODEC.start(Form(16, 0, 64, (), 4, scope), Key(0, False))
     for token in tokens:
         forbidden = {*context.forbidden()}
@@ -229,7 +229,7 @@ def test_a_piece_keeps_to_its_scope(
 
 
 @given(score=scores())
-def test_a_scope_is_its_pieces(score: LinesScore) -> None:
+def test_a_scope_is_its_pieces(score: FreeRhythmScore) -> None:
     context = CODEC.start(score.form, score.key)
     for token in CODEC.encode(score)[1]:
         context.accept(token)
@@ -240,7 +240,7 @@ def test_a_scope_is_its_pieces(score: LinesScore) -> None:
 
 @given(pitch=st.integers(0, 127), highest=st.integers(41, 127))
 def test_a_note_out_of_range_is_told_in_another_octave(pitch: int, highest: int) -> None:
-    codec = LinesCodec(lowest=40, highest=highest, lengths=LENGTHS)
+    codec = FreeRhythmCodec(lowest=40, highest=highest, lengths=LENGTHS)
     _, tokens = codec.encode(score_of((0, 120, pitch)))
     told = tokens[PITCH] - codec.first_pitch + codec.lowest
     assert codec.lowest <= told <= highest
@@ -287,7 +287,7 @@ def test_the_nearest_is_the_nearest(choices: list[int], wanted: int) -> None:
 )
 def test_options_that_make_no_codec(options: dict[str, object]) -> None:
     with pytest.raises(ValueError, match=r"\w"):
-        LinesCodec(**options)  # type: ignore[arg-type]
+        FreeRhythmCodec(**options)  # type: ignore[arg-type]
 
 
 # Files
@@ -310,7 +310,7 @@ def midi(path: Path, *notes: tuple[int, int, int], metre: tuple[int, int] = (4, 
 
 @given(score=scores())
 def test_a_midi_file_is_read_as_it_was_written(
-    tmp_path_factory: pytest.TempPathFactory, score: LinesScore
+    tmp_path_factory: pytest.TempPathFactory, score: FreeRhythmScore
 ) -> None:
     path = midi(tmp_path_factory.mktemp("midi") / "a.mid", *score.notes)
     assert free_rhythm_reader.read(path).notes == score.notes
@@ -371,9 +371,9 @@ def test_a_person_may_start_from_a_file_in_range(tmp_path: Path) -> None:
 
 @given(score=scores(), semitones=st.integers(-5, 6))
 def test_a_moved_piece_is_heard_and_answered_where_the_codec_says(
-    score: LinesScore, semitones: int
+    score: FreeRhythmScore, semitones: int
 ) -> None:
-    codec = LinesCodec(lowest=0, highest=127, lengths=LENGTHS)
+    codec = FreeRhythmCodec(lowest=0, highest=127, lengths=LENGTHS)
     inputs, classes = codec.moved(semitones)
     features, said = codec.encode(score)
     moved_features, moved_said = codec.encode(score.transposed(semitones))

@@ -5,20 +5,20 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from appliance.music.codecs.match_model import MATCH_LENGTHS, Echo
+from appliance.music.codecs.match_model import MATCH_LENGTHS, MatchModel
 
 symbols = st.lists(st.integers(0, 3), max_size=120)
 
 
-def heard(said: list[int], shortest: int = 4) -> Echo:
-    echo = Echo(shortest)
+def heard(said: list[int], shortest: int = 4) -> MatchModel:
+    echo = MatchModel(shortest)
     for symbol in said:
         echo.hear(symbol)
     return echo
 
 
 def test_nothing_is_expected_before_anything_has_been_repeated() -> None:
-    echo = Echo(4)
+    echo = MatchModel(4)
     for symbol in range(50):
         assert echo.expected is None
         assert echo.bucket == 0

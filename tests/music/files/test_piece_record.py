@@ -17,7 +17,7 @@ from appliance.audio.outputs.file_outputs import WavFile
 from appliance.errors import BachboxError, UsageError
 from appliance.music.events import Event, Kind, Piece, note_off, note_on, pace, piece
 from appliance.music.files import midi_writer, musicxml_writer, piece_embedding, piece_record
-from appliance.music.files.piece_record import MAGIC, Change, Keepsake, pack, unpack
+from appliance.music.files.piece_record import MAGIC, Change, PieceRecord, pack, unpack
 
 START = 9_600
 
@@ -51,12 +51,12 @@ def pieces(draw: st.DrawFn, voices: int = 15) -> list[Event]:
     return events
 
 
-def kept(events: list[Event], **more: Any) -> Keepsake:
+def kept(events: list[Event], **more: Any) -> PieceRecord:
     facts: dict[str, Any] = {"model": "chorales", "seed": 7, "settings": {"tempo": 80.0}}
     return piece_record.of(events, events[-1].tick + 480, **facts | more)
 
 
-def small() -> Keepsake:
+def small() -> PieceRecord:
     return kept(
         [
             piece(Piece(3, 9, True, 4, 0, START)),

@@ -2,7 +2,7 @@
 
 const SILENCE_MS = 4000; // The box says something four times a second.
 const FIRST_WAIT_MS = 400;
-const MOST_WAIT_MS = 3000;
+const MAX_WAIT_MS = 3000;
 
 export class Link extends EventTarget {
   #socket = null;
@@ -89,7 +89,7 @@ export class Link extends EventTarget {
     this.#become('lost');
     clearTimeout(this.#retry);
     this.#retry = setTimeout(() => this.open(), this.#wait);
-    this.#wait = Math.min(2 * this.#wait, MOST_WAIT_MS);
+    this.#wait = Math.min(2 * this.#wait, MAX_WAIT_MS);
   }
 
   #drop() {

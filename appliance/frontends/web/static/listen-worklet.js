@@ -1,9 +1,9 @@
 // Plays what it is sent, at the pace of this machine's own sound card: see listen.js.
 
 const FIRST_TARGET_S = 0.15;
-const MOST_TARGET_S = 0.3;
+const MAX_TARGET_S = 0.3;
 const STEP_S = 0.04;
-const MOST_S = 0.5; // With more, it jumps.
+const MAX_S = 0.5; // With more, it jumps.
 const SLACK_S = 0.06;
 const HURRY = 0.002; // Three cents: nobody hears it.
 
@@ -25,7 +25,7 @@ class Speaker extends AudioWorkletProcessor {
     chunk.frames = chunk.samples.length / 2;
     this.queue.push(chunk);
     this.frames += chunk.frames;
-    if (this.seconds() <= MOST_S) return;
+    if (this.seconds() <= MAX_S) return;
     while (this.queue.length > 1 && this.seconds() > this.target) this.drop();
     this.at = 0;
     this.level = this.seconds();
@@ -71,7 +71,7 @@ class Speaker extends AudioWorkletProcessor {
           this.at = 0;
           this.drop();
           this.playing = false;
-          this.target = Math.min(this.target + STEP_S, MOST_TARGET_S);
+          this.target = Math.min(this.target + STEP_S, MAX_TARGET_S);
           this.port.postMessage(null);
           return true;
         }

@@ -5,9 +5,9 @@
 // them; elsewhere there is none, and each chunk is an AudioBuffer that is set behind the last.
 
 const FIRST_TARGET_S = 0.2;
-const MOST_TARGET_S = 0.35;
+const MAX_TARGET_S = 0.35;
 const STEP_S = 0.05;
-const MOST_S = 0.5;
+const MAX_S = 0.5;
 const SLACK_S = 0.08;
 const HURRY = 0.002;
 const HEAD_BYTES = 16;
@@ -60,12 +60,12 @@ class Chain {
     const { context, rate } = this;
     const now = context.currentTime;
     if (this.next < now + 0.005) {
-      if (this.next) this.target = Math.min(this.target + STEP_S, MOST_TARGET_S);
+      if (this.next) this.target = Math.min(this.target + STEP_S, MAX_TARGET_S);
       this.next = now + this.target;
       this.level = this.target;
     }
     const ahead = this.next - now;
-    if (ahead > MOST_S) return;
+    if (ahead > MAX_S) return;
     this.level += (ahead - this.level) * 0.02;
     const error = this.level - this.target;
     if (Math.abs(error) > SLACK_S) this.speed = error > 0 ? 1 + HURRY : 1 - HURRY;

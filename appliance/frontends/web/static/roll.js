@@ -5,9 +5,9 @@ const GHOST_MS = 1200;
 const FRESH_MS = 1600;
 const FRAME_MS = 30; // Between two pictures: smooth, and half of a phone's battery.
 const CALM_MS = 500; // The same, where less motion is wished for.
-const FEWEST_PIXELS_A_BEAT = 34;
+const MIN_PIXELS_A_BEAT = 34;
 const BEATS_AHEAD = 8.5; // What is seen of the future, where there is room: a little more than is composed.
-const FEWEST_PITCHES = 26;
+const MIN_PITCHES = 26;
 const KEYS = ['C', 'D♭', 'D', 'E♭', 'E', 'F', 'F♯', 'G', 'A♭', 'A', 'B♭', 'B'];
 
 export class Roll {
@@ -45,7 +45,7 @@ export class Roll {
     const context = this.#context;
     const colours = (this.#colours ??= this.#read());
     const now = this.#clock.tick(ms);
-    const pixelsABeat = Math.max(FEWEST_PIXELS_A_BEAT, ((1 - NOW_AT) * width) / BEATS_AHEAD);
+    const pixelsABeat = Math.max(MIN_PIXELS_A_BEAT, ((1 - NOW_AT) * width) / BEATS_AHEAD);
     const ticksPerPixel = 480 / pixelsABeat;
     const x = (tick) => NOW_AT * width + (tick - now) / ticksPerPixel;
     const from = now - NOW_AT * width * ticksPerPixel;
@@ -129,7 +129,7 @@ export class Roll {
       high = Math.max(high, pitch);
     }
     [low, high] = [low - 2, high + 2];
-    const missing = FEWEST_PITCHES - (high - low);
+    const missing = MIN_PITCHES - (high - low);
     if (missing > 0) [low, high] = [low - Math.ceil(missing / 2), high + Math.floor(missing / 2)];
     this.#low = low < this.#low || low > this.#low + 5 ? low : this.#low;
     this.#high = high > this.#high || high < this.#high - 5 ? high : this.#high;

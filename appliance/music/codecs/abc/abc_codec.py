@@ -21,15 +21,15 @@ from appliance.music.codecs.abc.tokens import (
     END,
     HIGHEST_DEGREE,
     LOWEST_DEGREE,
+    MIN_TICKS,
     PITCHES,
     SCALES,
-    SHORTEST_TICKS,
     TOKEN,
     VOCABULARY,
     degree_sign,
 )
 from appliance.music.codecs.base import Cadence, Opening
-from appliance.music.codecs.match_model import Echo, echo_inputs
+from appliance.music.codecs.match_model import MatchModel, echo_inputs
 from appliance.music.events import TICKS_PER_STEP, Event
 from appliance.music.score import Form, Key
 
@@ -177,7 +177,7 @@ class AbcContext(Tune):
 
     def __init__(self, form: Form, key: Key) -> None:
         super().__init__(form, key)
-        self.echo, self.shape = Echo(ALIKE_SIGNS), Echo(ALIKE_SIGNS)
+        self.echo, self.shape = MatchModel(ALIKE_SIGNS), MatchModel(ALIKE_SIGNS)
         """Of the signs, and of signs and intervals."""
 
     def features(self) -> list[int]:
@@ -192,7 +192,7 @@ class AbcContext(Tune):
             known = len(self.degrees) > back
             degree = self.degrees[-1 - back] - LOWEST_DEGREE if known else NO_DEGREE
             found.append(AT["pitches"] + back * (NO_DEGREE + 1) + degree)
-        found.append(AT["bar"] + min(PLACES_IN_BAR - 1, here // SHORTEST_TICKS))
+        found.append(AT["bar"] + min(PLACES_IN_BAR - 1, here // MIN_TICKS))
         for n, back in enumerate(BACK_BARS):
             stood = self.stood.get((bar - back, here))
             degree = NO_DEGREE if stood is None else stood - LOWEST_DEGREE

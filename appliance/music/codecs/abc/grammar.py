@@ -17,10 +17,10 @@ from appliance.music.codecs.abc.tokens import (
     END,
     GROUPED,
     LENGTHS,
+    MIN_TICKS,
     MINOR_MODES,
     PITCHES,
     SCALES,
-    SHORTEST_TICKS,
     TOKEN,
     UNIT_TICKS,
     VOCABULARY,
@@ -28,15 +28,15 @@ from appliance.music.codecs.abc.tokens import (
 from appliance.music.events import PLAIN_VELOCITY, TICKS_PER_STEP, Event, note_off, note_on
 from appliance.music.score import Form, Key
 
-LONGEST_REST_TICKS = 2 * UNIT_TICKS
+MAX_REST_TICKS = 2 * UNIT_TICKS
 PLAYED_AT_ONCE = 16
 """So many notes of a repeat are played for one token at most."""
-LEAST_BARS = 7
+MIN_BARS = 7
 """A tune is longer than this, as it is played."""
-LONGEST_STEPS = 9999
+MAX_STEPS = 9999
 """For a tune that is known: none has more (see ``bundle``)."""
-LONGEST_SECTION_BARS = 24
-LONGEST_ENDING_BARS = 3
+MAX_SECTION_BARS = 24
+MAX_ENDING_BARS = 3
 BARS_KEPT = 8
 """So long it is known what stood where in a bar."""
 
@@ -184,8 +184,8 @@ class Tune:
         if self.now + again >= self._late_ticks:
             return True
         if self.ending:
-            return self.ending_ticks >= LONGEST_ENDING_BARS * self.bar_ticks
-        return self.section_ticks >= LONGEST_SECTION_BARS * self.bar_ticks
+            return self.ending_ticks >= MAX_ENDING_BARS * self.bar_ticks
+        return self.section_ticks >= MAX_SECTION_BARS * self.bar_ticks
 
     def _lengths(self) -> tuple[list[str], bool]:
         """The lengths that the pending note may say, and whether it need say none."""
@@ -202,7 +202,7 @@ class Tune:
         else:
             room = self._stop(self.at_ticks) - self.at_ticks
             if note.degree is None:
-                room = min(room, LONGEST_REST_TICKS)
+                room = min(room, MAX_REST_TICKS)
             wanted = [length for length in (UNIT_TICKS, *LENGTHS.values()) if length <= room]
         choices = [] if note.sized else [sign for sign, n in LENGTHS.items() if n in wanted]
         return choices, note.length in wanted
@@ -227,14 +227,14 @@ class Tune:
             return found | {TOKEN["|"]}
         if not self.signs[1:]:
             found.add(TOKEN["|:"])
-        if self.signs[-1] == ":|" and self.now >= LEAST_BARS * self.bar_ticks:
+        if self.signs[-1] == ":|" and self.now >= MIN_BARS * self.bar_ticks:
             if self.now >= self._late_ticks:
                 return {TOKEN[END]}
             found.add(TOKEN[END])
         found |= self._notes()
         if not rested:
             found.add(TOKEN["z"])
-        if self._stop(here) - here >= 2 * SHORTEST_TICKS:
+        if self._stop(here) - here >= 2 * MIN_TICKS:
             found.add(TOKEN["(3"])
         return found
 
@@ -261,7 +261,7 @@ class Tune:
             return []
         if self.ending == 2 and self.ending_ticks + pending == 0:
             return []
-        end = [END] if played >= LEAST_BARS * self.bar_ticks else []
+        end = [END] if played >= MIN_BARS * self.bar_ticks else []
         if end and played >= self._late_ticks:
             return end
         return ["||", "|:", *end]

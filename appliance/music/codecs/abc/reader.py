@@ -15,7 +15,7 @@ from pathlib import Path
 from appliance.errors import UsageError
 from appliance.music.codecs.abc.abc_codec import AbcScore
 from appliance.music.codecs.abc.bars import Bar, Section, bars_of, sections_of, top_of
-from appliance.music.codecs.abc.grammar import LONGEST_STEPS, Place, Tune
+from appliance.music.codecs.abc.grammar import MAX_STEPS, Place, Tune
 from appliance.music.codecs.abc.tokens import (
     AGAIN,
     END,
@@ -34,7 +34,7 @@ from appliance.music.codecs.abc.tokens import (
 from appliance.music.events import TICKS_PER_STEP
 from appliance.music.score import Form, Key
 
-LARGEST_BYTES = 1 << 20
+MAX_BYTES = 1 << 20
 MODES = {
     "": "major",
     "maj": "major",
@@ -50,7 +50,7 @@ UNITS = {Fraction(ticks, UNIT_TICKS) for ticks in (UNIT_TICKS, *LENGTHS.values()
 """Lengths of notes in eighths."""
 SEMIQUAVERS = 4
 """A 2/4 tune with one note in so many shorter than an eighth is read as 4/4, twice as long."""
-LONGEST_STRETCH = 3
+MAX_STRETCH = 3
 """Eighths by which a section's last note may be made longer or shorter."""
 
 
@@ -68,10 +68,10 @@ def read(path: Path) -> AbcScore:
     """
     try:
         with path.open("rb") as file:
-            content = file.read(LARGEST_BYTES + 1)
+            content = file.read(MAX_BYTES + 1)
     except OSError as why:
         raise UsageError(f"{path}: cannot read it: {why.strerror}") from why
-    if len(content) > LARGEST_BYTES:
+    if len(content) > MAX_BYTES:
         raise UsageError(f"{path}: more than a megabyte is no tune")
     found = tunes(content.decode("utf-8", "replace"))
     if not found:
@@ -108,7 +108,7 @@ def parse(text: str, name: str = "") -> AbcScore:
     signs = (mode, *_signs(sections, mode, letter, tonic))
     form = Form(form_bar, int(pickup * 2), 1, (), beat_steps)
     key = Key(tonic, mode in MINOR_MODES)
-    tune = Tune(form._replace(steps=LONGEST_STEPS), key)
+    tune = Tune(form._replace(steps=MAX_STEPS), key)
     for sign in (*signs, END):
         while tune.place == Place.AGAIN:
             tune.accept(TOKEN[AGAIN])
@@ -218,7 +218,7 @@ def _mend(sections: list[Section], whole: Fraction, pickup: Fraction) -> None:
 
 def _stretch(bar: Bar, by: Fraction) -> None:
     while by:
-        if not bar.notes or bar.notes[-1].group or abs(by) > LONGEST_STRETCH:
+        if not bar.notes or bar.notes[-1].group or abs(by) > MAX_STRETCH:
             raise ValueError("a section's last bar is too long or too short")
         note = bar.notes[-1]
         length = max(Fraction(0), note.length + by) if note.rest else note.length + by

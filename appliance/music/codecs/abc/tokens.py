@@ -34,7 +34,7 @@ LENGTHS: Final = {
 """In ticks."""
 GROUPED = (UNIT_TICKS // 4, UNIT_TICKS // 2, UNIT_TICKS, 2 * UNIT_TICKS)
 """Lengths that pairs and triplets are made of."""
-SHORTEST_TICKS = UNIT_TICKS // 4
+MIN_TICKS = UNIT_TICKS // 4
 BARS = ("|", "||", "|:", ":|", "::", "|1", ":|2")
 AGAIN, END = "again", "end"
 LETTERS = "CDEFGAB"

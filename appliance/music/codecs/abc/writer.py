@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from appliance.music.codecs.abc.abc_codec import AbcContext
-from appliance.music.codecs.abc.grammar import LONGEST_STEPS
+from appliance.music.codecs.abc.grammar import MAX_STEPS
 from appliance.music.codecs.abc.tokens import (
     ACCIDENTALS,
     AGAIN,
@@ -110,7 +110,7 @@ def book(events: Iterable[Event], *, title: str, tempo_bpm: float) -> str:
         form = Form(
             bar_steps=about.beats_per_bar * beat_steps,
             pickup_steps=about.pickup_ticks // TICKS_PER_STEP,
-            steps=LONGEST_STEPS,
+            steps=MAX_STEPS,
             beat_steps=beat_steps,
         )
         key, name = Key(about.tonic, about.minor), f"{title}, piece {about.number}"

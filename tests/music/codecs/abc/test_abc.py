@@ -14,7 +14,7 @@ from appliance.composing.stall_detector import SILENT_TICKS
 from appliance.errors import UsageError
 from appliance.music.codecs.abc import reader, writer
 from appliance.music.codecs.abc.abc_codec import WIDTH, AbcCodec, AbcContext
-from appliance.music.codecs.abc.grammar import LONGEST_SECTION_BARS, PLAYED_AT_ONCE
+from appliance.music.codecs.abc.grammar import MAX_SECTION_BARS, PLAYED_AT_ONCE
 from appliance.music.codecs.abc.tokens import (
     ACCIDENTALS,
     AGAIN,
@@ -32,7 +32,7 @@ from tests.support.making_music import is_well_formed
 
 CODEC = AbcCodec()
 METRES = [(16, 0, 4), (16, 2, 4), (16, 4, 4), (12, 0, 6), (12, 2, 6), (18, 4, 6), (12, 4, 4)]
-MOST_TOKENS = 6000
+MAX_TOKENS = 6000
 
 
 @st.composite
@@ -50,7 +50,7 @@ def drawn(form: Form, key: Key, seed: int) -> tuple[AbcContext, list[int], list[
     said: list[int] = []
     events: list[Event] = []
     while not context.done:
-        assert len(said) < MOST_TOKENS, "it never ends"
+        assert len(said) < MAX_TOKENS, "it never ends"
         allowed = sorted(context.allowed())
         weights = [3 if VOCABULARY[token] in BARS else 1 for token in allowed]
         said += dice.choices(allowed, weights)
@@ -99,7 +99,7 @@ def test_any_tokens_make_a_tune(form: Form, key: Key, said: list[int]) -> None:
 @given(forms(), keys, st.integers(0, 2**32))
 def test_every_tune_ends_in_time(form: Form, key: Key, seed: int) -> None:
     context, _, events = drawn(form, key, seed)
-    late = form.steps + 2 * LONGEST_SECTION_BARS * form.bar_steps
+    late = form.steps + 2 * MAX_SECTION_BARS * form.bar_steps
     assert context.now <= late * TICKS_PER_STEP
     assert is_well_formed(events)
     assert all(21 <= event.pitch <= 108 for event in events if event.kind == Kind.NOTE_ON)

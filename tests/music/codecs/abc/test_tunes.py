@@ -10,13 +10,13 @@ import pytest
 
 from appliance.composing.composer import Composer
 from appliance.composing.model_file import Bundle
-from appliance.composing.stall_detector import Guard
+from appliance.composing.stall_detector import StallDetector
 from appliance.errors import UsageError
-from appliance.ipc.shared_state import Controls
+from appliance.ipc.shared_state import LiveSettings
 from appliance.music.codecs.abc import reader, writer
 from appliance.music.codecs.abc.abc_codec import AbcCodec
 from appliance.music.codecs.abc.tokens import CLASSES, TOKEN
-from appliance.music.codecs.four_part import SatbCodec
+from appliance.music.codecs.four_part import FourPartCodec
 from appliance.music.events import TICKS_PER_STEP, Event, Kind, piece_of, tokens_of
 from appliance.music.score import Form
 from appliance.offline.renderer import Length, render
@@ -127,7 +127,7 @@ def test_a_model_that_repeats_itself_is_given_up(folk: Bundle) -> None:
 def test_a_bar_played_again_at_once_is_no_frozen_chord() -> None:
     """Each of its bars ends on the note that the bar before ended on."""
     score = reader.parse("X:1\nL:1/8\nK:C\n|:" + "CEGC EGGC|DFAC FADC|" * 3 + "CEGC EGGC:|\n")
-    context, guard = AbcCodec().start(score.form, score.key), Guard()
+    context, guard = AbcCodec().start(score.form, score.key), StallDetector()
     for token in AbcCodec().encode(score)[1]:
         before = context.tick
         guard.hear(before, context.tick, context.accept(token))
@@ -143,7 +143,7 @@ def no_keepsake(events: list[Event], end_tick: int) -> NoReturn:
 
 def rendered(bundle: Bundle, path: Path, length: Length) -> list[Event]:
     composer = Composer(bundle, seed=3)
-    controls = Controls(tempo_bpm=190)
+    controls = LiveSettings(tempo_bpm=190)
     render(
         composer, controls, lambda: Path("none.sf2"), [path], length, lambda done: None, no_keepsake
     )
@@ -175,7 +175,7 @@ def test_other_models_write_no_abc(
     monkeypatch: pytest.MonkeyPatch, folk: Bundle, tmp_path: Path
 ) -> None:
     del folk
-    other = bundle_of(SatbCodec(onsets=True, form=True), [Form(16, 0, 64)])
+    other = bundle_of(FourPartCodec(onsets=True, form=True), [Form(16, 0, 64)])
     with pytest.raises(UsageError, match="does not write ABC"):
         rendered(other, tmp_path / "tune.abc", Length(pieces=1))
     assert list(tmp_path.iterdir()) == []
