@@ -1,0 +1,1 @@
+"""Small tools without a subject: files, retries, text, and the process table."""
