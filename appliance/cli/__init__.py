@@ -13,7 +13,19 @@ from typing import Final, NoReturn
 
 import click
 
-from appliance.cli import models, network, play, render, running, show
+from appliance.cli import (
+    config,
+    doctor,
+    hash_password,
+    instruments,
+    models,
+    mqtt,
+    play,
+    render,
+    set_,
+    status,
+    train,
+)
 from appliance.errors import BachboxError
 
 _INTERRUPTED: Final = 130
@@ -90,14 +102,14 @@ def cli() -> None:
 for _command in (
     play.play,
     render.render,
-    running.set_,
-    running.status,
+    set_.set_,
+    status.status,
     models.models,
-    models.train,
-    show.instruments,
-    show.doctor,
-    show.config,
-    network.password,
-    network.mqtt,
+    instruments.instruments,
+    doctor.doctor,
+    config.config,
+    hash_password.hash_password,
+    mqtt.mqtt,
+    train.train,
 ):
     cli.add_command(_command)

@@ -1,15 +1,14 @@
-"""The models there are, and one more of your own."""
+"""``bachbox models``: list the models."""
 
 from __future__ import annotations
 
-import importlib.util
 import json
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import click
 
-from appliance.cli.options import PATH, SEED, config_option, json_option
+from appliance.cli.options import config_option, json_option
 from appliance.errors import BachboxError
 
 
@@ -17,15 +16,15 @@ from appliance.errors import BachboxError
 @config_option
 @json_option
 def models(config_file: Path | None, as_json: bool) -> int:
-    """List the models: put a .tflite file into a models folder, and it is here."""
+    """List the installed models. To add one, put its .tflite file into the models folder."""
     from appliance.composing import model_file
-    from appliance.config import loader as configs
+    from appliance.config import loader
     from appliance.state import general_midi
 
-    config = configs.load(config_file)[0]
+    config = loader.load(config_file)[0]
     rows: list[dict[str, Any]] = []
     broken = 0
-    for path in model_file.listing(configs.model_folders(config)):
+    for path in model_file.listing(loader.model_folders(config)):
         try:
             model = model_file.load(path)
         except BachboxError as error:
@@ -57,47 +56,3 @@ def models(config_file: Path | None, as_json: bool) -> int:
         )
         click.echo(f"    {row['path']}")
     return BachboxError.exit_code if broken else 0
-
-
-_WORKSHOP: Final = ("torch", "tensorflow", "tqdm", "music21")
-"""What training needs of the extra ``train``."""
-
-
-@click.command()
-@click.argument("folder", type=PATH)
-@click.option("--name", required=True, help="What the model is to be called.")
-@click.option(
-    "--minutes",
-    type=click.FloatRange(min=0, max=7 * 24 * 60, min_open=True),
-    default=20,
-    show_default=True,
-    help="How long it may learn.",
-)
-@click.option("--seed", type=SEED, default=1, show_default=True, help="Of the training.")
-@config_option
-def train(folder: Path, name: str, minutes: float, seed: int, config_file: Path | None) -> None:
-    """Make a model of your own from the MIDI, MusicXML or ABC files in FOLDER.
-
-    It needs the extra `train` (Python 3.11, some gigabytes), and says before it starts how long
-    it will take. See docs/training.md.
-    """
-    from appliance.composing import model_file
-    from appliance.config import loader as configs
-
-    config = configs.load(config_file)[0]
-    _check_workshop()
-    from appliance.training import custom_model
-
-    target = configs.own_models(config) / f"{name}{model_file.SUFFIX}"
-    custom_model.check_name(name, model_file.listing(configs.model_folders(config)), target)
-    custom_model.train(folder, name, minutes, seed, target, click.echo)
-
-
-def _check_workshop() -> None:
-    missing = [name for name in _WORKSHOP if importlib.util.find_spec(name) is None]
-    if missing:
-        raise BachboxError(
-            f"{', '.join(missing)} is missing here, and training needs it; with Python 3.11 (for "
-            "TensorFlow 2.15): pip install 'bachbox[train]', or, in a checkout, `make workshop` "
-            "and then .venv-train/bin/bachbox train"
-        )

@@ -153,7 +153,7 @@ class Web(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         str,
         Meta(
             pattern=r"^(\$scrypt\$[!-~]{1,300})?\Z",
-            description="the line that `bachbox password` gives",
+            description="the line that `bachbox hash-password` gives",
         ),
     ] = ""
     first_visit: Annotated[

@@ -70,7 +70,7 @@ class Plan:
     prime: Path | None = None
     delegate: str = "auto"
     """As in ``[music]``: what runs the model."""
-    for_seconds: float | None = None
+    duration_s: float | None = None
     """Stop by itself after so many seconds of music."""
 
 
@@ -298,7 +298,7 @@ class Daemon:
         now = time.monotonic()
         if self._first_sound is None and self._shared.performer.read().state is State.PLAYING:
             self._first_sound = now
-        limit = self._plan.for_seconds
+        limit = self._plan.duration_s
         return (
             limit is not None and self._first_sound is not None and now - self._first_sound >= limit
         )

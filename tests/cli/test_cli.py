@@ -198,7 +198,7 @@ def test_play_without_a_card_takes_the_fallback_and_says_so(
     env: dict[str, str], tmp_path: Path
 ) -> None:
     sound = tmp_path / "instead.wav"
-    wishes = ("--output", NO_CARD, "--fallback", f"wav:{sound}", "--for", 2)
+    wishes = ("--output", NO_CARD, "--fallback", f"wav:{sound}", "--duration", 2)
     with playing(*wishes, env=env) as box:
         assert box.finish() == 0
         assert f"written to {sound}" in box.wait_for("no sound card")
@@ -210,7 +210,7 @@ def test_play_without_a_card_takes_the_fallback_and_says_so(
 def test_on_a_terminal_one_line_lives_and_the_cursor_comes_back(env: dict[str, str]) -> None:
     ours, theirs = pty.openpty()
     process = subprocess.Popen(
-        [*BACHBOX, "play", "--output", "null", "--for", "3", "--seed", "5"],
+        [*BACHBOX, "play", "--output", "null", "--duration", "3", "--seed", "5"],
         env=env | {"TERM": "xterm", "NO_COLOR": "1", "COLUMNS": "140"},
         stderr=theirs,
     )
@@ -290,7 +290,7 @@ def test_a_render_that_is_ended_leaves_nothing_behind(tmp_path: Path, ending: in
     "arguments",
     [
         ["render", "out.mid", "--seconds", "nan"],
-        ["play", "--for", "nan"],
+        ["play", "--duration", "nan"],
         ["play", "--fallback", "bogus"],
     ],
 )

@@ -55,7 +55,7 @@ def test_a_minute_on_a_card_is_the_composers_music_without_a_gap(
     for _ in range(2):
         with (
             card.recording(recording),
-            playing("--seed", SEED, "--for", 60, env=env | card.environment) as box,
+            playing("--seed", SEED, "--duration", 60, env=env | card.environment) as box,
         ):
             assert box.finish() == 0, box.lines
         counts = box.counts()

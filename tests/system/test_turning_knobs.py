@@ -173,7 +173,7 @@ def test_every_setting_from_the_shell_is_heard_shown_kept_and_there_after_a_rest
         ask(playing=False)
         box.end()
     with playing("--output", "null", env=env) as box:
-        box.wait_for("left paused; `bachbox set playing=on` goes on")
+        box.wait_for("left paused; `bachbox set playing=on` resumes it")
         box.end()
     said = bachbox("status", env=env)
     said.is_one_sentence(1, "no Bachbox is running here")

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from appliance import cli
-from appliance.cli import models
+from appliance.cli import train as train_command
 from appliance.composing import model_file
 from appliance.config import loader
 from appliance.errors import UsageError
@@ -54,7 +54,7 @@ def workshop(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Workshop:
     monkeypatch.setattr(export_tflite, "tensors_of", lambda model: tensors)
     monkeypatch.setattr(custom_model, "try_model", model_file.load)
     monkeypatch.setattr(custom_model, "nats_a_unit", lambda *_: 3.5)
-    monkeypatch.setattr(models, "_WORKSHOP", ())
+    monkeypatch.setattr(train_command, "_REQUIRED_PACKAGES", ())
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
@@ -179,10 +179,10 @@ def test_a_shipped_model_keeps_its_name() -> None:
 def test_without_the_workshop_it_says_how_to_get_it(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(models, "_WORKSHOP", ("json", "no_torch_here"))
+    monkeypatch.setattr(train_command, "_REQUIRED_PACKAGES", ("json", "no_torch_here"))
     assert cli.run(["train", str(tmp_path), "--name", "x"]) == 1
     said = capsys.readouterr().err
-    assert said.startswith("bachbox: no_torch_here is missing here")
+    assert said.startswith("bachbox: no_torch_here is not installed")
     assert "pip install 'bachbox[train]'" in said
     assert "make workshop" in said
     assert said.count("\n") == 1

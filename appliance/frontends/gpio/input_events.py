@@ -8,7 +8,7 @@ from typing import Final
 
 import msgspec
 
-MAX_TOUCHES: Final = 50
+MAX_INPUT_EVENTS: Final = 50
 
 _numbers = itertools.count(1)
 

@@ -149,7 +149,7 @@ class Access:
             return "; say it at POST /api/session"
         if self._config.first_visit == "password":
             return ", which the first visitor of the page chooses"
-        return ", and there is none yet; `bachbox password` makes one"
+        return ", and there is none yet; `bachbox hash-password` makes one"
 
 
 def urlsplit_netloc(origin: str) -> str:

@@ -73,7 +73,7 @@ def routes(house: WebContext) -> list[web.RouteDef]:
                 raise web.HTTPForbidden(text="the old password is another")
         elif house.config.first_visit != "password":
             raise web.HTTPConflict(
-                text="this box asks for no password; `bachbox password` makes one for its config"
+                text="this box asks for no password; `bachbox hash-password` makes one for its config"
             )
         else:
             await limit(request)

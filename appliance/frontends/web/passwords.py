@@ -89,7 +89,7 @@ def check_hash(hashed: str) -> None:
     costs = [int(part) for part in found.groups()[:3]] if found else []
     if not costs or any(not 1 <= c <= most for c, most in zip(costs, _MAX_COST, strict=True)):
         raise UsageError(
-            "[web] password_hash is no hash; `bachbox password` gives the line to put there"
+            "[web] password_hash is no hash; `bachbox hash-password` gives the line to put there"
         )
 
 

@@ -39,7 +39,7 @@ def test_a_hash_fits_its_password_alone_and_tells_nothing(hashed: str) -> None:
 @settings(max_examples=200)
 def test_what_is_no_hash_fits_nothing_and_is_refused(text: str) -> None:
     assert not fits(GOOD, text)
-    with pytest.raises(UsageError, match="bachbox password"):
+    with pytest.raises(UsageError, match="bachbox hash-password"):
         check_hash(text)
 
 
@@ -114,7 +114,7 @@ def test_the_command_gives_a_line_for_the_config(tmp_path: Path) -> None:
     short.is_one_sentence(2, "8 to 200 characters")
     config.write_text('[web]\nport = 8080\npassword_hash = "geheim"\n')
     wrong = bachbox("config", "--config", config, env=os.environ.copy())
-    wrong.is_one_sentence(2, "bachbox password")
+    wrong.is_one_sentence(2, "bachbox hash-password")
     assert "geheim" not in wrong.err
 
 
@@ -159,7 +159,7 @@ def test_a_guest_may_be_let_in_all_the_way_and_nobody_by_mistake(tmp_path: Path)
     with house(tmp_path, 'guests = "read"') as one:
         refused = one.ask("PATCH", "/api/settings", {"tempo": 50})
         assert refused.status == 401
-        assert "`bachbox password` makes one" in refused.json["error"]
+        assert "`bachbox hash-password` makes one" in refused.json["error"]
         assert one.ask("POST", "/api/session", {"password": GOOD}).status == 409
         # Nobody chooses a password where the config does not ask for it.
         assert one.ask("POST", "/api/password", {"password": GOOD}).status == 409

@@ -1,0 +1,60 @@
+"""``bachbox doctor``: check whether this machine can play."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+from appliance.cli.options import config_option, json_option
+from appliance.cli.overrides import first_values
+from appliance.errors import BachboxError
+
+
+@click.command()
+@config_option
+@json_option
+@click.option(
+    "--gpio", is_flag=True, help="Print what each knob and button does as you use it, until Ctrl-C."
+)
+def doctor(config_file: Path | None, as_json: bool, gpio: bool) -> int:
+    """Check whether this machine can play, and say how to fix what is wrong.
+
+    Checks the config, sound card, soundfont, runtime, models, permissions, MQTT broker and GPIO
+    pins. Changes nothing. Exits with 1 if a check fails.
+    """
+    if gpio:
+        _test_gpio(config_file)
+        return 0
+    import msgspec
+
+    from appliance.config import loader
+    from appliance.offline import doctor_checks
+
+    findings: list[doctor_checks.Finding] = []
+    colours = {"ok": "green", "off": None, "bad": "red"}
+    for finding in doctor_checks.examine(*loader.load(config_file)):
+        findings.append(finding)
+        if as_json:
+            continue
+        click.secho(f"{finding.health.value:>4}", fg=colours[finding.health.value], nl=False)
+        click.echo(f"  {finding.thing}: {finding.detail}")
+        if finding.remedy:
+            click.echo(f"      -> {finding.remedy}")
+    if as_json:
+        click.echo(json.dumps(msgspec.to_builtins(findings), indent=2))
+    failed = any(finding.health is doctor_checks.Health.BAD for finding in findings)
+    return BachboxError.exit_code if failed else 0
+
+
+def _test_gpio(config_file: Path | None) -> None:
+    from appliance.composing import model_file
+    from appliance.config import loader
+    from appliance.frontends.gpio import live_test
+    from appliance.state.settings import Settings
+
+    config = loader.load(config_file)[0]
+    folders, values, defaults = first_values(config)
+    settings = Settings(values, lambda: [p.stem for p in model_file.listing(folders)], defaults)
+    live_test.watch(config.gpio, settings, click.echo)

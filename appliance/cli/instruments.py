@@ -1,0 +1,42 @@
+"""``bachbox instruments``: list the instruments that a soundfont offers."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+from appliance.cli.options import PATH, config_option, json_option
+from appliance.cli.overrides import wished
+
+
+@click.command()
+@click.option("--soundfont", type=PATH, help="Check this .sf2 or .sf3 file.")
+@config_option
+@json_option
+def instruments(soundfont: Path | None, config_file: Path | None, as_json: bool) -> None:
+    """List the 128 General MIDI instruments and mark those missing from the soundfont."""
+    from appliance.audio.soundfont import presets
+    from appliance.config import loader
+    from appliance.state.general_midi import NAMES, family
+
+    config = wished(loader.load(config_file)[0], soundfont=soundfont)
+    programs = {program for bank, program in presets(loader.soundfont(config)) if bank == 0}
+    if as_json:
+        rows = [
+            {
+                "number": number,
+                "name": name,
+                "family": family(number),
+                "in_soundfont": number in programs,
+            }
+            for number, name in enumerate(NAMES)
+        ]
+        click.echo(json.dumps(rows, indent=2))
+        return
+    for number, name in enumerate(NAMES):
+        if number % 8 == 0:
+            click.secho(f"{family(number)}", bold=True)
+        missing = "" if number in programs else "  (not in this soundfont)"
+        click.echo(f"  {number:3}  {name}{missing}")

@@ -1,0 +1,59 @@
+"""``bachbox set``: change what the running box plays."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from appliance.cli.options import ParamType, json_option
+from appliance.cli.status import print_status
+from appliance.errors import UsageError
+
+
+class Change(ParamType):
+    """``name=value`` for a setting, or the name of an action alone."""
+
+    name = "change"
+
+    def convert(self, value: Any, param: object, ctx: object) -> tuple[str, str | None]:
+        from appliance.state.settings import Action
+
+        name, equals, text = str(value).partition("=")
+        name = name.strip().replace("-", "_")
+        if equals:
+            return name, text
+        if name not in list(Action):
+            raise UsageError(
+                f"{name} needs a value: write {name}=VALUE, or one of the actions "
+                f"{', '.join(Action)}"
+            )
+        return name, None
+
+    def shell_complete(self, ctx: object, param: object, incomplete: str) -> list[Any]:
+        from click.shell_completion import CompletionItem
+
+        from appliance.state.settings import NAMES, Action
+
+        known = [*Action, *(f"{name}=" for name in NAMES)]
+        return [CompletionItem(name) for name in known if name.startswith(incomplete)]
+
+
+@click.command(name="set")
+@click.argument("changes", metavar="NAME=VALUE...", nargs=-1, required=True, type=Change())
+@json_option
+def set_(changes: tuple[tuple[str, str | None], ...], as_json: bool) -> None:
+    """Change what the running box plays: tempo=96 instrument="church organ" next_piece.
+
+    The settings: playing, model, instrument, tempo, temperature, top_p, volume, expression,
+    temperament, pitch. NAME=own leaves a setting to the model again. The actions, which
+    take no value: next_piece, restart_piece, test_tone.
+    """
+    from appliance.frontends import local_socket
+    from appliance.state.settings import Action
+
+    request = local_socket.Request(
+        set={name: value for name, value in changes if value is not None},
+        act=[Action(name) for name, value in changes if value is None],
+    )
+    print_status(next(local_socket.ask(request)), as_json)
