@@ -1,31 +1,131 @@
-"""What holds for every test."""
+"""Fixtures, test tiers and Hypothesis profiles shared by all tests."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Final
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 from tests.support.priority import before_others
 from tests.support.virtual_card import SOUNDFONT, VirtualCard, virtual_card
 
-# How long an example takes says something about the machine's other work only.
-settings.register_profile("bachbox", deadline=None)
-settings.load_profile("bachbox")
+TIERS: Final = ("unit", "process", "sound")
+"""In the order in which they run. ``debian`` is a machine of its own: ``tests/systemd``."""
+
+_TIER_OF: Final = {
+    # Nothing is started, nothing is heard.
+    "audio": "unit",
+    "common": "unit",
+    "composing": "unit",
+    "config": "unit",
+    "daemon": "unit",
+    "deployment": "unit",
+    "frontends": "unit",
+    "ipc": "unit",
+    "music": "unit",
+    "state": "unit",
+    "training": "unit",
+    # Commands and whole boxes are started; they play into a file or into nothing.
+    "cli": "process",
+    "composing/test_delegates.py": "process",
+    "frontends/gpio/test_gpio_frontend.py": "process",
+    "frontends/test_security.py": "process",
+    "frontends/web": "process",
+    "state/test_store.py": "process",
+    "system": "process",
+    "workers": "process",
+    # A sound card, a browser or a broker takes part.
+    "audio/test_outputs.py": "sound",
+    "frontends/mqtt/test_broker_faults.py": "sound",
+    "frontends/mqtt/test_mqtt.py": "sound",
+    "frontends/mqtt/test_mqtt_while_playing.py": "sound",
+    "frontends/streaming": "sound",
+    "frontends/web/test_browser.py": "sound",
+    "frontends/web/test_history_api.py": "sound",
+    "frontends/web/test_listen.py": "sound",
+    "frontends/web/test_overload.py": "sound",
+    "system/test_faults.py": "sound",
+    "system/test_play.py": "sound",
+    "system/test_supervision.py": "sound",
+    "system/test_turning_knobs.py": "sound",
+    "workers/test_performer_process.py": "sound",
+    # Not collected by name; `make test-training` and `make test-homeassistant` run them.
+    "acceptance": "process",
+}
+"""Folder or module below ``tests`` to tier; the longest name that fits decides."""
+
+# How long an example takes depends on what else the machine is doing; and a test whose examples
+# share a folder says so by asking for one.
+settings.register_profile(
+    "repeatable",
+    derandomize=True,
+    max_examples=60,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
+)
+settings.register_profile(
+    "long", settings.get_profile("repeatable"), derandomize=False, max_examples=500
+)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "repeatable"))
 
 
-@pytest.fixture(scope="module")
-def in_time() -> Iterator[None]:
-    """A sound card and a browser cannot wait for whatever else the machine has to do."""
+_terminal: pytest.TerminalReporter | None = None
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Keep hold of the terminal, which a worker of pytest-xdist has not."""
+    global _terminal
+    if not hasattr(config, "workerinput"):
+        _terminal = config.pluginmanager.get_plugin("terminalreporter")
+
+
+def _tier(path: Path) -> str:
+    """The tier of a test module.
+
+    Raises:
+        pytest.UsageError: no entry of the table fits.
+    """
+    name = path.relative_to(Path(__file__).parent).as_posix()
+    fitting = [entry for entry in _TIER_OF if name == entry or name.startswith(f"{entry}/")]
+    if not fitting:
+        raise pytest.UsageError(f"tests/{name} has no tier; name one in tests/conftest.py")
+    return _TIER_OF[max(fitting, key=len)]
+
+
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Mark a test with its tier."""
+    item.add_marker(_tier(item.path))
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    """Print a failure at once; pytest shows what it knows of it at the end."""
+    if report.failed and _terminal is not None:
+        _terminal.write_line(f"\nFAILED {report.nodeid}", red=True)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Run the quick tiers first."""
+    items.sort(key=lambda item: TIERS.index(_tier(item.path)))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _ahead_of_other_programs(request: pytest.FixtureRequest) -> Iterator[None]:
+    """A card and a browser cannot wait for what else the machine has to do."""
+    if _tier(request.path) != "sound":
+        yield
+        return
     with before_others():
         yield
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _a_home_of_its_own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """No test sees the settings or the running box of whoever runs it."""
+def _separate_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Keep tests away from the user's settings and running box."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_STATE_HOME", str(tmp_path_factory.mktemp("state")))
         patch.setenv("XDG_DATA_HOME", str(tmp_path_factory.mktemp("data")))

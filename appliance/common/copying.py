@@ -16,10 +16,12 @@ from types import MappingProxyType, NoneType
 from typing import Any, ClassVar, Self
 
 _IMMUTABLE = (int, float, complex, str, bytes, NoneType, tuple, frozenset, range, Enum)
-"""Shared by a copy, subclasses too. A tuple must hold immutable items only."""
+"""Shared by copies, subclasses too. A tuple must hold immutable items only."""
 
 _READ_ONLY = (MappingProxyType,)
 """Shared as well: nothing may keep a reference to the mapping that it wraps."""
+
+_Copier = Callable[[Any], Any]
 
 
 class Copyable:
@@ -41,32 +43,40 @@ class Copyable:
                 Derive its class from :class:`Copyable`, make it a frozen dataclass, or name
                 the attribute in :attr:`shared_when_copied`.
         """
-        twin = object.__new__(type(self))
-        attributes, shared = vars(twin), self.shared_when_copied
-        for name, value in vars(self).items():
-            if name in shared:
-                attributes[name] = value
-            else:
-                copier = _copiers[type(value)]
-                attributes[name] = value if copier is None else copier(value)
+        kind = type(self)
+        attributes = self.__dict__.copy()
+        types = (kind, *map(type, attributes.values()))
+        plan = _plans.get(types)
+        for name, copier in _plan(types, attributes) if plan is None else plan:
+            attributes[name] = copier(attributes[name])
+        twin = object.__new__(kind)
+        twin.__dict__ = attributes
         return twin
 
 
-_Copier = Callable[[Any], Any]
+_plans: dict[tuple[type, ...], list[tuple[str, _Copier]]] = {}
+"""What a copy must not share and how to copy it, by a class and the types of its attributes."""
+
+_copiers: dict[type, _Copier] = {}
 
 
-class _Copiers(dict[type, _Copier | None]):
-    """How to copy a value, by its type; ``None`` for one that can be shared."""
-
-    def __missing__(self, kind: type) -> _Copier | None:
-        self[kind] = found = _copier_of(kind)
-        return found
-
-
-_copiers = _Copiers()
+def _plan(types: tuple[Any, ...], attributes: dict[str, Any]) -> list[tuple[str, _Copier]]:
+    found = []
+    for name, kind in zip(attributes, types[1:], strict=True):
+        if name not in types[0].shared_when_copied and (copier := _copier(kind)) is not _share:
+            found.append((name, copier))
+    _plans[types] = found
+    return found
 
 
-def _copier_of(kind: type) -> _Copier | None:
+def _copier(kind: type) -> _Copier:
+    found = _copiers.get(kind)
+    if found is None:
+        found = _copiers[kind] = _copier_of(kind)
+    return found
+
+
+def _copier_of(kind: type) -> _Copier:
     if issubclass(kind, Copyable):
         return kind.copy
     if issubclass(kind, dict):
@@ -76,7 +86,7 @@ def _copier_of(kind: type) -> _Copier | None:
     if issubclass(kind, set | bytearray):
         return kind.copy
     if issubclass(kind, _IMMUTABLE + _READ_ONLY) or _is_frozen_dataclass(kind):
-        return None
+        return _share
     raise TypeError(f"{kind.__qualname__} cannot be copied: derive it from Copyable")
 
 
@@ -84,19 +94,24 @@ def _is_frozen_dataclass(kind: type) -> bool:
     return is_dataclass(kind) and bool(kind.__dataclass_params__.frozen)  # type: ignore[attr-defined]
 
 
+def _share(value: Any) -> Any:
+    return value
+
+
 def _copy_dict(source: dict[Any, Any]) -> dict[Any, Any]:
     twin = source.copy()
-    for first in source.values():
-        if copier := _copiers[type(first)]:
-            for key, item in source.items():
-                twin[key] = copier(item)
+    for item in source.values():
+        if (copier := _copiers.get(type(item))) is not _share:
+            copier = copier or _copier(type(item))
+            twin.update((key, copier(item)) for key, item in source.items())
         break
     return twin
 
 
 def _copy_sequence(source: list[Any]) -> list[Any]:
     twin = source.copy()
-    if source and (copier := _copiers[type(source[0])]):
+    if source and (copier := _copiers.get(type(source[0]))) is not _share:
+        copier = copier or _copier(type(source[0]))
         for index, item in enumerate(source):
             twin[index] = copier(item)
     return twin
