@@ -20,12 +20,14 @@ WAY ?= package
 # Further scores for `make train` and `make evaluate`: make train MODEL=jsb16 DATA=folder
 DATA ?=
 HOURS ?= 2
+# `make test TIER=unit`: one tier alone; there are unit, process, sound and debian.
+TIER ?=
 
 PIP := -m pip --disable-pip-version-check --quiet
 SOURCES := appliance tests $(wildcard benchmarks)
 
 .DEFAULT_GOAL := help
-.PHONY: help play test test-homeassistant test-training bench soak audit install deb image uninstall test-systemd test-machine train workshop evaluate card quality listen edgetpu lint clean system-packages always
+.PHONY: help play test test-long coverage test-homeassistant test-training bench soak audit install deb image uninstall test-systemd test-machine train workshop evaluate card quality listen edgetpu lint lint-style lint-types lint-layers clean system-packages always
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1 \t/p' $(MAKEFILE_LIST)
@@ -33,8 +35,19 @@ help: ## this list
 play: $(VENV)/.play ## new Bach from the sound card, or into bachbox.wav where there is none
 	@exec $(VENV)/bin/bachbox play --fallback wav:bachbox.wav $(ARGS)
 
-test: lint ## everything that is checked: style, types, layers, behaviour; as root, on a booted Debian too
-	VENV=$(VENV) tests/run.sh $(ARGS)
+test: $(if $(TIER),$(VENV)/.dev,lint) ## everything that is checked: style, types, layers, behaviour; as root, on a booted Debian too
+	@VENV=$(VENV) tests/run.sh $(TIER) $(ARGS)
+
+test-long: $(VENV)/.dev ## the unit tests with ten times as many examples, drawn afresh each time
+	HYPOTHESIS_PROFILE=long VENV=$(VENV) tests/run.sh unit --timeout=3600 $(ARGS)
+
+coverage: $(VENV)/.dev ## how much of the code the unit and process tests run through
+	@rm -rf build/coverage && mkdir -p build/coverage
+	$(VENV)/bin/coverage run -m pytest -m 'unit or process' --numprocesses=auto --dist=loadfile $(ARGS)
+	@$(VENV)/bin/coverage combine --quiet
+	@$(VENV)/bin/coverage report --omit='appliance/training/*' --sort=cover
+	@echo "All of appliance but training: $$($(VENV)/bin/coverage report --omit='appliance/training/*' --format=total) %"
+	@echo "appliance/training: $$($(VENV)/bin/coverage report --include='appliance/training/*' --format=total) %"
 
 test-homeassistant: $(VENV)/.dev $(HASS_VENV)/.$(HASS_VERSION) ## the real Home Assistant turns everything
 	HASS=$(HASS_VENV)/bin/hass $(VENV)/bin/python -m pytest tests/acceptance/homeassistant.py $(ARGS)
@@ -52,9 +65,16 @@ test-machine: $(VENV)/.dev ## whole machines in QEMU: sound, pulled plugs, knobs
 	nice $(VENV)/bin/python -m tests.machine $(ARGS)
 
 lint: $(VENV)/.dev ## style, types and layers alone
+	@$(MAKE) --no-print-directory --jobs=3 --output-sync=target lint-style lint-types lint-layers
+
+lint-style:
 	$(VENV)/bin/ruff check $(SOURCES)
 	$(VENV)/bin/ruff format --check $(SOURCES)
+
+lint-types:
 	$(VENV)/bin/mypy
+
+lint-layers:
 	$(VENV)/bin/lint-imports
 
 install: ## as a service of this machine, under /opt/bachbox: sudo make install

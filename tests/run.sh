@@ -1,29 +1,84 @@
 #!/bin/bash
-# What `make test` does after its lint: pytest (all arguments are for it), and for root the machine of
-# tests/systemd/run.sh. That one's Debian and package are made meanwhile, behind the tests in
-# everything: that is mostly waiting for mirrors, and takes minutes.
+# Runs the tests, tier by tier, and stops after the first tier that fails:
+#   tests/run.sh [unit|process|sound|debian] [argument of pytest ...]
+# unit     nothing is started; in parallel
+# process  commands and whole boxes, without a sound card; in parallel
+# sound    a virtual sound card, a browser, a broker
+# debian   a Debian 13 that is booted, with the package installed (root only)
+# The environment in $VENV is used. The last lines of every tier are printed again at the end.
 set -uo pipefail
 
-here=$(cd "$(dirname "$0")/.." && pwd)
-cd "$here" || exit
+cd "$(dirname "$0")/.." || exit
 python=${VENV:-.venv}/bin/python
+tiers="unit process sound debian"
+case ${1:-} in
+    unit | process | sound | debian) tiers=$1 && shift ;;
+    "" | -*) ;;
+    *) echo "tests/run.sh: there is no tier '$1'; there are $tiers" >&2 && exit 2 ;;
+esac
 
-if [ "$(id -u)" -ne 0 ]; then
-    "$python" -m pytest "$@" || exit
-    echo "Not root, so no machine was booted; sudo make test-systemd does that"
-    exit
-fi
-
-made=build/systemd-made
-mkdir -p build
-nice -n 19 tests/systemd/run.sh make >"$made" 2>"$made.log" &
-making=$!
-# Whatever comes: an mmdebstrap that is killed leaves this machine's /dev mounted in its Debian.
-trap '! kill -0 $making 2>/dev/null || { echo "Waiting for the Debian that is being made"; wait $making; }' EXIT
-
-"$python" -m pytest "$@" || exit
-wait $making || {
-    cat "$made.log" >&2
-    exit 1
+logs=build/tests
+mkdir -p $logs
+rm -f $logs/*.summary
+making=
+recap() {
+    # An mmdebstrap that is killed leaves this machine's /dev mounted in its Debian.
+    [ -z "$making" ] || ! kill -0 "$making" 2>/dev/null || { echo "Waiting for the Debian that is being made"; wait "$making"; }
+    echo
+    for tier in $tiers; do
+        [ ! -e $logs/"$tier".summary ] || printf '%-8s %s\n' "$tier" "$(cat $logs/"$tier".summary)"
+    done
+    echo "load average $(cut -d' ' -f1-3 /proc/loadavg) on $(nproc) cores, $SECONDS s in all"
 }
-PACKAGE=$(cat "$made") tests/systemd/run.sh
+trap recap EXIT
+
+pytest() { # tier, argument ...
+    local tier=$1
+    shift
+    echo "--- tests: $tier"
+    "$python" -m pytest -m "$tier" "$@" 2>&1 | tee $logs/"$tier".log
+    local code=${PIPESTATUS[0]}
+    grep -E '(passed|failed|error|no tests ran|deselected).* in [0-9.]+s' $logs/"$tier".log | tail -n1 | tr -d '=' | sed 's/^ *//' >$logs/"$tier".summary
+    # 5: no test of this tier was asked for.
+    [ "$code" -eq 0 ] || [ "$code" -eq 5 ]
+}
+
+make_debian() { # in the background, as long as nothing listens
+    nice -n 19 tests/systemd/run.sh make >$logs/debian-made 2>$logs/debian-made.log &
+    making=$!
+}
+
+await_debian() {
+    [ -n "$making" ] || return 0
+    echo "--- Waiting for the Debian and the package"
+    wait "$making" || {
+        cat $logs/debian-made.log >&2
+        echo "failed: the Debian or the package could not be made" >$logs/debian.summary
+        exit 1
+    }
+    making=
+}
+
+debian() {
+    if [ "$(id -u)" -ne 0 ]; then
+        echo "not run: only root may boot a machine; sudo make test TIER=debian does" | tee $logs/debian.summary
+        return
+    fi
+    echo "--- tests: debian"
+    [ -n "$making" ] || [ -s $logs/debian-made ] || make_debian
+    await_debian
+    PACKAGE=$(cat $logs/debian-made) tests/systemd/run.sh 2>&1 | tee $logs/debian.log
+    local code=${PIPESTATUS[0]}
+    tail -n1 $logs/debian.log >$logs/debian.summary
+    return "$code"
+}
+
+rm -f $logs/debian-made
+if [ "$tiers" = "unit process sound debian" ] && [ "$(id -u)" -eq 0 ]; then make_debian; fi
+for tier in $tiers; do
+    case $tier in
+        unit | process) pytest "$tier" --numprocesses=auto --dist=loadfile "$@" || exit 1 ;;
+        sound) await_debian && pytest sound "$@" || exit 1 ;;
+        debian) debian || exit 1 ;;
+    esac
+done

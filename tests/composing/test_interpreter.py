@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from appliance.composing import interpreter, model_file
@@ -106,7 +106,7 @@ def crashes_are_quiet() -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("crashes_are_quiet")
-@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25)
 @given(data=st.data())
 def test_a_hostile_model_is_refused_or_plays(tmp_path: Path, data: st.DataObject) -> None:
     """Its checksum is forged, so that only the runtime can find it out, or crash."""

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from appliance.composing import model_file
@@ -109,7 +109,7 @@ def test_a_bit_that_flipped_among_the_weights(tmp_path: Path, share: float) -> N
     assert "checksum" in refusal(path)
 
 
-@settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=100)
 @given(data=st.data())
 def test_garbage_among_the_appended_files(tmp_path: Path, data: st.DataObject) -> None:
     """The short stand-in for the weights is found out only after all has been read."""

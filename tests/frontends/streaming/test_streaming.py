@@ -19,8 +19,6 @@ from tests.support.command import Playing, home, playing
 from tests.support.priority import hurry_children, real_time_children
 from tests.support.virtual_card import VirtualCard, virtual_card
 
-pytestmark = pytest.mark.usefixtures("in_time")
-
 ALIKE = 0.9
 
 IN_STEP_S = 0.02

@@ -9,11 +9,6 @@ import pytest
 from tests.support.web_server import House, good_house
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _in_time(in_time: None) -> None:
-    """Whatever a page is tried with is in time."""
-
-
 @pytest.fixture(scope="module")
 def kitchen(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
     """A box that plays, and its page; a module that wants a card in it has its own."""

@@ -8,7 +8,7 @@ from typing import Any
 
 import mido
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from music21 import expressions, instrument, metadata, meter, note, stream
 
@@ -52,7 +52,7 @@ def midi(path: Path, *tracks: mido.MidiTrack, ticks_per_beat: int = 480) -> Path
     return path
 
 
-def metre(numerator: int, denominator: int) -> mido.MetaMessage:
+def meter(numerator: int, denominator: int) -> mido.MetaMessage:
     return mido.MetaMessage("time_signature", numerator=numerator, denominator=denominator)
 
 
@@ -72,7 +72,7 @@ def same_music(one: Score, other: Score) -> None:
 # MIDI
 
 
-@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40)
 @given(score=scores())
 def test_what_we_write_we_read_back(tmp_path: Path, score: Score) -> None:
     # A voice is told by its height, so the four are moved apart.
@@ -140,7 +140,7 @@ def test_chords_with_a_voice_resting_never_cross(tmp_path: Path) -> None:
     assert score.pitches[12][3] == 48
 
 
-@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40)
 @given(data=st.data())
 def test_chords_of_up_to_four_are_never_crossed_and_lose_no_note(
     tmp_path: Path, data: st.DataObject
@@ -180,7 +180,7 @@ def test_another_resolution_and_notes_off_the_grid(tmp_path: Path) -> None:
 
 def test_three_four(tmp_path: Path) -> None:
     first, *rest = voices(3)
-    path = midi(tmp_path / "a.mid", track(first, before=[metre(3, 4)]), *map(track, rest))
+    path = midi(tmp_path / "a.mid", track(first, before=[meter(3, 4)]), *map(track, rest))
     assert four_part_reader.read(path).form.bar_steps == 12
 
 
@@ -206,7 +206,7 @@ def test_of_a_long_file_the_beginning_is_taken(tmp_path: Path) -> None:
 @pytest.mark.parametrize("other", [(6, 8), (5, 4), (3, 8), (12, 8)])
 def test_a_metre_we_do_not_know(tmp_path: Path, other: tuple[int, int]) -> None:
     first, *rest = voices()
-    path = midi(tmp_path / "a.mid", track(first, before=[metre(*other)]), *map(track, rest))
+    path = midi(tmp_path / "a.mid", track(first, before=[meter(*other)]), *map(track, rest))
     said = refusal(path)
     assert f"{other[0]}/{other[1]}" in said
     assert "4/4" in said
@@ -215,7 +215,7 @@ def test_a_metre_we_do_not_know(tmp_path: Path, other: tuple[int, int]) -> None:
 def test_a_metre_that_changes(tmp_path: Path) -> None:
     first, *rest = voices()
     path = midi(
-        tmp_path / "a.mid", track(first, before=[metre(4, 4), metre(3, 4)]), *map(track, rest)
+        tmp_path / "a.mid", track(first, before=[meter(4, 4), meter(3, 4)]), *map(track, rest)
     )
     assert "3/4, 4/4" in refusal(path)
 
@@ -269,14 +269,14 @@ def test_a_file_larger_than_any_score(tmp_path: Path) -> None:
     assert "16 MiB" in refusal(path)
 
 
-@settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=200)
 @given(data=st.data())
 def test_a_damaged_midi_file_is_read_or_refused(tmp_path: Path, data: st.DataObject) -> None:
     path = midi(
         tmp_path / "a.mid",
         track(
             voices(1)[0],
-            before=[metre(4, 4), mido.MetaMessage("key_signature", key="F#m"),
+            before=[meter(4, 4), mido.MetaMessage("key_signature", key="F#m"),
                     mido.MetaMessage("track_name", name="Soprano"),
                     mido.MetaMessage("set_tempo", tempo=500_000),
                     mido.Message("sysex", data=(1, 2, 3))],
@@ -361,7 +361,7 @@ def test_a_long_musicxml_file_is_cut(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("signature", "sentence"), [("6/8", "metre is not 4/4"), ("5/4", "metre is not 4/4")]
+    ("signature", "sentence"), [("6/8", "meter is not 4/4"), ("5/4", "meter is not 4/4")]
 )
 def test_a_musicxml_file_that_does_not_fit(tmp_path: Path, signature: str, sentence: str) -> None:
     path = musicxml(tmp_path / "a.musicxml", engraved(OPENING, signature))
@@ -384,7 +384,7 @@ def test_three_parts_or_drums_in_musicxml(tmp_path: Path) -> None:
         assert {row[3] for row in read.pitches} == {SILENT}
 
 
-@settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=15)
 @given(data=st.data())
 def test_a_damaged_musicxml_file_is_read_or_refused(tmp_path: Path, data: st.DataObject) -> None:
     original = tmp_path / "original.musicxml"

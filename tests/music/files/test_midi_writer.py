@@ -6,7 +6,7 @@ from pathlib import Path
 
 import mido
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from music21 import converter
 
@@ -78,7 +78,6 @@ def performances(draw: st.DrawFn) -> list[Event]:
     return events
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(events=performances(), tempo_bpm=st.floats(40, 240), title=st.text(max_size=20))
 def test_every_note_is_read_back_at_its_tick(
     tmp_path: Path, events: list[Event], tempo_bpm: float, title: str

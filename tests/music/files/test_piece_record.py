@@ -9,7 +9,7 @@ from typing import Any
 import mido
 import msgspec
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from music21 import converter
 
@@ -82,7 +82,7 @@ def test_everything_comes_back(events: list[Event], said: Any, turned: Any) -> N
 
 
 @given(events=pieces(), said=_settings)
-@settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=15)
 def test_it_is_found_in_every_kind_of_file(events: list[Event], said: Any, tmp_path: Path) -> None:
     one = kept(events, settings=said)
     if not one.note_count:
@@ -99,7 +99,7 @@ def test_it_is_found_in_every_kind_of_file(events: list[Event], said: Any, tmp_p
 
 
 @given(events=pieces())
-@settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=15)
 def test_midi_is_played_as_it_was(events: list[Event], tmp_path: Path) -> None:
     one, path = kept(events), tmp_path / "one.mid"
     midi_writer.write(path, one.events(), tempo_bpm=80, program=19, title="x", keepsake=one)
@@ -117,7 +117,7 @@ def test_midi_is_played_as_it_was(events: list[Event], tmp_path: Path) -> None:
 
 
 @given(events=pieces(voices=4))
-@settings(max_examples=8, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=8)
 def test_a_notation_program_reads_the_same_notes(events: list[Event], tmp_path: Path) -> None:
     one, path = kept(events), tmp_path / "one.musicxml"
     if not one.note_count:
@@ -156,7 +156,6 @@ def test_garbage_is_refused_with_a_sentence(content: bytes) -> None:
 
 
 @given(at=st.integers(0, 10_000), bit=st.integers(0, 7))
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_a_damaged_file_is_refused_or_is_as_it_was(at: int, bit: int, tmp_path: Path) -> None:
     path = tmp_path / "one.mid"
     one = small()
@@ -190,9 +189,9 @@ PIECE = [0, 3, 9, 9, 4, 3, 0]
         ({"notes": [PIECE, [1, 1, 0, 128, 80, 0, 0]]}, "no note"),
         ({"notes": [PIECE, [1, 4, 0, 0, 0, 0, 0]]}, "pace"),
         ({"notes": [PIECE, [1, 9, 0, 0, 0, 0, 0]]}, "kind"),
-        ({"notes": [[0, 3, 9, 12, 4, 3, 0]]}, "key or metre"),
-        ({"notes": [[0, 3, 9, 9, 0, 3, 0]]}, "key or metre"),
-        ({"notes": [[0, 3, 1, 9, 4, 3, 0]]}, "key or metre"),
+        ({"notes": [[0, 3, 9, 12, 4, 3, 0]]}, "key or meter"),
+        ({"notes": [[0, 3, 9, 9, 0, 3, 0]]}, "key or meter"),
+        ({"notes": [[0, 3, 1, 9, 4, 3, 0]]}, "key or meter"),
         ({"notes": [PIECE] + [[1, 1, 0, 60, 80, 0, 0]] * 100_001}, "damaged"),
         ({"length_ticks": 1 << 40}, "damaged"),
         ({"seed": -1}, "damaged"),
