@@ -16,6 +16,7 @@ import msgspec
 from msgspec import Meta
 
 from appliance.errors import BachboxError, UsageError
+from appliance.music import limits
 from appliance.music.codecs import registry
 from appliance.music.codecs.base import Codec, Opening
 from appliance.music.score import Form, Tessitura
@@ -56,9 +57,9 @@ class ModelMetadata(msgspec.Struct, frozen=True):
     title: Text
     description: Text
     licence: Text
-    tempo_bpm: Annotated[float, Meta(ge=40, le=240)]
-    temperature: Annotated[float, Meta(ge=0.1, le=3)]
-    top_p: Annotated[float, Meta(ge=0.05, le=1)]
+    tempo_bpm: Annotated[float, Meta(ge=limits.TEMPO_BPM.low, le=limits.TEMPO_BPM.high)]
+    temperature: Annotated[float, Meta(ge=limits.TEMPERATURE.low, le=limits.TEMPERATURE.high)]
+    top_p: Annotated[float, Meta(ge=limits.TOP_P.low, le=limits.TOP_P.high)]
     instrument: Midi
     codec: CodecPart
     classes: int

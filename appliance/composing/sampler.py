@@ -6,9 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from appliance.errors import UsageError
-
-LOWEST_TEMPERATURE, HIGHEST_TEMPERATURE = 0.1, 3.0
-LOWEST_TOP_P, HIGHEST_TOP_P = 0.05, 1.0
+from appliance.music.limits import TEMPERATURE, TOP_P
 
 
 def sample(
@@ -47,12 +45,12 @@ def check(temperature: float, top_p: float) -> None:
     Raises:
         UsageError: out of range.
     """
-    if not LOWEST_TEMPERATURE <= temperature <= HIGHEST_TEMPERATURE:
+    if not TEMPERATURE.allow(temperature):
         raise UsageError(
             f"temperature {temperature:g} is out of range; "
-            f"allowed: {LOWEST_TEMPERATURE:g} to {HIGHEST_TEMPERATURE:g}"
+            f"allowed: {TEMPERATURE.low:g} to {TEMPERATURE.high:g}"
         )
-    if not LOWEST_TOP_P <= top_p <= HIGHEST_TOP_P:
+    if not TOP_P.allow(top_p):
         raise UsageError(
-            f"top-p {top_p:g} is out of range; allowed: {LOWEST_TOP_P:g} to {HIGHEST_TOP_P:g}"
+            f"top-p {top_p:g} is out of range; allowed: {TOP_P.low:g} to {TOP_P.high:g}"
         )

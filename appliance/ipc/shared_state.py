@@ -19,6 +19,7 @@ from appliance.ipc.pcm import BYTES_PER_FRAME
 from appliance.ipc.shared_value import SharedValue
 from appliance.music import temperament as temperaments
 from appliance.music.events import Piece
+from appliance.music.limits import MAX_MODEL_NAME_BYTES
 
 _MAGIC: Final = b"BACHBOX\x02"
 """Says what the mapping is, and the version of its layout."""
@@ -45,9 +46,6 @@ TICK_BYTES: Final = 8
 """Of the tick at a grain's first frame, a double."""
 
 _SOUND_OFFSET: Final = _TAP_OFFSET + GRAIN_COUNT * TICK_BYTES
-
-MODEL_NAME_BYTES: Final = 48
-"""The longest model name, in bytes of UTF-8."""
 
 EXIT_NO_CARD: Final = os.EX_TEMPFAIL
 """How a performer says that it has ended for want of a sound card."""
@@ -194,7 +192,7 @@ class SharedState:
         self.live_settings = SharedValue(
             memory,
             _CELLS_OFFSET,
-            f"<dd?BdddBdIBI{MODEL_NAME_BYTES}s",
+            f"<dd?BdddBdIBI{MAX_MODEL_NAME_BYTES}s",
             LiveSettings(),
             _pack_live_settings,
             _unpack_live_settings,
@@ -234,7 +232,7 @@ class SharedState:
         self.composer = SharedValue(
             memory,
             self.performer.end_offset,
-            f"<QQQQIIIIIIQ?{MODEL_NAME_BYTES}s{MODEL_NAME_BYTES}s",
+            f"<QQQQIIIIIIQ?{MAX_MODEL_NAME_BYTES}s{MAX_MODEL_NAME_BYTES}s",
             ComposerState(),
             lambda v: (*v[:-2], _packed_name(v.model), _packed_name(v.refused)),
             lambda v: ComposerState(*v[:-2], *map(_unpacked_name, v[-2:])),
@@ -295,9 +293,9 @@ def _total_bytes() -> int:
 
 def _packed_name(model: str) -> bytes:
     name = model.encode()
-    if len(name) > MODEL_NAME_BYTES:
+    if len(name) > MAX_MODEL_NAME_BYTES:
         raise UsageError(
-            f"the model name {model!r} is too long: at most {MODEL_NAME_BYTES} bytes "
+            f"the model name {model!r} is too long: at most {MAX_MODEL_NAME_BYTES} bytes "
             "are allowed; rename the file"
         )
     return name

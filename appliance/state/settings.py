@@ -17,8 +17,8 @@ from dataclasses import dataclass, replace
 from typing import Any, Final, NamedTuple
 
 from appliance.errors import UsageError
-from appliance.ipc.shared_state import MODEL_NAME_BYTES
 from appliance.music import temperament as temperaments
+from appliance.music.limits import MAX_MODEL_NAME_BYTES
 from appliance.state import general_midi
 
 
@@ -218,7 +218,7 @@ class Settings:
         Raises:
             BachboxError: as :meth:`change`.
         """
-        return self._set(**{self._known(n): self._parse(n, value) for n, value in wishes.items()})
+        return self._set(**{self.check_name(n): self._parse(n, value) for n, value in wishes.items()})
 
     def act(self, action: str) -> None:
         """Have an :class:`Action` done.
@@ -239,7 +239,7 @@ class Settings:
         self._observers.append(observer)
         return lambda: self._observers.remove(observer)
 
-    def _known(self, name: str) -> str:
+    def check_name(self, name: str) -> str:
         wanted = name.replace("-", "_")
         if wanted in self._parsers:
             return wanted
@@ -248,7 +248,7 @@ class Settings:
         raise UsageError(f"there is no setting {_shown(name)}; {hint}")
 
     def _parse(self, name: str, value: object) -> object:
-        return self._parsers[self._known(name)](value)
+        return self._parsers[self.check_name(name)](value)
 
     def _set(self, **changes: Any) -> RequestedSettings:
         old, new = self._values, replace(self._values, **changes)
@@ -276,9 +276,9 @@ class Settings:
         if not isinstance(value, str) or value not in known:
             have = ", ".join(known) or "none"
             raise UsageError(f"there is no model {_shown(value)}; there are: {have}")
-        if len(value.encode()) > MODEL_NAME_BYTES:
+        if len(value.encode()) > MAX_MODEL_NAME_BYTES:
             raise UsageError(
-                f"the model name {_shown(value)} is too long: at most {MODEL_NAME_BYTES} bytes "
+                f"the model name {_shown(value)} is too long: at most {MAX_MODEL_NAME_BYTES} bytes "
                 "are allowed; rename the file"
             )
         return value
