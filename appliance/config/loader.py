@@ -215,7 +215,7 @@ def _read(path: Path) -> str:
         if len(content) > _MAX_BYTES:
             raise UsageError(f"{path}: larger than a mebibyte, so hardly the file that is meant")
         return content.decode()
-    except FileNotFoundError:
+    except (FileNotFoundError, UsageError):
         raise
     except UnicodeDecodeError as error:
         raise UsageError(

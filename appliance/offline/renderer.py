@@ -19,12 +19,13 @@ from appliance.audio.performer import Performer, Synth
 from appliance.audio.soundfont_check import try_soundfont
 from appliance.audio.synth import FluidSynth
 from appliance.audio.transport import Transport
-from appliance.errors import BachboxError, UsageError
+from appliance.common.atomic_write import move_into_place
+from appliance.errors import BachboxError, UsageError, cannot_write
 from appliance.ipc.shared_state import LiveSettings
 from appliance.music import expression
 from appliance.music.codecs.abc import writer
 from appliance.music.codecs.abc.abc_codec import AbcCodec
-from appliance.music.events import Event, Kind
+from appliance.music.events import Event, NoteOn, PieceStart
 from appliance.music.files import midi_writer, musicxml_writer, piece_embedding
 from appliance.music.files.piece_record import PieceRecord
 from appliance.music.temperament import key_cents
@@ -128,7 +129,7 @@ def render(
             )
     with contextlib.ExitStack() as stack:
         # Whatever goes wrong before the last one is whole, none of them appears.
-        parts = [(path, stack.enter_context(_whole_or_not_at_all(path))) for path in outputs]
+        parts = [(path, stack.enter_context(_complete_or_absent(path))) for path in outputs]
         sounds = [(path, part) for path, part in parts if path.suffix.lower() == ".wav"]
         synth = _synth(soundfont()) if sounds else _Silence()
         tape = _Tape(composer, length.pieces)
@@ -136,22 +137,23 @@ def render(
             tape.source(), synth, Transport(SAMPLE_RATE, controls.tempo_bpm), lambda: controls
         )
         with contextlib.ExitStack() as open_files:
-            files = [open_files.enter_context(_wav(part)) for _, part in sounds]
+            files = [open_files.enter_context(_wav(part, path)) for path, part in sounds]
             end_tick = _play(performer, tape, length, files, progress)
         events = [event for event in tape.events if event.tick < end_tick]
         kept = keep(events, math.ceil(end_tick)) if length.pieces == 1 else None
         for path, part in parts:
             suffix = path.suffix.lower()
-            if suffix == ".abc":
-                _write_abc(part, events, controls, composer)
-            elif kept is not None:
-                _put_in(suffix, part, kept, events, [(0, controls)])
-            elif suffix != ".wav":
-                _write_midi(part, events, controls, composer)
+            with _errors_about(path):
+                if suffix == ".abc":
+                    _write_abc(part, events, controls, composer)
+                elif kept is not None:
+                    _put_in(suffix, part, kept, events, [(0, controls)])
+                elif suffix != ".wav":
+                    _write_midi(part, events, controls, composer)
     return Rendered(
         seconds=performer.frame / SAMPLE_RATE,
-        pieces=sum(event.kind is Kind.PIECE for event in events),
-        notes=sum(event.kind is Kind.NOTE_ON for event in events),
+        pieces=sum(isinstance(event, PieceStart) for event in events),
+        notes=sum(isinstance(event, NoteOn) for event in events),
     )
 
 
@@ -173,13 +175,14 @@ def again(
     check_outputs(outputs, AGAIN_SUFFIXES)
     events = list(keepsake.events())
     with contextlib.ExitStack() as stack:
-        parts = [(path, stack.enter_context(_whole_or_not_at_all(path))) for path in outputs]
-        sounds = [part for path, part in parts if path.suffix.lower() == ".wav"]
+        parts = [(path, stack.enter_context(_complete_or_absent(path))) for path in outputs]
+        sounds = [(path, part) for path, part in parts if path.suffix.lower() == ".wav"]
         frames = 0
         if sounds:
             frames = _play_again(events, steps, _synth(soundfont()), sounds, progress)
         for path, part in parts:
-            _put_in(path.suffix.lower(), part, keepsake, events, steps)
+            with _errors_about(path):
+                _put_in(path.suffix.lower(), part, keepsake, events, steps)
         progress(1.0)
     return Rendered(frames / SAMPLE_RATE, 1, keepsake.note_count)
 
@@ -188,7 +191,7 @@ def _play_again(
     events: list[Event],
     steps: Sequence[tuple[int, LiveSettings]],
     synth: Synth,
-    parts: list[Path],
+    parts: list[tuple[Path, Path]],
     progress: Progress,
 ) -> int:
     """The sound into the files; how many frames."""
@@ -200,7 +203,7 @@ def _play_again(
     performer = Performer(finished(events), synth, transport, controls)
     end_tick = events[-1].tick
     with contextlib.ExitStack() as stack:
-        files = [stack.enter_context(_wav(part)) for part in parts]
+        files = [stack.enter_context(_wav(part, path)) for path, part in parts]
         tail_blocks = round(TAIL_S * SAMPLE_RATE / AGAIN_BLOCK_FRAMES)
         while tail_blocks:
             tail_blocks -= performer.playhead_tick > end_tick
@@ -225,24 +228,21 @@ def _put_in(
 ) -> None:
     """The piece into a file, behind its sound or as a score."""
     first = steps[0][1]
-    try:
-        if suffix == ".wav":
-            piece_embedding.append_to_wav(part, keepsake)
-        elif suffix in musicxml_writer.SUFFIXES:
-            musicxml_writer.write(part, keepsake, first.tempo_bpm)
-        else:
-            midi_writer.write(
-                part,
-                expression.played(events, lambda tick: _at(steps, tick).expression),
-                tempo_bpm=first.tempo_bpm,
-                program=first.program,
-                cents=key_cents(first.temperament, first.pitch_hz),
-                title=keepsake.title,
-                changes=[midi_writer.Playing(at, c.tempo_bpm, c.program) for at, c in steps[1:]],
-                keepsake=keepsake,
-            )
-    except OSError as error:
-        raise _sentence(part, error) from error
+    if suffix == ".wav":
+        piece_embedding.append_to_wav(part, keepsake)
+    elif suffix in musicxml_writer.SUFFIXES:
+        musicxml_writer.write(part, keepsake, first.tempo_bpm)
+    else:
+        midi_writer.write(
+            part,
+            expression.played(events, lambda tick: _at(steps, tick).expression),
+            tempo_bpm=first.tempo_bpm,
+            program=first.program,
+            cents=key_cents(first.temperament, first.pitch_hz),
+            title=keepsake.title,
+            changes=[midi_writer.Playing(at, c.tempo_bpm, c.program) for at, c in steps[1:]],
+            keepsake=keepsake,
+        )
 
 
 def _synth(soundfont: Path) -> Synth:
@@ -292,7 +292,7 @@ class _Tape:
     def _step(self) -> list[Event]:
         events = self._composer.step()
         for event in events:
-            if event.kind is Kind.PIECE and event.value - 1 == self._pieces:
+            if isinstance(event, PieceStart) and event.value - 1 == self._pieces:
                 self.end_tick = event.tick
                 return []
         self.events += events
@@ -341,30 +341,24 @@ def _play(
 def _write_midi(
     part: Path, events: list[Event], controls: LiveSettings, composer: Composer
 ) -> None:
-    try:
-        midi_writer.write(
-            part,
-            expression.played(events, controls.expression),
-            tempo_bpm=controls.tempo_bpm,
-            program=controls.program,
-            cents=key_cents(controls.temperament, controls.pitch_hz),
-            title=f"{composer.bundle.title}, seed {composer.seed}",
-        )
-    except OSError as error:
-        raise _sentence(part, error) from error
+    midi_writer.write(
+        part,
+        expression.played(events, controls.expression),
+        tempo_bpm=controls.tempo_bpm,
+        program=controls.program,
+        cents=key_cents(controls.temperament, controls.pitch_hz),
+        title=f"{composer.bundle.title}, seed {composer.seed}",
+    )
 
 
 def _write_abc(part: Path, events: list[Event], controls: LiveSettings, composer: Composer) -> None:
     title = f"{composer.bundle.title}, seed {composer.seed}"
-    try:
-        part.write_text(writer.book(events, tempo_bpm=controls.tempo_bpm, title=title))
-    except OSError as error:
-        raise _sentence(part, error) from error
+    part.write_text(writer.book(events, tempo_bpm=controls.tempo_bpm, title=title))
 
 
 @contextlib.contextmanager
-def _wav(part: Path) -> Iterator[WavFile]:
-    file = WavFile(part, SAMPLE_RATE)
+def _wav(part: Path, path: Path) -> Iterator[WavFile]:
+    file = WavFile(part, SAMPLE_RATE, shown_path=path)
     try:
         yield file
     except BaseException:
@@ -375,31 +369,22 @@ def _wav(part: Path) -> Iterator[WavFile]:
 
 
 @contextlib.contextmanager
-def _whole_or_not_at_all(path: Path) -> Iterator[Path]:
-    """A name to write to, which becomes ``path`` when the context ends well."""
+def _complete_or_absent(path: Path) -> Iterator[Path]:
+    """Give a temporary file to write to, which becomes ``path`` if the context ends well."""
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         yield part
-        _move(part, path)
-    except BachboxError as error:
-        # People know the name that they gave.
-        raise type(error)(str(error).replace(str(part), str(path))) from error
+        with _errors_about(path):
+            move_into_place(part, path)
     finally:
         with contextlib.suppress(OSError):
             part.unlink(missing_ok=True)
 
 
-def _move(part: Path, path: Path) -> None:
+@contextlib.contextmanager
+def _errors_about(path: Path) -> Iterator[None]:
+    """Turn an OSError into a sentence about the file that the user named."""
     try:
-        with part.open("rb") as file:
-            os.fsync(file.fileno())
-        part.replace(path)
+        yield
     except OSError as error:
-        raise _sentence(part, error) from error
-
-
-def _sentence(part: Path, error: OSError) -> BachboxError:
-    return BachboxError(
-        f"cannot write {part}: {error.strerror}; choose a folder that may be written to and has "
-        "room"
-    )
+        raise cannot_write(path, error) from error

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Final
 
 from appliance.audio.outputs import Render
-from appliance.errors import BachboxError
+from appliance.errors import BachboxError, cannot_write
 from appliance.ipc.pcm import BYTES_PER_FRAME
 
 _BUFFERED_BLOCKS: Final = 4
@@ -88,11 +88,21 @@ class NullOutput:
 class WavFile:
     """A WAV file that grows, stereo and 16 bits; its header is right within a second.
 
-    With ``resume``, goes on at the end of what a player that died has left there.
+    With ``resume``, goes on at the end of what a player that died has left there. Errors call it
+    ``shown_path``, if it is given.
+
+    Raises:
+        BachboxError: the file cannot be written.
     """
 
-    def __init__(self, path: Path, sample_rate: int, resume: bool = False) -> None:
-        self._path = path
+    def __init__(
+        self,
+        path: Path,
+        sample_rate: int,
+        resume: bool = False,
+        shown_path: Path | None = None,
+    ) -> None:
+        self._shown_path = shown_path or path
         self._rate = sample_rate
         self._header_every_bytes = int(_HEADER_EVERY_S * sample_rate) * BYTES_PER_FRAME
         try:
@@ -103,13 +113,13 @@ class WavFile:
             self._bytes = sound_bytes - sound_bytes % BYTES_PER_FRAME
             self._write_header()
         except OSError as error:
-            raise self._sentence(error) from error
+            raise cannot_write(self._shown_path, error) from error
 
     def write(self, sound: bytes) -> None:
         """Add ``sound``, whole frames of interleaved stereo s16le."""
         if self._bytes + len(sound) > _WAV_MAX_BYTES:
             raise BachboxError(
-                f"{self._path} is as long as a WAV file can be (4 GiB, six hours): play to "
+                f"{self._shown_path} is as long as a WAV file can be (4 GiB, six hours): play to "
                 "another file, or to a sound card"
             )
         self._bytes += len(sound)
@@ -118,7 +128,7 @@ class WavFile:
             if self._bytes - self._bytes_at_header >= self._header_every_bytes:
                 self._write_header()
         except OSError as error:
-            raise self._sentence(error) from error
+            raise cannot_write(self._shown_path, error) from error
 
     def close(self) -> None:
         """Put the header right and close."""
@@ -129,7 +139,7 @@ class WavFile:
             # Closing tries to write what could not be written before; only the first matters.
             with contextlib.suppress(OSError):
                 self._file.close()
-            raise self._sentence(error) from error
+            raise cannot_write(self._shown_path, error) from error
 
     def _write_header(self) -> None:
         self._bytes_at_header = size = self._bytes
@@ -144,12 +154,6 @@ class WavFile:
         )
         self._file.seek(_WAV_HEADER.size + size)
         self._file.flush()
-
-    def _sentence(self, error: OSError) -> BachboxError:
-        return BachboxError(
-            f"cannot write {self._path}: {error.strerror}; choose a folder that exists, may be "
-            "written to and has room"
-        )
 
 
 class WavOutput(NullOutput):

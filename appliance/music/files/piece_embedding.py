@@ -54,13 +54,13 @@ def read(path: Path) -> PieceRecord:
     """
     try:
         if path.exists() and not path.is_file():
-            raise UsageError(f"{path}: not a file, so there is no piece in it")
+            raise UsageError("not a file, so there is no piece in it", path=path)
         with path.open("rb") as file:
             return require(unpack(_found(file)))
     except OSError as why:
         raise UsageError(f"{path}: cannot read it: {why.strerror or why}") from why
     except BachboxError as why:
-        if str(why).startswith(str(path)):
+        if why.path is not None:
             raise
         raise UsageError(
             f"{path}: {why}; --from takes a file that Bachbox wrote: of one piece, as .mid, .wav "
