@@ -15,7 +15,7 @@ from appliance.errors import BachboxError, UsageError
 
 if TYPE_CHECKING:
     from appliance.config.loader import Config
-    from appliance.frontends import Frontend
+    from appliance.frontends.base import Frontend
 
 
 @click.command()
@@ -87,7 +87,7 @@ def _frontends(config: Config, soundfont: Path, problems: list[str]) -> list[Fro
     from appliance.frontends import local_socket, systemd_notify
     from appliance.frontends.gpio.input_events import MAX_INPUT_EVENTS, InputEvent
     from appliance.frontends.local_socket import LocalSocket
-    from appliance.frontends.streaming.opus import OpusRadio
+    from appliance.frontends.streaming.opus import OpusBroadcast
     from appliance.state.store import state_folder
 
     frontends: list[Frontend] = [LocalSocket(local_socket.folder() / local_socket.FILE_NAME)]
@@ -97,7 +97,7 @@ def _frontends(config: Config, soundfont: Path, problems: list[str]) -> list[Fro
         # The music does not depend on it; systemd may decide otherwise.
         problems.append(str(error))
     input_events: deque[InputEvent] = deque(maxlen=MAX_INPUT_EVENTS)
-    opus = OpusRadio()
+    opus = OpusBroadcast()
     if config.mqtt.host:
         from appliance.frontends.mqtt.mqtt_frontend import MqttFrontend
 

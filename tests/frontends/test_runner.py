@@ -1,26 +1,21 @@
-"""A control is a guest: whatever it does, the others and the music go on."""
+"""A frontend is a guest: whatever it does, the others and the music go on."""
 
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable, Coroutine
 from typing import Any, cast
 
 import pytest
 
-from appliance import frontends
 from appliance.errors import BachboxError
-from appliance.frontends import Frontend, FrontendRunner
+from appliance.frontends import runner
+from appliance.frontends.base import Frontend
+from appliance.frontends.late_frontend import LateFrontend
+from appliance.frontends.runner import FrontendRunner
 from appliance.state.box_status import BoxStatus
 from appliance.state.settings import ModelDefaults, RequestedSettings, Settings
-
-
-class Log:
-    def __init__(self) -> None:
-        self.said: list[str] = []
-
-    def say(self, sentence: str) -> None:
-        self.said.append(sentence)
 
 
 class Guest:
@@ -34,19 +29,16 @@ class Guest:
         await self.work()
 
 
-def host(*guests: Frontend, seconds: float = 0.1) -> list[str]:
-    """Run the controls for a while; what was said."""
-    log = Log()
+def run_for_a_while(*frontends: Frontend, seconds: float = 0.1) -> None:
     settings = Settings(RequestedSettings("m"), lambda: ["m"], lambda _: ModelDefaults(80, 1, 1, 0))
 
     async def run() -> None:
-        hands = FrontendRunner(guests, settings, cast(BoxStatus, log))
-        hands.start()
+        frontend_runner = FrontendRunner(frontends, settings, cast(BoxStatus, None))
+        frontend_runner.start()
         await asyncio.sleep(seconds)
-        await hands.stop()
+        await frontend_runner.stop()
 
     asyncio.run(run())
-    return log.said
 
 
 async def wait() -> None:
@@ -65,22 +57,34 @@ async def break_down() -> None:
     raise RuntimeError("oops")
 
 
-def test_one_that_cannot_work_says_so_once_and_the_others_work() -> None:
+def test_frontend_that_cannot_work_says_so_once_and_the_others_work(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     good, bad, idle = Guest(wait), Guest(refuse), Guest(nothing)
-    assert host(bad, good, idle) == ["bachbox: guest: the pins are gone"]
+    run_for_a_while(bad, good, idle)
+    assert caplog.messages == ["guest: the pins are gone"]
     assert (bad.runs, good.runs, idle.runs) == (1, 1, 1)
 
 
-def test_one_that_breaks_is_tried_again_later_and_later(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(frontends, "RETRY_FIRST_S", 0.05)
+def test_frontend_that_breaks_is_tried_again_later_and_later(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(runner, "RETRY_FIRST_S", 0.05)
     guest = Guest(break_down)
-    said = host(guest, seconds=0.25)
+    run_for_a_while(guest, seconds=0.25)
     assert guest.runs == 3
-    assert "RuntimeError: oops); the music goes on, next try in 0.05 s" in said[0]
-    assert "next try in 0.1 s" in said[1]
+    assert "RuntimeError: oops); the music goes on, next try in 0.05 s" in caplog.messages[0]
+    assert "next try in 0.1 s" in caplog.messages[1]
 
 
-def test_one_that_will_not_end_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_frontend_that_breaks_leaves_a_traceback(caplog: pytest.LogCaptureFixture) -> None:
+    run_for_a_while(Guest(break_down))
+    assert caplog.records[0].levelno == logging.ERROR
+    assert caplog.records[0].exc_info is not None
+    assert caplog.records[0].exc_info[0] is RuntimeError
+
+
+def test_frontend_that_will_not_end_is_left() -> None:
     ended = []
 
     async def stubborn() -> None:
@@ -96,5 +100,25 @@ def test_one_that_will_not_end_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
         finally:
             ended.append(False)
 
-    host(Guest(stubborn), Guest(tidy))
+    run_for_a_while(Guest(stubborn), Guest(tidy))
     assert ended[0] is False
+
+
+made: list[str] = []
+
+
+class Made:
+    name = "made"
+
+    def __init__(self, argument: str) -> None:
+        made.append(argument)
+
+    async def run(self, settings: Settings, box: BoxStatus) -> None:
+        made.append("runs")
+
+
+def test_late_frontend_is_made_when_it_is_run() -> None:
+    late = LateFrontend("late", f"{__name__}:Made", "argument")
+    assert not made
+    run_for_a_while(late, seconds=0.3)
+    assert made == ["argument", "runs"]
