@@ -103,7 +103,7 @@ class Playing:
         while time.monotonic() < deadline:
             with contextlib.suppress(psutil.NoSuchProcess):
                 for process in psutil.Process(self.process.pid).children():
-                    if f"appliance.workers.{name}" in process.cmdline():
+                    if f"appliance.workers.{name}_process" in process.cmdline():
                         return process
             time.sleep(0.02)
         raise AssertionError(f"there is no {name}")
