@@ -20,5 +20,5 @@ def hash_password(from_stdin: bool) -> None:
         password = sys.stdin.readline(4096).rstrip("\r\n")
     else:
         password = click.prompt("Password", hide_input=True, confirmation_prompt=True, err=True)
-    passwords.check_new(password)
-    click.echo(f'[web]\npassword_hash = "{passwords.hash_of(password)}"')
+    passwords.check_new_password(password)
+    click.echo(f'[web]\npassword_hash = "{passwords.hash_password(password)}"')

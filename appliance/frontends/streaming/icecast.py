@@ -13,7 +13,7 @@ from typing import Final
 from urllib.parse import unquote, urlsplit
 
 from appliance.errors import BachboxError
-from appliance.frontends.streaming.opus import OpusRadio
+from appliance.frontends.streaming.opus import OpusBroadcast
 from appliance.state.box_status import BoxStatus
 from appliance.state.settings import Settings
 
@@ -39,11 +39,11 @@ class _Lost(Exception):  # noqa: N818 - it says what happened
 
 
 class IcecastSource:
-    """See :class:`appliance.frontends.Frontend`; ``url`` is ``http://USER:PASSWORD@HOST:PORT/MOUNT``."""
+    """See :class:`appliance.frontends.base.Frontend`; ``url`` is ``http://USER:PASSWORD@HOST:PORT/MOUNT``."""
 
     name = "icecast"
 
-    def __init__(self, url: str, opus: OpusRadio) -> None:
+    def __init__(self, url: str, opus: OpusBroadcast) -> None:
         parts = urlsplit(url)
         self._tls = parts.scheme == "https"
         self._host = parts.hostname or ""

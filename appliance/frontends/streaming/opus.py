@@ -32,7 +32,7 @@ _BEGINS_STREAM: Final = 2
 _READ_BYTES: Final = 4096
 
 
-class OpusRadio:
+class OpusBroadcast:
     """For any number of listeners; the encoder runs only while there is one."""
 
     def __init__(self) -> None:

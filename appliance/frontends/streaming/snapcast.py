@@ -32,7 +32,7 @@ _USUAL_RATE: Final = 48_000
 
 
 class SnapcastPipe:
-    """See :class:`appliance.frontends.Frontend`; ``path`` is the pipe's, and made where it is not."""
+    """See :class:`appliance.frontends.base.Frontend`; ``path`` is the pipe's, and made where it is not."""
 
     name = "snapcast"
 

@@ -1,7 +1,6 @@
-"""The page: the box seen, steered and heard from a browser, and by programs over HTTP.
+"""The web frontend: a page and an HTTP API to see, hear and control the box.
 
-:mod:`control` serves it; :mod:`house` is what every handler gets. Each module that adds to it has
-a function ``routes(house)``, which :mod:`control` lists: a GET may be asked for by whoever may
-look, everything else by whoever may steer, unless :func:`house.may` says otherwise. What the
-browser gets lies in ``static``.
+:mod:`server` serves them. Each module with routes has a function ``add_routes(table, context)``:
+the :class:`routing.RouteTable` describes every route, and :class:`context.WebContext` is what the
+handlers work with. The files that the browser loads are in ``static``.
 """

@@ -1,4 +1,4 @@
-"""Who may: hosts and origins, guests and sessions, and how often and how much anybody may ask."""
+"""Decides which requests are answered: host names, origins, sessions, and rate limits."""
 
 from __future__ import annotations
 
@@ -13,147 +13,152 @@ from urllib.parse import urlsplit
 from aiohttp import web
 
 from appliance.config.schema import Web
-from appliance.frontends.web.context import LEVEL, Permission, needed
 from appliance.frontends.web.passwords import Passwords, Session
+from appliance.frontends.web.routing import PERMISSION, Permission
 
 CSRF_HEADER: Final = "X-CSRF-Token"
 
-_SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
+_SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 
-_HOME_SUFFIXES: Final = (
+_LOCAL_SUFFIXES: Final = (
     "", ".local", ".lan", ".home", ".home.arpa", ".internal", ".localdomain", ".fritz.box",
 )  # fmt: skip
-"""What home networks append to a host's name; none of them can be registered by a stranger."""
+"""What home networks append to a host name. A stranger cannot register a name under any of them."""
 
 _HOST: Final = re.compile(r"(\[[0-9A-Fa-f:.]{2,45}\]|[A-Za-z0-9._-]{1,253})(:\d{1,5})?")
 
 REQUESTS_PER_S: Final = 60.0
-REQUESTS_AT_ONCE: Final = 300.0
-"""Of one address."""
+REQUEST_BURST: Final = 300.0
+"""Requests that one address may send at once."""
 
 LOGINS_PER_S: Final = 1 / 12
-LOGINS_AT_ONCE: Final = 5.0
+LOGIN_BURST: Final = 5.0
 
 _MAX_ADDRESSES: Final = 1024
 
 
-class Buckets:
-    """How often something may happen, for each of many who do it.
+class RateLimiter:
+    """A token bucket for each client: ``burst`` tokens, refilled at ``per_s`` tokens a second."""
 
-    Each has a bucket of ``most``, filled with ``per_s`` a second.
-    """
+    def __init__(self, per_s: float, burst: float) -> None:
+        self._per_s, self._burst = per_s, burst
+        self._buckets: OrderedDict[str, tuple[float, float]] = OrderedDict()
+        """Tokens left and the time of the last request, by client; the latest client is last."""
 
-    def __init__(self, per_s: float, most: float) -> None:
-        self._per_s, self._most = per_s, most
-        self._left: OrderedDict[str, tuple[float, float]] = OrderedDict()
-
-    def take(self, who: str) -> float:
-        """Take one; 0.0, or for how many seconds there is none to be had."""
+    def take(self, client: str) -> float:
+        """Take a token; return 0.0, or how many seconds to wait until there is one."""
         now = time.monotonic()
-        left, since = self._left.pop(who, (self._most, now))
-        left = min(self._most, left + (now - since) * self._per_s)
-        wait = max(0.0, (1.0 - left) / self._per_s)
-        self._left[who] = (left if wait else left - 1.0, now)
-        while len(self._left) > _MAX_ADDRESSES:
-            self._left.popitem(last=False)
-        return wait
+        left, since = self._buckets.pop(client, (self._burst, now))
+        left = min(self._burst, left + (now - since) * self._per_s)
+        wait_s = max(0.0, (1.0 - left) / self._per_s)
+        self._buckets[client] = (left if wait_s else left - 1.0, now)
+        while len(self._buckets) > _MAX_ADDRESSES:
+            self._buckets.popitem(last=False)
+        return wait_s
 
 
 class Access:
-    """Decides for each request how far it may go."""
+    """Decides what the client behind a request may do."""
 
     def __init__(self, config: Web, passwords: Passwords, port: int) -> None:
         self._config = config
         self._passwords = passwords
         self.cookie: Final = f"bachbox-{port}"
-        """Cookies know no ports, and two boxes may share a host."""
-        own = socket.gethostname().casefold()
-        self._names = frozenset(
-            {"localhost", own, *(name.casefold() for name in config.names)}
-            | {own.partition(".")[0] + suffix for suffix in _HOME_SUFFIXES}
+        """Name of the session cookie. Cookies ignore the port, and two boxes may share a host."""
+        host_name = socket.gethostname().casefold()
+        self._allowed_hosts = frozenset(
+            {"localhost", host_name, *(name.casefold() for name in config.names)}
+            | {host_name.partition(".")[0] + suffix for suffix in _LOCAL_SUFFIXES}
         )
-        self._requests = Buckets(REQUESTS_PER_S, REQUESTS_AT_ONCE)
-        self.logins: Final = Buckets(LOGINS_PER_S, LOGINS_AT_ONCE)
+        self._requests = RateLimiter(REQUESTS_PER_S, REQUEST_BURST)
+        self.logins: Final = RateLimiter(LOGINS_PER_S, LOGIN_BURST)
 
-    def guests(self) -> Permission:
-        """What those may who have said no password."""
+    def anonymous_permission(self) -> Permission:
+        """Return what a client without a session may do."""
         if self._config.first_visit == "password" and not self._passwords.is_set:
-            return Permission.NOTHING
+            return Permission.NONE
         match self._config.guests:
             case "off":
-                return Permission.NOTHING
+                return Permission.NONE
             case "read":
-                return Permission.LOOK
+                return Permission.READ
             case "full":
                 return Permission.CONTROL
-        return Permission.LOOK if self._passwords.is_set else Permission.CONTROL
+        return Permission.READ if self._passwords.is_set else Permission.CONTROL
 
     def session(self, request: web.Request) -> Session | None:
-        """The session that the request belongs to."""
+        """Return the valid session that ``request`` belongs to, if any."""
         return self._passwords.session(request.cookies.get(self.cookie, ""))
 
-    def check(self, request: web.Request) -> None:
-        """Raises the refusal (an HTTP error) of a request that may not be answered."""
-        if wait := self._requests.take(request.remote or ""):
+    def check(self, request: web.Request, needs: Permission) -> None:
+        """Store the client's permission in ``request[PERMISSION]`` and check it against ``needs``.
+
+        Raises:
+            HTTPTooManyRequests: the client's address sends too many requests.
+            HTTPMisdirectedRequest: the Host header names another machine.
+            HTTPForbidden: the request comes from another site, or its CSRF token is wrong.
+            HTTPUnauthorized: the client must log in first.
+        """
+        if wait_s := self._requests.take(request.remote or ""):
             raise web.HTTPTooManyRequests(
-                text="too many requests at once; slower, please",
-                headers={"Retry-After": str(int(wait) + 1)},
+                text="too many requests; slow down",
+                headers={"Retry-After": str(int(wait_s) + 1)},
             )
-        self._check_where_from(request)
+        self._check_origin(request)
         session = self.session(request)
-        level = Permission.CONTROL if session else self.guests()
-        request[LEVEL] = level
-        if level < needed(request):
-            raise web.HTTPUnauthorized(text=f"this needs the password{self._how()}")
+        permission = Permission.CONTROL if session else self.anonymous_permission()
+        request[PERMISSION] = permission
+        if permission < needs:
+            raise web.HTTPUnauthorized(text=f"this needs a login: {self._login_advice()}")
         if (
             session
-            and request.method not in _SAFE
-            and request.headers.get(CSRF_HEADER) != session.csrf
+            and request.method not in _SAFE_METHODS
+            and request.headers.get(CSRF_HEADER) != session.csrf_token
         ):
             raise web.HTTPForbidden(
-                text=f"the header {CSRF_HEADER} has to repeat the csrf of GET /api/session"
+                text=f"send the csrf_token of GET /api/session in the header {CSRF_HEADER}"
             )
 
-    def _check_where_from(self, request: web.Request) -> None:
+    def _check_origin(self, request: web.Request) -> None:
         host = request.headers.get("Host", "")
-        if not self._is_ours(host):
-            # Somebody's name that points here (DNS rebinding), or one that we were not told of.
+        if not self._is_allowed_host(host):
+            # Either a foreign name that points here (DNS rebinding), or one not in the config.
             raise web.HTTPMisdirectedRequest(
-                text="this box does not go by that name; list it in [web] names of its config"
+                text="this box is not known by that host name; add it to [web] names in the config"
             )
         origin = request.headers.get("Origin")
-        if origin is not None and urlsplit_netloc(origin) != host.casefold():
-            raise web.HTTPForbidden(text="other pages may not steer this box")
+        if origin is not None and origin_host(origin) != host.casefold():
+            raise web.HTTPForbidden(text="pages of other sites may not control this box")
         fetch = request.headers
         if fetch.get("Sec-Fetch-Site") in ("cross-site", "same-site") and (
-            request.method not in _SAFE or fetch.get("Sec-Fetch-Mode") != "navigate"
+            request.method not in _SAFE_METHODS or fetch.get("Sec-Fetch-Mode") != "navigate"
         ):
-            raise web.HTTPForbidden(text="other pages may not use this box")
+            raise web.HTTPForbidden(text="pages of other sites may not use this box")
 
-    def _is_ours(self, host: str) -> bool:
-        found = _HOST.fullmatch(host)
-        if found is None:
+    def _is_allowed_host(self, host: str) -> bool:
+        match = _HOST.fullmatch(host)
+        if match is None:
             return False
-        name = found[1].casefold().rstrip(".")
-        if name in self._names or name.endswith(".localhost"):
+        name = match[1].casefold().rstrip(".")
+        if name in self._allowed_hosts or name.endswith(".localhost"):
             return True
         try:
-            # No stranger's name stands before it, so nobody can have turned it here.
+            # A plain address is safe: DNS rebinding needs a host name.
             ipaddress.ip_address(name.strip("[]"))
         except ValueError:
             return False
         return True
 
-    def _how(self) -> str:
+    def _login_advice(self) -> str:
         if self._passwords.is_set:
-            return "; say it at POST /api/session"
+            return "send the password to POST /api/session"
         if self._config.first_visit == "password":
-            return ", which the first visitor of the page chooses"
-        return ", and there is none yet; `bachbox hash-password` makes one"
+            return "open the page and choose a password"
+        return "there is no password yet; `bachbox hash-password` makes one"
 
 
-def urlsplit_netloc(origin: str) -> str:
-    """Host and port of an Origin, "" where it has none ("null")."""
+def origin_host(origin: str) -> str:
+    """Return host and port of an Origin header in lower case; "" where it has none ("null")."""
     try:
         return urlsplit(origin).netloc.casefold()
     except ValueError:

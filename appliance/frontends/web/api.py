@@ -1,26 +1,32 @@
-"""The API: the same names, values and sentences as on the command line and on a broker."""
+"""State, settings and actions over HTTP; names, values and errors as in the shell and on MQTT."""
 
 from __future__ import annotations
 
 import asyncio
+from typing import Final
 
 import msgspec
 from aiohttp import web
 
 from appliance.frontends.web.context import WebContext
-from appliance.frontends.web.json_io import answer, body
+from appliance.frontends.web.json_io import json_response, read_json
+from appliance.frontends.web.routing import PathParameter, Permission, RouteTable
 from appliance.frontends.web.settings_schema import Setting, actions, own_names, settings_schema
 from appliance.ipc.ring_observer import Note, notes_of
 from appliance.state.box_status import NowPlaying, SettingsNow, Status
 
 Value = str | bool | int | float
 
+SETTINGS_CHANGE: Final = "SettingsChange"
+"""Name of the schema of new settings: any of them by name."""
+
 
 class SettingsState(msgspec.Struct, frozen=True):
-    """The settings in force, and which of them are left to the model."""
+    """The current settings."""
 
     values: SettingsNow
-    own: list[str]
+    model_defaults: list[str]
+    """Names of the settings that follow the model's default."""
 
 
 class Capabilities(msgspec.Struct, frozen=True):
@@ -31,78 +37,99 @@ class Capabilities(msgspec.Struct, frozen=True):
 
 
 class RollNote(msgspec.Struct, frozen=True):
-    """A note of the piano roll; times in ticks, 480 to the beat."""
+    """A note of the piano roll; there are 480 ticks in a quarter note."""
 
     voice: int
+    """From 0, the highest voice."""
     pitch: int
-    """MIDI, 60 is middle C."""
-    start: int
-    end: int | None
+    """MIDI note number; 60 is middle C."""
+    start_tick: int
+    end_tick: int | None
+    """None while the end is not composed yet."""
     velocity: int
+    """MIDI velocity, 1 to 127."""
 
 
-class RollNow(msgspec.Struct, frozen=True):
-    """What is played and what is composed ahead."""
+class Roll(msgspec.Struct, frozen=True):
+    """The notes played lately and the notes composed ahead."""
 
-    playhead: float
-    horizon: int
-    """Before this tick nothing will be added."""
+    playhead_tick: float
+    """What is played now."""
+    horizon_tick: int
+    """Everything before this tick is composed."""
     notes: list[RollNote]
 
 
-def routes(house: WebContext) -> list[web.RouteDef]:
-    """Everything below ``/api`` that shows or steers."""
-    settings, box = house.settings, house.box
+def add_routes(table: RouteTable, context: WebContext) -> None:
+    """Add the routes of state, settings and actions."""
+    settings, box = context.settings, context.box
 
+    @table.route(
+        "GET", "/api/status", needs=Permission.READ, returns=Status,
+        summary="Settings, what is played, and health, all together",
+    )  # fmt: skip
     async def get_status(_request: web.Request) -> web.Response:
         status: Status = await asyncio.to_thread(box.status)
-        return answer(status)
+        return json_response(status)
 
+    @table.route(
+        "GET", "/api/now", needs=Permission.READ, returns=NowPlaying,
+        summary="Piece, bar and beat that are played now",
+    )  # fmt: skip
     async def get_now(_request: web.Request) -> web.Response:
         now: NowPlaying = box.now_playing()
-        return answer(now)
+        return json_response(now)
 
+    @table.route(
+        "GET", "/api/settings", needs=Permission.READ, returns=SettingsState,
+        summary="Current settings",
+    )  # fmt: skip
     async def get_settings(_request: web.Request) -> web.Response:
-        return answer(state(house))
+        return json_response(settings_state(context))
 
+    @table.route(
+        "PATCH", "/api/settings", needs=Permission.CONTROL, body=SETTINGS_CHANGE,
+        returns=SettingsState, errors=(408, 415, 422, 503),
+        summary="Change some settings, all of them or none",
+    )  # fmt: skip
     async def patch_settings(request: web.Request) -> web.Response:
-        wishes = await body(request, dict[str, Value])
-        settings.change_all(wishes)
-        return answer(state(house))
+        settings.change_all(await read_json(request, dict[str, Value]))
+        return json_response(settings_state(context))
 
+    @table.route(
+        "POST", "/api/actions/{action}", needs=Permission.CONTROL, returns=NowPlaying,
+        errors=(404,), summary="Do something once, such as begin the next piece",
+        parameters={"action": PathParameter("What to do", {"enum": actions()})},
+    )  # fmt: skip
     async def post_action(request: web.Request) -> web.Response:
         name = request.match_info["action"]
         if name not in actions():
-            raise web.HTTPNotFound(
-                text=f"there is no such action; there are {', '.join(actions())}"
-            )
+            raise web.HTTPNotFound(text=f"no such action; choose one of {', '.join(actions())}")
         settings.act(name)
-        return answer(box.now_playing())
+        return json_response(box.now_playing())
 
-    async def get_known(_request: web.Request) -> web.Response:
-        return answer(Capabilities(settings_schema(settings), actions()))
+    @table.route(
+        "GET", "/api/schema", needs=Permission.READ, returns=Capabilities,
+        summary="All settings with their ranges and choices, and all actions",
+    )  # fmt: skip
+    async def get_schema(_request: web.Request) -> web.Response:
+        return json_response(Capabilities(settings_schema(settings), actions()))
 
+    @table.route(
+        "GET", "/api/roll", needs=Permission.READ, returns=Roll,
+        summary="Notes played lately and composed ahead",
+    )  # fmt: skip
     async def get_roll(_request: web.Request) -> web.Response:
-        follower = box.follower()
-        notes = [roll_note(note) for note in notes_of(follower.events)]
-        return answer(RollNow(box.playhead().tick, follower.horizon_tick, notes))
-
-    return [
-        web.get("/api/status", get_status),
-        web.get("/api/now", get_now),
-        web.get("/api/settings", get_settings),
-        web.patch("/api/settings", patch_settings),
-        web.post("/api/actions/{action}", post_action),
-        web.get("/api/known", get_known),
-        web.get("/api/roll", get_roll),
-    ]
+        observer = box.follower()
+        notes = [roll_note(note) for note in notes_of(observer.events)]
+        return json_response(Roll(box.playhead().tick, observer.horizon_tick, notes))
 
 
-def state(house: WebContext) -> SettingsState:
-    """What is set just now."""
-    return SettingsState(house.box.settings(), own_names(house.settings.values))
+def settings_state(context: WebContext) -> SettingsState:
+    """Return the current settings."""
+    return SettingsState(context.box.settings(), own_names(context.settings.values))
 
 
 def roll_note(note: Note) -> RollNote:
-    """A note as the API tells it."""
+    """Return ``note`` as the API shows it."""
     return RollNote(note.voice, note.pitch, note.start_tick, note.end_tick, note.velocity)

@@ -1,7 +1,7 @@
-"""Listen here: the box's own sound for browsers and for any player.
+"""The sound of the box for browsers and media players.
 
-Each listener has a task of its own, and whoever is slower than the music misses some of it: the
-others, and the music, do not notice.
+Every listener has its own task. One that is slower than the music misses some of it; the other
+listeners and the music are not affected.
 """
 
 from __future__ import annotations
@@ -16,93 +16,127 @@ import msgspec
 from aiohttp import WSMsgType, web
 
 from appliance.frontends.web.context import WebContext
-from appliance.frontends.web.websocket import until_the_first_ends, websocket
+from appliance.frontends.web.routing import Permission, RouteTable, WebSocketMessages
+from appliance.frontends.web.websocket import open_websocket, run_until_first_ends
 from appliance.ipc.audio_tap import Sound
 from appliance.ipc.pcm import BYTES_PER_FRAME
 
 MAX_LISTENERS: Final = 64
 
-SEND_S: Final = 10.0
-"""Whoever takes nothing for so long has gone."""
+SEND_TIMEOUT_S: Final = 10.0
+"""A listener that takes nothing for this long is disconnected."""
 
-MAX_HEARD_BYTES: Final = 256
-"""Listeners have nothing to say."""
+MAX_MESSAGE_BYTES: Final = 256
+"""Longest message of a listener; none is expected."""
 
-_ENDLESS: Final = 0xFFFFFFFF
-"""The length of a WAV file whose end nobody knows."""
+_UNKNOWN_LENGTH: Final = 0xFFFFFFFF
+"""The length field of a WAV file that has no end."""
 
-_TICKS: Final = struct.Struct("<dd")
+_TICK_RANGE: Final = struct.Struct("<dd")
+"""First and last tick of a chunk of sound."""
 
 
-def routes(house: WebContext) -> list[web.RouteDef]:
-    """The streams."""
-    listeners = 0
+class AudioFormat(msgspec.Struct, frozen=True):
+    """The format of the binary messages that follow."""
+
+    sample_rate: int
+    """In Hz."""
+
+
+def add_routes(table: RouteTable, context: WebContext) -> None:
+    """Add the audio streams."""
+    box = context.box
+    limit = _ListenerLimit()
+
+    @table.route(
+        "GET", "/stream.wav", needs=Permission.READ, media_types=("audio/wav",), endless=True,
+        errors=(503,), summary="The sound as an endless WAV file: 16 bits, stereo",
+    )  # fmt: skip
+    async def get_wav(request: web.Request) -> web.StreamResponse:
+        with limit.listener():
+            async with contextlib.aclosing(_wav(box.sound.listen())) as parts:
+                return await _stream(request, "audio/wav", parts)
+
+    @table.route(
+        "GET", "/stream.opus", needs=Permission.READ, media_types=("audio/ogg",), endless=True,
+        errors=(503,), summary="The sound as an endless Ogg Opus stream; needs opus-tools",
+    )  # fmt: skip
+    async def get_opus(request: web.Request) -> web.StreamResponse:
+        with limit.listener():
+            async with contextlib.aclosing(context.media.opus.listen(box)) as parts:
+                return await _stream(request, "audio/ogg", parts)
+
+    @table.route(
+        "GET", "/api/listen", needs=Permission.READ, errors=(503,),
+        websocket=WebSocketMessages(AudioFormat),
+        summary="WebSocket: the sound for browsers, with little delay",
+        description=(
+            "First, and whenever the sample rate changes, a text message with the format. Then "
+            "binary messages: the ticks at which the chunk begins and ends, as two little-endian "
+            "doubles, then stereo samples as signed 16-bit little-endian integers."
+        ),
+    )  # fmt: skip
+    async def listen(request: web.Request) -> web.StreamResponse:
+        socket = open_websocket(request, MAX_MESSAGE_BYTES)
+        with limit.listener():
+            await socket.prepare(request)
+            sending = _send_sound(socket, box.sound.listen())
+            await run_until_first_ends(socket, _wait_until_closed(socket), sending)
+            return socket
+
+
+class _ListenerLimit:
+    """Counts the listeners."""
+
+    def __init__(self) -> None:
+        self._count = 0
 
     @contextlib.contextmanager
-    def seat() -> Iterator[None]:
-        nonlocal listeners
-        if listeners >= MAX_LISTENERS:
+    def listener(self) -> Iterator[None]:
+        """Count one more listener for as long as the context lasts.
+
+        Raises:
+            HTTPServiceUnavailable: there are :data:`MAX_LISTENERS` already.
+        """
+        if self._count >= MAX_LISTENERS:
             raise web.HTTPServiceUnavailable(
-                text=f"{listeners} listen already, and more cannot", headers={"Retry-After": "60"}
+                text=f"there are {self._count} listeners, and no more can be served",
+                headers={"Retry-After": "60"},
             )
-        listeners += 1
+        self._count += 1
         try:
             yield
         finally:
-            listeners -= 1
-
-    async def get_wav(request: web.Request) -> web.StreamResponse:
-        with seat():
-            async with contextlib.aclosing(_wav(house.box.sound.listen())) as parts:
-                return await _send(request, "audio/wav", parts)
-
-    async def get_opus(request: web.Request) -> web.StreamResponse:
-        with seat():
-            async with contextlib.aclosing(house.shelf.opus.listen(house.box)) as parts:
-                return await _send(request, "audio/ogg", parts)
-
-    async def listen(request: web.Request) -> web.StreamResponse:
-        socket = websocket(request, MAX_HEARD_BYTES)
-        with seat():
-            await socket.prepare(request)
-            playing = _play(socket, house.box.sound.listen())
-            await until_the_first_ends(socket, _gone(socket), playing)
-            return socket
-
-    return [
-        web.get("/stream.wav", get_wav),
-        web.get("/stream.opus", get_opus),
-        web.get("/api/listen", listen),
-    ]
+            self._count -= 1
 
 
-async def _send(
-    request: web.Request, kind: str, parts: AsyncGenerator[bytes, None]
+async def _stream(
+    request: web.Request, media_type: str, parts: AsyncGenerator[bytes, None]
 ) -> web.StreamResponse:
-    """An answer without end."""
+    """Answer ``request`` with ``parts``, which have no end."""
     if request.method == "HEAD":
-        return web.Response(content_type=kind)
-    # What cannot be had is told before the answer has begun.
+        return web.Response(content_type=media_type)
+    # An error before the first part still becomes an error response.
     first = await anext(parts, b"")
-    response = web.StreamResponse(headers={"Content-Type": kind, "Cache-Control": "no-store"})
+    response = web.StreamResponse(headers={"Content-Type": media_type, "Cache-Control": "no-store"})
     await response.prepare(request)
     try:
-        await _within(response.write(first))
+        await _in_time(response.write(first))
         async for part in parts:
-            await _within(response.write(part))
+            await _in_time(response.write(part))
     except (ConnectionError, TimeoutError):
         if request.transport is not None:
             request.transport.abort()
     return response
 
 
-async def _within(sending: Coroutine[Any, Any, None]) -> None:
-    async with asyncio.timeout(SEND_S):
+async def _in_time(sending: Coroutine[Any, Any, None]) -> None:
+    async with asyncio.timeout(SEND_TIMEOUT_S):
         await sending
 
 
 async def _wav(sounds: AsyncGenerator[Sound, None]) -> AsyncGenerator[bytes, None]:
-    """A WAV file without end, or until the sound card's rate changes."""
+    """Yield the parts of a WAV file that ends only when the sample rate changes."""
     async with contextlib.aclosing(sounds):
         sample_rate = 0
         async for sound in sounds:
@@ -115,30 +149,30 @@ async def _wav(sounds: AsyncGenerator[Sound, None]) -> AsyncGenerator[bytes, Non
 
 
 def wav_header(sample_rate: int) -> bytes:
-    """44 bytes: stereo, 16 bits, and as long as it can be said."""
+    """Return the 44 bytes that begin an endless WAV file: stereo, 16 bits, ``sample_rate`` Hz."""
     bytes_per_s = sample_rate * BYTES_PER_FRAME
     form = struct.pack("<IHHIIHH", 16, 1, 2, sample_rate, bytes_per_s, BYTES_PER_FRAME, 16)
-    endless = struct.pack("<I", _ENDLESS)
-    return b"RIFF" + endless + b"WAVEfmt " + form + b"data" + endless
+    length = struct.pack("<I", _UNKNOWN_LENGTH)
+    return b"RIFF" + length + b"WAVEfmt " + form + b"data" + length
 
 
-async def _play(socket: web.WebSocketResponse, sounds: AsyncGenerator[Sound, None]) -> None:
-    """The rate as JSON, whenever it changes; then sound, led by the ticks of its two ends."""
+async def _send_sound(socket: web.WebSocketResponse, sounds: AsyncGenerator[Sound, None]) -> None:
+    """Send the sample rate whenever it changes, and every chunk with its ticks."""
     sample_rate = 0
     async with contextlib.aclosing(sounds):
         async for sound in sounds:
             if sound.sample_rate != sample_rate:
                 sample_rate = sound.sample_rate
-                await socket.send_str(msgspec.json.encode({"sample_rate": sample_rate}).decode())
-            ticks = _TICKS.pack(sound.start_tick, sound.end_tick)
+                await socket.send_str(msgspec.json.encode(AudioFormat(sample_rate)).decode())
+            ticks = _TICK_RANGE.pack(sound.start_tick, sound.end_tick)
             try:
-                await _within(socket.send_bytes(ticks + sound.samples))
+                await _in_time(socket.send_bytes(ticks + sound.samples))
             except TimeoutError:
                 return
 
 
-async def _gone(socket: web.WebSocketResponse) -> None:
-    """Returns when the listener has closed, or says something, which none does who knows us."""
+async def _wait_until_closed(socket: web.WebSocketResponse) -> None:
+    """Return when the listener closes the connection or sends anything."""
     async for message in socket:
         if message.type is not WSMsgType.PING:
             return

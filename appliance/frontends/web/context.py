@@ -1,16 +1,15 @@
-"""What a handler of the page works with, and who may ask it."""
+"""What the request handlers work with."""
 
 from __future__ import annotations
 
 import asyncio
-import enum
 import socket
 from collections import deque
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from importlib import metadata
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any
 
 from aiohttp import web
 
@@ -18,118 +17,81 @@ from appliance.config.loader import Config
 from appliance.config.schema import Web
 from appliance.frontends.gpio.input_events import InputEvent
 from appliance.frontends.history import History
-from appliance.frontends.streaming.opus import OpusRadio
+from appliance.frontends.streaming.opus import OpusBroadcast
+from appliance.frontends.web.access import Access
+from appliance.frontends.web.passwords import Passwords
 from appliance.state.box_status import BoxStatus
 from appliance.state.settings import Settings
 
-if TYPE_CHECKING:
-    from appliance.frontends.web.access import Access
-    from appliance.frontends.web.passwords import Passwords
-
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
-
-MAX_BODY_BYTES: Final = 1 << 14
-"""The longest request; all the settings together have some hundred bytes."""
-
-
-class Permission(enum.IntEnum):
-    """How far somebody may go."""
-
-    NOTHING = 0
-    """Only what everybody may: the page's own files, and saying the password."""
-    LOOK = 1
-    """See and hear."""
-    CONTROL = 2
-    """Steer."""
-
-
-LEVEL: Final = web.RequestKey("level", Permission)
-"""How far the one who asks may go: ``request[LEVEL]``."""
-
 
 @dataclass(frozen=True)
-class Shelf:
-    """What others keep and the page hands out."""
+class Media:
+    """What the web server hands out besides the state: recent pieces and sound."""
 
-    keepsakes: History
-    opus: OpusRadio
+    history: History
+    opus: OpusBroadcast
     soundfont: Path
+    """Renders pieces of the history as sound."""
 
 
 @dataclass
 class WebContext:
-    """One run of the page: what there is to be shown and steered."""
+    """Everything that the request handlers share, for one run of the web server."""
 
-    whole_config: Config
+    config: Config
     settings: Settings
     box: BoxStatus
     access: Access
     passwords: Passwords
-    felt: deque[InputEvent]
-    """What the knobs' control has felt lately."""
-    shelf: Shelf
-    busy: set[web.RequestHandler] = field(default_factory=set)
-    """The connections with a request that is being answered."""
+    input_events: deque[InputEvent]
+    """The latest events of knobs and buttons."""
+    media: Media
+    busy_connections: set[web.RequestHandler] = field(default_factory=set)
+    """Connections with a request that is being answered."""
     _tasks: set[asyncio.Task[Any]] = field(default_factory=set)
-    _endings: list[Callable[[], object]] = field(default_factory=list)
-    _renewals: list[Callable[[], object]] = field(default_factory=list)
+    _close_callbacks: list[Callable[[], object]] = field(default_factory=list)
+    _permission_callbacks: list[Callable[[], object]] = field(default_factory=list)
 
     @property
-    def config(self) -> Web:
-        """``[web]``."""
-        return self.whole_config.web
+    def web_config(self) -> Web:
+        """The section ``[web]`` of the config."""
+        return self.config.web
 
     @property
     def name(self) -> str:
-        """What the page is called."""
-        return self.config.name or socket.gethostname().partition(".")[0]
+        """The name of this box, as the page shows it."""
+        return self.web_config.name or socket.gethostname().partition(".")[0]
 
     @property
     def version(self) -> str:
-        """Of Bachbox."""
+        """The version of Bachbox."""
         return metadata.version("bachbox")
 
-    def spawn(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
-        """Run ``work`` beside the requests; it is cancelled when the page ends."""
+    def start_task(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
+        """Run ``work`` in the background; it is cancelled when the web server stops."""
         task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return task
 
-    def at_end(self, function: Callable[[], object]) -> None:
-        """Have it called when the page ends."""
-        self._endings.append(function)
+    def on_close(self, callback: Callable[[], object]) -> None:
+        """Call ``callback`` when the web server stops."""
+        self._close_callbacks.append(callback)
 
-    def at_renewal(self, function: Callable[[], object]) -> None:
-        """Have it called when who may what has changed."""
-        self._renewals.append(function)
+    def on_permissions_changed(self, callback: Callable[[], object]) -> None:
+        """Call ``callback`` whenever clients may have got other permissions."""
+        self._permission_callbacks.append(callback)
 
-    def renew(self) -> None:
-        """Who may what has changed."""
-        for function in self._renewals:
-            function()
+    def permissions_changed(self) -> None:
+        """Call what :meth:`on_permissions_changed` registered: a password was set."""
+        for callback in self._permission_callbacks:
+            callback()
 
     async def close(self) -> None:
-        """End what was spawned."""
-        for function in self._endings:
-            function()
+        """Call what :meth:`on_close` registered and cancel the background tasks."""
+        for callback in self._close_callbacks:
+            callback()
         tasks = tuple(self._tasks)
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-
-
-def may(level: Permission) -> Callable[[Handler], Handler]:
-    """Says who may ask a handler, where the method does not say it rightly."""
-
-    def mark(handler: Handler) -> Handler:
-        handler.needs = level  # type: ignore[attr-defined]
-        return handler
-
-    return mark
-
-
-def needed(request: web.Request) -> Permission:
-    """What one has to be allowed for this request."""
-    otherwise = Permission.LOOK if request.method in ("GET", "HEAD") else Permission.CONTROL
-    return Permission(getattr(request.match_info.handler, "needs", otherwise))

@@ -1,7 +1,7 @@
-"""A kept piece as a file: MIDI, WAV or MusicXML.
+"""Writes a piece of the history as a file: MIDI, WAV or MusicXML.
 
-A process of its own makes it, with low priority and one at a time: it needs a synth of its own
-for the sound, and the daemon holds none.
+A separate process with low priority does it, because the sound needs a synthesizer and the daemon
+has none. Files are made one at a time.
 """
 
 from __future__ import annotations
@@ -18,23 +18,24 @@ from typing import Final
 from appliance.errors import BachboxError
 from appliance.music.files.piece_record import PieceRecord, pack
 
-KINDS: Final = {
+MEDIA_TYPES: Final = {
     "mid": "audio/midi",
     "wav": "audio/wav",
     "musicxml": "application/vnd.recordare.musicxml+xml",
 }
-"""The files there are, and what they are called on the web."""
+"""Media type by kind of file."""
 
 MAX_WAITING: Final = 4
+"""Files that are being made or wait to be made."""
 
 TIMEOUT_S: Final = 300.0
-"""A Raspberry Pi needs ten seconds for a minute of sound; more than this is a mistake."""
+"""A Raspberry Pi needs ten seconds for a minute of sound, so this is generous."""
 
 _NICENESS: Final = 10
 
 
 class Exporter:
-    """Makes the files, with the sound of ``soundfont``."""
+    """Makes the files; ``soundfont`` gives the sound of WAV files."""
 
     def __init__(self, soundfont: Path) -> None:
         self._soundfont = soundfont
@@ -42,28 +43,28 @@ class Exporter:
         self._waiting = 0
 
     @contextlib.asynccontextmanager
-    async def file(self, keepsake: PieceRecord, kind: str) -> AsyncIterator[Path]:
-        """The file, for as long as the context.
+    async def file(self, piece: PieceRecord, kind: str) -> AsyncIterator[Path]:
+        """Yield the path of ``piece`` as a file, which exists as long as the context.
 
         Raises:
-            BachboxError: it cannot be made, or too many are waiting.
+            BachboxError: the file cannot be made, or too many are waiting.
         """
         if self._waiting >= MAX_WAITING:
-            raise BachboxError("others are taking pieces home; try again in a moment")
+            raise BachboxError("other files are being made; try again in a moment")
         self._waiting += 1
         try:
-            # Not in memory, as /tmp may be: a piece of ten minutes has 115 MB.
-            place = "/var/tmp" if os.access("/var/tmp", os.W_OK) else None  # noqa: S108
-            with tempfile.TemporaryDirectory(prefix="bachbox-", dir=place) as folder:
+            # /tmp may be in memory, and ten minutes of sound take 115 MB.
+            parent = "/var/tmp" if os.access("/var/tmp", os.W_OK) else None  # noqa: S108
+            with tempfile.TemporaryDirectory(prefix="bachbox-", dir=parent) as folder:
                 source, result = Path(folder, "piece"), Path(folder, f"piece.{kind}")
-                source.write_bytes(pack(keepsake))
+                source.write_bytes(pack(piece))
                 async with self._one_at_a_time:
-                    await self._make(source, result)
+                    await self._render(source, result)
                 yield result
         finally:
             self._waiting -= 1
 
-    async def _make(self, source: Path, result: Path) -> None:
+    async def _render(self, source: Path, result: Path) -> None:
         process = await asyncio.create_subprocess_exec(
             *("nice", "-n", str(_NICENESS), sys.executable, "-m", "appliance", "render"),
             *("--config", os.devnull, "--soundfont", str(self._soundfont)),
@@ -74,13 +75,13 @@ class Exporter:
         )
         try:
             async with asyncio.timeout(TIMEOUT_S):
-                _, said = await process.communicate()
+                _, stderr = await process.communicate()
         except TimeoutError as error:
-            raise BachboxError("the piece takes too long to be played; try again") from error
+            raise BachboxError("making the file took too long; try again") from error
         finally:
             if process.returncode is None:
                 with contextlib.suppress(ProcessLookupError):
                     process.kill()
         if process.returncode:
-            lines = said.decode(errors="replace").strip().splitlines() or ["it does not say why"]
-            raise BachboxError(f"the piece cannot be written: {lines[-1]:.300}")
+            lines = stderr.decode(errors="replace").strip().splitlines() or ["no reason given"]
+            raise BachboxError(f"the file cannot be made: {lines[-1]:.300}")

@@ -1,4 +1,4 @@
-"""How the box is: for people, for Prometheus, for whoever asks whether it lives; and its tests."""
+"""Health for people, for Prometheus and for service monitors; and tests of the hardware."""
 
 from __future__ import annotations
 
@@ -8,11 +8,18 @@ import msgspec
 from aiohttp import web
 
 from appliance.config.gpio_schema import Gpio
+from appliance.errors import BachboxError
 from appliance.frontends.gpio.input_events import InputEvent
-from appliance.frontends.web.context import Permission, WebContext, may
-from appliance.frontends.web.health_monitor import SAMPLE_S, Latency, Monitor, Sample
-from appliance.frontends.web.json_io import answer
+from appliance.frontends.web.context import WebContext
+from appliance.frontends.web.health_monitor import (
+    SAMPLE_INTERVAL_S,
+    HealthMonitor,
+    Latency,
+    Sample,
+)
+from appliance.frontends.web.json_io import json_response
 from appliance.frontends.web.metrics import CONTENT_TYPE, exposition
+from appliance.frontends.web.routing import Permission, RouteTable
 from appliance.state.box_status import Status
 from appliance.state.settings import Action
 
@@ -20,90 +27,121 @@ from appliance.state.settings import Action
 class Report(msgspec.Struct, frozen=True):
     """What the health page shows."""
 
-    well: bool
+    healthy: bool
     status: Status
-    every_s: float
-    """The time between two samples."""
+    sample_interval_s: float
     samples: list[Sample]
     """The oldest first."""
     latency: Latency
     log: list[str]
+    """The last lines, the oldest first."""
 
 
 class CheckResult(msgspec.Struct, frozen=True):
-    """What came of a test."""
+    """The result of a test."""
 
     ok: bool
     detail: str
+    """A sentence for people."""
 
 
 class InputEvents(msgspec.Struct, frozen=True):
-    """What the knobs' control has felt lately, the oldest first."""
+    """The latest events of knobs and buttons."""
 
-    wired: bool
-    touches: list[InputEvent]
+    configured: bool
+    """The config has knobs or buttons."""
+    events: list[InputEvent]
+    """The oldest first."""
 
 
 class Liveness(msgspec.Struct, frozen=True):
-    """Whether it lives."""
+    """Whether Bachbox works."""
 
-    well: bool
+    healthy: bool
     condition: str
+    """See :class:`NowPlaying`."""
 
 
-def routes(house: WebContext) -> list[web.RouteDef]:
-    """Health, metrics and tests."""
-    box = house.box
-    monitor = Monitor(house.settings, box)
-    house.spawn(monitor.work())
-    house.at_end(monitor.close)
-    asking = asyncio.Lock()
+def add_routes(table: RouteTable, context: WebContext) -> None:
+    """Add the routes of health and metrics, and start to monitor the health."""
+    box = context.box
+    monitor = HealthMonitor(context.settings, box)
+    context.start_task(monitor.run())
+    context.on_close(monitor.close)
 
-    @may(Permission.NOTHING)
-    async def get_life(_request: web.Request) -> web.Response:
-        well = monitor.is_well()
-        return answer(Liveness(well, box.now_playing().condition), 200 if well else 503)
+    @table.route(
+        "GET", "/healthz", needs=Permission.NONE, returns=Liveness,
+        other_responses={503: (Liveness, "It does not work")},
+        summary="Whether sound is playing, or would be if it were not paused",
+    )  # fmt: skip
+    async def get_liveness(_request: web.Request) -> web.Response:
+        healthy = monitor.is_healthy()
+        condition = box.now_playing().condition
+        return json_response(Liveness(healthy, condition), 200 if healthy else 503)
 
+    @table.route(
+        "GET", "/metrics", needs=Permission.READ, media_types=("text/plain",),
+        summary="Metrics for Prometheus",
+    )  # fmt: skip
     async def get_metrics(_request: web.Request) -> web.Response:
         status, counts = await asyncio.to_thread(lambda: (box.status(), box.counts()))
-        text = exposition(status, counts, monitor.latency(), well=monitor.is_well())
+        text = exposition(status, counts, monitor.latency(), well=monitor.is_healthy())
         return web.Response(body=text.encode(), headers={"Content-Type": CONTENT_TYPE})
 
+    @table.route(
+        "GET", "/api/health", needs=Permission.READ, returns=Report,
+        summary="Health now and in the last five minutes, and the log",
+    )  # fmt: skip
     async def get_report(_request: web.Request) -> web.Response:
         status = await asyncio.to_thread(box.status)
-        return answer(
-            Report(
-                monitor.is_well(),
-                status,
-                SAMPLE_S,
-                list(monitor.samples),
-                monitor.latency(),
-                box.said(),
-            )
+        report = Report(
+            healthy=monitor.is_healthy(),
+            status=status,
+            sample_interval_s=SAMPLE_INTERVAL_S,
+            samples=list(monitor.samples),
+            latency=monitor.latency(),
+            log=box.said(),
         )
+        return json_response(report)
 
+    _add_test_routes(table, context)
+
+
+def _add_test_routes(table: RouteTable, context: WebContext) -> None:
+    broker_lock = asyncio.Lock()
+
+    @table.route(
+        "GET", "/api/input-events", needs=Permission.READ, returns=InputEvents,
+        summary="The latest events of knobs and buttons",
+    )  # fmt: skip
+    async def get_input_events(_request: web.Request) -> web.Response:
+        events = InputEvents(context.config.gpio != Gpio(), list(context.input_events))
+        return json_response(events)
+
+    @table.route(
+        "POST", "/api/tests/tone", needs=Permission.CONTROL, returns=CheckResult,
+        summary="Play a test tone of one second",
+    )  # fmt: skip
     async def post_tone(_request: web.Request) -> web.Response:
-        house.settings.act(Action.TEST_TONE)
-        return answer(CheckResult(True, "a second of A is played"))
+        context.settings.act(Action.TEST_TONE)
+        return json_response(CheckResult(True, "a tone of one second is played"))
 
+    @table.route(
+        "POST", "/api/tests/broker", needs=Permission.CONTROL, returns=CheckResult, errors=(503,),
+        summary="Connect to the MQTT broker",
+    )  # fmt: skip
     async def post_broker(_request: web.Request) -> web.Response:
-        mqtt = house.whole_config.mqtt
+        mqtt = context.config.mqtt
         if not mqtt.host:
-            return answer(CheckResult(False, "none is configured ([mqtt] host is empty)"))
-        from appliance.frontends.mqtt.broker_check import try_broker
+            return json_response(
+                CheckResult(False, "no broker is configured ([mqtt] host is empty)")
+            )
+        # Late: paho-mqtt takes a small machine a while to import.
+        from appliance.frontends.mqtt.broker_check import check_broker
 
-        async with asking:
-            trial = await asyncio.to_thread(try_broker, mqtt)
-        return answer(CheckResult(trial.ok, "; ".join(filter(None, (trial.detail, trial.remedy)))))
-
-    async def get_touches(_request: web.Request) -> web.Response:
-        return answer(InputEvents(house.whole_config.gpio != Gpio(), list(house.felt)))
-
-    return [
-        web.get("/healthz", get_life),
-        web.get("/metrics", get_metrics),
-        web.get("/api/health", get_report),
-        web.get("/api/touches", get_touches),
-        web.post("/api/tests/tone", post_tone),
-        web.post("/api/tests/broker", post_broker),
-    ]
+        try:
+            async with broker_lock:
+                address = await asyncio.to_thread(check_broker, mqtt)
+        except BachboxError as error:
+            return json_response(CheckResult(False, str(error)))
+        return json_response(CheckResult(True, f"the broker at {address} accepts the connection"))

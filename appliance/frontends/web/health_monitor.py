@@ -1,4 +1,4 @@
-"""How the box has been in the last minutes, and how long a hand waits for the sound."""
+"""The health of the last minutes, and the time from a change of a setting to its sound."""
 
 from __future__ import annotations
 
@@ -14,78 +14,81 @@ from appliance.frontends.systemd_notify import goes_on, has_begun
 from appliance.state.box_status import BoxStatus, Counts, ProgressCounters
 from appliance.state.settings import RequestedSettings, Settings
 
-SAMPLE_S: Final = 2.0
+SAMPLE_INTERVAL_S: Final = 2.0
 
-SAMPLES: Final = 150
+MAX_SAMPLES: Final = 150
 """Five minutes."""
 
-WELL_SAMPLES: Final = 8
-"""So many samples without anything new, and something is wrong: a last chord, the breath after it
-and the composer's nap last ten seconds at the slowest tempo."""
+STALL_SAMPLES: Final = 8
+"""After this many samples without progress something is wrong. At the slowest tempo a last chord,
+the pause after it and the wait of the composer take ten seconds."""
 
 BUCKETS_MS: Final = (5, 10, 20, 30, 50, 75, 100, 150, 250, 500, 1000)
+"""Upper bounds of the latency histogram."""
 
 POLL_INTERVAL_S: Final = 0.004
 
-GIVE_UP_S: Final = 2.0
+TIMEOUT_S: Final = 2.0
+"""A change that waits longer is not measured: there is no sound."""
 
 
 class Sample(msgspec.Struct, frozen=True):
-    """One look; rates are since the look before."""
+    """One measurement; counts and rates are since the previous one."""
 
     uptime_s: int
     xruns: int
-    """Since the look before."""
     look_ahead_s: float
     notes_per_s: float
     tokens_per_s: float
     cpu_percent: dict[str, float]
-    """Of one core, by process."""
+    """Percent of one core, by process."""
     rss_mib: dict[str, float]
+    """Resident memory, by process."""
 
 
 class Latency(msgspec.Struct, frozen=True):
-    """A histogram: how many changes waited for at most so many milliseconds, each bound alone."""
+    """A histogram of the time from a change of a setting to a block of sound with it."""
 
     bounds_ms: list[int]
+    """Upper bounds of the buckets."""
     counts: list[int]
-    """One more than the bounds: the last one is of those that waited longer."""
+    """Changes in each bucket, not cumulative; one more than the bounds, for longer times."""
     sum_ms: float
 
 
-class Monitor:
-    """Samples, as long as :meth:`work` runs."""
+class HealthMonitor:
+    """Takes a sample every :data:`SAMPLE_INTERVAL_S` while :meth:`run` runs."""
 
     def __init__(self, settings: Settings, box: BoxStatus) -> None:
         self._box = box
-        self._pulses: deque[ProgressCounters] = deque(maxlen=WELL_SAMPLES + 1)
-        self._begun = False
-        self.samples: deque[Sample] = deque(maxlen=SAMPLES)
+        self._progress: deque[ProgressCounters] = deque(maxlen=STALL_SAMPLES + 1)
+        self._started = False
+        self.samples: deque[Sample] = deque(maxlen=MAX_SAMPLES)
         self._counts = [0] * (len(BUCKETS_MS) + 1)
         self._sum_ms = 0.0
-        self._waiting: asyncio.Task[None] | None = None
-        self.forget = settings.observe(self._changed)
+        self._measuring: asyncio.Task[None] | None = None
+        self._stop_observing = settings.observe(self._changed)
 
-    def is_well(self) -> bool:
-        """Sound flows, or nothing is to sound and all is ready."""
-        pulses = self._pulses
+    def is_healthy(self) -> bool:
+        """Return whether sound is playing, or would be if it were not paused."""
+        progress = self._progress
         now = self._box.pulse()
-        self._begun = self._begun or has_begun(now, self._box)
-        if len(pulses) <= WELL_SAMPLES:
-            return self._begun
-        return self._begun and goes_on(pulses[0], now)
+        self._started = self._started or has_begun(now, self._box)
+        if len(progress) <= STALL_SAMPLES:
+            return self._started
+        return self._started and goes_on(progress[0], now)
 
     def latency(self) -> Latency:
-        """How long changes waited until a block of sound with them was rendered."""
+        """Return the histogram of all changes measured so far."""
         return Latency(list(BUCKETS_MS), list(self._counts), round(self._sum_ms, 1))
 
-    async def work(self) -> None:
-        """Sample until cancelled."""
+    async def run(self) -> None:
+        """Take samples until cancelled."""
         loop = asyncio.get_running_loop()
         before, at, xruns = await asyncio.to_thread(self._box.counts), loop.time(), None
         while True:
-            self._pulses.append(self._box.pulse())
-            await asyncio.sleep(SAMPLE_S)
+            self._progress.append(self._box.pulse())
+            await asyncio.sleep(SAMPLE_INTERVAL_S)
             counts, health = await asyncio.to_thread(
                 lambda: (self._box.counts(), self._box.health())
             )
@@ -97,25 +100,25 @@ class Monitor:
             before, at, xruns = counts, now, health.xruns
 
     def close(self) -> None:
-        """No longer listen."""
-        self.forget()
-        if self._waiting is not None:
-            self._waiting.cancel()
+        """Stop measuring latency."""
+        self._stop_observing()
+        if self._measuring is not None:
+            self._measuring.cancel()
 
     def _changed(self, _values: RequestedSettings, _changed: frozenset[str]) -> None:
-        # Of a whole turn of a knob the first change tells enough.
-        if self._waiting is None or self._waiting.done():
-            self._waiting = asyncio.get_running_loop().create_task(self._wait())
+        # While a knob is turned, changes follow each other fast: one of them is enough.
+        if self._measuring is None or self._measuring.done():
+            self._measuring = asyncio.get_running_loop().create_task(self._measure())
 
-    async def _wait(self) -> None:
+    async def _measure(self) -> None:
         loop = asyncio.get_running_loop()
-        begun, beats = loop.time(), self._box.performer_beats()
-        # The block that is being rendered just now does not know of it; the next one does.
+        started, beats = loop.time(), self._box.performer_beats()
+        # The block being rendered now began without the change; the next one has it.
         while self._box.performer_beats() < beats + 1:
             await asyncio.sleep(POLL_INTERVAL_S)
-            if loop.time() - begun > GIVE_UP_S:
+            if loop.time() - started > TIMEOUT_S:
                 return
-        milliseconds = (loop.time() - begun) * 1000
+        milliseconds = (loop.time() - started) * 1000
         self._counts[bisect.bisect_left(BUCKETS_MS, milliseconds)] += 1
         self._sum_ms += milliseconds
 
@@ -123,7 +126,7 @@ class Monitor:
 def _sample(
     before: Counts, now: Counts, seconds: float, uptime_s: int, xruns: int, look_ahead_s: float
 ) -> Sample:
-    # A process made anew begins anew: nothing is negative.
+    # The counters of a restarted process begin at zero again: clip at 0.
     cpu = {
         name: round(100 * max(0.0, spent - before.cpu_s.get(name, 0.0)) / seconds, 1)
         for name, spent in now.cpu_s.items()
@@ -140,5 +143,5 @@ def _sample(
 
 
 def cumulative(latency: Latency) -> list[int]:
-    """The histogram as Prometheus wants it: each bucket with all before it."""
+    """Return the counts as Prometheus wants them: each bucket includes all lower ones."""
     return list(itertools.accumulate(latency.counts))

@@ -1,4 +1,4 @@
-"""Keep it: the last pieces, and each of them as a file to take home."""
+"""The history: the last pieces, and each of them as a file."""
 
 from __future__ import annotations
 
@@ -10,41 +10,63 @@ from aiohttp import web
 
 from appliance.frontends.history import HistoryEntry
 from appliance.frontends.web.context import WebContext
-from appliance.frontends.web.exports import KINDS, Exporter
-from appliance.frontends.web.json_io import answer
+from appliance.frontends.web.exports import MEDIA_TYPES, Exporter
+from appliance.frontends.web.json_io import json_response
+from appliance.frontends.web.routing import PathParameter, Permission, RouteTable
 from appliance.music.files.piece_record import PieceRecord
 
 _PART_BYTES: Final = 1 << 18
 
-_SEND_S: Final = 30.0
-"""Whoever takes less than a part in so long has gone."""
+_SEND_TIMEOUT_S: Final = 30.0
+"""A client that takes less than a part in this time is disconnected."""
+
+_MAX_ID_DIGITS: Final = 15
 
 
 class Pieces(msgspec.Struct, frozen=True):
-    """What was kept."""
+    """The last pieces."""
 
     pieces: list[HistoryEntry]
-    """The newest first; the one being played is the first, once some notes of it were heard."""
+    """The newest first. The piece being played comes first, as soon as a few notes were played."""
     files: list[str]
-    """The endings of the files that each can be had as: ``/api/pieces/ID.ENDING``."""
+    """The kinds of file that each can be downloaded as: ``/api/pieces/ID.KIND``."""
 
 
-def routes(house: WebContext) -> list[web.RouteDef]:
-    """The list, and the files."""
-    keepsakes = house.shelf.keepsakes
-    exporter = Exporter(house.shelf.soundfont)
+def add_routes(table: RouteTable, context: WebContext) -> None:
+    """Add the list of pieces, and their files."""
+    history = context.media.history
+    exporter = Exporter(context.media.soundfont)
 
+    @table.route(
+        "GET", "/api/pieces", needs=Permission.READ, returns=Pieces,
+        summary="The last pieces",
+    )  # fmt: skip
     async def get_pieces(_request: web.Request) -> web.Response:
-        return answer(Pieces(keepsakes.listing(), list(KINDS)))
+        return json_response(Pieces(history.listing(), list(MEDIA_TYPES)))
 
+    @table.route(
+        "GET", "/api/pieces/{id}.{kind}", needs=Permission.READ, errors=(404, 503),
+        media_types=tuple(MEDIA_TYPES.values()), allow_head=False,
+        summary="A piece as a MIDI, WAV or MusicXML file",
+        parameters={
+            "id": PathParameter(
+                "The piece's id in the list",
+                {"type": "integer", "minimum": 0, "maximum": 10**_MAX_ID_DIGITS - 1},
+                rf"\d{{1,{_MAX_ID_DIGITS}}}",
+            ),
+            "kind": PathParameter(
+                "The kind of file", {"enum": list(MEDIA_TYPES)}, "|".join(MEDIA_TYPES)
+            ),
+        },
+    )  # fmt: skip
     async def get_piece(request: web.Request) -> web.StreamResponse:
         number, kind = int(request.match_info["id"]), request.match_info["kind"]
-        piece = keepsakes.get(number)
+        piece = history.get(number)
         if piece is None:
-            raise web.HTTPNotFound(text="there is no such piece (any more)")
+            raise web.HTTPNotFound(text="there is no such piece; it may be too old")
         async with exporter.file(piece, kind) as path:
             headers = {
-                "Content-Type": KINDS[kind],
+                "Content-Type": MEDIA_TYPES[kind],
                 "Content-Length": str(path.stat().st_size),
                 "Content-Disposition": f'attachment; filename="{_file_name(piece)}.{kind}"',
             }
@@ -52,17 +74,11 @@ def routes(house: WebContext) -> list[web.RouteDef]:
             await response.prepare(request)
             with path.open("rb") as file:
                 while part := await asyncio.to_thread(file.read, _PART_BYTES):
-                    async with asyncio.timeout(_SEND_S):
+                    async with asyncio.timeout(_SEND_TIMEOUT_S):
                         await response.write(part)
             return response
 
-    kinds = "|".join(KINDS)
-    return [
-        web.get("/api/pieces", get_pieces),
-        web.get(rf"/api/pieces/{{id:\d{{1,15}}}}.{{kind:{kinds}}}", get_piece, allow_head=False),
-    ]
-
 
 def _file_name(piece: PieceRecord) -> str:
-    """Such as ``bachbox-1685-3``: seed and number, which name the music."""
+    """Return a name such as ``bachbox-1685-3``: the seed and the number of the piece."""
     return f"bachbox-{piece.seed}-{piece.piece.number}"

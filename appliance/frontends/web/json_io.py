@@ -1,4 +1,4 @@
-"""What comes in with a request: JSON of a known type and no other, and not for ever."""
+"""JSON in requests and responses."""
 
 from __future__ import annotations
 
@@ -10,28 +10,43 @@ from aiohttp import web
 
 T = TypeVar("T")
 
-BODY_S: Final = 10.0
-"""How long a body may take to come."""
+MAX_BODY_BYTES: Final = 1 << 14
+"""Longest body of a request; all settings together need a few hundred bytes."""
+
+BODY_TIMEOUT_S: Final = 10.0
 
 
-async def body(request: web.Request, kind: type[T]) -> T:
-    """The request's body; raises the refusal (an HTTP error) of one that is not so."""
+class Error(msgspec.Struct, frozen=True):
+    """Why a request failed."""
+
+    error: str
+    """A sentence for people."""
+
+
+async def read_json(request: web.Request, kind: type[T]) -> T:
+    """Return the body of ``request`` as a ``kind``.
+
+    Raises:
+        HTTPUnsupportedMediaType: the body is not declared as JSON.
+        HTTPRequestTimeout: it does not arrive within :data:`BODY_TIMEOUT_S`.
+        HTTPUnprocessableEntity: it is not valid JSON of that type.
+    """
     if request.content_type != "application/json":
-        # A form of another page could send anything else without asking.
-        raise web.HTTPUnsupportedMediaType(text="the body has to be application/json")
+        # A form on another site can send any other type without a CORS preflight.
+        raise web.HTTPUnsupportedMediaType(text="the body must be application/json")
     try:
-        async with asyncio.timeout(BODY_S):
+        async with asyncio.timeout(BODY_TIMEOUT_S):
             content = await request.read()
     except TimeoutError as error:
-        raise web.HTTPRequestTimeout(text="the body takes too long to come") from error
+        raise web.HTTPRequestTimeout(text="the body did not arrive in time") from error
     try:
         return msgspec.json.decode(content, type=kind)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise web.HTTPUnprocessableEntity(text=f"this is no request: {error!s:.200}") from error
+        raise web.HTTPUnprocessableEntity(text=f"invalid request: {error!s:.200}") from error
 
 
-def answer(value: Any, status: int = 200) -> web.Response:
-    """``value`` (JSON or what msgspec makes JSON of) as a response."""
+def json_response(value: Any, status: int = 200) -> web.Response:
+    """Return a response whose body is ``value`` as JSON."""
     return web.Response(
         body=msgspec.json.encode(value), status=status, content_type="application/json"
     )

@@ -1,247 +1,269 @@
-"""The page's WebSocket: whatever changes is told at once, and wishes are taken.
+"""The WebSocket ``/api/live``: sends every change at once, and takes changes.
 
-The box says objects with a key ``is``: ``hello`` first, then ``settings``, ``now``, ``notes``,
-``clock``, ``schema``, and ``done`` or ``refused`` to each wish
-``{"id": 1, "set": {...}, "act": [...]}``.
+:mod:`appliance.frontends.web.live_messages` has its messages. A :class:`LiveFeed` polls the box
+once for all clients, and only while there is one.
 """
 
 from __future__ import annotations
 
 import asyncio
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 from aiohttp import WSMsgType, web
 
 from appliance.errors import BachboxError
-from appliance.frontends.web.api import Value, state
-from appliance.frontends.web.context import LEVEL, Permission, WebContext
+from appliance.frontends.web.api import settings_state
+from appliance.frontends.web.context import WebContext
+from appliance.frontends.web.live_messages import (
+    ChangeRequest,
+    ClockMessage,
+    Done,
+    Hello,
+    NotesMessage,
+    NowMessage,
+    Refused,
+    SchemaMessage,
+    ServerMessage,
+    SettingsMessage,
+)
+from appliance.frontends.web.routing import PERMISSION, Permission, RouteTable, WebSocketMessages
 from appliance.frontends.web.settings_schema import settings_schema
-from appliance.frontends.web.websocket import until_the_first_ends, websocket
+from appliance.frontends.web.websocket import open_websocket, run_until_first_ends
 from appliance.ipc.ring_observer import RingObserver
-from appliance.music.events import AS_WRITTEN_PERMILLE, TICKS_PER_BEAT, Event, Kind
+from appliance.music.events import FULL_TEMPO_PERMILLE, TICKS_PER_BEAT, Event, Tokens, event_object
 from appliance.state.box_status import NowPlaying
-from appliance.state.settings import Action, RequestedSettings
+from appliance.state.settings import RequestedSettings
 
 POLL_INTERVAL_S: Final = 0.05
-"""How often the ring is looked at, while anybody looks at the page."""
+"""How often the ring of composed events is read."""
 
-CLOCK_S: Final = 0.25
+CLOCK_INTERVAL_S: Final = 0.25
 
-MODELS_S: Final = 5.0
-"""How often the models folder is looked at."""
+MODELS_INTERVAL_S: Final = 5.0
+"""How often the models folder is read."""
 
-SHOW_S: Final = 0.02
-"""So long changed settings wait for more."""
+COALESCE_S: Final = 0.02
+"""How long changed settings wait for further changes, to be sent together."""
 
-PAST_BEATS: Final = 40
-"""How much of what has been played a newcomer gets."""
+HISTORY_BEATS: Final = 40
+"""Quarter notes of the past that a new client gets."""
 
-MAX_BYTES: Final = 4096
-"""The longest wish."""
+MAX_MESSAGE_BYTES: Final = 4096
+"""Longest message of a client."""
 
 MAX_QUEUED: Final = 200
-"""Messages that wait for a slow browser; with more it is let go, and comes again."""
+"""Messages that wait for a slow client; with more, it is disconnected and may come back."""
 
-SEND_S: Final = 15.0
+SEND_TIMEOUT_S: Final = 15.0
 
-WISHES_PER_S: Final = 100.0
-
-
-class Wish(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What a browser asks for."""
-
-    id: int = 0
-    set: dict[str, Value] = {}
-    act: list[Action] = []
+MAX_REQUESTS_PER_S: Final = 100.0
 
 
-class Viewer:
-    """One open page."""
+class LiveClient:
+    """One connected page."""
 
-    def __init__(self, level: Permission) -> None:
-        self.level = level
-        self.queue: asyncio.Queue[bytes | None] = asyncio.Queue(MAX_QUEUED)
-        self.lost = asyncio.Event()
+    def __init__(self, permission: Permission) -> None:
+        self.permission = permission
+        self.queue: asyncio.Queue[bytes] = asyncio.Queue(MAX_QUEUED)
+        """Encoded messages that wait to be sent."""
+        self.dropped = asyncio.Event()
+        """Set when the client must be disconnected."""
 
-    def tell(self, message: bytes) -> None:
-        """Put it into the queue, or give the viewer up."""
+    def send(self, message: bytes) -> None:
+        """Queue ``message``; a client with a full queue is dropped instead."""
         try:
             self.queue.put_nowait(message)
         except asyncio.QueueFull:
-            self.lost.set()
+            self.dropped.set()
 
 
-class Hub:
-    """Looks once for all who look on."""
+class LiveFeed:
+    """Polls the box and sends what has changed to all clients."""
 
-    def __init__(self, house: WebContext) -> None:
-        self._house = house
-        self.viewers: set[Viewer] = set()
-        self._follower: RingObserver
-        self._watch: asyncio.Task[None] | None = None
+    def __init__(self, context: WebContext) -> None:
+        self._context = context
+        self.clients: set[LiveClient] = set()
+        self._observer: RingObserver
+        self._polling: asyncio.Task[None] | None = None
         self._now: NowPlaying | None = None
         self._models: list[str] = []
-        self._shown: asyncio.TimerHandle | None = None
-        self._forget = house.settings.observe(self._changed)
+        self._settings_timer: asyncio.TimerHandle | None = None
+        self._stop_observing = context.settings.observe(self._settings_changed)
 
-    def enter(self, viewer: Viewer) -> None:
-        """Greet it, and tell it everything from now on."""
-        house = self._house
-        if not self.viewers:
-            self._follower = house.box.follower()
+    def add(self, client: LiveClient) -> None:
+        """Send the whole state to ``client``, and from now on every change."""
+        context = self._context
+        if not self.clients:
+            self._observer = context.box.follower()
             self._now = None
-            self._models = house.settings.models
-            self._watch = house.spawn(self._look_on())
+            self._models = context.settings.models
+            self._polling = context.start_task(self._poll())
         else:
-            self._look()
-        viewer.tell(
-            _message(
-                "hello",
-                may=viewer.level.name.lower(),
-                name=house.name,
-                version=house.version,
+            self._send_new_events()
+        tick = int(context.box.playhead().tick) - HISTORY_BEATS * TICKS_PER_BEAT
+        for message in (
+            Hello(
+                permission=client.permission.name.lower(),
+                name=context.name,
+                version=context.version,
                 ticks_per_beat=TICKS_PER_BEAT,
-                schema=settings_schema(house.settings),
-            )
-        )
-        viewer.tell(self._settings_message())
-        viewer.tell(_message("now", now=house.box.now_playing()))
-        tick = int(house.box.playhead().tick) - PAST_BEATS * TICKS_PER_BEAT
-        viewer.tell(self._notes_message(0, self._follower.since(tick)))
-        viewer.tell(self._clock_message())
-        self.viewers.add(viewer)
+                schema=settings_schema(context.settings),
+            ),
+            self._settings_message(),
+            NowMessage(context.box.now_playing()),
+            self._notes_message(0, self._observer.since(tick)),
+            self._clock_message(),
+        ):
+            client.send(_encode(message))
+        self.clients.add(client)
 
-    def leave(self, viewer: Viewer) -> None:
-        """It has gone."""
-        self.viewers.discard(viewer)
-        if not self.viewers and self._watch is not None:
-            self._watch.cancel()
-            self._watch = None
+    def remove(self, client: LiveClient) -> None:
+        """Send nothing more to ``client``."""
+        self.clients.discard(client)
+        if not self.clients and self._polling is not None:
+            self._polling.cancel()
+            self._polling = None
 
-    def renew(self) -> None:
-        """Who may what has changed: all have to come again."""
-        for viewer in self.viewers:
-            viewer.lost.set()
+    def drop_all(self) -> None:
+        """Disconnect all clients, so that they come back with their new permission."""
+        for client in self.clients:
+            client.dropped.set()
 
     def close(self) -> None:
-        """Nothing is observed any more."""
-        self._forget()
-        if self._shown is not None:
-            self._shown.cancel()
+        """Stop observing the settings."""
+        self._stop_observing()
+        if self._settings_timer is not None:
+            self._settings_timer.cancel()
 
-    def _changed(self, _values: RequestedSettings, _changed: frozenset[str]) -> None:
-        if self.viewers and self._shown is None:
-            self._shown = asyncio.get_running_loop().call_later(SHOW_S, self._show)
+    def _settings_changed(self, _values: RequestedSettings, _changed: frozenset[str]) -> None:
+        if self.clients and self._settings_timer is None:
+            loop = asyncio.get_running_loop()
+            self._settings_timer = loop.call_later(COALESCE_S, self._send_settings)
 
-    def _show(self) -> None:
-        self._shown = None
-        self._tell(self._settings_message())
+    def _send_settings(self) -> None:
+        self._settings_timer = None
+        self._send_to_all(self._settings_message())
 
-    async def _look_on(self) -> None:
+    async def _poll(self) -> None:
         loop = asyncio.get_running_loop()
-        clock_at, models_at = loop.time(), loop.time() + MODELS_S
+        clock_at, models_at = loop.time(), loop.time() + MODELS_INTERVAL_S
         while True:
             await asyncio.sleep(POLL_INTERVAL_S)
-            self._look()
-            now = self._house.box.now_playing()
+            self._send_new_events()
+            now = self._context.box.now_playing()
             if now != self._now:
                 self._now = now
-                self._tell(_message("now", now=now))
+                self._send_to_all(NowMessage(now))
             if loop.time() >= clock_at:
-                clock_at = loop.time() + CLOCK_S
-                self._tell(self._clock_message())
+                clock_at = loop.time() + CLOCK_INTERVAL_S
+                self._send_to_all(self._clock_message())
             if loop.time() >= models_at:
-                models_at = loop.time() + MODELS_S
-                if (models := self._house.settings.models) != self._models:
+                models_at = loop.time() + MODELS_INTERVAL_S
+                if (models := self._context.settings.models) != self._models:
                     self._models = models
-                    self._tell(_message("schema", schema=settings_schema(self._house.settings)))
+                    self._send_to_all(SchemaMessage(settings_schema(self._context.settings)))
 
-    def _look(self) -> None:
-        news = self._follower.look()
-        events = [event for event in news.events if event.kind is not Kind.TOKENS]
-        if news.cut_tick is not None or events:
-            self._tell(self._notes_message(news.cut_tick, events))
+    def _send_new_events(self) -> None:
+        update = self._observer.poll()
+        message = self._notes_message(update.cut_tick, update.events)
+        if message.rewind_tick is not None or message.events:
+            self._send_to_all(message)
 
-    def _tell(self, message: bytes) -> None:
-        for viewer in self.viewers:
-            viewer.tell(message)
+    def _send_to_all(self, message: ServerMessage) -> None:
+        encoded = _encode(message)
+        for client in self.clients:
+            client.send(encoded)
 
-    def _settings_message(self) -> bytes:
-        return _message("settings", **msgspec.structs.asdict(state(self._house)))
+    def _settings_message(self) -> SettingsMessage:
+        state = settings_state(self._context)
+        return SettingsMessage(state.values, state.model_defaults)
 
-    def _notes_message(self, cut_tick: int | None, events: list[Event]) -> bytes:
-        return _message("notes", cut=cut_tick, horizon=self._follower.horizon_tick, events=events)
+    def _notes_message(self, rewind_tick: int | None, events: list[Event]) -> NotesMessage:
+        found = [event_object(event) for event in events if not isinstance(event, Tokens)]
+        return NotesMessage(rewind_tick, self._observer.horizon_tick, found)
 
-    def _clock_message(self) -> bytes:
-        playhead = self._house.box.playhead()
-        pace = self._follower.pace_permille(playhead.tick) / AS_WRITTEN_PERMILLE
-        beats_per_s = self._house.settings.effective.tempo / 60 * pace
-        return _message(
-            "clock",
+    def _clock_message(self) -> ClockMessage:
+        playhead = self._context.box.playhead()
+        tempo_factor = self._observer.tempo_factor_permille(playhead.tick) / FULL_TEMPO_PERMILLE
+        beats_per_s = self._context.settings.effective.tempo / 60 * tempo_factor
+        return ClockMessage(
             tick=playhead.tick,
             ticks_per_s=beats_per_s * TICKS_PER_BEAT if playhead.moves else 0.0,
             frame=playhead.frames_played,
             frames_per_s=playhead.sample_rate,
-            horizon=self._follower.horizon_tick,
+            horizon_tick=self._observer.horizon_tick,
         )
 
 
-def routes(house: WebContext) -> list[web.RouteDef]:
-    """The WebSocket."""
-    hub = Hub(house)
-    house.at_end(hub.close)
-    house.at_renewal(hub.renew)
+def add_routes(table: RouteTable, context: WebContext) -> None:
+    """Add the WebSocket."""
+    feed = LiveFeed(context)
+    context.on_close(feed.close)
+    context.on_permissions_changed(feed.drop_all)
 
+    @table.route(
+        "GET", "/api/live", needs=Permission.READ,
+        websocket=WebSocketMessages(ServerMessage, ChangeRequest),  # type: ignore[arg-type]
+        summary="WebSocket: every change at once; takes changes of settings, and actions",
+        description=(
+            f"A client that leaves {MAX_QUEUED} messages unread is disconnected and may connect "
+            f"again. Its messages may be up to {MAX_MESSAGE_BYTES} bytes long; up to "
+            f"{MAX_REQUESTS_PER_S:.0f} are read in a second."
+        ),
+    )  # fmt: skip
     async def live(request: web.Request) -> web.StreamResponse:
-        socket = websocket(request, MAX_BYTES)
+        socket = open_websocket(request, MAX_MESSAGE_BYTES)
         await socket.prepare(request)
-        viewer = Viewer(request[LEVEL])
-        hub.enter(viewer)
+        client = LiveClient(request[PERMISSION])
+        feed.add(client)
         try:
-            await until_the_first_ends(
-                socket, _hear(socket, viewer, house), _tell(socket, viewer), viewer.lost.wait()
+            await run_until_first_ends(
+                socket,
+                _receive(socket, client, context),
+                _send(socket, client),
+                client.dropped.wait(),
             )
         finally:
-            hub.leave(viewer)
+            feed.remove(client)
         return socket
 
-    return [web.get("/api/live", live)]
 
-
-async def _tell(socket: web.WebSocketResponse, viewer: Viewer) -> None:
-    while (message := await viewer.queue.get()) is not None:
-        async with asyncio.timeout(SEND_S):
+async def _send(socket: web.WebSocketResponse, client: LiveClient) -> None:
+    while True:
+        message = await client.queue.get()
+        async with asyncio.timeout(SEND_TIMEOUT_S):
             await socket.send_str(message.decode())
 
 
-async def _hear(socket: web.WebSocketResponse, viewer: Viewer, house: WebContext) -> None:
+async def _receive(socket: web.WebSocketResponse, client: LiveClient, context: WebContext) -> None:
     async for message in socket:
         if message.type is not WSMsgType.TEXT:
-            # Nobody sends that who knows us.
+            # No client of this API sends anything else.
             return
-        viewer.tell(_obey(message.data, viewer.level, house))
-        # The next one is not read before; what waits, waits at the browser's end.
-        await asyncio.sleep(1 / WISHES_PER_S)
+        client.send(_encode(_apply(message.data, client.permission, context)))
+        # Read no faster than this: further messages wait at the client's end.
+        await asyncio.sleep(1 / MAX_REQUESTS_PER_S)
 
 
-def _obey(text: str, level: Permission, house: WebContext) -> bytes:
+def _apply(text: str, permission: Permission, context: WebContext) -> Done | Refused:
+    """Do what the message ``text`` asks for, and return the answer to it."""
     number = 0
     try:
-        wish = msgspec.json.decode(text, type=Wish)
-        number = wish.id
-        if level < Permission.CONTROL:
-            return _message("refused", id=number, error="this needs the password", login=True)
-        if wish.set:
-            house.settings.change_all(wish.set)
-        for action in wish.act:
-            house.settings.act(action)
+        request = msgspec.json.decode(text, type=ChangeRequest)
+        number = request.id
+        if permission < Permission.CONTROL:
+            return Refused(number, "log in to change something", needs_login=True)
+        if request.set:
+            context.settings.change_all(request.set)
+        for action in request.actions:
+            context.settings.act(action)
     except BachboxError as error:
-        return _message("refused", id=number, error=str(error))
+        return Refused(number, str(error))
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        return _message("refused", id=number, error=f"this is no wish: {error!s:.200}")
-    return _message("done", id=number)
+        return Refused(number, f"invalid message: {error!s:.200}")
+    return Done(number)
 
 
-def _message(kind: str, **content: Any) -> bytes:
-    return msgspec.json.encode({"is": kind, **content})
+def _encode(message: ServerMessage) -> bytes:
+    return msgspec.json.encode(message)

@@ -1,18 +1,25 @@
-"""Saying the password, and choosing it."""
+"""Logging in, logging out, and setting the password."""
 
 from __future__ import annotations
 
 import asyncio
+import logging
+from typing import Final
 
 import msgspec
 from aiohttp import web
 
-from appliance.frontends.web.context import LEVEL, Permission, WebContext, may
-from appliance.frontends.web.json_io import answer, body
+from appliance.frontends.web.context import WebContext
+from appliance.frontends.web.json_io import json_response, read_json
 from appliance.frontends.web.passwords import SESSION_S, Session
+from appliance.frontends.web.routing import PERMISSION, Permission, RouteTable
 
-MAX_WAITING = 4
-"""Passwords that wait to be tried: each takes 16 MiB and half a second, one at a time."""
+logger = logging.getLogger(__name__)
+
+MAX_WAITING: Final = 4
+"""Passwords that wait to be verified: each takes 16 MiB and up to seconds, one at a time."""
+
+_BODY_ERRORS: Final = (403, 408, 409, 415, 422, 503)
 
 
 class LoginRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -22,117 +29,153 @@ class LoginRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class PasswordChange(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A new one, and the old one where there is one."""
+    """A new password."""
 
     password: str
-    old: str = ""
+    old_password: str = ""
+    """Needed where there is a password already."""
 
 
 class SessionInfo(msgspec.Struct, frozen=True):
-    """How far you may go."""
+    """What the client may do."""
 
-    may: str
-    """``nothing``, ``look`` or ``control``."""
+    permission: str
+    """``none``, ``read`` (see and hear) or ``control`` (change settings too)."""
     password_is_set: bool
-    has_to_choose: bool
-    """There is no password yet, and you are the one who chooses it."""
-    csrf: str
-    """To be repeated in the header X-CSRF-Token of whatever changes something; "" for guests."""
+    must_choose_password: bool
+    """There is no password yet; this client may choose it, and can do nothing else before."""
+    csrf_token: str
+    """Send it in the header X-CSRF-Token with every change; "" without a session."""
 
 
-def routes(house: WebContext) -> list[web.RouteDef]:
-    """The session, and the password."""
-    access, passwords = house.access, house.passwords
-    trying = asyncio.Lock()
-    waiting = 0
+def add_routes(table: RouteTable, context: WebContext) -> None:
+    """Add the routes of the session and of the password."""
+    access, passwords = context.access, context.passwords
+    verifier = _Verifier(context)
 
-    @may(Permission.NOTHING)
+    @table.route(
+        "GET", "/api/session", needs=Permission.NONE, returns=SessionInfo,
+        summary="What you may do",
+    )  # fmt: skip
     async def get_session(request: web.Request) -> web.Response:
-        return answer(standing(house, request[LEVEL], access.session(request)))
+        info = session_info(context, request[PERMISSION], access.session(request))
+        return json_response(info)
 
-    @may(Permission.NOTHING)
+    @table.route(
+        "POST", "/api/session", needs=Permission.NONE, body=LoginRequest, returns=SessionInfo,
+        errors=_BODY_ERRORS, summary="Log in with the password; sets the session cookie",
+    )  # fmt: skip
     async def post_session(request: web.Request) -> web.Response:
-        said = await body(request, LoginRequest)
+        login = await read_json(request, LoginRequest)
         if not passwords.is_set:
             raise web.HTTPConflict(text="there is no password yet")
-        if not await tried(request, said.password):
-            raise web.HTTPForbidden(text="that is not the password")
-        return begun(request)
+        if not await verifier.verify(request, login.password):
+            raise web.HTTPForbidden(text="wrong password")
+        return _logged_in(context, request)
 
-    @may(Permission.NOTHING)
-    async def delete_session(request: web.Request) -> web.Response:
-        response = answer(standing(house, access.guests(), None))
+    @table.route(
+        "DELETE", "/api/session", needs=Permission.NONE, returns=SessionInfo,
+        errors=(403,), summary="Log out",
+    )  # fmt: skip
+    async def delete_session(_request: web.Request) -> web.Response:
+        response = json_response(session_info(context, access.anonymous_permission(), None))
         response.del_cookie(access.cookie, path="/", samesite="Strict", httponly=True)
         return response
 
-    @may(Permission.NOTHING)
+    @table.route(
+        "POST", "/api/password", needs=Permission.NONE, body=PasswordChange, returns=SessionInfo,
+        errors=_BODY_ERRORS, summary="Set or change the password, and log in",
+    )  # fmt: skip
     async def post_password(request: web.Request) -> web.Response:
-        chosen = await body(request, PasswordChange)
+        change = await read_json(request, PasswordChange)
         if passwords.is_set:
-            if not await tried(request, chosen.old):
-                raise web.HTTPForbidden(text="the old password is another")
-        elif house.config.first_visit != "password":
+            if not await verifier.verify(request, change.old_password):
+                raise web.HTTPForbidden(text="wrong old password")
+        elif context.web_config.first_visit != "password":
             raise web.HTTPConflict(
-                text="this box asks for no password; `bachbox hash-password` makes one for its config"
+                text="a password is not set here but in the config; `bachbox hash-password` "
+                "prints the lines for it"
             )
         else:
-            await limit(request)
-        async with trying:
-            if passwords.is_set and not chosen.old:
-                raise web.HTTPConflict(text="somebody else has just chosen it")
-            await asyncio.to_thread(passwords.choose, chosen.password)
-        house.box.say("bachbox: page: a password was chosen")
-        house.renew()
-        return begun(request)
+            verifier.check_rate(request)
+        await verifier.set_password(change)
+        logger.info("web: a password was set on the page")
+        context.permissions_changed()
+        return _logged_in(context, request)
 
-    async def limit(request: web.Request) -> None:
-        if wait := access.logins.take(request.remote or ""):
+
+class _Verifier:
+    """Verifies passwords, one at a time and at a limited rate."""
+
+    def __init__(self, context: WebContext) -> None:
+        self._access, self._passwords = context.access, context.passwords
+        self._lock = asyncio.Lock()
+        self._waiting = 0
+
+    def check_rate(self, request: web.Request) -> None:
+        """Raises HTTPTooManyRequests when this address has tried too many passwords."""
+        if wait_s := self._access.logins.take(request.remote or ""):
             raise web.HTTPTooManyRequests(
-                text=f"too many passwords; the next in {int(wait) + 1} s",
-                headers={"Retry-After": str(int(wait) + 1)},
+                text=f"too many passwords; try again in {int(wait_s) + 1} s",
+                headers={"Retry-After": str(int(wait_s) + 1)},
             )
 
-    async def tried(request: web.Request, password: str) -> bool:
-        nonlocal waiting
-        await limit(request)
-        if waiting >= MAX_WAITING:
-            raise web.HTTPServiceUnavailable(text="others are saying their passwords; try again")
-        waiting += 1
+    async def verify(self, request: web.Request, password: str) -> bool:
+        """Return whether ``password`` is right.
+
+        Raises:
+            HTTPTooManyRequests: this address has tried too many.
+            HTTPServiceUnavailable: too many clients are waiting.
+        """
+        self.check_rate(request)
+        if self._waiting >= MAX_WAITING:
+            raise web.HTTPServiceUnavailable(text="other clients are logging in; try again")
+        self._waiting += 1
         try:
-            async with trying:
-                return await asyncio.to_thread(passwords.fits, password)
+            async with self._lock:
+                return await asyncio.to_thread(self._passwords.verify, password)
         finally:
-            waiting -= 1
+            self._waiting -= 1
 
-    def begun(request: web.Request) -> web.Response:
-        session = passwords.begin()
-        response = answer(standing(house, Permission.CONTROL, session))
-        response.set_cookie(
-            access.cookie,
-            session.token,
-            max_age=SESSION_S,
-            path="/",
-            httponly=True,
-            samesite="Strict",
-            # A proxy before us may speak TLS.
-            secure=request.headers.get("X-Forwarded-Proto") == "https",
-        )
-        return response
+    async def set_password(self, change: PasswordChange) -> None:
+        """Set the new password.
 
-    return [
-        web.get("/api/session", get_session),
-        web.post("/api/session", post_session),
-        web.delete("/api/session", delete_session),
-        web.post("/api/password", post_password),
-    ]
+        Raises:
+            HTTPConflict: another client has just set the first one.
+            UsageError: see :meth:`Passwords.set_password`.
+            BachboxError: likewise.
+        """
+        async with self._lock:
+            if self._passwords.is_set and not change.old_password:
+                raise web.HTTPConflict(text="someone else has just chosen the password")
+            await asyncio.to_thread(self._passwords.set_password, change.password)
 
 
-def standing(house: WebContext, level: Permission, session: Session | None) -> SessionInfo:
-    """What somebody at ``level`` is told of it."""
-    is_set = house.passwords.is_set
+def _logged_in(context: WebContext, request: web.Request) -> web.Response:
+    """Return the response that begins a session."""
+    session = context.passwords.begin_session()
+    response = json_response(session_info(context, Permission.CONTROL, session))
+    response.set_cookie(
+        context.access.cookie,
+        session.token,
+        max_age=SESSION_S,
+        path="/",
+        httponly=True,
+        samesite="Strict",
+        # Set where a proxy in front of this server speaks TLS.
+        secure=request.headers.get("X-Forwarded-Proto") == "https",
+    )
+    return response
+
+
+def session_info(
+    context: WebContext, permission: Permission, session: Session | None
+) -> SessionInfo:
+    """Return what the API says about a client with ``permission``."""
+    is_set = context.passwords.is_set
     return SessionInfo(
-        may=level.name.lower(),
+        permission=permission.name.lower(),
         password_is_set=is_set,
-        has_to_choose=not is_set and house.config.first_visit == "password",
-        csrf=session.csrf if session else "",
+        must_choose_password=not is_set and context.web_config.first_visit == "password",
+        csrf_token=session.csrf_token if session else "",
     )

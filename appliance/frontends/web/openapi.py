@@ -1,148 +1,167 @@
-"""The API's description (OpenAPI 3.1), made from the settings and from what handlers answer."""
+"""The OpenAPI 3.1 document, made from the route table.
+
+Source: https://spec.openapis.org/oas/v3.1.0
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any, Final
 
 import msgspec
 from aiohttp import web
 
-from appliance.frontends.history import HistoryEntry
 from appliance.frontends.web.access import CSRF_HEADER
-from appliance.frontends.web.api import Capabilities, RollNow, SettingsState
-from appliance.frontends.web.context import Permission, WebContext, may
-from appliance.frontends.web.health_api import CheckResult, InputEvents, Liveness, Report
-from appliance.frontends.web.history_api import Pieces
-from appliance.frontends.web.json_io import answer
-from appliance.frontends.web.login import LoginRequest, PasswordChange, SessionInfo
-from appliance.frontends.web.settings_schema import Setting, actions, settings_schema
-from appliance.state.box_status import NowPlaying, Status
-
-
-class Error(msgspec.Struct, frozen=True):
-    """Why something was not done, as a sentence."""
-
-    error: str
-
-
-_TYPES: Final = (
-    PasswordChange, Error, InputEvents, HistoryEntry, Capabilities, Liveness, NowPlaying, Pieces, Report, RollNow, LoginRequest,
-    SettingsState, SessionInfo, Status, CheckResult,
-)  # fmt: skip
-
-_SAYS_PASSWORD: Final = (403, 409, 415, 422, 503)
-_SETS: Final = (415, 422, 503)
+from appliance.frontends.web.api import SETTINGS_CHANGE
+from appliance.frontends.web.context import WebContext
+from appliance.frontends.web.json_io import Error, json_response
+from appliance.frontends.web.routing import Permission, Route, RouteTable
+from appliance.frontends.web.settings_schema import Setting, settings_schema
 
 _JSON: Final = "application/json"
 
-# Path, method, what it does, what it takes, what it gives, and what else it may answer with.
-_OPERATIONS: Final[tuple[tuple[str, str, str, str, Any, tuple[int, ...]], ...]] = (
-    ("/api/status", "get", "Everything of the box", "", Status, ()),
-    ("/api/now", "get", "Where the music is", "", NowPlaying, ()),
-    ("/api/settings", "get", "What is set", "", SettingsState, ()),
-    ("/api/settings", "patch", "Set some of it, or nothing", "Wishes", SettingsState, _SETS),
-    ("/api/actions/{action}", "post", "Have something done once", "", NowPlaying, (404,)),
-    ("/api/known", "get", "What can be set and done", "", Capabilities, ()),
-    ("/api/roll", "get", "The notes played lately and composed ahead", "", RollNow, ()),
-    ("/api/pieces", "get", "The last pieces; each is to be had as a file", "", Pieces, ()),
-    ("/api/session", "get", "How far you may go", "", SessionInfo, ()),
-    ("/api/session", "post", "Say the password for a session", "Said", SessionInfo, _SAYS_PASSWORD),
-    ("/api/session", "delete", "Be a guest again", "", SessionInfo, (403,)),
-    ("/api/password", "post", "Choose the password", "Chosen", SessionInfo, _SAYS_PASSWORD),
-    ("/api/health", "get", "How the box is and was in the last minutes", "", Report, ()),
-    ("/api/touches", "get", "What knobs and buttons felt lately", "", InputEvents, ()),
-    ("/api/tests/tone", "post", "Play a test tone", "", CheckResult, ()),
-    ("/api/tests/broker", "post", "Knock at the broker", "", CheckResult, (503,)),
-    ("/api/pieces", "get", "The last pieces; /api/pieces/ID.KIND is a file of one", "", Pieces, ()),
-    ("/healthz", "get", "Whether it lives: 200 or 503", "", Liveness, ()),
-)  # fmt: skip
+_COMMON_ERRORS: Final = (400, 401, 403, 413, 421, 429, 500)
+"""Statuses that any route may answer with."""
+
+_ERRORS: Final = {
+    400: "The request is not valid HTTP",
+    401: "Log in first",
+    403: "Wrong password, wrong CSRF token, or a page of another site",
+    404: "There is nothing by that name",
+    408: "The body did not arrive in time",
+    409: "Not possible now",
+    413: "The body is too large",
+    415: "The body is not declared as JSON",
+    421: "The Host header names another machine",
+    422: "A value is not allowed; nothing was changed",
+    426: "This address is a WebSocket",
+    429: "Too many requests; see Retry-After",
+    500: "A bug in Bachbox",
+    503: "Not possible now; try again",
+}
 
 
-def routes(house: WebContext) -> list[web.RouteDef]:
-    """The description, at ``/api``."""
+def add_routes(table: RouteTable, context: WebContext) -> None:
+    """Add the description of all routes in ``table``, at ``/api``."""
 
-    @may(Permission.NOTHING)
+    @table.route(
+        "GET", "/api", needs=Permission.NONE, media_types=(_JSON,),
+        summary="This OpenAPI document",
+    )  # fmt: skip
     async def get_description(_request: web.Request) -> web.Response:
-        return answer(description(house))
-
-    return [web.get("/api", get_description)]
+        return json_response(description(table, context))
 
 
-def description(house: WebContext) -> dict[str, Any]:
-    """The OpenAPI document."""
-    _, components = msgspec.json.schema_components(
-        _TYPES, ref_template="#/components/schemas/{name}"
-    )
-    components["Wishes"] = {
-        "type": "object",
-        "additionalProperties": False,
-        "properties": {s.name: _accepted(s) for s in settings_schema(house.settings)},
-    }
+def description(table: RouteTable, context: WebContext) -> dict[str, Any]:
+    """Return the OpenAPI document of all routes in ``table``."""
     paths: dict[str, dict[str, Any]] = {}
-    for path, method, summary, takes, gives, refusals in _OPERATIONS:
-        paths.setdefault(path, {})[method] = _operation(
-            path, method, summary, takes, gives, refusals
-        )
+    for route in table:
+        paths.setdefault(route.path, {})[route.method.lower()] = _operation(route)
     return {
         "openapi": "3.1.0",
         "info": {
             "title": "Bachbox",
-            "version": house.version,
+            "version": context.version,
             "description": (
-                "The same names, values and sentences as `bachbox set` and MQTT. Reading needs "
-                "what guests may see, everything else what guests may steer, or a session: say "
-                f"the password at /api/session, keep the cookie, and repeat csrf as {CSRF_HEADER}. "
-                "Live changes come over the WebSocket /api/live (docs/page.md)."
+                "Settings have the same names, values and error messages as in `bachbox set` and "
+                "on MQTT. What you may do without a password depends on the config. To log in, "
+                "POST the password to /api/session, keep the cookie, and send the csrf_token of "
+                f"the answer in the header {CSRF_HEADER} with every change."
             ),
         },
         "paths": paths,
         "components": {
-            "schemas": components,
+            "schemas": _schemas(table, context),
             "securitySchemes": {
-                "session": {"type": "apiKey", "in": "cookie", "name": house.access.cookie},
+                "session": {"type": "apiKey", "in": "cookie", "name": context.access.cookie},
                 "csrf": {"type": "apiKey", "in": "header", "name": CSRF_HEADER},
             },
         },
     }
 
 
-def _operation(
-    path: str, method: str, summary: str, takes: str, gives: Any, refusals: tuple[int, ...]
-) -> dict[str, Any]:
-    answers = {"200": _content(gives.__name__, summary)}
-    for status in sorted({400, 401, 403, 413, 421, 429, 500, *refusals}):
-        answers[str(status)] = _content("Error", "Why not")
-    if path == "/healthz":
-        answers["503"] = _content(gives.__name__, "Something is wrong")
-    described: dict[str, Any] = {"summary": summary, "responses": answers}
-    if takes:
-        described["requestBody"] = {
-            "required": True,
-            "content": {_JSON: {"schema": {"$ref": f"#/components/schemas/{takes}"}}},
-        }
-    if "{action}" in path:
-        described["parameters"] = [
+def _schemas(table: Iterable[Route], context: WebContext) -> dict[str, Any]:
+    """Return the schemas of all bodies and messages, by name."""
+    types: list[Any] = [Error]
+    for route in table:
+        types += [route.body, route.returns, *(kind for kind, _ in route.other_responses.values())]
+        if route.websocket is not None:
+            types += [route.websocket.sends, route.websocket.receives]
+    known = dict.fromkeys(kind for kind in types if kind is not None and kind != SETTINGS_CHANGE)
+    _, schemas = msgspec.json.schema_components(known, ref_template="#/components/schemas/{name}")
+    schemas[SETTINGS_CHANGE] = {
+        "type": "object",
+        "additionalProperties": False,
+        "properties": {s.name: _accepted(s) for s in settings_schema(context.settings)},
+    }
+    return schemas
+
+
+def _operation(route: Route) -> dict[str, Any]:
+    operation: dict[str, Any] = {"summary": route.summary, "responses": _responses(route)}
+    if route.description:
+        operation["description"] = route.description
+    if route.body is not None:
+        operation["requestBody"] = {"required": True, "content": _json_content(route.body)}
+    if route.parameters:
+        operation["parameters"] = [
             {
-                "name": "action",
+                "name": name,
                 "in": "path",
                 "required": True,
-                "schema": {"type": "string", "enum": actions()},
+                "description": parameter.description,
+                "schema": dict(parameter.schema),
             }
+            for name, parameter in route.parameters.items()
         ]
-    if method != "get":
-        described["security"] = [{"session": [], "csrf": []}, {}]
-    return described
+    if route.needs is not Permission.NONE:
+        # Either a session, or what the config allows without one.
+        session: dict[str, list[str]] = (
+            {"session": []} if route.method == "GET" else {"session": [], "csrf": []}
+        )
+        operation["security"] = [session, {}]
+    if route.websocket is not None:
+        operation["x-websocket-messages"] = {
+            direction: msgspec.json.schema_components(
+                [kind], ref_template="#/components/schemas/{name}"
+            )[0][0]
+            for direction, kind in (
+                ("server", route.websocket.sends),
+                ("client", route.websocket.receives),
+            )
+            if kind is not None
+        }
+    return operation
 
 
-def _content(name: str, about: str) -> dict[str, Any]:
-    return {
-        "description": about,
-        "content": {_JSON: {"schema": {"$ref": f"#/components/schemas/{name}"}}},
-    }
+def _responses(route: Route) -> dict[str, Any]:
+    responses: dict[str, Any] = {}
+    if route.websocket is not None:
+        responses["101"] = {"description": "The connection becomes a WebSocket"}
+    elif route.returns is not None:
+        responses["200"] = {
+            "description": route.summary, "content": _json_content(route.returns)
+        }  # fmt: skip
+    else:
+        content: dict[str, Any] = {media_type: {} for media_type in route.media_types}
+        responses["200"] = {"description": route.summary, "content": content}
+    upgrade = (426,) if route.websocket is not None else ()
+    for status in sorted({*_COMMON_ERRORS, *route.errors, *upgrade}):
+        responses[str(status)] = {"description": _ERRORS[status], "content": _json_content(Error)}
+    for status, (kind, about) in route.other_responses.items():
+        responses[str(status)] = {"description": about}
+        if kind is not None:
+            responses[str(status)]["content"] = _json_content(kind)
+    return responses
+
+
+def _json_content(kind: type | str) -> dict[str, Any]:
+    name = kind if isinstance(kind, str) else kind.__name__
+    return {_JSON: {"schema": {"$ref": f"#/components/schemas/{name}"}}}
 
 
 def _accepted(setting: Setting) -> dict[str, Any]:
-    """The values of a setting; most may be said as text too, as on the command line."""
+    """Return the schema of the values of ``setting``; a switch may be given as text too."""
     ways: list[dict[str, Any]] = []
     if setting.kind == "switch":
         ways += [{"type": "boolean"}, {"enum": ["on", "off"]}]

@@ -1,9 +1,12 @@
-"""The page's password, hashed, and the signed sessions of those who said it.
+"""The web server's password, stored as a hash, and its signed sessions.
 
-The hash is scrypt's (RFC 7914) with the cost that OWASP gives for a machine with little memory:
-N = 2^14, r = 8, p = 5, which is 16 MiB for some tenths of a second of a PC's core and some seconds
-of a Raspberry Pi Zero's. Sessions are signed and kept nowhere, so they outlive a restart; a new
-password ends them all.
+The hash is scrypt (RFC 7914) with the parameters that OWASP recommends where memory is scarce:
+N = 2^14, r = 8, p = 5. One hash takes 16 MiB and a few tenths of a second on one core of a PC, or
+a few seconds on a Raspberry Pi Zero 2. Sessions are signed rather than stored, so they survive a
+restart; setting a new password ends them all.
+
+Source of the parameters:
+https://cheatsheetseries.owasp.org/cheatsheets/Password_Storage_Cheat_Sheet.html
 """
 
 from __future__ import annotations
@@ -12,7 +15,6 @@ import base64
 import contextlib
 import hashlib
 import hmac
-import os
 import re
 import secrets
 import time
@@ -21,44 +23,55 @@ from typing import Final, NamedTuple
 
 import msgspec
 
+from appliance.common.atomic_write import write_atomically
 from appliance.errors import BachboxError, UsageError
 
 MIN_CHARACTERS: Final = 8
 MAX_CHARACTERS: Final = 200
 
 SESSION_S: Final = 30 * 24 * 3600
+"""How long a session is valid."""
 
-FILE_NAME: Final = "page.json"
-"""In the state folder: the key that signs sessions, and a password chosen on the page."""
+FILE_NAME: Final = "web.json"
+"""In the state folder: the key that signs sessions, and the password set on the page."""
+
+_FILE_MODE: Final = 0o600
 
 _COST: Final = (14, 8, 5)
 """log2 N, r, p."""
 
 _MAX_COST: Final = (17, 16, 16)
-"""What a hash in the config may ask for: 256 MiB."""
+"""The highest cost that a hash in the config may ask for: 256 MiB."""
 
 _HASH: Final = re.compile(
     r"\$scrypt\$ln=(\d{1,2}),r=(\d{1,2}),p=(\d{1,2})\$([\w+/]{11,86})\$([\w+/]{43})", re.ASCII
 )
-"""As passlib writes it: base64 without padding."""
+"""The format of passlib: base64 without padding."""
 
 
-class _Kept(msgspec.Struct):
+class _Credentials(msgspec.Struct):
+    """The content of the file."""
+
     key: str
+    """Signs sessions; hexadecimal."""
     password_hash: str = ""
 
 
 class Session(NamedTuple):
-    """One browser's right to steer."""
+    """Proof that a client has logged in."""
 
     token: str
-    """For the cookie."""
-    csrf: str
-    """For the header of everything that changes something."""
+    """Value of the session cookie."""
+    csrf_token: str
+    """Must be sent as a header with every request that changes something."""
 
 
-def check_new(password: str) -> None:
-    """Raises UsageError for a password that will not do."""
+def check_new_password(password: str) -> None:
+    """Check that ``password`` may be set.
+
+    Raises:
+        UsageError: it is too short or too long.
+    """
     if not MIN_CHARACTERS <= len(password) <= MAX_CHARACTERS:
         raise UsageError(
             f"a password has {MIN_CHARACTERS} to {MAX_CHARACTERS} characters; "
@@ -66,134 +79,143 @@ def check_new(password: str) -> None:
         )
 
 
-def hash_of(password: str) -> str:
-    """A new hash of ``password``, with a salt of its own; takes its time."""
+def hash_password(password: str) -> str:
+    """Return a new hash of ``password`` with a random salt; takes up to seconds."""
     salt = secrets.token_bytes(16)
     log_n, r, p = _COST
     return f"$scrypt$ln={log_n},r={r},p={p}${_base64(salt)}${_base64(_scrypt(password, salt))}"
 
 
-def fits(password: str, hashed: str) -> bool:
-    """Whether ``hashed`` is of ``password``; takes its time."""
-    found = _HASH.fullmatch(hashed)
-    if found is None or len(password) > MAX_CHARACTERS:
+def verify_password(password: str, password_hash: str) -> bool:
+    """Return whether ``password_hash`` is a hash of ``password``; takes up to seconds."""
+    match = _HASH.fullmatch(password_hash)
+    if match is None or len(password) > MAX_CHARACTERS:
         return False
-    log_n, r, p = (int(part) for part in found.groups()[:3])
-    salt, wanted = (base64.b64decode(part + "===") for part in found.groups()[3:])
-    return hmac.compare_digest(_scrypt(password, salt, (log_n, r, p)), wanted)
+    log_n, r, p = (int(part) for part in match.groups()[:3])
+    salt, expected = (base64.b64decode(part + "===") for part in match.groups()[3:])
+    return hmac.compare_digest(_scrypt(password, salt, (log_n, r, p)), expected)
 
 
-def check_hash(hashed: str) -> None:
-    """Raises UsageError where ``hashed`` (not empty) is no hash of ours."""
-    found = _HASH.fullmatch(hashed)
-    costs = [int(part) for part in found.groups()[:3]] if found else []
-    if not costs or any(not 1 <= c <= most for c, most in zip(costs, _MAX_COST, strict=True)):
+def check_hash(password_hash: str) -> None:
+    """Check that ``password_hash`` is a hash that :func:`hash_password` may have made.
+
+    Raises:
+        UsageError: it is not, or verifying it would cost too much.
+    """
+    match = _HASH.fullmatch(password_hash)
+    cost = [int(part) for part in match.groups()[:3]] if match else []
+    if not cost or any(not 1 <= c <= limit for c, limit in zip(cost, _MAX_COST, strict=True)):
         raise UsageError(
-            "[web] password_hash is no hash; `bachbox hash-password` gives the line to put there"
+            "[web] password_hash is not a valid hash; run `bachbox hash-password` and use the "
+            "line that it prints"
         )
 
 
 class Passwords:
-    """The password in force: ``configured`` (a hash), or else the one kept in ``folder``."""
+    """The current password and its sessions.
+
+    Args:
+        folder: the state folder.
+        configured: the hash in the config; "" where there is none, so that the password is
+            the one that was set on the page.
+
+    Raises:
+        UsageError: ``configured`` is not a valid hash.
+        BachboxError: the file in ``folder`` is damaged.
+    """
 
     def __init__(self, folder: Path, configured: str = "") -> None:
         self._path = folder / FILE_NAME
         if configured:
             check_hash(configured)
         self.configured = bool(configured)
-        self._kept = self._read()
+        self._credentials = self._read()
         if configured:
-            self._kept.password_hash = configured
+            self._credentials.password_hash = configured
 
     @property
     def is_set(self) -> bool:
         """There is a password."""
-        return bool(self._kept.password_hash)
+        return bool(self._credentials.password_hash)
 
-    def fits(self, password: str) -> bool:
-        """Whether that is the password; takes its time."""
-        return fits(password, self._kept.password_hash)
+    def verify(self, password: str) -> bool:
+        """Return whether ``password`` is the current one; takes up to seconds."""
+        return verify_password(password, self._credentials.password_hash)
 
-    def choose(self, password: str) -> None:
-        """From now on it is this one; takes its time.
+    def set_password(self, password: str) -> None:
+        """Replace the password, which ends all sessions; takes up to seconds.
 
         Raises:
-            UsageError: it will not do, or the config has one.
-            BachboxError: it cannot be kept.
+            UsageError: it is too short or too long, or the config has a password.
+            BachboxError: it cannot be saved.
         """
         if self.configured:
-            raise UsageError("the password stands in the config file ([web] password_hash)")
-        check_new(password)
-        kept = _Kept(secrets.token_hex(32), hash_of(password))
-        self._write(kept)
-        self._kept = kept
+            raise UsageError(
+                "the password is set in the config file ([web] password_hash); change it there"
+            )
+        check_new_password(password)
+        credentials = _Credentials(secrets.token_hex(32), hash_password(password))
+        self._write(credentials)
+        self._credentials = credentials
 
-    def begin(self) -> Session:
-        """A new session."""
-        body = f"{int(time.time()) + SESSION_S}.{secrets.token_hex(16)}"
-        token = f"{body}.{self._sign('session', body)}"
+    def begin_session(self) -> Session:
+        """Return a new session, valid for :data:`SESSION_S`."""
+        payload = f"{int(time.time()) + SESSION_S}.{secrets.token_hex(16)}"
+        token = f"{payload}.{self._sign('session', payload)}"
         return Session(token, self._sign("csrf", token))
 
     def session(self, token: str) -> Session | None:
-        """The session of a cookie, None where it is not ours, not valid any more, or too old."""
-        body, _, signature = token.rpartition(".")
+        """Return the session of a cookie; None where it is forged, expired or was ended."""
+        payload, _, signature = token.rpartition(".")
         if not self.is_set or not hmac.compare_digest(
-            self._sign("session", body).encode(), signature.encode(errors="replace")
+            self._sign("session", payload).encode(), signature.encode(errors="replace")
         ):
             return None
-        expires = body.partition(".")[0]
+        expires = payload.partition(".")[0]
         if int(expires) < time.time():
             return None
         return Session(token, self._sign("csrf", token))
 
     def _sign(self, purpose: str, text: str) -> str:
-        kept = self._kept
-        message = "\0".join((purpose, kept.password_hash, text)).encode(errors="replace")
-        return hmac.new(bytes.fromhex(kept.key), message, hashlib.sha256).hexdigest()
+        credentials = self._credentials
+        message = "\0".join((purpose, credentials.password_hash, text)).encode(errors="replace")
+        return hmac.new(bytes.fromhex(credentials.key), message, hashlib.sha256).hexdigest()
 
-    def _read(self) -> _Kept:
+    def _read(self) -> _Credentials:
         try:
-            kept = msgspec.json.decode(self._path.read_bytes(), type=_Kept)
-            bytes.fromhex(kept.key)
-            if kept.password_hash:
-                check_hash(kept.password_hash)
+            credentials = msgspec.json.decode(self._path.read_bytes(), type=_Credentials)
+            bytes.fromhex(credentials.key)
+            if credentials.password_hash:
+                check_hash(credentials.password_hash)
         except FileNotFoundError:
-            kept = _Kept(secrets.token_hex(32))
-            # Without it sessions end with this process, which is no reason not to begin.
+            credentials = _Credentials(secrets.token_hex(32))
+            # Unsaved, sessions end with this process; that is no reason not to start.
             with contextlib.suppress(BachboxError):
-                self._write(kept)
+                self._write(credentials)
         except (OSError, ValueError, UsageError) as error:
-            # Not as if there were none: whoever broke it would have opened the box.
+            # Starting without a password would open the box to whoever damaged the file.
             raise BachboxError(
-                f"{self._path}: cannot be understood ({error}), so there is no page; remove it, "
-                "and choose a password anew"
+                f"{self._path}: damaged ({error}), so there is no page; remove the file and set "
+                "the password again"
             ) from error
-        return kept
+        return credentials
 
-    def _write(self, kept: _Kept) -> None:
-        new = self._path.with_suffix(".new")
+    def _write(self, credentials: _Credentials) -> None:
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
-            with contextlib.suppress(FileNotFoundError):
-                new.unlink()
-            descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-            with os.fdopen(descriptor, "wb") as file:
-                file.write(msgspec.json.encode(kept))
-                file.flush()
-                os.fsync(file.fileno())
-            new.replace(self._path)
+            write_atomically(self._path, msgspec.json.encode(credentials), _FILE_MODE)
         except OSError as error:
             raise BachboxError(
-                f"{self._path}: the password cannot be kept ({error.strerror})"
+                f"{self._path}: cannot save the password ({error.strerror})"
             ) from error
 
 
 def _scrypt(password: str, salt: bytes, cost: tuple[int, int, int] = _COST) -> bytes:
     log_n, r, p = cost
-    memory = 128 * r * (2**log_n + p + 2)
+    memory_bytes = 128 * r * (2**log_n + p + 2)
     return hashlib.scrypt(
         password.encode(errors="surrogatepass"),
-        salt=salt, n=2**log_n, r=r, p=p, maxmem=2 * memory, dklen=32,
+        salt=salt, n=2**log_n, r=r, p=p, maxmem=2 * memory_bytes, dklen=32,
     )  # fmt: skip
 
 

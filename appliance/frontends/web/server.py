@@ -1,15 +1,17 @@
 """Serves the page and the API in the daemon's event loop.
 
-Whatever is done to it, it stays small: so many connections and no more, each with so much time
-to say what it wants; an idle one makes room for a new one. The music is made elsewhere.
+The server limits what clients can take from it: the number of connections is bounded, each request
+has a time limit, and an idle connection makes room for a new one. The music is made in other
+processes, so even a flood of requests cannot interrupt it.
 """
 
 from __future__ import annotations
 
 import asyncio
+import logging
 import socket
 from collections import deque
-from typing import Any, Final
+from typing import Final, Protocol
 
 from aiohttp import web
 
@@ -22,36 +24,41 @@ from appliance.frontends.web import (
     audio_streams,
     health_api,
     history_api,
+    live_updates,
     login,
     openapi,
     static_files,
 )
-from appliance.frontends.web import (
-    live_updates as live,
-)
 from appliance.frontends.web.access import Access
-from appliance.frontends.web.context import LEVEL, MAX_BODY_BYTES, Handler, Shelf, WebContext
+from appliance.frontends.web.context import Media, WebContext
+from appliance.frontends.web.json_io import MAX_BODY_BYTES, Error, json_response
 from appliance.frontends.web.passwords import Passwords
+from appliance.frontends.web.routing import PERMISSION, Handler, RouteTable
 from appliance.state.box_status import BoxStatus
 from appliance.state.settings import Settings
 from appliance.state.store import state_folder
 
-MODULES: Final = (static_files, login, api, live, health_api, audio_streams, history_api, openapi)
-"""Whose ``routes`` are served."""
+logger = logging.getLogger(__name__)
+
+MODULES: Final = (
+    static_files, login, api, live_updates, health_api, audio_streams, history_api, openapi,
+)  # fmt: skip
+"""Modules that add routes."""
 
 MAX_CONNECTIONS: Final = 256
-"""At once; a process has 1024 file descriptors where nobody gave it more."""
+"""By default a process may have 1024 open files."""
 
 IDLE_S: Final = 15.0
-"""How long a connection may take to ask, however slowly, for something."""
+"""A connection that completes no request in this time is closed."""
 
 BACKLOG: Final = 128
+"""Connections that wait to be accepted."""
 
-BREATH_S: Final = 0.1
-"""How long we wait when nobody can be let in."""
+ACCEPT_RETRY_S: Final = 0.1
+"""Wait after an error of ``accept``."""
 
-END_S: Final = 0.1
-"""How long requests may take to end when we do."""
+SHUTDOWN_TIMEOUT_S: Final = 0.1
+"""How long requests may take to end when the server stops."""
 
 _HEADERS: Final = {
     "X-Content-Type-Options": "nosniff",
@@ -64,23 +71,29 @@ _HEADERS: Final = {
 
 
 async def serve(
-    config: Config, settings: Settings, box: BoxStatus, felt: deque[InputEvent], shelf: Shelf
+    config: Config,
+    settings: Settings,
+    box: BoxStatus,
+    input_events: deque[InputEvent],
+    media: Media,
 ) -> None:
     """Serve until cancelled.
 
     Raises:
-        BachboxError: the port cannot be had, or the password's file not be understood.
+        BachboxError: the port is not available, or the password file is damaged.
+        UsageError: ``[web] password_hash`` is not a valid hash.
     """
-    page = config.web
-    passwords = await asyncio.to_thread(Passwords, state_folder(), page.password_hash)
-    access = Access(page, passwords, page.port)
-    house = WebContext(config, settings, box, access, passwords, felt, shelf)
+    passwords = await asyncio.to_thread(Passwords, state_folder(), config.web.password_hash)
+    access = Access(config.web, passwords, config.web.port)
+    context = WebContext(config, settings, box, access, passwords, input_events, media)
+    table = RouteTable()
     app = web.Application(
-        middlewares=[_refusals(house), _gate(house)], client_max_size=MAX_BODY_BYTES
+        middlewares=[_json_errors, _access_check(context, table)], client_max_size=MAX_BODY_BYTES
     )
     for module in MODULES:
-        app.add_routes(module.routes(house))
-    app.on_response_prepare.append(_secure)
+        module.add_routes(table, context)
+    table.register(app.router)
+    app.on_response_prepare.append(_add_security_headers)
     runner = web.AppRunner(
         app,
         access_log=None,
@@ -88,50 +101,55 @@ async def serve(
         handler_cancellation=True,
         keepalive_timeout=IDLE_S,
         lingering_time=0,
-        shutdown_timeout=END_S,
+        shutdown_timeout=SHUTDOWN_TIMEOUT_S,
     )
     await runner.setup()
     try:
-        listeners = await asyncio.to_thread(_listen, page)
+        listeners = await asyncio.to_thread(_listen, config.web)
         try:
-            await asyncio.gather(*(_accept(one, runner, house) for one in listeners))
+            await asyncio.gather(*(_accept(one, runner, context) for one in listeners))
         finally:
-            for one in listeners:
-                one.close()
+            for listener in listeners:
+                listener.close()
     finally:
-        await house.close()
+        await context.close()
         await runner.cleanup()
 
 
-def _listen(page: Web) -> list[socket.socket]:
-    """A socket for each address that ``page`` names."""
-    found: list[socket.socket] = []
+def _listen(config: Web) -> list[socket.socket]:
+    """Return a listening socket for each address that ``config`` names.
+
+    Raises:
+        BachboxError: an address is in use or does not exist.
+    """
+    listeners: list[socket.socket] = []
     try:
-        if not page.host and socket.has_dualstack_ipv6():
-            place = ("", page.port)
-            found.append(socket.create_server(place, family=socket.AF_INET6, dualstack_ipv6=True))
+        if not config.host and socket.has_dualstack_ipv6():
+            address = ("", config.port)
+            listeners.append(
+                socket.create_server(address, family=socket.AF_INET6, dualstack_ipv6=True)
+            )
         else:
-            host, flags = page.host or None, socket.AI_PASSIVE
-            for family, _, _, _, address in dict.fromkeys(
-                socket.getaddrinfo(host, page.port, type=socket.SOCK_STREAM, flags=flags)
+            host, flags = config.host or None, socket.AI_PASSIVE
+            for family, _, _, _, found in dict.fromkeys(
+                socket.getaddrinfo(host, config.port, type=socket.SOCK_STREAM, flags=flags)
             ):
-                found.append(socket.create_server(address[:2], family=family))
+                listeners.append(socket.create_server(found[:2], family=family))
     except OSError as error:
-        for one in found:
-            one.close()
-        where = f"{page.host or 'every address'}, port {page.port}"
-        why = error.strerror or str(error)
+        for listener in listeners:
+            listener.close()
         raise BachboxError(
-            f"no page at {where} ({why}); another [web] port or host may be free"
+            f"cannot listen on {config.host or 'all addresses'}, port {config.port} "
+            f"({error.strerror or error}); choose another [web] port or host"
         ) from error
-    for one in found:
-        one.listen(BACKLOG)
-        one.setblocking(False)
-    return found
+    for listener in listeners:
+        listener.listen(BACKLOG)
+        listener.setblocking(False)
+    return listeners
 
 
-async def _accept(listener: socket.socket, runner: web.AppRunner, house: WebContext) -> None:
-    """Let them in, one after the other, and no more than there is room for."""
+async def _accept(listener: socket.socket, runner: web.AppRunner, context: WebContext) -> None:
+    """Accept connections; with too many, close an idle one, or the new one if none is idle."""
     loop = asyncio.get_running_loop()
     server = runner.server
     assert server is not None
@@ -139,12 +157,13 @@ async def _accept(listener: socket.socket, runner: web.AppRunner, house: WebCont
         try:
             connection, _ = await loop.sock_accept(listener)
         except OSError:
-            # It went away again, or there are no descriptors left.
-            await asyncio.sleep(BREATH_S)
+            # The client has gone already, or too many files are open.
+            await asyncio.sleep(ACCEPT_RETRY_S)
             continue
-        here = [one for one in server.connections if one.transport is not None]
-        if len(here) >= MAX_CONNECTIONS:
-            idle = next((one for one in here if one not in house.busy), None)
+        connected = [one for one in server.connections if one.transport is not None]
+        if len(connected) >= MAX_CONNECTIONS:
+            busy = context.busy_connections
+            idle = next((one for one in connected if one not in busy), None)
             if idle is None:
                 connection.close()
                 continue
@@ -156,61 +175,63 @@ async def _accept(listener: socket.socket, runner: web.AppRunner, house: WebCont
             connection.close()
 
 
-def _gate(house: WebContext) -> Any:
+class _Middleware(Protocol):
+    async def __call__(self, request: web.Request, handler: Handler) -> web.StreamResponse: ...
+
+
+def _access_check(context: WebContext, table: RouteTable) -> _Middleware:
+    """Return the middleware that checks every request, and marks its connection as busy."""
+
     @web.middleware
-    async def gate(request: web.Request, handler: Handler) -> web.StreamResponse:
-        house.access.check(request)
-        protocol = request.protocol
-        house.busy.add(protocol)
+    async def check(request: web.Request, handler: Handler) -> web.StreamResponse:
+        context.access.check(request, table.needed_permission(request))
+        connection = request.protocol
+        context.busy_connections.add(connection)
         try:
             return await handler(request)
         finally:
-            house.busy.discard(protocol)
+            context.busy_connections.discard(connection)
 
-    return gate
+    return check
 
 
-def _refusals(house: WebContext) -> Any:
-    @web.middleware
-    async def tell(request: web.Request, handler: Handler) -> web.StreamResponse:
-        """Whatever goes wrong, a program reads ``{"error": sentence}``."""
-        headers: dict[str, str] = {}
-        try:
-            return await handler(request)
-        except BachboxError as error:
-            status, sentence = 422 if isinstance(error, UsageError) else 503, str(error)
-        except web.HTTPException as error:
-            if error.status < 400:
-                raise
-            status, sentence = error.status, error.text or error.reason
-            headers = {
-                name: error.headers[name] for name in ("Allow", "Retry-After")
-                if name in error.headers
-            }  # fmt: skip
-        except (ConnectionError, TimeoutError, asyncio.CancelledError):
+@web.middleware
+async def _json_errors(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Turn every error into a JSON response, ``{"error": sentence}``."""
+    headers: dict[str, str] = {}
+    try:
+        return await handler(request)
+    except BachboxError as error:
+        status, sentence = 422 if isinstance(error, UsageError) else 503, str(error)
+    except web.HTTPException as error:
+        if error.status < 400:
             raise
-        except Exception as error:
-            resource = request.match_info.route.resource
-            place = f"{request.method} {resource.canonical if resource else '?'}"
-            house.box.say(
-                f"bachbox: page: a mistake in Bachbox itself at {place} "
-                f"({type(error).__name__}: {error!s:.200}); the music goes on"
-            )
-            status, sentence = 500, "a mistake in Bachbox itself; its log has more"
-        return web.json_response({"error": sentence}, status=status, headers=headers)
+        status, sentence = error.status, error.text or error.reason
+        headers = {
+            name: error.headers[name] for name in ("Allow", "Retry-After") if name in error.headers
+        }
+    except (ConnectionError, TimeoutError, asyncio.CancelledError):
+        raise
+    except Exception:
+        resource = request.match_info.route.resource
+        path = resource.canonical if resource else "?"
+        logger.exception(
+            "web: a bug in Bachbox, at %s %s; the music plays on", request.method, path
+        )
+        status, sentence = 500, "a bug in Bachbox; see its log"
+    response = json_response(Error(sentence), status)
+    response.headers.update(headers)
+    return response
 
-    return tell
 
-
-async def _secure(request: web.Request, response: web.StreamResponse) -> None:
-    """Headers of every answer."""
+async def _add_security_headers(request: web.Request, response: web.StreamResponse) -> None:
     headers = response.headers
     headers.update(_HEADERS)
     headers.setdefault("Cache-Control", "no-store")
-    # Older browsers do not count WebSockets as 'self'. No host that has not been checked.
-    live = f" ws://{request.host} wss://{request.host}" if LEVEL in request else ""
+    # For older browsers 'self' does not include WebSockets. Only a host that was checked is named.
+    websockets = f" ws://{request.host} wss://{request.host}" if PERMISSION in request else ""
     headers["Content-Security-Policy"] = (
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
-        f"media-src 'self'; connect-src 'self'{live}; manifest-src 'self'; "
+        f"media-src 'self'; connect-src 'self'{websockets}; manifest-src 'self'; "
         "base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
     )

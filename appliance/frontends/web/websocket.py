@@ -1,4 +1,4 @@
-"""What both WebSockets need, the page's and a listener's: a handshake, and an end."""
+"""What both WebSockets share: the handshake, and the end of a connection."""
 
 from __future__ import annotations
 
@@ -11,26 +11,33 @@ from aiohttp import web
 
 HEARTBEAT_S: Final = 20.0
 
+CLOSE_TIMEOUT_S: Final = 1.0
 
-def websocket(request: web.Request, most_bytes: int) -> web.WebSocketResponse:
-    """One that takes messages of up to ``most_bytes``, still to be prepared.
+
+def open_websocket(request: web.Request, max_message_bytes: int) -> web.WebSocketResponse:
+    """Return a WebSocket that takes messages of up to ``max_message_bytes``, not yet prepared.
 
     Raises:
-        HTTPUpgradeRequired: another kind of request has come.
+        HTTPUpgradeRequired: ``request`` is not a WebSocket handshake.
     """
     socket = web.WebSocketResponse(
-        heartbeat=HEARTBEAT_S, max_msg_size=most_bytes, compress=False, timeout=1.0
+        heartbeat=HEARTBEAT_S,
+        max_msg_size=max_message_bytes,
+        compress=False,
+        timeout=CLOSE_TIMEOUT_S,
     )
     if not socket.can_prepare(request).ok:
-        raise web.HTTPUpgradeRequired(text="this is a WebSocket", headers={"Upgrade": "websocket"})
+        raise web.HTTPUpgradeRequired(
+            text="connect to this address as a WebSocket", headers={"Upgrade": "websocket"}
+        )
     return socket
 
 
-async def until_the_first_ends(
-    socket: web.WebSocketResponse, *works: Coroutine[Any, Any, Any]
+async def run_until_first_ends(
+    socket: web.WebSocketResponse, *coroutines: Coroutine[Any, Any, Any]
 ) -> None:
-    """Do all of ``works`` until one has ended, then end the others and close."""
-    tasks = [asyncio.create_task(work) for work in works]
+    """Run ``coroutines`` until one of them ends, then cancel the others and close ``socket``."""
+    tasks = [asyncio.create_task(coroutine) for coroutine in coroutines]
     try:
         await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
     finally:
