@@ -191,10 +191,9 @@ def _broker(config: Config) -> Iterator[Finding]:
     if not mqtt.host:
         yield Finding("broker", Health.OFF, "none is configured ([mqtt] host is empty)")
         return
-    from appliance.frontends.mqtt.broker_check import try_broker
+    from appliance.frontends.mqtt.broker_check import check_broker
 
-    trial = try_broker(mqtt)
-    yield Finding("broker", Health.OK if trial.ok else Health.BAD, trial.detail, trial.remedy)
+    yield Finding("broker", Health.OK, f"{check_broker(mqtt)} accepts the connection")
 
 
 def _pins(config: Config) -> Iterator[Finding]:

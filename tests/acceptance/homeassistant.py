@@ -21,7 +21,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.broker import broker, ear, free_port
+from tests.support.broker import broker, client, free_port
 from tests.support.command import bachbox, home, playing
 
 _TIMEOUT_S = 120.0
@@ -147,7 +147,7 @@ def test_everything_is_seen_and_turned(tmp_path: Path, discovery: str) -> None:
     folder.mkdir()
     with (
         broker(tmp_path) as server,
-        ear(server.port) as listener,
+        client(server.port) as listener,
         home_assistant(folder) as house,
     ):
         config.write_text(
@@ -236,7 +236,7 @@ def test_everything_is_seen_and_turned(tmp_path: Path, discovery: str) -> None:
             assert box.end() == 0
             assert box.counts()["xruns"] == 0
         until(lambda: set(house.states().values()) == {"unavailable"}, house.states)
-        assert bachbox("mqtt", "forget", "--config", config, env=env).code == 0
+        assert bachbox("mqtt", "unregister", "--config", config, env=env).code == 0
         until(lambda: not house.states(), house.states)
         assert not listener.last("bachbox/kitchen/error")
         assert house.complaints == []

@@ -183,7 +183,7 @@ def test_doctor_tries_the_broker(env: dict[str, str], tmp_path: Path) -> None:
     )
     said = bachbox("doctor", "--config", config, env=env)
     assert said.code == 1
-    assert "bad  broker: nobody listens at 127.0.0.1:1" in said.out
+    assert "bad  broker: 127.0.0.1:1 refuses the connection" in said.out
     assert "hunter2" not in said.out + said.err
 
 

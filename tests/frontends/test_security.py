@@ -13,7 +13,7 @@ from typing import Any
 import psutil
 import pytest
 
-from tests.support.broker import broker, ear, free_port, program
+from tests.support.broker import broker, client, free_port, program
 from tests.support.command import Playing, bachbox, home, playing
 from tests.support.running_box import ask, eventually
 
@@ -79,12 +79,12 @@ def test_the_brokers_password_is_nowhere_but_where_it_is_kept(
         config.write_text(f"{text}[web]\nport = {page}\n")
         with playing("--config", config, env=env) as box:
             box.wait_for("mqtt: connected to the broker")
-            with ear(server.port, "me", SECRET) as listener:
+            with client(server.port, "me", SECRET) as listener:
                 listener.wait_for("bachbox/kitchen/now_playing", ".*playing.*")
                 ask(tempo=91)
                 listener.wait_for("bachbox/kitchen/tempo", "91")
                 eventually(lambda: listens(page))
-                messages = repr(listener.heard)
+                messages = repr(listener.messages)
             processes = family(box)
             told = [
                 messages,

@@ -1,4 +1,4 @@
-"""A real mosquitto for tests, an ear on it, and a network between that can be cut."""
+"""A real mosquitto for tests, a client for it, and a TCP proxy that can break connections."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _TIMEOUT_S = 30.0
 
 
 class Broker:
-    """A mosquitto on a port of the loopback that was free; it keeps nothing over a restart."""
+    """A mosquitto on a free port of the loopback; it keeps nothing over a restart."""
 
     def __init__(self, folder: Path, *config: str) -> None:
         self.port = free_port()
@@ -39,13 +39,13 @@ class Broker:
         if not any(line.startswith("allow_anonymous") for line in config):
             lines.append("allow_anonymous true")
         if os.geteuid() == 0:
-            # Otherwise it becomes a user who may not read the test's folder.
+            # Otherwise it switches to a user who may not read the folder of the test.
             lines.append("user root")
         self._file.write_text("\n".join([*lines, ""]))
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
-        """It listens when this returns."""
+        """Start it and wait until it listens."""
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
                 [program("mosquitto"), "-c", str(self._file)], stdout=log, stderr=log
@@ -59,7 +59,7 @@ class Broker:
             time.sleep(0.02)
 
     def kill(self) -> None:
-        """It is gone, without a goodbye to anybody."""
+        """Kill it, without closing its connections properly."""
         if self._process is not None:
             self._process.kill()
             self._process.wait()
@@ -67,13 +67,13 @@ class Broker:
 
     @property
     def log(self) -> str:
-        """What it logged."""
+        """Everything it has logged."""
         return self._log.read_text()
 
 
 @contextlib.contextmanager
 def broker(folder: Path, *config: str) -> Iterator[Broker]:
-    """A broker that runs, with more lines of ``config``."""
+    """Run a broker with the additional lines ``config`` for the duration of the context."""
     one = Broker(folder, *config)
     one.start()
     try:
@@ -82,108 +82,113 @@ def broker(folder: Path, *config: str) -> Iterator[Broker]:
         one.kill()
 
 
-class Heard(NamedTuple):
-    """A message that came."""
+class ReceivedMessage(NamedTuple):
+    """A message from the broker."""
 
     topic: str
     payload: str
     retained: bool
 
 
-class Ear:
-    """Hears all on the broker, and can speak."""
+class TestClient:
+    """Subscribes to everything on the broker, and publishes."""
+
+    __test__ = False
 
     def __init__(self, port: int, user: str = "", password: str = "") -> None:
-        self.heard: list[Heard] = []
-        self._news = threading.Condition()
+        self.messages: list[ReceivedMessage] = []
+        self._new_message = threading.Condition()
         self._subscribed = threading.Event()
-        self.client = Client(CallbackAPIVersion.VERSION2)
+        self.paho = Client(CallbackAPIVersion.VERSION2)
         if user:
-            self.client.username_pw_set(user, password)
-        self.client.reconnect_delay_set(1, 1)
-        self.client.on_connect = lambda client, *_: client.subscribe("#")
-        self.client.on_subscribe = lambda *_: self._subscribed.set()
-        self.client.on_message = self._hear
-        self.client.connect("127.0.0.1", port)
-        self.client.loop_start()
+            self.paho.username_pw_set(user, password)
+        self.paho.reconnect_delay_set(1, 1)
+        self.paho.on_connect = lambda client, *_: client.subscribe("#")
+        self.paho.on_subscribe = lambda *_: self._subscribed.set()
+        self.paho.on_message = self._received
+        self.paho.connect("127.0.0.1", port)
+        self.paho.loop_start()
         assert self._subscribed.wait(_TIMEOUT_S)
 
-    def say(self, topic: str, payload: str | bytes, *, retain: bool = False) -> None:
-        """Publish, and wait until the broker has it."""
-        self.client.publish(topic, payload, qos=1, retain=retain).wait_for_publish(_TIMEOUT_S)
+    def publish(self, topic: str, payload: str | bytes, *, retain: bool = False) -> None:
+        """Publish, and wait until the broker has the message."""
+        self.paho.publish(topic, payload, qos=1, retain=retain).wait_for_publish(_TIMEOUT_S)
 
     def last(self, topic: str) -> str | None:
-        """The newest payload of ``topic``."""
-        with self._news:
-            return next((h.payload for h in reversed(self.heard) if h.topic == topic), None)
+        """Return the newest payload of ``topic``."""
+        with self._new_message:
+            return next((h.payload for h in reversed(self.messages) if h.topic == topic), None)
 
     def all(self, topic: str) -> list[str]:
-        """Every payload of ``topic``, the oldest first."""
-        with self._news:
-            return [h.payload for h in self.heard if h.topic == topic]
+        """Return every payload of ``topic``, the oldest first."""
+        with self._new_message:
+            return [h.payload for h in self.messages if h.topic == topic]
 
-    def forget(self) -> None:
-        """As if nothing had been heard."""
-        with self._news:
-            self.heard.clear()
+    def clear(self) -> None:
+        """Drop all messages received so far."""
+        with self._new_message:
+            self.messages.clear()
 
     def wait_for(self, topic: str, pattern: str = "", since: int = 0) -> str:
-        """The first payload of ``topic`` that matches whole, of those after ``since``."""
+        """Wait for the first payload of ``topic`` that matches ``pattern`` as a whole; return it.
+
+        Messages before number ``since`` do not count.
+        """
         deadline = time.monotonic() + _TIMEOUT_S
-        with self._news:
+        with self._new_message:
             while True:
-                for h in self.heard[since:]:
+                for h in self.messages[since:]:
                     if h.topic == topic and re.fullmatch(pattern or ".*", h.payload, re.DOTALL):
                         return h.payload
                 left = deadline - time.monotonic()
-                said = [h for h in self.heard[since:] if h.topic == topic]
-                assert left > 0, (topic, pattern, said)
-                self._news.wait(left)
+                seen = [h for h in self.messages[since:] if h.topic == topic]
+                assert left > 0, (topic, pattern, seen)
+                self._new_message.wait(left)
 
     def json(self, topic: str) -> dict[str, Any]:
-        """The newest payload, parsed."""
+        """Return the newest payload, parsed as a JSON object."""
         return dict(json.loads(self.wait_for(topic) and (self.last(topic) or "")))
 
     def close(self) -> None:
-        """Hear no more."""
-        self.client.disconnect()
-        self.client.loop_stop()
+        """Disconnect."""
+        self.paho.disconnect()
+        self.paho.loop_stop()
 
-    def _hear(self, _client: Any, _data: Any, message: MQTTMessage) -> None:
+    def _received(self, _client: Any, _data: Any, message: MQTTMessage) -> None:
         text = bytes(message.payload).decode(errors="replace")
-        with self._news:
-            self.heard.append(Heard(message.topic, text, message.retain))
-            self._news.notify_all()
+        with self._new_message:
+            self.messages.append(ReceivedMessage(message.topic, text, message.retain))
+            self._new_message.notify_all()
 
 
 @contextlib.contextmanager
-def ear(port: int, user: str = "", password: str = "") -> Iterator[Ear]:
-    """An ear for as long as the context."""
-    one = Ear(port, user, password)
+def client(port: int, user: str = "", password: str = "") -> Iterator[TestClient]:
+    """Connect a client for the duration of the context."""
+    one = TestClient(port, user, password)
     try:
         yield one
     finally:
         one.close()
 
 
-class Wire:
-    """A way to ``port`` through :attr:`port`, that can be cut or can swallow everything."""
+class TcpProxy:
+    """Forwards connections on :attr:`port` to ``port``; can reset or stall them."""
 
     def __init__(self, port: int) -> None:
         self._to = port
-        self._whole = threading.Event()
-        self._whole.set()
+        self._forwarding = threading.Event()
+        self._forwarding.set()
         self._pairs: list[tuple[socket.socket, socket.socket]] = []
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port: int = self._listener.getsockname()[1]
         threading.Thread(target=self._accept, daemon=True).start()
 
-    def hold(self) -> None:
-        """From now on nothing comes through, and nobody is told: a cable pulled out."""
-        self._whole.clear()
+    def stall(self) -> None:
+        """Forward nothing from now on, without closing anything, like a cable pulled out."""
+        self._forwarding.clear()
 
-    def cut(self) -> None:
-        """Every connection is reset."""
+    def reset(self) -> None:
+        """Reset every connection."""
         pairs, self._pairs = self._pairs, []
         for pair in pairs:
             for one in pair:
@@ -191,15 +196,15 @@ class Wire:
                     one.shutdown(socket.SHUT_RDWR)
                 one.close()
 
-    def mend(self) -> None:
-        """As before, for new connections; those that were held are reset."""
-        self.cut()
-        self._whole.set()
+    def restore(self) -> None:
+        """Forward again; the connections that were stalled are reset."""
+        self.reset()
+        self._forwarding.set()
 
     def close(self) -> None:
-        """For good."""
+        """Stop for good."""
         self._listener.close()
-        self.cut()
+        self.reset()
 
     def _accept(self) -> None:
         with contextlib.suppress(OSError):
@@ -212,21 +217,21 @@ class Wire:
                     continue
                 self._pairs.append((near, far))
                 for a, b in ((near, far), (far, near)):
-                    threading.Thread(target=self._carry, args=(a, b), daemon=True).start()
+                    threading.Thread(target=self._copy, args=(a, b), daemon=True).start()
 
-    def _carry(self, a: socket.socket, b: socket.socket) -> None:
+    def _copy(self, a: socket.socket, b: socket.socket) -> None:
         with contextlib.suppress(OSError):
             while data := a.recv(65536):
-                if not self._whole.is_set():
+                if not self._forwarding.is_set():
                     return
                 b.sendall(data)
             b.shutdown(socket.SHUT_WR)
 
 
 @contextlib.contextmanager
-def wire(port: int) -> Iterator[Wire]:
-    """A wire to ``port`` for as long as the context."""
-    one = Wire(port)
+def proxy(port: int) -> Iterator[TcpProxy]:
+    """Forward to ``port`` for the duration of the context."""
+    one = TcpProxy(port)
     try:
         yield one
     finally:
@@ -236,9 +241,9 @@ def wire(port: int) -> Iterator[Wire]:
 def certificates(
     folder: Path, *, expired: bool = False, renew: bool = False
 ) -> tuple[Path, Path, Path]:
-    """A CA's certificate, and certificate and key of 127.0.0.1 signed by it; PEM files.
+    """Return a CA certificate, and a certificate and key for 127.0.0.1 signed by it; PEM files.
 
-    To ``renew`` takes the CA that the folder has, and makes the others anew.
+    With ``renew``, the CA in the folder stays, and the other two are made again.
     """
     files = folder / "ca.pem", folder / "broker.pem", folder / "broker.key"
     now, day = datetime.datetime.now(datetime.UTC), datetime.timedelta(days=1)
@@ -286,13 +291,13 @@ def _private(key: ec.EllipticCurvePrivateKey) -> bytes:
 
 
 def free_port() -> int:
-    """A port of the loopback that nobody listens at just now."""
+    """Return a port of the loopback on which nothing listens at the moment."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         return int(server.getsockname()[1])
 
 
 def program(name: str) -> str:
-    """Where the program is; Debian keeps mosquitto where only root looks."""
+    """Return the path of a program; Debian has mosquitto outside the PATH of ordinary users."""
     found = shutil.which(name, path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin")
     if found is None:
         raise RuntimeError(f"{name} is not installed: run `make test`, which installs it")

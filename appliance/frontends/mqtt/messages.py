@@ -1,8 +1,8 @@
-"""What goes over the broker: topics, and payloads from and to text. No network here.
+"""MQTT topics and payloads, without any network.
 
-Everything of a box lies below ``bachbox/<id>/``: a setting's state under its name, and the wish
-to change it under ``<name>/set``. A group's topics (``bachbox/all/<name>/set``) steer every box
-that listens to the group.
+All topics of a box lie below ``bachbox/<id>/``: the state of a setting under its name, and the
+commands that change it under ``<name>/set``. Commands to a group (``bachbox/all/<name>/set``)
+reach every box that is configured for that group.
 """
 
 from __future__ import annotations
@@ -11,11 +11,12 @@ import json
 import re
 import socket
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
+from appliance.common.text import quoted
 from appliance.errors import UsageError
-from appliance.state import general_midi
 from appliance.state.settings import Action, EffectiveSettings
+from appliance.state.settings_table import BY_NAME
 
 ROOT: Final = "bachbox"
 
@@ -23,101 +24,107 @@ ONLINE: Final = "online"
 OFFLINE: Final = "offline"
 
 MAX_PAYLOAD_BYTES: Final = 256
-"""The longest instrument's or model's name, quoted in JSON, is far shorter."""
+"""The longest name of an instrument or model, quoted in JSON, is far shorter."""
 
 MAX_ID_CHARACTERS: Final = 32
 
-_NO_ID: Final = re.compile(r"[^A-Za-z0-9_-]+")
+_INVALID_ID_CHARACTERS: Final = re.compile(r"[^A-Za-z0-9_-]+")
 
-_PRESSED: Final = frozenset({"press", "on", "true", "1"})
+_PRESS_PAYLOADS: Final = frozenset({"press", "on", "true", "1"})
 
-_UNKNOWN: Final = ""
-"""The slot that all the topics without a meaning share."""
+UNKNOWN: Final = ""
+"""The key of every topic below :data:`ROOT` that is no command for a setting or action."""
+
+
+class Address(NamedTuple):
+    """What a topic means to the box."""
+
+    name: str | None
+    """The setting or action that a command is for, known or not; None: the topic is no command."""
+    key: str
+    """Waiting messages with the same key replace each other. There are few keys: the names of
+    settings and actions, :data:`UNKNOWN`, and the topics outside :data:`ROOT`."""
 
 
 @dataclass(frozen=True)
 class Topics:
-    """The topics of the box called ``id``, which listens to ``group`` ("" for none)."""
+    """The topics of the box called ``id``, which also obeys commands to ``group`` ("": none)."""
 
     id: str
     group: str = ""
 
     @property
     def base(self) -> str:
-        """What all of the box's topics begin with."""
+        """The prefix of all topics that the box publishes."""
         return f"{ROOT}/{self.id}"
 
     @property
     def availability(self) -> str:
-        """:data:`ONLINE` or :data:`OFFLINE`; the last will, too."""
+        """The topic of :data:`ONLINE` or :data:`OFFLINE`; also that of the last will."""
         return f"{self.base}/availability"
 
     @property
     def now_playing(self) -> str:
-        """JSON: where the music is."""
+        """The topic that says what plays: a JSON object."""
         return f"{self.base}/now_playing"
 
     @property
     def health(self) -> str:
-        """JSON: how the box is."""
+        """The topic of the health figures: a JSON object."""
         return f"{self.base}/health"
 
     @property
     def error(self) -> str:
-        """Why a wish was refused, as a sentence."""
+        """The topic on which rejected commands are explained, a sentence each."""
         return f"{self.base}/error"
 
     def state(self, name: str) -> str:
-        """Where a setting's value is told."""
+        """The state topic of a setting."""
         return f"{self.base}/{name}"
 
     def command(self, name: str) -> str:
-        """Where a setting is changed, or an action asked for."""
+        """The command topic of a setting or an action."""
         return f"{self.base}/{name}/set"
 
     @property
-    def commands(self) -> list[str]:
-        """What to subscribe to."""
-        return [f"{ROOT}/{who}/+/set" for who in dict.fromkeys((self.id, self.group)) if who]
+    def command_filters(self) -> list[str]:
+        """The topic filters to subscribe to for all commands to the box and its group."""
+        return [
+            f"{ROOT}/{target}/+/set" for target in dict.fromkeys((self.id, self.group)) if target
+        ]
 
-    def wish(self, topic: str) -> str | None:
-        """The setting or action that ``topic`` is about, None where it is no command to us."""
+    def address(self, topic: str) -> Address:
+        """Return what ``topic`` means."""
         root, _, rest = topic.partition("/")
-        who, _, rest = rest.partition("/")
+        target, _, rest = rest.partition("/")
         name, _, verb = rest.partition("/")
-        return name if root == ROOT and who in (self.id, self.group) and verb == "set" else None
-
-    def slot(self, topic: str) -> str:
-        """Messages with the same slot replace each other while they wait.
-
-        The slots are few, whatever topics there are.
-        """
-        name = self.wish(topic)
-        if name is None:
-            return topic if not topic.startswith(f"{ROOT}/") else _UNKNOWN
-        wanted = name.replace("-", "_")
-        return (
-            wanted if wanted in EffectiveSettings._fields or wanted in tuple(Action) else _UNKNOWN
-        )
+        if root != ROOT:
+            return Address(None, topic)
+        if target not in (self.id, self.group) or verb != "set":
+            return Address(None, UNKNOWN)
+        name = name.replace("-", "_")
+        known = name in BY_NAME or name in tuple(Action)
+        return Address(name, name if known else UNKNOWN)
 
 
-def identity(wanted: str) -> str:
-    """What the box is called on the broker: ``wanted``, or else the machine's host name."""
+def box_id(configured: str) -> str:
+    """Return the box's ID on the broker: ``configured``, or else made of the host name."""
     host = socket.gethostname().partition(".")[0]
-    return wanted or _NO_ID.sub("-", host).strip("-")[:MAX_ID_CHARACTERS] or ROOT
+    from_host = _INVALID_ID_CHARACTERS.sub("-", host).strip("-")[:MAX_ID_CHARACTERS]
+    return configured or from_host or ROOT
 
 
 def parse(payload: bytes) -> str | int | float | bool:
-    """The value in a payload: text as it is, or JSON (plain, or as ``{"value": ...}``).
+    """Return the value in a payload: text as it is, or JSON (plain, or as ``{"value": ...}``).
 
-    What the value may be, the settings know.
+    Whether a setting may have that value is for the settings to check.
 
     Raises:
-        UsageError: it is neither.
+        UsageError: the payload holds no value.
     """
     if len(payload) > MAX_PAYLOAD_BYTES:
         raise UsageError(
-            f"a payload of {len(payload)} bytes is no value; at most {MAX_PAYLOAD_BYTES} "
+            f"a payload of {len(payload)} bytes is too long; at most {MAX_PAYLOAD_BYTES} "
             "bytes are allowed"
         )
     try:
@@ -125,38 +132,32 @@ def parse(payload: bytes) -> str | int | float | bool:
     except UnicodeDecodeError as error:
         raise UsageError(f"{payload[:20]!r} is not text in UTF-8") from error
     if not text:
-        raise UsageError("an empty payload says nothing; send a value")
-    return _json(text) if text[0] in '{["' else text
+        raise UsageError("the payload is empty; send a value")
+    return _parse_json(text) if text[0] in '{["' else text
 
 
-def pressed(value: object) -> bool:
-    """Whether the payload of an action asks for it."""
-    return str(value).casefold() in _PRESSED
+def is_press(value: object) -> bool:
+    """Return whether the payload of an action triggers it."""
+    return str(value).casefold() in _PRESS_PAYLOADS
 
 
-def show(name: str, values: EffectiveSettings) -> str:
-    """A setting's value as its state topic tells it."""
-    value = getattr(values, name)
-    if name == "instrument":
-        return general_midi.name(value)
+def format_state(name: str, values: EffectiveSettings) -> str:
+    """Return the payload of the state topic of setting ``name``."""
+    value = BY_NAME[name].kind.show(getattr(values, name))
     if isinstance(value, bool):
         return "ON" if value else "OFF"
     return f"{value:.6g}" if isinstance(value, float) else str(value)
 
 
-def _json(text: str) -> str | int | float | bool:
+def _parse_json(text: str) -> str | int | float | bool:
     try:
         value = json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise UsageError(f"{_short(text)} looks like JSON and is none") from error
+        raise UsageError(f"{quoted(text)} looks like JSON but is not") from error
     if isinstance(value, dict) and value.keys() == {"value"}:
         value = value["value"]
     if not isinstance(value, str | int | float):
-        raise UsageError(f'{_short(text)} is no value; as JSON it is 96, "text" or {{"value": 96}}')
+        raise UsageError(
+            f'{quoted(text)} is not a value; as JSON, write 96, "text" or {{"value": 96}}'
+        )
     return value
-
-
-def _short(text: str) -> str:
-    """Fit to be logged: short, and without what could move a terminal's cursor."""
-    shown = repr(text)
-    return shown if len(shown) <= 40 else shown[:39] + "…"

@@ -1,163 +1,151 @@
-"""The box on a broker: its settings to be seen and changed, and its health.
+"""The MQTT frontend at work: publishes the settings and the box's state, obeys commands.
 
-What is published is what is in force, whoever changed it; a state that the broker has already is
-not sent again, and all of it is after each connection and each start of Home Assistant.
+Published are the effective settings, whoever changed them. A state that the broker already has
+is not sent again; all of them are after each connection and each start of Home Assistant.
 """
 
 from __future__ import annotations
 
 import asyncio
+import logging
 from typing import Final
 
 import msgspec
 
-from appliance.config.loader import password
 from appliance.config.schema import Mqtt
 from appliance.errors import BachboxError, UsageError
 from appliance.frontends.mqtt import homeassistant
-from appliance.frontends.mqtt.connection import Broker, Link, Message, Throttle
+from appliance.frontends.mqtt.client import broker_of
+from appliance.frontends.mqtt.connection import Connection, Message
 from appliance.frontends.mqtt.messages import (
     OFFLINE,
     ONLINE,
     Topics,
-    identity,
+    box_id,
+    format_state,
+    is_press,
     parse,
-    pressed,
-    show,
 )
+from appliance.frontends.mqtt.throttle import Throttle
+from appliance.state import settings_table
 from appliance.state.box_status import BoxStatus
-from appliance.state.settings import Action, EffectiveSettings, RequestedSettings, Settings
+from appliance.state.settings import NAMES, Action, RequestedSettings, Settings
 
-SHOW_S: Final = 0.03
+SETTINGS_INTERVAL_S: Final = 0.03
 """How often, at most, changed settings are published."""
 
 POLL_INTERVAL_S: Final = 0.25
-"""How often we look whether a new bar or piece has begun."""
+"""How often we check whether a new bar or piece has begun."""
 
-HEALTH_S: Final = 10.0
-"""How often the health is published (and at each new piece), and the models folder looked at."""
+HEALTH_INTERVAL_S: Final = 10.0
+"""How often the health is published (and at each new piece), and the list of models checked."""
 
-ANNOUNCE_S: Final = 2.0
-"""How often, at most, we introduce ourselves to Home Assistant."""
+DISCOVERY_INTERVAL_S: Final = 2.0
+"""How often, at most, the discovery payloads are published."""
 
-SETTLE_S: Final = 0.3
-"""How long after a connection; by then we know what the broker has retained."""
+DISCOVERY_DELAY_S: Final = 0.3
+"""How long after a connection they are published; by then the retained ones have arrived."""
 
-REFUSAL_S: Final = 1.0
-"""How often, at most, a refusal goes into the log; to the broker they all go."""
+REJECTION_LOG_INTERVAL_S: Final = 1.0
+"""How often, at most, rejected commands are logged; the broker gets every one of them."""
 
-
-def broker_of(config: Mqtt) -> Broker:
-    """The broker that ``config`` names.
-
-    Raises:
-        BachboxError: the password's file cannot be read.
-    """
-    return Broker(
-        host=config.host,
-        port=config.port,
-        client_id=f"bachbox-{identity(config.id)}",
-        username=config.username,
-        password=password(config),
-        tls=config.tls,
-        ca_file=config.ca_file,
-    )
-
-
-def announced(
-    config: Mqtt, topics: Topics, version: str, models: list[str]
-) -> homeassistant.DiscoveredDevice:
-    """What Home Assistant is told of this box."""
-    name = f"Bachbox {config.id}" if config.id else "Bachbox"
-    return homeassistant.DiscoveredDevice(topics, name, version, models)
+logger = logging.getLogger(__name__)
 
 
 class Session:
-    """One run of the control, in the daemon's event loop."""
+    """One run of the frontend, in the daemon's event loop."""
 
     def __init__(self, config: Mqtt, settings: Settings, box: BoxStatus) -> None:
         self._config = config
         self._settings = settings
         self._box = box
-        self._topics = Topics(identity(config.id), config.group)
-        self._birth = f"{config.discovery_prefix}/status"
-        self._sent: dict[str, str] = {}
-        """The last payload of each topic that the broker has from us."""
-        self._show = Throttle(SHOW_S, self._publish_settings)
-        self._announce = Throttle(ANNOUNCE_S, self._publish_everything)
+        self._topics = Topics(box_id(config.id), config.group)
+        self._birth_topic = f"{config.discovery_prefix}/status"
+        self._published: dict[str, str] = {}
+        """The last payload that the broker has from us, by topic."""
+        self._settings_throttle = Throttle(SETTINGS_INTERVAL_S, self._publish_settings)
+        self._discovery_throttle = Throttle(DISCOVERY_INTERVAL_S, self._publish_everything)
         self._models: list[str] = []
-        self._refusals_untold = 0
-        self._refused = Throttle(REFUSAL_S, self._tell_refusals)
-        self._refusal = ""
-        self._link = Link(
+        self._unlogged_rejections = 0
+        self._rejection_throttle = Throttle(REJECTION_LOG_INTERVAL_S, self._log_rejections)
+        self._last_rejection = ""
+        self._connection = Connection(
             broker_of(config),
             (self._topics.availability, OFFLINE),
-            [*self._topics.commands, *self._discovery_topics()],
-            self._topics.slot,
-            self._came_up,
+            [*self._topics.command_filters, *self._discovery_filters()],
+            self._topics.address,
+            self._connected,
             self._receive,
-            lambda sentence: box.say(f"bachbox: mqtt: {sentence}"),
         )
-        self._stop_observing = settings.observe(self._changed)
+        self._stop_observing = settings.observe(self._settings_changed)
 
     async def work(self) -> None:
         """Keep the broker informed until cancelled."""
-        self._link.start()
+        self._connection.start()
         while True:
             piece: object = None
-            for _ in range(round(HEALTH_S / POLL_INTERVAL_S)):
+            for _ in range(round(HEALTH_INTERVAL_S / POLL_INTERVAL_S)):
                 now = self._publish_now_playing()
                 if now != piece:
                     piece = now
                     self._publish_health()
                 await asyncio.sleep(POLL_INTERVAL_S)
-            if self._link.up and self._settings.models != self._models:
-                self._announce.ask()
+            if self._connection.connected and self._settings.models != self._models:
+                self._discovery_throttle.request()
 
     async def close(self) -> None:
-        """Say goodbye."""
+        """Publish that the box is offline, and disconnect."""
         self._stop_observing()
-        for throttle in (self._show, self._announce, self._refused):
+        for throttle in (
+            self._settings_throttle,
+            self._discovery_throttle,
+            self._rejection_throttle,
+        ):
             throttle.cancel()
-        await self._link.stop((self._topics.availability, OFFLINE))
+        await self._connection.stop((self._topics.availability, OFFLINE))
 
     @property
     def _discovers(self) -> bool:
         return self._config.discovery != "off"
 
-    def _discovery_topics(self) -> list[str]:
-        """Home Assistant's birth, and what we once announced in the other form."""
+    def _discovery_filters(self) -> list[str]:
+        """The topic of Home Assistant's birth message, and those of the other discovery form."""
         if not self._discovers:
             return []
         other = self._config.discovery != "device"
         prefix = self._config.discovery_prefix
-        return [self._birth, *homeassistant.filters(self._topics, prefix, as_device=other)]
+        return [self._birth_topic, *homeassistant.filters(self._topics, prefix, as_device=other)]
 
     # Out ----------------------------------------------------------------------------------
 
-    def _came_up(self) -> None:
-        self._announce.cancel()
-        self._sent.clear()
+    def _connected(self) -> None:
+        self._discovery_throttle.cancel()
+        self._published.clear()
         self._publish_state()
-        # A little later, so that what we announced in the other form is taken back before.
-        self._announce.ask(SETTLE_S)
+        # Later, so that discovery payloads of the other form are deleted first.
+        self._discovery_throttle.request(DISCOVERY_DELAY_S)
 
-    def _changed(self, _values: RequestedSettings, _changed: frozenset[str]) -> None:
-        self._show.ask()
+    def _settings_changed(self, _requested: RequestedSettings, _changed: frozenset[str]) -> None:
+        self._settings_throttle.request()
 
     def _publish_everything(self) -> None:
-        self._sent.clear()
+        self._published.clear()
         self._models = self._settings.models
         if self._discovers:
-            box = announced(self._config, self._topics, self._box.status().version, self._models)
+            box = homeassistant.DiscoveredDevice(
+                self._topics,
+                f"Bachbox {self._config.id}" if self._config.id else "Bachbox",
+                self._box.status().version,
+                self._models,
+            )
             for topic, payload in homeassistant.announcements(
                 box, self._config.discovery_prefix, as_device=self._config.discovery == "device"
             ):
-                self._link.publish(topic, payload)
+                self._connection.publish(topic, payload)
         self._publish_state()
 
     def _publish_state(self) -> None:
-        # Before "online": what is shown as available then has its value.
+        # Before "online", so that what is shown as available has a value.
         self._publish_settings()
         self._publish_now_playing()
         self._publish_health()
@@ -165,72 +153,75 @@ class Session:
 
     def _publish_settings(self) -> None:
         values = self._settings.effective
-        for name in EffectiveSettings._fields:
-            self._publish(self._topics.state(name), show(name, values))
+        for name in NAMES:
+            self._publish(self._topics.state(name), format_state(name, values))
 
     def _publish_now_playing(self) -> object:
-        """Publish it; the piece's number."""
+        """Publish what plays; return the number of the piece."""
         now = msgspec.to_builtins(self._box.now_playing())
-        # Beats come too often for a broker.
-        told = {key: value for key, value in now.items() if not key.startswith("beat")}
-        self._publish(self._topics.now_playing, msgspec.json.encode(told).decode())
+        # Beats are too frequent for a broker.
+        slow = {key: value for key, value in now.items() if not key.startswith("beat")}
+        self._publish(self._topics.now_playing, msgspec.json.encode(slow).decode())
         return now["piece"]
 
     def _publish_health(self) -> None:
-        if self._link.up:
+        if self._connection.connected:
             self._publish(self._topics.health, msgspec.json.encode(self._box.health()).decode())
 
     def _publish(self, topic: str, payload: str) -> None:
-        if self._link.up and self._sent.get(topic) != payload:
-            self._sent[topic] = payload
-            self._link.publish(topic, payload)
+        if self._connection.connected and self._published.get(topic) != payload:
+            self._published[topic] = payload
+            self._connection.publish(topic, payload)
 
     # In -----------------------------------------------------------------------------------
 
     def _receive(self, messages: list[Message]) -> None:
         for message in messages:
-            name = self._topics.wish(message.topic)
-            if name is not None:
-                self._obey(name, message)
-            elif message.topic != self._birth:
+            if message.name is not None:
+                try:
+                    self._obey(message.name, message)
+                except BachboxError as error:
+                    self._reject(str(error))
+            elif message.topic != self._birth_topic:
+                # A discovery payload of the other form: delete it.
                 if message.payload:
-                    self._link.publish(message.topic, "")
+                    self._connection.publish(message.topic, "")
             elif message.payload == homeassistant.BIRTH.encode() and not message.retained:
-                # One that is retained greets us at each connection, when all is said anyway.
-                self._announce.ask()
+                # A retained one arrives at each connection, when all is published anyway.
+                self._discovery_throttle.request()
 
     def _obey(self, name: str, message: Message) -> None:
+        """Carry out a command.
+
+        Raises:
+            BachboxError: it cannot be carried out.
+        """
+        if message.retained:
+            raise UsageError(
+                f"the retained command for {name!r} is ignored: it may be old, or meant for "
+                "another box; send commands without the retain flag"
+            )
+        if name not in tuple(Action):
+            name = settings_table.find(name).name
         try:
-            if message.retained:
-                raise UsageError(
-                    f"a retained command for {name!r} was said to somebody else or long ago and "
-                    "is passed over; send commands without retain"
-                )
-            if not self._topics.slot(message.topic):
-                # No such thing: the settings know the sentence.
-                self._settings.change(name, "")
-            name = name.replace("-", "_")
-            try:
-                value = parse(message.payload)
-            except UsageError as error:
-                raise UsageError(f"{name}: {error}") from error
-            if name not in tuple(Action):
-                self._settings.change(name, value)
-            elif pressed(value):
-                self._settings.act(name)
-            else:
-                raise UsageError(f"{name}: {value!r:.40} is not allowed; it is PRESS")
-        except BachboxError as error:
-            self._refuse(str(error))
+            value = parse(message.payload)
+        except UsageError as error:
+            raise UsageError(f"{name}: {error}") from error
+        if name not in tuple(Action):
+            self._settings.change(name, value)
+        elif is_press(value):
+            self._settings.act(name)
+        else:
+            raise UsageError(f"{name}: {value!r:.40} is not allowed; it is PRESS")
 
-    def _refuse(self, reason: str) -> None:
-        self._link.publish(self._topics.error, reason, retain=False)
-        self._refusal = reason
-        self._refusals_untold += 1
-        self._refused.ask()
+    def _reject(self, reason: str) -> None:
+        self._connection.publish(self._topics.error, reason, retain=False)
+        self._last_rejection = reason
+        self._unlogged_rejections += 1
+        self._rejection_throttle.request()
 
-    def _tell_refusals(self) -> None:
-        others = self._refusals_untold - 1
-        more = f" (and {others} more refused)" if others else ""
-        self._refusals_untold = 0
-        self._box.say(f"bachbox: mqtt: refused: {self._refusal}{more}")
+    def _log_rejections(self) -> None:
+        others = self._unlogged_rejections - 1
+        more = f" (and {others} more rejected)" if others else ""
+        self._unlogged_rejections = 0
+        logger.warning("mqtt: rejected: %s%s", self._last_rejection, more)

@@ -1,11 +1,9 @@
-"""Taking a box away from the broker: ``bachbox mqtt forget``."""
+"""Remove a box from the broker: ``bachbox mqtt unregister``."""
 
 from __future__ import annotations
 
-import os
-import threading
 import time
-from dataclasses import replace
+from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
 
 from paho.mqtt.client import MQTTMessage
@@ -13,94 +11,81 @@ from paho.mqtt.client import MQTTMessage
 from appliance.config.schema import Mqtt
 from appliance.errors import BachboxError
 from appliance.frontends.mqtt import homeassistant
-from appliance.frontends.mqtt.connection import client_for, refusal
-from appliance.frontends.mqtt.messages import ONLINE, Topics, identity
-from appliance.frontends.mqtt.session import broker_of
+from appliance.frontends.mqtt.client import MqttClient, broker_of, connected
+from appliance.frontends.mqtt.messages import ONLINE, Topics, box_id
 
 TIMEOUT_S: Final = 5.0
 """How long the broker may take for each step."""
 
 REMOVAL_S: Final = 1.0
-"""How long Home Assistant may take to part with an entity."""
+"""How long Home Assistant may take to remove an entity."""
 
 QUIET_S: Final = 0.5
-"""What a broker has retained it sends at once; after such a pause it has sent all."""
+"""A broker sends retained messages at once; after such a pause it has sent them all."""
 
 
-class Forgotten(NamedTuple):
-    """What has been taken away."""
+class Unregistered(NamedTuple):
+    """What was removed."""
 
     id: str
     topics: int
-    """Retained messages that are gone."""
+    """The number of retained messages that were deleted."""
     still_running: bool
-    """The box said that it is online; it keeps its own topics, and will announce itself again."""
+    """The box is online; it keeps its own topics and will announce itself again."""
 
 
-def forget(config: Mqtt) -> Forgotten:
-    """Take the box that ``config`` names away from the broker, and so from Home Assistant.
+def unregister(config: Mqtt) -> Unregistered:
+    """Delete the retained messages of the box that ``config`` names.
+
+    Home Assistant removes its entities then. Blocks for some seconds.
 
     Raises:
-        BachboxError: the broker cannot be reached or does not let us do it.
+        BachboxError: the broker cannot be reached or refuses to do it.
     """
-    topics = Topics(identity(config.id))
-    # Under the box's own name we would push a running one off the broker.
-    broker = replace(broker_of(config), client_id=f"bachbox-forget-{os.getpid()}")
-    troubles: list[str] = []
-    answered, retained = threading.Event(), dict[str, bytes]()
-    last_heard = time.monotonic()
+    topics = Topics(box_id(config.id))
+    filters = [f"{topics.base}/#"]
+    for as_device in (False, True):
+        filters += homeassistant.filters(topics, config.discovery_prefix, as_device=as_device)
+    with connected(broker_of(config), "unregister", TIMEOUT_S) as client:
+        retained = _retained(client, filters)
+        running = retained.get(topics.availability) == ONLINE.encode()
+        box_topics = {topic for topic in retained if topic.startswith(f"{topics.base}/")}
+        discovery_topics = sorted(retained.keys() - box_topics)
+        state_topics = [] if running else sorted(box_topics)
+        _delete(client, discovery_topics)
+        if discovery_topics and state_topics:
+            # An entity that still exists would take its deleted state for a new one.
+            time.sleep(REMOVAL_S)
+        _delete(client, state_topics)
+    return Unregistered(topics.id, len(discovery_topics) + len(state_topics), running)
 
-    def on_connect(_client: Any, _data: Any, _flags: Any, reason: Any, _properties: Any) -> None:
-        if reason.is_failure:
-            troubles.append(refusal(broker, str(reason)))
-        answered.set()
+
+def _retained(client: MqttClient, filters: Sequence[str]) -> dict[str, bytes]:
+    """Return the retained messages that match ``filters``: payloads by topic."""
+    retained: dict[str, bytes] = {}
+    last_message = time.monotonic()
 
     def on_message(_client: Any, _data: Any, message: MQTTMessage) -> None:
-        nonlocal last_heard
-        last_heard = time.monotonic()
+        nonlocal last_message
+        last_message = time.monotonic()
         if message.retain:
             retained[message.topic] = bytes(message.payload)
 
-    client = client_for(broker, troubles.append)
-    client.on_connect = on_connect
     client.on_message = on_message
-    try:
-        client.connect(broker.host, broker.port)
-    except OSError as error:
-        raise BachboxError(troubles[0]) from error
-    client.loop_start()
-    try:
-        if not answered.wait(TIMEOUT_S):
-            raise BachboxError(f"{broker.where} does not answer: is it an MQTT broker?")
-        if troubles:
-            raise BachboxError(troubles[0])
-        prefix = config.discovery_prefix
-        wanted = [f"{topics.base}/#"]
-        for as_device in (False, True):
-            wanted += homeassistant.filters(topics, prefix, as_device=as_device)
-        client.subscribe([(topic, 0) for topic in wanted])
-        last_heard = time.monotonic()
-        while time.monotonic() - last_heard < QUIET_S:
-            time.sleep(QUIET_S / 10)
-        running = retained.get(topics.availability) == ONLINE.encode()
-        introduced = [topic for topic in retained if not topic.startswith(f"{topics.base}/")]
-        own = [] if running else sorted(retained.keys() - set(introduced))
-        for group in (introduced, own):
-            for topic in group:
-                # QoS 1: whoever asks for this wants to know that it was done.
-                if not _published(client.publish(topic, "", qos=1, retain=True)):
-                    raise BachboxError(f"the broker at {broker.where} did not take {topic} away")
-            # An entity that is still there would take the end of its state for a state.
-            time.sleep(REMOVAL_S if introduced and own else 0)
-    finally:
-        client.disconnect()
-        client.loop_stop()
-    return Forgotten(topics.id, len(introduced) + len(own), running)
+    client.subscribe([(topic, 0) for topic in filters])
+    while time.monotonic() - last_message < QUIET_S:
+        time.sleep(QUIET_S / 10)
+    return dict(retained)
 
 
-def _published(info: Any) -> bool:
-    try:
-        info.wait_for_publish(TIMEOUT_S)
-        return bool(info.is_published())
-    except (RuntimeError, ValueError):
-        return False
+def _delete(client: MqttClient, topics: Sequence[str]) -> None:
+    for topic in topics:
+        # QoS 1, to know that the broker did it.
+        info = client.publish(topic, "", qos=1, retain=True)
+        try:
+            info.wait_for_publish(TIMEOUT_S)
+            deleted = info.is_published()
+        except (RuntimeError, ValueError):
+            deleted = False
+        if not deleted:
+            raise BachboxError(f"the broker did not confirm that it deleted {topic}")

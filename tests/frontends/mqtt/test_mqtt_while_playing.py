@@ -1,4 +1,4 @@
-"""What is turned from the broker is heard from the card, kept, and there after a power cut."""
+"""MQTT commands are heard on the sound card, saved, and still in force after a power cut."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.support.broker import broker, ear, wire
+from tests.support.broker import broker, client, proxy
 from tests.support.command import home, playing
 from tests.support.virtual_card import virtual_card
 from tests.system.test_turning_knobs import Ear, brightness, level, onsets_a_second
@@ -23,7 +23,7 @@ def until(what: Callable[[], object]) -> None:
         time.sleep(0.05)
 
 
-def test_the_broker_is_heard_kept_and_can_die_meanwhile(tmp_path: Path) -> None:
+def test_commands_are_heard_and_saved_whatever_happens_to_the_broker(tmp_path: Path) -> None:
     env = home(tmp_path)
     config = tmp_path / "bachbox.toml"
     sound = Ear(tmp_path / "recording.raw")
@@ -32,17 +32,17 @@ def test_the_broker_is_heard_kept_and_can_die_meanwhile(tmp_path: Path) -> None:
     with (
         virtual_card() as card,
         broker(tmp_path) as server,
-        wire(server.port) as line,
-        ear(server.port) as listener,
+        proxy(server.port) as network,
+        client(server.port) as listener,
     ):
-        config.write_text(f'[mqtt]\nhost = "127.0.0.1"\nport = {line.port}\nid = "kitchen"\n')
+        config.write_text(f'[mqtt]\nhost = "127.0.0.1"\nport = {network.port}\nid = "kitchen"\n')
         on_the_card = card.environment | {
             name: value for name, value in env.items() if name.startswith("XDG_")
         }
 
         def turn(name: str, payload: str, state: str = "") -> None:
-            since = len(listener.heard)
-            listener.say(f"{BASE}/{name}/set", payload)
+            since = len(listener.messages)
+            listener.publish(f"{BASE}/{name}/set", payload)
             if listener.last(f"{BASE}/{name}") != (state or payload):
                 listener.wait_for(f"{BASE}/{name}", re.escape(state or payload), since)
 
@@ -76,18 +76,18 @@ def test_the_broker_is_heard_kept_and_can_die_meanwhile(tmp_path: Path) -> None:
                 turn("temperature", "1.25")
                 turn("top_p", "0.9")
                 piece = listener.json(f"{BASE}/now_playing")["piece"]
-                listener.say(f"{BASE}/next_piece/set", "PRESS")
+                listener.publish(f"{BASE}/next_piece/set", "PRESS")
                 listener.wait_for(f"{BASE}/now_playing", rf'.*"piece":{piece + 1}\b.*')
                 until(lambda: listener.json(f"{BASE}/health")["rewinds"] > rewinds)
 
-                # The worst that a broker can do, all at once.
+                # Everything a broker can do to us, all at once.
                 before = listener.json(f"{BASE}/health")
-                line.cut()
+                network.reset()
                 for number in range(2_000):
-                    listener.client.publish(f"{BASE}/volume/set", f"{number % 200}")
+                    listener.paho.publish(f"{BASE}/volume/set", f"{number % 200}")
                 server.kill()
                 sound.next(2)
-                since = len(listener.heard)
+                since = len(listener.messages)
                 server.start()
                 listener.wait_for(f"{BASE}/availability", "online", since)
                 for name, value in kept.items():
@@ -98,7 +98,7 @@ def test_the_broker_is_heard_kept_and_can_die_meanwhile(tmp_path: Path) -> None:
                 until(lambda: json.loads(saved.read_text()).get("volume") == 55)
             box.process.kill()
             box.process.wait()
-            since = len(listener.heard)
+            since = len(listener.messages)
         with playing("--config", config, env=on_the_card) as box:
             for name, value in kept.items():
                 listener.wait_for(f"{BASE}/{name}", re.escape(value), since)

@@ -14,7 +14,7 @@ import pytest
 from playwright.sync_api import Browser, Page
 
 from tests.support import audio_analysis
-from tests.support.broker import wire
+from tests.support.broker import proxy
 from tests.support.browser import NAME, chromium, page, until
 from tests.support.priority import hurry_children
 from tests.support.virtual_card import VirtualCard, virtual_card
@@ -129,12 +129,12 @@ def test_the_browser_comes_back_when_the_network_was_lost(
     kitchen: House, card: VirtualCard, browser: Browser, tmp_path: Path
 ) -> None:
     with (
-        wire(kitchen.port) as between,
+        proxy(kitchen.port) as between,
         listening_page(browser, f"http://127.0.0.1:{between.port}/") as one,
     ):
-        between.hold()
+        between.stall()
         until(one, "() => window.bachbox.listener.state === 'connecting'")
-        between.mend()
+        between.restore()
         until(one, "() => window.bachbox.listener.state === 'playing'")
         _, alike = max((_both(card, tmp_path, 3.0) for _ in range(TRIES)), key=lambda both: both[1])
         assert alike > ALIKE
