@@ -61,9 +61,9 @@ def play(
     settings = Settings(values, model_names, defaults)
     store = Store(state_folder() / FILE_NAME)
     problems += store.restore(settings, given)
-    if not settings.values.playing:
+    if not settings.requested.playing:
         problems.append("the music was left paused; `bachbox set playing=on` resumes it")
-    if "volume" not in given and settings.values.volume > config.sound.max_startup_volume:
+    if "volume" not in given and settings.requested.volume > config.sound.max_startup_volume:
         settings.change("volume", config.sound.max_startup_volume)
     plan = daemon.Plan(
         output=config.sound.output,
@@ -104,10 +104,13 @@ def _frontends(config: Config, soundfont: Path, problems: list[str]) -> list[Fro
         frontends.append(MqttFrontend(config.mqtt))
     if config.web.port:
         from appliance.frontends import history
-        from appliance.frontends.web.web_frontend import WebFrontend
+        from appliance.frontends.late_frontend import LateFrontend
+        from appliance.frontends.web.media import Media
 
         pieces = history.History(state_folder() / history.FILE_NAME)
-        frontends += [pieces, WebFrontend(config, input_events, pieces, opus, soundfont)]
+        media = Media(pieces, opus, soundfont)
+        web = "appliance.frontends.web.server:WebFrontend"
+        frontends += [pieces, LateFrontend("web", web, config, input_events, media)]
     if config.stream.snapcast:
         from appliance.frontends.streaming.snapcast import SnapcastPipe
 

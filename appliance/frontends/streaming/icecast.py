@@ -1,6 +1,7 @@
-"""The world beyond the house: the box as a source of an Icecast server's mount, in Ogg Opus.
+"""Sends the sound to an Icecast server as Ogg Opus, for listeners anywhere.
 
-Icecast 2.4 takes a source by HTTP's PUT (https://icecast.org); listeners are its business.
+Icecast 2.4 takes a source over HTTP PUT (https://icecast.org/docs/); listeners connect to the
+server, not to the box.
 """
 
 from __future__ import annotations
@@ -8,38 +9,47 @@ from __future__ import annotations
 import asyncio
 import base64
 import contextlib
+import logging
 import ssl
 from typing import Final
 from urllib.parse import unquote, urlsplit
 
+from appliance.common.backoff import Backoff
 from appliance.errors import BachboxError
 from appliance.frontends.streaming.opus import OpusBroadcast
 from appliance.state.box_status import BoxStatus
 from appliance.state.settings import Settings
 
+logger = logging.getLogger(__name__)
+
 RETRY_FIRST_S: Final = 2.0
 RETRY_MAX_S: Final = 60.0
 
-ANSWER_S: Final = 10.0
+RESPONSE_TIMEOUT_S: Final = 10.0
 
-SEND_S: Final = 20.0
-"""A server that takes nothing for so long has gone."""
+SEND_TIMEOUT_S: Final = 20.0
+"""A server that takes nothing for this long is considered gone."""
 
-_PORTS: Final = {"http": 80, "https": 443}
+_DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 
-_REFUSED_FOR_GOOD: Final = {
-    401: "it does not take the password in [stream] icecast",
-    403: "it refuses: the mount may be in use by another, or there are too many sources",
-    404: "it knows no such place",
+_PERMANENT_ERRORS: Final = {
+    401: "it does not accept the password in [stream] icecast",
+    403: "it refuses: another source may be using the mount, or there are too many sources",
+    404: "it does not know this mount",
 }
 
 
-class _Lost(Exception):  # noqa: N818 - it says what happened
-    """The server is not there, or no longer."""
+class _TemporaryError(Exception):
+    """The server refuses for now; trying again may help."""
 
 
 class IcecastSource:
-    """See :class:`appliance.frontends.base.Frontend`; ``url`` is ``http://USER:PASSWORD@HOST:PORT/MOUNT``."""
+    """Sends to one mount; see :class:`appliance.frontends.Frontend`.
+
+    Args:
+        url: ``http://USER:PASSWORD@HOST:PORT/MOUNT``, or ``https``.
+        opus: the encoder.
+    """
 
     name = "icecast"
 
@@ -47,53 +57,56 @@ class IcecastSource:
         parts = urlsplit(url)
         self._tls = parts.scheme == "https"
         self._host = parts.hostname or ""
-        self._port = parts.port or _PORTS[parts.scheme]
+        self._port = parts.port or _DEFAULT_PORTS[parts.scheme]
         self._mount = parts.path
-        who = f"{unquote(parts.username or 'source')}:{unquote(parts.password or '')}"
-        self._credentials = base64.b64encode(who.encode()).decode()
+        credentials = f"{unquote(parts.username or 'source')}:{unquote(parts.password or '')}"
+        self._credentials = base64.b64encode(credentials.encode()).decode()
         self._opus = opus
-        self._sends = False
+        self._is_sending = False
 
     async def run(self, settings: Settings, box: BoxStatus) -> None:
-        """Send until cancelled.
+        """Send until cancelled; connect again whenever the connection is lost.
 
         Raises:
-            BachboxError: the server does not want us, or there is no encoder.
+            BachboxError: the server refuses permanently, or the encoder is missing.
         """
-        wait = RETRY_FIRST_S
-        told = False
+        backoff = Backoff(RETRY_FIRST_S, RETRY_MAX_S)
+        is_reported = False
         while True:
             try:
                 await self._send(box)
-            except (_Lost, OSError, TimeoutError, asyncio.IncompleteReadError) as error:
-                if self._sends or not told:
-                    told = True
+            except (
+                _TemporaryError, OSError, TimeoutError, asyncio.IncompleteReadError
+            ) as error:  # fmt: skip
+                if self._is_sending or not is_reported:
+                    is_reported = True
                     why = str(error) or "it does not answer"
-                    box.say(f"bachbox: icecast: {self._place}: {why}; trying again")
-                wait = RETRY_FIRST_S if self._sends else wait
-            self._sends = False
-            await asyncio.sleep(wait)
-            wait = min(2 * wait, RETRY_MAX_S)
+                    logger.warning("icecast: %s: %s; trying again", self._address, why)
+                if self._is_sending:
+                    backoff.reset()
+            self._is_sending = False
+            await asyncio.sleep(backoff.next_s())
 
     @property
-    def _place(self) -> str:
+    def _address(self) -> str:
+        """The mount, without the password."""
         return f"{self._host}:{self._port}{self._mount}"
 
     async def _send(self, box: BoxStatus) -> None:
-        async with asyncio.timeout(ANSWER_S):
+        async with asyncio.timeout(RESPONSE_TIMEOUT_S):
             reader, writer = await asyncio.open_connection(
                 self._host, self._port, ssl=ssl.create_default_context() if self._tls else None
             )
         try:
             writer.write(self._request())
-            async with asyncio.timeout(ANSWER_S):
-                await self._admitted(reader)
-            self._sends = True
-            box.say(f"bachbox: icecast: plays at {self._place}")
+            async with asyncio.timeout(RESPONSE_TIMEOUT_S):
+                await self._check_response(reader)
+            self._is_sending = True
+            logger.info("icecast: playing at %s", self._address)
             async with contextlib.aclosing(self._opus.listen(box)) as pages:
                 async for page in pages:
                     writer.write(page)
-                    async with asyncio.timeout(SEND_S):
+                    async with asyncio.timeout(SEND_TIMEOUT_S):
                         await writer.drain()
         finally:
             writer.close()
@@ -107,18 +120,23 @@ class IcecastSource:
             "Content-Type: audio/ogg",
             "Ice-Public: 0",
             "Ice-Name: Bachbox",
-            "Ice-Description: New Bach, composed as it plays",
+            "Ice-Description: New music in the style of Bach, composed as it plays",
             "Expect: 100-continue",
         )
         return ("\r\n".join(lines) + "\r\n\r\n").encode()
 
-    async def _admitted(self, reader: asyncio.StreamReader) -> None:
-        """Its first answer, which has to be yes."""
+    async def _check_response(self, reader: asyncio.StreamReader) -> None:
+        """Read the server's first response.
+
+        Raises:
+            BachboxError: the server refuses permanently.
+            _TemporaryError: it refuses for now.
+        """
         head = (await reader.readuntil(b"\r\n\r\n")).decode(errors="replace").splitlines()
         words = head[0].split(None, 2)
         status = int(words[1]) if len(words) > 1 and words[1].isdigit() else 0
         if status in (100, 200):
             return
-        if status in _REFUSED_FOR_GOOD:
-            raise BachboxError(f"{self._place}: {_REFUSED_FOR_GOOD[status]} ({head[0]:.60})")
-        raise _Lost(f"it answers {head[0]:.60}")
+        if status in _PERMANENT_ERRORS:
+            raise BachboxError(f"{self._address}: {_PERMANENT_ERRORS[status]} ({head[0]:.60})")
+        raise _TemporaryError(f"it answers {head[0]:.60}")

@@ -1,7 +1,7 @@
-"""The box's sound as Ogg Opus, encoded once for all who listen, by ``opusenc`` (opus-tools).
+"""The sound as Ogg Opus, encoded once for all listeners by ``opusenc`` (package opus-tools).
 
-Ogg comes in pages. The first ones hold the headers, which everybody has to get first, whenever
-they come; after them a listener can begin with any page (RFC 7845, as radio stations do it).
+An Ogg stream consists of pages. The first pages hold the headers, which every listener needs
+first; after them a listener can join at any page (RFC 7845, section 3).
 """
 
 from __future__ import annotations
@@ -20,62 +20,64 @@ from appliance.state.box_status import BoxStatus
 BITRATE_KBPS: Final = 128
 
 PAGE_MS: Final = 100
-"""The longest that sound waits for its page to be full."""
+"""How much sound a page holds at most; a listener hears the music later by as much."""
 
 COMPLEXITY: Final = "5"
-"""Of 10: a third of the processor's work, and no difference to hear at this rate."""
+"""Out of 10. Takes a third of the processor time of 10, without an audible difference."""
 
 KEPT_PAGES: Final = 50
+"""How far a slow listener may fall behind before it misses some pages."""
 
-_PAGE: Final = struct.Struct("<4sBBqIIIB")
-_BEGINS_STREAM: Final = 2
-_READ_BYTES: Final = 4096
+_PAGE_HEADER: Final = struct.Struct("<4sBBqIIIB")
+"""RFC 3533, section 6."""
+
+_CAPTURE_PATTERN: Final = b"OggS"
 
 
 class OpusBroadcast:
-    """For any number of listeners; the encoder runs only while there is one."""
+    """One encoded stream for any number of listeners; the encoder runs only while there is one."""
 
     def __init__(self) -> None:
         self._headers = b""
         self._broadcast: Broadcast[bytes] | None = None
 
     async def listen(self, box: BoxStatus) -> AsyncGenerator[bytes, None]:
-        """The stream, from its headers on (``contextlib.aclosing``).
+        """Yield the headers, and then the pages from now on; use ``contextlib.aclosing``.
 
-        Ends when the sound card's rate changes: listen again.
+        Ends when the sample rate of the sound card changes; listen again then.
 
         Raises:
             BachboxError: opusenc is missing or fails.
         """
         if self._broadcast is None:
             self._broadcast = Broadcast(lambda give: self._encode(box, give), KEPT_PAGES)
-        begun = False
+        headers_sent = False
         async with contextlib.aclosing(self._broadcast.listen()) as pages:
             async for page in pages:
-                if not begun:
-                    begun = True
+                if not headers_sent:
+                    headers_sent = True
                     yield self._headers
                 yield page
 
     async def _encode(self, box: BoxStatus, give: Give[bytes]) -> None:
         async with contextlib.aclosing(box.sound.listen()) as sounds:
             first = await anext(sounds)
-            process = await _opusenc(first.sample_rate)
+            process = await _start_opusenc(first.sample_rate)
             assert process.stdin is not None
             assert process.stdout is not None
             feeding = asyncio.create_task(_feed(process.stdin, first, sounds))
             try:
                 headers = []
-                async for page in pages_of(process.stdout):
-                    granule = _PAGE.unpack_from(page)[3]
-                    if granule == 0:
-                        # Only the headers' pages have no sound before their end.
+                async for page in read_pages(process.stdout):
+                    granule_position = _PAGE_HEADER.unpack_from(page)[3]
+                    if granule_position == 0:
+                        # Only header pages end before any sound.
                         headers.append(page)
                         self._headers = b"".join(headers)
                     else:
                         give(page)
                 if not feeding.done():
-                    raise BachboxError("the Opus encoder has ended; it starts again when needed")
+                    raise BachboxError("the Opus encoder has stopped; it starts again when needed")
             finally:
                 feeding.cancel()
                 await asyncio.gather(feeding, return_exceptions=True)
@@ -84,7 +86,7 @@ class OpusBroadcast:
                 await process.wait()
 
 
-async def _opusenc(sample_rate: int) -> asyncio.subprocess.Process:
+async def _start_opusenc(sample_rate: int) -> asyncio.subprocess.Process:
     try:
         return await asyncio.create_subprocess_exec(
             *("opusenc", "--quiet", "--raw", "--raw-rate", str(sample_rate), "--raw-chan", "2"),
@@ -101,7 +103,7 @@ async def _opusenc(sample_rate: int) -> asyncio.subprocess.Process:
 
 
 async def _feed(encoder: asyncio.StreamWriter, first: Sound, sounds: AsyncIterator[Sound]) -> None:
-    """Sound into the encoder; one that does not keep pace misses some of it."""
+    """Write the sound to the encoder until the sample rate changes."""
     with contextlib.suppress(ConnectionError):
         encoder.write(first.samples)
         async for sound in sounds:
@@ -112,13 +114,13 @@ async def _feed(encoder: asyncio.StreamWriter, first: Sound, sounds: AsyncIterat
     encoder.close()
 
 
-async def pages_of(stream: asyncio.StreamReader) -> AsyncIterator[bytes]:
-    """The pages of an Ogg stream (RFC 3533), until it ends or is none."""
+async def read_pages(stream: asyncio.StreamReader) -> AsyncIterator[bytes]:
+    """Yield the pages of an Ogg stream (RFC 3533), until it ends or is not Ogg any more."""
     with contextlib.suppress(asyncio.IncompleteReadError):
         while True:
-            head = await stream.readexactly(_PAGE.size)
-            mark, *_, segments = _PAGE.unpack(head)
-            if mark != b"OggS":
+            header = await stream.readexactly(_PAGE_HEADER.size)
+            pattern, *_, segments = _PAGE_HEADER.unpack(header)
+            if pattern != _CAPTURE_PATTERN:
                 return
             lengths = await stream.readexactly(segments)
-            yield head + lengths + await stream.readexactly(sum(lengths))
+            yield header + lengths + await stream.readexactly(sum(lengths))

@@ -1,16 +1,18 @@
-"""Other rooms: the box's sound into the pipe that a Snapcast server reads, beside the sound card.
+"""Writes the sound into the pipe of a Snapcast server, which plays it in other rooms in sync.
 
-Snapcast (https://github.com/badaix/snapcast) does what multi-room takes: clocks, buffers, clients.
-A pipe is all that it wants of us: raw s16le stereo, at the rate of the sound card.
+Snapcast (https://github.com/badaix/snapcast) provides clocks, buffers and clients. All it needs is
+a pipe with raw stereo samples (s16le) at the sample rate of the sound card.
 
-A server that finds nobody at the other end of its pipe closes and opens it all the time, so we hold
-both ends. What nobody takes fills the pipe (a third of a second), and is then thrown away.
+A Snapcast server whose pipe has no writer closes and opens it over and over, and a pipe without a
+reader cannot be opened for writing; so the pipe is opened for both. While no server reads, it
+fills up (a third of a second of sound), and then its content is thrown away.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import os
 import stat
 from pathlib import Path
@@ -20,19 +22,25 @@ from appliance.errors import BachboxError
 from appliance.state.box_status import BoxStatus
 from appliance.state.settings import Settings
 
+logger = logging.getLogger(__name__)
+
 POLL_INTERVAL_S: Final = 5.0
-"""How often we look whether the pipe is still there."""
+"""How often the pipe is checked: it may have been replaced."""
 
 _ATOMIC_BYTES: Final = 4096
-"""PIPE_BUF: so much is written wholly or not at all, and so no frame is ever broken."""
+"""PIPE_BUF: a write of this size is done completely or not at all, so no frame is split."""
 
 _PIPE_BYTES: Final = 1 << 16
 
-_USUAL_RATE: Final = 48_000
+_DEFAULT_RATE: Final = 48_000
 
 
 class SnapcastPipe:
-    """See :class:`appliance.frontends.base.Frontend`; ``path`` is the pipe's, and made where it is not."""
+    """Writes into one pipe; see :class:`appliance.frontends.Frontend`.
+
+    Args:
+        path: the pipe; it is created where there is nothing.
+    """
 
     name = "snapcast"
 
@@ -40,25 +48,27 @@ class SnapcastPipe:
         self._path = path
 
     async def run(self, settings: Settings, box: BoxStatus) -> None:
-        """Feed the pipe until cancelled.
+        """Write until cancelled.
 
         Raises:
             BachboxError: there is something else at that path.
         """
-        told = ""
+        reported = ""
         while True:
             try:
                 fd = self._open()
             except OSError as error:
-                # Its folder may be the server's, and come and go with it.
-                if told != (told := error.strerror or str(error)):
-                    box.say(
-                        f"bachbox: snapcast: cannot write the pipe {self._path}: {told}; trying "
-                        "again until snapserver has made it, or its folder may be used"
-                    )
+                # The folder may belong to the server, and appear when the server starts.
+                why = error.strerror or str(error)
+                if why != reported:
+                    reported = why
+                    logger.warning(
+                        "snapcast: cannot write to the pipe %s: %s; trying again until snapserver "
+                        "has created it or its folder is writable", self._path, why,
+                    )  # fmt: skip
                 await asyncio.sleep(POLL_INTERVAL_S)
                 continue
-            told = ""
+            reported = ""
             try:
                 await self._feed(fd, box)
             finally:
@@ -69,30 +79,30 @@ class SnapcastPipe:
             os.mkfifo(self._path)
         if not stat.S_ISFIFO(self._path.stat().st_mode):
             raise BachboxError(
-                f"{self._path} is not a pipe: [stream] snapcast names the one that snapserver "
-                "reads; it is made where there is nothing"
+                f"{self._path} is not a pipe: set [stream] snapcast to the pipe that snapserver "
+                "reads, or to a path where there is nothing yet"
             )
         return os.open(self._path, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
 
     async def _feed(self, fd: int, box: BoxStatus) -> None:
-        """Sound into the pipe for as long as it is the one at that path."""
+        """Write the sound into the pipe ``fd`` until another file takes its place."""
         loop = asyncio.get_running_loop()
-        sample_rate, look_at = _USUAL_RATE, 0.0
+        sample_rate, check_at = _DEFAULT_RATE, 0.0
         async with contextlib.aclosing(box.sound.listen()) as sounds:
             async for sound in sounds:
                 if sound.sample_rate != sample_rate:
                     sample_rate = sound.sample_rate
-                    box.say(
-                        f"bachbox: snapcast: the sound card runs at {sample_rate} Hz, so "
-                        f"snapserver's source needs sampleformat={sample_rate}:16:2"
-                    )
-                if loop.time() > look_at:
-                    look_at = loop.time() + POLL_INTERVAL_S
-                    if not self._is_there(fd):
+                    logger.warning(
+                        "snapcast: the sound card runs at %d Hz, so the source of snapserver "
+                        "needs sampleformat=%d:16:2", sample_rate, sample_rate,
+                    )  # fmt: skip
+                if loop.time() > check_at:
+                    check_at = loop.time() + POLL_INTERVAL_S
+                    if not self._is_current(fd):
                         return
                 _write(fd, sound.samples)
 
-    def _is_there(self, fd: int) -> bool:
+    def _is_current(self, fd: int) -> bool:
         with contextlib.suppress(OSError):
             return os.path.samestat(os.fstat(fd), self._path.stat())
         return False
@@ -104,7 +114,7 @@ def _write(fd: int, samples: bytes) -> None:
         try:
             os.write(fd, part)
         except BlockingIOError:
-            # Nobody reads, or too slowly: what comes next is to be of now, not of then.
+            # The reader is gone or too slow. Empty the pipe: it shall hear the newest sound.
             with contextlib.suppress(BlockingIOError):
                 while os.read(fd, _PIPE_BYTES):
                     pass

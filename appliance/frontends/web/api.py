@@ -13,7 +13,8 @@ from appliance.frontends.web.json_io import json_response, read_json
 from appliance.frontends.web.routing import PathParameter, Permission, RouteTable
 from appliance.frontends.web.settings_schema import Setting, actions, own_names, settings_schema
 from appliance.ipc.ring_observer import Note, notes_of
-from appliance.state.box_status import NowPlaying, SettingsNow, Status
+from appliance.state.settings import ShownSettings
+from appliance.state.box_status import NowPlaying, Status
 
 Value = str | bool | int | float
 
@@ -24,7 +25,7 @@ SETTINGS_CHANGE: Final = "SettingsChange"
 class SettingsState(msgspec.Struct, frozen=True):
     """The current settings."""
 
-    values: SettingsNow
+    values: ShownSettings
     model_defaults: list[str]
     """Names of the settings that follow the model's default."""
 
@@ -120,14 +121,14 @@ def add_routes(table: RouteTable, context: WebContext) -> None:
         summary="Notes played lately and composed ahead",
     )  # fmt: skip
     async def get_roll(_request: web.Request) -> web.Response:
-        observer = box.follower()
+        observer = box.ring_observer()
         notes = [roll_note(note) for note in notes_of(observer.events)]
         return json_response(Roll(box.playhead().tick, observer.horizon_tick, notes))
 
 
 def settings_state(context: WebContext) -> SettingsState:
     """Return the current settings."""
-    return SettingsState(context.box.settings(), own_names(context.settings.values))
+    return SettingsState(context.box.settings(), own_names(context.settings.requested))
 
 
 def roll_note(note: Note) -> RollNote:

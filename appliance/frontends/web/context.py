@@ -8,7 +8,6 @@ from collections import deque
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from importlib import metadata
-from pathlib import Path
 from typing import Any
 
 from aiohttp import web
@@ -16,22 +15,11 @@ from aiohttp import web
 from appliance.config.loader import Config
 from appliance.config.schema import Web
 from appliance.frontends.gpio.input_events import InputEvent
-from appliance.frontends.history import History
-from appliance.frontends.streaming.opus import OpusBroadcast
 from appliance.frontends.web.access import Access
+from appliance.frontends.web.media import Media
 from appliance.frontends.web.passwords import Passwords
 from appliance.state.box_status import BoxStatus
 from appliance.state.settings import Settings
-
-
-@dataclass(frozen=True)
-class Media:
-    """What the web server hands out besides the state: recent pieces and sound."""
-
-    history: History
-    opus: OpusBroadcast
-    soundfont: Path
-    """Renders pieces of the history as sound."""
 
 
 @dataclass

@@ -84,7 +84,7 @@ def add_routes(table: RouteTable, context: WebContext) -> None:
         summary="Metrics for Prometheus",
     )  # fmt: skip
     async def get_metrics(_request: web.Request) -> web.Response:
-        status, counts = await asyncio.to_thread(lambda: (box.status(), box.counts()))
+        status, counts = await asyncio.to_thread(lambda: (box.status(), box.workload()))
         text = exposition(status, counts, monitor.latency(), well=monitor.is_healthy())
         return web.Response(body=text.encode(), headers={"Content-Type": CONTENT_TYPE})
 
@@ -100,7 +100,7 @@ def add_routes(table: RouteTable, context: WebContext) -> None:
             sample_interval_s=SAMPLE_INTERVAL_S,
             samples=list(monitor.samples),
             latency=monitor.latency(),
-            log=box.said(),
+            log=box.recent_log(),
         )
         return json_response(report)
 

@@ -11,7 +11,7 @@ from typing import Final
 import msgspec
 
 from appliance.frontends.systemd_notify import goes_on, has_begun
-from appliance.state.box_status import BoxStatus, Counts, ProgressCounters
+from appliance.state.box_status import BoxStatus, Workload, Progress
 from appliance.state.settings import RequestedSettings, Settings
 
 SAMPLE_INTERVAL_S: Final = 2.0
@@ -61,7 +61,7 @@ class HealthMonitor:
 
     def __init__(self, settings: Settings, box: BoxStatus) -> None:
         self._box = box
-        self._progress: deque[ProgressCounters] = deque(maxlen=STALL_SAMPLES + 1)
+        self._progress: deque[Progress] = deque(maxlen=STALL_SAMPLES + 1)
         self._started = False
         self.samples: deque[Sample] = deque(maxlen=MAX_SAMPLES)
         self._counts = [0] * (len(BUCKETS_MS) + 1)
@@ -72,7 +72,7 @@ class HealthMonitor:
     def is_healthy(self) -> bool:
         """Return whether sound is playing, or would be if it were not paused."""
         progress = self._progress
-        now = self._box.pulse()
+        now = self._box.progress()
         self._started = self._started or has_begun(now, self._box)
         if len(progress) <= STALL_SAMPLES:
             return self._started
@@ -85,12 +85,12 @@ class HealthMonitor:
     async def run(self) -> None:
         """Take samples until cancelled."""
         loop = asyncio.get_running_loop()
-        before, at, xruns = await asyncio.to_thread(self._box.counts), loop.time(), None
+        before, at, xruns = await asyncio.to_thread(self._box.workload), loop.time(), None
         while True:
-            self._progress.append(self._box.pulse())
+            self._progress.append(self._box.progress())
             await asyncio.sleep(SAMPLE_INTERVAL_S)
             counts, health = await asyncio.to_thread(
-                lambda: (self._box.counts(), self._box.health())
+                lambda: (self._box.workload(), self._box.health())
             )
             now = loop.time()
             new_xruns = health.xruns - (health.xruns if xruns is None else xruns)
@@ -112,9 +112,9 @@ class HealthMonitor:
 
     async def _measure(self) -> None:
         loop = asyncio.get_running_loop()
-        started, beats = loop.time(), self._box.performer_beats()
+        started, beats = loop.time(), self._box.performer_heartbeat()
         # The block being rendered now began without the change; the next one has it.
-        while self._box.performer_beats() < beats + 1:
+        while self._box.performer_heartbeat() < beats + 1:
             await asyncio.sleep(POLL_INTERVAL_S)
             if loop.time() - started > TIMEOUT_S:
                 return
@@ -124,7 +124,7 @@ class HealthMonitor:
 
 
 def _sample(
-    before: Counts, now: Counts, seconds: float, uptime_s: int, xruns: int, look_ahead_s: float
+    before: Workload, now: Workload, seconds: float, uptime_s: int, xruns: int, look_ahead_s: float
 ) -> Sample:
     # The counters of a restarted process begin at zero again: clip at 0.
     cpu = {

@@ -8,7 +8,8 @@ import msgspec
 
 from appliance.frontends.web.api import Value
 from appliance.frontends.web.settings_schema import Setting
-from appliance.state.box_status import NowPlaying, SettingsNow
+from appliance.state.settings import ShownSettings
+from appliance.state.box_status import NowPlaying
 from appliance.state.settings import Action
 
 
@@ -28,7 +29,7 @@ class Hello(msgspec.Struct, frozen=True, tag_field="type", tag="hello"):
 class SettingsMessage(msgspec.Struct, frozen=True, tag_field="type", tag="settings"):
     """The settings, at first and after every change."""
 
-    values: SettingsNow
+    values: ShownSettings
     model_defaults: list[str]
     """Names of the settings that follow the model's default."""
 

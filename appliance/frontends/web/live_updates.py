@@ -95,7 +95,7 @@ class LiveFeed:
         """Send the whole state to ``client``, and from now on every change."""
         context = self._context
         if not self.clients:
-            self._observer = context.box.follower()
+            self._observer = context.box.ring_observer()
             self._now = None
             self._models = context.settings.models
             self._polling = context.start_task(self._poll())
@@ -189,7 +189,7 @@ class LiveFeed:
         beats_per_s = self._context.settings.effective.tempo / 60 * tempo_factor
         return ClockMessage(
             tick=playhead.tick,
-            ticks_per_s=beats_per_s * TICKS_PER_BEAT if playhead.moves else 0.0,
+            ticks_per_s=beats_per_s * TICKS_PER_BEAT if playhead.moving else 0.0,
             frame=playhead.frames_played,
             frames_per_s=playhead.sample_rate,
             horizon_tick=self._observer.horizon_tick,

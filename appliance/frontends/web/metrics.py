@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from typing import Final
 
 from appliance.frontends.web.health_monitor import Latency, cumulative
-from appliance.state.box_status import Counts, Status
+from appliance.state.box_status import Workload, Status
 
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -17,7 +17,7 @@ Labels = Mapping[str, str]
 Row = tuple[Labels, float]
 
 
-def exposition(status: Status, counts: Counts, latency: Latency, *, well: bool) -> str:
+def exposition(status: Status, counts: Workload, latency: Latency, *, well: bool) -> str:
     """Everything, a line each."""
     health, settings = status.health, status.settings
     cures = {"frozen": health.cures.frozen, "loop": health.cures.loop,

@@ -195,8 +195,9 @@ class Passwords:
         except (OSError, ValueError, UsageError) as error:
             # Starting without a password would open the box to whoever damaged the file.
             raise BachboxError(
-                f"{self._path}: damaged ({error}), so there is no page; remove the file and set "
-                "the password again"
+                f"damaged ({error}), so there is no page",
+                path=self._path,
+                remedy="remove the file and set the password again",
             ) from error
         return credentials
 
@@ -206,7 +207,7 @@ class Passwords:
             write_atomically(self._path, msgspec.json.encode(credentials), _FILE_MODE)
         except OSError as error:
             raise BachboxError(
-                f"{self._path}: cannot save the password ({error.strerror})"
+                f"cannot save the password ({error.strerror})", path=self._path
             ) from error
 
 

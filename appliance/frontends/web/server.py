@@ -17,7 +17,7 @@ from aiohttp import web
 
 from appliance.config.loader import Config
 from appliance.config.schema import Web
-from appliance.errors import BachboxError, UsageError
+from appliance.errors import BachboxError, UsageError, bug_sentence
 from appliance.frontends.gpio.input_events import InputEvent
 from appliance.frontends.web import (
     api,
@@ -30,8 +30,9 @@ from appliance.frontends.web import (
     static_files,
 )
 from appliance.frontends.web.access import Access
-from appliance.frontends.web.context import Media, WebContext
+from appliance.frontends.web.context import WebContext
 from appliance.frontends.web.json_io import MAX_BODY_BYTES, Error, json_response
+from appliance.frontends.web.media import Media
 from appliance.frontends.web.passwords import Passwords
 from appliance.frontends.web.routing import PERMISSION, Handler, RouteTable
 from appliance.state.box_status import BoxStatus
@@ -70,22 +71,44 @@ _HEADERS: Final = {
 }
 
 
-async def serve(
-    config: Config,
-    settings: Settings,
-    box: BoxStatus,
-    input_events: deque[InputEvent],
-    media: Media,
-) -> None:
-    """Serve until cancelled.
+class WebFrontend:
+    """Serves the page and the API; see :class:`appliance.frontends.base.Frontend`.
+
+    Args:
+        config: its ``[web]`` names a port.
+        input_events: the latest events of knobs and buttons, for the page to show.
+        media: recent pieces and sound.
+    """
+
+    name = "web"
+
+    def __init__(self, config: Config, input_events: deque[InputEvent], media: Media) -> None:
+        self._config = config
+        self._input_events = input_events
+        self._media = media
+
+    async def run(self, settings: Settings, box: BoxStatus) -> None:
+        """Serve until cancelled.
+
+        Raises:
+            BachboxError: the port is not available, or the password file is damaged.
+            UsageError: ``[web] password_hash`` is not a valid hash.
+        """
+        config = self._config
+        passwords = await asyncio.to_thread(Passwords, state_folder(), config.web.password_hash)
+        access = Access(config.web, passwords, config.web.port)
+        context = WebContext(
+            config, settings, box, access, passwords, self._input_events, self._media
+        )
+        await serve(context)
+
+
+async def serve(context: WebContext) -> None:
+    """Serve until cancelled, and close ``context``.
 
     Raises:
-        BachboxError: the port is not available, or the password file is damaged.
-        UsageError: ``[web] password_hash`` is not a valid hash.
+        BachboxError: the port is not available.
     """
-    passwords = await asyncio.to_thread(Passwords, state_folder(), config.web.password_hash)
-    access = Access(config.web, passwords, config.web.port)
-    context = WebContext(config, settings, box, access, passwords, input_events, media)
     table = RouteTable()
     app = web.Application(
         middlewares=[_json_errors, _access_check(context, table)], client_max_size=MAX_BODY_BYTES
@@ -105,7 +128,7 @@ async def serve(
     )
     await runner.setup()
     try:
-        listeners = await asyncio.to_thread(_listen, config.web)
+        listeners = await asyncio.to_thread(_listen, context.web_config)
         try:
             await asyncio.gather(*(_accept(one, runner, context) for one in listeners))
         finally:
@@ -140,7 +163,8 @@ def _listen(config: Web) -> list[socket.socket]:
             listener.close()
         raise BachboxError(
             f"cannot listen on {config.host or 'all addresses'}, port {config.port} "
-            f"({error.strerror or error}); choose another [web] port or host"
+            f"({error.strerror or error})",
+            remedy="choose another [web] port or host",
         ) from error
     for listener in listeners:
         listener.listen(BACKLOG)
@@ -212,11 +236,11 @@ async def _json_errors(request: web.Request, handler: Handler) -> web.StreamResp
         }
     except (ConnectionError, TimeoutError, asyncio.CancelledError):
         raise
-    except Exception:
+    except Exception as error:
         resource = request.match_info.route.resource
         path = resource.canonical if resource else "?"
         logger.exception(
-            "web: a bug in Bachbox, at %s %s; the music plays on", request.method, path
+            "web: %s, at %s %s; the music goes on", bug_sentence(error), request.method, path
         )
         status, sentence = 500, "a bug in Bachbox; see its log"
     response = json_response(Error(sentence), status)

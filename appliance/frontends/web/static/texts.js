@@ -53,7 +53,7 @@ export const TEXTS = {
   condition: {
     starting: 'Starting …',
     paused: 'Paused',
-    'no sound card': 'No sound card',
+    no_sound_card: 'No sound card',
     stopped: 'Stopped',
   },
   before_the_first: 'Composing …',
