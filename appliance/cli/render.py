@@ -1,4 +1,4 @@
-"""``bachbox render``: music into files, composed or again."""
+"""``bachbox render``: write music to files, newly composed or replayed."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ import contextlib
 import json
 import signal
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import FrameType
-from typing import Any, Final, NoReturn
+from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 import click
 
@@ -17,8 +17,16 @@ from appliance.cli.options import PATH, Seconds, json_option, music_options
 from appliance.cli.overrides import first_values, seed_of, warn, wished
 from appliance.errors import UsageError
 
+if TYPE_CHECKING:
+    from appliance.composing.composer import Composer
+    from appliance.config.loader import Config
+    from appliance.ipc.shared_state import LiveSettings
+    from appliance.music.events import Event
+    from appliance.music.files.piece_record import PieceRecord
+    from appliance.offline.renderer import Rendered
+
 _MAX_RENDER_S: Final = 6 * 3600
-"""What a WAV file at 48 kHz can hold."""
+"""The longest WAV file at 48 kHz."""
 
 
 @click.command()
@@ -27,11 +35,14 @@ _MAX_RENDER_S: Final = 6 * 3600
 @click.option(
     "--seconds",
     type=Seconds(_MAX_RENDER_S),
-    help="How long; a minute where nothing is said.",
+    help="How much music, in seconds; 60 unless you give --pieces.",
 )
-@click.option("--pieces", type=click.IntRange(1, 10_000), help="How many whole pieces.")
+@click.option("--pieces", type=click.IntRange(1, 10_000), help="How many complete pieces.")
 @click.option(
-    "--from", "kept", type=PATH, help="The piece that lies in this file of ours, note for note."
+    "--replay",
+    "replay_file",
+    type=PATH,
+    help="Play the piece again, note for note, that Bachbox stored in this file.",
 )
 @json_option
 def render(
@@ -40,139 +51,172 @@ def render(
     prime: Path | None,
     seconds: float | None,
     pieces: int | None,
-    kept: Path | None,
+    replay_file: Path | None,
     as_json: bool,
-    **wishes: Any,
+    **options: Any,
 ) -> None:
-    """Write music to OUT.wav, OUT.mid (tunes to OUT.abc too), faster than real time.
+    """Write music to OUT.wav, OUT.mid or (tunes only) OUT.abc, faster than real time.
 
-    One piece (--pieces 1, --from FILE) to OUT.musicxml, too, and so that --from finds it there.
+    A single piece (--pieces 1 or --replay FILE) can also be written to OUT.musicxml. Its files
+    contain all that --replay needs to play it again.
     """
-    if kept is not None:
-        others = {"prime": prime, "seconds": seconds, "pieces": pieces, **wishes}
-        _render_again(kept, list(outputs), config_file, as_json, others)
+    if replay_file is not None:
+        others = {"prime": prime, "seconds": seconds, "pieces": pieces, **options}
+        _replay(replay_file, outputs, config_file, as_json, others)
         return
-    from appliance.audio.silence_stderr import quiet
     from appliance.composing import model_file
-    from appliance.composing.composer import Composer
-    from appliance.composing.delegates import Models
     from appliance.composing.model_check import try_model
-    from appliance.config import loader as configs
-    from appliance.daemon.daemon import live_settings_for
-    from appliance.music.files import piece_record as keepsake
-    from appliance.offline import renderer
-    from appliance.state import general_midi
-    from appliance.state.settings import effective
+    from appliance.config import loader
+    from appliance.offline import output_files, renderer
+    from appliance.state.settings import effective, live_settings, shown
 
     if seconds is not None and pieces is not None:
         raise UsageError("--seconds and --pieces exclude each other; give one of them")
-    config = wished(configs.load(config_file)[0], **wishes)
+    config = wished(loader.load(config_file)[0], **options)
     length = renderer.Length(seconds if pieces or seconds else 60.0, pieces)
-    renderer.check_outputs(
-        list(outputs), renderer.ONE_PIECE_SUFFIXES if pieces == 1 else renderer.SUFFIXES
+    output_files.check_outputs(
+        outputs, output_files.ONE_PIECE_SUFFIXES if pieces == 1 else output_files.SUFFIXES
     )
-    folders, values, own_of = first_values(config)
-    chosen = effective(values, own_of(values.model))
-    said = chosen._asdict() | {"instrument": general_midi.name(chosen.instrument)}
-    controls = live_settings_for(chosen)
+    folders, values, defaults = first_values(config)
+    settings = effective(values, defaults(values.model))
     path = model_file.find(values.model, folders)
     try_model(path)
-    model = Models(config.music.delegate, warn).load(path)
-    with quiet():
-        composer = Composer(
-            model,
-            seed=seed_of(config),
-            temperature=controls.temperature,
-            top_p=controls.top_p,
-            prime=model.opening(prime) if prime else None,
+    composer = _composer(config, path, prime, live_settings(settings))
+
+    def make_record(events: list[Event], end_tick: int) -> PieceRecord:
+        from msgspec.structs import asdict
+
+        from appliance.music.files import piece_record
+
+        return piece_record.of(
+            *(events, end_tick),
+            model=values.model,
+            seed=composer.seed,
+            settings=asdict(shown(settings)),
         )
-    _end_as_by_ctrl_c()
-    with _composing("Composing") as progress:
+
+    _stop_on_signals()
+    with _progress_bar("Composing") as progress:
         rendered = renderer.render(
             composer,
-            controls,
-            lambda: configs.soundfont(config),
-            list(outputs),
+            live_settings(settings),
+            lambda: loader.soundfont(config),
+            outputs,
             length,
             progress,
-            lambda events, end_tick: keepsake.of(
-                events, end_tick, model=values.model, seed=composer.seed, settings=said
-            ),
+            make_record,
         )
-    if as_json:
-        facts = {"files": [str(path) for path in outputs], "seed": composer.seed}
-        click.echo(json.dumps(facts | rendered._asdict()))
-    else:
-        names = " and ".join(str(path) for path in outputs)
-        click.echo(
-            f"{names}: {rendered.seconds:.0f} s, {rendered.pieces} pieces, "
-            f"{rendered.notes} notes, seed {composer.seed}"
+    _print_result(
+        outputs,
+        composer.seed,
+        rendered,
+        f"{rendered.seconds:.0f} s, {rendered.pieces} pieces, {rendered.notes} notes",
+        as_json,
+    )
+
+
+def _composer(
+    config: Config, model_path: Path, prime: Path | None, settings: LiveSettings
+) -> Composer:
+    """Return a composer with the model at ``model_path``.
+
+    Raises:
+        BachboxError: the model or the prime cannot be used.
+    """
+    from appliance.audio.silence_stderr import quiet
+    from appliance.composing.composer import Composer
+    from appliance.composing.delegates import Models
+
+    model = Models(config.music.delegate, warn).load(model_path)
+    with quiet():
+        return Composer(
+            model,
+            seed=seed_of(config),
+            temperature=settings.temperature,
+            top_p=settings.top_p,
+            prime=model.opening(prime) if prime else None,
         )
 
 
-def _render_again(
-    kept: Path, outputs: list[Path], config_file: Path | None, as_json: bool, wishes: dict[str, Any]
+def _replay(
+    replay_file: Path,
+    outputs: Sequence[Path],
+    config_file: Path | None,
+    as_json: bool,
+    options: dict[str, Any],
 ) -> None:
-    """A piece that was kept, again."""
-    from appliance.config import loader as configs
+    """Write the piece that is stored in ``replay_file``.
+
+    Raises:
+        UsageError: the file holds no piece, or an option does not go with it.
+        BachboxError: an output cannot be written.
+    """
+    from appliance.config import loader
     from appliance.music.files import piece_embedding
-    from appliance.offline import renderer, replay
+    from appliance.offline import output_files, replay
     from appliance.state import general_midi
 
-    said = {name: value for name, value in wishes.items() if value is not None}
+    given = {name: value for name, value in options.items() if value is not None}
     for name in ("model", "seed", "prime", "seconds", "pieces", "temperature", "top_p"):
-        if name in said:
+        if name in given:
             raise UsageError(
-                f"--from and --{name.replace('_', '-')} exclude each other: the notes are those "
+                f"--replay and --{name.replace('_', '-')} exclude each other: the notes are those "
                 "in the file"
             )
-    renderer.check_outputs(outputs, renderer.AGAIN_SUFFIXES)
-    config = wished(configs.load(config_file)[0], soundfont=said.pop("soundfont", None))
-    volume = said.pop("volume", config.sound.volume)
-    if "instrument" in said:
-        said["instrument"] = general_midi.name(said["instrument"])
-    keepsake = replay.wished(piece_embedding.read(kept), said)
+    output_files.check_outputs(outputs, output_files.REPLAY_SUFFIXES)
+    config = wished(loader.load(config_file)[0], soundfont=given.pop("soundfont", None))
+    volume = given.pop("volume", config.sound.volume)
+    if "instrument" in given:
+        given["instrument"] = general_midi.name(given["instrument"])
+    record = replay.override_settings(piece_embedding.read(replay_file), given)
     try:
-        steps = replay.steps_of(keepsake, volume)
+        timeline = replay.timeline_of(record, volume)
     except UsageError as error:
-        raise UsageError(f"{kept}: {error}") from error
-    _end_as_by_ctrl_c()
-    with _composing("Playing") as progress:
-        rendered = renderer.again(
-            keepsake, steps, lambda: configs.soundfont(config), outputs, progress
+        raise UsageError(str(error), path=replay_file) from error
+    _stop_on_signals()
+    with _progress_bar("Playing") as progress:
+        rendered = replay.replay(
+            record, timeline, lambda: loader.soundfont(config), outputs, progress
         )
-    names = " and ".join(str(path) for path in outputs)
+    _print_result(
+        outputs, record.seed, rendered, f"{record.title}, {rendered.notes} notes", as_json
+    )
+
+
+def _print_result(
+    outputs: Sequence[Path], seed: int, rendered: Rendered, summary: str, as_json: bool
+) -> None:
     if as_json:
-        facts = {"files": [str(path) for path in outputs], "seed": keepsake.seed}
+        facts = {"files": [str(path) for path in outputs], "seed": seed}
         click.echo(json.dumps(facts | rendered._asdict()))
     else:
-        click.echo(f"{names}: {keepsake.title}, {rendered.notes} notes, seed {keepsake.seed}")
+        click.echo(f"{' and '.join(map(str, outputs))}: {summary}, seed {seed}")
 
 
-_ended: list[int] = []
-"""Signals that asked for the end: an exception in a library's callback is lost (ctypes)."""
+_received_signals: list[int] = []
+"""Signals that asked us to stop: an exception raised in a ctypes callback is lost."""
 
 
-def _end(number: int, _frame: FrameType | None) -> NoReturn:
-    _ended.append(number)
+def _stop(number: int, _frame: FrameType | None) -> NoReturn:
+    _received_signals.append(number)
     raise KeyboardInterrupt
 
 
-def _end_as_by_ctrl_c() -> None:
-    """Nothing half-written stays behind."""
-    for ending in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        if signal.getsignal(ending) is not signal.SIG_IGN:
-            signal.signal(ending, _end)
+def _stop_on_signals() -> None:
+    """Treat SIGTERM and SIGHUP like Ctrl-C, so that no incomplete file stays behind."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, _stop)
 
 
 @contextlib.contextmanager
-def _composing(label: str) -> Iterator[Callable[[float], None]]:
-    """A bar on a terminal; takes how much is done, 0 to 1."""
+def _progress_bar(label: str) -> Iterator[Callable[[float], None]]:
+    """Show a progress bar on a terminal; give a function that takes the share that is done."""
     hidden = not sys.stderr.isatty()
     with click.progressbar(length=1000, label=label, file=sys.stderr, hidden=hidden) as bar:
 
         def progress(done: float) -> None:
-            if _ended:
+            if _received_signals:
                 raise KeyboardInterrupt
             bar.update(round(1000 * done) - bar.pos)
 

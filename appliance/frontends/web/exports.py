@@ -68,7 +68,7 @@ class Exporter:
         process = await asyncio.create_subprocess_exec(
             *("nice", "-n", str(_NICENESS), sys.executable, "-m", "appliance", "render"),
             *("--config", os.devnull, "--soundfont", str(self._soundfont)),
-            *("--from", str(source), str(result)),
+            *("--replay", str(source), str(result)),
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.DEVNULL,
             stderr=asyncio.subprocess.PIPE,

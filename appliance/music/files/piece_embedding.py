@@ -63,7 +63,7 @@ def read(path: Path) -> PieceRecord:
         if why.path is not None:
             raise
         raise UsageError(
-            f"{path}: {why}; --from takes a file that Bachbox wrote: of one piece, as .mid, .wav "
+            f"{path}: {why}; --replay takes a file that Bachbox wrote: of one piece, as .mid, .wav "
             "or .musicxml"
         ) from why
 

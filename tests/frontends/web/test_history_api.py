@@ -73,7 +73,7 @@ def test_a_piece_with_turns_in_it_is_played_again_as_it_was_heard(
     assert len(wanted) == about["notes"]
     for kind, path in files.items():
         again = tmp_path / f"again-{kind}.mid"
-        said = bachbox("render", "--from", path, again, env=kitchen.env)
+        said = bachbox("render", "--replay", path, again, env=kitchen.env)
         assert said.code == 0, said.err
         assert notes(again) == wanted, kind
         assert again.read_bytes() == files["mid"].read_bytes()
@@ -94,13 +94,13 @@ def test_another_instrument_or_tempo_may_be_said_and_nothing_about_the_notes(
     piece = kitchen.get("/api/pieces")["pieces"][0]
     taken = download(kitchen, piece["id"], "mid", tmp_path)
     other = tmp_path / "other.mid"
-    said = bachbox("render", "--from", taken, other, "--tempo", 60, env=kitchen.env)
+    said = bachbox("render", "--replay", taken, other, "--tempo", 60, env=kitchen.env)
     assert said.code == 0, said.err
     assert notes(other) == notes(taken)
     tempos = [m.tempo for m in mido.MidiFile(other).tracks[0] if m.type == "set_tempo"]
     assert tempos[0] == 1_000_000
     for wish in ("--seed", "--pieces", "--seconds"):
-        refused = bachbox("render", "--from", taken, other, wish, 1, env=kitchen.env)
+        refused = bachbox("render", "--replay", taken, other, wish, 1, env=kitchen.env)
         refused.is_one_sentence(2, wish, "exclude")
 
 
@@ -110,7 +110,7 @@ def test_one_rendered_piece_is_kept_in_its_files(kitchen: House, tmp_path: Path)
     assert said.code == 0, said.err
     for path in names:
         again = tmp_path / "again.mid"
-        assert bachbox("render", "--from", path, again, env=kitchen.env).code == 0
+        assert bachbox("render", "--replay", path, again, env=kitchen.env).code == 0
         assert notes(again) == notes(names[0])
 
 
