@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV ?= .venv
 TRAIN_PYTHON ?= python3.11
 TRAIN_VENV ?= .venv-train
-NAIVE_VENV ?= .venv-naive
+KERAS_VENV ?= .venv-keras
 AUDIT_VENV ?= .venv-audit
 # The oldest Home Assistant that Bachbox knows wants Python 3.11 or 3.12.
 HASS_PYTHON ?= python3.11
@@ -89,8 +89,8 @@ image: ## a card image for a Raspberry Pi 3 or 4 (root)
 uninstall: ## away with the service; /etc/bachbox stays
 	@deploy/install.sh --remove
 
-bench: $(VENV)/.dev $(NAIVE_VENV)/.naive ## speed, memory and latency, measured here
-	$(VENV)/bin/python -m benchmarks --naive-python $(NAIVE_VENV)/bin/python $(ARGS)
+bench: $(VENV)/.dev $(KERAS_VENV)/.keras ## speed, memory and latency, measured here
+	$(VENV)/bin/python -m benchmarks --keras-python $(KERAS_VENV)/bin/python $(ARGS)
 
 soak: $(VENV)/.dev ## make soak HOURS=2: plays for hours, looked at every minute, into build/soak
 	$(VENV)/bin/python -m benchmarks.soak --hours $(HOURS) $(ARGS)
@@ -130,7 +130,7 @@ $(HASS_VENV)/.$(HASS_VERSION): tests/support/homeassistant_requirements.py
 	@touch $@
 
 clean: ## away with everything that was made here
-	rm -rf $(VENV) $(TRAIN_VENV) $(NAIVE_VENV) $(AUDIT_VENV) $(HASS_VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) $(TRAIN_VENV) $(KERAS_VENV) $(AUDIT_VENV) $(HASS_VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	find appliance tests -name __pycache__ -prune -exec rm -rf {} +
 
 system-packages:
@@ -166,8 +166,8 @@ $(TRAIN_VENV)/.train: pyproject.toml | system-packages
 	@touch $@
 
 # Only for comparison, so nothing stops where it cannot be had; the page of figures says so then.
-$(NAIVE_VENV)/.naive: pyproject.toml | system-packages
-	@echo "Installing TensorFlow into $(NAIVE_VENV) (once; some minutes, 2 GB)"
-	@{ [ -x $(NAIVE_VENV)/bin/python ] || $(TRAIN_PYTHON) -m venv $(NAIVE_VENV); } && \
-	  $(NAIVE_VENV)/bin/python $(PIP) install --editable '.[naive]' && touch $@ || \
-	  echo "TensorFlow could not be installed; without it the naive way is left out" >&2
+$(KERAS_VENV)/.keras: pyproject.toml | system-packages
+	@echo "Installing TensorFlow into $(KERAS_VENV) (once; some minutes, 2 GB)"
+	@{ [ -x $(KERAS_VENV)/bin/python ] || $(TRAIN_PYTHON) -m venv $(KERAS_VENV); } && \
+	  $(KERAS_VENV)/bin/python $(PIP) install --editable '.[keras]' && touch $@ || \
+	  echo "TensorFlow could not be installed; without it the comparison is left out" >&2

@@ -3,128 +3,177 @@
 from __future__ import annotations
 
 import argparse
+import functools
 import os
-import subprocess
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
-
-import psutil
 
 from appliance.composing import model_file
 from appliance.composing.interpreter import RUNTIMES
 from appliance.config import loader
 from appliance.errors import BachboxError
-from benchmarks import hands, measure, naive, playing, rendering, report, runtime
-from benchmarks.measure import CHECKOUT, FailedError, Told, UnavailableError
+from benchmarks import (
+    composing,
+    interference,
+    keras_baseline,
+    latency,
+    measure,
+    playing,
+    rendering,
+    report,
+    rooms,
+)
+from benchmarks.measure import CHECKOUT, ChildResult, FailedError
 from benchmarks.report import Row, Section
 from tests.support.virtual_card import virtual_card
 
 PAGE = CHECKOUT / "docs" / "benchmarks.md"
+MODELS = ("chorales", "folk", "strings", "keyboard")
 
 
-@contextmanager
-def section(title: str, sections: list[Section], note: str = "") -> Iterator[Section]:
-    """A section of the page; what goes wrong in it is told in it, and the others go on."""
+def section(title: str, note: str = "") -> Section:
+    """A new section, named on the terminal."""
     print(title, file=sys.stderr)
-    own = Section(title, note=note)
-    sections.append(own)
-    psutil.cpu_percent()
-    try:
-        yield own
-        own.busy_percent = psutil.cpu_percent()
-    except UnavailableError as why:
-        own.unavailable = f"{own.unavailable} {why}".strip()
-    except (FailedError, BachboxError, OSError, RuntimeError, subprocess.SubprocessError) as why:
-        own.failure = str(why) or repr(why)
-    for sentence in filter(None, (own.failure, own.unavailable)):
-        print(f"  {sentence}", file=sys.stderr)
+    return Section(title, note)
 
 
-def composing(sections: list[Section]) -> Told | None:
-    """Both runtimes; what the one that plays here told."""
-    ours: Told | None = None
-    for name in RUNTIMES:
-        with section(f"Composing: {name}", sections) as own:
-            with measure.step("composing"):
-                told = runtime.measured(name)
-            own.rows += runtime.rows(name, told)
-            ours = ours or told
-    return ours
+def composing_section(runtime: str) -> tuple[Section, ChildResult | None]:
+    """All models on one runtime; the figures of the first."""
+    own = section(f"Composing on {runtime}", composing.NOTE)
+    lines: list[tuple[str, ...]] = []
+    first: ChildResult | None = None
+
+    def part(model: str) -> list[Row]:
+        nonlocal first
+        with measure.step(f"composing with {model}"):
+            result = composing.measured(runtime, model)
+        first = first or result
+        lines.append(composing.table_line(result))
+        return composing.judged(runtime, result)
+
+    for model in MODELS:
+        own.measure(functools.partial(part, model), model)
+    if lines:
+        own.tables += report.table(composing.HEAD, lines)
+    return own, first
 
 
-def listening(sections: list[Section]) -> None:
-    """All that needs a sound card."""
-    note = (
-        "`bachbox play` with all defaults, not on a terminal, on a virtual card at 48 kHz (a "
-        "PulseAudio null sink, whose own work is not counted)."
+def playing_section() -> Section:
+    """What needs a sound card and changes nothing."""
+    own = section(
+        "Playing",
+        "`bachbox play` with all defaults but the model, not on a terminal, on a virtual card at "
+        "48 kHz (a PulseAudio null sink, whose own work is not counted).",
     )
-    with section("Playing", sections, note) as own, virtual_card() as card:
-        for part in (playing.starts, playing.costs, playing.knob):
-            own.rows += part(card)
+    with virtual_card() as card:
+        own.measure(lambda: playing.starts(card), "start")
+        for runtime in RUNTIMES:
+            for model in MODELS:
+                windows = playing.WINDOWS if model == MODELS[0] else 1
+                own.measure(
+                    functools.partial(playing.costs, card, runtime, model, windows),
+                    f"{model} on {runtime}",
+                )
+        own.measure(lambda: playing.rewinds(card), "rewinds")
+    return own
 
 
-def handling(sections: list[Section]) -> None:
-    """How soon it obeys."""
-    note = (
-        "Changes by the local socket, heard in the recording of the virtual card, all other "
-        "settings at their defaults."
+def card_section(title: str, note: str, *parts: Callable[..., list[Row]]) -> Section:
+    """Parts that share a virtual card."""
+    own = section(title, note)
+    with virtual_card() as card:
+        for part in parts:
+            own.measure(functools.partial(part, card), part.__name__)
+    return own
+
+
+def keras_section(ours: ChildResult | None, python: Path) -> Section:
+    """The same figures for Keras, beside Bachbox's."""
+    own = section(
+        "Beside Keras",
+        f"Two LSTM layers of {keras_baseline.UNITS} units over a window of "
+        f"{keras_baseline.WINDOW_NOTES} notes, all of it computed again for every note; random "
+        "weights, which cost the same as learned ones. Each in a process of its own, in the same "
+        "run. Mean times; a note of Bachbox's is all the tokens that lead to it, rests and held "
+        "notes too.",
     )
-    with section("At hand", sections, note) as own, virtual_card() as card:
-        for part in hands.PARTS:
-            own.rows += part(card)
 
-
-def files(sections: list[Section]) -> None:
-    """All that is written to files."""
-    with section("Rendering", sections) as own:
-        own.rows += rendering.rows()
-
-
-def naively(sections: list[Section], ours: Told | None, python: Path) -> None:
-    """The same figures for the naive way, beside ours."""
-    note = (
-        f"Keras, two LSTM layers of {naive.UNITS} over a window of {naive.WINDOW_NOTES} notes, "
-        "all of it computed anew for every note; random weights, which cost the same as learned "
-        "ones. Each in a process of its own, in the same run. Mean times; a note of ours is all "
-        "the tokens that lead to it, rests and held notes too."
-    )
-    with section("The naive way", sections, note) as own:
+    def part(way: str) -> list[Row]:
         if ours is None:
             raise FailedError("there is nothing to compare with, because composing failed")
-        own.rows.append(_beside(f"Bachbox, {ours.figures['runtime']}", ours, ours))
-        for way in naive.WAYS:
-            with measure.step(f"Keras, model.{way}"):
-                told = naive.measured(python, way)
-            name = "model.predict(...)" if way == "predict" else "model(...)"
-            own.rows.append(_beside(f"Keras, `{name}`", told, ours))
+        with measure.step(f"Keras, model.{way}"):
+            result = keras_baseline.measured(python, way)
+        name = "model.predict(...)" if way == "predict" else "model(...)"
+        return [_note_row(f"Keras, `{name}`", result, ours)]
+
+    if ours is not None:
+        own.measure(lambda: [_note_row(f"Bachbox, {ours.figures['runtime']}", ours, ours)])
+    for way in keras_baseline.WAYS:
+        own.measure(functools.partial(part, way))
+    return own
 
 
-def _beside(what: str, told: Told, ours: Told) -> Row:
-    figures = told.figures
-    ratio = figures["note_us"] / ours.figures["note_us"]
+def _note_row(what: str, result: ChildResult, ours: ChildResult) -> Row:
+    figures = result.figures
+    times = figures["note_us"] / ours.figures["note_us"]
     return Row(
         what,
         f"{figures['note_us']:,.0f} µs a note"
-        + (f" ({ratio:.0f} times as long)" if told is not ours else ""),
-        how=f"{figures['note_cpu_us']:,.0f} µs of processor a note, RSS {figures['rss_mb']:.0f} "
-        f"MB, first note {told.first_note_s:.2f} s after the start of Python",
+        + (f" ({times:.0f} times as long)" if result is not ours else ""),
+        how=f"{figures['note_cpu_us']:,.0f} µs of processor time a note, RSS "
+        f"{figures['rss_mb']:.0f} MB, first note {result.first_note_s:.2f} s after the start of "
+        "Python",
     )
+
+
+def measured(parts: set[str], keras_python: Path) -> list[Section]:
+    """The sections of these parts."""
+    sections: list[Section] = []
+    ours: ChildResult | None = None
+    if parts & {"composing", "keras"}:
+        for runtime in RUNTIMES:
+            own, first = composing_section(runtime)
+            sections.append(own)
+            ours = ours or first
+    if "playing" in parts:
+        sections.append(playing_section())
+    if "latency" in parts:
+        note = (
+            "Changes over the local socket, heard in the recording of the virtual card, all other "
+            "settings at their defaults."
+        )
+        sections.append(card_section("From a change to the sound", note, *latency.PARTS))
+    if "interference" in parts:
+        note = (
+            "Blocks that reach the card too late (xruns), blocks without music (starved) and notes "
+            "struck too late, while something happens; `make soak` counts them for hours."
+        )
+        sections.append(card_section("Under disturbance", note, *interference.PARTS, rooms.rows))
+    if "rendering" in parts:
+        sections.append(section("Rendering"))
+        sections[-1].measure(rendering.rows)
+    if "keras" in parts:
+        sections.append(keras_section(ours, keras_python))
+    return sections
 
 
 def main() -> int:
     """Measure; 1 when something could not be measured, bars missed or met."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parts = ("composing", "playing", "hands", "rendering", "naive")
+    known = ("composing", "playing", "latency", "interference", "rendering", "keras")
     parser.add_argument(
-        "parts", nargs="*", metavar="PART", help=f"only some of {', '.join(parts)}; no page then"
+        "parts", nargs="*", metavar="PART", help=f"only some of {', '.join(known)}; no page then"
     )
-    parser.add_argument("--naive-python", type=Path, default=Path(".venv-naive/bin/python"))
-    asked = parser.parse_args()
-    if unknown := set(asked.parts) - set(parts):
-        parser.error(f"there is no part {', '.join(sorted(unknown))}; there are {', '.join(parts)}")
-    wanted = asked.parts or parts
+    parser.add_argument(
+        "--quick", action="store_true", help="little of everything, to see that it works; no page"
+    )
+    parser.add_argument("--keras-python", type=Path, default=Path(".venv-keras/bin/python"))
+    options = parser.parse_args()
+    if unknown := set(options.parts) - set(known):
+        parser.error(f"there is no part {', '.join(sorted(unknown))}; there are {', '.join(known)}")
+    if options.quick:
+        measure.be_quick()
     defaults = loader.Config()
     try:
         model = model_file.find(defaults.music.model, loader.model_folders(defaults))
@@ -133,25 +182,13 @@ def main() -> int:
         print(f"benchmarks: {why}", file=sys.stderr)
         return why.exit_code
     load_before = os.getloadavg()[0]
-    sections: list[Section] = []
-    ours: Told | None = None
-    if "composing" in wanted or "naive" in wanted:
-        ours = composing(sections)
-    work: dict[str, Callable[[], None]] = {
-        "playing": lambda: listening(sections),
-        "hands": lambda: handling(sections),
-        "rendering": lambda: files(sections),
-        "naive": lambda: naively(sections, ours, asked.naive_python),
-    }
-    for name, measurement in work.items():
-        if name in wanted:
-            measurement()
+    sections = measured(set(options.parts or known), options.keras_python)
     text = report.page(sections, load_before, model, soundfont)
     print(text)
-    if not asked.parts:
+    if not options.parts and not options.quick:
         PAGE.write_text(text)
         print(f"written to {PAGE.relative_to(CHECKOUT)}", file=sys.stderr)
-    return 1 if any(section.failure for section in sections) else 0
+    return 1 if any(section.failures for section in sections) else 0
 
 
 if __name__ == "__main__":

@@ -1,21 +1,29 @@
-"""What all measurements share: steps that are told of, children that report, quantiles."""
+"""What all measurements share: progress lines, child processes, quantiles, other programs' load."""
 
 from __future__ import annotations
 
 import contextlib
 import json
 import os
+import resource
 import statistics
 import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
-CHECKOUT = Path(__file__).parent.parent
-FIRST_NOTE = "first note"
-"""The line with which a child says that its first note is there."""
+import psutil
+
+CHECKOUT: Final = Path(__file__).parent.parent
+FIRST_NOTE: Final = "first note"
+"""The line that a child prints when its first note is composed."""
+
+BUSY_PERCENT: Final = 10.0
+"""Above this share of all cores, other programs disturb what is measured."""
+
+_quick = False
 
 
 class FailedError(Exception):
@@ -26,8 +34,24 @@ class UnavailableError(Exception):
     """A measurement cannot be made here; the sentence says why, and what would help."""
 
 
+def be_quick() -> None:
+    """Measure little of everything, to see that it works; the figures are rough."""
+    global _quick
+    _quick = True
+
+
+def amount(full: float, quick: float) -> float:
+    """How much of something to measure."""
+    return quick if _quick else full
+
+
+def count(full: int, quick: int) -> int:
+    """How many of something to measure."""
+    return quick if _quick else full
+
+
 class Quantiles(NamedTuple):
-    """Of a list of measurements, in their unit."""
+    """Mean, median and 95th percentile of a list of measurements, in their unit."""
 
     mean: float
     median: float
@@ -35,7 +59,7 @@ class Quantiles(NamedTuple):
 
     @classmethod
     def of(cls, values: Sequence[float]) -> Quantiles:
-        """Those of ``values``."""
+        """Those of at least two ``values``."""
         return cls(
             statistics.fmean(values),
             statistics.median(values),
@@ -43,17 +67,46 @@ class Quantiles(NamedTuple):
         )
 
     def __str__(self) -> str:
-        return f"{whole(self.median)}, p95 {whole(self.p95)}"
+        return f"{three_digits(self.median)}, p95 {three_digits(self.p95)}"
 
 
-def whole(value: float) -> str:
+def three_digits(value: float) -> str:
     """A number to three digits, thousands apart."""
     return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
 
 
+class OtherLoad:
+    """Measures how much of all cores other programs used, from its creation on."""
+
+    def __init__(self) -> None:
+        self._start = self._now()
+
+    def percent(self) -> float:
+        """The share that neither this process nor its descendants used.
+
+        Time that the host of a virtual machine gave to others counts as used.
+        """
+        total, busy, own = (now - then for now, then in zip(self._now(), self._start, strict=True))
+        return max(0.0, 100 * (busy - own) / total) if total else 0.0
+
+    @staticmethod
+    def _now() -> tuple[float, float, float]:
+        """Seconds of all cores, seconds in which they worked, seconds that were our own."""
+        fields = Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:9]
+        ticks = [int(field) / os.sysconf("SC_CLK_TCK") for field in fields]
+        idle = ticks[3] + ticks[4]
+        used = [resource.getrusage(w) for w in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+        own = sum(u.ru_utime + u.ru_stime for u in used)
+        for child in psutil.Process().children(recursive=True):
+            # What has ended meanwhile is among the children of its parent.
+            with contextlib.suppress(psutil.NoSuchProcess):
+                own += sum(child.cpu_times()[:4])
+        return sum(ticks), sum(ticks) - idle, own
+
+
 @contextlib.contextmanager
 def step(sentence: str) -> Iterator[None]:
-    """Say what is measured now, and how long it took."""
+    """Print what is being measured, and then how long that took."""
     print(f"  {sentence} ", end="", file=sys.stderr, flush=True)
     start = time.monotonic()
     try:
@@ -65,26 +118,28 @@ def step(sentence: str) -> Iterator[None]:
 
 
 def wait(seconds: float) -> None:
-    """Sleep, a dot for every five seconds."""
+    """Sleep, printing a dot every five seconds."""
     end = time.monotonic() + seconds
     while (left := end - time.monotonic()) > 0:
         time.sleep(min(left, 5.0))
         print(".", end="", file=sys.stderr, flush=True)
 
 
-class Told(NamedTuple):
-    """What a measuring child told."""
+class ChildResult(NamedTuple):
+    """What a measuring child process printed."""
 
     first_note_s: float
     """From the start of the process to its first note."""
     figures: dict[str, Any]
 
 
-def child(command: Sequence[str | Path], environment: Mapping[str, str] | None = None) -> Told:
-    """Run a child that calls :func:`tell_first_note` and :func:`tell`.
+def child(
+    command: Sequence[str | Path], environment: Mapping[str, str] | None = None
+) -> ChildResult:
+    """Run a child that calls :func:`print_first_note` and :func:`print_figures`.
 
     Raises:
-        FailedError: it ended otherwise; with its last words.
+        FailedError: it ended otherwise; with the last line of its stderr.
     """
     start = time.monotonic()
     with subprocess.Popen(
@@ -101,20 +156,20 @@ def child(command: Sequence[str | Path], environment: Mapping[str, str] | None =
         first_note_s = time.monotonic() - start
         output, errors = process.stdout.read(), process.stderr.read()
     if process.returncode or first_line != FIRST_NOTE:
-        last = (errors.strip().splitlines() or ["it said nothing"])[-1]
+        last = (errors.strip().splitlines() or ["it printed nothing"])[-1]
         raise FailedError(
             f"`{' '.join(map(str, command[1:]))}` ended with {process.returncode}: {last}"
         )
-    return Told(first_note_s, json.loads(output))
+    return ChildResult(first_note_s, json.loads(output))
 
 
-def tell_first_note() -> None:
-    """In a child: the first note is there."""
+def print_first_note() -> None:
+    """In a child: the first note is composed."""
     print(FIRST_NOTE, flush=True)
 
 
-def tell(figures: Mapping[str, Any]) -> None:
-    """In a child: the results, and the memory at its largest."""
+def print_figures(figures: Mapping[str, Any]) -> None:
+    """In a child: the results, and the largest memory it had."""
     # Not by getrusage: that begins with the parent's peak.
     status = Path("/proc/self/status").read_text()
     peak_kib = int(status.partition("VmHWM:")[2].split()[0])

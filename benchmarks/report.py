@@ -8,10 +8,14 @@ import os
 import platform
 import re
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from importlib import metadata
 from pathlib import Path
+from subprocess import SubprocessError
+
+from appliance.errors import BachboxError
+from benchmarks.measure import BUSY_PERCENT, FailedError, OtherLoad, UnavailableError
 
 PACKAGES = ("bachbox", "tflite-runtime", "ai-edge-litert", "numpy", "pyfluidsynth", "PyAudio")
 
@@ -23,6 +27,7 @@ class Row:
     Attributes:
         bar: what it is held against, in words; empty where there is no bar.
         met: whether it is, ``None`` without a bar.
+        how: what was measured, and how.
     """
 
     what: str
@@ -34,36 +39,57 @@ class Row:
 
 @dataclass
 class Section:
-    """A table, or the reason why there is none."""
+    """A part of the page: rows, tables, or the reason why there are none."""
 
     title: str
-    rows: list[Row] = field(default_factory=list)
     note: str = ""
-    failure: str = ""
-    """Why a measurement did not work though it should have."""
-    unavailable: str = ""
-    """Why it cannot be made here, and what would make it possible."""
+    rows: list[tuple[Row, float]] = field(default_factory=list)
+    """With the percentage of all cores that other programs used meanwhile."""
+    tables: list[str] = field(default_factory=list)
+    """Lines of Markdown before the rows."""
+    failures: list[str] = field(default_factory=list)
+    """Why measurements did not work though they should have."""
+    unavailable: list[str] = field(default_factory=list)
+    """What cannot be measured here, and what would make it possible."""
 
-    busy_percent: float | None = None
-    """How busy all cores were meanwhile, with the measurement's own work."""
+    def measure(self, part: Callable[[], Iterable[Row]], what: str = "") -> None:
+        """Add what ``part`` measures, or the sentence that says why it failed."""
+        load = OtherLoad()
+        try:
+            rows = list(part())
+        except UnavailableError as why:
+            self._missing(self.unavailable, str(why))
+        except (FailedError, BachboxError, OSError, RuntimeError, SubprocessError) as why:
+            self._missing(self.failures, f"{what}: {why!s}" if what else str(why) or repr(why))
+        else:
+            self.rows += [(row, load.percent()) for row in rows]
+
+    @staticmethod
+    def _missing(sentences: list[str], sentence: str) -> None:
+        if sentence not in sentences:
+            sentences.append(sentence)
+            print(f"  {sentence}", file=sys.stderr)
 
     def markdown(self) -> str:
         """The section as it stands on the page."""
         lines = [f"## {self.title}", ""]
         if self.note:
             lines += [self.note, ""]
+        if self.tables:
+            lines += [*self.tables, ""]
         if self.rows:
             lines += table(
-                ("", "measured", "bar", "", "how"),
-                ((r.what, r.measured, r.bar, _verdict(r.met), r.how) for r in self.rows),
+                ("", "measured", "bar", "", "other programs", "how"),
+                (
+                    (r.what, r.measured, r.bar, verdict(r, other), f"{other:.0f} %", r.how)
+                    for r, other in self.rows
+                ),
             )
             lines.append("")
-        if self.busy_percent is not None:
-            lines += [f"Meanwhile the cores were {self.busy_percent:.0f} % busy, all told.", ""]
-        if self.failure:
-            lines += [f"**Failed:** {self.failure}", ""]
-        if self.unavailable:
-            lines += [f"Not measured here: {self.unavailable}", ""]
+        for failure in self.failures:
+            lines += [f"**Failed:** {failure}", ""]
+        for sentence in self.unavailable:
+            lines += [f"Not measured here: {sentence}", ""]
         return "\n".join(lines)
 
 
@@ -74,21 +100,39 @@ def table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> list[str]:
     return ["| " + " | ".join(cells) + " |" for cells in lines]
 
 
-def _verdict(met: bool | None) -> str:
-    return {None: "", True: "met", False: "**missed**"}[met]
+def verdict(row: Row, other_percent: float) -> str:
+    """Whether the bar is met; a bar that is missed on a busy machine is not judged."""
+    if row.met is None:
+        return ""
+    if row.met:
+        return "met"
+    return "not judged: the machine was busy" if other_percent > BUSY_PERCENT else "**missed**"
 
 
 def page(sections: Iterable[Section], load_before: float, model: Path, soundfont: Path) -> str:
     """The whole page."""
     sections = list(sections)
-    judged = [row for section in sections for row in section.rows if row.met is not None]
-    missed = [row.what for row in judged if not row.met]
-    verdict = f"{len(judged) - len(missed)} of {len(judged)} bars met"
+    verdicts = [
+        (row.what, verdict(row, other))
+        for section in sections
+        for row, other in section.rows
+        if row.met is not None
+    ]
+    met = sum(said == "met" for _, said in verdicts)
+    missed = [what for what, said in verdicts if "missed" in said]
+    unjudged = [what for what, said in verdicts if "busy" in said]
+    summary = f"{met} of {len(verdicts)} bars met"
+    summary += f"; missed: {', '.join(missed)}" if missed else ""
+    summary += f"; not judged, because the machine was busy: {', '.join(unjudged)}" * bool(unjudged)
     head = [
         "# Benchmarks",
         "",
         "Written by `make bench`, which measures everything on this page in one run; do not edit.",
-        f"{verdict}{'; missed: ' + ', '.join(missed) if missed else ''}.",
+        f"{summary}.",
+        "",
+        "The tests check *what* is played; how fast, how soon and how regularly it is played is "
+        "measured here. *Other programs* is the share of all cores that other programs used "
+        f"meanwhile: above {BUSY_PERCENT:g} % a bar that is missed is not judged.",
         "",
         *table(("the machine", ""), machine(load_before, model, soundfont)),
         "",
@@ -97,7 +141,7 @@ def page(sections: Iterable[Section], load_before: float, model: Path, soundfont
 
 
 def machine(load_before: float, model: Path, soundfont: Path) -> list[tuple[str, str]]:
-    """What the figures hold for."""
+    """The machine that the figures hold for."""
     return [
         ("processor", _processor()),
         ("cores to run on", str(len(os.sched_getaffinity(0)))),
@@ -111,7 +155,7 @@ def machine(load_before: float, model: Path, soundfont: Path) -> list[tuple[str,
         ("packages", ", ".join(f"{name} {version(name)}" for name in PACKAGES)),
         ("model", _file(model)),
         ("soundfont", _file(soundfont)),
-        ("load average before", f"{load_before:.2f}"),
+        ("load average before and after", f"{load_before:.2f}, {os.getloadavg()[0]:.2f}"),
         ("date", datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d %H:%M UTC")),
         ("command", " ".join(["python -m benchmarks", *sys.argv[1:]])),
     ]
@@ -132,7 +176,7 @@ def _file(path: Path) -> str:
 
 
 def _processor() -> str:
-    """Name, family and model as the kernel tells them; ARM kernels name the board instead."""
+    """Name, family and model by the kernel; ARM kernels name the board instead."""
     text = Path("/proc/cpuinfo").read_text()
     facts = dict(re.findall(r"^([^\t:]+?)\s*: (.*)$", text, re.MULTILINE))
     name = facts.get("model name") or facts.get("Model") or platform.processor() or "unknown"

@@ -1,4 +1,4 @@
-"""A real `bachbox play` on the virtual sound card, looked at from outside."""
+"""A real `bachbox play` on the virtual sound card, watched from outside."""
 
 from __future__ import annotations
 
@@ -14,39 +14,40 @@ from typing import NamedTuple
 import psutil
 
 from appliance.errors import BachboxError
-from appliance.ipc.shared_state import SharedState, State
+from appliance.ipc.shared_state import Condition, SharedState
 from benchmarks.measure import FailedError
 from tests.support.virtual_card import VirtualCard
 
-TIMEOUT_S = 15.0
+TIMEOUT_S = 60.0
+"""A player that does nothing for so long has failed."""
 CHILDREN = ("composer", "performer")
 
 
 class Usage(NamedTuple):
-    """One process: seconds of processor so far, and megabytes now."""
+    """One process: seconds of processor time so far, and megabytes now."""
 
     cpu_s: float
     rss_mb: float
     pss_mb: float
     """Pages shared with other processes divided among them."""
     real_time: bool
-    """It has the priority that only some systems grant."""
+    """It has real-time priority, which only some systems grant."""
 
 
 class Player:
     """A running player: its processes, and the memory that they share."""
 
     def __init__(self, process: subprocess.Popen[bytes], log: Path) -> None:
-        self._process = process
+        self.process = process
         self._log = log
         self.shared: SharedState
 
     def attach(self) -> None:
-        """Wait until it plays, and look into its shared memory."""
+        """Wait until it plays, and map its shared memory as :attr:`shared`."""
         deadline = time.monotonic() + TIMEOUT_S
         while True:
-            for entry in Path(f"/proc/{self._process.pid}/fd").iterdir():
-                # It may be there already, and nothing in it yet.
+            for entry in Path(f"/proc/{self.process.pid}/fd").iterdir():
+                # It may exist already with nothing in it.
                 with contextlib.suppress(FileNotFoundError, BachboxError):
                     if entry.readlink().name.startswith("memfd:bachbox"):
                         self.shared = SharedState.attach(os.open(entry, os.O_RDWR))
@@ -55,21 +56,33 @@ class Player:
             self.check(deadline)
 
     def _wait_for_music(self, deadline: float) -> None:
-        while self.shared.performer.read().state is not State.PLAYING:
+        while self.shared.performer.read().condition is not Condition.PLAYING:
             self.check(deadline)
 
     def check(self, deadline: float) -> None:
-        """A short pause, if all is well.
+        """Sleep for a moment.
 
         Raises:
             FailedError: the player has ended, or the deadline has passed.
         """
-        if self._process.poll() is not None or time.monotonic() > deadline:
-            said = (self._log.read_text().strip().splitlines() or ["it said nothing"])[-1]
-            ended = self._process.returncode
-            what = "does not play in time" if ended is None else f"ended with {ended}"
-            raise FailedError(f"`bachbox play` {what}: {said}")
+        if self.process.poll() is not None or time.monotonic() > deadline:
+            last = (self._log.read_text().strip().splitlines() or ["it printed nothing"])[-1]
+            ended = self.process.returncode
+            what = "does not go on" if ended is None else f"ended with {ended}"
+            raise FailedError(f"`bachbox play` {what}: {last}")
         time.sleep(0.005)
+
+    def child(self, name: str) -> psutil.Process:
+        """The composer or the performer.
+
+        Raises:
+            FailedError: there is none.
+        """
+        with contextlib.suppress(psutil.NoSuchProcess):
+            for child in psutil.Process(self.process.pid).children(recursive=True):
+                if _name(child) == name:
+                    return child
+        raise FailedError(f"there is no {name}")
 
     def usage(self) -> dict[str, Usage]:
         """Every process of the player, by name.
@@ -77,14 +90,19 @@ class Player:
         Raises:
             FailedError: they are not those of the design.
         """
-        daemon = psutil.Process(self._process.pid)
+        daemon = psutil.Process(self.process.pid)
         found = {"daemon": _usage(daemon)}
         for child in daemon.children(recursive=True):
-            module = next((a for a in child.cmdline() if a.startswith("appliance.workers.")), "?")
-            found[module.rpartition(".")[2]] = _usage(child)
+            found[_name(child)] = _usage(child)
         if sorted(found) != sorted(("daemon", *CHILDREN)):
             raise FailedError(f"`bachbox play` runs as {', '.join(found)}")
         return found
+
+
+def _name(child: psutil.Process) -> str:
+    """Which of :data:`CHILDREN` a process is; a question mark for another one."""
+    modules = (word for word in child.cmdline() if word.startswith("appliance.workers."))
+    return next(modules, "?").rpartition(".")[2].removesuffix("_process")
 
 
 def _usage(process: psutil.Process) -> Usage:
@@ -94,11 +112,13 @@ def _usage(process: psutil.Process) -> Usage:
 
 
 @contextlib.contextmanager
-def playing(card: VirtualCard, seed: int, config: str = "") -> Iterator[Player]:
+def playing(
+    card: VirtualCard, seed: int, config: str = "", environment: dict[str, str] | None = None
+) -> Iterator[Player]:
     """A player with all defaults but ``config`` (TOML), stopped at the end as a service is.
 
     Raises:
-        FailedError: it does not end by itself within two seconds of being told to.
+        FailedError: it does not end within ten seconds of SIGTERM.
     """
     settings, log = card.folder / "bachbox.toml", card.folder / "player.log"
     settings.write_text(config)
@@ -106,7 +126,7 @@ def playing(card: VirtualCard, seed: int, config: str = "") -> Iterator[Player]:
     with log.open("wb") as file:
         process = subprocess.Popen(
             [bachbox, "play", "--config", settings, "--output", "default", "--seed", str(seed)],
-            env=card.environment,
+            env=card.environment | (environment or {}),
             stdin=subprocess.DEVNULL,
             stdout=file,
             stderr=file,
@@ -116,8 +136,8 @@ def playing(card: VirtualCard, seed: int, config: str = "") -> Iterator[Player]:
     finally:
         process.terminate()
         try:
-            process.wait(2.0)
+            process.wait(10.0)
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
-            raise FailedError("`bachbox play` did not end within 2 s of SIGTERM") from None
+            raise FailedError("`bachbox play` did not end within 10 s of SIGTERM") from None

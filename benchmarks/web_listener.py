@@ -1,4 +1,4 @@
-"""Somebody who has the page open for hours, and listens there."""
+"""A web client that has the page open for hours and listens to its stream."""
 
 from __future__ import annotations
 
@@ -13,32 +13,33 @@ import aiohttp
 from appliance.ipc.pcm import BYTES_PER_FRAME
 from tests.support.virtual_card import RATE
 
-AGAIN_S: Final = 1.0
-"""After a stream or a WebSocket has ended, it is asked for again."""
+RECONNECT_S: Final = 1.0
+"""After a stream or a WebSocket has ended, until it is opened again."""
 
 
-class Visitor:
-    """A player that takes `/stream.wav`, and a page that is told at `/api/live` what happens."""
+class WebListener:
+    """Reads `/stream.wav` and the WebSocket `/api/live`."""
 
     def __init__(self, port: int) -> None:
         self._page = f"http://127.0.0.1:{port}"
         self._sound_bytes = 0
         self.messages = 0
-        """Of the WebSocket, so far."""
+        """Received over the WebSocket so far."""
 
     @property
     def heard_s(self) -> float:
-        """So much sound has come so far."""
+        """Seconds of sound received so far."""
         return self._sound_bytes / (BYTES_PER_FRAME * RATE)
 
-    async def stay(self) -> None:
-        """Look and listen until cancelled."""
+    async def run(self) -> None:
+        """Read both until cancelled."""
         timeout = aiohttp.ClientTimeout(total=None, sock_read=10.0)
         async with aiohttp.ClientSession(
             self._page, timeout=timeout, raise_for_status=True
         ) as session:
             await asyncio.gather(
-                _again(lambda: self._listen(session)), _again(lambda: self._look(session))
+                _reconnecting(lambda: self._listen(session)),
+                _reconnecting(lambda: self._watch(session)),
             )
 
     async def _listen(self, session: aiohttp.ClientSession) -> None:
@@ -46,34 +47,34 @@ class Visitor:
             async for part in answer.content.iter_any():
                 self._sound_bytes += len(part)
 
-    async def _look(self, session: aiohttp.ClientSession) -> None:
+    async def _watch(self, session: aiohttp.ClientSession) -> None:
         async with session.ws_connect("/api/live") as live:
             async for _message in live:
                 self.messages += 1
 
 
-async def _again(take: Callable[[], Coroutine[None, None, None]]) -> None:
+async def _reconnecting(take: Callable[[], Coroutine[None, None, None]]) -> None:
     while True:
         with contextlib.suppress(aiohttp.ClientError, TimeoutError):
             await take()
-        await asyncio.sleep(AGAIN_S)
+        await asyncio.sleep(RECONNECT_S)
 
 
 @contextlib.contextmanager
-def visiting(port: int) -> Iterator[Visitor]:
-    """A visitor, in a thread of their own, as long as the context lasts."""
-    visitor = Visitor(port)
+def web_listener(port: int) -> Iterator[WebListener]:
+    """A web client in a thread of its own, as long as the context lasts."""
+    client = WebListener(port)
     loop = asyncio.new_event_loop()
-    task = loop.create_task(visitor.stay())
+    task = loop.create_task(client.run())
 
-    def run() -> None:
+    def work() -> None:
         with contextlib.suppress(asyncio.CancelledError):
             loop.run_until_complete(task)
 
-    thread = threading.Thread(target=run, daemon=True)
+    thread = threading.Thread(target=work, daemon=True)
     thread.start()
     try:
-        yield visitor
+        yield client
     finally:
         loop.call_soon_threadsafe(task.cancel)
         thread.join(5.0)
