@@ -6,6 +6,7 @@ Everything heavy is imported where it is used, so that ``bachbox --help`` answer
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import signal
 import sys
@@ -26,12 +27,18 @@ from appliance.cli import (
     status,
     train,
 )
-from appliance.errors import BachboxError
+from appliance.common import logs
+from appliance.common.logs import PREFIX, SentenceFormatter, StderrHandler
+from appliance.common.text import lowered
+from appliance.errors import BachboxError, bug_sentence
 
 _INTERRUPTED: Final = 130
 """128 + SIGINT, as a shell tells it."""
 
 _TRACEBACK_VARIABLE: Final = "BACHBOX_TRACEBACK"
+"""An environment variable: where it is set, a bug leaves its traceback on the screen."""
+
+logger = logging.getLogger(__name__)
 
 
 def main(arguments: list[str] | None = None) -> NoReturn:
@@ -46,6 +53,8 @@ def main(arguments: list[str] | None = None) -> NoReturn:
 
 def run(arguments: list[str] | None = None) -> int:
     """Run the command; the exit code. The one place where errors become sentences."""
+    tracebacks = bool(os.environ.get(_TRACEBACK_VARIABLE))
+    logs.install(StderrHandler(SentenceFormatter(tracebacks=tracebacks)))
     try:
         if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:
             signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -60,9 +69,10 @@ def run(arguments: list[str] | None = None) -> int:
         message = error.format_message().rstrip(".")
         context = getattr(error, "ctx", None)
         asked = context.command_path if context else "bachbox"
-        lowered = message[:1].lower() + message[1:]
         stop = " " if message.endswith("?") else "; "
-        return _fail(f"{lowered}{stop}`{asked} --help` says what there is", error.exit_code)
+        return _fail(
+            f"{lowered(message)}{stop}`{asked} --help` says what there is", error.exit_code
+        )
     except (click.Abort, KeyboardInterrupt):
         return _fail("stopped", _INTERRUPTED)
     except BrokenPipeError:
@@ -73,19 +83,16 @@ def run(arguments: list[str] | None = None) -> int:
         where = f"{error.filename}: " if error.filename else ""
         return _fail(f"{where}{error.strerror or error}", BachboxError.exit_code)
     except Exception as error:
-        if os.environ.get(_TRACEBACK_VARIABLE):
-            raise
-        return _fail(
-            f"a mistake in Bachbox itself ({type(error).__name__}: {error}); please report it, "
-            f"with what {_TRACEBACK_VARIABLE}=1 shows",
-            BachboxError.exit_code,
+        logger.exception(
+            "%s; please report it, with what %s=1 shows", bug_sentence(error), _TRACEBACK_VARIABLE
         )
+        return BachboxError.exit_code
     return code if isinstance(code, int) else 0
 
 
 def _fail(sentences: str, code: int) -> int:
     for sentence in sentences.splitlines():
-        click.echo(f"bachbox: {sentence}", err=True)
+        click.echo(f"{PREFIX}{sentence}", err=True)
     return code
 
 

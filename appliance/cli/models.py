@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,8 @@ import click
 
 from appliance.cli.options import config_option, json_option
 from appliance.errors import BachboxError
+
+logger = logging.getLogger(__name__)
 
 
 @click.command()
@@ -30,7 +33,7 @@ def models(config_file: Path | None, as_json: bool) -> int:
         except BachboxError as error:
             # One bad file must not hide the good ones.
             broken += 1
-            click.echo(f"bachbox: {error}", err=True)
+            logger.error("%s", error)
             continue
         rows.append(
             {

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import logging
 from pathlib import Path
 
 import click
 
 from appliance.cli.options import config_option, json_option
 from appliance.errors import UsageError
+
+logger = logging.getLogger(__name__)
 
 
 @click.group()
@@ -36,8 +39,7 @@ def unregister(config_file: Path | None, as_json: bool) -> None:
         return
     click.echo(f"{result.id}: {result.topics} retained topics removed")
     if result.still_running:
-        click.echo(
-            "bachbox: the box is running and will announce itself again; stop it first, or set "
-            '[mqtt] discovery = "off" and restart it',
-            err=True,
+        logger.warning(
+            "the box is running and will announce itself again; stop it first, or set "
+            '[mqtt] discovery = "off" and restart it'
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import signal
 from collections import deque
 from pathlib import Path
@@ -9,13 +10,16 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from appliance.cli.model_catalog import ModelCatalog
 from appliance.cli.options import Seconds, music_options
-from appliance.cli.overrides import first_values, seed_of, usable, wished
+from appliance.cli.overrides import apply_overrides, choose_seed, new_settings
 from appliance.errors import BachboxError, UsageError
 
 if TYPE_CHECKING:
     from appliance.config.loader import Config
     from appliance.frontends.base import Frontend
+
+logger = logging.getLogger(__name__)
 
 
 @click.command()
@@ -29,47 +33,48 @@ if TYPE_CHECKING:
     type=Seconds(),
     help="Stop after this many seconds of music.",
 )
+@click.option("--verbose", is_flag=True, help="Log details, and the traceback of every bug.")
 def play(
     config_file: Path | None,
     prime: Path | None,
     fallback: str | None,
     duration_s: float | None,
+    verbose: bool,
     **options: Any,
 ) -> None:
     """Play until Ctrl-C (or SIGTERM)."""
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         # An exception in the middle of an import can be lost; the daemon handles the signal.
         signal.signal(signal.SIGINT, signal.SIG_DFL)
-    from appliance.composing import model_file
     from appliance.config import loader
     from appliance.daemon import daemon
-    from appliance.state.settings import Settings
+    from appliance.daemon.daemon_log import DaemonLog
+    from appliance.daemon.plan import Plan
     from appliance.state.store import FILE_NAME, Store, state_folder
 
     if fallback is not None and fallback.partition(":")[0] not in ("wav", "pipe", "null"):
         raise UsageError(f"--fallback {fallback!r}: it is wav:FILE, pipe:FILE or null")
-    config = wished(loader.load(config_file)[0], **options)
-    folders, values, defaults = first_values(config)
-
-    def model_names() -> list[str]:
-        return [path.stem for path in model_file.listing(folders)]
-
+    config = apply_overrides(loader.load(config_file)[0], **options)
+    catalog = ModelCatalog(config)
+    log = DaemonLog(verbose=verbose)
+    log.install()
     given = {name for name, value in options.items() if value is not None}
-    problems: list[str] = []
+    model, problems = catalog.configured, list[str]()
     if "model" not in given:
-        values, problems = usable(values, model_names(), defaults)
-    settings = Settings(values, model_names, defaults)
+        model, problems = catalog.find_usable(model)
+    settings = new_settings(config, catalog, model)
     store = Store(state_folder() / FILE_NAME)
-    problems += store.restore(settings, given)
+    for problem in problems + store.restore(settings, given):
+        logger.warning("%s", problem)
     if not settings.requested.playing:
-        problems.append("the music was left paused; `bachbox set playing=on` resumes it")
+        logger.info("the music was left paused; `bachbox set playing=on` resumes it")
     if "volume" not in given and settings.requested.volume > config.sound.max_startup_volume:
         settings.change("volume", config.sound.max_startup_volume)
-    plan = daemon.Plan(
+    plan = Plan(
         output=config.sound.output,
         soundfont=loader.soundfont(config),
-        seed=seed_of(config),
-        model_folders=folders,
+        seed=choose_seed(config),
+        model_folders=catalog.folders,
         fallback=fallback,
         block_frames=config.sound.block_frames,
         look_ahead_s=config.music.look_ahead_s,
@@ -77,15 +82,15 @@ def play(
         delegate=config.music.delegate,
         duration_s=duration_s,
     )
-    frontends = [store, *_frontends(config, plan.soundfont, problems)]
-    daemon.play(plan, settings, frontends, problems)
+    daemon.play(plan, settings, log, [store, *_frontends(config, plan.soundfont)])
 
 
-def _frontends(config: Config, soundfont: Path, problems: list[str]) -> list[Frontend]:
-    """Return the frontends that ``config`` asks for; append what failed to ``problems``."""
+def _frontends(config: Config, soundfont: Path) -> list[Frontend]:
+    """Return the frontends that ``config`` asks for; log why one is missing."""
     from appliance.config.gpio_schema import Gpio
     from appliance.frontends import local_socket, systemd_notify
     from appliance.frontends.gpio.input_events import MAX_INPUT_EVENTS, InputEvent
+    from appliance.frontends.late_frontend import LateFrontend
     from appliance.frontends.local_socket import LocalSocket
     from appliance.frontends.streaming.opus import OpusBroadcast
     from appliance.state.store import state_folder
@@ -95,16 +100,14 @@ def _frontends(config: Config, soundfont: Path, problems: list[str]) -> list[Fro
         frontends += systemd_notify.control()
     except BachboxError as error:
         # The music does not depend on it; systemd may decide otherwise.
-        problems.append(str(error))
+        logger.warning("%s", error)
     input_events: deque[InputEvent] = deque(maxlen=MAX_INPUT_EVENTS)
     opus = OpusBroadcast()
     if config.mqtt.host:
-        from appliance.frontends.mqtt.mqtt_frontend import MqttFrontend
-
-        frontends.append(MqttFrontend(config.mqtt))
+        mqtt = "appliance.frontends.mqtt.session:MqttFrontend"
+        frontends.append(LateFrontend("mqtt", mqtt, config.mqtt))
     if config.web.port:
         from appliance.frontends import history
-        from appliance.frontends.late_frontend import LateFrontend
         from appliance.frontends.web.media import Media
 
         pieces = history.History(state_folder() / history.FILE_NAME)

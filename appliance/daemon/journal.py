@@ -1,57 +1,84 @@
-"""The journal in place of a terminal: the same sentences, with fields that programs can look for.
+"""The log in systemd's journal: the same sentences, with fields that programs can search.
 
-systemd-python is wanted here and in ``frontends/systemd_notify.py`` only, and both do without it.
+systemd-python is used here and in ``frontends/systemd_notify.py`` only; both work without it.
 """
 
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import sys
-from typing import Any, TextIO
+from collections.abc import Callable
+from typing import Any, Final, TextIO
 
-from appliance.daemon.journal_events import INFO, Event
-from appliance.daemon.status_line import StatusLine
+from appliance.common.logs import syslog_priority, traceback_of
+from appliance.daemon.journal_events import BUG, JournalEvent
+
+_STANDARD_ATTRIBUTES: Final = frozenset(
+    {*vars(logging.makeLogRecord({})), "asctime", "message", "taskName", "event", "traceback"}
+)
+"""Attributes of a log record that are not fields of an event."""
 
 
-def line() -> StatusLine:
-    """Where sentences go: to the journal where standard error goes there too."""
+class JournalHandler(logging.Handler):
+    """Sends each record as one journal entry, a bug with its traceback.
+
+    Args:
+        send: systemd's ``journal.send``, or a function with the same signature.
+    """
+
+    def __init__(self, send: Callable[..., Any]) -> None:
+        super().__init__()
+        self._send = send
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Send ``record``; an error of the journal is no reason to fail."""
+        traceback = traceback_of(record)
+        message = f"{record.getMessage()}\n{traceback}" if traceback else record.getMessage()
+        event: JournalEvent | None = getattr(record, "event", BUG if traceback else None)
+        with contextlib.suppress(OSError):
+            self._send(
+                message,
+                MESSAGE_ID=event.id if event else None,
+                PRIORITY=str(syslog_priority(record.levelno)),
+                # It names Bachbox already, so that the sentence does not have to.
+                SYSLOG_IDENTIFIER="bachbox",
+                CODE_FILE=record.pathname,
+                CODE_LINE=record.lineno,
+                CODE_FUNC=record.funcName,
+                **_event_fields(record),
+            )
+
+
+def journal_handler() -> JournalHandler | None:
+    """Return a handler if standard error is connected to the journal.
+
+    None if it is not, or without systemd-python.
+    """
     if _is_journal(sys.stderr):
         with contextlib.suppress(ImportError):
             from systemd import journal
 
-            return JournalLog(journal.send)
-    return StatusLine()
+            return JournalHandler(journal.send)
+    return None
 
 
-class JournalLog(StatusLine):
-    """Sends each sentence with ``send``, which is systemd's ``journal.send`` or alike."""
-
-    def __init__(self, send: Any) -> None:
-        super().__init__()
-        self.living = False
-        self._send = send
-
-    def say(self, sentence: str, event: Event | None = None, **facts: str | int) -> None:
-        """One entry in the journal."""
-        self._remember(sentence)
-        fields = {f"BACHBOX_{name.upper()}": str(value) for name, value in facts.items()}
-        self._send(
-            # Whose sentence it is says the identifier already.
-            sentence.removeprefix("bachbox: "),
-            MESSAGE_ID=event.id if event else None,
-            PRIORITY=str(event.priority if event else INFO),
-            SYSLOG_IDENTIFIER="bachbox",
-            CODE_FUNC="say",
-            **fields,
-        )
+def _event_fields(record: logging.LogRecord) -> dict[str, str]:
+    if not hasattr(record, "event") and record.name.partition(".")[0] != "appliance":
+        return {}  # Extra attributes of a library.
+    return {
+        f"BACHBOX_{name.upper()}": str(value)
+        for name, value in vars(record).items()
+        if name not in _STANDARD_ATTRIBUTES
+    }
 
 
 def _is_journal(stream: TextIO) -> bool:
-    """Whether systemd has connected it: it names the stream by device and inode."""
-    named = os.environ.get("JOURNAL_STREAM", "")
+    """Return whether systemd has connected ``stream``: it names it by device and inode."""
+    connected = os.environ.get("JOURNAL_STREAM", "")
     try:
         status = os.fstat(stream.fileno())
     except (OSError, ValueError):
         return False
-    return named == f"{status.st_dev}:{status.st_ino}"
+    return connected == f"{status.st_dev}:{status.st_ino}"

@@ -1,4 +1,4 @@
-"""What a person sees while it plays: one living line on a terminal, plain lines elsewhere."""
+"""The status line: what a person sees on a terminal while the music plays."""
 
 from __future__ import annotations
 
@@ -6,16 +6,15 @@ import locale
 import os
 import shutil
 import sys
-import time
-from collections import deque
+import threading
 from typing import Final, NamedTuple, TextIO
 
-from appliance.daemon.journal_events import Event
+from appliance.ipc.shared_state import Condition
 from appliance.music.events import Piece
 from appliance.music.score import Key
 
-REMEMBERED_LINES: Final = 100
-"""Of what was said, for the page."""
+_SILENT: Final = (Condition.PAUSED, Condition.NO_SOUND_CARD)
+"""The conditions that are shown; in the others there is music to hear, or soon will be."""
 
 _HIDE_CURSOR: Final = "\x1b[?25l"
 _SHOW_CURSOR: Final = "\x1b[?25h"
@@ -30,8 +29,7 @@ _ASCII: Final = str.maketrans(
 class StatusView(NamedTuple):
     """What the line shows."""
 
-    condition: str
-    """"" while it plays; else what it does instead ("paused", "no sound card")."""
+    condition: Condition
     piece: Piece | None
     playhead_tick: float
     tempo_bpm: float
@@ -43,62 +41,69 @@ class StatusView(NamedTuple):
 
 
 class StatusLine:
-    """Writes to ``stream``; living only where that is a terminal that can."""
+    """A line at the bottom of a terminal that is redrawn in place, with messages above it.
+
+    May be used from several threads.
+
+    Args:
+        stream: where to write; by default standard error.
+
+    Attributes:
+        interactive: whether the stream is a terminal that can redraw a line. If it is not,
+            messages are written and the line is not.
+    """
 
     def __init__(self, stream: TextIO | None = None) -> None:
         self._stream = sys.stderr if stream is None else stream
-        self.living = self._stream.isatty() and os.environ.get("TERM", "dumb") != "dumb"
-        self._coloured = self.living and not os.environ.get("NO_COLOR")
+        self.interactive = self._stream.isatty() and os.environ.get("TERM", "dumb") != "dumb"
+        self._coloured = self.interactive and not os.environ.get("NO_COLOR")
         encoding = getattr(self._stream, "encoding", None) or locale.getpreferredencoding()
         self._ascii = "utf" not in encoding.lower()
         self._shown = ""
-        self.said: deque[str] = deque(maxlen=REMEMBERED_LINES)
-        """The last sentences, each after the time of day at which it was said."""
+        self._lock = threading.RLock()
 
     def show(self, view: StatusView) -> None:
-        """Draw the line anew, if anything in it has changed."""
-        if not self.living:
+        """Redraw the line if anything in it has changed."""
+        if not self.interactive:
             return
-        # One column stays free: in the last one some terminals wrap.
+        # One column stays free: some terminals wrap after the last one.
         columns = shutil.get_terminal_size().columns - 1
-        text = compose(view, columns, coloured=self._coloured)
+        text = format_line(view, columns, coloured=self._coloured)
         if self._ascii:
             text = text.translate(_ASCII)
-        if text != self._shown:
-            start = _CLEAR_LINE if self._shown else _HIDE_CURSOR + _CLEAR_LINE
-            self._write(start + text)
-            self._shown = text
+        with self._lock:
+            if text != self._shown:
+                start = _CLEAR_LINE if self._shown else _HIDE_CURSOR + _CLEAR_LINE
+                self._write(start + text)
+                self._shown = text
 
-    def say(self, sentence: str, event: Event | None = None, **facts: str | int) -> None:
-        """A line that stays, above the living one; event and facts are in the sentence too."""
-        self._remember(sentence)
-        shown, self._shown = self._shown, ""
-        clear = _CLEAR_LINE if shown else ""
-        self._write(f"{clear}{sentence}\n")
-        if shown:
-            self._write(shown)
-            self._shown = shown
-
-    def _remember(self, sentence: str) -> None:
-        self.said.append(f"{time.strftime('%H:%M:%S')} {sentence.removeprefix('bachbox: ')}")
+    def print_above(self, text: str) -> None:
+        """Write ``text``, one line or more, which stays above the status line."""
+        with self._lock:
+            if self._shown:
+                self._write(f"{_CLEAR_LINE}{text}\n")
+                self._write(self._shown)
+            else:
+                self._write(f"{text}\n")
 
     def close(self) -> None:
-        """Take the living line away and give the cursor back."""
-        if self.living:
-            self._write((_CLEAR_LINE if self._shown else "") + _SHOW_CURSOR)
-        self._shown = ""
+        """Remove the line and show the cursor again."""
+        with self._lock:
+            if self.interactive:
+                self._write((_CLEAR_LINE if self._shown else "") + _SHOW_CURSOR)
+            self._shown = ""
 
     def _write(self, text: str) -> None:
         try:
             self._stream.write(text)
             self._stream.flush()
         except (OSError, ValueError):
-            # Nobody looks any more (the terminal was closed); the music plays on.
-            self.living = False
+            # The terminal was closed; the music plays on.
+            self.interactive = False
 
 
-def compose(view: StatusView, columns: int, *, coloured: bool) -> str:
-    """The line, at most ``columns`` wide; what matters least goes first where it is narrow."""
+def format_line(view: StatusView, columns: int, *, coloured: bool) -> str:
+    """Return the line, at most ``columns`` wide; what matters least is left out first."""
     parts = _parts(view)
     while len(parts) > 1 and _width(parts) > columns:
         parts.remove(max(parts, key=lambda part: part.expendable))
@@ -109,20 +114,20 @@ def compose(view: StatusView, columns: int, *, coloured: bool) -> str:
     return "  ".join(f"{part.style}{part.text}{_PLAIN}" for part in parts)
 
 
-def title(piece: Piece) -> str:
-    """A piece as people call it: "3 in g minor"."""
+def piece_title(piece: Piece) -> str:
+    """Return a piece's number and key, such as "3 in g minor"."""
     return f"{piece.number} in {Key(piece.tonic, piece.minor)}"
 
 
 class _Part(NamedTuple):
     text: str
     expendable: int
-    """The higher, the sooner it is left out."""
+    """The part with the highest number is left out first."""
     style: str = _DIM
 
 
 def _parts(view: StatusView) -> list[_Part]:
-    troubles = [
+    faults = [
         _Part(f"{view.xruns} xruns", 2 if view.xruns else 7, _WARN if view.xruns else _DIM),
         *([_Part(f"{view.restarts} restarts", 3, _WARN)] if view.restarts else []),
     ]
@@ -132,16 +137,17 @@ def _parts(view: StatusView) -> list[_Part]:
         _Part(view.instrument, 5),
         _Part(f"{view.look_ahead_s:.1f} s ahead", 8),
     ]
+    silent = view.condition.words if view.condition in _SILENT else ""
     if view.piece is None:
-        return [_Part(f"♪ {view.condition or 'composing…'}", 0, _BOLD), *settings, *troubles]
+        return [_Part(f"♪ {silent or 'composing…'}", 0, _BOLD), *settings, *faults]
     piece, tick = view.piece, int(view.playhead_tick)
     bar = piece.bar_at(tick)
     beat = piece.beat_at(tick)
     beats = "".join("●" if at == beat else "○" for at in range(piece.beats_per_bar))
-    head = f"♪ {title(piece)}"
-    condition = [_Part(f"‖ {view.condition}", 1, _WARN)] if view.condition else []
+    head = f"♪ {piece_title(piece)}"
+    condition = [_Part(f"‖ {silent}", 1, _WARN)] if silent else []
     where = [_Part(f"bar {bar:>2}", 2, _PLAIN), _Part(beats, 7, _PLAIN)]
-    return [_Part(head, 0, _BOLD), *condition, *where, *settings, *troubles]
+    return [_Part(head, 0, _BOLD), *condition, *where, *settings, *faults]
 
 
 def _width(parts: list[_Part]) -> int:

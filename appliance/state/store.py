@@ -1,71 +1,70 @@
-"""What hands have set is kept on disk, so that the box comes back as it was left.
+"""Changed settings are kept on disk, so that the box comes back as it was left.
 
-Only what somebody has changed is kept; the rest stays with the config file and the model. The
-file is replaced as a whole (written beside, flushed to the disk, renamed), so that a power cut
-leaves the one before or the new one, and it is written at most once a second, which spares an
-SD card a turning knob.
+Only what somebody has changed is stored; the rest stays with the config file and the model. The
+file is replaced as a whole, so that a power cut leaves the old one or the new one. It is written
+at most once a second, so that a knob being turned does not wear out an SD card.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import fcntl
+import logging
 import os
 import threading
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from pathlib import Path
 from typing import Final
 
 import msgspec
 
+from appliance.common.atomic_write import write_atomically
 from appliance.errors import BachboxError
-from appliance.state import general_midi
 from appliance.state.box_status import BoxStatus
-from appliance.state.settings import OWN, RequestedSettings, Settings
+from appliance.state.setting_kinds import Value
+from appliance.state.settings import RequestedSettings, Settings
+from appliance.state.settings_table import BY_NAME, NAMES, USE_DEFAULT
 
-WRITE_S: Final = 1.0
+WRITE_INTERVAL_S: Final = 1.0
 """The least time between two writes."""
 
-RETRY_S: Final = 10.0
-"""A write that failed (a full disk) is tried again after this, or at the next change."""
+RETRY_INTERVAL_S: Final = 10.0
+"""A failed write (a full disk) is tried again after this time, or at the next change."""
 
 FILE_NAME: Final = "settings.json"
 
 _MAX_BYTES: Final = 1 << 16
-"""The file has some hundred bytes; more is not ours."""
+"""The file has a few hundred bytes; a larger one is not ours."""
 
-Wishes = dict[str, str | int | float | bool]
+StoredValues = dict[str, Value]
 """Values by name, as :meth:`Settings.change_all` takes them and as they stand in the file."""
+
+logger = logging.getLogger(__name__)
 
 
 def state_folder() -> Path:
-    """Where the box keeps what it must not forget: systemd's place for it, or the user's."""
-    given = os.environ.get("STATE_DIRECTORY", "").partition(":")[0]
-    if given:
-        return Path(given)
+    """Return the folder for state that survives a restart: systemd's, or the user's."""
+    from_systemd = os.environ.get("STATE_DIRECTORY", "").partition(":")[0]
+    if from_systemd:
+        return Path(from_systemd)
     base = os.environ.get("XDG_STATE_HOME") or "~/.local/state"
     return Path(base).expanduser() / "bachbox"
 
 
-def wishes_of(values: RequestedSettings, names: Collection[str]) -> Wishes:
-    """Those settings of ``values`` as a person would say them."""
-    wishes: Wishes = {}
+def to_stored(requested: RequestedSettings, names: Collection[str]) -> StoredValues:
+    """Return the settings called ``names`` as the file holds them."""
+    stored: StoredValues = {}
     for name in names:
-        value = getattr(values, name)
-        if value is None:
-            value = OWN
-        elif name == "instrument":
-            value = general_midi.name(value)
-        wishes[name] = value
-    return wishes
+        value = getattr(requested, name)
+        stored[name] = USE_DEFAULT if value is None else BY_NAME[name].kind.show(value)
+    return stored
 
 
-def read(path: Path) -> Wishes:
-    """What is kept in ``path``; nothing where there is no file.
+def read(path: Path) -> StoredValues:
+    """Return what is stored in ``path``; nothing if there is no such file.
 
     Raises:
-        BachboxError: there is something else in it, or it cannot be read.
+        BachboxError: the file cannot be read, or has other content.
     """
     try:
         with path.open("rb") as file:
@@ -75,82 +74,74 @@ def read(path: Path) -> Wishes:
     except OSError as error:
         raise BachboxError(f"{path}: cannot read it ({error.strerror})") from error
     try:
-        return msgspec.json.decode(content[:_MAX_BYTES], type=Wishes)
+        return msgspec.json.decode(content[:_MAX_BYTES], type=StoredValues)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise _NotOursError(f"{path}: these are not settings") from error
+        raise _OtherContentError(f"{path}: these are not settings") from error
 
 
-def write(path: Path, wishes: Wishes) -> None:
-    """Replace ``path``; after a power cut at any moment it holds the old or the new.
+def write(path: Path, stored: StoredValues) -> None:
+    """Replace ``path``; after a power cut at any moment it holds the old or the new values.
 
     Raises:
-        OSError: the disk is full, or not ours to write; the file is as before.
+        OSError: the disk is full, or permission is denied; the file is unchanged.
     """
-    new = path.with_suffix(".new")
-    text = msgspec.json.format(msgspec.json.encode(wishes, order="sorted"))
-    try:
-        with new.open("wb") as file:
-            file.write(text + b"\n")
-            file.flush()
-            os.fsync(file.fileno())
-        new.replace(path)
-    except OSError:
-        with contextlib.suppress(OSError):
-            new.unlink()
-        raise
-    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+    text = msgspec.json.format(msgspec.json.encode(stored, order="sorted"))
+    write_atomically(path, text + b"\n")
 
 
-class _NotOursError(BachboxError):
-    """A file with something else in it."""
+class _OtherContentError(BachboxError):
+    """The file holds something else than settings."""
 
 
 class Store:
-    """Keeps settings in ``path``; a control that only listens."""
+    """Stores changed settings in the file ``path``; runs as a frontend."""
 
     name = "settings file"
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._kept: Wishes = {}
-        self._dirty = threading.Event()
+        self._stored: StoredValues = {}
+        self._changed = threading.Event()
         self._closing = threading.Event()
 
-    def restore(self, settings: Settings, said: Collection[str] = ()) -> list[str]:
-        """Put back what was kept, except where a name is in ``said``; sentences about the rest.
+    def restore(self, settings: Settings, overridden: Collection[str] = ()) -> list[str]:
+        """Make the stored changes again, except those ``overridden`` on the command line.
 
-        A file that cannot be understood is set aside as ``.bad``, and the box begins anew.
+        A file that cannot be understood is renamed to ``.bad``.
+
+        Returns:
+            A sentence about each value, or the whole file, that could not be used.
         """
         try:
-            self._kept = read(self._path)
-        except _NotOursError as error:
+            self._stored = read(self._path)
+        except _OtherContentError as error:
             return [f"{error}; {self._set_aside()}, the defaults play"]
         except BachboxError as error:
             return [f"{error}; the defaults play"]
-        sentences = []
-        for name, value in self._kept.copy().items():
-            if name in said:
+        problems = []
+        for name, value in self._stored.copy().items():
+            if name in overridden:
                 continue
             try:
                 settings.change(name, value)
             except BachboxError as error:
-                del self._kept[name]
-                sentences.append(f"{self._path}: {error}; it stays as it is configured")
-        return sentences
+                del self._stored[name]
+                problems.append(f"{self._path}: {error}; it stays as it is configured")
+        return problems
 
     async def run(self, settings: Settings, box: BoxStatus) -> None:
-        """Write down every change until cancelled, the last one included."""
-        loop = asyncio.get_running_loop()
+        """Write every change until cancelled, the last one included.
+
+        Raises:
+            BachboxError: nothing can be written to the folder.
+        """
         try:
             lock = self._lock()
         except BlockingIOError:
-            box.say(
-                f"bachbox: another Bachbox keeps its settings in {self._path.parent}; "
-                "what is set here is forgotten at the end"
+            logger.warning(
+                "another Bachbox keeps its settings in %s; what is set here is forgotten at the "
+                "end",
+                self._path.parent,
             )
             return
         except OSError as error:
@@ -159,58 +150,55 @@ class Store:
                 "folder writable, or what is set is forgotten at the end"
             ) from error
 
-        def say(sentence: str) -> None:
-            with contextlib.suppress(RuntimeError):  # The loop is closed: we are at the end.
-                loop.call_soon_threadsafe(box.say, sentence)
-
         self._closing.clear()
         # Not a daemon thread: Python waits for it, so the last value reaches even a slow disk.
-        writer = threading.Thread(target=self._write_down, args=(say,), name="settings-file")
+        writer = threading.Thread(target=self._write_changes, name="settings-file")
         writer.start()
-        forget = settings.observe(self._note)
+        stop_observing = settings.observe(self._note)
         try:
             await asyncio.Event().wait()
         finally:
-            forget()
+            stop_observing()
             self._closing.set()
-            self._dirty.set()
+            self._changed.set()
             while writer.is_alive():
                 await asyncio.sleep(0.01)
             os.close(lock)
 
-    def _note(self, values: RequestedSettings, changed: frozenset[str]) -> None:
-        names = changed & set(values.__dataclass_fields__)
+    def _note(self, requested: RequestedSettings, changed: frozenset[str]) -> None:
+        names = changed & set(NAMES)
         if names:
-            # A new dict each time: the writer may be reading the one before.
-            self._kept = self._kept | wishes_of(values, names)
-            self._dirty.set()
+            # A new dict each time: the writer may be reading the old one.
+            self._stored = self._stored | to_stored(requested, names)
+            self._changed.set()
 
-    def _write_down(self, say: Callable[[str], None]) -> None:
-        """The writer's thread."""
-        written = self._kept
-        complaint = ""
+    def _write_changes(self) -> None:
+        """Write the file whenever something has changed; runs in the writer's thread."""
+        written = self._stored
+        last_failure = ""
         while True:
-            self._dirty.wait(RETRY_S if complaint else None)
+            self._changed.wait(RETRY_INTERVAL_S if last_failure else None)
             closing = self._closing.is_set()
-            self._dirty.clear()
-            kept = self._kept
-            if kept != written:
+            self._changed.clear()
+            stored = self._stored
+            if stored != written:
                 try:
-                    write(self._path, kept)
-                    written, complaint = kept, ""
+                    write(self._path, stored)
+                    written, last_failure = stored, ""
                 except OSError as error:
-                    if complaint != (complaint := error.strerror or str(error)):
-                        say(
-                            f"bachbox: {self._path}: the settings cannot be kept ({complaint}); "
-                            "they hold until the end"
-                        )
+                    if last_failure != (last_failure := error.strerror or str(error)):
+                        logger.warning(
+                            "%s: the settings cannot be kept (%s); they hold until the end",
+                            self._path, last_failure,
+                        )  # fmt: skip
             if closing:
                 return
-            self._closing.wait(WRITE_S)
+            self._closing.wait(WRITE_INTERVAL_S)
 
     def _lock(self) -> int:
+        """Return the descriptor of the locked lock file, which keeps a second box out."""
         self._path.parent.mkdir(parents=True, exist_ok=True)
-        # Not for writing: the file system can be made read-only meanwhile.
+        # Opened read-only: the file system can become read-only while the box runs.
         flags = os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC
         lock = os.open(self._path.with_suffix(".lock"), flags, 0o644)
         try:
@@ -221,6 +209,7 @@ class Store:
         return lock
 
     def _set_aside(self) -> str:
+        """Rename the file to ``.bad``; return a clause that says so."""
         bad = self._path.with_suffix(self._path.suffix + ".bad")
         try:
             self._path.replace(bad)

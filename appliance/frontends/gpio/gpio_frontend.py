@@ -1,21 +1,20 @@
 """Knobs, buttons and LEDs on the pins of a Raspberry Pi, through gpiozero.
 
-gpiozero and lgpio call back from threads of their own, and potentiometers are read in one of
-ours; all of them only hand a small function over to the event loop, where everything happens.
-What cannot work is told once, and the rest works.
+gpiozero and lgpio call back from threads of their own, and the potentiometers are read in another
+thread; all of them only hand a function over to the event loop, where everything happens. A part
+that cannot work is logged once, and the others work.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
+import logging
 import threading
 import time
 import warnings
-from collections.abc import Callable, Iterator
-from pathlib import Path
-from typing import Any, Final
+from collections.abc import Callable
+from typing import Any, Final, Protocol
 
 from appliance.config.gpio_schema import (
     POWER_OFF,
@@ -26,113 +25,139 @@ from appliance.config.gpio_schema import (
     Led,
     Part,
     Pot,
-    wired,
+    wired_parts,
 )
 from appliance.errors import BachboxError
-from appliance.frontends.gpio.knobs import DebouncedButton, NoiseFilter, SoftTakeover, clicked
-from appliance.ipc.shared_state import State
-from appliance.state.box_status import CONDITIONS, BoxStatus
+from appliance.frontends.gpio.knobs import (
+    DebouncedButton,
+    NoiseFilter,
+    SoftTakeover,
+    value_after_clicks,
+)
+from appliance.frontends.gpio.pin_factory import check_spi, open_pin_factory
+from appliance.ipc.shared_state import Condition
+from appliance.state.box_status import NowPlaying
 from appliance.state.settings import Action, Settings
-from appliance.state.store import state_folder
 
 HOLD_S: Final = 2.0
-"""How long a button is held for what it does when held."""
+"""How long a button is held for its hold action."""
 
-SAMPLE_S: Final = 0.02
+SAMPLE_INTERVAL_S: Final = 0.02
 """How often the potentiometers are read."""
 
-BLINK_S: Final = 0.02
-"""How often the LEDs are looked at: a beat is shown this late at most."""
+LED_INTERVAL_S: Final = 0.02
+"""How often the LEDs are updated; a beat is shown at most this late."""
 
-BEAT_S: Final = 0.09
-"""How long the LED of the beat is lit."""
+BEAT_FLASH_S: Final = 0.09
+"""How long the beat LED is lit at each beat."""
 
 TROUBLE_S: Final = 10.0
-"""How long an xrun or a restart lights the LED of the troubles."""
+"""How long the trouble LED is lit after an xrun or a restart."""
 
 GLITCH_S: Final = 0.002
-"""Shorter closings of a button's contact are no finger, but a neighbouring cable."""
+"""A button contact that closes for less than this is interference from a neighbouring cable."""
 
 POWER_OFF_COMMAND: Final = ("systemctl", "poweroff")
 
-DEVICES: Final = Path("/dev")
+OnInput = Callable[[str, str], None]
+"""Called with the name of a part and what it did, in the event loop's thread."""
 
-_FACTORY_VARIABLE: Final = "GPIOZERO_PIN_FACTORY"
-"""gpiozero's own: set, it is asked for what it names, and no device is looked for."""
+logger = logging.getLogger(__name__)
 
-Trace = Callable[[str, str], None]
-"""Told which part did what."""
+
+class LedSource(Protocol):
+    """What the LEDs show; :class:`appliance.state.box_status.BoxStatus` is one."""
+
+    def now_playing(self) -> NowPlaying:
+        """Return what is playing."""
+
+    def fault_count(self) -> int:
+        """Return a number that rises with each xrun, block without music and restart."""
 
 
 class GpioFrontend:
-    """Everything that ``gpio`` says is wired."""
+    """The parts that are wired to the pins.
+
+    Args:
+        gpio: the parts.
+        on_input: called at each turn and press.
+        power_off_enabled: False if the button that switches the machine off must not do it.
+    """
 
     name = "pins"
 
     def __init__(
-        self, gpio: Gpio, trace: Trace = lambda _where, _what: None, *, harmless: bool = False
+        self,
+        gpio: Gpio,
+        on_input: OnInput = lambda _part, _what: None,
+        *,
+        power_off_enabled: bool = True,
     ) -> None:
-        """``harmless``: the button that switches the machine off is felt, and does nothing."""
         self._gpio = gpio
-        self._trace = trace
-        self._harmless = harmless
+        self._on_input = on_input
+        self._power_off_enabled = power_off_enabled
         self._loop: asyncio.AbstractEventLoop
         self._settings: Settings
-        self._box: BoxStatus
-        self._lamps: list[tuple[str, Any]] = []
+        self._box: LedSource
+        self._leds: list[tuple[str, Any]] = []
+        """What an LED shows, and gpiozero's device."""
         self._pots: list[tuple[str, Pot, Any]] = []
-        self._jobs: set[asyncio.Task[None]] = set()
+        """The name of a potentiometer, its config, and gpiozero's device."""
+        self._tasks: set[asyncio.Task[None]] = set()
 
-    async def run(self, settings: Settings, box: BoxStatus) -> None:
-        """Listen to the pins until cancelled."""
+    async def run(self, settings: Settings, box: LedSource) -> None:
+        """Serve the pins until cancelled.
+
+        Raises:
+            BachboxError: the pins cannot be opened.
+        """
         self._loop, self._settings, self._box = asyncio.get_running_loop(), settings, box
-        self._lamps, self._pots = [], []
+        self._leds, self._pots = [], []
         with contextlib.ExitStack() as stack:
-            # gpiozero takes a second to import on a small Pi.
-            await asyncio.to_thread(self._open, stack)
+            # Importing gpiozero takes a second on a small Pi.
+            await asyncio.to_thread(self._claim_all, stack)
             if self._pots:
-                self._sample(stack)
-            await self._blink()
+                self._start_sampling(stack)
+            await self._update_leds()
 
-    def _open(self, stack: contextlib.ExitStack) -> None:
-        """Claim every pin (not in the event loop's thread)."""
-        factory = _factory(stack)
-        for where, part, problem in wired(self._gpio):
+    def _claim_all(self, stack: contextlib.ExitStack) -> None:
+        """Claim the pins of every part; not for the event loop's thread."""
+        factory = open_pin_factory(stack)
+        for where, part, problem in wired_parts(self._gpio):
             if problem:
-                self._tell(where, problem)
+                _warn(where, problem)
                 continue
             try:
                 if isinstance(part, Pot):
-                    _check_spi(part)
+                    check_spi(part)
                 self._claim(where, part, factory, stack)
             except BachboxError as error:
-                self._tell(where, str(error))
+                _warn(where, str(error))
             except Exception as error:
                 # gpiozero, lgpio and spidev each have exceptions of their own.
                 reason = str(error) or type(error).__name__
-                self._tell(where, f"{reason.rstrip('.')}; is another program using it?")
-
-    def _tell(self, where: str, problem: str) -> None:
-        self._over(self._box.say, f"bachbox: {where}: {problem}")
+                _warn(where, f"{reason.rstrip('.')}; is another program using it?")
 
     def _claim(self, where: str, part: Part, factory: Any, stack: contextlib.ExitStack) -> None:
         import gpiozero
 
         match part:
             case Encoder():
-                knob = gpiozero.RotaryEncoder(part.a, part.b, max_steps=0, pin_factory=factory)
-                stack.callback(knob.close)
-                knob.when_rotated_clockwise = lambda: self._over(self._click, where, part, 1)
-                knob.when_rotated_counter_clockwise = lambda: self._over(
-                    self._click, where, part, -1
+                encoder = gpiozero.RotaryEncoder(part.a, part.b, max_steps=0, pin_factory=factory)
+                stack.callback(encoder.close)
+                encoder.when_rotated_clockwise = lambda: self._call_in_loop(
+                    self._encoder_turned, where, part, 1
+                )
+                encoder.when_rotated_counter_clockwise = lambda: self._call_in_loop(
+                    self._encoder_turned, where, part, -1
                 )
                 if part.push is not None:
-                    self._button(where, part.push, part.press, part.hold, factory, stack)
+                    self._claim_button(where, part.push, part.press, part.hold, factory, stack)
             case Button():
-                self._button(where, part.pin, part.press, part.hold, factory, stack)
+                self._claim_button(where, part.pin, part.press, part.hold, factory, stack)
             case Pot():
                 with warnings.catch_warnings():
-                    # Bit-banged SPI in Python is slow; on a Pi we have checked for better.
+                    # gpiozero warns of slow SPI in software; check_spi has found the real one.
                     warnings.simplefilter("ignore")
                     pot = gpiozero.MCP3008(
                         part.channel, port=0, device=part.select, pin_factory=factory
@@ -140,11 +165,11 @@ class GpioFrontend:
                 stack.callback(pot.close)
                 self._pots.append((where, part, pot))
             case Led():
-                lamp = gpiozero.LED(part.pin, pin_factory=factory)
-                stack.callback(lamp.close)
-                self._lamps.append((part.shows, lamp))
+                led = gpiozero.LED(part.pin, pin_factory=factory)
+                stack.callback(led.close)
+                self._leds.append((part.shows, led))
 
-    def _button(
+    def _claim_button(
         self,
         where: str,
         pin: int,
@@ -157,55 +182,54 @@ class GpioFrontend:
 
         contact = gpiozero.Button(pin, bounce_time=GLITCH_S, pin_factory=factory)
         stack.callback(contact.close)
-        finger = DebouncedButton(
+        button = DebouncedButton(
             lambda: bool(contact.is_pressed),
             self._loop.call_later,
             lambda: self._do(where, press),
             None if hold is None else lambda: self._do(where, hold),
             HOLD_S,
         )
-        contact.when_pressed = lambda: self._over(finger.edge, True)
-        contact.when_released = lambda: self._over(finger.edge, False)
+        contact.when_pressed = lambda: self._call_in_loop(button.on_edge, True)
+        contact.when_released = lambda: self._call_in_loop(button.on_edge, False)
 
-    def _over(self, function: Callable[..., object], *arguments: object) -> None:
-        """Call in the event loop's thread."""
-        with contextlib.suppress(RuntimeError):  # It is closed: the box has ended.
+    def _call_in_loop(self, function: Callable[..., object], *arguments: object) -> None:
+        with contextlib.suppress(RuntimeError):  # The loop is closed: the box has ended.
             self._loop.call_soon_threadsafe(function, *arguments)
 
-    def _click(self, where: str, part: Encoder, clicks: int) -> None:
-        value = clicked(self._settings, part.turns, clicks, part.step)
+    def _encoder_turned(self, where: str, part: Encoder, clicks: int) -> None:
+        value = value_after_clicks(self._settings, part.turns, clicks, part.step)
         self._change(where, part.turns, value)
 
-    def _turn(self, where: str, part: Pot, takeover: SoftTakeover, place: float) -> None:
-        value = takeover.turn(self._settings, part.turns, place)
+    def _pot_turned(self, where: str, part: Pot, takeover: SoftTakeover, position: float) -> None:
+        value = takeover.turn(self._settings, part.turns, position)
         if value is not None:
             self._change(where, part.turns, value)
         else:
-            self._trace(where, f"at {place:.0%}, not yet where {part.turns} is")
+            self._on_input(where, f"at {position:.0%}, not yet at the current {part.turns}")
 
     def _change(self, where: str, name: str, value: object) -> None:
         try:
             self._settings.change(name, value)
         except BachboxError as error:
-            self._tell(where, str(error))
+            _warn(where, str(error))
             return
-        self._trace(where, f"{name} {value}")
+        self._on_input(where, f"{name} {value}")
 
-    def _do(self, where: str, deed: ButtonAction | None) -> None:
-        if deed is None:
+    def _do(self, where: str, action: ButtonAction | None) -> None:
+        if action is None:
             return
-        self._trace(where, deed)
-        if deed == "playing":
-            self._settings.change("playing", not self._settings.values.playing)
-        elif deed != POWER_OFF:
-            self._settings.act(Action(deed))
-        elif not self._harmless:
-            job = self._loop.create_task(self._power_off(where))
-            self._jobs.add(job)
-            job.add_done_callback(self._jobs.discard)
+        self._on_input(where, action)
+        if action == "playing":
+            self._settings.change("playing", not self._settings.requested.playing)
+        elif action != POWER_OFF:
+            self._settings.act(Action(action))
+        elif self._power_off_enabled:
+            task = self._loop.create_task(self._power_off(where))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
 
     async def _power_off(self, where: str) -> None:
-        self._box.say("bachbox: switched off by its button")
+        logger.info("switched off by its button")
         try:
             process = await asyncio.create_subprocess_exec(
                 *POWER_OFF_COMMAND,
@@ -215,148 +239,71 @@ class GpioFrontend:
             )
             code = await process.wait()
         except OSError as error:
-            self._tell(where, f"{POWER_OFF_COMMAND[0]} cannot be run ({error.strerror})")
+            _warn(where, f"{POWER_OFF_COMMAND[0]} cannot be run ({error.strerror})")
             return
         if code:
-            self._tell(
-                where, "the machine refuses to switch off; let this user do so (polkit), or be root"
+            _warn(
+                where,
+                "the system refuses to power off; allow it for this user (polkit), or run as root",
             )
 
-    def _sample(self, stack: contextlib.ExitStack) -> None:
+    def _start_sampling(self, stack: contextlib.ExitStack) -> None:
         """Read the potentiometers in a thread, until the stack is closed."""
-        ended = threading.Event()
+        stopped = threading.Event()
         pots = [
             (where, part, pot, NoiseFilter(), SoftTakeover()) for where, part, pot in self._pots
         ]
 
         def sample() -> None:
-            while not ended.wait(SAMPLE_S):
-                for where, part, pot, steady, takeover in pots:
+            while not stopped.wait(SAMPLE_INTERVAL_S):
+                for where, part, pot, noise_filter, takeover in pots:
                     try:
-                        place = steady.feel(pot.value)
+                        position = noise_filter.update(pot.value)
                     except Exception as error:
-                        if not ended.is_set():
-                            self._tell(
-                                where, f"cannot be read any more ({error}); the pots are off"
+                        if not stopped.is_set():
+                            _warn(
+                                where,
+                                f"can no longer be read ({error}); no potentiometer works now",
                             )
                         return
-                    if place is not None:
-                        self._over(self._turn, where, part, takeover, place)
+                    if position is not None:
+                        self._call_in_loop(self._pot_turned, where, part, takeover, position)
 
         thread = threading.Thread(target=sample, name="pots", daemon=True)
         thread.start()
-        # Before the converter is closed under it.
-        stack.callback(thread.join, 10 * SAMPLE_S)
-        stack.callback(ended.set)
+        # The thread ends before the converter is closed.
+        stack.callback(thread.join, 10 * SAMPLE_INTERVAL_S)
+        stack.callback(stopped.set)
 
-    async def _blink(self) -> None:
-        """Let the LEDs show how it is, until cancelled."""
-        if not self._lamps:
+    async def _update_leds(self) -> None:
+        """Show the state of the box on the LEDs, until cancelled."""
+        if not self._leds:
             await asyncio.Event().wait()
-        lit_until = trouble_until = 0.0
-        beat: tuple[int, int, int] | None = None
-        troubles: int | None = None
+        beat_until = trouble_until = 0.0
+        last_beat: tuple[int, int, int] | None = None
+        last_faults: int | None = None
         shown: dict[str, bool] = {}
         while True:
-            now, where = time.monotonic(), self._box.now_playing()
-            playing = where.condition == CONDITIONS[State.PLAYING]
-            at = (where.piece, where.bar, where.beat)
-            if at != beat:
-                beat, lit_until = at, now + BEAT_S
-            counted = self._box.troubles()
-            if troubles is not None and counted != troubles:
+            now, music = time.monotonic(), self._box.now_playing()
+            playing = music.condition is Condition.PLAYING
+            beat = (music.piece, music.bar, music.beat)
+            if beat != last_beat:
+                last_beat, beat_until = beat, now + BEAT_FLASH_S
+            faults = self._box.fault_count()
+            if last_faults is not None and faults != last_faults:
                 trouble_until = now + TROUBLE_S
-            troubles = counted
+            last_faults = faults
             lit = {
                 "playing": playing,
-                "beat": playing and now < lit_until,
-                "trouble": now < trouble_until or where.condition == CONDITIONS[State.NO_CARD],
+                "beat": playing and now < beat_until,
+                "trouble": now < trouble_until or music.condition is Condition.NO_SOUND_CARD,
             }
-            for shows, lamp in self._lamps:
+            for shows, led in self._leds:
                 if lit[shows] != shown.get(shows):
-                    lamp.value = lit[shows]
+                    led.value = lit[shows]
             shown = lit
-            await asyncio.sleep(BLINK_S)
+            await asyncio.sleep(LED_INTERVAL_S)
 
 
-def _factory(stack: contextlib.ExitStack) -> Any:
-    """Gpiozero's way to the pins.
-
-    Raises:
-        BachboxError: this machine has none, or not for us.
-    """
-    given = os.environ.get(_FACTORY_VARIABLE)
-    chips = sorted(DEVICES.glob("gpiochip*"))
-    if not given and not chips:
-        raise BachboxError(
-            "this machine has no GPIO pins, so no knob and no LED works; take [gpio] out of the "
-            "config if none should"
-        )
-    if not given and not any(os.access(chip, os.R_OK | os.W_OK) for chip in chips):
-        raise BachboxError(
-            f"{chips[0]} is not for you, so no knob works: sudo usermod -aG gpio $USER, "
-            "then log in again"
-        )
-    try:
-        if given:
-            from gpiozero import Device
-
-            Device.ensure_pin_factory()
-            return Device.pin_factory
-        with _lgpio_elsewhere():
-            from gpiozero.pins.lgpio import LGPIOFactory
-    except ImportError as error:
-        raise BachboxError(
-            f"the Python package {error.name} is missing, so no knob works: install Bachbox with "
-            "`pip install 'bachbox[gpio]'`, or `sudo apt install python3-lgpio`"
-        ) from error
-    except OSError as error:
-        raise BachboxError(
-            f"lgpio cannot work in {_scratch()} ({error.strerror}), so no knob works"
-        ) from error
-    try:
-        factory = LGPIOFactory()
-    except Exception as error:
-        raise BachboxError(
-            f"the pins cannot be opened ({error}); is this a Raspberry Pi?"
-        ) from error
-    stack.callback(factory.close)
-    return factory
-
-
-@contextlib.contextmanager
-def _lgpio_elsewhere() -> Iterator[None]:
-    """For the import of lgpio.
-
-    It leaves a file in its working directory at once; told of another one, it takes the whole
-    process there, and relative paths (of a WAV file, say) would mean something else.
-    """
-    here = Path.cwd()
-    folder = _scratch()
-    folder.mkdir(parents=True, exist_ok=True)
-    os.environ.setdefault("LG_WD", str(folder.absolute()))
-    try:
-        yield
-    finally:
-        os.chdir(here)
-
-
-def _scratch() -> Path:
-    for name in ("RUNTIME_DIRECTORY", "XDG_RUNTIME_DIR"):
-        if folder := os.environ.get(name, "").partition(":")[0]:
-            return Path(folder)
-    return state_folder()
-
-
-def _check_spi(part: Pot) -> None:
-    if os.environ.get(_FACTORY_VARIABLE):
-        return
-    device = DEVICES / f"spidev0.{part.select}"
-    if not device.exists():
-        raise BachboxError(
-            "SPI is off: switch it on with `sudo raspi-config nonint do_spi 0`, then restart"
-        )
-    if not os.access(device, os.R_OK | os.W_OK):
-        raise BachboxError(
-            f"{device} is not for you: sudo usermod -aG spi $USER, then log in again"
-        )
+def _warn(where: str, problem: str) -> None:
+    logger.warning("%s: %s", where, problem)

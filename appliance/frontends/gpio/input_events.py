@@ -1,4 +1,4 @@
-"""What hands have done to knobs and buttons lately, for whoever tests them from the page."""
+"""The latest turns and presses, for the hardware test on the page."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Final
 import msgspec
 
 MAX_INPUT_EVENTS: Final = 50
+"""How many are kept."""
 
 _numbers = itertools.count(1)
 
@@ -17,8 +18,10 @@ class InputEvent(msgspec.Struct, frozen=True):
     """One turn or press."""
 
     where: str
-    """The part, as the config names it."""
+    """The part, such as ``[gpio] encoders 1 (tempo)``."""
     what: str
+    """What it did, such as ``tempo 96.0``."""
     number: int = msgspec.field(default_factory=lambda: next(_numbers))
-    """One more for each, so that two are told apart."""
+    """Counts up, so that two equal events can be told apart."""
     at: str = msgspec.field(default_factory=lambda: time.strftime("%H:%M:%S"))
+    """The local time."""

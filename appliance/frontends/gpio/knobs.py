@@ -1,229 +1,195 @@
-"""What a knob means: from clicks and voltages to values of a setting. No pins, no threads.
+"""What knobs and buttons mean: from clicks, voltages and contacts to values of a setting.
 
-Places are numbers from 0 to 1: where in a setting's range a value lies.
+No pins and no threads here. A position is a number from 0 to 1: the place of a value in the range
+of its setting, or of a potentiometer between its ends.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Final, Protocol
 
-from appliance.state.settings import (
-    EXPRESSION,
-    PITCH_HZ,
-    TEMPERAMENTS,
-    TEMPERATURE,
-    TEMPO_BPM,
-    TOP_P,
-    VOLUME,
-    Range,
-    Settings,
-)
-
-RANGES: Final[dict[str, Range]] = {
-    "tempo": TEMPO_BPM,
-    "temperature": TEMPERATURE,
-    "top_p": TOP_P,
-    "volume": VOLUME,
-    "expression": EXPRESSION,
-    "pitch": PITCH_HZ,
-}
-
-STEPS: Final = {
-    "tempo": 2.0,
-    "temperature": 0.05,
-    "top_p": 0.02,
-    "volume": 2.0,
-    "expression": 5.0,
-    "pitch": 1.0,
-}
-"""What one click of an encoder changes, where the config does not say."""
-
-GRAINS: Final = {
-    "tempo": 1.0,
-    "temperature": 0.01,
-    "top_p": 0.01,
-    "volume": 1.0,
-    "expression": 1.0,
-    "pitch": 1.0,
-}
-"""A potentiometer sets multiples of these."""
-
-INSTRUMENTS: Final = 128
+from appliance.state.setting_kinds import Number, Switch
+from appliance.state.settings import Settings
+from appliance.state.settings_table import BY_NAME
 
 SMOOTHING: Final = 0.5
-"""How much of a new reading is believed; the rest is what we thought before."""
+"""The weight of a new reading in the moving average."""
 
 HYSTERESIS: Final = 0.006
-"""Of the whole turn: six of a 10-bit converter's steps. Less is noise, not a hand."""
+"""Smaller changes of the position are noise; six steps of a 10-bit converter."""
 
-DEAD_END: Final = 0.01
-"""At either end of the turn, so that the ends are reached in spite of tolerances."""
+DEAD_ZONE: Final = 0.01
+"""At either end of the travel, so that both ends are reached in spite of tolerances."""
 
-NEAR: Final = 0.02
-"""A knob that is so close to the value may take it over."""
+TAKEOVER_DISTANCE: Final = 0.02
+"""A potentiometer this close to the value may take it over."""
 
-SETTLE_S: Final = 0.03
-"""Contacts of a button bounce for less than this."""
+DEBOUNCE_S: Final = 0.03
+"""The contacts of a button bounce for less than this."""
 
 
-def clicked(settings: Settings, name: str, clicks: int, step: float | None = None) -> object:
-    """The value of ``name`` after ``clicks`` to the right (left where negative)."""
-    now = getattr(settings.effective, name)
-    if name == "playing":
+def value_after_clicks(
+    settings: Settings, name: str, clicks: int, step: float | None = None
+) -> object:
+    """Return the value of setting ``name`` after turning a rotary encoder.
+
+    Args:
+        settings: the current settings.
+        name: the setting.
+        clicks: how far; positive to the right.
+        step: the change of a number at each click; None: the step in the settings table.
+    """
+    current = getattr(settings.effective, name)
+    kind = BY_NAME[name].kind
+    if isinstance(kind, Number):
+        return kind.clamp(current + clicks * (step or kind.step))
+    if isinstance(kind, Switch):
         return clicks > 0
-    if name == "instrument":
-        return (now + clicks) % INSTRUMENTS
-    if choices := _choices(settings, name):
-        return choices[(choices.index(now) + clicks) % len(choices)] if now in choices else now
-    allowed = RANGES[name]
-    value = now + clicks * (step or STEPS[name])
-    return round(min(max(value, allowed.low), allowed.high), 4)
+    options = settings.options(name)
+    if current not in options:
+        return current
+    return options[(options.index(current) + clicks) % len(options)]
 
 
-def value_at(settings: Settings, name: str, place: float) -> object:
-    """The value of ``name`` at ``place``."""
-    if name == "playing":
-        return place > 0.5
-    if name == "instrument":
-        return min(int(place * INSTRUMENTS), INSTRUMENTS - 1)
-    if choices := _choices(settings, name):
-        return choices[min(int(place * len(choices)), len(choices) - 1)]
-    allowed, grain = RANGES[name], GRAINS[name]
-    value = allowed.low + place * (allowed.high - allowed.low)
-    return round(min(max(round(value / grain) * grain, allowed.low), allowed.high), 4)
+def value_at(settings: Settings, name: str, position: float) -> object:
+    """Return the value of setting ``name`` at ``position``."""
+    kind = BY_NAME[name].kind
+    if isinstance(kind, Number):
+        value = kind.low + position * (kind.high - kind.low)
+        return kind.clamp(round(value / kind.grain) * kind.grain)
+    if isinstance(kind, Switch):
+        return position > 0.5
+    options = settings.options(name)
+    return options[min(int(position * len(options)), len(options) - 1)]
 
 
-def place_of(settings: Settings, name: str) -> float:
-    """Where the value in force of ``name`` lies."""
-    now = getattr(settings.effective, name)
-    if name == "playing":
-        return 0.75 if now else 0.25
-    if name == "instrument":
-        return float((now + 0.5) / INSTRUMENTS)
-    if choices := _choices(settings, name):
-        return (choices.index(now) + 0.5) / len(choices) if now in choices else 0.5
-    allowed = RANGES[name]
-    return float((now - allowed.low) / (allowed.high - allowed.low))
-
-
-def _choices(settings: Settings, name: str) -> Sequence[str]:
-    """The values of a setting that is one of some names; none of another's."""
-    if name == "model":
-        return settings.models
-    return TEMPERAMENTS if name == "temperament" else ()
+def position_of(settings: Settings, name: str) -> float:
+    """Return the position of the effective value of setting ``name``."""
+    current = getattr(settings.effective, name)
+    kind = BY_NAME[name].kind
+    if isinstance(kind, Number):
+        return float((current - kind.low) / (kind.high - kind.low))
+    options = settings.options(name)
+    return (options.index(current) + 0.5) / len(options) if current in options else 0.5
 
 
 class NoiseFilter:
-    """A potentiometer's readings without their noise."""
+    """Removes the noise from a potentiometer's readings."""
 
     def __init__(self) -> None:
-        self._smooth: float | None = None
-        self._place: float | None = None
+        self._average: float | None = None
+        self._position: float | None = None
 
-    def feel(self, reading: float) -> float | None:
-        """The place (0 to 1) where a hand has put the knob; None where it has not moved."""
-        smooth = reading if self._smooth is None else self._smooth
-        self._smooth = smooth + SMOOTHING * (reading - smooth)
-        place = min(max((self._smooth - DEAD_END) / (1 - 2 * DEAD_END), 0.0), 1.0)
-        moved = self._place is None or abs(place - self._place) > HYSTERESIS
-        at_end = place in (0.0, 1.0) and place != self._place
-        if not (moved or at_end):
+    def update(self, reading: float) -> float | None:
+        """Take a ``reading`` (0 to 1); return the new position, or None if it has not moved."""
+        average = reading if self._average is None else self._average
+        self._average = average + SMOOTHING * (reading - average)
+        position = min(max((self._average - DEAD_ZONE) / (1 - 2 * DEAD_ZONE), 0.0), 1.0)
+        moved = self._position is None or abs(position - self._position) > HYSTERESIS
+        reached_end = position in (0.0, 1.0) and position != self._position
+        if not (moved or reached_end):
             return None
-        self._place = place
-        return place
+        self._position = position
+        return position
 
 
 class SoftTakeover:
-    """Lets a potentiometer set a value only once it has been where the value is.
+    """Lets a potentiometer set a value only after it has passed that value.
 
-    Otherwise the value would jump to wherever the knob was left, at the first touch.
+    Otherwise the value would jump to the potentiometer's old position at the first touch.
     """
 
     def __init__(self) -> None:
-        self._place: float | None = None
-        self._set: object = None
+        self._position: float | None = None
+        self._last_value: object = None
+        """The value that this potentiometer has set; None while it has not taken over."""
 
-    def turn(self, settings: Settings, name: str, place: float) -> object | None:
-        """The new value of ``name`` with the knob at ``place``; None: nothing changes."""
-        before, self._place = self._place, place
+    def turn(self, settings: Settings, name: str, position: float) -> object | None:
+        """Return the new value of setting ``name`` at ``position``; None to change nothing."""
+        before, self._position = self._position, position
         if before is None:
             return None
-        in_charge = self._set is not None and getattr(settings.effective, name) == self._set
-        if not in_charge:
-            target = place_of(settings, name)
-            passed = (before - target) * (place - target) <= 0
-            if not passed and abs(place - target) > NEAR:
-                self._set = None
+        current = getattr(settings.effective, name)
+        if self._last_value is None or current != self._last_value:
+            target = position_of(settings, name)
+            passed = (before - target) * (position - target) <= 0
+            if not passed and abs(position - target) > TAKEOVER_DISTANCE:
+                self._last_value = None
                 return None
-        self._set = value_at(settings, name, place)
-        return self._set
+        self._last_value = value_at(settings, name, position)
+        return self._last_value
 
 
 class Timer(Protocol):
-    """What ``loop.call_later`` gives."""
+    """A scheduled call, as ``loop.call_later`` returns it."""
 
     def cancel(self) -> None:
-        """It will not be called."""
+        """Cancel the call."""
 
 
 class DebouncedButton:
-    """A button's edges without their bounce: pressed at the first, released when all is quiet.
+    """A button without its bounce: pressed at the first edge, released when the contact is quiet.
 
-    ``is_down`` reads the contact, ``later`` calls a function after so many seconds.
+    Args:
+        is_down: reads the contact.
+        call_later: calls a function after a number of seconds.
+        on_press: called when the button is pressed, or released again before ``hold_s``.
+        on_hold: called when it is held for ``hold_s``; None: every press calls ``on_press``.
+        hold_s: how long the button must be held.
     """
 
     def __init__(
         self,
         is_down: Callable[[], bool],
-        later: Callable[[float, Callable[[], None]], Timer],
-        pressed: Callable[[], None],
-        held: Callable[[], None] | None = None,
-        hold_seconds: float = 2.0,
+        call_later: Callable[[float, Callable[[], None]], Timer],
+        on_press: Callable[[], None],
+        on_hold: Callable[[], None] | None = None,
+        hold_s: float = 2.0,
     ) -> None:
         self._is_down = is_down
-        self._later = later
-        self._pressed = pressed
-        self._held = held
-        self._hold_seconds = hold_seconds
+        self._call_later = call_later
+        self._on_press = on_press
+        self._on_hold = on_hold
+        self._hold_s = hold_s
         self._down = False
         self._was_held = False
-        self._settling: Timer | None = None
-        self._holding: Timer | None = None
+        self._debounce_timer: Timer | None = None
+        self._hold_timer: Timer | None = None
 
-    def edge(self, down: bool) -> None:
-        """The contact has closed or opened, or it bounces."""
+    def on_edge(self, down: bool) -> None:
+        """Take an edge: the contact has closed (``down``) or opened, or it bounces."""
         if down and not self._down:
-            self._begin()
-        if self._settling is not None:
-            self._settling.cancel()
-        self._settling = self._later(SETTLE_S, self._settled)
+            self._press()
+        if self._debounce_timer is not None:
+            self._debounce_timer.cancel()
+        self._debounce_timer = self._call_later(DEBOUNCE_S, self._on_quiet)
 
-    def _settled(self) -> None:
-        self._settling = None
+    def _on_quiet(self) -> None:
+        self._debounce_timer = None
         down = self._is_down()
         if down and not self._down:
-            self._begin()
+            self._press()
         elif self._down and not down:
-            self._end()
+            self._release()
 
-    def _begin(self) -> None:
+    def _press(self) -> None:
         self._down, self._was_held = True, False
-        if self._held is None:
-            self._pressed()
+        if self._on_hold is None:
+            self._on_press()
         else:
-            # What a long press means is known only later; so is what a short one means.
-            self._holding = self._later(self._hold_seconds, self._hold)
+            # Whether this is a long press shows only later, and until then nothing may happen.
+            self._hold_timer = self._call_later(self._hold_s, self._hold_reached)
 
-    def _hold(self) -> None:
-        if self._down and self._held is not None and self._is_down():
+    def _hold_reached(self) -> None:
+        if self._down and self._on_hold is not None and self._is_down():
             self._was_held = True
-            self._held()
+            self._on_hold()
 
-    def _end(self) -> None:
+    def _release(self) -> None:
         self._down = False
-        if self._holding is not None:
-            self._holding.cancel()
-            self._holding = None
-        if self._held is not None and not self._was_held:
-            self._pressed()
+        if self._hold_timer is not None:
+            self._hold_timer.cancel()
+            self._hold_timer = None
+        if self._on_hold is not None and not self._was_held:
+            self._on_press()

@@ -1,4 +1,4 @@
-"""`bachbox doctor --gpio`: what each knob does, shown as it is turned, without any music."""
+"""``bachbox doctor --gpio``: print what each knob and button does, without any music."""
 
 from __future__ import annotations
 
@@ -7,72 +7,72 @@ import contextlib
 import signal
 import time
 from collections.abc import Callable
+from typing import Final
 
-from appliance.config.gpio_schema import Encoder, Gpio, pins_of, wired
+from appliance.config.gpio_schema import Encoder, Gpio, Part, pins_of, wired_parts
 from appliance.errors import BachboxError, UsageError
 from appliance.frontends.gpio.gpio_frontend import GpioFrontend
-from appliance.ipc.shared_state import State
-from appliance.state.box_status import CONDITIONS, BoxStatus, NowPlaying
+from appliance.ipc.shared_state import Condition
+from appliance.state.box_status import NowPlaying
 from appliance.state.settings import Settings
 
-BLINKS_PER_SECOND = 2
+BLINKS_PER_S: Final = 2
 
 
-class _Stage(BoxStatus):
-    """A box that plays nothing, only lets every LED blink."""
-
-    def __init__(self, say: Callable[[str], None]) -> None:
-        self.say = say
+class _BlinkingSource:
+    """Makes every LED blink."""
 
     def now_playing(self) -> NowPlaying:
-        blink = int(time.monotonic() * BLINKS_PER_SECOND)
-        condition = State.NO_CARD if blink % 2 else State.PLAYING
-        return NowPlaying(CONDITIONS[condition], "", 1, "", 1, blink, 4, 0)
+        blink = int(time.monotonic() * BLINKS_PER_S)
+        condition = Condition.NO_SOUND_CARD if blink % 2 else Condition.PLAYING
+        return NowPlaying(condition, "", 1, "", 1, blink, 4, 0)
 
-    def troubles(self) -> int:
+    def fault_count(self) -> int:
         return 0
 
 
-def watch(gpio: Gpio, settings: Settings, say: Callable[[str], None]) -> None:
-    """Tell what hands do, until Ctrl-C; pins and troubles first.
+def watch(gpio: Gpio, settings: Settings, print_line: Callable[[str], None]) -> None:
+    """Print the parts, then each turn and press, until Ctrl-C; the LEDs blink meanwhile.
 
     Raises:
         UsageError: nothing is wired.
         BachboxError: the pins cannot be used.
     """
-    parts = list(wired(gpio))
+    parts = list(wired_parts(gpio))
     if not parts:
         raise UsageError("[gpio] is empty, so nothing is wired; docs/wiring.md shows how")
     for where, part, problem in parts:
         if not problem:
-            say(f"{where}: pins {', '.join(map(str, pins_of(part)))}{_deeds(part)}")
+            print_line(f"{where}: pins {', '.join(map(str, pins_of(part)))}{_actions(part)}")
 
-    def tell(where: str, what: str) -> None:
-        say(f"{where}: {what}")
+    def print_input(where: str, what: str) -> None:
+        print_line(f"{where}: {what}")
 
     async def run() -> None:
-        ended = asyncio.Event()
+        stop = asyncio.Event()
         for number in (signal.SIGINT, signal.SIGTERM):
-            asyncio.get_running_loop().add_signal_handler(number, ended.set)
-        listener = asyncio.create_task(
-            GpioFrontend(gpio, tell, harmless=True).run(settings, _Stage(say))
+            asyncio.get_running_loop().add_signal_handler(number, stop.set)
+        frontend = asyncio.create_task(
+            GpioFrontend(gpio, print_input, power_off_enabled=False).run(
+                settings, _BlinkingSource()
+            )
         )
-        waiter = asyncio.create_task(ended.wait())
-        say("turn and press; every LED blinks; Ctrl-C ends it")
-        await asyncio.wait([listener, waiter], return_when=asyncio.FIRST_COMPLETED)
-        failure = listener.exception() if listener.done() else None
-        listener.cancel()
-        waiter.cancel()
+        stopping = asyncio.create_task(stop.wait())
+        print_line("turn the knobs and press the buttons; every LED blinks; Ctrl-C ends the test")
+        await asyncio.wait([frontend, stopping], return_when=asyncio.FIRST_COMPLETED)
+        failure = frontend.exception() if frontend.done() else None
+        frontend.cancel()
+        stopping.cancel()
         with contextlib.suppress(asyncio.CancelledError, BachboxError):
-            await listener
+            await frontend
         if failure:
             raise failure
 
     asyncio.run(run())
 
 
-def _deeds(part: object) -> str:
-    if not isinstance(part, Encoder):
+def _actions(part: Part) -> str:
+    if not isinstance(part, Encoder) or part.push is None:
         return ""
-    pushed = "" if part.push is None else f", pushed: {part.press}"
-    return pushed + (f", held: {part.hold}" if part.push is not None and part.hold else "")
+    held = f", held: {part.hold}" if part.hold else ""
+    return f", pushed: {part.press}{held}"

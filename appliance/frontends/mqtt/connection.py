@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import threading
 from collections.abc import Callable, Sequence
 from typing import Any, Final, NamedTuple
@@ -35,6 +36,8 @@ INBOX_INTERVAL_S: Final = 0.02
 DISCONNECT_TIMEOUT_S: Final = 0.2
 """How long disconnecting may take."""
 
+logger = logging.getLogger(__name__)
+
 
 class Message(NamedTuple):
     """A message from the broker."""
@@ -57,7 +60,6 @@ class Connection:
         address: what a topic means; called in paho's thread.
         on_connect: called after each connection.
         on_messages: called with the received messages, oldest first.
-        log: called with sentences for the log.
     """
 
     def __init__(
@@ -68,14 +70,12 @@ class Connection:
         address: Callable[[str], Address],
         on_connect: Callable[[], None],
         on_messages: Callable[[list[Message]], None],
-        log: Callable[[str], None],
     ) -> None:
         self.broker = broker
         self._filters = filters
         self._address = address
         self._on_connect = on_connect
         self._on_messages = on_messages
-        self._log = log
         self._loop = asyncio.get_running_loop()
         self._inbox: dict[str, Message] = {}
         self._inbox_lock = threading.Lock()
@@ -153,11 +153,11 @@ class Connection:
         self, _client: Any, _data: Any, _mid: int, reasons: list[ReasonCode], _properties: Any
     ) -> None:
         if any(reason.is_failure for reason in reasons):
-            self._post(
-                self._log,
-                f"the broker at {self.broker.address} does not let us subscribe to all of "
-                f"{', '.join(self._filters)}: check the rights of this user on the broker",
-            )
+            logger.warning(
+                "mqtt: the broker at %s does not let us subscribe to all of %s: check the rights "
+                "of this user on the broker",
+                self.broker.address, ", ".join(self._filters),
+            )  # fmt: skip
 
     def _ended(
         self, _client: Any, _data: Any, _flags: Any, _reason: ReasonCode, _properties: Any
@@ -224,10 +224,14 @@ class Connection:
     def _connection_is_stable(self) -> None:
         self._stable_timer = None
         self._logged_failure = ""
-        self._log(f"connected to the broker at {self.broker.address} as {self.broker.client_id}")
+        logger.info(
+            "mqtt: connected to the broker at %s as %s", self.broker.address, self.broker.client_id
+        )
 
     def _failed(self, sentence: str) -> None:
         """Log a failure, once for as long as it stays the same."""
         if not self._stopping and sentence != self._logged_failure:
             self._logged_failure = sentence
-            self._log(f"{sentence}; retrying in the background while the music plays on")
+            logger.warning(
+                "mqtt: %s; retrying in the background while the music plays on", sentence
+            )

@@ -1,10 +1,10 @@
-"""Home Assistant finds the box by itself: what it is told by MQTT discovery.
+"""Discovery payloads, by which Home Assistant finds the box by itself.
 
-Pure: config topics and payloads, nothing is sent here. The form "entities" announces every
-entity by itself, which every Home Assistant understands; the form "device" announces all at once
-and needs 2024.11. 2024.3 refuses unknown keys inside ``device`` and ``origin``, so there are
-only old ones. ``object_id`` names an entity up to 2026.3, ``default_entity_id`` from 2025.10 on:
-both are sent, and each version passes over what it does not know.
+Nothing is sent here. In the form "entities" each entity has a message of its own, which every
+version of Home Assistant understands; in the form "device" one message describes all entities,
+which needs 2024.11. Version 2024.3 rejects unknown keys inside ``device`` and ``origin``, so only
+old keys are used there. ``object_id`` names an entity up to 2026.3, ``default_entity_id`` from
+2025.10 on: both are sent, and each version ignores the key that it does not know.
 
 Source: https://www.home-assistant.io/integrations/mqtt/#mqtt-discovery
 """
@@ -16,38 +16,29 @@ from collections.abc import Iterator, Sequence
 from typing import Any, Final, NamedTuple
 
 from appliance.frontends.mqtt.messages import ROOT, Topics
-from appliance.state.general_midi import NAMES
-from appliance.state.settings import (
-    EXPRESSION,
-    PITCH_HZ,
-    TEMPERAMENTS,
-    TEMPERATURE,
-    TEMPO_BPM,
-    TOP_P,
-    VOLUME,
-    Action,
-    Range,
-)
+from appliance.state.setting_kinds import ModelName, Number, Switch
+from appliance.state.settings import Action
+from appliance.state.settings_table import SETTINGS, Setting
 
 BIRTH: Final = "online"
-"""What Home Assistant says on ``<prefix>/status`` when it starts."""
+"""The payload that Home Assistant publishes on ``<prefix>/status`` when it starts."""
 
 _CONFIG: Final = "config"
 _DIAGNOSTIC: Final = "diagnostic"
 
 _NOW_PLAYING: Final = (
     "{% if value_json.piece %}Piece {{ value_json.piece }} in {{ value_json.key }}"
-    "{% else %}{{ value_json.condition | capitalize }}{% endif %}"
+    "{% else %}{{ value_json.condition | replace('_', ' ') | capitalize }}{% endif %}"
 )
 _NOW_PLAYING_ATTRIBUTES: Final = (
     "{{ {'condition': value_json.condition, 'piece': value_json.piece, "
     "'model': value_json.model, 'seed': value_json.seed} | tojson }}"
 )
-"""Not the bar: Home Assistant would write a row to its database every few seconds."""
+"""Without the bar: Home Assistant would write a row to its database every few seconds."""
 
 
 class DiscoveredDevice(NamedTuple):
-    """What is announced."""
+    """The box as Home Assistant shows it."""
 
     topics: Topics
     name: str
@@ -56,50 +47,49 @@ class DiscoveredDevice(NamedTuple):
     models: Sequence[str]
 
 
-class Announcement(NamedTuple):
-    """A retained message to Home Assistant; an empty one in its place takes it back."""
+class DiscoveryMessage(NamedTuple):
+    """A retained message to Home Assistant; an empty payload in its place removes the entity."""
 
     topic: str
     payload: str
 
 
-def announcements(box: DiscoveredDevice, prefix: str, *, as_device: bool) -> list[Announcement]:
-    """What makes the box appear."""
-    return _at_once(box, prefix) if as_device else _one_by_one(box, prefix)
+def discovery_messages(
+    box: DiscoveredDevice, prefix: str, *, as_device: bool
+) -> list[DiscoveryMessage]:
+    """Return the messages by which Home Assistant discovers ``box``.
 
-
-def filters(topics: Topics, prefix: str, *, as_device: bool) -> list[str]:
-    """What to subscribe to, to see the box's announcements in this form."""
-    node = node_of(topics)
-    return [f"{prefix}/device/{node}/config" if as_device else f"{prefix}/+/{node}/+/config"]
-
-
-def node_of(topics: Topics) -> str:
-    """The box's name inside Home Assistant's topics and ids."""
-    return f"{ROOT}_{topics.id}"
-
-
-def _one_by_one(box: DiscoveredDevice, prefix: str) -> list[Announcement]:
-    shared = {"device": _device(box), "origin": _origin(box)}
-    node = node_of(box.topics)
+    Args:
+        box: what to announce.
+        prefix: Home Assistant's discovery prefix, usually "homeassistant".
+        as_device: use the form "device", one message; otherwise the form "entities".
+    """
+    node = node_id(box.topics)
+    common = {"device": _device(box), "origin": _origin(box)}
+    if as_device:
+        components = {key: {"platform": kind} | entity for kind, key, entity in _entities(box)}
+        payload = json.dumps(common | {"components": components})
+        return [DiscoveryMessage(f"{prefix}/device/{node}/config", payload)]
     return [
-        Announcement(f"{prefix}/{kind}/{node}/{key}/config", json.dumps(entity | shared))
+        DiscoveryMessage(f"{prefix}/{kind}/{node}/{key}/config", json.dumps(entity | common))
         for kind, key, entity in _entities(box)
     ]
 
 
-def _at_once(box: DiscoveredDevice, prefix: str) -> list[Announcement]:
-    payload = {
-        "device": _device(box),
-        "origin": _origin(box),
-        "components": {key: {"platform": kind} | entity for kind, key, entity in _entities(box)},
-    }
-    return [Announcement(f"{prefix}/device/{node_of(box.topics)}/config", json.dumps(payload))]
+def discovery_filters(topics: Topics, prefix: str, *, as_device: bool) -> list[str]:
+    """Return the topic filters that match the box's discovery messages in one of the forms."""
+    node = node_id(topics)
+    return [f"{prefix}/device/{node}/config" if as_device else f"{prefix}/+/{node}/+/config"]
+
+
+def node_id(topics: Topics) -> str:
+    """Return the box's name inside Home Assistant's topics and unique IDs."""
+    return f"{ROOT}_{topics.id}"
 
 
 def _device(box: DiscoveredDevice) -> dict[str, Any]:
     return {
-        "identifiers": [node_of(box.topics)],
+        "identifiers": [node_id(box.topics)],
         "name": box.name,
         "manufacturer": "Bachbox",
         "model": "Plays new Bach",
@@ -112,20 +102,20 @@ def _origin(box: DiscoveredDevice) -> dict[str, Any]:
 
 
 def _entities(box: DiscoveredDevice) -> Iterator[tuple[str, str, dict[str, Any]]]:
-    """Kind, key and payload of each entity."""
+    """Yield component kind, key and payload of each entity."""
     topics = box.topics
-    own_id = topics.id.lower().replace("-", "_")
+    box_id = topics.id.lower().replace("-", "_")
     # "number.bachbox_tempo" reads better than "number.bachbox_bachbox_tempo".
-    spoken = own_id if own_id.startswith(ROOT) else f"{ROOT}_{own_id}"
-    for kind, key, name, icon, options in (*_controls(box), *_sensors(topics)):
+    prefix = box_id if box_id.startswith(ROOT) else f"{ROOT}_{box_id}"
+    for kind, key, name, icon, options in (*_settings(box), *_actions(topics), *_sensors(topics)):
         yield (
             kind,
             key,
             {
                 "name": name,
-                "unique_id": f"{node_of(topics)}_{key}",
-                "object_id": f"{spoken}_{key}",
-                "default_entity_id": f"{kind}.{spoken}_{key}",
+                "unique_id": f"{node_id(topics)}_{key}",
+                "object_id": f"{prefix}_{key}",
+                "default_entity_id": f"{kind}.{prefix}_{key}",
                 "icon": f"mdi:{icon}",
                 "availability_topic": topics.availability,
                 **options,
@@ -134,69 +124,45 @@ def _entities(box: DiscoveredDevice) -> Iterator[tuple[str, str, dict[str, Any]]
 
 
 _Row = tuple[str, str, str, str, dict[str, Any]]
-"""Kind, key, name, icon, and what only this entity has."""
+"""Component kind, key, name, icon, and the keys that only this entity has."""
 
 
-def _controls(box: DiscoveredDevice) -> Iterator[_Row]:
-    topics = box.topics
+def _settings(box: DiscoveredDevice) -> Iterator[_Row]:
+    for setting in SETTINGS:
+        component, options = _component(setting, box.models)
+        options["state_topic"] = box.topics.state(setting.name)
+        options["command_topic"] = box.topics.command(setting.name)
+        if setting.advanced:
+            options["entity_category"] = _CONFIG
+        yield component, setting.name, setting.title, setting.icon, options
 
-    def both(key: str, **options: Any) -> dict[str, Any]:
-        return {"state_topic": topics.state(key), "command_topic": topics.command(key), **options}
 
-    def number(key: str, allowed: Range, step: float, **options: Any) -> dict[str, Any]:
-        span = {"min": allowed.low, "max": allowed.high, "step": step}
-        return both(key, **span, mode="slider", **options)
+def _component(setting: Setting, models: Sequence[str]) -> tuple[str, dict[str, Any]]:
+    """Return the component kind of a setting and the keys that this kind needs."""
+    kind = setting.kind
+    if isinstance(kind, Switch):
+        return "switch", {}
+    if isinstance(kind, Number):
+        options = {"min": kind.low, "max": kind.high, "step": kind.grain, "mode": "slider"}
+        if kind.symbol:
+            options["unit_of_measurement"] = kind.symbol
+        return "number", options
+    values = kind.options(models if isinstance(kind, ModelName) else ())
+    return "select", {"options": [kind.show(value) for value in values]}
 
-    def action(key: str) -> dict[str, Any]:
-        return {"command_topic": topics.command(key), "payload_press": "PRESS"}
 
-    yield "switch", "playing", "Playing", "play-pause", both("playing")
-    yield (
-        *("number", "tempo", "Tempo", "metronome"),
-        number("tempo", TEMPO_BPM, 1, unit_of_measurement="BPM"),
-    )
-    yield (
-        *("number", "volume", "Volume", "volume-high"),
-        number("volume", VOLUME, 1, unit_of_measurement="%"),
-    )
-    yield (
-        *("select", "instrument", "Instrument", "piano"),
-        both("instrument", options=list(NAMES)),
-    )
-    yield (
-        *("select", "model", "Model", "brain"),
-        both("model", options=list(box.models), entity_category=_CONFIG),
-    )
-    # No device class: this temperature is one of probabilities, not of degrees.
-    yield (
-        *("number", "temperature", "Temperature", "dice-multiple"),
-        number("temperature", TEMPERATURE, 0.01, entity_category=_CONFIG),
-    )
-    yield (
-        *("number", "top_p", "Top-p", "filter-variant"),
-        number("top_p", TOP_P, 0.01, entity_category=_CONFIG),
-    )
-    yield (
-        *("number", "expression", "Expression", "chart-bell-curve"),
-        number("expression", EXPRESSION, 1, unit_of_measurement="%"),
-    )
-    yield (
-        *("select", "temperament", "Temperament", "tune-variant"),
-        both("temperament", options=list(TEMPERAMENTS), entity_category=_CONFIG),
-    )
-    yield (
-        *("number", "pitch", "Concert pitch", "tune"),
-        number("pitch", PITCH_HZ, 1, unit_of_measurement="Hz", entity_category=_CONFIG),
-    )
-    yield "button", Action.NEXT_PIECE.value, "Next piece", "skip-next", action("next_piece")
-    yield (
-        *("button", Action.RESTART_PIECE.value, "Restart piece", "skip-previous"),
-        action("restart_piece"),
-    )
-    yield (
-        *("button", Action.TEST_TONE.value, "Test tone", "volume-source"),
-        action("test_tone") | {"entity_category": _DIAGNOSTIC},
-    )
+_ACTIONS: Final[dict[Action, tuple[str, str, dict[str, Any]]]] = {
+    Action.NEXT_PIECE: ("Next piece", "skip-next", {}),
+    Action.RESTART_PIECE: ("Restart piece", "skip-previous", {}),
+    Action.TEST_TONE: ("Test tone", "volume-source", {"entity_category": _DIAGNOSTIC}),
+}
+"""Name, icon and further keys of each button."""
+
+
+def _actions(topics: Topics) -> Iterator[_Row]:
+    for action, (name, icon, options) in _ACTIONS.items():
+        button = {"command_topic": topics.command(action), "payload_press": "PRESS"}
+        yield "button", action.value, name, icon, button | options
 
 
 def _sensors(topics: Topics) -> Iterator[_Row]:
@@ -221,7 +187,7 @@ def _sensors(topics: Topics) -> Iterator[_Row]:
         *("sensor", "key", "Key", "music-clef-treble"),
         {
             "state_topic": topics.now_playing,
-            # None is what Home Assistant calls unknown.
+            # Home Assistant shows None as "unknown".
             "value_template": "{{ value_json.key or None }}",
         },
     )
@@ -240,7 +206,7 @@ def _sensors(topics: Topics) -> Iterator[_Row]:
     )
     yield (
         *("sensor", "uptime", "Uptime", "timer-outline"),
-        # In tenths of an hour, so that it changes (and is stored) 240 times a day only.
+        # In tenths of an hour, so that it changes (and is stored) only 240 times a day.
         health(
             "(value_json.uptime_s / 3600) | round(1)",
             device_class="duration",

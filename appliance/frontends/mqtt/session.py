@@ -114,7 +114,7 @@ class Session:
             return []
         other = self._config.discovery != "device"
         prefix = self._config.discovery_prefix
-        return [self._birth_topic, *homeassistant.filters(self._topics, prefix, as_device=other)]
+        return [self._birth_topic, *homeassistant.discovery_filters(self._topics, prefix, as_device=other)]
 
     # Out ----------------------------------------------------------------------------------
 
@@ -138,7 +138,7 @@ class Session:
                 self._box.status().version,
                 self._models,
             )
-            for topic, payload in homeassistant.announcements(
+            for topic, payload in homeassistant.discovery_messages(
                 box, self._config.discovery_prefix, as_device=self._config.discovery == "device"
             ):
                 self._connection.publish(topic, payload)
@@ -225,3 +225,21 @@ class Session:
         more = f" (and {others} more rejected)" if others else ""
         self._unlogged_rejections = 0
         logger.warning("mqtt: rejected: %s%s", self._last_rejection, more)
+
+
+class MqttFrontend:
+    """Puts the box on a broker; see :class:`appliance.frontends.base.Frontend`."""
+
+    name = "mqtt"
+
+    def __init__(self, config: Mqtt) -> None:
+        """Take ``config``, which names a host."""
+        self._config = config
+
+    async def run(self, settings: Settings, box: BoxStatus) -> None:
+        """Keep the broker informed until cancelled."""
+        session = Session(self._config, settings, box)
+        try:
+            await session.work()
+        finally:
+            await session.close()

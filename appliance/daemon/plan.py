@@ -1,0 +1,64 @@
+"""What ``bachbox play`` was asked for and cannot change while the music plays."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How to play."""
+
+    output: str
+    """As in ``[sound]``."""
+    soundfont: Path
+    seed: int
+    model_folders: Sequence[Path]
+    fallback: str | None = None
+    """The output to use if there is no sound card at the start; None: wait for one."""
+    block_frames: int = 1024
+    look_ahead_s: float = 4.0
+    prime: Path | None = None
+    """A score whose bars the music begins with."""
+    delegate: str = "auto"
+    """As in ``[music]``: what runs the model."""
+    duration_s: float | None = None
+    """Stop after this many seconds of music; None: play until a signal comes."""
+
+    def composer_arguments(
+        self, shared_fd: int, parent_pid: int, *, replaces: bool, verbose: bool
+    ) -> list[str]:
+        """Return module and arguments of a composer process.
+
+        Args:
+            shared_fd: file descriptor of the shared memory.
+            parent_pid: the daemon.
+            replaces: whether a composer process before it has ended.
+            verbose: whether it logs debug messages.
+        """
+        return [
+            *("appliance.workers.composer_process", "--shared-fd", str(shared_fd)),
+            *("--parent", str(parent_pid)),
+            *(f"--models={folder}" for folder in self.model_folders),
+            f"--seed={self.seed}",
+            f"--look-ahead-s={self.look_ahead_s}",
+            f"--delegate={self.delegate}",
+            *(["--after-death"] if replaces else []),
+            *([f"--prime={self.prime}"] if self.prime else []),
+            *(["--verbose"] if verbose else []),
+        ]
+
+    def performer_arguments(
+        self, shared_fd: int, parent_pid: int, output: str, *, verbose: bool
+    ) -> list[str]:
+        """Return module and arguments of a performer process that plays to ``output``."""
+        return [
+            *("appliance.workers.performer_process", "--shared-fd", str(shared_fd)),
+            *("--parent", str(parent_pid)),
+            f"--output={output}",
+            f"--soundfont={self.soundfont}",
+            f"--block-frames={self.block_frames}",
+            *(["--verbose"] if verbose else []),
+        ]
