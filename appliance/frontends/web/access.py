@@ -67,7 +67,7 @@ class Access:
         """Name of the session cookie. Cookies ignore the port, and two boxes may share a host."""
         host_name = socket.gethostname().casefold()
         self._allowed_hosts = frozenset(
-            {"localhost", host_name, *(name.casefold() for name in config.names)}
+            {"localhost", host_name, *(name.casefold() for name in config.allowed_hosts)}
             | {host_name.partition(".")[0] + suffix for suffix in _LOCAL_SUFFIXES}
         )
         self._requests = RateLimiter(REQUESTS_PER_S, REQUEST_BURST)
@@ -75,9 +75,9 @@ class Access:
 
     def anonymous_permission(self) -> Permission:
         """Return what a client without a session may do."""
-        if self._config.first_visit == "password" and not self._passwords.is_set:
+        if self._config.require_password and not self._passwords.is_set:
             return Permission.NONE
-        match self._config.guests:
+        match self._config.anonymous_access:
             case "off":
                 return Permission.NONE
             case "read":
@@ -124,7 +124,7 @@ class Access:
         if not self._is_allowed_host(host):
             # Either a foreign name that points here (DNS rebinding), or one not in the config.
             raise web.HTTPMisdirectedRequest(
-                text="this box is not known by that host name; add it to [web] names in the config"
+                text="unknown host name; add it to [web] allowed_hosts in the config"
             )
         origin = request.headers.get("Origin")
         if origin is not None and origin_host(origin) != host.casefold():
@@ -152,7 +152,7 @@ class Access:
     def _login_advice(self) -> str:
         if self._passwords.is_set:
             return "send the password to POST /api/session"
-        if self._config.first_visit == "password":
+        if self._config.require_password:
             return "open the page and choose a password"
         return "there is no password yet; `bachbox hash-password` makes one"
 

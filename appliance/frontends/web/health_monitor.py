@@ -11,7 +11,7 @@ from typing import Final
 import msgspec
 
 from appliance.frontends.systemd_notify import goes_on, has_begun
-from appliance.state.box_status import BoxStatus, Workload, Progress
+from appliance.state.box_status import BoxStatus, Progress, Workload
 from appliance.state.settings import RequestedSettings, Settings
 
 SAMPLE_INTERVAL_S: Final = 2.0

@@ -91,7 +91,7 @@ def add_routes(table: RouteTable, context: WebContext) -> None:
         if passwords.is_set:
             if not await verifier.verify(request, change.old_password):
                 raise web.HTTPForbidden(text="wrong old password")
-        elif context.web_config.first_visit != "password":
+        elif not context.web_config.require_password:
             raise web.HTTPConflict(
                 text="a password is not set here but in the config; `bachbox hash-password` "
                 "prints the lines for it"
@@ -176,6 +176,6 @@ def session_info(
     return SessionInfo(
         permission=permission.name.lower(),
         password_is_set=is_set,
-        must_choose_password=not is_set and context.web_config.first_visit == "password",
+        must_choose_password=not is_set and context.web_config.require_password,
         csrf_token=session.csrf_token if session else "",
     )

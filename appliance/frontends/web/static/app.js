@@ -1,53 +1,55 @@
-// The page: wires the connection to what is shown and turned.
+// The page: connects what the box sends to what is shown.
 
-import { Clock } from './clock.js';
-import { Controls } from './controls.js';
-import { Keeper } from './keep.js';
-import { Link } from './link.js';
-import { Listener, listenButton } from './listen.js';
-import { Roll } from './roll.js';
-import { Score } from './score.js';
+import { AudioPlayer, appendPlayerButton } from './audio-player.js';
+import { LiveConnection } from './live-connection.js';
+import { NoteTimeline } from './note-timeline.js';
+import { PianoRoll } from './piano-roll.js';
+import { PieceHistory } from './piece-history.js';
+import { PlaybackClock } from './playback-clock.js';
 import { Session, loginDialog } from './session.js';
-import { TEXTS, fill, keyName } from './texts.js';
+import { SettingsForm } from './settings-form.js';
+import { TEXTS, fillTexts, keyName } from './texts.js';
+
+const PRODUCT = 'Bachbox';
 
 const find = (selector) => document.querySelector(selector);
 
-fill();
+fillTexts();
 
 const session = new Session();
-const clock = new Clock();
-const score = new Score();
-const roll = new Roll(find('#roll'), score, clock);
-const link = new Link(async () => {
-  const { may } = await session.refresh();
-  showStanding();
-  if (may === 'nothing') askPassword();
-  return may !== 'nothing';
+const clock = new PlaybackClock();
+const timeline = new NoteTimeline();
+const roll = new PianoRoll(find('#roll'), timeline, clock);
+const connection = new LiveConnection(async () => {
+  const { permission } = await session.refresh();
+  showPermission();
+  if (permission === 'none') openLogin();
+  return permission !== 'none';
 });
-const controls = new Controls(find('#controls'), find('#transport'), link, (text) => {
-  find('#message').textContent = text;
+const form = new SettingsForm(find('#settings'), find('#transport'), connection, (error) => {
+  find('#message').textContent = error;
 });
-const listener = new Listener();
-clock.heard = () => listener.tick();
-listenButton(find('#listen-here'), listener, TEXTS.listen);
-const keeper = new Keeper(find('#keep-it'), find('#keepsakes'), TEXTS.keep, keyName);
-const askPassword = loginDialog(find('#login'), session, () => link.open());
+const player = new AudioPlayer();
+clock.localTick = () => player.tick();
+appendPlayerButton(find('#listen-button'), player, TEXTS.listen);
+const history = new PieceHistory(find('#save-button'), find('#history'), TEXTS.history, keyName);
+const openLogin = loginDialog(find('#login'), session, () => connection.open());
 
-find('#log-in').addEventListener('click', askPassword);
+find('#log-in').addEventListener('click', openLogin);
 find('#log-out').addEventListener('click', async () => {
-  await session.leave();
-  link.open();
+  await session.logOut();
+  connection.open();
 });
 
-function showStanding() {
-  const { may, csrf, password_is_set: isSet } = session.standing;
-  find('#log-in').hidden = may === 'control' || !isSet;
-  find('#log-out').hidden = !csrf;
-  document.body.classList.toggle('only-looking', may !== 'control');
-  for (const control of document.querySelectorAll('#transport > button, #controls :is(input, select, button)')) {
-    control.disabled = may !== 'control';
-  }
-  find('#message').textContent = may === 'look' ? TEXTS.only_looking : '';
+function showPermission() {
+  const { permission, csrf_token: token, password_is_set: isSet } = session.info;
+  const mayControl = permission === 'control';
+  find('#log-in').hidden = mayControl || !isSet;
+  find('#log-out').hidden = !token;
+  document.body.classList.toggle('read-only', !mayControl);
+  const inputs = '#transport > button, #settings :is(input, select, button)';
+  for (const input of document.querySelectorAll(inputs)) input.disabled = !mayControl;
+  find('#message').textContent = permission === 'read' ? TEXTS.read_only : '';
 }
 
 function showConnection(state) {
@@ -57,11 +59,11 @@ function showConnection(state) {
   document.body.classList.toggle('offline', state !== 'live');
 }
 
-let told = '';
+let announcedPiece = '';
 
 function showNow(now) {
   const condition = TEXTS.condition[now.condition];
-  const piece = now.piece ? TEXTS.piece(now.piece, now.key) : TEXTS.before_the_first;
+  const piece = now.piece ? TEXTS.piece(now.piece, now.key) : TEXTS.composing_first;
   find('#piece').textContent = condition ? `${piece} · ${condition}` : piece;
   find('#bar').textContent = now.piece ? TEXTS.bar(now.bar) : '';
   find('#seed').textContent = TEXTS.seed(now.seed, now.model);
@@ -69,41 +71,44 @@ function showNow(now) {
   beats.textContent = '●'.padStart(now.beat, '○').padEnd(now.beats_per_bar, '○');
   beats.hidden = !now.beat;
   find('#roll').setAttribute('aria-label', TEXTS.roll(piece));
-  document.title = `${piece} · ${find('#name').textContent}`;
-  if (piece !== told) {
-    told = piece;
-    keeper.refresh();
-    find('#announce').textContent = piece;
+  document.title = `${piece} · ${PRODUCT}`;
+  if (piece !== announcedPiece) {
+    announcedPiece = piece;
+    history.refresh();
+    find('#announcement').textContent = piece;
   }
 }
 
-let whole = true;
-link.addEventListener('state', ({ detail }) => showConnection(detail));
-link.addEventListener('hello', ({ detail }) => {
-  whole = true;
+function drawForm(schema) {
+  form.draw(schema);
+  showPermission();
+}
+
+let isFirstNotes = true;
+connection.addEventListener('state', ({ detail }) => showConnection(detail));
+connection.addEventListener('hello', ({ detail }) => {
+  isFirstNotes = true;
   find('#name').textContent = detail.name;
   find('#version').textContent = detail.version;
-  controls.schema(detail.schema);
-  showStanding();
+  drawForm(detail.schema);
 });
-link.addEventListener('schema', ({ detail }) => {
-  controls.schema(detail.schema);
-  showStanding();
+connection.addEventListener('schema', ({ detail }) => drawForm(detail.schema));
+connection.addEventListener('settings', ({ detail }) => {
+  form.update(detail.values, detail.model_defaults);
 });
-link.addEventListener('settings', ({ detail }) => controls.show(detail.values, detail.own));
-link.addEventListener('now', ({ detail }) => showNow(detail.now));
-link.addEventListener('notes', ({ detail }) => {
-  score.hear(detail, whole);
-  clock.horizon = detail.horizon;
-  whole = false;
+connection.addEventListener('now', ({ detail }) => showNow(detail.now));
+connection.addEventListener('notes', ({ detail }) => {
+  timeline.update(detail, isFirstNotes);
+  clock.horizonTick = detail.horizon_tick;
+  isFirstNotes = false;
 });
-link.addEventListener('clock', ({ detail }) => {
-  clock.hear(detail);
-  clock.horizon = score.horizon = detail.horizon;
+connection.addEventListener('clock', ({ detail }) => {
+  clock.update(detail);
+  clock.horizonTick = timeline.horizonTick = detail.horizon_tick;
 });
 
-showConnection(link.state);
-link.open();
+showConnection(connection.state);
+connection.open();
 
-// For those who add to the page (and look into it): the parts, and the way to the box.
-window.bachbox = { clock, controls, keeper, link, listener, roll, score, session };
+// For extensions, and to look into the page from the browser's console.
+window.bachbox = { clock, connection, form, history, player, roll, session, timeline };

@@ -1,37 +1,37 @@
 // The health page: asks every two seconds, draws, and runs the tests.
 
 import { histogram, lineChart } from './charts.js';
-import { element } from './controls.js';
+import { element } from './dom.js';
 import { Session } from './session.js';
-import { TEXTS, fill } from './texts.js';
+import { TEXTS, fillTexts } from './texts.js';
 
-const ASK_MS = 2000;
-const KNOBS_MS = 400;
+const REFRESH_MS = 2000;
+const INPUT_EVENTS_MS = 400;
 const CHARTS = ['xruns', 'look_ahead_s', 'notes_per_s', 'tokens_per_s', 'cpu_percent', 'rss_mib'];
 
 const find = (selector) => document.querySelector(selector);
 const session = new Session();
-let watching = null;
+let inputEventsTimer = null;
 
-fill();
-for (const name of ['tone', 'broker', 'knobs']) {
+fillTexts();
+for (const name of ['tone', 'broker', 'inputs']) {
   const button = element('button', { type: 'button', id: `test-${name}`, textContent: TEXTS.test[name] });
-  button.addEventListener('click', () => (name === 'knobs' ? watchKnobs() : runTest(name)));
+  button.addEventListener('click', () => (name === 'inputs' ? showInputEvents() : runTest(name)));
   find('#tests').append(button);
 }
 
-async function ask() {
+async function refresh() {
   try {
-    const { may } = await session.refresh();
-    if (may === 'nothing') location.assign('/');
-    for (const name of ['tone', 'broker']) find(`#test-${name}`).disabled = may !== 'control';
+    const { permission } = await session.refresh();
+    if (permission === 'none') location.assign('/');
+    for (const name of ['tone', 'broker']) find(`#test-${name}`).disabled = permission !== 'control';
     const response = await fetch('/api/health');
     if (response.ok) show(await response.json());
     showConnection(response.ok ? 'live' : 'lost');
   } catch {
     showConnection('lost');
   }
-  setTimeout(ask, ASK_MS);
+  setTimeout(refresh, REFRESH_MS);
 }
 
 function showConnection(state) {
@@ -46,14 +46,14 @@ function show(report) {
   find('#latency').replaceChildren(histogram(TEXTS.latency, bounds, counts));
   const { health, version } = report.status;
   const facts = { version, ...health, uptime_s: duration(health.uptime_s) };
-  facts.cures = Object.entries(health.cures).map(([kind, n]) => `${kind} ${n}`).join(', ');
+  facts.interventions = Object.entries(health.interventions).map(([kind, n]) => `${kind} ${n}`).join(', ');
   find('#facts').replaceChildren(
     ...Object.entries(TEXTS.fact)
       .filter(([name]) => facts[name] !== null && facts[name] !== undefined)
-      .map(([name, spoken]) => {
+      .map(([name, label]) => {
         const pair = element('div', {});
         pair.append(
-          element('dt', { textContent: spoken }),
+          element('dt', { textContent: label }),
           element('dd', { textContent: facts[name] }),
         );
         return pair;
@@ -69,7 +69,7 @@ function show(report) {
 function chart(name, samples, report) {
   const values = samples.map((sample) => sample[name]);
   let series = { all: values };
-  if (name === 'xruns') series = { all: values.map((n) => (n * 60) / report.every_s) };
+  if (name === 'xruns') series = { all: values.map((n) => (n * 60) / report.sample_interval_s) };
   const last = values.at(-1);
   let now = last === undefined ? '' : String(name === 'xruns' ? series.all.at(-1) : last);
   if (last && typeof last === 'object') {
@@ -89,34 +89,34 @@ function chart(name, samples, report) {
 }
 
 async function runTest(name) {
-  find('#tried').textContent = '…';
+  find('#test-result').textContent = '…';
   try {
     const response = await session.request('POST', `/api/tests/${name}`);
     const answer = await response.json();
-    const said = answer.error ?? (name === 'tone' ? TEXTS.tone_played : answer.detail);
-    find('#tried').textContent = said;
+    const done = name === 'tone' ? TEXTS.tone_played : answer.detail;
+    find('#test-result').textContent = answer.error ?? done;
   } catch {
-    find('#tried').textContent = TEXTS.connection.lost;
+    find('#test-result').textContent = TEXTS.connection.lost;
   }
 }
 
-function watchKnobs() {
-  clearInterval(watching);
-  find('#touches').replaceChildren();
-  let seen = null;
-  watching = setInterval(look, KNOBS_MS);
-  look();
-  async function look() {
-    const response = await fetch('/api/touches').catch(() => null);
+function showInputEvents() {
+  clearInterval(inputEventsTimer);
+  find('#input-events').replaceChildren();
+  let lastNumber = null;
+  inputEventsTimer = setInterval(poll, INPUT_EVENTS_MS);
+  poll();
+  async function poll() {
+    const response = await fetch('/api/input-events').catch(() => null);
     if (!response?.ok) return;
-    const { wired, touches } = await response.json();
-    find('#tried').textContent = wired ? TEXTS.knobs_watched : TEXTS.no_knobs;
-    if (!wired) clearInterval(watching);
-    seen ??= touches.at(-1)?.number ?? 0;
-    for (const { number, at, where, what } of touches) {
-      if (number <= seen) continue;
-      seen = number;
-      find('#touches').append(element('li', { textContent: `${at} ${where}: ${what}` }));
+    const { configured, events } = await response.json();
+    find('#test-result').textContent = configured ? TEXTS.inputs_shown : TEXTS.no_inputs;
+    if (!configured) clearInterval(inputEventsTimer);
+    lastNumber ??= events.at(-1)?.number ?? 0;
+    for (const { number, at, where, what } of events) {
+      if (number <= lastNumber) continue;
+      lastNumber = number;
+      find('#input-events').append(element('li', { textContent: `${at} ${where}: ${what}` }));
     }
   }
 }
@@ -128,4 +128,4 @@ function duration(seconds) {
 }
 
 showConnection('connecting');
-ask();
+refresh();

@@ -1,53 +1,53 @@
-// Who may: asks the box, and asks for the password where one is needed.
+// What this browser may do, and the dialog that asks for the password.
 
 import { TEXTS } from './texts.js';
 
 export class Session {
-  standing = { may: 'nothing', password_is_set: false, has_to_choose: false, csrf: '' };
+  /** The last answer of /api/session. */
+  info = { permission: 'none', password_is_set: false, must_choose_password: false, csrf_token: '' };
 
-  /** Ask the box how far we may go. */
+  /** Fetch and return the session's info. */
   async refresh() {
-    this.standing = await (await fetch('/api/session')).json();
-    return this.standing;
+    this.info = await (await fetch('/api/session')).json();
+    return this.info;
   }
 
-  /** Ask for something that changes something; gives the response. */
+  /** Send a request that changes something; resolves to the response. */
   async request(method, path, content) {
-    const headers = { 'X-CSRF-Token': this.standing.csrf };
+    const headers = { 'X-CSRF-Token': this.info.csrf_token };
     if (content !== undefined) headers['Content-Type'] = 'application/json';
     return fetch(path, { method, headers, body: JSON.stringify(content) });
   }
 
-  /** Say or choose the password; gives "" or why not. */
-  async say(password) {
-    const path = this.standing.has_to_choose ? '/api/password' : '/api/session';
+  /** Log in, or choose the first password; resolves to "" or an error. */
+  async logIn(password) {
+    const path = this.info.must_choose_password ? '/api/password' : '/api/session';
     const response = await this.request('POST', path, { password });
     const answer = await response.json();
     if (!response.ok) return answer.error;
-    this.standing = answer;
+    this.info = answer;
     return '';
   }
 
-  /** Be a guest again. */
-  async leave() {
+  async logOut() {
     const response = await this.request('DELETE', '/api/session');
-    this.standing = await response.json();
+    this.info = await response.json();
   }
 }
 
-/** The dialog; `changed` is called when we may do more than before. */
-export function loginDialog(dialog, session, changed) {
+/** Return a function that opens `dialog`; `onLogin` is called after a login. */
+export function loginDialog(dialog, session, onLogin) {
   const input = dialog.querySelector('input[type=password]');
   const error = dialog.querySelector('#login-error');
   const cancel = dialog.querySelector('#login-cancel');
   cancel.addEventListener('click', () => dialog.close());
   dialog.addEventListener('cancel', (event) => {
-    if (session.standing.may === 'nothing') event.preventDefault();
+    if (session.info.permission === 'none') event.preventDefault();
   });
   dialog.querySelector('form').addEventListener('submit', async (event) => {
     event.preventDefault();
     try {
-      error.textContent = await session.say(input.value);
+      error.textContent = await session.logIn(input.value);
     } catch {
       error.textContent = TEXTS.connection.lost;
     }
@@ -57,17 +57,22 @@ export function loginDialog(dialog, session, changed) {
     }
     input.value = '';
     dialog.close();
-    changed();
+    onLogin();
   });
   return () => {
     if (dialog.open) return;
-    const { has_to_choose: choose, may } = session.standing;
-    const why = may === 'nothing' ? TEXTS.see_password_why : TEXTS.say_password_why;
-    dialog.querySelector('h2').textContent = choose ? TEXTS.choose_password : TEXTS.say_password;
-    dialog.querySelector('#login-why').textContent = choose ? TEXTS.choose_password_why : why;
-    input.autocomplete = choose ? 'new-password' : 'current-password';
-    input.minLength = choose ? 8 : 1;
-    cancel.hidden = may === 'nothing';
+    const { must_choose_password: mustChoose, permission } = session.info;
+    const reason = permission === 'none' ? TEXTS.login_to_see : TEXTS.login_to_control;
+    dialog.querySelector('h2').textContent = mustChoose ? TEXTS.choose_password : TEXTS.log_in;
+    dialog.querySelector('#login-reason').textContent = mustChoose
+      ? TEXTS.choose_password_reason
+      : reason;
+    dialog.querySelector('button[type=submit]').textContent = mustChoose
+      ? TEXTS.save_password
+      : TEXTS.log_in;
+    input.autocomplete = mustChoose ? 'new-password' : 'current-password';
+    input.minLength = mustChoose ? 8 : 1;
+    cancel.hidden = permission === 'none';
     error.textContent = '';
     dialog.showModal();
   };

@@ -1,45 +1,44 @@
-// Every text of the pages. Another language is another file like this one.
+// Every text of the pages. A translation is another file like this one.
 
 export const TEXTS = {
-  skip: 'To the controls',
+  skip: 'Skip to the settings',
   pages: 'Pages',
   health: 'Health',
   back: 'Back to the music',
   log_in: 'Log in',
   log_out: 'Log out',
-  past: 'played',
-  ahead: 'composed ahead, may still change',
-  transport: 'Playing',
-  controls: 'Settings',
-  made_by: 'Bachbox',
+  played: 'played',
+  composed_ahead: 'composed ahead, may still change',
+  transport: 'Playback',
+  settings: 'Settings',
   password: 'Password',
-  ok: 'OK',
   cancel: 'Cancel',
 
   play: 'Play',
   pause: 'Pause',
-  restart_piece: 'Again',
-  next_piece: 'Next',
+  restart_piece: 'Restart piece',
+  next_piece: 'Next piece',
 
   listen: {
-    off: 'Listen here',
-    connecting: 'Listening: one moment …',
-    playing: 'Listening here',
+    off: 'Play on this device',
+    connecting: 'Play on this device: connecting …',
+    playing: 'Playing on this device',
   },
-  keep: {
-    like: 'I liked that',
-    title: 'The last pieces',
+  history: {
+    save: 'Save this piece',
+    title: 'Recent pieces',
     none: 'Nothing has been played yet.',
-    so_far: 'It is still playing: this is what was heard of it. Once it has ended, here is all of it.',
-    just_played: 'This is the piece that was just played.',
-    failed: 'The pieces cannot be had just now.',
+    still_playing:
+      'This piece is still playing: the files hold what you have heard so far. Download them after its end for the whole piece.',
+    just_played: 'The highlighted piece has just ended. Choose a file to download.',
+    failed: 'The list of pieces cannot be loaded.',
     files: { mid: 'MIDI', wav: 'Sound (WAV)', musicxml: 'Score (MusicXML)' },
     piece: ({ piece, seconds, model, playing, complete }, key) =>
       [
         `Piece ${piece} in ${key}`,
         model,
         `${Math.floor(seconds / 60)}:${String(seconds % 60).padStart(2, '0')}`,
-        playing ? 'playing' : complete ? '' : 'not to its end',
+        playing ? 'playing' : complete ? '' : 'stopped early',
       ]
         .filter(Boolean)
         .join(' · '),
@@ -48,7 +47,7 @@ export const TEXTS = {
   connection: {
     connecting: 'Connecting …',
     live: 'Connected',
-    lost: 'No connection; trying again …',
+    lost: 'Connection lost; trying again …',
   },
   condition: {
     starting: 'Starting …',
@@ -56,98 +55,79 @@ export const TEXTS = {
     no_sound_card: 'No sound card',
     stopped: 'Stopped',
   },
-  before_the_first: 'Composing …',
+  composing_first: 'Composing the first piece …',
   piece: (piece, key) => `Piece ${piece} in ${keyName(key)}`,
-  bar: (bar) => (bar > 0 ? `bar ${bar}` : 'pickup'),
-  seed: (seed, model) => `${model}, seed ${seed}`,
+  bar: (bar) => (bar > 0 ? `Bar ${bar}` : 'Pickup'),
+  seed: (seed, model) => `Model ${model}, seed ${seed}`,
   roll: (piece) => `Piano roll of the music, scrolling as it plays. ${piece}`,
 
-  settings: {
-    playing: 'Playing',
-    model: 'Model',
-    instrument: 'Instrument',
-    tempo: 'Tempo',
-    temperature: 'Temperature',
-    top_p: 'Top-p',
-    volume: 'Volume',
-    expression: 'Expression',
-    temperament: 'Temperament',
-    pitch: 'Pitch of A',
-  },
-  hints: {
-    temperature: 'Low is strict, high is wild',
-    top_p: 'Leaves the unlikeliest notes out',
-  },
-  units: { 'beats a minute': 'beats/min', percent: '%' },
-  typed: (setting, unit) => `${setting} as a number${unit ? `, ${unit}` : ''}`,
-  own: 'Own',
-  own_hint: (setting) => `Leave ${setting.toLowerCase()} to the model`,
-  is_own: 'as the model wants it',
+  number_field: (setting, unit) => `${setting} as a number${unit ? `, ${unit}` : ''}`,
+  use_default: "Use the model's default",
+  use_default_of: (setting) => `Use the model's default ${setting.toLowerCase()}`,
   search: (setting) => `Search ${setting.toLowerCase()}`,
-  found: (count) => (count === 1 ? '1 found' : `${count} found`),
-  none_found: 'Nothing found',
+  found: (count) => (count ? `${count} found` : 'Nothing found'),
 
   not_connected: 'Not connected: nothing was changed.',
-  only_looking: 'You can look. Log in to steer.',
-  say_password: 'Log in',
-  say_password_why: 'This box is steered with a password.',
-  see_password_why: 'This box is seen and steered with a password.',
+  read_only: 'View only. Log in to change settings.',
+  login_to_control: 'A password is needed to change settings.',
+  login_to_see: 'A password is needed to see this page and to change settings.',
   choose_password: 'Choose a password',
-  choose_password_why: 'This box is new. From now on it is steered with the password that you choose (8 characters or more).',
+  choose_password_reason:
+    'This box is new. Choose a password of 8 characters or more; from now on it is needed to change settings.',
+  save_password: 'Save password',
 
   health_title: 'Health',
   charts: {
-    xruns: 'Xruns a minute',
-    look_ahead_s: 'Look-ahead, s',
-    notes_per_s: 'Notes a second',
-    tokens_per_s: 'Tokens a second',
-    cpu_percent: 'Processor, % of a core',
+    xruns: 'Audio dropouts (xruns) per minute',
+    look_ahead_s: 'Music composed ahead, in seconds',
+    notes_per_s: 'Notes composed per second',
+    tokens_per_s: 'Model tokens per second',
+    cpu_percent: 'Processor, % of one core',
     rss_mib: 'Memory, MiB',
   },
-  latency: 'From a hand to the sound, ms',
-  latency_note: 'How long a change waits until a block of sound with it is made; the sound card adds its own.',
+  latency: 'From a change to its sound, in ms',
+  latency_note:
+    'How long a change of a setting waits until sound with it is made. The sound card adds its own delay.',
   facts: 'Since the start',
   fact: {
-    uptime_s: 'Running',
-    xruns: 'Xruns',
-    starved: 'Blocks without music',
-    late: 'Late notes',
-    notes: 'Notes',
-    pieces: 'Pieces',
-    restarts: 'Restarts',
-    rewinds: 'Written anew',
-    cures: 'Cured',
-    cpu_celsius: 'Processor, °C',
-    version: 'Version',
+    uptime_s: 'Running for',
+    xruns: 'Audio dropouts (xruns)',
+    starved: 'Silent audio blocks: nothing composed in time',
+    late: 'Notes played late',
+    notes: 'Notes composed',
+    pieces: 'Pieces composed',
+    restarts: 'Restarts of composer or performer',
+    rewinds: 'Times music was composed again after a change',
+    interventions: 'Times the composer was helped out of a loop or silence',
+    cpu_celsius: 'Processor temperature, °C',
+    version: 'Bachbox version',
   },
   tests: 'Tests',
-  test: { tone: 'Play a test tone', broker: 'Ask the broker', knobs: 'Watch the knobs' },
-  tone_played: 'A tone of one second (A) was asked for.',
-  knobs_watched: 'Turn and press; what is felt appears here.',
-  no_knobs: 'No knobs are wired ([gpio] is empty).',
+  test: {
+    tone: 'Play a test tone',
+    broker: 'Test the MQTT connection',
+    inputs: 'Show knob and button events',
+  },
+  tone_played: 'A tone of one second (A) is being played.',
+  inputs_shown: 'Turn a knob or press a button; each event appears here.',
+  no_inputs: 'No knobs or buttons are configured ([gpio] is empty).',
   log: 'Log',
   now: (value) => `now ${value}`,
 };
 
-/** "bb minor" as people write it: "B♭ minor". */
+/** Return "bb minor" as people write it: "B♭ minor". */
 export function keyName(key) {
-  return key.replace(/^([a-g])([b#]?)/i, (_, letter, sign) =>
-    letter.toUpperCase() + (sign && (sign === 'b' ? '♭' : '♯')),
+  return key.replace(/^([a-g])([b#]?)/i, (_, letter, accidental) =>
+    letter.toUpperCase() + (accidental && (accidental === 'b' ? '♭' : '♯')),
   );
 }
 
 /** Fill in the elements that name their text. */
-export function fill(root = document) {
+export function fillTexts(root = document) {
   for (const element of root.querySelectorAll('[data-text]')) {
     element.textContent = TEXTS[element.dataset.text];
   }
   for (const element of root.querySelectorAll('[data-label]')) {
     element.setAttribute('aria-label', TEXTS[element.dataset.label]);
   }
-}
-
-/** A setting's name in words; one that is not known yet is shown as it is called. */
-export function settingName(name) {
-  const spoken = TEXTS.settings[name] ?? name.replaceAll('_', ' ');
-  return spoken[0].toUpperCase() + spoken.slice(1);
 }

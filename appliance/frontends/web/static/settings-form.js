@@ -1,0 +1,231 @@
+// The settings as widgets, drawn from the schema that the box sends, and always up to date.
+
+import { ChangeQueue } from './change-queue.js';
+import { element } from './dom.js';
+import { TEXTS } from './texts.js';
+
+const DEFAULT = 'default'; // In place of a value: use the model's default.
+const MIN_SEARCHED_OPTIONS = 13; // From as many options on, a choice has a search field.
+const HAND_MS = 600; // A widget does not move by itself so soon after it was moved.
+
+export class SettingsForm {
+  #form;
+  #playButton;
+  #connection;
+  #showError;
+  #changes = new ChangeQueue((name, value) => this.#request({ set: { [name]: value } }));
+  #updates = new Map(); // name -> function(value, isDefault), which updates the widget
+  #values = {};
+  #modelDefaults = [];
+  #drawnSchema = '';
+
+  /**
+   * Draws into `form`; connects the buttons in `transport`. `showError(text)` shows why something
+   * failed, or with "" that nothing did.
+   */
+  constructor(form, transport, connection, showError) {
+    this.#form = form;
+    this.#playButton = transport.querySelector('#playing');
+    this.#connection = connection;
+    this.#showError = showError;
+    form.addEventListener('submit', (event) => event.preventDefault());
+    this.#playButton.addEventListener('click', () => this.#change('playing', !this.#values.playing));
+    for (const button of transport.querySelectorAll('[data-action]')) {
+      button.addEventListener('click', () => this.#request({ actions: [button.dataset.action] }));
+    }
+    this.#updates.set('playing', (playing) => {
+      this.#playButton.textContent = playing ? TEXTS.pause : TEXTS.play;
+      this.#playButton.dataset.playing = playing;
+    });
+  }
+
+  /** Draw a widget for every setting of `schema`. */
+  draw(schema) {
+    const text = JSON.stringify(schema);
+    if (text === this.#drawnSchema) return;
+    this.#drawnSchema = text;
+    this.#form.replaceChildren();
+    for (const setting of schema) {
+      if (setting.name === 'playing') continue; // It has its button.
+      this.#updates.delete(setting.name);
+      this.#form.append(this.#widget(setting));
+    }
+    this.update(this.#values, this.#modelDefaults);
+  }
+
+  /** Show the current values, and which settings follow the model's default. */
+  update(values, modelDefaults) {
+    [this.#values, this.#modelDefaults] = [values, modelDefaults];
+    for (const name of this.#updates.keys()) this.#updateWidget(name);
+  }
+
+  #widget(setting) {
+    const widget = element('div', { className: `widget ${setting.kind}` });
+    widget.dataset.setting = setting.name;
+    const draw = { number: this.#drawNumber, switch: this.#drawSwitch }[setting.kind];
+    const show = (draw ?? this.#drawChoice).call(this, widget, setting);
+    const showDefault = setting.has_default ? this.#appendDefaultButton(widget, setting) : null;
+    if (setting.hint) {
+      const hint = element('p', {
+        className: 'hint', id: `hint-${setting.name}`, textContent: setting.hint,
+      });
+      widget.append(hint);
+      widget.querySelector(`#set-${setting.name}`).setAttribute('aria-describedby', hint.id);
+    }
+    this.#updates.set(setting.name, (value, isDefault) => {
+      show(value);
+      showDefault?.(isDefault);
+    });
+    return widget;
+  }
+
+  /** A slider, and a field to type the number. */
+  #drawNumber(widget, { name, title, low, high, step, unit }) {
+    const id = `set-${name}`;
+    const limits = { min: low, max: high, step };
+    const slider = element('input', { type: 'range', id, ...limits });
+    const field = element('input', { type: 'number', inputMode: 'decimal', ...limits });
+    field.setAttribute('aria-label', TEXTS.number_field(title, unit));
+    slider.addEventListener('input', () => {
+      field.value = slider.value;
+      this.#change(name, slider.valueAsNumber);
+    });
+    let isTyping = false; // A half-typed number is not overwritten.
+    field.addEventListener('input', () => {
+      isTyping = true;
+    });
+    field.addEventListener('blur', () => {
+      isTyping = false;
+      this.#updateWidget(name);
+    });
+    field.addEventListener('change', () => {
+      isTyping = false;
+      if (field.value === '') return this.#updateWidget(name);
+      slider.value = field.value;
+      return this.#change(name, field.valueAsNumber);
+    });
+    widget.append(
+      element('label', { htmlFor: id, textContent: title }),
+      slider,
+      field,
+      element('span', { className: 'unit', textContent: unit ?? '' }),
+    );
+    return (value) => {
+      slider.value = value;
+      if (!isTyping) field.value = Number(value.toFixed(4));
+    };
+  }
+
+  #drawSwitch(widget, { name, title }) {
+    const id = `set-${name}`;
+    const box = element('input', { type: 'checkbox', id });
+    box.addEventListener('change', () => this.#change(name, box.checked));
+    widget.append(element('label', { htmlFor: id, textContent: title }), box);
+    return (value) => {
+      box.checked = value;
+    };
+  }
+
+  #drawChoice(widget, { name, title, choices }) {
+    const id = `set-${name}`;
+    const select = element('select', { id });
+    widget.append(element('label', { htmlFor: id, textContent: title }));
+    const fill = (query) => {
+      const current = String(this.#values[name] ?? '');
+      const found = matchingOptions(choices, query);
+      const shown = choices.filter((option) => found.includes(option) || option.value === current);
+      select.replaceChildren(...optionElements(shown));
+      select.value = current;
+      return found;
+    };
+    if (choices.length >= MIN_SEARCHED_OPTIONS) this.#appendSearch(widget, name, title, fill);
+    select.addEventListener('change', () => this.#change(name, select.value));
+    widget.append(select);
+    fill('');
+    return (value) => {
+      if (![...select.options].some((option) => option.value === String(value))) {
+        select.append(element('option', { value, textContent: value }));
+      }
+      select.value = value;
+    };
+  }
+
+  /** A field that leaves only matching options; Enter chooses the first one. */
+  #appendSearch(widget, name, title, fill) {
+    const label = TEXTS.search(title);
+    const field = element('input', { type: 'search', placeholder: label });
+    field.setAttribute('aria-label', label);
+    const count = element('span', { className: 'result-count' });
+    count.setAttribute('role', 'status');
+    const search = () => {
+      const found = fill(field.value);
+      count.textContent = field.value ? TEXTS.found(found.length) : '';
+      return found;
+    };
+    field.addEventListener('input', search);
+    field.addEventListener('keydown', (event) => {
+      if (event.key !== 'Enter') return;
+      const [first] = search();
+      if (first && field.value) this.#change(name, first.value);
+    });
+    widget.append(field, count);
+  }
+
+  #appendDefaultButton(widget, { name, title }) {
+    const button = element('button', {
+      type: 'button', className: 'use-default', textContent: TEXTS.use_default,
+    });
+    button.setAttribute('aria-label', TEXTS.use_default_of(title));
+    button.addEventListener('click', () => this.#change(name, DEFAULT));
+    widget.append(button);
+    return (isDefault) => button.setAttribute('aria-pressed', String(isDefault));
+  }
+
+  async #change(name, value) {
+    const accepted = await this.#changes.change(name, value);
+    if (accepted === null) return;
+    if (accepted) setTimeout(() => this.#updateWidget(name), HAND_MS);
+    else this.#updateWidget(name);
+  }
+
+  /** Send a change; resolves to whether it was accepted. */
+  async #request(change) {
+    const answer = await this.#connection.request(change);
+    if (answer.type === 'done') {
+      this.#showError('');
+      return true;
+    }
+    this.#showError(answer.offline ? TEXTS.not_connected : answer.error);
+    return false;
+  }
+
+  #updateWidget(name) {
+    if (name in this.#values && !this.#changes.isPending(name)) {
+      this.#updates.get(name)?.(this.#values[name], this.#modelDefaults.includes(name));
+    }
+  }
+}
+
+/** Return the options that contain every word of `query`, in their value or their group. */
+export function matchingOptions(options, query) {
+  const words = query.toLowerCase().split(/\s+/).filter(Boolean);
+  return options.filter(({ value, group = '' }) => {
+    const text = `${value} ${group}`.toLowerCase();
+    return words.every((word) => text.includes(word));
+  });
+}
+
+/** Return an `option` for every option, those with a group inside an `optgroup`. */
+function optionElements(options) {
+  const groups = new Map();
+  for (const { value, group = '' } of options) {
+    groups.set(group, [...(groups.get(group) ?? []), value]);
+  }
+  return [...groups].flatMap(([group, values]) => {
+    const found = values.map((value) => element('option', { value, textContent: value }));
+    if (!group) return found;
+    const parent = element('optgroup', { label: group });
+    parent.append(...found);
+    return [parent];
+  });
+}
