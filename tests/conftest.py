@@ -20,6 +20,7 @@ _TIER_OF: Final = {
     # Nothing is started, nothing is heard.
     "audio": "unit",
     "common": "unit",
+    "common": "unit",
     "composing": "unit",
     "config": "unit",
     "daemon": "unit",
