@@ -7,8 +7,9 @@ from pathlib import Path
 
 import click
 
+from appliance.cli.model_catalog import ModelCatalog
 from appliance.cli.options import config_option, json_option
-from appliance.cli.overrides import first_values
+from appliance.cli.overrides import new_settings
 from appliance.errors import BachboxError
 
 
@@ -49,12 +50,10 @@ def doctor(config_file: Path | None, as_json: bool, gpio: bool) -> int:
 
 
 def _test_gpio(config_file: Path | None) -> None:
-    from appliance.composing import model_file
     from appliance.config import loader
     from appliance.frontends.gpio import live_test
-    from appliance.state.settings import Settings
 
     config = loader.load(config_file)[0]
-    folders, values, defaults = first_values(config)
-    settings = Settings(values, lambda: [p.stem for p in model_file.listing(folders)], defaults)
+    catalog = ModelCatalog(config)
+    settings = new_settings(config, catalog, catalog.configured)
     live_test.watch(config.gpio, settings, click.echo)

@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from appliance.cli.options import PATH, config_option, json_option
-from appliance.cli.overrides import wished
+from appliance.cli.overrides import apply_overrides
 
 
 @click.command()
@@ -21,7 +21,7 @@ def instruments(soundfont: Path | None, config_file: Path | None, as_json: bool)
     from appliance.config import loader
     from appliance.state.general_midi import NAMES, family
 
-    config = wished(loader.load(config_file)[0], soundfont=soundfont)
+    config = apply_overrides(loader.load(config_file)[0], soundfont=soundfont)
     programs = {program for bank, program in presets(loader.soundfont(config)) if bank == 0}
     if as_json:
         rows = [

@@ -1,4 +1,4 @@
-"""What commands have in common: kinds of values, and options."""
+"""What the commands share: types of values, and options."""
 
 from __future__ import annotations
 
@@ -9,6 +9,9 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
 
+from appliance.state.setting_kinds import ModelName, Number, Program
+from appliance.state.settings_table import SETTINGS, Setting
+
 if TYPE_CHECKING:
     ParamType = click.ParamType[Any]
 else:
@@ -17,69 +20,44 @@ else:
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-class Number(ParamType):
-    """A setting's number, refused with the same sentence as everywhere else."""
+class SettingValue(ParamType):
+    """The value of a setting, checked as everywhere else; a model is looked up where it is used."""
 
-    def __init__(self, setting: str) -> None:
-        self.name = setting
+    def __init__(self, setting: Setting) -> None:
+        self.name = setting.name
+        self._setting = setting
 
-    def convert(self, value: Any, param: object, ctx: object) -> float:
-        from appliance.state import settings
-
-        allowed = {
-            "tempo": settings.TEMPO_BPM,
-            "temperature": settings.TEMPERATURE,
-            "top-p": settings.TOP_P,
-            "volume": settings.VOLUME,
-            "expression": settings.EXPRESSION,
-            "pitch": settings.PITCH_HZ,
-        }[self.name]
-        return allowed.parse(f"--{self.name}", value)
-
-
-class Instrument(ParamType):
-    """A General MIDI instrument by name or number."""
-
-    name = "instrument"
-
-    def convert(self, value: Any, param: object, ctx: object) -> int:
-        from appliance.state import general_midi
-
-        return general_midi.find(value)
+    def convert(self, value: Any, param: object, ctx: object) -> Any:
+        kind = self._setting.kind
+        return value if isinstance(kind, ModelName) else kind.parse(self._setting.option, value)
 
     def shell_complete(self, ctx: object, param: object, incomplete: str) -> list[Any]:
         from click.shell_completion import CompletionItem
 
-        from appliance.state.general_midi import NAMES
-
-        # With hyphens, which the lookup takes for spaces, a shell has nothing to quote.
-        words = [name.casefold().replace(" ", "-") for name in NAMES]
+        words = self._words()
         return [CompletionItem(word) for word in words if word.startswith(incomplete.casefold())]
 
+    def _words(self) -> list[str]:
+        """Return the values that a shell can complete."""
+        kind = self._setting.kind
+        if isinstance(kind, ModelName):
+            from appliance.composing import model_file
+            from appliance.config import loader
 
-class Temperament(ParamType):
-    """How the twelve notes are tuned, by name."""
-
-    name = "temperament"
-
-    def convert(self, value: Any, param: object, ctx: object) -> str:
-        from appliance.state import settings
-
-        return settings.find_temperament(value)
-
-    def shell_complete(self, ctx: object, param: object, incomplete: str) -> list[Any]:
-        from click.shell_completion import CompletionItem
-
-        from appliance.state.settings import TEMPERAMENTS
-
-        return [CompletionItem(name) for name in TEMPERAMENTS if name.startswith(incomplete)]
+            folders = loader.model_folders(loader.Config())
+            return [path.stem for path in model_file.listing(folders)]
+        words = [str(kind.show(value)) for value in kind.options(())]
+        if isinstance(kind, Program):
+            # The look-up takes hyphens for blanks, and a shell does not have to quote them.
+            return [word.casefold().replace(" ", "-") for word in words]
+        return words
 
 
 class Seconds(click.FloatRange):
-    """A number of seconds above 0; unlike click's own range it refuses ``nan``."""
+    """A number of seconds above 0; unlike click's own range it rejects ``nan``."""
 
-    def __init__(self, most: float | None = None) -> None:
-        super().__init__(min=0, max=most, min_open=True)
+    def __init__(self, max_s: float | None = None) -> None:
+        super().__init__(min=0, max=max_s, min_open=True)
 
     def convert(self, value: Any, param: Any, ctx: Any) -> Any:
         number = super().convert(value, param, ctx)
@@ -88,64 +66,37 @@ class Seconds(click.FloatRange):
         return number
 
 
-class Model(ParamType):
-    """A model by name or path, which is looked at where it is used."""
-
-    name = "model"
-
-    def shell_complete(self, ctx: object, param: object, incomplete: str) -> list[Any]:
-        from click.shell_completion import CompletionItem
-
-        from appliance.composing import model_file
-        from appliance.config import loader
-
-        names = [path.stem for path in model_file.listing(loader.model_folders(loader.Config()))]
-        return [CompletionItem(name) for name in names if name.startswith(incomplete)]
-
-
 PATH: Final = click.Path(path_type=Path)
 SEED: Final = click.IntRange(0, 2**63 - 1)
 
 config_option: Final = click.option(
     "--config", "config_file", type=PATH, help="Read this config file and no other."
 )
-json_option: Final = click.option("--json", "as_json", is_flag=True, help="Answer in JSON.")
+json_option: Final = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 
 def music_options(command: F) -> F:
-    """What play and render have in common."""
-    for option in reversed(
-        [
-            config_option,
-            click.option("--model", type=Model(), help="A model's name, or a .tflite file."),
-            click.option("--seed", type=SEED, help="The same seed gives the same music."),
-            click.option("--tempo", type=Number("tempo"), help="40 to 240 beats a minute."),
-            click.option(
-                "--temperature", type=Number("temperature"), help="0.1 (stiff) to 3.0 (wild)."
-            ),
-            click.option(
-                "--top-p", type=Number("top-p"), help="0.05 to 1.0: leave out unlikely notes."
-            ),
-            click.option(
-                "--instrument", type=Instrument(), help="A General MIDI name or number (0-127)."
-            ),
-            click.option("--volume", type=Number("volume"), help="0 to 100 percent."),
-            click.option(
-                "--expression",
-                type=Number("expression"),
-                help="0 (the printed page) to 100 (exaggerated).",
-            ),
-            click.option(
-                "--temperament",
-                type=Temperament(),
-                help="equal, werckmeister3, kirnberger3, vallotti or meantone.",
-            ),
-            click.option("--pitch", type=Number("pitch"), help="The a': 392 to 466 Hz."),
-            click.option("--soundfont", type=PATH, help="A .sf2 or .sf3 file."),
-            click.option(
-                "--prime", type=PATH, help="Start from these bars of yours (MIDI, MusicXML, ABC)."
-            ),
-        ]
-    ):
+    """Add the options that play and render share: config file, settings, seed, soundfont, prime."""
+    options = [
+        config_option,
+        *map(_setting_option, (setting for setting in SETTINGS if setting.option)),
+        click.option("--seed", type=SEED, help="The same seed gives the same music."),
+        click.option("--soundfont", type=PATH, help="A .sf2 or .sf3 file."),
+        click.option(
+            "--prime", type=PATH, help="Start from these bars of yours (MIDI, MusicXML, ABC)."
+        ),
+    ]
+    for option in reversed(options):
         command = option(command)
     return command
+
+
+def _setting_option(setting: Setting) -> Callable[[F], F]:
+    kind = setting.kind
+    allowed = f"{kind.low:g} to {kind.high:g}" if isinstance(kind, Number) else str(kind)
+    allowed += " or the path of a .tflite file" if isinstance(kind, ModelName) else ""
+    return click.option(
+        setting.option,
+        type=SettingValue(setting),
+        help=f"{setting.help.removesuffix('.')}: {allowed}.",
+    )

@@ -95,7 +95,7 @@ def _frontends(config: Config, soundfont: Path) -> list[Frontend]:
     from appliance.frontends.streaming.opus import OpusBroadcast
     from appliance.state.store import state_folder
 
-    frontends: list[Frontend] = [LocalSocket(local_socket.folder() / local_socket.FILE_NAME)]
+    frontends: list[Frontend] = [LocalSocket(local_socket.socket_folder() / local_socket.FILE_NAME)]
     try:
         frontends += systemd_notify.control()
     except BachboxError as error:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import logging
 import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -13,8 +14,9 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 import click
 
+from appliance.cli.model_catalog import ModelCatalog
 from appliance.cli.options import PATH, Seconds, json_option, music_options
-from appliance.cli.overrides import first_values, seed_of, warn, wished
+from appliance.cli.overrides import apply_overrides, choose_seed, requested_settings
 from appliance.errors import UsageError
 
 if TYPE_CHECKING:
@@ -24,6 +26,8 @@ if TYPE_CHECKING:
     from appliance.music.events import Event
     from appliance.music.files.piece_record import PieceRecord
     from appliance.offline.renderer import Rendered
+
+logger = logging.getLogger(__name__)
 
 _MAX_RENDER_S: Final = 6 * 3600
 """The longest WAV file at 48 kHz."""
@@ -72,14 +76,15 @@ def render(
 
     if seconds is not None and pieces is not None:
         raise UsageError("--seconds and --pieces exclude each other; give one of them")
-    config = wished(loader.load(config_file)[0], **options)
+    config = apply_overrides(loader.load(config_file)[0], **options)
     length = renderer.Length(seconds if pieces or seconds else 60.0, pieces)
     output_files.check_outputs(
         outputs, output_files.ONE_PIECE_SUFFIXES if pieces == 1 else output_files.SUFFIXES
     )
-    folders, values, defaults = first_values(config)
-    settings = effective(values, defaults(values.model))
-    path = model_file.find(values.model, folders)
+    catalog = ModelCatalog(config)
+    model = catalog.configured
+    settings = effective(requested_settings(config, model), catalog.defaults_of(model))
+    path = model_file.find(model, catalog.folders)
     try_model(path)
     composer = _composer(config, path, prime, live_settings(settings))
 
@@ -90,7 +95,7 @@ def render(
 
         return piece_record.of(
             *(events, end_tick),
-            model=values.model,
+            model=model,
             seed=composer.seed,
             settings=asdict(shown(settings)),
         )
@@ -125,13 +130,13 @@ def _composer(
     """
     from appliance.audio.silence_stderr import quiet
     from appliance.composing.composer import Composer
-    from appliance.composing.delegates import Models
+    from appliance.composing.delegates import ModelLoader
 
-    model = Models(config.music.delegate, warn).load(model_path)
+    model = ModelLoader(config.music.delegate, logger.warning).load(model_path)
     with quiet():
         return Composer(
             model,
-            seed=seed_of(config),
+            seed=choose_seed(config),
             temperature=settings.temperature,
             top_p=settings.top_p,
             prime=model.opening(prime) if prime else None,
@@ -164,7 +169,7 @@ def _replay(
                 "in the file"
             )
     output_files.check_outputs(outputs, output_files.REPLAY_SUFFIXES)
-    config = wished(loader.load(config_file)[0], soundfont=given.pop("soundfont", None))
+    config = apply_overrides(loader.load(config_file)[0], soundfont=given.pop("soundfont", None))
     volume = given.pop("volume", config.sound.volume)
     if "instrument" in given:
         given["instrument"] = general_midi.name(given["instrument"])

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 import click
 
 from appliance.cli.options import ParamType, json_option
 from appliance.cli.status import print_status
 from appliance.errors import UsageError
+from appliance.state.settings_table import NAMES, SETTINGS, USE_DEFAULT
+
+_WITH_MODEL_DEFAULT: Final = [setting.name for setting in SETTINGS if setting.default is None]
 
 
 class Change(ParamType):
@@ -33,22 +36,25 @@ class Change(ParamType):
     def shell_complete(self, ctx: object, param: object, incomplete: str) -> list[Any]:
         from click.shell_completion import CompletionItem
 
-        from appliance.state.settings import NAMES, Action
+        from appliance.state.settings import Action
 
         known = [*Action, *(f"{name}=" for name in NAMES)]
         return [CompletionItem(name) for name in known if name.startswith(incomplete)]
 
 
-@click.command(name="set")
+_HELP: Final = f"""Change what the running box plays: tempo=96 instrument="church organ" next_piece.
+
+The settings: {', '.join(NAMES)}. NAME={USE_DEFAULT} sets {', '.join(_WITH_MODEL_DEFAULT)}
+to the model's default again. The actions, which take no value: next_piece, restart_piece,
+test_tone.
+"""
+
+
+@click.command(name="set", help=_HELP)
 @click.argument("changes", metavar="NAME=VALUE...", nargs=-1, required=True, type=Change())
 @json_option
 def set_(changes: tuple[tuple[str, str | None], ...], as_json: bool) -> None:
-    """Change what the running box plays: tempo=96 instrument="church organ" next_piece.
-
-    The settings: playing, model, instrument, tempo, temperature, top_p, volume, expression,
-    temperament, pitch. NAME=own leaves a setting to the model again. The actions, which
-    take no value: next_piece, restart_piece, test_tone.
-    """
+    """Send the changes to the running box and print its new state."""
     from appliance.frontends import local_socket
     from appliance.state.settings import Action
 

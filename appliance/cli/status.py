@@ -36,5 +36,5 @@ def print_status(status: Status, as_json: bool) -> None:
 
     from appliance.state import box_status
 
-    click.echo(msgspec.json.encode(status) if as_json else box_status.told(status))
+    click.echo(msgspec.json.encode(status) if as_json else box_status.format_status(status))
     sys.stdout.flush()

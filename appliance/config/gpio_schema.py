@@ -1,40 +1,34 @@
-"""What hangs on the pins: the ``[gpio]`` section, and whether its parts go together.
+"""The ``[gpio]`` section: the parts wired to the pins, and whether they fit together.
 
-Pins are counted as BCM does ("GPIO17"), never by their place on the header.
+Pins have the BCM numbers ("GPIO17"), never their position on the header.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Annotated, Final, Literal, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Final, Literal, NamedTuple
 
 import msgspec
 from msgspec import Meta
 
+from appliance.state.settings_table import NAMES
+
 LAST_PIN: Final = 27
-"""A Raspberry Pi's header has BCM 0 to 27."""
+"""The header of a Raspberry Pi has BCM 0 to 27."""
 
 SPI_PINS: Final = {9: "MISO", 10: "MOSI", 11: "SCLK"}
-"""Taken by the potentiometers' converter, together with its select pin."""
+"""Used by the potentiometers' analog-to-digital converter, together with its select pin."""
 
 SELECT_PINS: Final = {0: 8, 1: 7}
 """CE0 and CE1."""
 
-SettingName = Literal[
-    "playing",
-    "model",
-    "instrument",
-    "tempo",
-    "temperature",
-    "top_p",
-    "volume",
-    "expression",
-    "temperament",
-    "pitch",
-]
+if TYPE_CHECKING:
+    SettingName = str
+else:
+    SettingName = Literal[NAMES]
 
 ButtonAction = Literal["playing", "next_piece", "restart_piece", "power_off"]
-"""What a button does; "playing" pauses and goes on."""
+"""What a button does; "playing" pauses and resumes."""
 
 POWER_OFF: Final = "power_off"
 
@@ -51,7 +45,7 @@ class Encoder(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     press: ButtonAction = "playing"
     hold: ButtonAction | None = None
     step: Annotated[float, Meta(gt=0, le=100)] | None = None
-    """How much a number changes at each step; unset: what suits it."""
+    """The change of a number at each click; None: the step in the settings table."""
 
 
 class Pot(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -82,13 +76,13 @@ Part = Encoder | Pot | Button | Led
 
 
 class Gpio(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """``[gpio]``: nothing is wired unless it is said here."""
+    """``[gpio]``: the parts that are wired; none by default."""
 
     encoders: Annotated[
         tuple[Encoder, ...],
         Meta(
             description='a list of { turns = "tempo", a = 17, b = 27 }, with push = 22, '
-            'press = "playing", hold = "next_piece" and step = 2 as you like'
+            'press = "playing", hold = "next_piece" and step = 2 if you like'
         ),
     ] = ()
     pots: Annotated[
@@ -111,30 +105,30 @@ class Gpio(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     ] = ()
 
 
-class Wired(NamedTuple):
-    """One part of the section, and whether it can work."""
+class WiredPart(NamedTuple):
+    """A part of the section, and whether it can work."""
 
     where: str
     """Such as "[gpio] encoders 1 (tempo)"."""
     part: Part
     problem: str
-    """"" where there is none."""
+    """"" if it can work."""
 
 
-def wired(gpio: Gpio) -> Iterator[Wired]:
-    """Every part in the order of the file; of two that share a pin the first one keeps it."""
+def wired_parts(gpio: Gpio) -> Iterator[WiredPart]:
+    """Yield every part in the order of the file; of two that share a pin, the first keeps it."""
     taken: dict[int, str] = {}
     for kind in gpio.__struct_fields__:
         for number, part in enumerate(getattr(gpio, kind), 1):
-            where = f"[gpio] {kind} {number} ({_gist(part)})"
+            where = f"[gpio] {kind} {number} ({_purpose(part)})"
             problem = _problem(part, taken)
             if not problem:
                 taken.update(dict.fromkeys(pins_of(part), where))
-            yield Wired(where, part, problem)
+            yield WiredPart(where, part, problem)
 
 
 def pins_of(part: Part) -> list[int]:
-    """The pins that a part occupies alone; several potentiometers share theirs."""
+    """Return the pins of a part; potentiometers may share theirs, other parts may not."""
     match part:
         case Encoder():
             return [part.a, part.b, *([] if part.push is None else [part.push])]
@@ -159,7 +153,7 @@ def _problem(part: Part, taken: dict[int, str]) -> str:
     return ""
 
 
-def _gist(part: Part) -> str:
+def _purpose(part: Part) -> str:
     match part:
         case Encoder() | Pot():
             return part.turns

@@ -1,12 +1,11 @@
-"""The config file: one TOML file, checked as a whole, with a sentence for everything wrong in it.
+"""Reading the config file: one TOML file, checked as a whole, with a sentence for each problem.
 
-Searched for in this order: the file named by ``--config``, the user's, the system's. Without
-any, the defaults below are in force; ``bachbox.example.toml`` documents every key.
+The first of these files is read: the one that ``--config`` names, the user's, the system's. If
+there is none, the defaults apply; ``bachbox.example.toml`` documents every key.
 """
 
 from __future__ import annotations
 
-import difflib
 import math
 import os
 import re
@@ -19,10 +18,12 @@ from typing import Any, Final
 
 import msgspec
 
+from appliance.common.text import did_you_mean, lowered, quoted, shortened
 from appliance.config.gpio_schema import Gpio
 from appliance.config.schema import Mqtt, Music, Sound, Stream, Web
 from appliance.errors import BachboxError, UsageError
-from appliance.state import general_midi
+from appliance.state.setting_kinds import ModelName, Program
+from appliance.state.settings_table import BY_CONFIG
 
 SYSTEM_FILE: Final = Path("/etc/bachbox/bachbox.toml")
 
@@ -31,26 +32,26 @@ SOUNDFONTS: Final = (
     Path("/usr/share/sounds/sf2/default-GM.sf2"),
     Path("/usr/share/sounds/sf3/default-GM.sf3"),
 )
-"""Where Debian puts General MIDI soundfonts, the small one first."""
+"""Where Debian installs General MIDI soundfonts, the small one first."""
 
 MASK: Final = "********"
 
 _MAX_BYTES: Final = 1 << 20
-"""A config file is some hundred bytes; more is another file named by mistake."""
+"""A config file has some hundred bytes; a larger one was named by mistake."""
 
 _SECRET: Final = re.compile(
     r"pass(word|wd|phrase)?(_hash)?$|secret|token|api_?key|credential", re.IGNORECASE
 )
 
-_IN_ADDRESS: Final = re.compile(r"(?<=://)[^/@]*(?=@)")
-"""User and password in an address."""
+_USER_INFO: Final = re.compile(r"(?<=://)[^/@]*(?=@)")
+"""User and password in a URL."""
 
 CREDENTIAL: Final = "mqtt-password"
-"""The broker's password among systemd's credentials: ``LoadCredential=mqtt-password:FILE``."""
+"""The systemd credential with the broker's password: ``LoadCredential=mqtt-password:FILE``."""
 
 
 class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Everything that can be configured; :mod:`appliance.config.schema` says what."""
+    """The whole config file, a section each; see :mod:`appliance.config.schema`."""
 
     music: Music = Music()
     sound: Sound = Sound()
@@ -71,7 +72,7 @@ SECTIONS: Final[dict[str, type[msgspec.Struct]]] = {
 
 
 class ConfigError(UsageError):
-    """A config file with problems, each a sentence on a line of its own."""
+    """A config file with problems; the message has one sentence a line."""
 
     def __init__(self, problems: list[str]) -> None:
         super().__init__("\n".join(problems))
@@ -79,23 +80,27 @@ class ConfigError(UsageError):
 
 
 def user_file() -> Path:
-    """The user's own config file, whether or not it exists."""
+    """Return the path of the user's config file, whether or not it exists."""
     base = os.environ.get("XDG_CONFIG_HOME") or "~/.config"
     return Path(base).expanduser() / "bachbox" / "bachbox.toml"
 
 
-def load(asked: Path | None = None) -> tuple[Config, Path | None]:
-    """The config in force, and the file that it came from (None: the defaults).
+def load(explicit: Path | None = None) -> tuple[Config, Path | None]:
+    """Return the config that applies and the file it came from; None for the defaults.
+
+    Args:
+        explicit: read this file and no other.
 
     Raises:
-        ConfigError: the file is not what it should be; all of its problems are listed.
-        BachboxError: it cannot be read.
+        ConfigError: the file has problems; all of them are listed.
+        UsageError: there is no file ``explicit``, or it is not text.
+        BachboxError: the file cannot be read.
     """
-    for path in (asked,) if asked else (user_file(), SYSTEM_FILE):
+    for path in (explicit,) if explicit else (user_file(), SYSTEM_FILE):
         try:
             text = _read(path)
         except FileNotFoundError as error:
-            if asked:
+            if explicit:
                 raise UsageError(
                     f"{path}: there is no such config file; copy bachbox.example.toml there, "
                     "or leave --config away"
@@ -106,24 +111,28 @@ def load(asked: Path | None = None) -> tuple[Config, Path | None]:
 
 
 def parse(text: str, path: Path) -> Config:
-    """The config that ``text`` spells; ``path`` names it, and relative paths start beside it.
+    """Return the config in the TOML document ``text``.
+
+    Args:
+        text: the document.
+        path: its file, for messages; relative paths start at its folder.
 
     Raises:
-        ConfigError: as :func:`load`.
+        ConfigError: the document has problems; all of them are listed.
     """
     try:
         document = tomllib.loads(text)
     except (tomllib.TOMLDecodeError, RecursionError) as error:
-        raise ConfigError([f"{path}: this is not TOML: {_lower(str(error))}"]) from error
+        raise ConfigError([f"{path}: this is not TOML: {lowered(str(error))}"]) from error
     problems: list[str] = []
     sections: dict[str, Any] = {}
     for name, content in document.items():
         section = SECTIONS.get(name)
         if section is None:
-            allowed = "there are " + ", ".join(f"[{known}]" for known in SECTIONS)
-            problems.append(
-                f"{path}: there is no section [{_shown(name)}]; {_guess(name, SECTIONS, allowed)}"
+            hint = did_you_mean(name, SECTIONS) or "there are " + ", ".join(
+                f"[{known}]" for known in SECTIONS
             )
+            problems.append(f"{path}: there is no section [{_shown(name)}]; {hint}")
         elif not isinstance(content, dict):
             problems.append(f"{path}: {name} is a section: write [{name}] and its keys below it")
         else:
@@ -134,7 +143,7 @@ def parse(text: str, path: Path) -> Config:
 
 
 def items(config: Config) -> Iterator[tuple[str, str, Any]]:
-    """Section, key and value of everything, fit to be shown: secrets masked, paths as text."""
+    """Yield section, key and value of everything, as people read it; secrets are masked."""
     for section in SECTIONS:
         values = getattr(config, section)
         for key in values.__struct_fields__:
@@ -142,9 +151,9 @@ def items(config: Config) -> Iterator[tuple[str, str, Any]]:
             if _SECRET.search(key) and value:
                 value = MASK
             elif isinstance(value, str):
-                value = _IN_ADDRESS.sub(MASK, value)
-            elif key == "instrument" and value is not None:
-                value = general_midi.name(value)
+                value = _USER_INFO.sub(MASK, value)
+            elif (setting := BY_CONFIG.get(f"{section}.{key}")) and value is not None:
+                value = setting.kind.show(value)
             elif isinstance(value, Path):
                 value = str(value)
             elif isinstance(value, tuple):
@@ -152,27 +161,27 @@ def items(config: Config) -> Iterator[tuple[str, str, Any]]:
             yield section, key, value
 
 
-def own_models(config: Config) -> Path:
-    """The folder for models that a person makes: the one configured, or else the user's."""
+def custom_models_folder(config: Config) -> Path:
+    """Return the folder for models that people train: the configured one, or the user's."""
     base = os.environ.get("XDG_DATA_HOME") or "~/.local/share"
     return config.music.models_folder or Path(base).expanduser() / "bachbox" / "models"
 
 
 def model_folders(config: Config) -> list[Path]:
-    """The folders in which models are found, the first one winning."""
-    users = own_models(Config())
+    """Return the folders with models; the first that has a model of some name wins."""
+    users = custom_models_folder(Config())
     return [
-        *dict.fromkeys((own_models(config), users)),
+        *dict.fromkeys((custom_models_folder(config), users)),
         Path(__file__).parents[2] / "models",
         Path(sys.prefix) / "share" / "bachbox" / "models",
     ]
 
 
 def soundfont(config: Config) -> Path:
-    """The soundfont to play with.
+    """Return the path of the soundfont to play with.
 
     Raises:
-        BachboxError: none is configured and the usual places have none.
+        BachboxError: none is configured, and none is in the usual places.
     """
     if config.sound.soundfont:
         return config.sound.soundfont
@@ -181,24 +190,24 @@ def soundfont(config: Config) -> Path:
             return path
     raise BachboxError(
         f"there is no soundfont at {SOUNDFONTS[0]}: install one with `sudo apt install "
-        "timgm6mb-soundfont`, or name your own with --soundfont or [sound] soundfont"
+        "timgm6mb-soundfont`, or name another one with --soundfont or [sound] soundfont"
     )
 
 
 def password(mqtt: Mqtt) -> str:
-    """The broker's password, empty where none is configured; never show it.
+    """Return the broker's password, "" if none is configured; never log it.
 
-    From ``password_file``, or else from systemd's credential :data:`CREDENTIAL`.
+    It comes from ``password_file``, or else from systemd's credential :data:`CREDENTIAL`.
 
     Raises:
         BachboxError: its file cannot be read.
     """
     path = mqtt.password_file
     if path is None:
-        given = Path(os.environ.get("CREDENTIALS_DIRECTORY") or "/nonexistent") / CREDENTIAL
-        if not given.exists():
+        credential = Path(os.environ.get("CREDENTIALS_DIRECTORY") or "/nonexistent") / CREDENTIAL
+        if not credential.exists():
             return ""
-        path = given
+        path = credential
     try:
         return _read(path).rstrip("\r\n")
     except FileNotFoundError as error:
@@ -213,7 +222,7 @@ def _read(path: Path) -> str:
         with path.open("rb") as file:
             content = file.read(_MAX_BYTES + 1)
         if len(content) > _MAX_BYTES:
-            raise UsageError(f"{path}: larger than a mebibyte, so hardly the file that is meant")
+            raise UsageError(f"{path}: larger than 1 MiB, so probably not the file that is meant")
         return content.decode()
     except (FileNotFoundError, UsageError):
         raise
@@ -223,7 +232,7 @@ def _read(path: Path) -> str:
         ) from error
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
-        raise BachboxError(f"{path}: cannot read it: {_lower(reason)}") from error
+        raise BachboxError(f"{path}: cannot read it: {lowered(reason)}") from error
 
 
 def _section(
@@ -233,26 +242,24 @@ def _section(
     path: Path,
     problems: list[str],
 ) -> Any:
-    """An instance of ``section``, each problem of its keys added to ``problems``."""
+    """Return an instance of ``section``; adds a sentence to ``problems`` for each bad key."""
     hints = typing.get_type_hints(section, include_extras=True)
     values: dict[str, Any] = {}
     for key, given in content.items():
         where = f"{path}: [{name}] {_shown(key)}"
         if key not in hints:
-            allowed = f"there are {', '.join(hints)}"
-            problems.append(
-                f"{path}: [{name}] has no key {_shown(key)}; {_guess(key, hints, allowed)}"
-            )
+            hint = did_you_mean(key, hints) or f"there are {', '.join(hints)}"
+            problems.append(f"{path}: [{name}] has no key {_shown(key)}; {hint}")
             continue
         try:
-            values[key] = _value(key, hints[key], given, path.parent)
+            values[key] = _value(name, key, hints[key], given, path.parent)
         except UsageError as error:
             problems.append(f"{where}: {error}")
         except (msgspec.ValidationError, ValueError, OverflowError) as error:
             secret = _SECRET.search(key) or (isinstance(given, str) and "@" in given)
             shown = MASK if secret else _shown(given)
             if isinstance(given, list) and (found := re.search(r"(.*) - at `\$(.*)`$", str(error))):
-                shown = f"not right ({_lower(found[1])} at {found[2] or 'its start'})"
+                shown = f"not right ({lowered(found[1])} at {found[2] or 'its start'})"
             description = next(
                 meta.description for meta in hints[key].__metadata__ if meta.description
             )
@@ -260,17 +267,26 @@ def _section(
     return section(**values)
 
 
-def _value(key: str, hint: Any, given: Any, base: Path) -> Any:
-    if key == "instrument":
+def _value(section: str, key: str, hint: Any, given: Any, base: Path) -> Any:
+    """Return the value of a key; relative paths start at the folder ``base``.
+
+    Raises:
+        UsageError: it is not allowed; the message says why.
+        ValueError: it is not allowed.
+        msgspec.ValidationError: it is not allowed.
+    """
+    setting = BY_CONFIG.get(f"{section}.{key}")
+    if setting and isinstance(setting.kind, Program):
         if isinstance(given, bool) or not isinstance(given, str | int):
             raise ValueError
-        return general_midi.find(given)
+        return setting.kind.parse(key, given)
     if Path in _arguments(hint):
         if not isinstance(given, str) or not given or "\0" in given:
             raise ValueError
         return base / Path(given).expanduser()
     value = msgspec.convert(given, hint)
-    if key == "model" and (value.endswith(".tflite") or "/" in value):
+    is_model = setting is not None and isinstance(setting.kind, ModelName)
+    if is_model and (value.endswith(".tflite") or "/" in value):
         return str(base / Path(value).expanduser())
     if key == "delegate" and "/" in value:
         return str(base / Path(value).expanduser())
@@ -280,21 +296,11 @@ def _value(key: str, hint: Any, given: Any, base: Path) -> Any:
 
 
 def _arguments(hint: Any) -> set[Any]:
+    """Return the types in an annotation such as ``Annotated[Path | None, ...]``."""
     return {part for inner in typing.get_args(hint) for part in typing.get_args(inner)}
 
 
-def _guess(wrong: str, known: typing.Iterable[str], otherwise: str) -> str:
-    known = list(known)
-    close = difflib.get_close_matches(wrong.casefold(), known, 1, 0.6)
-    # "tempo" is further from "tempo_bpm" than from nothing, yet it is what was meant.
-    close = close or [name for name in known if len(wrong) > 3 and name.startswith(wrong)]
-    return f"did you mean {close[0]!r}?" if close else otherwise
-
-
 def _shown(value: object) -> str:
-    text = value if isinstance(value, str) and value.isidentifier() else repr(value)
-    return text if len(text) <= 60 else text[:59] + "…"
-
-
-def _lower(sentence: str) -> str:
-    return sentence[:1].lower() + sentence[1:]
+    """Return ``value`` as an error quotes it: a plain word bare, anything else as ``repr``."""
+    is_word = isinstance(value, str) and value.isidentifier()
+    return shortened(str(value), 60) if is_word else quoted(value, 60)

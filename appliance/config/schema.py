@@ -1,61 +1,46 @@
-"""The sections of the config file and their keys: what may stand there, and what holds without.
+"""The sections of the config file: their keys, the allowed values and the defaults.
 
-``bachbox.example.toml`` explains every key to people; :mod:`appliance.config.gpio_schema` has ``[gpio]``.
+``bachbox.example.toml`` explains every key to people; :mod:`appliance.config.gpio_schema` has
+``[gpio]``, :mod:`appliance.state.settings_table` the keys of the live settings.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal
+from typing import TYPE_CHECKING, Annotated, Final, Literal
 
 import msgspec
 from msgspec import Meta
 
-from appliance.music.temperament import CONCERT_PITCH_HZ
-from appliance.state.settings import (
-    EXPRESSION,
-    PITCH_HZ,
-    PREFERRED_EXPRESSION,
-    TEMPERAMENTS,
-    TEMPERATURE,
-    TEMPO_BPM,
-    TOP_P,
-    VOLUME,
-    Range,
-)
+from appliance.config.settings_section import settings_section
+from appliance.state.settings_table import number
 
-_NAME_ON_THE_BROKER: Final = Meta(
+_TOPIC_LEVEL: Final = Meta(
     pattern=r"^[A-Za-z0-9_-]{0,32}\Z",
     description='at most 32 letters, digits, "-" and "_"',
 )
 
 
-def _number(allowed: Range) -> Any:
-    return Meta(ge=allowed.low, le=allowed.high)
+if TYPE_CHECKING:
+
+    class _MusicSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+        model: str = ""
+
+    class _SoundSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+        volume: float = 0.0
+else:
+    _MusicSettings = settings_section("music")
+    _SoundSettings = settings_section("sound")
+
+_VOLUME: Final = number("volume")
 
 
-class Music(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """``[music]``: what is composed. Unset means: as the model itself says."""
+class Music(_MusicSettings, frozen=True, forbid_unknown_fields=True):
+    """``[music]``: what is composed; the keys of the settings table come first."""
 
-    model: Annotated[str, Meta(description="the name of a model or the path of a .tflite file")] = (
-        "chorales"
-    )
     seed: Annotated[
         Annotated[int, Meta(ge=0, le=2**63 - 1)] | None,
         Meta(description="a whole number from 0 to 2^63 - 1, or unset for new music every time"),
-    ] = None
-    tempo_bpm: Annotated[
-        Annotated[float, _number(TEMPO_BPM)] | None, Meta(description=str(TEMPO_BPM))
-    ] = None
-    temperature: Annotated[
-        Annotated[float, _number(TEMPERATURE)] | None, Meta(description=str(TEMPERATURE))
-    ] = None
-    top_p: Annotated[Annotated[float, _number(TOP_P)] | None, Meta(description=str(TOP_P))] = None
-    expression: Annotated[float, _number(EXPRESSION), Meta(description=str(EXPRESSION))] = (
-        PREFERRED_EXPRESSION
-    )
-    instrument: Annotated[
-        int | None, Meta(description="a General MIDI instrument by name or number (0 to 127)")
     ] = None
     look_ahead_s: Annotated[
         float, Meta(ge=2, le=30, description="a number from 2 to 30 seconds")
@@ -72,8 +57,8 @@ class Music(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     ] = "auto"
 
 
-class Sound(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """``[sound]``: how it is heard."""
+class Sound(_SoundSettings, frozen=True, forbid_unknown_fields=True):
+    """``[sound]``: how it sounds; the keys of the settings table come first."""
 
     output: Annotated[
         str,
@@ -86,22 +71,13 @@ class Sound(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     block_frames: Annotated[
         int, Meta(ge=64, le=8192, description="a whole number from 64 to 8192 frames")
     ] = 1024
-    volume: Annotated[float, _number(VOLUME), Meta(description=str(VOLUME))] = 70.0
-    max_startup_volume: Annotated[float, _number(VOLUME), Meta(description=str(VOLUME))] = 100.0
-    temperament: Annotated[
-        str,
-        Meta(
-            pattern=rf"^({'|'.join(TEMPERAMENTS)})\Z",
-            description=f"one of {', '.join(TEMPERAMENTS)}",
-        ),
-    ] = TEMPERAMENTS[0]
-    pitch_hz: Annotated[float, _number(PITCH_HZ), Meta(description=str(PITCH_HZ))] = (
-        CONCERT_PITCH_HZ
-    )
+    max_startup_volume: Annotated[
+        float, Meta(ge=_VOLUME.low, le=_VOLUME.high, description=str(_VOLUME))
+    ] = _VOLUME.high
 
 
 class Mqtt(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """``[mqtt]``: the broker; none while ``host`` is empty."""
+    """``[mqtt]``: the MQTT broker; none while ``host`` is empty."""
 
     host: Annotated[
         str, Meta(pattern=r"^[^/@\s]*\Z", description="a host name or address without user or path")
@@ -115,8 +91,8 @@ class Mqtt(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     ca_file: Annotated[
         Path | None, Meta(description="the path of a PEM file with certificates to trust")
     ] = None
-    id: Annotated[str, _NAME_ON_THE_BROKER] = ""
-    group: Annotated[str, _NAME_ON_THE_BROKER] = "all"
+    id: Annotated[str, _TOPIC_LEVEL] = ""
+    group: Annotated[str, _TOPIC_LEVEL] = "all"
     discovery: Annotated[
         Literal["entities", "device", "off"], Meta(description='"entities", "device" or "off"')
     ] = "entities"
@@ -141,11 +117,11 @@ class Web(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     name: Annotated[
         str, Meta(max_length=40, description="what the page is called, at most 40 characters")
     ] = ""
-    names: Annotated[
+    allowed_hosts: Annotated[
         tuple[Annotated[str, Meta(pattern=r"^[A-Za-z0-9.-]{1,253}\Z")], ...],
         Meta(description="a list of host names under which browsers may reach this box"),
     ] = ()
-    guests: Annotated[
+    anonymous_access: Annotated[
         Literal["auto", "off", "read", "full"],
         Meta(description='"auto", "off", "read" or "full"'),
     ] = "auto"
@@ -156,13 +132,11 @@ class Web(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             description="the line that `bachbox hash-password` gives",
         ),
     ] = ""
-    first_visit: Annotated[
-        Literal["open", "password"], Meta(description='"open" or "password"')
-    ] = "open"
+    require_password: Annotated[bool, Meta(description="true or false")] = False
 
 
 class Stream(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """``[stream]``: the sound for other rooms and for the world, beside the sound card."""
+    """``[stream]``: the sound for other rooms and for the internet, beside the sound card."""
 
     snapcast: Annotated[
         Path | None, Meta(description="the path of the pipe that snapserver reads")

@@ -15,19 +15,15 @@ from collections.abc import Callable
 from typing import Final
 
 from appliance.errors import BachboxError
-from appliance.frontends import Frontend
-from appliance.ipc.shared_state import State
-from appliance.state.box_status import CONDITIONS, BoxStatus, ProgressCounters
+from appliance.frontends.base import Frontend
+from appliance.ipc.shared_state import Condition
+from appliance.state.box_status import BoxStatus, Progress
 from appliance.state.settings import Settings
 
 POLL_INTERVAL_S: Final = 0.5
 
 PINGS: Final = 4
 """So many in the time after which systemd loses patience."""
-
-_NO_CARD: Final = CONDITIONS[State.NO_CARD]
-_PAUSED: Final = CONDITIONS[State.PAUSED]
-_PLAYING: Final = CONDITIONS[State.PLAYING]
 
 
 def control() -> list[Frontend]:
@@ -76,10 +72,10 @@ class ServiceManager:
         """Tell until cancelled."""
         loop = asyncio.get_running_loop()
         ping_seconds = (self._watchdog_seconds or 0.0) / PINGS
-        before = box.pulse()
+        before = box.progress()
         try:
             while True:
-                now = box.pulse()
+                now = box.progress()
                 if not self._ready and has_begun(now, box):
                     self._ready = True
                     self._say("READY=1")
@@ -108,30 +104,30 @@ class ServiceManager:
 def told(box: BoxStatus) -> str:
     """The box in a line, for ``systemctl status``; "" where the line before still holds."""
     playing, settings = box.now_playing(), box.settings()
-    if playing.condition == _NO_CARD:
+    if playing.condition is Condition.NO_SOUND_CARD:
         return "No sound card; plays as soon as there is one"
     where = f"piece {playing.piece} in {playing.key}; " if playing.piece else ""
     with_what = f"{settings.model}, {settings.instrument}, {settings.tempo:g} beats a minute"
-    if playing.condition in (_PLAYING, _PAUSED):
+    if playing.condition in (Condition.PLAYING, Condition.PAUSED):
         return f"{playing.condition.capitalize()}: {where}{with_what}"
     return ""
 
 
-def has_begun(pulse: ProgressCounters, box: BoxStatus) -> bool:
+def has_begun(pulse: Progress, box: BoxStatus) -> bool:
     """Whether sound flows, or all is ready and none is to."""
-    if not pulse.composer_beats:
+    if not pulse.composer_heartbeat:
         return False
-    if pulse.resting:
+    if pulse.silent:
         return True
-    sounds = box.now_playing().condition == _PLAYING
+    sounds = box.now_playing().condition is Condition.PLAYING
     return sounds and pulse.frames_played > 0 and pulse.notes > 0
 
 
-def goes_on(before: ProgressCounters, now: ProgressCounters) -> bool:
+def goes_on(before: Progress, now: Progress) -> bool:
     """Whether something was done between the two: music, or while it rests the processes' work."""
-    if now.resting:
+    if now.silent:
         return (
-            now.composer_beats != before.composer_beats
-            and now.performer_beats != before.performer_beats
+            now.composer_heartbeat != before.composer_heartbeat
+            and now.performer_heartbeat != before.performer_heartbeat
         )
     return now.frames_played != before.frames_played and now.notes != before.notes

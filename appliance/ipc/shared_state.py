@@ -62,16 +62,24 @@ class Action(enum.IntEnum):
     RESTART_PIECE = 2
 
 
-class State(enum.IntEnum):
-    """What the performer is doing."""
+class Condition(enum.StrEnum):
+    """What the performer is doing; the order of the members is that of their numbers in memory."""
 
-    STARTING = 0
+    STARTING = "starting"
     """Loading, or waiting for the composer's first notes."""
-    PLAYING = 1
-    PAUSED = 2
-    NO_CARD = 3
+    PLAYING = "playing"
+    PAUSED = "paused"
+    NO_SOUND_CARD = "no_sound_card"
     """The output could not be opened or was lost; the process has ended or is about to."""
-    STOPPED = 4
+    STOPPED = "stopped"
+
+    @property
+    def words(self) -> str:
+        """The condition in English, such as "no sound card"."""
+        return self.replace("_", " ")
+
+
+_CONDITIONS: Final = tuple(Condition)
 
 
 class LiveSettings(NamedTuple):
@@ -146,7 +154,7 @@ class PerformerState(NamedTuple):
     starved: int = 0
     """Blocks that reached the horizon, counted from the first note on."""
     late_events: int = 0
-    state: State = State.STARTING
+    condition: Condition = Condition.STARTING
     sounding: int = 0
     """Notes that are held just now."""
     piece: Piece = NO_PIECE
@@ -321,11 +329,13 @@ def _unpack_live_settings(fields: tuple[Any, ...]) -> LiveSettings:
 
 
 def _pack_performer(value: PerformerState) -> tuple[Any, ...]:
-    return (*value[:-1], *value.piece)
+    packed = value._replace(condition=_CONDITIONS.index(value.condition))  # type: ignore[arg-type]
+    return (*packed[:-1], *value.piece)
 
 
 def _unpack_performer(fields: tuple[Any, ...]) -> PerformerState:
-    heartbeat, frames, rate, xruns, starved, late, state, sounding, *piece = fields
-    return PerformerState(
-        heartbeat, frames, rate, xruns, starved, late, State(state), sounding, Piece(*piece)
+    state = PerformerState(*fields[: -len(Piece._fields)])
+    return state._replace(
+        condition=_CONDITIONS[fields[PerformerState._fields.index("condition")]],
+        piece=Piece(*fields[-len(Piece._fields) :]),
     )

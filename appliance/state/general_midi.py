@@ -6,10 +6,10 @@ MIDI Level 1 Instrument Patch Map"). Numbers here count from 0, as they do insid
 
 from __future__ import annotations
 
-import difflib
 import re
 from typing import Final
 
+from appliance.common.text import quoted, shortened, similar
 from appliance.errors import UsageError
 
 FAMILIES: Final = (
@@ -55,75 +55,70 @@ NAMES: Final = (
     "Telephone Ring", "Helicopter", "Applause", "Gunshot",
 )  # fmt: skip
 
-_MAX_SHOWN = 6
-"""Names listed in a sentence before it says that there are more."""
+_MAX_LISTED: Final = 6
+"""Names listed in a sentence before it says only how many more there are."""
 
 
 def name(program: int) -> str:
-    """The instrument's name; ``program`` is 0 to 127."""
+    """Return the name of the instrument with ``program`` (0 to 127)."""
     return NAMES[program]
 
 
 def family(program: int) -> str:
-    """The family that the instrument belongs to."""
+    """Return the family of the instrument with ``program`` (0 to 127)."""
     return FAMILIES[program // 8]
 
 
 def find(wanted: str | int) -> int:
-    """The program (0 to 127) that a person means.
+    """Return the program (0 to 127) that a person means by ``wanted``.
 
-    A number, a full name, or as many beginnings of its words as tell it from the others
-    ("church", "tub bells"), in any case.
+    ``wanted`` is a number, a full name, or the beginnings of enough of its words to tell it from
+    the other names ("church", "tub bells"), in any case.
 
     Raises:
-        UsageError: nothing fits, or more than one instrument does; the sentence says which.
+        UsageError: no instrument fits, or more than one does.
     """
     text = str(wanted).strip()
     if re.fullmatch(r"[+-]?\d+", text):
         number = int(text) if len(text) <= 4 else -1
         if not 0 <= number <= 127:
             raise UsageError(
-                f"there is no instrument {_short(text)}: numbers go from 0 to 127; "
+                f"there is no instrument {shortened(text)}: numbers go from 0 to 127; "
                 "`bachbox instruments` lists them"
             )
         return number
-    folded = _fold(text)
-    exact = [program for program, known in enumerate(NAMES) if _fold(known) == folded]
-    if exact:
-        return exact[0]
-    begins = [program for program, known in enumerate(NAMES) if _begins(known, folded)]
-    if len(begins) == 1:
-        return begins[0]
-    if begins:
-        raise UsageError(f"the instrument {_short(text)!r} could be {_listed(begins)}; say which")
-    folded_names = [_fold(known) for known in NAMES]
-    close = difflib.get_close_matches(folded, folded_names, 3, 0.6)
-    meant = [folded_names.index(name) for name in close]
-    hint = f"did you mean {_listed(meant)}? " if meant else ""
+    folded = _folded(text)
+    folded_names = [_folded(known) for known in NAMES]
+    if folded in folded_names:
+        return folded_names.index(folded)
+    matches = [program for program, known in enumerate(folded_names) if _begins(known, folded)]
+    if len(matches) == 1:
+        return matches[0]
+    if matches:
+        raise UsageError(f"the instrument {quoted(text)} could be {_listed(matches)}; say which")
+    alike = [folded_names.index(known) for known in similar(folded, folded_names, 3)]
+    hint = f"did you mean {_listed(alike)}? " if alike else ""
     raise UsageError(
-        f"there is no instrument {_short(text)!r}: {hint}`bachbox instruments` lists all 128"
+        f"there is no instrument {quoted(text)}: {hint}`bachbox instruments` lists all 128"
     )
 
 
-def _fold(text: str) -> str:
-    kept = "".join(sign if sign.isalnum() else " " for sign in text.casefold())
+def _folded(text: str) -> str:
+    """Return the words of ``text`` in lower case, with a blank for anything else."""
+    kept = "".join(letter if letter.isalnum() else " " for letter in text.casefold())
     return " ".join(kept.split())
 
 
-def _begins(known: str, folded: str) -> bool:
-    """Every wanted word begins a word of the name, in the same order."""
-    words = iter(_fold(known).split())
+def _begins(folded_name: str, folded: str) -> bool:
+    """Return whether every word of ``folded`` begins a word of the name, in the same order."""
+    words = iter(folded_name.split())
     return bool(folded) and all(
         any(word.startswith(wanted) for word in words) for wanted in folded.split()
     )
 
 
 def _listed(programs: list[int]) -> str:
-    shown = [f"'{NAMES[program]}'" for program in programs[:_MAX_SHOWN]]
-    if len(programs) > _MAX_SHOWN:
-        return f"{', '.join(shown)} or {len(programs) - _MAX_SHOWN} more"
-    return " or ".join([", ".join(shown[:-1]), shown[-1]] if len(shown) > 1 else shown)
-
-
-def _short(text: str) -> str:
-    return text if len(text) <= 40 else text[:39] + "…"
+    names = [f"'{NAMES[program]}'" for program in programs[:_MAX_LISTED]]
+    if len(programs) > _MAX_LISTED:
+        return f"{', '.join(names)} or {len(programs) - _MAX_LISTED} more"
+    return " or ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)

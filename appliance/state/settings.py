@@ -1,109 +1,99 @@
-"""The live parameters: one truth that every control changes and every display shows.
+"""The live settings: one state that every frontend changes and every display shows.
 
-A control never writes a value itself; it asks :meth:`Settings.change`, which checks it and tells
-the observers. Names and ranges are the same wherever a person meets them.
+A frontend never writes a value itself; it calls :meth:`Settings.change`, which checks the value
+and calls the observers. What settings there are says :mod:`appliance.state.settings_table`; the
+records here are made from that table.
 
-Everything here belongs to the thread of the daemon's event loop: a control whose library calls
-back from another one comes over with ``loop.call_soon_threadsafe``.
+Everything here belongs to the thread of the daemon's event loop: a frontend whose library calls
+back from another thread comes over with ``loop.call_soon_threadsafe``.
 """
 
 from __future__ import annotations
 
-import difflib
 import enum
-import math
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
-from typing import Any, Final, NamedTuple
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 
+import msgspec
+
+from appliance.common.text import quoted
 from appliance.errors import UsageError
-from appliance.music import temperament as temperaments
-from appliance.music.limits import MAX_MODEL_NAME_BYTES
-from appliance.state import general_midi
+from appliance.ipc import shared_state
+from appliance.ipc.shared_state import LiveSettings
+from appliance.state import settings_table
+from appliance.state.setting_kinds import ModelName, Value
+from appliance.state.settings_table import BY_NAME, NAMES, SETTINGS, USE_DEFAULT
 
-
-class Range(NamedTuple):
-    """What a number may be."""
-
-    low: float
-    high: float
-    unit: str = ""
-
-    def __str__(self) -> str:
-        return f"a number from {self.low:g} to {self.high:g}{self.unit and ' ' + self.unit}"
-
-    def parse(self, name: str, value: object) -> float:
-        """The number that ``value`` (a number or text) stands for.
-
-        Raises:
-            UsageError: it is none, or out of range.
-        """
-        try:
-            if isinstance(value, bool) or not isinstance(value, (str, int, float)):
-                raise ValueError
-            number = float(value)
-        except (ValueError, OverflowError):
-            number = math.nan
-        if not self.low <= number <= self.high:
-            raise UsageError(f"{name}: {_shown(value)} is not allowed; it is {self}")
-        return number
-
-
-TEMPO_BPM: Final = Range(40, 240, "beats a minute")
-TEMPERATURE: Final = Range(0.1, 3.0)
-TOP_P: Final = Range(0.05, 1.0)
-VOLUME: Final = Range(0, 100, "percent")
-EXPRESSION: Final = Range(0, 100, "percent")
-PITCH_HZ: Final = Range(392, 466, "Hz")
-"""Of the a': from the French chamber pitch to the choir pitch of Bach's organs."""
-TEMPERAMENTS: Final = temperaments.NAMES
-
-PREFERRED_EXPRESSION: Final = 60.0
-"""Where the rules have the quantities that their authors prefer; the rest is exaggeration."""
+__all__ = [
+    "NAMES", "Action", "EffectiveSettings", "ModelDefaults", "Observer", "RequestedSettings",
+    "Settings", "ShownSettings", "effective", "left_to_model", "live_settings", "shown",
+]  # fmt: skip
 
 
 class Action(enum.StrEnum):
-    """What is asked for once, and leaves no value behind."""
+    """What is done once, and leaves no value behind."""
 
     NEXT_PIECE = "next_piece"
     RESTART_PIECE = "restart_piece"
     TEST_TONE = "test_tone"
-    """A second of A with the instrument that there is, over whatever plays."""
+    """One second of A with the current instrument, on top of the music."""
 
 
-NAMES: Final = (
-    *("playing", "model", "instrument", "tempo", "temperature", "top_p", "volume"),
-    *("expression", "temperament", "pitch"),
-)
-"""Every setting, as it is called everywhere."""
+if TYPE_CHECKING:
+    _Float = TypeVar("_Float")
+    _Program = TypeVar("_Program")
+    _ANY: Any = None
 
-OWN: Final = "own"
-"""Said instead of a value: leave it to the model again."""
+    class _Record(msgspec.Struct, Generic[_Float, _Program], frozen=True, kw_only=True):
+        """The table's settings as the type checker sees them.
 
+        Those that the model has a default for are of the types ``_Float`` and ``_Program``.
+        """
 
-@dataclass(frozen=True)
-class RequestedSettings:
-    """One state of the settings. What is None is left to the model."""
+        playing: bool = msgspec.field(default=_ANY)
+        volume: float = msgspec.field(default=_ANY)
+        tempo: _Float = msgspec.field(default=_ANY)
+        temperature: _Float = msgspec.field(default=_ANY)
+        instrument: _Program = msgspec.field(default=_ANY)
+        model: str = msgspec.field(default=_ANY)
+        top_p: _Float = msgspec.field(default=_ANY)
+        expression: float = msgspec.field(default=_ANY)
+        temperament: str = msgspec.field(default=_ANY)
+        pitch: float = msgspec.field(default=_ANY)
 
-    model: str
-    playing: bool = True
-    instrument: int | None = None
-    """General MIDI program, 0 to 127."""
-    tempo: float | None = None
-    """Quarter notes a minute."""
-    temperature: float | None = None
-    top_p: float | None = None
-    volume: float = 70.0
-    """Percent."""
-    expression: float = PREFERRED_EXPRESSION
-    """0 (the printed page) to 100 (exaggerated)."""
-    temperament: str = temperaments.EQUAL
-    pitch: float = temperaments.CONCERT_PITCH_HZ
-    """Of the a', in Hz."""
+    class RequestedSettings(_Record[float | None, int | None], frozen=True, kw_only=True):
+        """What people asked for; None leaves a setting to the model."""
+
+    class EffectiveSettings(_Record[float, int], frozen=True, kw_only=True):
+        """The requested settings, with the model's defaults filled in."""
+
+    class ShownSettings(_Record[float, str], frozen=True, kw_only=True):
+        """The effective settings as people read them: the instrument by its name."""
+
+else:
+
+    def _record(name: str, fields: list[tuple[Any, ...]]) -> type[msgspec.Struct]:
+        return msgspec.defstruct(name, fields, module=__name__, frozen=True, kw_only=True)
+
+    RequestedSettings = _record(
+        "RequestedSettings",
+        [
+            (
+                s.name,
+                s.kind.value_type | None if s.default is None else s.kind.value_type,
+                s.default,
+            )
+            for s in SETTINGS
+        ],
+    )
+    EffectiveSettings = _record(
+        "EffectiveSettings", [(s.name, s.kind.value_type) for s in SETTINGS]
+    )
+    ShownSettings = _record("ShownSettings", [(s.name, s.kind.shown_type) for s in SETTINGS])
 
 
 class ModelDefaults(NamedTuple):
-    """What a model asks for where the person does not."""
+    """The settings with which a model plays unless people ask for others."""
 
     tempo_bpm: float
     temperature: float
@@ -111,216 +101,169 @@ class ModelDefaults(NamedTuple):
     program: int
 
 
-class EffectiveSettings(NamedTuple):
-    """The settings with nothing left open: the person's wish, or else the model's own."""
-
-    playing: bool
-    model: str
-    instrument: int
-    tempo: float
-    temperature: float
-    top_p: float
-    volume: float
-    expression: float
-    temperament: str
-    pitch: float
+def effective(requested: RequestedSettings, defaults: ModelDefaults) -> EffectiveSettings:
+    """Return ``requested`` with the model's ``defaults`` filled in."""
+    values = msgspec.structs.asdict(requested)
+    for setting in SETTINGS:
+        if values[setting.name] is None:
+            values[setting.name] = getattr(defaults, setting.model_default)
+    return EffectiveSettings(**values)
 
 
-def effective(values: RequestedSettings, own: ModelDefaults) -> EffectiveSettings:
-    """What ``values`` come to under a model that asks for ``own``."""
+def shown(settings: EffectiveSettings) -> ShownSettings:
+    """Return ``settings`` as people read them."""
+    return ShownSettings(
+        **{s.name: s.kind.show(getattr(settings, s.name)) for s in SETTINGS}  # type: ignore[arg-type]
+    )
 
-    def chosen(value: float | None, otherwise: float) -> float:
-        return otherwise if value is None else value
 
-    return EffectiveSettings(
-        playing=values.playing,
-        model=values.model,
-        instrument=own.program if values.instrument is None else values.instrument,
-        tempo=chosen(values.tempo, own.tempo_bpm),
-        temperature=chosen(values.temperature, own.temperature),
-        top_p=chosen(values.top_p, own.top_p),
-        volume=values.volume,
-        expression=values.expression,
-        temperament=values.temperament,
-        pitch=values.pitch,
+def left_to_model(requested: RequestedSettings) -> list[str]:
+    """Return the names of the settings that are at the model's default."""
+    return [name for name in NAMES if getattr(requested, name) is None]
+
+
+def live_settings(
+    settings: EffectiveSettings,
+    action_count: int = 0,
+    action: shared_state.Action = shared_state.Action.NONE,
+    tone_count: int = 0,
+) -> LiveSettings:
+    """Return ``settings`` as composer and performer read them in shared memory."""
+    return LiveSettings(
+        tempo_bpm=settings.tempo,
+        volume=settings.volume,
+        playing=settings.playing,
+        program=settings.instrument,
+        temperature=settings.temperature,
+        top_p=settings.top_p,
+        expression=settings.expression,
+        temperament=settings.temperament,
+        pitch_hz=settings.pitch,
+        action_count=action_count,
+        action=action,
+        tone_count=tone_count,
+        model=settings.model,
     )
 
 
 Observer = Callable[[RequestedSettings, frozenset[str]], None]
-"""Told the state now, and the names of what changed: settings, or one action."""
+"""Called with the state now and the names of what changed: settings, or one action."""
 
 
 class Settings:
-    """The settings in force.
+    """The settings of the running box.
 
-    ``models`` gives the names of the models there are just now; ``own`` what one asks for, or a
-    BachboxError where it cannot be used.
+    Args:
+        requested: the first state.
+        models: gives the names of the models that exist now.
+        defaults_of: gives a model's defaults, or raises a BachboxError if the model is unusable.
     """
 
     def __init__(
         self,
-        values: RequestedSettings,
+        requested: RequestedSettings,
         models: Callable[[], Iterable[str]],
-        own: Callable[[str], ModelDefaults],
+        defaults_of: Callable[[str], ModelDefaults],
     ) -> None:
-        self._values = values
+        self._requested = requested
         self._models = models
-        self._own_of = own
-        self._own = own(values.model)
+        self._defaults_of = defaults_of
+        self._defaults = defaults_of(requested.model)
         self._observers: list[Observer] = []
-        self._parsers: dict[str, Callable[[Any], object]] = {
-            "playing": _parse_playing,
-            "model": self._parse_model,
-            "instrument": _or_own(general_midi.find),
-            "tempo": _or_own(lambda value: TEMPO_BPM.parse("tempo", value)),
-            "temperature": _or_own(lambda value: TEMPERATURE.parse("temperature", value)),
-            "top_p": _or_own(lambda value: TOP_P.parse("top_p", value)),
-            "volume": lambda value: VOLUME.parse("volume", value),
-            "expression": lambda value: EXPRESSION.parse("expression", value),
-            "temperament": find_temperament,
-            "pitch": lambda value: PITCH_HZ.parse("pitch", value),
-        }
-        self.trouble: Callable[[Exception], None] = _raise
-        """Told of an observer that failed; the others have been called all the same."""
+        self.on_observer_error: Callable[[Exception], None] = _raise
+        """Called with the exception of an observer, after all observers have been called."""
 
     @property
-    def values(self) -> RequestedSettings:
-        """What has been asked for; it never changes in your hands."""
-        return self._values
+    def requested(self) -> RequestedSettings:
+        """What people asked for; an immutable snapshot."""
+        return self._requested
 
     @property
     def effective(self) -> EffectiveSettings:
-        """What that comes to with this model."""
-        return effective(self._values, self._own)
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """Every setting, not the actions."""
-        return NAMES
+        """The requested settings, with the model's defaults filled in."""
+        return effective(self._requested, self._defaults)
 
     @property
     def models(self) -> list[str]:
-        """The models that there are just now, by name."""
+        """The names of the models that exist now, sorted."""
         return sorted(self._models())
 
+    def options(self, name: str) -> Sequence[Value]:
+        """Return the values that setting ``name`` can have; none for a number."""
+        kind = BY_NAME[name].kind
+        return kind.options(self.models if isinstance(kind, ModelName) else ())
+
     def change(self, name: str, value: object) -> RequestedSettings:
-        """Set ``name`` to ``value`` (typed, or as text) and tell the observers.
+        """Set ``name`` to ``value`` (typed, or as text), call the observers, return the new state.
 
         Raises:
-            UsageError: there is no such setting, or it cannot be that; nothing has changed.
-            BachboxError: that model is there but cannot be used; nothing has changed.
+            UsageError: there is no such setting, or the value is not allowed; nothing changed.
+            BachboxError: the model exists but is unusable; nothing changed.
         """
         return self.change_all({name: value})
 
-    def change_all(self, wishes: Mapping[str, object]) -> RequestedSettings:
-        """Set all of ``wishes`` (value by name), or none of them.
+    def change_all(self, changes: Mapping[str, object]) -> RequestedSettings:
+        """Make all ``changes`` (value by name), or none of them; return the new state.
 
         Raises:
+            UsageError: as :meth:`change`.
             BachboxError: as :meth:`change`.
         """
-        return self._set(**{self.check_name(n): self._parse(n, value) for n, value in wishes.items()})
+        parsed = {}
+        for name, value in changes.items():
+            setting = settings_table.find(name)
+            parsed[setting.name] = self._parse(setting, value)
+        old, new = self._requested, msgspec.structs.replace(self._requested, **parsed)
+        changed = frozenset(name for name in parsed if getattr(old, name) != getattr(new, name))
+        if "model" in changed:
+            self._defaults = self._defaults_of(new.model)
+        if changed:
+            self._requested = new
+            self._notify(changed)
+        return self._requested
 
     def act(self, action: str) -> None:
-        """Have an :class:`Action` done.
+        """Have the :class:`Action` called ``action`` done.
 
         Raises:
             UsageError: there is no such action.
         """
         try:
-            done = Action(action.replace("-", "_"))
+            known = Action(action.replace("-", "_"))
         except ValueError as error:
             raise UsageError(
-                f"there is no action {_shown(action)}; there are {', '.join(Action)}"
+                f"there is no action {quoted(action)}; there are {', '.join(Action)}"
             ) from error
-        self._tell(frozenset({str(done)}))
+        self._notify(frozenset({str(known)}))
 
     def observe(self, observer: Observer) -> Callable[[], None]:
-        """Have ``observer`` called after each change; returns what ends that."""
+        """Call ``observer`` after each change from now on; return a function that ends that."""
         self._observers.append(observer)
         return lambda: self._observers.remove(observer)
 
-    def check_name(self, name: str) -> str:
-        wanted = name.replace("-", "_")
-        if wanted in self._parsers:
-            return wanted
-        close = difflib.get_close_matches(wanted.casefold(), self._parsers, 1, 0.6)
-        hint = f"did you mean {close[0]}?" if close else f"there are {', '.join(self._parsers)}"
-        raise UsageError(f"there is no setting {_shown(name)}; {hint}")
+    def _parse(self, setting: settings_table.Setting, value: object) -> Value | None:
+        kind = setting.kind
+        if setting.default is None and _is_default(value):
+            return None
+        if isinstance(kind, ModelName):
+            return kind.parse(setting.name, value, self.models)
+        return kind.parse(setting.name, value)
 
-    def _parse(self, name: str, value: object) -> object:
-        return self._parsers[self.check_name(name)](value)
-
-    def _set(self, **changes: Any) -> RequestedSettings:
-        old, new = self._values, replace(self._values, **changes)
-        changed = frozenset(name for name in changes if getattr(old, name) != getattr(new, name))
-        if "model" in changed:
-            self._own = self._own_of(new.model)
-        if changed:
-            self._values = new
-            self._tell(changed)
-        return self._values
-
-    def _tell(self, changed: frozenset[str]) -> None:
+    def _notify(self, changed: frozenset[str]) -> None:
         failures = []
         for observer in tuple(self._observers):
             try:
-                # The values of this moment: an observer before this one may have changed more.
-                observer(self._values, changed)
+                # The state of this moment: an earlier observer may have changed more.
+                observer(self._requested, changed)
             except Exception as error:
                 failures.append(error)
         for failure in failures:
-            self.trouble(failure)
-
-    def _parse_model(self, value: object) -> str:
-        known = self.models
-        if not isinstance(value, str) or value not in known:
-            have = ", ".join(known) or "none"
-            raise UsageError(f"there is no model {_shown(value)}; there are: {have}")
-        if len(value.encode()) > MAX_MODEL_NAME_BYTES:
-            raise UsageError(
-                f"the model name {_shown(value)} is too long: at most {MAX_MODEL_NAME_BYTES} bytes "
-                "are allowed; rename the file"
-            )
-        return value
+            self.on_observer_error(failure)
 
 
-def find_temperament(name: object) -> str:
-    """The temperament that is called ``name``, in any case and with any hyphens or blanks.
-
-    Raises:
-        UsageError: there is none.
-    """
-    wanted = str(name).casefold().replace("-", "").replace("_", "").replace(" ", "")
-    if wanted not in TEMPERAMENTS:
-        raise UsageError(
-            f"temperament: {_shown(name)} is not allowed; it is one of {', '.join(TEMPERAMENTS)}"
-        )
-    return wanted
-
-
-def _or_own(parse: Callable[[Any], object]) -> Callable[[Any], object]:
-    """``parse``, or None for the word that leaves it to the model."""
-    return lambda value: None if _is_own(value) else parse(value)
-
-
-def _is_own(value: object) -> bool:
-    return isinstance(value, str) and value.strip().casefold() == OWN
+def _is_default(value: object) -> bool:
+    return isinstance(value, str) and value.strip().casefold() == USE_DEFAULT
 
 
 def _raise(error: Exception) -> None:
     raise error
-
-
-_SPOKEN: Final = {"on": True, "off": False, "true": True, "false": False, "1": True, "0": False}
-
-
-def _parse_playing(value: object) -> bool:
-    spoken = _SPOKEN.get(str(value).strip().casefold())
-    if spoken is None:
-        raise UsageError(f"playing: {_shown(value)} is not allowed; it is on or off")
-    return spoken
-
-
-def _shown(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= 40 else text[:39] + "…"

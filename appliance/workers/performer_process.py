@@ -20,6 +20,7 @@ import array
 import contextlib
 import ctypes
 import gc
+import logging
 import os
 import signal
 import sys
@@ -33,10 +34,11 @@ from appliance.audio.performer import Performer
 from appliance.audio.silence_stderr import quiet
 from appliance.audio.synth import FluidSynth
 from appliance.audio.transport import Transport
-from appliance.errors import BachboxError
+from appliance.common import logs
+from appliance.errors import BachboxError, bug_sentence
 from appliance.ipc.audio_tap import TapWriter
 from appliance.ipc.ring import RingReader, events_before
-from appliance.ipc.shared_state import EXIT_NO_CARD, PerformerState, SharedState, State
+from appliance.ipc.shared_state import EXIT_NO_CARD, Condition, PerformerState, SharedState
 from appliance.workers.parent_death import end_with_parent
 
 _MCL_CURRENT, _MCL_FUTURE, _MCL_ONFAULT = 1, 2, 4
@@ -50,6 +52,9 @@ _DRAIN_S: Final = 0.1
 
 _END_S: Final = 0.45
 """After so long we end without the last chord: the output no longer asks for blocks."""
+
+# Not by __name__, which is __main__ here.
+logger = logging.getLogger("appliance.workers.performer_process")
 
 
 class RenderLoop:
@@ -72,7 +77,7 @@ class RenderLoop:
         if self._ending:
             sound = self._fade(sound, frames)
         self._tap.write(sound, start_tick, self._performer.playhead_tick)
-        self._report(State.PLAYING if self._performer.playing else State.PAUSED)
+        self._report(Condition.PLAYING if self._performer.playing else Condition.PAUSED)
         return sound
 
     def end(self) -> None:
@@ -80,9 +85,9 @@ class RenderLoop:
         self._ending = True
         self._performer.end()
 
-    def close(self, state: State) -> None:
+    def close(self, condition: Condition) -> None:
         """The last report."""
-        self._report(state)
+        self._report(condition)
 
     def _fade(self, sound: bytes, frames: int) -> bytes:
         fade_frames = _FADE_S * self._output.sample_rate
@@ -99,10 +104,10 @@ class RenderLoop:
             samples[at] = int(sample * level)
         return samples.tobytes()
 
-    def _report(self, state: State) -> None:
+    def _report(self, condition: Condition) -> None:
         before, performer, output = self._before, self._performer, self._output
-        if state is State.PLAYING and not performer.begun:
-            state = State.STARTING
+        if condition is Condition.PLAYING and not performer.begun:
+            condition = Condition.STARTING
         self._shared.performer.write(
             PerformerState(
                 heartbeat=before.heartbeat + performer.blocks,
@@ -111,7 +116,7 @@ class RenderLoop:
                 xruns=before.xruns + output.xruns,
                 starved=before.starved + performer.starved,
                 late_events=before.late_events + performer.late_events,
-                state=state,
+                condition=condition,
                 sounding=performer.sounding,
                 piece=performer.piece,
             )
@@ -128,6 +133,7 @@ def main(arguments: list[str] | None = None) -> NoReturn:
     parser.add_argument("--block-frames", type=int, default=1024)
     parser.add_argument("--verbose", action="store_true")
     options = parser.parse_args(arguments)
+    logs.install_in_worker(verbose=options.verbose)
 
     # Until the music plays, SIGTERM ends us at once: the device may take long to answer.
     end_with_parent(options.parent)
@@ -140,12 +146,15 @@ def main(arguments: list[str] | None = None) -> NoReturn:
             with contextlib.nullcontext() if options.verbose else quiet():
                 _perform(shared, options)
         except DeviceLost as error:
-            _say(str(error))
-            shared.performer.write(shared.performer.read()._replace(state=State.NO_CARD))
+            logger.warning("%s", error)
+            shared.performer.write(shared.performer.read()._replace(condition=Condition.NO_SOUND_CARD))
             code = EXIT_NO_CARD
     except BachboxError as error:
-        _say(str(error))
+        logger.error("%s", error)
         code = error.exit_code
+    except Exception as error:
+        logger.exception("%s", bug_sentence(error))
+        code = BachboxError.exit_code
     # Not by the interpreter's clean end: PortAudio may never come back from a lost card.
     sys.stdout.flush()
     sys.stderr.flush()
@@ -154,7 +163,7 @@ def main(arguments: list[str] | None = None) -> NoReturn:
 
 def _perform(shared: SharedState, options: argparse.Namespace) -> None:
     before = shared.performer.read()
-    shared.performer.write(before._replace(state=State.STARTING, sounding=0))
+    shared.performer.write(before._replace(condition=Condition.STARTING, sounding=0))
     output = open_output(
         options.output,
         options.block_frames,
@@ -177,13 +186,13 @@ def _perform(shared: SharedState, options: argparse.Namespace) -> None:
     signal.signal(signal.SIGALRM, give_up)
     signal.signal(signal.SIGTERM, end)
     _pause_for_nothing()
-    _say(
-        f"plays on {options.output} at {output.sample_rate} Hz in blocks of "
-        f"{options.block_frames} frames"
-    )
+    logger.info(
+        "plays on %s at %d Hz in blocks of %d frames",
+        options.output, output.sample_rate, options.block_frames,
+    )  # fmt: skip
     output.run(stage.render, stage.stop)
     output.close()
-    stage.close(State.STOPPED)
+    stage.close(Condition.STOPPED)
 
 
 def _pause_for_nothing() -> None:
@@ -192,10 +201,6 @@ def _pause_for_nothing() -> None:
     gc.freeze()
     # Refused where the limit of locked memory is below our size, as it mostly is for a user.
     ctypes.CDLL(None).mlockall(_MCL_CURRENT | _MCL_FUTURE | _MCL_ONFAULT)
-
-
-def _say(sentence: str) -> None:
-    print(f"performer: {sentence}", file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":

@@ -206,9 +206,9 @@ def test_models_of_ones_own_are_found_before_the_shipped_ones(
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
     mine = tmp_path / "bachbox" / "models"
     plain, shelved = Config(), Config(Music(models_folder=tmp_path / "m"))
-    assert loader.own_models(plain) == loader.model_folders(plain)[0] == mine
-    assert loader.own_models(shelved) == tmp_path / "m"
+    assert loader.custom_models_folder(plain) == loader.model_folders(plain)[0] == mine
+    assert loader.custom_models_folder(shelved) == tmp_path / "m"
     assert loader.model_folders(shelved)[:2] == [tmp_path / "m", mine]
     assert len(loader.model_folders(plain)) == 3
     monkeypatch.delenv("XDG_DATA_HOME")
-    assert loader.own_models(plain) == Path.home() / ".local/share/bachbox/models"
+    assert loader.custom_models_folder(plain) == Path.home() / ".local/share/bachbox/models"

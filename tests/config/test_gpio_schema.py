@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from appliance.config import gpio_schema
-from appliance.config.gpio_schema import Button, Encoder, Gpio, Led, Part, Pot, wired
+from appliance.config.gpio_schema import Button, Encoder, Gpio, Led, Part, Pot, wired_parts
 from appliance.state.settings import NAMES
 
 
@@ -19,7 +19,7 @@ def problems(*parts: Part) -> list[str]:
         buttons=tuple(part for part in parts if isinstance(part, Button)),
         leds=tuple(part for part in parts if isinstance(part, Led)),
     )
-    return [f"{found.where}: {found.problem}" for found in wired(gpio) if found.problem]
+    return [f"{found.where}: {found.problem}" for found in wired_parts(gpio) if found.problem]
 
 
 def test_every_setting_can_be_turned() -> None:
@@ -63,7 +63,7 @@ def test_a_button_that_does_nothing_is_told() -> None:
 
 @given(st.lists(st.builds(Led, st.integers(-5, 40), st.just("beat"))))
 def test_no_two_parts_that_work_share_a_pin(leds: list[Led]) -> None:
-    good = [found.part for found in wired(Gpio(leds=tuple(leds))) if not found.problem]
+    good = [found.part for found in wired_parts(Gpio(leds=tuple(leds))) if not found.problem]
     used = [pin for part in good for pin in gpio_schema.pins_of(part)]
     assert len(used) == len(set(used))
     assert all(0 <= pin <= gpio_schema.LAST_PIN for pin in used)

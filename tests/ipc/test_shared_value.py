@@ -17,7 +17,7 @@ from appliance.ipc.shared_state import (
     PerformerState,
     ReaderState,
     SharedState,
-    State,
+    Condition,
     WriterState,
 )
 from appliance.music import temperament
@@ -51,7 +51,7 @@ _performers = st.builds(
     xruns=_u32,
     starved=_u32,
     late_events=_u32,
-    state=st.sampled_from(State),
+    condition=st.sampled_from(Condition),
     sounding=st.integers(0, 255),
     piece=st.builds(
         Piece,
@@ -91,7 +91,7 @@ def test_another_process_reads_what_was_written(
     assert theirs.writer.read() == head
     assert theirs.reader.read() == ReaderState(1, True, 2, 3.5, 4, 5, 6)
     assert theirs.composer.read() == WORK
-    assert isinstance(theirs.performer.read().state, State)
+    assert isinstance(theirs.performer.read().condition, Condition)
     assert isinstance(theirs.live_settings.read().action, Action)
 
 

@@ -9,9 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from appliance.errors import BachboxError, UsageError
-from appliance.state.settings import NAMES, TEMPERAMENTS, ModelDefaults, RequestedSettings, Settings
+from appliance.music.temperament import NAMES as TEMPERAMENTS
+from appliance.state.settings import NAMES, ModelDefaults, RequestedSettings, Settings
 
-OWN = ModelDefaults(tempo_bpm=80, temperature=0.9, top_p=0.95, program=19)
+DEFAULTS = ModelDefaults(tempo_bpm=80, temperature=0.9, top_p=0.95, program=19)
 
 
 @pytest.fixture
@@ -19,7 +20,7 @@ def settings() -> Settings:
     return Settings(
         RequestedSettings(model="chorales"),
         models=lambda: ["chorales", "fugues"],
-        own=lambda _: OWN,
+        defaults_of=lambda _: DEFAULTS,
     )
 
 
@@ -80,11 +81,11 @@ def test_values_come_typed_or_as_text(
 def test_what_cannot_be_is_refused_and_changes_nothing(
     settings: Settings, name: str, said: object, sentence: str
 ) -> None:
-    before = settings.values
+    before = settings.requested
     with pytest.raises(UsageError) as error:
         settings.change(name, said)
     assert sentence in str(error.value)
-    assert settings.values is before
+    assert settings.requested is before
 
 
 @given(
@@ -93,13 +94,15 @@ def test_what_cannot_be_is_refused_and_changes_nothing(
 )
 def test_anything_is_a_change_or_a_sentence(name: str, said: object) -> None:
     settings = Settings(
-        RequestedSettings(model="chorales"), models=lambda: ["chorales"], own=lambda _: OWN
+        RequestedSettings(model="chorales"),
+        models=lambda: ["chorales"],
+        defaults_of=lambda _: DEFAULTS,
     )
     try:
         settings.change(name, said)
     except UsageError as error:
         assert "\n" not in str(error)
-    values = settings.values
+    values = settings.requested
     assert values.tempo is None or 40 <= values.tempo <= 240
     assert 0 <= values.volume <= 100
     assert 0 <= values.expression <= 100
@@ -121,19 +124,19 @@ def test_observers_hear_each_change_once_and_no_non_change(settings: Settings) -
 def test_an_action_is_told_and_leaves_the_values_as_they_are(settings: Settings) -> None:
     heard: list[frozenset[str]] = []
     settings.observe(lambda _, changed: heard.append(changed))
-    before = settings.values
+    before = settings.requested
     settings.act("next-piece")
     settings.act("restart_piece")
     with pytest.raises(UsageError, match="there are next_piece, restart_piece, test_tone"):
         settings.act("encore")
     assert heard == [{"next_piece"}, {"restart_piece"}]
-    assert settings.values is before
+    assert settings.requested is before
 
 
 def test_several_at_once_are_all_set_or_none(settings: Settings) -> None:
-    with pytest.raises(UsageError, match="did you mean temperature"):
+    with pytest.raises(UsageError, match="did you mean 'temperature'"):
         settings.change_all({"tempo": 96, "temprature": 1})
-    assert settings.values.tempo is None
+    assert settings.requested.tempo is None
     values = settings.change_all({"tempo": 96, "volume": "50"})
     assert (values.tempo, values.volume) == (96, 50)
 
@@ -141,23 +144,28 @@ def test_several_at_once_are_all_set_or_none(settings: Settings) -> None:
 def test_what_is_left_open_is_the_models_own_again_when_asked(settings: Settings) -> None:
     settings.change_all({"tempo": 96, "instrument": "oboe"})
     assert (settings.effective.tempo, settings.effective.instrument) == (96, 68)
-    settings.change_all({"tempo": "own", "instrument": "Own"})
-    assert settings.values.tempo is None
-    assert (settings.effective.tempo, settings.effective.instrument) == (OWN.tempo_bpm, OWN.program)
+    settings.change_all({"tempo": "default", "instrument": "Default"})
+    assert settings.requested.tempo is None
+    assert (settings.effective.tempo, settings.effective.instrument) == (
+        DEFAULTS.tempo_bpm,
+        DEFAULTS.program,
+    )
 
 
 def test_a_model_that_cannot_be_used_is_refused_and_changes_nothing() -> None:
-    def own(name: str) -> ModelDefaults:
+    def defaults_of(name: str) -> ModelDefaults:
         if name == "broken":
             raise BachboxError("broken.tflite: not a model")
-        return OWN
+        return DEFAULTS
 
-    settings = Settings(RequestedSettings("good"), lambda: ["good", "broken", "x" * 49], own)
+    settings = Settings(
+        RequestedSettings(model="good"), lambda: ["good", "broken", "x" * 49], defaults_of
+    )
     with pytest.raises(BachboxError, match="not a model"):
         settings.change("model", "broken")
     with pytest.raises(UsageError, match="48 bytes"):
         settings.change("model", "x" * 49)
-    assert settings.values.model == "good"
+    assert settings.requested.model == "good"
 
 
 def test_an_observer_that_fails_keeps_nobody_else_from_hearing(settings: Settings) -> None:
@@ -167,7 +175,7 @@ def test_an_observer_that_fails_keeps_nobody_else_from_hearing(settings: Setting
     def fails(_values: RequestedSettings, _changed: frozenset[str]) -> None:
         raise RuntimeError("broken knob")
 
-    settings.trouble = troubles.append
+    settings.on_observer_error = troubles.append
     settings.observe(fails)
     settings.observe(lambda values, _: heard.append(values.tempo))
     settings.change("tempo", 96)

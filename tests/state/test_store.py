@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import itertools
+import os
 import random
 import signal
 import subprocess
@@ -17,35 +19,29 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from appliance.music.temperament import NAMES as TEMPERAMENTS
 from appliance.state import store as stores
 from appliance.state.box_status import BoxStatus
-from appliance.state.settings import NAMES, TEMPERAMENTS, ModelDefaults, RequestedSettings, Settings
+from appliance.state.settings import NAMES, ModelDefaults, RequestedSettings, Settings
 from appliance.state.store import Store
+from tests.support.log_lines import log_lines
 
-OWN = ModelDefaults(tempo_bpm=80, temperature=0.9, top_p=0.95, program=19)
-
-
-class Log:
-    """As much of a box as a store needs."""
-
-    def __init__(self) -> None:
-        self.said: list[str] = []
-
-    def say(self, sentence: str) -> None:
-        self.said.append(sentence)
+DEFAULTS = ModelDefaults(tempo_bpm=80, temperature=0.9, top_p=0.95, program=19)
 
 
 def new_settings() -> Settings:
-    return Settings(RequestedSettings("chorales"), lambda: ["chorales", "fugues"], lambda _: OWN)
+    return Settings(
+        RequestedSettings(model="chorales"), lambda: ["chorales", "fugues"], lambda _: DEFAULTS
+    )
 
 
 def keep(path: Path, work: Callable[[Settings], Any], *, seconds: float = 0.0) -> list[str]:
     """Have a store watch while ``work`` changes settings; what it said."""
-    settings, log, store = new_settings(), Log(), Store(path)
+    settings, store = new_settings(), Store(path)
     store.restore(settings)
 
     async def run() -> None:
-        task = asyncio.create_task(store.run(settings, cast(BoxStatus, log)))
+        task = asyncio.create_task(store.run(settings, cast(BoxStatus, None)))
         await asyncio.sleep(0.05)
         done = work(settings)
         if asyncio.iscoroutine(done):
@@ -54,21 +50,22 @@ def keep(path: Path, work: Callable[[Settings], Any], *, seconds: float = 0.0) -
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
 
-    asyncio.run(run())
-    return log.said
+    with log_lines() as lines:
+        asyncio.run(run())
+    return lines
 
 
 def restored(path: Path, *said: str) -> tuple[RequestedSettings, list[str]]:
     settings = new_settings()
     sentences = Store(path).restore(settings, said)
-    return settings.values, sentences
+    return settings.requested, sentences
 
 
 wishes = st.one_of(
     st.tuples(st.just("playing"), st.booleans()),
     st.tuples(st.just("model"), st.sampled_from(["chorales", "fugues"])),
-    st.tuples(st.just("instrument"), st.one_of(st.integers(0, 127), st.just("own"))),
-    st.tuples(st.just("tempo"), st.one_of(st.floats(40, 240), st.just("own"))),
+    st.tuples(st.just("instrument"), st.one_of(st.integers(0, 127), st.just("default"))),
+    st.tuples(st.just("tempo"), st.one_of(st.floats(40, 240), st.just("default"))),
     st.tuples(st.just("temperature"), st.floats(0.1, 3)),
     st.tuples(st.just("top_p"), st.floats(0.05, 1)),
     st.tuples(st.just("volume"), st.floats(0, 100)),
@@ -88,24 +85,24 @@ def test_whatever_was_set_reads_back_the_same(
     for name, value in changes:
         settings.change(name, value)
         names.add(name)
-    stores.write(path, stores.wishes_of(settings.values, names))
-    assert restored(path) == (settings.values, [])
+    stores.write(path, stores.to_stored(settings.requested, names))
+    assert restored(path) == (settings.requested, [])
 
 
 def test_what_was_set_is_there_after_a_restart_and_the_rest_stays_open(tmp_path: Path) -> None:
     path = tmp_path / "deep" / "settings.json"
     keep(path, lambda settings: settings.change_all({"tempo": 96, "instrument": "oboe"}))
-    assert restored(path) == (RequestedSettings("chorales", tempo=96, instrument=68), [])
+    assert restored(path) == (RequestedSettings(model="chorales", tempo=96, instrument=68), [])
     assert set(stores.read(path)) == {"tempo", "instrument"}
     # The next session adds to it.
-    keep(path, lambda settings: settings.change("tempo", "own"))
-    assert restored(path)[0] == RequestedSettings("chorales", instrument=68)
+    keep(path, lambda settings: settings.change("tempo", "default"))
+    assert restored(path)[0] == RequestedSettings(model="chorales", instrument=68)
 
 
 def test_what_the_command_line_says_comes_first(tmp_path: Path) -> None:
     path = tmp_path / "settings.json"
     keep(path, lambda settings: settings.change_all({"tempo": 96, "volume": 30}))
-    assert restored(path, "tempo")[0] == RequestedSettings("chorales", volume=30)
+    assert restored(path, "tempo")[0] == RequestedSettings(model="chorales", volume=30)
 
 
 def test_a_session_without_changes_writes_nothing(tmp_path: Path) -> None:
@@ -120,7 +117,7 @@ def test_a_turning_knob_is_written_once_a_second_and_its_last_value_always(
     path, writes = tmp_path / "settings.json", list[float]()
     real = stores.write
 
-    def counted(where: Path, what: stores.Wishes) -> None:
+    def counted(where: Path, what: stores.StoredValues) -> None:
         writes.append(time.monotonic())
         real(where, what)
 
@@ -135,7 +132,7 @@ def test_a_turning_knob_is_written_once_a_second_and_its_last_value_always(
     assert restored(path)[0].tempo == 239
     gaps = [b - a for a, b in itertools.pairwise(writes)]
     # The last one, at the end, need not wait.
-    assert all(gap >= stores.WRITE_S for gap in gaps[:-1])
+    assert all(gap >= stores.WRITE_INTERVAL_S for gap in gaps[:-1])
     assert len(writes) >= 3
 
 
@@ -149,7 +146,7 @@ def test_a_file_of_something_else_is_set_aside_and_the_defaults_play(
     path = tmp_path / "settings.json"
     path.write_bytes(content)
     values, [sentence] = restored(path)
-    assert values == RequestedSettings("chorales")
+    assert values == RequestedSettings(model="chorales")
     assert sentence == (
         f"{path}: these are not settings; it is now settings.json.bad, the defaults play"
     )
@@ -161,7 +158,7 @@ def test_a_value_that_can_no_longer_be_is_told_and_the_others_hold(tmp_path: Pat
     path = tmp_path / "settings.json"
     path.write_text('{"tempo": 9999, "volume": 20, "model": "gone", "colour": "red"}')
     values, sentences = restored(path)
-    assert values == RequestedSettings("chorales", volume=20)
+    assert values == RequestedSettings(model="chorales", volume=20)
     assert len(sentences) == 3
     assert all(str(path) in sentence for sentence in sentences)
 
@@ -183,7 +180,7 @@ def test_any_file_of_values_restores_to_something_allowed(
     values, _ = restored(path)
     for name in NAMES:
         new_settings().change(
-            name, "own" if getattr(values, name) is None else getattr(values, name)
+            name, "default" if getattr(values, name) is None else getattr(values, name)
         )
 
 
@@ -209,12 +206,22 @@ def test_killed_while_writing_leaves_the_old_or_the_new(tmp_path: Path) -> None:
         path.unlink()
 
 
-def test_a_full_disk_is_told_once_and_kept_when_there_is_room_again(tmp_path: Path) -> None:
+def test_a_full_disk_is_told_once_and_kept_when_there_is_room_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     path = tmp_path / "settings.json"
+    real, full = stores.write, [True]
+
+    def write(where: Path, what: stores.StoredValues) -> None:
+        if full:
+            full.clear()
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        real(where, what)
+
+    monkeypatch.setattr(stores, "write", write)
     path.write_text('{"tempo": 50}')
 
     async def fill(settings: Settings) -> None:
-        (tmp_path / "settings.new").symlink_to("/dev/full")
         settings.change("tempo", 60)
         await asyncio.sleep(0.2)
         assert stores.read(path) == {"tempo": 50}
@@ -231,7 +238,7 @@ def test_a_folder_that_cannot_be_is_a_sentence(tmp_path: Path) -> None:
     store = Store(tmp_path / "file" / "settings.json")
     assert "the defaults play" in " ".join(store.restore(settings))
     with pytest.raises(Exception, match="settings cannot be kept here"):
-        asyncio.run(store.run(settings, cast(BoxStatus, Log())))
+        asyncio.run(store.run(settings, cast(BoxStatus, None)))
 
 
 def test_a_second_box_leaves_the_first_ones_file_alone(tmp_path: Path) -> None:
@@ -241,15 +248,14 @@ def test_a_second_box_leaves_the_first_ones_file_alone(tmp_path: Path) -> None:
     def second(settings: Settings) -> None:
         settings.change("tempo", 96)
         code = (
-            "import asyncio, sys, pathlib; from types import SimpleNamespace\n"
+            "import asyncio, sys, pathlib\n"
             "from appliance.state.store import Store\n"
-            "box = SimpleNamespace(say=print)\n"
-            "asyncio.run(Store(pathlib.Path(sys.argv[1])).run(None, box))\n"
+            "asyncio.run(Store(pathlib.Path(sys.argv[1])).run(None, None))\n"
         )
         run = subprocess.run(
             [sys.executable, "-c", code, str(path)], capture_output=True, text=True, check=True
         )
-        said.append(run.stdout)
+        said.append(run.stderr)
 
     keep(path, second)
     assert "another Bachbox keeps its settings" in said[0]

@@ -18,8 +18,9 @@ from numpy.typing import NDArray
 from appliance.composing.interpreter import RUNTIME_VARIABLE
 from appliance.frontends import local_socket
 from appliance.frontends.local_socket import Request
+from appliance.music.temperament import NAMES as TEMPERAMENTS
 from appliance.state.box_status import Status
-from appliance.state.settings import TEMPERAMENTS, Action
+from appliance.state.settings import Action
 from tests.support import audio_analysis
 from tests.support.command import bachbox, home, playing
 from tests.support.making_music import joined, parts_of
@@ -223,8 +224,8 @@ def test_a_model_that_does_not_compose_gives_way_to_the_one_before(
         runtime = "ai_edge_litert"
     _, texts = parts_of()
     content = b"\x1c\0\0\0TFL3" + bytes(2000)
-    about = json.loads(texts["bundle.json"]) | {"sha256": hashlib.sha256(content).hexdigest()}
-    texts = texts | {"bundle.json": json.dumps(about)}
+    about = json.loads(texts["metadata.json"]) | {"sha256": hashlib.sha256(content).hexdigest()}
+    texts = texts | {"metadata.json": json.dumps(about)}
     (tmp_path / "hostile.tflite").write_bytes(joined(content, texts))
     config = tmp_path / "bachbox.toml"
     config.write_text(f'[music]\nmodels_folder = "{tmp_path}"\n')

@@ -16,8 +16,8 @@ import numpy as np
 import pytest
 
 from appliance.ipc.ring import RingWriter
-from appliance.ipc.shared_state import LiveSettings, SharedState, State
-from appliance.music.events import Event, note_off, note_on
+from appliance.ipc.shared_state import LiveSettings, SharedState, Condition
+from appliance.music.events import Event, NoteOff, NoteOn
 from tests.support.spectrum import active_seconds, frequency_hz, stereo
 from tests.support.virtual_card import RATE, VirtualCard, virtual_card
 
@@ -61,7 +61,7 @@ class Composer:
         self._thread.join()
 
     def _note(self, tick: int, end: int) -> list[Event]:
-        return [note_on(tick, 0, self.pitch, 100), note_off(end - 1, 0, self.pitch)]
+        return [NoteOn(tick, 0, self.pitch, 100), NoteOff(end - 1, 0, self.pitch)]
 
     def _run(self) -> None:
         while not self._stop.wait(0.01):
@@ -113,7 +113,7 @@ class Worker:
         self.wait_for(lambda: self.shared.performer.read().frames_played >= goal)
 
     def wait_for_sound(self) -> None:
-        self.wait_for(lambda: self.shared.performer.read().state is State.PLAYING)
+        self.wait_for(lambda: self.shared.performer.read().condition is Condition.PLAYING)
 
     def end(self) -> tuple[int, str]:
         """Exit code, and what it said."""
@@ -178,7 +178,7 @@ def test_the_composers_notes_are_heard_on_the_card_and_a_cut_changes_them(
         assert code == 0
         assert (state.starved, state.late_events) == (0, 0)
         assert composer.cuts[-1] is True
-        assert state.state is State.STOPPED
+        assert state.condition is Condition.STOPPED
         sound = stereo(raw.read_bytes())
         loud = np.flatnonzero(np.abs(sound[:, 0].astype(int)) > 300)
         first, last = int(loud[0]), int(loud[-1])
@@ -202,7 +202,7 @@ def test_volume_instrument_and_pause_act_while_it_plays(
         worker.wait_for_sound()
         worker.wait_for_seconds_played(2.0)
         shared.live_settings.write(shared.live_settings.read()._replace(playing=False))
-        worker.wait_for(lambda: shared.performer.read().state is State.PAUSED)
+        worker.wait_for(lambda: shared.performer.read().condition is Condition.PAUSED)
         tick = shared.reader.read().playhead_tick
         worker.wait_for_seconds_played(2.0)
         assert shared.reader.read().playhead_tick == pytest.approx(tick, abs=1.0)
@@ -244,7 +244,7 @@ def test_without_a_card_it_says_so_and_leaves(shared: SharedState, soundfont: Pa
         assert worker.process.returncode == os.EX_TEMPFAIL
         assert "no sound card" in said
         assert len(said.splitlines()) == 1
-        assert shared.performer.read().state is State.NO_CARD
+        assert shared.performer.read().condition is Condition.NO_SOUND_CARD
 
 
 def test_a_card_pulled_out_is_told_and_the_next_process_goes_on_when_it_is_back(
@@ -259,7 +259,7 @@ def test_a_card_pulled_out_is_told_and_the_next_process_goes_on_when_it_is_back(
             assert worker.process.returncode == os.EX_TEMPFAIL
             assert "plug it in again" in said
             assert "Traceback" not in said
-            assert shared.performer.read().state is State.NO_CARD
+            assert shared.performer.read().condition is Condition.NO_SOUND_CARD
         tick = shared.reader.read().playhead_tick
         own.plug_in()
         with _worker(shared, "default", soundfont, own.environment) as worker:
@@ -274,7 +274,7 @@ def test_killed_it_is_replaced_by_one_that_goes_on_and_strikes_the_held_notes_ag
 ) -> None:
     # One note that nothing will strike again for the rest of the test.
     writer = RingWriter(shared)
-    writer.append(note_on(0, 0, 69, 100))
+    writer.append(NoteOn(0, 0, 69, 100))
     writer.publish(10**6)
     raw = tmp_path / "killed.raw"
     with _worker(shared, "default", soundfont, card.environment) as worker:
@@ -352,11 +352,11 @@ def test_it_ends_with_its_parent(shared: SharedState, composer: Composer, soundf
     assert parent.stdout is not None
     child = int(parent.stdout.readline())
     deadline = time.monotonic() + 20
-    while shared.performer.read().state is not State.PLAYING:
+    while shared.performer.read().condition is not Condition.PLAYING:
         assert time.monotonic() < deadline
         time.sleep(0.01)
     parent.send_signal(signal.SIGKILL)
     parent.communicate()
-    while shared.performer.read().state is not State.STOPPED:
+    while shared.performer.read().condition is not Condition.STOPPED:
         assert time.monotonic() < deadline, f"process {child} lives on"
         time.sleep(0.01)

@@ -11,19 +11,19 @@ from hypothesis import strategies as st
 from appliance.frontends.gpio import knobs
 from appliance.frontends.gpio.knobs import (
     HYSTERESIS,
-    NEAR,
+    TAKEOVER_DISTANCE,
     DebouncedButton,
     NoiseFilter,
     SoftTakeover,
-    clicked,
+    value_after_clicks,
 )
 from appliance.state.settings import NAMES, ModelDefaults, RequestedSettings, Settings
 
-OWN = ModelDefaults(tempo_bpm=80, temperature=0.9, top_p=0.95, program=19)
+DEFAULTS = ModelDefaults(tempo_bpm=80, temperature=0.9, top_p=0.95, program=19)
 
 
 def new_settings() -> Settings:
-    return Settings(RequestedSettings("b"), lambda: ["a", "b", "c"], lambda _: OWN)
+    return Settings(RequestedSettings(model="b"), lambda: ["a", "b", "c"], lambda _: DEFAULTS)
 
 
 @pytest.mark.parametrize(
@@ -44,14 +44,14 @@ def new_settings() -> Settings:
     ],
 )
 def test_a_click_begins_at_the_value_in_force(name: str, clicks: int, value: object) -> None:
-    assert clicked(new_settings(), name, clicks) == value
+    assert value_after_clicks(new_settings(), name, clicks) == value
 
 
 @given(st.sampled_from(NAMES), st.lists(st.integers(-5, 5), max_size=30))
 def test_whatever_is_clicked_is_allowed(name: str, turns: list[int]) -> None:
     settings = new_settings()
     for clicks in turns:
-        settings.change(name, clicked(settings, name, clicks))
+        settings.change(name, value_after_clicks(settings, name, clicks))
 
 
 @given(st.sampled_from(NAMES), st.floats(0, 1))
@@ -59,14 +59,14 @@ def test_every_place_is_a_value_and_lies_where_it_is(name: str, place: float) ->
     settings = new_settings()
     settings.change(name, knobs.value_at(settings, name, place))
     coarse = {"playing": 0.5, "model": 0.34, "temperament": 0.21}.get(name, 0.02)
-    assert abs(knobs.place_of(settings, name) - place) <= coarse
+    assert abs(knobs.position_of(settings, name) - place) <= coarse
 
 
 @given(st.floats(0, 1), st.lists(st.floats(-HYSTERESIS * 0.45, HYSTERESIS * 0.45), max_size=200))
 def test_noise_is_no_hand(place: float, noise: list[float]) -> None:
     steady = NoiseFilter()
-    steady.feel(place)
-    moves = [steady.feel(min(max(place + error, 0), 1)) for error in noise]
+    steady.update(place)
+    moves = [steady.update(min(max(place + error, 0), 1)) for error in noise]
     # Only the very ends are snapped to.
     assert {move for move in moves if move is not None} <= {0.0, 1.0}
 
@@ -74,22 +74,22 @@ def test_noise_is_no_hand(place: float, noise: list[float]) -> None:
 @given(st.floats(0, 1), st.floats(0, 1))
 def test_a_hand_is_followed_to_where_it_stops(start: float, end: float) -> None:
     steady = NoiseFilter()
-    place = steady.feel(start)
+    place = steady.update(start)
     for _ in range(20):
-        moved = steady.feel(end)
+        moved = steady.update(end)
         place = place if moved is None else moved
     assert place is not None
-    assert abs(place - end) <= HYSTERESIS + 2 * knobs.DEAD_END
+    assert abs(place - end) <= HYSTERESIS + 2 * knobs.DEAD_ZONE
 
 
 def test_both_ends_are_reached() -> None:
     steady = NoiseFilter()
-    steady.feel(0.5)
-    assert [steady.feel(0.003) for _ in range(12)][-1] is None
-    assert steady._place == 0.0
+    steady.update(0.5)
+    assert [steady.update(0.003) for _ in range(12)][-1] is None
+    assert steady._position == 0.0
     for _ in range(12):
-        steady.feel(0.997)
-    assert steady._place == 1.0
+        steady.update(0.997)
+    assert steady._position == 1.0
 
 
 @given(st.floats(0, 100), st.lists(st.floats(0, 1), min_size=2, max_size=30))
@@ -98,20 +98,20 @@ def test_a_knob_that_disagrees_waits_until_it_is_where_the_value_is(
 ) -> None:
     settings, takeover = new_settings(), SoftTakeover()
     settings.change("volume", volume)
-    target = knobs.place_of(settings, "volume")
+    target = knobs.position_of(settings, "volume")
     for before, place in zip([None, *places], places, strict=False):
         value = takeover.turn(settings, "volume", place)
         met = before is not None and (
-            (before - target) * (place - target) <= 0 or abs(place - target) <= NEAR
+            (before - target) * (place - target) <= 0 or abs(place - target) <= TAKEOVER_DISTANCE
         )
         assert (value is not None) == met
         if met:
             # From here on it is in charge, until somebody else sets the value.
             settings.change("volume", value)
             assert takeover.turn(settings, "volume", place) is not None
-            settings.change("volume", 0 if settings.values.volume > 50 else 100)
-            new_target = knobs.place_of(settings, "volume")
-            if abs(place - new_target) > NEAR:
+            settings.change("volume", 0 if settings.requested.volume > 50 else 100)
+            new_target = knobs.position_of(settings, "volume")
+            if abs(place - new_target) > TAKEOVER_DISTANCE:
                 assert takeover.turn(settings, "volume", place) is None
             return
 
@@ -165,14 +165,14 @@ def test_however_it_bounces_a_press_counts_once(
 
     def move(to: bool, bouncing: list[float]) -> None:
         contact[0] = to
-        button.edge(to)
+        button.on_edge(to)
         for gap in bouncing:
             clock.until(clock.now + gap)
             contact[0] = not contact[0]
-            button.edge(contact[0])
+            button.on_edge(contact[0])
         if contact[0] != to:
             contact[0] = to
-            button.edge(to)
+            button.on_edge(to)
 
     expected = []
     for down, pause, closing, opening in presses:

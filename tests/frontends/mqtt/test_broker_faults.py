@@ -23,7 +23,7 @@ from appliance.frontends.mqtt import connection, session, unregister
 from appliance.frontends.mqtt.client import Broker, MqttClient
 from appliance.frontends.mqtt.connection import Connection, Message
 from appliance.frontends.mqtt.messages import Topics
-from appliance.frontends.mqtt.mqtt_frontend import MqttFrontend
+from appliance.frontends.mqtt.session import MqttFrontend
 from appliance.frontends.mqtt.throttle import Throttle
 from appliance.frontends.mqtt.unregister import Unregistered
 from appliance.ipc.shared_state import SharedState
@@ -32,8 +32,9 @@ from appliance.state.box_status import BoxStatus
 from appliance.state.settings import ModelDefaults, RequestedSettings, Settings
 from tests.support.broker import broker, certificates, client, free_port, program, proxy
 from tests.support.command import home, playing
+from tests.support.log_lines import log_lines
 
-OWN = ModelDefaults(tempo_bpm=80, temperature=0.9, top_p=0.95, program=19)
+DEFAULTS = ModelDefaults(tempo_bpm=80, temperature=0.9, top_p=0.95, program=19)
 
 _TIMEOUT_S = 60.0
 
@@ -43,14 +44,14 @@ class FrontendAlone:
 
     def __init__(self, config: Mqtt) -> None:
         self.settings = Settings(
-            RequestedSettings(model="chorales"), lambda: ["chorales"], lambda _: OWN
+            RequestedSettings(model="chorales"), lambda: ["chorales"], lambda _: DEFAULTS
         )
-        self.log: list[str] = []
         self.frontend = MqttFrontend(config)
 
     def run(self, work: Callable[[], Awaitable[None]]) -> None:
         """Run the frontend while ``work`` runs."""
-        asyncio.run(asyncio.wait_for(self._run(work), _TIMEOUT_S))
+        with log_lines() as self.log:
+            asyncio.run(asyncio.wait_for(self._run(work), _TIMEOUT_S))
 
     async def wait_for_log(self, part: str, count: int = 1) -> None:
         """Wait until ``count`` log lines contain ``part``."""
@@ -61,7 +62,7 @@ class FrontendAlone:
 
     async def _run(self, work: Callable[[], Awaitable[None]]) -> None:
         shared = SharedState.create()
-        box = BoxStatus(shared, self.settings, lambda: 0, dict, self.log.append)
+        box = BoxStatus(shared, self.settings, lambda: 0, dict)
         task = asyncio.create_task(self.frontend.run(self.settings, box))
         try:
             await work()
@@ -143,7 +144,7 @@ def test_ca_file_is_checked_at_start(tmp_path: Path) -> None:
         alone = FrontendAlone(mqtt(1, tls=True, ca_file=tmp_path / name))
 
         async def run(alone: FrontendAlone = alone) -> None:
-            box = BoxStatus(SharedState.create(), alone.settings, lambda: 0, dict, alone.log.append)
+            box = BoxStatus(SharedState.create(), alone.settings, lambda: 0, dict)
             await alone.frontend.run(alone.settings, box)
 
         with pytest.raises(BachboxError, match=part):
@@ -322,7 +323,7 @@ def test_a_new_model_updates_the_discovery_payload(
     with broker(tmp_path) as server, client(server.port) as listener:
         alone = FrontendAlone(mqtt(server.port))
         alone.settings = Settings(
-            RequestedSettings(model="chorales"), lambda: models, lambda _: OWN
+            RequestedSettings(model="chorales"), lambda: models, lambda _: DEFAULTS
         )
         topic = "homeassistant/select/bachbox_kitchen/model/config"
 

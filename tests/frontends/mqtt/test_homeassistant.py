@@ -11,7 +11,7 @@ from paho.mqtt.client import topic_matches_sub
 from appliance.frontends.mqtt import homeassistant
 from appliance.frontends.mqtt.homeassistant import DiscoveredDevice
 from appliance.frontends.mqtt.messages import Topics
-from appliance.state.settings import Action, EffectiveSettings
+from appliance.state.settings import NAMES, Action
 
 BOX = DiscoveredDevice(Topics("kitchen", "all"), "Bachbox kitchen", "1.2.3", ["chorales", "fugues"])
 
@@ -23,13 +23,13 @@ OLD_DEVICE_KEYS = {
 
 
 def entities() -> dict[str, dict[str, Any]]:
-    found = homeassistant.announcements(BOX, "homeassistant", as_device=False)
+    found = homeassistant.discovery_messages(BOX, "homeassistant", as_device=False)
     return {a.topic: json.loads(a.payload) for a in found if a.payload}
 
 
 def test_every_setting_and_action_is_an_entity() -> None:
     commands = {e["command_topic"] for e in entities().values() if "command_topic" in e}
-    wanted = {*EffectiveSettings._fields, *Action}
+    wanted = {*NAMES, *Action}
     assert commands == {f"bachbox/kitchen/{name}/set" for name in wanted}
     kinds = [topic.split("/")[1] for topic in entities()]
     assert {kind: kinds.count(kind) for kind in kinds} == {
@@ -61,7 +61,7 @@ def test_an_entity_is_complete_and_has_nothing_that_2024_3_refuses(topic: str) -
 
 
 def test_as_a_device_it_is_the_same_in_one_message() -> None:
-    [device] = homeassistant.announcements(BOX, "homeassistant", as_device=True)
+    [device] = homeassistant.discovery_messages(BOX, "homeassistant", as_device=True)
     assert device.topic == "homeassistant/device/bachbox_kitchen/config"
     payload = json.loads(device.payload)
     for topic, alone in entities().items():
@@ -75,13 +75,13 @@ def test_as_a_device_it_is_the_same_in_one_message() -> None:
 
 @pytest.mark.parametrize("as_device", [False, True])
 def test_what_was_announced_is_found_again(as_device: bool) -> None:
-    [wanted] = homeassistant.filters(BOX.topics, "homeassistant", as_device=as_device)
+    [wanted] = homeassistant.discovery_filters(BOX.topics, "homeassistant", as_device=as_device)
     for form in (False, True):
-        for announcement in homeassistant.announcements(BOX, "homeassistant", as_device=form):
+        for announcement in homeassistant.discovery_messages(BOX, "homeassistant", as_device=form):
             assert topic_matches_sub(wanted, announcement.topic) == (form == as_device)
 
 
 def test_ids_are_spoken_once() -> None:
     named = DiscoveredDevice(Topics("bachbox-2"), "Bachbox bachbox-2", "1", ["chorales"])
-    found = homeassistant.announcements(named, "homeassistant", as_device=False)
+    found = homeassistant.discovery_messages(named, "homeassistant", as_device=False)
     assert {json.loads(a.payload)["object_id"] for a in found if a.payload} > {"bachbox_2_tempo"}

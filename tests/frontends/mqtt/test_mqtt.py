@@ -107,7 +107,7 @@ def test_states_are_retained_for_later_subscribers(kitchen: Kitchen) -> None:
         ("playing", "ON", "ON"),
         ("playing", "false", "OFF"),
         ("playing", "1", "ON"),
-        ("tempo", "own", "80"),
+        ("tempo", "default", "80"),
         ("expression", "0", "0"),
         ("temperament", "Vallotti", "vallotti"),
         ("pitch", "415", "415"),

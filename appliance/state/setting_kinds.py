@@ -1,0 +1,198 @@
+"""The kinds of values that a setting can have: how each is read, checked and shown."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar, Final
+
+from appliance.common.text import quoted
+from appliance.errors import UsageError
+from appliance.music.limits import MAX_MODEL_NAME_BYTES
+from appliance.state import general_midi
+
+Value = bool | int | float | str
+
+_SWITCH_WORDS: Final = {
+    "on": True, "off": False, "true": True, "false": False, "1": True, "0": False,
+}  # fmt: skip
+
+
+class _Kind:
+    """What the kinds have in common; ``str`` says what is allowed, to follow "it is"."""
+
+    value_type: ClassVar[type]
+    """Of a value in :class:`appliance.state.settings.EffectiveSettings`."""
+    shown_type: ClassVar[type]
+    """Of a value as people read it."""
+
+    def show(self, value: Value) -> Value:
+        """Return ``value`` as people read it."""
+        return value
+
+    def options(self, models: Sequence[str]) -> Sequence[Value]:
+        """Return the values that are possible while there are ``models``; none for a number."""
+        return ()
+
+
+@dataclass(frozen=True)
+class Number(_Kind):
+    """A number in a range."""
+
+    value_type = shown_type = float
+
+    low: float
+    high: float
+    step: float
+    """The change at one click of a rotary encoder."""
+    grain: float = 1.0
+    """Sliders and potentiometers set multiples of this."""
+    unit: str = ""
+    """In a sentence, such as "beats per minute"."""
+    symbol: str = ""
+    """Beside a number, such as "BPM"."""
+
+    def __str__(self) -> str:
+        return f"a number from {self.low:g} to {self.high:g}{self.unit and ' ' + self.unit}"
+
+    def parse(self, label: str, value: object) -> float:
+        """Return the number that ``value`` (a number or text) stands for.
+
+        Raises:
+            UsageError: it is not a number, or out of range.
+        """
+        try:
+            if isinstance(value, bool) or not isinstance(value, (str, int, float)):
+                raise ValueError
+            number = float(value)
+        except (ValueError, OverflowError):
+            number = math.nan
+        if not self.low <= number <= self.high:
+            raise UsageError(_refusal(label, value, self))
+        return number
+
+    def clamp(self, value: float) -> float:
+        """Return the allowed number that is nearest to ``value``, rounded to four decimals."""
+        return round(min(max(value, self.low), self.high), 4)
+
+
+@dataclass(frozen=True)
+class Switch(_Kind):
+    """On or off."""
+
+    value_type = shown_type = bool
+
+    def __str__(self) -> str:
+        return "on or off"
+
+    def parse(self, label: str, value: object) -> bool:
+        """Return the state that ``value`` (a bool, or text such as "on") stands for.
+
+        Raises:
+            UsageError: it is neither on nor off.
+        """
+        state = _SWITCH_WORDS.get(str(value).strip().casefold())
+        if state is None:
+            raise UsageError(_refusal(label, value, self))
+        return state
+
+    def options(self, models: Sequence[str]) -> Sequence[Value]:
+        """Return both states."""
+        return (False, True)
+
+
+@dataclass(frozen=True)
+class Choice(_Kind):
+    """One of a few names."""
+
+    value_type = shown_type = str
+
+    names: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return f"one of {', '.join(self.names)}"
+
+    def parse(self, label: str, value: object) -> str:
+        """Return the name that ``value`` means, in any case, with any hyphens or blanks.
+
+        Raises:
+            UsageError: it is none of the names.
+        """
+        wanted = _folded(str(value))
+        for name in self.names:
+            if _folded(name) == wanted:
+                return name
+        raise UsageError(_refusal(label, value, self))
+
+    def options(self, models: Sequence[str]) -> Sequence[Value]:
+        """Return the names."""
+        return self.names
+
+
+@dataclass(frozen=True)
+class Program(_Kind):
+    """A General MIDI program, 0 to 127; people read the instrument's name."""
+
+    value_type = int
+    shown_type = str
+
+    def __str__(self) -> str:
+        return "a General MIDI instrument by name or number (0 to 127)"
+
+    def parse(self, label: str, value: object) -> int:
+        """Return the program that ``value`` (a number, a name or its beginning) means.
+
+        Raises:
+            UsageError: no instrument fits, or more than one does.
+        """
+        return general_midi.find(str(value))
+
+    def show(self, value: Value) -> Value:
+        """Return the name of the instrument with program ``value``."""
+        return general_midi.name(int(value))
+
+    def options(self, models: Sequence[str]) -> Sequence[Value]:
+        """Return every program."""
+        return range(len(general_midi.NAMES))
+
+
+@dataclass(frozen=True)
+class ModelName(_Kind):
+    """The name of a model file, without its suffix; which there are is known at run time."""
+
+    value_type = shown_type = str
+
+    def __str__(self) -> str:
+        return "the name of a model"
+
+    def parse(self, label: str, value: object, models: Sequence[str]) -> str:
+        """Return ``value`` if it is one of ``models``.
+
+        Raises:
+            UsageError: there is no such model, or its name is too long.
+        """
+        if not isinstance(value, str) or value not in models:
+            have = ", ".join(models) or "none"
+            raise UsageError(f"there is no {label} {quoted(value)}; there are: {have}")
+        if len(value.encode()) > MAX_MODEL_NAME_BYTES:
+            raise UsageError(
+                f"the {label} name {quoted(value)} is too long: at most {MAX_MODEL_NAME_BYTES} "
+                "bytes are allowed; rename the file"
+            )
+        return value
+
+    def options(self, models: Sequence[str]) -> Sequence[Value]:
+        """Return the models."""
+        return models
+
+
+Kind = Number | Switch | Choice | Program | ModelName
+
+
+def _refusal(label: str, value: object, kind: Number | Switch | Choice) -> str:
+    return f"{label}: {quoted(value)} is not allowed; it is {kind}"
+
+
+def _folded(name: str) -> str:
+    return name.casefold().replace("-", "").replace("_", "").replace(" ", "")

@@ -1,0 +1,209 @@
+"""The table of settings: everything about a setting except what it does.
+
+Parser, command line, config file, local socket, API, MQTT topics, Home Assistant, metrics, knobs,
+the page and the documents follow from it. Only what a setting *does* is written by hand:
+:class:`appliance.ipc.shared_state.LiveSettings` takes it to the other processes, and the performer
+or the composer acts on it.
+"""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple
+
+from appliance.common.text import did_you_mean, quoted
+from appliance.errors import UsageError
+from appliance.music import limits, temperament
+from appliance.state.setting_kinds import Choice, Kind, ModelName, Number, Program, Switch, Value
+
+USE_DEFAULT: Final = "default"
+"""In place of a value: use the model's default again."""
+
+
+class Setting(NamedTuple):
+    """One row of the table."""
+
+    name: str
+    """The name on the command line, in topics, in the API and everywhere else."""
+    kind: Kind
+    title: str
+    """The label on the page and in Home Assistant."""
+    help: str
+    """One sentence for ``--help`` and the documents, without the range."""
+    icon: str
+    """The Material Design icon in Home Assistant."""
+    default: Value | None = None
+    """The value where nothing is set; None: the model's default."""
+    config: str = ""
+    """Section and key in the config file, such as ``music.tempo_bpm``; "": it has none."""
+    hint: str = ""
+    """A few words below the control on the page."""
+    model_default: str = ""
+    """The attribute of :class:`appliance.state.settings.ModelDefaults` that has the default."""
+    advanced: bool = False
+    """Home Assistant shows it among the device's configuration."""
+    metric: str = ""
+    """Its name in ``/metrics``, without the prefix; "": a label of ``bachbox_info``."""
+    metric_help: str = ""
+    """The HELP line in ``/metrics``."""
+
+    @property
+    def section(self) -> str:
+        """The section of the config file; "" if it is not configured there."""
+        return self.config.partition(".")[0]
+
+    @property
+    def key(self) -> str:
+        """The key in the config file; "" if it is not configured there."""
+        return self.config.partition(".")[2]
+
+    @property
+    def option(self) -> str:
+        """The command-line option, such as ``--top-p``; "" if there is none."""
+        return self.config and "--" + self.name.replace("_", "-")
+
+
+SETTINGS: Final[tuple[Setting, ...]] = (
+    Setting(
+        name="playing",
+        kind=Switch(),
+        title="Playing",
+        help="Play, or pause.",
+        icon="play-pause",
+        default=True,
+        metric="playing",
+        metric_help="1 while music plays, 0 while it is paused.",
+    ),
+    Setting(
+        name="volume",
+        kind=Number(0, 100, step=2, unit="percent", symbol="%"),
+        title="Volume",
+        help="How loud the music is.",
+        icon="volume-high",
+        default=70.0,
+        config="sound.volume",
+        metric="volume_percent",
+        metric_help="Volume in percent.",
+    ),
+    Setting(
+        name="tempo",
+        kind=Number(*limits.TEMPO_BPM, step=2, unit="beats per minute", symbol="BPM"),
+        title="Tempo",
+        help="How fast the music is, in quarter notes per minute.",
+        icon="metronome",
+        config="music.tempo_bpm",
+        model_default="tempo_bpm",
+        metric="tempo_bpm",
+        metric_help="Tempo in quarter notes per minute.",
+    ),
+    # In Home Assistant without a device class: it is not a temperature in degrees.
+    Setting(
+        name="temperature",
+        kind=Number(*limits.TEMPERATURE, step=0.05, grain=0.01),
+        title="Temperature",
+        help="How bold the composer is: low is strict, high is wild.",
+        icon="dice-multiple",
+        config="music.temperature",
+        hint="Low is strict, high is wild",
+        model_default="temperature",
+        advanced=True,
+        metric="temperature",
+        metric_help="Sampling temperature of the model.",
+    ),
+    Setting(
+        name="instrument",
+        kind=Program(),
+        title="Instrument",
+        help="The General MIDI instrument that plays.",
+        icon="piano",
+        config="music.instrument",
+        model_default="program",
+    ),
+    Setting(
+        name="model",
+        kind=ModelName(),
+        title="Model",
+        help="The model that composes.",
+        icon="brain",
+        default="chorales",
+        config="music.model",
+        advanced=True,
+    ),
+    Setting(
+        name="top_p",
+        kind=Number(*limits.TOP_P, step=0.02, grain=0.01),
+        title="Top-p",
+        help="The share of likely notes that the composer chooses from; 1 allows all of them.",
+        icon="filter-variant",
+        config="music.top_p",
+        hint="Lower leaves out the unlikeliest notes",
+        model_default="top_p",
+        advanced=True,
+        metric="top_p",
+        metric_help="Top-p (nucleus sampling) of the model.",
+    ),
+    Setting(
+        name="expression",
+        kind=Number(0, 100, step=5, unit="percent", symbol="%"),
+        title="Expression",
+        help="Phrasing, accents, breaths and ritardandi: 0 is the printed page, 60 is natural.",
+        icon="chart-bell-curve",
+        default=60.0,
+        config="music.expression",
+        metric="expression_percent",
+        metric_help="Expression in percent; 0 plays the printed page.",
+    ),
+    Setting(
+        name="temperament",
+        kind=Choice(temperament.NAMES),
+        title="Temperament",
+        help="How the twelve notes of the octave are tuned.",
+        icon="tune-variant",
+        default=temperament.EQUAL,
+        config="sound.temperament",
+        advanced=True,
+    ),
+    Setting(
+        name="pitch",
+        # From the French chamber pitch to the choir pitch of Bach's organs.
+        kind=Number(392, 466, step=1, unit="Hz", symbol="Hz"),
+        title="Concert pitch",
+        help="The frequency of the a'; baroque orchestras take 415 Hz.",
+        icon="tune",
+        default=temperament.CONCERT_PITCH_HZ,
+        config="sound.pitch_hz",
+        advanced=True,
+        metric="pitch_hz",
+        metric_help="Frequency of the a' in hertz.",
+    ),
+)
+
+NAMES: Final = tuple(setting.name for setting in SETTINGS)
+
+BY_NAME: Final = {setting.name: setting for setting in SETTINGS}
+
+BY_CONFIG: Final = {setting.config: setting for setting in SETTINGS if setting.config}
+
+
+def number(name: str) -> Number:
+    """Return the range of setting ``name``.
+
+    Raises:
+        TypeError: the setting is not a number.
+    """
+    kind = BY_NAME[name].kind
+    if not isinstance(kind, Number):
+        raise TypeError(f"{name} is not a number")
+    return kind
+
+
+def find(name: str) -> Setting:
+    """Return the setting called ``name``; hyphens count as underscores.
+
+    Raises:
+        UsageError: there is no such setting.
+    """
+    setting = BY_NAME.get(name.replace("-", "_"))
+    if setting is None:
+        hint = did_you_mean(name.replace("-", "_"), NAMES) or f"there are {', '.join(NAMES)}"
+        raise UsageError(f"there is no setting {quoted(name)}; {hint}")
+    return setting
