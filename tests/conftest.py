@@ -108,10 +108,17 @@ def pytest_runtest_logreport(report: pytest.TestReport) -> None:
         _terminal.write_line(f"\nFAILED {report.nodeid}", red=True)
 
 
-@pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Run the quick tiers first."""
-    items.sort(key=lambda item: TIERS.index(_tier(item.path)))
+    """Run the quick tiers first, and keep together in one worker what shares a fixture.
+
+    A module stays together; all that look at the same thirty pieces do, because composing them
+    takes longest, and they begin.
+    """
+    large = {item.path for item in items if "thirty" in getattr(item, "fixturenames", ())}
+    for item in items:
+        group = "thirty" if item.path in large else str(item.path)
+        item.add_marker(pytest.mark.xdist_group(group))
+    items.sort(key=lambda item: (TIERS.index(_tier(item.path)), item.path not in large))
 
 
 @pytest.fixture(scope="module", autouse=True)
