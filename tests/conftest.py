@@ -20,7 +20,6 @@ _TIER_OF: Final = {
     # Nothing is started, nothing is heard.
     "audio": "unit",
     "common": "unit",
-    "common": "unit",
     "composing": "unit",
     "config": "unit",
     "daemon": "unit",

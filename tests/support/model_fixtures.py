@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import sys
 from collections.abc import Iterator
 
@@ -10,7 +11,7 @@ import pytest
 from appliance.composing import model_file
 from appliance.composing.composer import Composer
 from appliance.composing.interpreter import RUNTIME_VARIABLE, RUNTIMES
-from appliance.composing.model_file import Bundle
+from appliance.composing.model_file import ModelFile
 from tests.support.making_music import MODEL, Played, compose_pieces
 
 
@@ -23,14 +24,20 @@ def _faster_runtime() -> Iterator[None]:
 
 
 @pytest.fixture(scope="package")
-def shipped() -> Bundle:
+def shipped() -> ModelFile:
     return model_file.load(MODEL)
 
 
 @pytest.fixture(scope="package")
-def thirty(shipped: Bundle) -> list[Played]:
+def thirty() -> list[Played]:
     """Thirty pieces in a row."""
-    return compose_pieces(Composer(shipped, seed=7), 30)
+    return _thirty()
+
+
+@functools.cache
+def _thirty() -> list[Played]:
+    """Composed once for all folders, because it takes long."""
+    return compose_pieces(Composer(model_file.load(MODEL), seed=7), 30)
 
 
 @pytest.fixture(params=RUNTIMES if sys.version_info < (3, 12) else ["ai_edge_litert"])
