@@ -65,7 +65,7 @@ class SocketClient:
     def ask(self, **request: object) -> Status:
         """Send a request; the state of the box after it."""
         self._socket.sendall(json.dumps(request).encode() + b"\n")
-        answer = msgspec.json.decode(self._lines.readline(), type=local_socket.Answer)
+        answer = msgspec.json.decode(self._lines.readline(), type=local_socket.Response)
         if answer.status is None:
             raise FailedError(answer.error)
         return answer.status

@@ -97,7 +97,7 @@ def _frontends(config: Config, soundfont: Path) -> list[Frontend]:
 
     frontends: list[Frontend] = [LocalSocket(local_socket.socket_folder() / local_socket.FILE_NAME)]
     try:
-        frontends += systemd_notify.control()
+        frontends += systemd_notify.frontends()
     except BachboxError as error:
         # The music does not depend on it; systemd may decide otherwise.
         logger.warning("%s", error)

@@ -1,25 +1,31 @@
-"""Keeps the last pieces that were played, so that one that was liked can be taken home.
+"""Keeps the pieces that were played last, so that one that somebody liked can be saved.
 
-Each is some kilobytes; the last :data:`MAX_PIECES` stay in memory, and on disk over a restart.
-They are written at the end and every ten minutes, as a whole: the pieces since then are all that
-a power cut takes, and an SD card is spared.
+A piece takes a few kilobytes. The last :data:`MAX_PIECES` are in memory, and in a file that
+survives a restart. The file is replaced as a whole, at the end and every ten minutes: that spares
+an SD card, and a power cut loses the pieces of the last minutes only.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import datetime
+import logging
 import math
-import os
 from collections import deque
 from pathlib import Path
 from typing import Final
 
 import msgspec
 
+from appliance.common.atomic_write import write_atomically
 from appliance.errors import BachboxError
-from appliance.music.events import AS_WRITTEN_PERMILLE, TICKS_PER_BEAT, Event, Kind
+from appliance.music.events import (
+    FULL_TEMPO_PERMILLE,
+    TICKS_PER_BEAT,
+    Event,
+    PieceStart,
+    TempoFactor,
+)
 from appliance.music.files import piece_record
 from appliance.music.files.piece_record import Change, PieceRecord, Value
 from appliance.music.score import Key
@@ -31,28 +37,35 @@ FILE_NAME: Final = "pieces.json"
 MAX_PIECES: Final = 50
 
 MAX_PACKED_BYTES: Final = 4 << 20
-"""Of all of them together."""
+"""All pieces together take at most this."""
 
 MIN_NOTES: Final = 8
-"""With fewer it was passed over, and is not kept."""
+"""A piece with fewer notes was skipped, and is not kept."""
 
 MAX_CHANGES: Final = 1000
-"""Of settings in one piece; the knob that turned on is then heard as where it was."""
+"""How many changes of settings are kept with one piece; the oldest ones are merged."""
 
 POLL_INTERVAL_S: Final = 0.5
+"""How often the played events are read."""
 
-WRITE_S: Final = 600.0
+WRITE_INTERVAL_S: Final = 600.0
+"""How often the file is written."""
 
 _MAX_FILE_BYTES: Final = 16 << 20
 
+_CUT_SHORT_BY: Final = frozenset({Action.NEXT_PIECE, Action.RESTART_PIECE, "model"})
+"""Changes after which the current piece does not come to its end."""
+
+logger = logging.getLogger(__name__)
+
 
 class HistoryEntry(msgspec.Struct, frozen=True):
-    """A piece on the list."""
+    """A piece in the list."""
 
     id: int
-    """Goes on rising, over restarts too."""
+    """Rises by one with each piece, over restarts too."""
     piece: int
-    """Its number in its day's music."""
+    """The number of the piece since the box was started."""
     key: str
     model: str
     seed: int
@@ -60,224 +73,226 @@ class HistoryEntry(msgspec.Struct, frozen=True):
     tempo: float
     notes: int
     seconds: int
-    """About how long it lasts."""
+    """Its approximate length."""
     played_at: str
+    """When it began: UTC, in ISO 8601."""
     complete: bool
+    """It was played from the beginning to the end."""
     playing: bool = False
-    """It is being played just now, and only what was heard of it is kept yet."""
+    """It is being played, and only what has been played so far is in it."""
 
 
-class _OnDisk(msgspec.Struct, frozen=True):
-    kept: HistoryEntry
+class _StoredPiece(msgspec.Struct, frozen=True):
+    entry: HistoryEntry
     packed: bytes
+    """See :func:`appliance.music.files.piece_record.pack`."""
 
 
-class _Playing:
-    """The piece that is played just now."""
+class _CurrentPiece:
+    """The piece that is being played."""
 
     def __init__(self, events: list[Event]) -> None:
         self.events = events
         self.start_tick = events[0].tick
         self.played_at = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
         self.cut_short = False
+        """Somebody asked for the next piece, a restart or another model."""
 
 
 class History:
-    """See :class:`appliance.frontends.Frontend`; what is kept lies in ``path``."""
+    """Keeps what is played; see :class:`appliance.frontends.base.Frontend`.
 
-    name = "keepsakes"
+    Args:
+        path: the file in which the pieces are stored.
+    """
+
+    name = "history"
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._pieces: deque[_OnDisk] = deque()
+        self._pieces: deque[_StoredPiece] = deque()
         self._next_id = 1
-        self._written = 0
+        self._written_next_id = 0
         """:attr:`_next_id` when the file was last written."""
-        self._playing: _Playing | None = None
-        self._turned: deque[Change] = deque()
-        """What was set, at the composer's ticks; the first entry is the state before the rest."""
+        self._current: _CurrentPiece | None = None
+        self._changes: deque[Change] = deque()
+        """Changed settings, at the composer's ticks; the first entry is the state before that."""
         self._box: BoxStatus
 
     async def run(self, settings: Settings, box: BoxStatus) -> None:
         """Keep what is played until cancelled."""
         self._box = box
         if not self._pieces:
-            self._read(box)
-        played = box.played()
-        self._turned = deque([Change(0, self._said())])
-        forget = settings.observe(self._note)
+            self._read()
+        played = box.played_events()
+        self._changes = deque([Change(0, self._shown_settings())])
+        stop_observing = settings.observe(self._settings_changed)
         loop = asyncio.get_running_loop()
-        write_at = loop.time() + WRITE_S
+        write_at = loop.time() + WRITE_INTERVAL_S
         try:
             while True:
-                self._hear(played.look())
+                self._add(played.poll())
                 if loop.time() > write_at:
-                    write_at = loop.time() + WRITE_S
-                    await asyncio.to_thread(self._write, box)
+                    write_at = loop.time() + WRITE_INTERVAL_S
+                    await asyncio.to_thread(self._write)
                 await asyncio.sleep(POLL_INTERVAL_S)
         finally:
-            forget()
-            self._hear(played.look())
+            stop_observing()
+            self._add(played.poll())
             self._finish(math.ceil(box.playhead().tick), complete=False)
-            self._write(box)
+            self._write()
 
     def listing(self) -> list[HistoryEntry]:
-        """What there is, the newest first."""
-        now = self._so_far()
-        first = [self._about(self._next_id, now, playing=True)] if now else []
-        return first + [piece.kept for piece in reversed(self._pieces)]
+        """Return the entries, the newest first."""
+        current = self._current_record()
+        first = [_entry(self._next_id, current, playing=True)] if current else []
+        return first + [piece.entry for piece in reversed(self._pieces)]
 
-    def get(self, number: int) -> PieceRecord | None:
-        """The piece with that id; what was heard of it, if it is being played."""
-        if number == self._next_id:
-            return self._so_far()
+    def get(self, entry_id: int) -> PieceRecord | None:
+        """Return the piece with that ID, or None; of the current piece, what was played so far."""
+        if entry_id == self._next_id:
+            return self._current_record()
         for piece in self._pieces:
-            if piece.kept.id == number:
+            if piece.entry.id == entry_id:
                 return piece_record.unpack(piece.packed)
         return None
 
-    def _hear(self, events: list[Event] | None) -> None:
+    def _add(self, events: list[Event] | None) -> None:
+        """Add played events; None: some were missed, so the current piece is not kept."""
         if events is None:
-            self._playing = None
+            self._current = None
             return
         for event in events:
-            if event.kind is Kind.PIECE:
+            if isinstance(event, PieceStart):
                 self._finish(event.tick, complete=True)
-                self._playing = _Playing([event])
-            elif self._playing is not None:
-                self._playing.events.append(event)
+                self._current = _CurrentPiece([event])
+            elif self._current is not None:
+                self._current.events.append(event)
 
     def _finish(self, end_tick: int, *, complete: bool) -> None:
-        """The piece that was played is over."""
-        playing, self._playing = self._playing, None
-        if playing is None:
+        """Keep the current piece, which is over, and forget the changes during it."""
+        current, self._current = self._current, None
+        if current is None:
             return
-        kept = self._keepsake(playing, end_tick, complete and not playing.cut_short)
-        while len(self._turned) > 1 and self._turned[1].tick <= end_tick:
-            first = self._turned.popleft()
-            after = self._turned[0]
-            self._turned[0] = Change(after.tick, first.settings | after.settings)
-        if kept.note_count < MIN_NOTES:
+        record = self._record(current, end_tick, complete and not current.cut_short)
+        while len(self._changes) > 1 and self._changes[1].tick <= end_tick:
+            self._merge_oldest_changes()
+        if record.note_count < MIN_NOTES:
             return
-        about = self._about(self._next_id, kept, playing=False)
-        self._pieces.append(_OnDisk(about, piece_record.pack(kept)))
+        entry = _entry(self._next_id, record, playing=False)
+        self._pieces.append(_StoredPiece(entry, piece_record.pack(record)))
         self._next_id += 1
-        while len(self._pieces) > MAX_PIECES or self._bytes() > MAX_PACKED_BYTES:
+        while len(self._pieces) > MAX_PIECES or self._packed_bytes() > MAX_PACKED_BYTES:
             self._pieces.popleft()
 
-    def _bytes(self) -> int:
+    def _packed_bytes(self) -> int:
         return sum(len(piece.packed) for piece in self._pieces)
 
-    def _so_far(self) -> PieceRecord | None:
-        if self._playing is None:
+    def _current_record(self) -> PieceRecord | None:
+        """Return what has been played of the current piece; None if it is too short to keep."""
+        if self._current is None:
             return None
-        end_tick = max(math.ceil(self._box.playhead().tick), self._playing.events[-1].tick)
-        now = self._keepsake(self._playing, end_tick, complete=False)
-        return now if now.note_count >= MIN_NOTES else None
+        end_tick = max(math.ceil(self._box.playhead().tick), self._current.events[-1].tick)
+        record = self._record(self._current, end_tick, complete=False)
+        return record if record.note_count >= MIN_NOTES else None
 
-    def _keepsake(self, playing: _Playing, end_tick: int, complete: bool) -> PieceRecord:
+    def _record(self, current: _CurrentPiece, end_tick: int, complete: bool) -> PieceRecord:
         at_start: dict[str, Value] = {}
         changes = []
-        for turned in self._turned:
-            if turned.tick <= playing.start_tick:
-                at_start |= turned.settings
-            elif turned.tick < end_tick:
-                changes.append(turned)
+        for change in self._changes:
+            if change.tick <= current.start_tick:
+                at_start |= change.settings
+            elif change.tick < end_tick:
+                changes.append(change)
         return piece_record.of(
-            playing.events,
+            current.events,
             end_tick,
             model=str(at_start["model"]),
             seed=self._box.now_playing().seed,
             settings=at_start,
             changes=changes,
             complete=complete,
-            played_at=playing.played_at,
+            played_at=current.played_at,
         )
 
-    def _note(self, _values: RequestedSettings, changed: frozenset[str]) -> None:
-        """Somebody has set something."""
-        if self._playing is not None and changed & {
-            Action.NEXT_PIECE,
-            Action.RESTART_PIECE,
-            "model",
-        }:
-            self._playing.cut_short = True
-        now = self._said()
-        settings = {name: now[name] for name in changed if name in now}
+    def _settings_changed(self, _requested: RequestedSettings, changed: frozenset[str]) -> None:
+        if self._current is not None and changed & _CUT_SHORT_BY:
+            self._current.cut_short = True
+        shown = self._shown_settings()
+        settings = {name: shown[name] for name in changed if name in shown}
         if settings:
             tick = math.ceil(self._box.playhead().tick)
-            if len(self._turned) > 1 and self._turned[-1].tick == tick:
-                settings = self._turned.pop().settings | settings
-            self._turned.append(Change(tick, settings))
-        if len(self._turned) > MAX_CHANGES:
-            first, second = self._turned.popleft(), self._turned.popleft()
-            self._turned.appendleft(Change(first.tick, first.settings | second.settings))
+            if len(self._changes) > 1 and self._changes[-1].tick == tick:
+                settings = self._changes.pop().settings | settings
+            self._changes.append(Change(tick, settings))
+        if len(self._changes) > MAX_CHANGES:
+            self._merge_oldest_changes()
 
-    def _said(self) -> dict[str, Value]:
-        """The settings in force, as a person would say them."""
+    def _merge_oldest_changes(self) -> None:
+        first, second = self._changes.popleft(), self._changes.popleft()
+        self._changes.appendleft(Change(first.tick, first.settings | second.settings))
+
+    def _shown_settings(self) -> dict[str, Value]:
         return msgspec.structs.asdict(self._box.settings())
 
-    @staticmethod
-    def _about(number: int, kept: PieceRecord, *, playing: bool) -> HistoryEntry:
-        piece = kept.piece
-        tempo = kept.settings.get("tempo")
-        tempo_bpm = float(tempo) if isinstance(tempo, int | float) else 80.0
-        return HistoryEntry(
-            id=number,
-            piece=piece.number,
-            key=str(Key(piece.tonic, piece.minor)),
-            model=kept.model,
-            seed=kept.seed,
-            instrument=str(kept.settings.get("instrument", "")),
-            tempo=tempo_bpm,
-            notes=kept.note_count,
-            seconds=round(_beats(kept) * 60 / tempo_bpm),
-            played_at=kept.played_at,
-            complete=kept.complete,
-            playing=playing,
-        )
-
-    def _read(self, box: BoxStatus) -> None:
-        """What an earlier run has kept."""
+    def _read(self) -> None:
+        """Read the pieces that an earlier run has stored."""
         try:
             with self._path.open("rb") as file:
                 content = file.read(_MAX_FILE_BYTES)
-            found = msgspec.json.decode(content, type=list[_OnDisk])
-            for piece in found[-MAX_PIECES:]:
+            for piece in msgspec.json.decode(content, type=list[_StoredPiece])[-MAX_PIECES:]:
                 piece_record.unpack(piece.packed)
                 self._pieces.append(piece)
-                self._next_id = max(self._next_id, piece.kept.id + 1)
+                self._next_id = max(self._next_id, piece.entry.id + 1)
         except FileNotFoundError:
             return
         except OSError as error:
-            box.say(f"bachbox: {self._path}: cannot read it ({error.strerror})")
+            logger.warning("%s: cannot read it (%s)", self._path, error.strerror)
         except (BachboxError, msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-            box.say(f"bachbox: {self._path}: these are not our pieces ({error!s:.100}); forgotten")
-        self._written = self._next_id
+            logger.warning(
+                "%s: these are not our pieces (%.100s), so the history starts empty",
+                self._path, error,
+            )  # fmt: skip
+        self._written_next_id = self._next_id
 
-    def _write(self, box: BoxStatus) -> None:
-        if self._written == self._next_id:
+    def _write(self) -> None:
+        if self._written_next_id == self._next_id:
             return
-        number, new = self._next_id, self._path.with_suffix(".new")
+        next_id = self._next_id
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
-            new.write_bytes(msgspec.json.encode(list(self._pieces)))
-            with new.open("rb") as file:
-                os.fsync(file.fileno())
-            new.replace(self._path)
-            self._written = number
+            write_atomically(self._path, msgspec.json.encode(list(self._pieces)))
+            self._written_next_id = next_id
         except OSError as error:
-            with contextlib.suppress(OSError):
-                new.unlink(missing_ok=True)
-            box.say(f"bachbox: {self._path}: pieces cannot be kept ({error.strerror})")
+            logger.warning("%s: the pieces cannot be stored (%s)", self._path, error.strerror)
 
 
-def _beats(kept: PieceRecord) -> float:
-    """How many beats of its tempo it lasts, held notes and all."""
-    beats, permille, since = 0.0, AS_WRITTEN_PERMILLE, 0
-    for event in kept.events():
-        beats += (event.tick - since) / TICKS_PER_BEAT * AS_WRITTEN_PERMILLE / permille
+def _entry(entry_id: int, record: PieceRecord, *, playing: bool) -> HistoryEntry:
+    piece = record.piece
+    tempo = record.settings.get("tempo")
+    tempo_bpm = float(tempo) if isinstance(tempo, int | float) else 80.0
+    return HistoryEntry(
+        id=entry_id,
+        piece=piece.number,
+        key=str(Key(piece.tonic, piece.minor)),
+        model=record.model,
+        seed=record.seed,
+        instrument=str(record.settings.get("instrument", "")),
+        tempo=tempo_bpm,
+        notes=record.note_count,
+        seconds=round(_length_beats(record) * 60 / tempo_bpm),
+        played_at=record.played_at,
+        complete=record.complete,
+        playing=playing,
+    )
+
+
+def _length_beats(record: PieceRecord) -> float:
+    """Return the length of a piece in beats of its tempo, with fermatas and slower passages."""
+    beats, permille, since = 0.0, FULL_TEMPO_PERMILLE, 0
+    for event in record.events():
+        beats += (event.tick - since) / TICKS_PER_BEAT * FULL_TEMPO_PERMILLE / permille
         since = event.tick
-        if event.kind is Kind.PACE:
-            permille = event.value
+        if isinstance(event, TempoFactor):
+            permille = event.permille
     return beats

@@ -1,8 +1,8 @@
-"""The shell's way in: a Unix socket that takes wishes and gives the state, a line of JSON each.
+"""A Unix socket for the shell: it takes requests and gives the state, a line of JSON each.
 
-``{"set": {"tempo": 96}, "act": ["next_piece"], "follow": true}``: every part may be left out.
-The answer is ``{"status": …}`` or ``{"error": …, "code": …}``; with ``follow``, more of the former
-come as things change. Whoever is in the socket's group may steer (mode 0660).
+A request is ``{"set": {"tempo": 96}, "act": ["next_piece"], "follow": true}``; every part may be
+left out. The response is ``{"status": …}`` or ``{"error": …, "code": …}``; with ``follow``, another
+status comes after each change. Members of the socket's group may change settings (mode 0660).
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
+import logging
 import os
 import socket
 import stat
@@ -19,32 +20,34 @@ from typing import Final
 
 import msgspec
 
-from appliance.errors import BachboxError, UsageError
+from appliance.errors import ERROR_BY_EXIT_CODE, BachboxError, UsageError
 from appliance.state.box_status import BoxStatus, Status
 from appliance.state.settings import Action, Settings
 from appliance.state.store import state_folder
 
-MAX_BYTES: Final = 1 << 16
-"""The longest request, and the most that waits for a slow reader before we let it go."""
+MAX_REQUEST_BYTES: Final = 1 << 16
+"""Also the most that waits for a slow reader before it is disconnected."""
 
 MAX_CLIENTS: Final = 32
 
-IDLE_S: Final = 60.0
-"""How long a client may take to say something."""
+IDLE_TIMEOUT_S: Final = 60.0
+"""How long a client may take to send its next request."""
 
-ANSWER_S: Final = 5.0
-"""How long the box may take to answer before the shell gives up."""
+RESPONSE_TIMEOUT_S: Final = 5.0
+"""How long the box may take to respond before the shell gives up."""
 
-FOLLOW_S: Final = 0.1
-"""How soon a follower sees a change."""
+FOLLOW_INTERVAL_S: Final = 0.1
+"""How often the box looks for a change to tell a following client."""
 
-FOLLOW_ALWAYS_S: Final = 1.0
-"""How often it hears something where only the uptime changes."""
+FOLLOW_MAX_INTERVAL_S: Final = 1.0
+"""How often a following client is sent the status even if only the uptime has changed."""
 
 FILE_NAME: Final = "control.sock"
 
 SERVICE_FOLDER: Final = Path("/run/bachbox")
-"""systemd's RuntimeDirectory of the service."""
+"""The service's RuntimeDirectory, as systemd makes it."""
+
+logger = logging.getLogger(__name__)
 
 
 class Request(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -55,8 +58,8 @@ class Request(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     follow: bool = False
 
 
-class Answer(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What it gets."""
+class Response(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What the client gets: a status or an error."""
 
     status: Status | None = None
     error: str = ""
@@ -64,17 +67,17 @@ class Answer(msgspec.Struct, frozen=True, omit_defaults=True):
     """The exit code that belongs to the error."""
 
 
-def folder() -> Path:
-    """Where this process puts its socket."""
-    given = os.environ.get("RUNTIME_DIRECTORY", "").partition(":")[0]
-    if given:
-        return Path(given)
+def socket_folder() -> Path:
+    """Return the folder for this process's socket: systemd's, the user's, or the state folder."""
+    from_systemd = os.environ.get("RUNTIME_DIRECTORY", "").partition(":")[0]
+    if from_systemd:
+        return Path(from_systemd)
     base = os.environ.get("XDG_RUNTIME_DIR")
     return Path(base) / "bachbox" if base else state_folder()
 
 
 class LocalSocket:
-    """Listens at ``path``."""
+    """Serves the socket ``path``; see :class:`appliance.frontends.base.Frontend`."""
 
     name = "local socket"
 
@@ -83,47 +86,57 @@ class LocalSocket:
         self._clients: set[asyncio.Task[None]] = set()
 
     async def run(self, settings: Settings, box: BoxStatus) -> None:
-        """Serve until cancelled."""
+        """Serve until cancelled.
+
+        Raises:
+            BachboxError: no socket can be made at this path.
+        """
         with contextlib.ExitStack() as stack:
             try:
                 self._path.parent.mkdir(parents=True, exist_ok=True)
-                # Open until the end: asyncio looks the socket's address up again.
-                place = stack.enter_context(contextlib.closing(_Place(self._path)))
-                listener = _listen(place, self._path)
+                # Open until the end: asyncio needs the address again when it closes the socket.
+                address = stack.enter_context(contextlib.closing(_SocketAddress(self._path)))
+                listener = _listen(address, self._path)
             except OSError as error:
                 raise BachboxError(
-                    f"{self._path}: no socket can be made here ({error.strerror}), so "
-                    "`bachbox set` and `bachbox status` do not reach this box"
+                    f"no socket can be made here ({error.strerror}), so `bachbox set` and "
+                    "`bachbox status` do not reach this box",
+                    path=self._path,
                 ) from error
             if listener is None:
-                box.say(
-                    f"bachbox: another Bachbox listens at {self._path}; `bachbox set` and "
-                    "`bachbox status` reach that one"
+                logger.warning(
+                    "another Bachbox listens at %s; `bachbox set` and `bachbox status` reach that "
+                    "one",
+                    self._path,
                 )
                 return
             await self._serve(listener, settings, box)
 
     async def _serve(self, listener: socket.socket, settings: Settings, box: BoxStatus) -> None:
-        async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        async def serve_client(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             task = asyncio.current_task()
             assert task is not None
             self._clients.add(task)
             try:
                 if len(self._clients) > MAX_CLIENTS:
-                    writer.write(_line(Answer(error="too many ask at once; try again", code=1)))
+                    writer.write(
+                        _line(Response(error="too many clients at once; try again", code=1))
+                    )
                     return
-                await _converse(reader, writer, settings, box)
+                await _handle_requests(reader, writer, settings, box)
             except (OSError, TimeoutError, asyncio.CancelledError):
-                # It went away, fell silent or does not listen; or we end.
+                # The client is gone, silent or does not read; or the box is ending.
                 return
             finally:
                 self._clients.discard(task)
                 if writer.transport.get_write_buffer_size():
-                    # It does not read what it asked for.
+                    # The client does not read the responses.
                     writer.transport.abort()
                 writer.close()
 
-        server = await asyncio.start_unix_server(serve, sock=listener, limit=MAX_BYTES)
+        server = await asyncio.start_unix_server(
+            serve_client, sock=listener, limit=MAX_REQUEST_BYTES
+        )
         try:
             await asyncio.Event().wait()
         finally:
@@ -134,31 +147,33 @@ class LocalSocket:
                 self._path.unlink()
 
 
-async def _converse(
+async def _handle_requests(
     reader: asyncio.StreamReader, writer: asyncio.StreamWriter, settings: Settings, box: BoxStatus
 ) -> None:
     while True:
         try:
-            line = await asyncio.wait_for(reader.readline(), IDLE_S)
+            line = await asyncio.wait_for(reader.readline(), IDLE_TIMEOUT_S)
         except ValueError:
-            writer.write(_line(Answer(error=f"a request has at most {MAX_BYTES} bytes", code=2)))
+            writer.write(
+                _line(Response(error=f"a request has at most {MAX_REQUEST_BYTES} bytes", code=2))
+            )
             return
         if not line:
             return
-        answer, follow = _answer(line, settings, box)
-        writer.write(_line(answer))
-        await asyncio.wait_for(writer.drain(), IDLE_S)
+        response, follow = _respond(line, settings, box)
+        writer.write(_line(response))
+        await asyncio.wait_for(writer.drain(), IDLE_TIMEOUT_S)
         if follow:
-            gone = asyncio.create_task(reader.read(1))
+            disconnected = asyncio.create_task(reader.read(1))
             try:
-                await _follow(writer, settings, box, gone)
+                await _follow(writer, settings, box, disconnected)
             finally:
-                gone.cancel()
+                disconnected.cancel()
             return
 
 
-def _answer(line: bytes, settings: Settings, box: BoxStatus) -> tuple[Answer, bool]:
-    """What to say to a request, and whether to go on saying it."""
+def _respond(line: bytes, settings: Settings, box: BoxStatus) -> tuple[Response, bool]:
+    """Do what a request asks for; return the response, and whether the client wants to follow."""
     try:
         request = msgspec.json.decode(line, type=Request)
         if request.set:
@@ -166,43 +181,46 @@ def _answer(line: bytes, settings: Settings, box: BoxStatus) -> tuple[Answer, bo
         for action in request.act:
             settings.act(action)
     except BachboxError as error:
-        return Answer(error=str(error), code=error.exit_code), False
+        return Response(error=str(error), code=error.exit_code), False
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        return Answer(error=f"this is no request: {error}", code=UsageError.exit_code), False
-    return Answer(status=box.status()), request.follow
+        return Response(error=f"this is no request: {error}", code=UsageError.exit_code), False
+    return Response(status=box.status()), request.follow
 
 
 async def _follow(
-    writer: asyncio.StreamWriter, settings: Settings, box: BoxStatus, gone: asyncio.Task[bytes]
+    writer: asyncio.StreamWriter,
+    settings: Settings,
+    box: BoxStatus,
+    disconnected: asyncio.Task[bytes],
 ) -> None:
     loop = asyncio.get_running_loop()
     last: tuple[object, ...] = ()
-    told = loop.time()
-    while not gone.done():
-        await asyncio.sleep(FOLLOW_S)
+    sent_at = loop.time()
+    while not disconnected.done():
+        await asyncio.sleep(FOLLOW_INTERVAL_S)
         now = box.now_playing()
-        seen = (settings.effective, msgspec.structs.replace(now, beat=0))
-        if seen != last or loop.time() - told >= FOLLOW_ALWAYS_S:
-            last, told = seen, loop.time()
-            writer.write(_line(Answer(status=box.status())))
-            # Raises TimeoutError for one who does not read: what waits for it stays small.
-            await asyncio.wait_for(writer.drain(), FOLLOW_ALWAYS_S)
+        current = (settings.effective, msgspec.structs.replace(now, beat=0))
+        if current != last or loop.time() - sent_at >= FOLLOW_MAX_INTERVAL_S:
+            last, sent_at = current, loop.time()
+            writer.write(_line(Response(status=box.status())))
+            # A client that does not read is disconnected before much waits for it.
+            await asyncio.wait_for(writer.drain(), FOLLOW_MAX_INTERVAL_S)
 
 
-def _line(answer: Answer) -> bytes:
-    return msgspec.json.encode(answer) + b"\n"
+def _line(response: Response) -> bytes:
+    return msgspec.json.encode(response) + b"\n"
 
 
-def _listen(place: _Place, path: Path) -> socket.socket | None:
-    """A socket at ``path``, None if somebody listens there already."""
-    if place.answers():
+def _listen(address: _SocketAddress, path: Path) -> socket.socket | None:
+    """Return a listening socket at ``path``; None if another process listens there."""
+    if address.has_listener():
         return None
     if path.is_socket():
         path.unlink()
     listener = socket.socket(socket.AF_UNIX)
     try:
-        listener.bind(place.address)
-        # Nobody can connect before it listens, so nobody sees another mode.
+        listener.bind(address.short)
+        # Before it listens: no client may connect with the default mode.
         path.chmod(stat.S_IRUSR | stat.S_IWUSR | stat.S_IRGRP | stat.S_IWGRP)
         listener.listen(MAX_CLIENTS)
     except OSError:
@@ -212,81 +230,86 @@ def _listen(place: _Place, path: Path) -> socket.socket | None:
     return listener
 
 
-class _Place:
-    """A socket's address through its folder: a path may be long, an address 107 bytes."""
+class _SocketAddress:
+    """The address of a socket in a folder: a path may be long, an address only 107 bytes."""
 
     def __init__(self, path: Path) -> None:
         self._folder = os.open(path.parent, os.O_PATH | os.O_CLOEXEC)
-        self.address = f"/proc/self/fd/{self._folder}/{path.name}"
+        self.short = f"/proc/self/fd/{self._folder}/{path.name}"
 
     def close(self) -> None:
         os.close(self._folder)
 
     def connect(self) -> socket.socket:
         connection = socket.socket(socket.AF_UNIX)
-        connection.settimeout(ANSWER_S)
+        connection.settimeout(RESPONSE_TIMEOUT_S)
         try:
-            connection.connect(self.address)
+            connection.connect(self.short)
         except OSError:
             connection.close()
             raise
         return connection
 
-    def answers(self) -> bool:
+    def has_listener(self) -> bool:
         try:
             self.connect().close()
         except (FileNotFoundError, ConnectionRefusedError):
             return False
         except OSError as error:
-            # Full of others who wait: somebody listens.
+            # Its queue is full, so there is a listener.
             return error.errno == errno.EAGAIN
         return True
 
 
 def ask(request: Request) -> Iterator[Status]:
-    """Have the running box do as asked; its state then, and with ``follow`` from then on.
+    """Send ``request`` to the running box; yield its state, and with ``follow`` each later one.
 
     Raises:
-        BachboxError: no box is running here, it cannot be reached, or it refuses.
+        BachboxError: no box is running here, it cannot be reached, or it rejects the request.
     """
-    connection = _reach()
+    connection = _connect()
     with connection, connection.makefile("rb") as lines:
         try:
             connection.sendall(msgspec.json.encode(request) + b"\n")
             for line in lines:
-                answer = msgspec.json.decode(line, type=Answer)
-                if answer.status is None:
-                    kind = UsageError if answer.code == UsageError.exit_code else BachboxError
-                    raise kind(answer.error)
-                yield answer.status
+                response = msgspec.json.decode(line, type=Response)
+                if response.status is None:
+                    raise ERROR_BY_EXIT_CODE.get(response.code, BachboxError)(response.error)
+                yield response.status
                 if not request.follow:
                     return
         except TimeoutError as error:
             raise BachboxError(
-                f"the box has not answered for {ANSWER_S:g} s; is it stopped? Start it anew"
+                f"the box has not answered for {RESPONSE_TIMEOUT_S:g} s",
+                remedy="if it hangs, restart it",
             ) from error
         except (OSError, msgspec.DecodeError) as error:
-            raise BachboxError(f"the box broke off in the middle ({error})") from error
-    raise BachboxError("the box has ended; `bachbox play` starts it, or systemctl start bachbox")
+            raise BachboxError(f"the connection to the box broke ({error})") from error
+    raise BachboxError(
+        "the box has ended", remedy="start it with `bachbox play` or `systemctl start bachbox`"
+    )
 
 
-def _reach() -> socket.socket:
-    """A connection to the user's own box, or else to the machine's."""
-    for place in dict.fromkeys([folder(), state_folder(), SERVICE_FOLDER]):
-        path = place / FILE_NAME
+def _connect() -> socket.socket:
+    """Return a connection to the user's own box, or else to the service."""
+    for folder in dict.fromkeys([socket_folder(), state_folder(), SERVICE_FOLDER]):
+        path = folder / FILE_NAME
         try:
-            with contextlib.closing(_Place(path)) as found:
-                return found.connect()
+            with contextlib.closing(_SocketAddress(path)) as address:
+                return address.connect()
         except (FileNotFoundError, NotADirectoryError, ConnectionRefusedError):
             continue
         except PermissionError as error:
             raise BachboxError(
-                f"{path}: you may not steer this box; join its group: "
-                f"sudo usermod -aG {_group(path)} $USER, then log in again"
+                "you are not allowed to control this box",
+                path=path,
+                remedy=f"join its group: sudo usermod -aG {_group(path)} $USER, then log in again",
             ) from error
         except OSError as error:
-            raise BachboxError(f"{path}: the box cannot be reached ({error.strerror})") from error
-    raise BachboxError("no Bachbox is running here; start one with `bachbox play`")
+            raise BachboxError(
+                f"the box cannot be reached ({error.strerror})", path=path
+            ) from error
+    raise BachboxError("no Bachbox is running here", remedy="start one with `bachbox play`")
 
 
 def _group(path: Path) -> str:

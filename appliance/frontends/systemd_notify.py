@@ -1,9 +1,10 @@
-"""systemd is told when the music has begun, what plays, and that it still does.
+"""Notifies systemd when the music has begun, what plays, and that the box still works.
 
-``READY=1`` when sound flows: frames have been played and notes composed. A box that cannot sound
-yet (no sound card, or left paused) is ready too, and its status says why. ``WATCHDOG=1`` only if
-both went on since the last one; while nothing is to sound, the children's heartbeats instead.
-A daemon that hangs says nothing, so systemd ends it and starts another.
+``READY=1`` is sent when sound is played: frames were played and notes composed. A box that cannot
+play yet (no sound card, or it was left paused) is ready too, and its status says why.
+``WATCHDOG=1`` is sent only if both counts have risen since the last time; while no sound is
+expected, the heartbeats of both children count instead. A daemon that hangs sends nothing, so
+systemd ends it and starts another.
 """
 
 from __future__ import annotations
@@ -22,15 +23,15 @@ from appliance.state.settings import Settings
 
 POLL_INTERVAL_S: Final = 0.5
 
-PINGS: Final = 4
-"""So many in the time after which systemd loses patience."""
+PINGS_PER_TIMEOUT: Final = 4
+"""How often systemd's watchdog is pinged before it would lose patience."""
 
 
-def control() -> list[Frontend]:
-    """The control, where systemd wants to be told.
+def frontends() -> list[Frontend]:
+    """Return the frontend for systemd; none if systemd did not start this process.
 
     Raises:
-        BachboxError: it does, and systemd-python is missing.
+        BachboxError: systemd-python is missing.
     """
     if not os.environ.get("NOTIFY_SOCKET"):
         return []
@@ -38,14 +39,14 @@ def control() -> list[Frontend]:
         from systemd import daemon
     except ImportError as error:
         raise BachboxError(
-            "systemd waits to be told how it goes (Type=notify), but systemd-python is missing; "
-            "run pip install 'bachbox[systemd]', or set Type=exec and no WatchdogSec"
+            "systemd expects notifications (Type=notify), but systemd-python is missing",
+            remedy="run pip install 'bachbox[systemd]', or set Type=exec and no WatchdogSec",
         ) from error
-    return [ServiceManager(daemon.notify, watchdog_seconds())]
+    return [SystemdNotifier(daemon.notify, watchdog_timeout_s())]
 
 
-def watchdog_seconds() -> float | None:
-    """How long systemd waits for a ping of this process; None: it does not."""
+def watchdog_timeout_s() -> float | None:
+    """Return how long systemd waits for a ping of this process; None: it expects no pings."""
     if os.environ.get("WATCHDOG_PID", str(os.getpid())) != str(os.getpid()):
         return None
     try:
@@ -54,77 +55,82 @@ def watchdog_seconds() -> float | None:
         return None
 
 
-class ServiceManager:
-    """Tells systemd by ``notify``; expects ``watchdog_seconds`` to pass at most between pings."""
+class SystemdNotifier:
+    """Notifies systemd; see :class:`appliance.frontends.base.Frontend`.
+
+    Args:
+        notify: takes a message in the form of sd_notify(3).
+        watchdog_timeout_s: the longest time between two pings; None: no pings.
+    """
 
     name = "systemd"
 
     def __init__(
-        self, notify: Callable[[str], object], watchdog_seconds: float | None = None
+        self, notify: Callable[[str], object], watchdog_timeout_s: float | None = None
     ) -> None:
         self._notify = notify
-        self._watchdog_seconds = watchdog_seconds
+        self._watchdog_timeout_s = watchdog_timeout_s
         self._ready = False
-        self._told = ""
+        self._status = ""
         self._pinged_at = 0.0
 
     async def run(self, settings: Settings, box: BoxStatus) -> None:
-        """Tell until cancelled."""
+        """Notify until cancelled."""
         loop = asyncio.get_running_loop()
-        ping_seconds = (self._watchdog_seconds or 0.0) / PINGS
-        before = box.progress()
+        ping_interval_s = (self._watchdog_timeout_s or 0.0) / PINGS_PER_TIMEOUT
+        at_last_ping = box.progress()
         try:
             while True:
                 now = box.progress()
-                if not self._ready and has_begun(now, box):
+                if not self._ready and is_ready(now, box):
                     self._ready = True
-                    self._say("READY=1")
-                self._tell(box)
-                due = loop.time() - self._pinged_at >= ping_seconds
-                if self._watchdog_seconds and due and goes_on(before, now):
-                    self._say("WATCHDOG=1")
-                    before, self._pinged_at = now, loop.time()
-                await asyncio.sleep(min(POLL_INTERVAL_S, ping_seconds or POLL_INTERVAL_S))
+                    self._send("READY=1")
+                self._send_status(box)
+                due = loop.time() - self._pinged_at >= ping_interval_s
+                if self._watchdog_timeout_s and due and has_progressed(at_last_ping, now):
+                    self._send("WATCHDOG=1")
+                    at_last_ping, self._pinged_at = now, loop.time()
+                await asyncio.sleep(min(POLL_INTERVAL_S, ping_interval_s or POLL_INTERVAL_S))
         except asyncio.CancelledError:
-            self._say("STOPPING=1")
+            self._send("STOPPING=1")
             raise
 
-    def _tell(self, box: BoxStatus) -> None:
-        status = told(box)
-        if status and status != self._told:
-            self._told = status
-            self._say(f"STATUS={status}")
+    def _send_status(self, box: BoxStatus) -> None:
+        status = status_text(box)
+        if status and status != self._status:
+            self._status = status
+            self._send(f"STATUS={status}")
 
-    def _say(self, message: str) -> None:
-        # systemd may be restarting itself; what is lost is said again, or was the last word.
+    def _send(self, message: str) -> None:
+        # systemd may be restarting itself; a lost message is repeated, or was the last one.
         with contextlib.suppress(OSError):
             self._notify(message)
 
 
-def told(box: BoxStatus) -> str:
-    """The box in a line, for ``systemctl status``; "" where the line before still holds."""
+def status_text(box: BoxStatus) -> str:
+    """Return a line for ``systemctl status``; "" while the box starts or stops."""
     playing, settings = box.now_playing(), box.settings()
     if playing.condition is Condition.NO_SOUND_CARD:
         return "No sound card; plays as soon as there is one"
     where = f"piece {playing.piece} in {playing.key}; " if playing.piece else ""
-    with_what = f"{settings.model}, {settings.instrument}, {settings.tempo:g} beats a minute"
+    how = f"{settings.model}, {settings.instrument}, {settings.tempo:g} beats a minute"
     if playing.condition in (Condition.PLAYING, Condition.PAUSED):
-        return f"{playing.condition.capitalize()}: {where}{with_what}"
+        return f"{playing.condition.capitalize()}: {where}{how}"
     return ""
 
 
-def has_begun(pulse: Progress, box: BoxStatus) -> bool:
-    """Whether sound flows, or all is ready and none is to."""
-    if not pulse.composer_heartbeat:
+def is_ready(progress: Progress, box: BoxStatus) -> bool:
+    """Return whether sound is played, or everything works and no sound is expected."""
+    if not progress.composer_heartbeat:
         return False
-    if pulse.silent:
+    if progress.silent:
         return True
-    sounds = box.now_playing().condition is Condition.PLAYING
-    return sounds and pulse.frames_played > 0 and pulse.notes > 0
+    playing = box.now_playing().condition is Condition.PLAYING
+    return playing and progress.frames_played > 0 and progress.notes > 0
 
 
-def goes_on(before: Progress, now: Progress) -> bool:
-    """Whether something was done between the two: music, or while it rests the processes' work."""
+def has_progressed(before: Progress, now: Progress) -> bool:
+    """Return whether music was composed and played; if none is expected, whether both work."""
     if now.silent:
         return (
             now.composer_heartbeat != before.composer_heartbeat

@@ -1,4 +1,4 @@
-"""The local socket: the shell steers the running box, and nobody on the socket can hurt it."""
+"""The local socket: the shell controls the running box, and no client can harm it."""
 
 from __future__ import annotations
 
@@ -22,19 +22,21 @@ from appliance.frontends.local_socket import LocalSocket, Request
 from appliance.ipc.shared_state import SharedState
 from appliance.state.box_status import BoxStatus
 from appliance.state.settings import Action, ModelDefaults, RequestedSettings, Settings
+from tests.support.log_lines import log_lines
 
-OWN = ModelDefaults(tempo_bpm=80, temperature=0.9, top_p=0.95, program=19)
+DEFAULTS = ModelDefaults(tempo_bpm=80, temperature=0.9, top_p=0.95, program=19)
 
 
 class Fixture:
-    """A box that listens, and what it said."""
+    """A box that listens at a socket."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.settings = Settings(RequestedSettings("chorales"), lambda: ["chorales"], lambda _: OWN)
-        self.said: list[str] = []
+        self.settings = Settings(
+            RequestedSettings(model="chorales"), lambda: ["chorales"], lambda _: DEFAULTS
+        )
         self.shared = SharedState.create()
-        self.box = BoxStatus(self.shared, self.settings, lambda: 0, dict, self.said.append)
+        self.box = BoxStatus(self.shared, self.settings, lambda: 0, dict)
 
     def serve(self, work: Callable[[], Awaitable[None]]) -> None:
         async def run() -> None:
@@ -58,10 +60,10 @@ class Fixture:
 @pytest.fixture
 def served(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Fixture:
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
-    return Fixture(local_socket.folder() / local_socket.FILE_NAME)
+    return Fixture(local_socket.socket_folder() / local_socket.FILE_NAME)
 
 
-def test_what_is_asked_is_done_and_the_state_comes_back(served: Fixture) -> None:
+def test_request_is_done_and_the_state_comes_back(served: Fixture) -> None:
     acted: list[frozenset[str]] = []
     served.settings.observe(lambda _, changed: acted.append(changed))
     request = Request(set={"tempo": "96", "instrument": "oboe"}, act=[Action.NEXT_PIECE])
@@ -76,7 +78,9 @@ def test_what_is_asked_is_done_and_the_state_comes_back(served: Fixture) -> None
     assert not served.path.exists()
 
 
-def test_what_cannot_be_is_refused_with_its_exit_code_and_changes_nothing(served: Fixture) -> None:
+def test_invalid_request_is_rejected_with_its_exit_code_and_changes_nothing(
+    served: Fixture,
+) -> None:
     async def work() -> None:
         def ask() -> None:
             next(local_socket.ask(Request(set={"volume": 10, "tempo": 999})))
@@ -85,10 +89,10 @@ def test_what_cannot_be_is_refused_with_its_exit_code_and_changes_nothing(served
             await asyncio.to_thread(ask)
 
     served.serve(work)
-    assert served.settings.values == RequestedSettings("chorales")
+    assert served.settings.requested == RequestedSettings(model="chorales")
 
 
-def test_followers_see_a_change_at_once(served: Fixture) -> None:
+def test_following_client_sees_a_change_at_once(served: Fixture) -> None:
     async def work() -> None:
         reader, writer = await asyncio.open_unix_connection(served.path, limit=1 << 20)
         writer.write(b'{"follow": true}\n')
@@ -116,7 +120,7 @@ garbage = st.one_of(
 )
 
 
-def test_garbage_gets_an_answer_and_the_next_one_is_served(served: Fixture) -> None:
+def test_garbage_gets_a_response_and_the_next_request_is_served(served: Fixture) -> None:
     lines: list[bytes] = []
 
     @hypothesis_settings(max_examples=60)
@@ -140,10 +144,10 @@ def test_garbage_gets_an_answer_and_the_next_one_is_served(served: Fixture) -> N
     served.serve(work)
 
 
-def test_clients_that_hang_or_do_not_read_keep_nobody_waiting(
+def test_clients_that_hang_or_do_not_read_do_not_delay_others(
     served: Fixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(local_socket, "IDLE_S", 0.5)
+    monkeypatch.setattr(local_socket, "IDLE_TIMEOUT_S", 0.5)
 
     async def work() -> None:
         crowd = [
@@ -151,7 +155,7 @@ def test_clients_that_hang_or_do_not_read_keep_nobody_waiting(
         ]
         await asyncio.sleep(0.05)
         assert "too many" in (await served.talk(b"{}\n"))["error"]
-        # Those who say nothing are let go, and there is room again.
+        # Idle clients are disconnected, and there is room again.
         for reader, _ in crowd:
             assert await asyncio.wait_for(reader.read(), 10) == b""
         assert "status" in await served.talk(b"{}\n")
@@ -166,7 +170,7 @@ def test_clients_that_hang_or_do_not_read_keep_nobody_waiting(
     served.serve(work)
 
 
-def test_a_socket_left_by_a_killed_box_is_taken_over(served: Fixture) -> None:
+def test_socket_left_by_a_killed_box_is_taken_over(served: Fixture) -> None:
     served.path.parent.mkdir(parents=True)
     left = socket.socket(socket.AF_UNIX)
     left.bind(str(served.path))
@@ -178,21 +182,22 @@ def test_a_socket_left_by_a_killed_box_is_taken_over(served: Fixture) -> None:
     served.serve(work)
 
 
-def test_a_second_box_leaves_the_socket_to_the_first(served: Fixture) -> None:
+def test_second_box_leaves_the_socket_to_the_first(served: Fixture) -> None:
     async def work() -> None:
-        await LocalSocket(served.path).run(served.settings, served.box)
-        assert "another Bachbox listens" in served.said[0]
+        with log_lines() as lines:
+            await LocalSocket(served.path).run(served.settings, served.box)
+        assert "another Bachbox listens" in lines[0]
         assert "status" in await served.talk(b"{}\n")
 
     served.serve(work)
 
 
-def test_a_path_longer_than_an_address_will_do(
+def test_path_may_be_longer_than_an_address(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     deep = tmp_path / ("x" * 120)
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(deep))
-    served = Fixture(local_socket.folder() / local_socket.FILE_NAME)
+    served = Fixture(local_socket.socket_folder() / local_socket.FILE_NAME)
 
     async def work() -> None:
         status = await asyncio.to_thread(lambda: next(local_socket.ask(Request())))
@@ -201,7 +206,7 @@ def test_a_path_longer_than_an_address_will_do(
     served.serve(work)
 
 
-def test_no_box_no_answer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_running_box_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
     monkeypatch.setattr(local_socket, "SERVICE_FOLDER", tmp_path)
@@ -209,8 +214,8 @@ def test_no_box_no_answer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
         next(local_socket.ask(Request()))
 
 
-def test_a_box_that_is_stopped_is_told(served: Fixture, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(local_socket, "ANSWER_S", 0.2)
+def test_stopped_box_is_an_error(served: Fixture, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(local_socket, "RESPONSE_TIMEOUT_S", 0.2)
     served.path.parent.mkdir(parents=True)
     with socket.socket(socket.AF_UNIX) as silent:
         silent.bind(str(served.path))
@@ -219,13 +224,13 @@ def test_a_box_that_is_stopped_is_told(served: Fixture, monkeypatch: pytest.Monk
             next(local_socket.ask(Request()))
 
 
-def test_a_folder_that_cannot_be_is_a_sentence(tmp_path: Path) -> None:
+def test_impossible_folder_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     served = Fixture(tmp_path / "file" / local_socket.FILE_NAME)
     with pytest.raises(BachboxError, match="no socket can be made here"):
         asyncio.run(LocalSocket(served.path).run(served.settings, served.box))
 
 
-def test_the_state_is_json_and_back(served: Fixture) -> None:
+def test_status_survives_json(served: Fixture) -> None:
     status = served.box.status()
     assert msgspec.json.decode(msgspec.json.encode(status), type=type(status)) == status

@@ -1,9 +1,10 @@
-"""systemd is told the truth: ready when sound flows, alive while it does, and why not else."""
+"""systemd is notified: ready when sound is played, alive while it is, and why it is not."""
 
 from __future__ import annotations
 
 import asyncio
 import itertools
+import logging
 import os
 import re
 import signal
@@ -15,11 +16,11 @@ from pathlib import Path
 import pytest
 
 from appliance.daemon import journal_events
-from appliance.daemon.journal import JournalLog
+from appliance.daemon.journal import JournalHandler
 from appliance.errors import BachboxError
 from appliance.frontends import systemd_notify
-from appliance.frontends.systemd_notify import ServiceManager
-from appliance.ipc.shared_state import ComposerState, PerformerState, SharedState, State
+from appliance.frontends.systemd_notify import SystemdNotifier
+from appliance.ipc.shared_state import ComposerState, Condition, PerformerState, SharedState
 from appliance.music.events import Piece
 from appliance.state.box_status import BoxStatus
 from appliance.state.settings import ModelDefaults, RequestedSettings, Settings
@@ -27,7 +28,7 @@ from tests.support.command import NO_CARD, bachbox, home, playing
 from tests.support.running_box import hanging
 from tests.support.service_manager import Listener, environment, service_manager
 
-OWN = ModelDefaults(tempo_bpm=80, temperature=0.9, top_p=0.95, program=19)
+DEFAULTS = ModelDefaults(tempo_bpm=80, temperature=0.9, top_p=0.95, program=19)
 READY, ALIVE, STOPPING = "READY=1", "WATCHDOG=1", "STOPPING=1"
 
 
@@ -41,7 +42,7 @@ def surroundings(tmp_path: Path, manager: Listener, watchdog_seconds: float = 0)
     return home(tmp_path) | environment(manager, watchdog_seconds)
 
 
-def test_ready_is_said_once_when_sound_flows_and_stopping_at_the_end(
+def test_ready_is_sent_once_when_sound_is_played_and_stopping_at_the_end(
     tmp_path: Path, manager: Listener
 ) -> None:
     env = surroundings(tmp_path, manager)
@@ -61,7 +62,7 @@ def test_ready_is_said_once_when_sound_flows_and_stopping_at_the_end(
     assert ALIVE not in messages  # Nobody asked for it.
 
 
-def test_without_a_card_it_is_ready_and_alive_and_says_that_it_waits(
+def test_box_without_a_card_is_ready_and_alive_and_its_status_says_that_it_waits(
     tmp_path: Path, manager: Listener
 ) -> None:
     env = surroundings(tmp_path, manager, 8)
@@ -72,7 +73,7 @@ def test_without_a_card_it_is_ready_and_alive_and_says_that_it_waits(
         assert box.end() == 0
 
 
-def test_a_paused_box_is_alive(tmp_path: Path, manager: Listener) -> None:
+def test_paused_box_is_alive(tmp_path: Path, manager: Listener) -> None:
     env = surroundings(tmp_path, manager, 4)
     with playing("--output", "null", env=env) as box:
         manager.wait_for(READY)
@@ -82,7 +83,7 @@ def test_a_paused_box_is_alive(tmp_path: Path, manager: Listener) -> None:
         assert box.end() == 0
 
 
-def test_a_daemon_that_hangs_says_nothing(tmp_path: Path, manager: Listener) -> None:
+def test_hanging_daemon_sends_nothing(tmp_path: Path, manager: Listener) -> None:
     env = surroundings(tmp_path, manager, 2)
     with playing("--output", "null", env=env) as box:
         manager.wait_for(ALIVE, 2)
@@ -94,7 +95,7 @@ def test_a_daemon_that_hangs_says_nothing(tmp_path: Path, manager: Listener) -> 
         manager.wait_for(ALIVE, after=hung_at)
 
 
-def test_no_ping_where_a_child_does_nothing(tmp_path: Path, manager: Listener) -> None:
+def test_watchdog_gets_no_ping_while_a_child_hangs(tmp_path: Path, manager: Listener) -> None:
     env = surroundings(tmp_path, manager, 2)
     with playing("--output", "null", env=env) as box:
         for name in ("composer", "performer"):
@@ -108,40 +109,42 @@ def test_no_ping_where_a_child_does_nothing(tmp_path: Path, manager: Listener) -
         assert box.end() == 0
 
 
-def test_another_processes_watchdog_is_not_ours(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_watchdog_of_another_process_is_ignored(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WATCHDOG_USEC", "3000000")
-    assert systemd_notify.watchdog_seconds() == 3.0
+    assert systemd_notify.watchdog_timeout_s() == 3.0
     monkeypatch.setenv("WATCHDOG_PID", str(os.getpid()))
-    assert systemd_notify.watchdog_seconds() == 3.0
+    assert systemd_notify.watchdog_timeout_s() == 3.0
     monkeypatch.setenv("WATCHDOG_PID", "1")
-    assert systemd_notify.watchdog_seconds() is None
+    assert systemd_notify.watchdog_timeout_s() is None
     monkeypatch.delenv("WATCHDOG_PID")
     monkeypatch.setenv("WATCHDOG_USEC", "soon")
-    assert systemd_notify.watchdog_seconds() is None
+    assert systemd_notify.watchdog_timeout_s() is None
 
 
-def test_who_is_not_started_by_systemd_needs_no_systemd_python(
+def test_systemd_python_is_needed_only_under_systemd(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setitem(sys.modules, "systemd", None)
     monkeypatch.delenv("NOTIFY_SOCKET", raising=False)
-    assert systemd_notify.control() == []
+    assert systemd_notify.frontends() == []
     monkeypatch.setenv("NOTIFY_SOCKET", "/run/systemd/notify")
     with pytest.raises(BachboxError, match=r"bachbox\[systemd\]"):
-        systemd_notify.control()
+        systemd_notify.frontends()
 
 
-def test_frames_alone_or_notes_alone_are_no_music() -> None:
+def test_watchdog_needs_both_frames_and_notes() -> None:
     shared = SharedState.create()
-    settings = Settings(RequestedSettings("chorales"), lambda: ["chorales"], lambda _: OWN)
-    box = BoxStatus(shared, settings, lambda: 0, dict, print)
+    settings = Settings(
+        RequestedSettings(model="chorales"), lambda: ["chorales"], lambda _: DEFAULTS
+    )
+    box = BoxStatus(shared, settings, lambda: 0, dict)
     told: list[str] = []
     counts = itertools.count(1)
 
     async def look() -> None:
-        task = asyncio.create_task(ServiceManager(told.append, 0.04).run(settings, box))
+        task = asyncio.create_task(SystemdNotifier(told.append, 0.04).run(settings, box))
 
-        async def pings(frames: bool, notes: bool, state: State) -> int:
+        async def pings(frames: bool, notes: bool, state: Condition) -> int:
             performer, composer = shared.performer.read(), shared.composer.read()
             told.clear()
             for _ in range(10):
@@ -150,7 +153,7 @@ def test_frames_alone_or_notes_alone_are_no_music() -> None:
                     performer._replace(
                         heartbeat=at,
                         frames_played=at if frames else performer.frames_played,
-                        state=state,
+                        condition=state,
                         piece=Piece(1, 7, True, 4, 0, 0),
                     )
                 )
@@ -162,13 +165,13 @@ def test_frames_alone_or_notes_alone_are_no_music() -> None:
 
         shared.performer.write(PerformerState())
         shared.composer.write(ComposerState())
-        assert await pings(frames=True, notes=False, state=State.STARTING) == 0
+        assert await pings(frames=True, notes=False, state=Condition.STARTING) == 0
         assert READY not in told
-        assert await pings(frames=False, notes=True, state=State.PLAYING) <= 1
-        assert await pings(frames=True, notes=False, state=State.PLAYING) <= 1
-        assert await pings(frames=True, notes=True, state=State.PLAYING) > 1
-        assert await pings(frames=False, notes=False, state=State.PAUSED) > 1
-        assert await pings(frames=False, notes=False, state=State.NO_CARD) > 1
+        assert await pings(frames=False, notes=True, state=Condition.PLAYING) <= 1
+        assert await pings(frames=True, notes=False, state=Condition.PLAYING) <= 1
+        assert await pings(frames=True, notes=True, state=Condition.PLAYING) > 1
+        assert await pings(frames=False, notes=False, state=Condition.PAUSED) > 1
+        assert await pings(frames=False, notes=False, state=Condition.NO_SOUND_CARD) > 1
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
 
@@ -177,26 +180,40 @@ def test_frames_alone_or_notes_alone_are_no_music() -> None:
     shared.close()
 
 
-def test_the_journal_gets_fields_and_the_sentence() -> None:
+def test_journal_gets_fields_and_the_sentence_and_tracebacks() -> None:
     sent: list[tuple[str, dict[str, object]]] = []
-    line = JournalLog(lambda message, **given: sent.append((message, given)))
-    line.say(
-        "bachbox: the composer hangs and is killed", journal_events.CHILD_HANGS, child="composer"
-    )
-    line.say("performer: plays on default")
-    (hangs, given), (plain, others) = sent
+    handler = JournalHandler(lambda message, **given: sent.append((message, given)))
+    logger = logging.getLogger("appliance.test")
+    logger.addHandler(handler)
+    try:
+        logger.warning(
+            "the %s hangs and is killed", "composer",
+            extra={"event": journal_events.CHILD_HANGS, "child": "composer"},
+        )  # fmt: skip
+        logger.info("performer: plays on default")
+        try:
+            raise TypeError("wrong type")
+        except TypeError:
+            logger.exception("a mistake in Bachbox itself")
+    finally:
+        logger.removeHandler(handler)
+    (hangs, given), (plain, others), (mistake, about_it) = sent
     assert hangs == "the composer hangs and is killed"
     assert given["MESSAGE_ID"] == journal_events.CHILD_HANGS.id
     assert (given["PRIORITY"], given["BACHBOX_CHILD"]) == ("4", "composer")
     assert plain == "performer: plays on default"
     assert (others["MESSAGE_ID"], others["PRIORITY"]) == (None, "6")
+    assert not any(name.startswith("BACHBOX_") for name in others)
+    assert mistake.startswith("a mistake in Bachbox itself\nTraceback (most recent call last):")
+    assert (about_it["MESSAGE_ID"], about_it["PRIORITY"]) == (journal_events.BUG.id, "3")
+    assert about_it["CODE_FUNC"] == "test_journal_gets_fields_and_the_sentence_and_tracebacks"
 
 
-def test_every_event_is_listed_and_none_has_two_meanings() -> None:
+def test_journal_events_are_listed_and_unique() -> None:
     known = {
         name: value
         for name, value in vars(journal_events).items()
-        if isinstance(value, journal_events.Event)
+        if isinstance(value, journal_events.JournalEvent)
     }
     ids = [event.id for event in known.values()]
     assert len(set(ids)) == len(ids)
