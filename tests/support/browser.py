@@ -1,4 +1,4 @@
-"""Debian's Chromium without a window, through playwright; nothing is downloaded."""
+"""Debian's Chromium without a window, driven by playwright; nothing is downloaded."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from playwright.sync_api import Browser, Page, sync_playwright
 from tests.support.priority import hurry_children, real_time_children
 
 NAME = "bachbox.home.arpa"
-"""A name that browsers do not take for this machine: no secure context, as in a house's network."""
+"""A name that browsers do not take for this machine: no secure context, as in a home network."""
 
-PATIENCE_MS = 60_000
+TIMEOUT_MS = 60_000
 
 _FLAGS = (
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
     "--disable-background-networking", "--disable-component-update", "--disable-sync",
     f"--host-resolver-rules=MAP {NAME} 127.0.0.1",
-    # What is not looked at is to be drawn all the same.
+    # Draw pages that are not visible, too.
     "--disable-background-timer-throttling", "--disable-renderer-backgrounding",
     "--disable-backgrounding-occluded-windows",
 )  # fmt: skip
@@ -30,7 +30,7 @@ _FLAGS = (
 def chromium(
     *flags: str, environment: dict[str, str] | None = None, audible: bool = False
 ) -> Iterator[Browser]:
-    """A browser with a profile of its own; one that is audible plays on its default sink."""
+    """A browser with its own profile; an audible one plays on the default sink."""
     program = shutil.which("chromium") or shutil.which("chromium-browser")
     if program is None:
         raise RuntimeError("chromium is not installed: run `make test`, which installs it")
@@ -52,33 +52,34 @@ def chromium(
 
 @contextlib.contextmanager
 def page(browser: Browser, url: str, *, ready: bool = True, **options: Any) -> Iterator[Page]:
-    """A page at ``url`` in a fresh context; whatever it complains about fails the test."""
+    """Open ``url`` in a fresh context; an error or a violated security policy fails the test."""
     context = browser.new_context(**options)
-    context.set_default_timeout(PATIENCE_MS)
+    context.set_default_timeout(TIMEOUT_MS)
     one = context.new_page()
-    complaints: list[str] = []
-    one.on("pageerror", lambda error: complaints.append(str(error)))
+    errors: list[str] = []
+    one.on("pageerror", lambda error: errors.append(str(error)))
     one.on(
         "console",
-        lambda said: complaints.append(said.text) if "Content Security" in said.text else None,
+        lambda message: errors.append(message.text) if "Content Security" in message.text else None,
     )
     try:
         one.goto(url)
         if ready:
-            is_live(one)
+            wait_until_live(one)
         yield one
-        assert not complaints, complaints
+        assert not errors, errors
     finally:
         context.close()
 
 
-def is_live(one: Page) -> None:
-    """Wait until it is connected and has notes."""
+def wait_until_live(one: Page) -> None:
+    """Wait until the page is connected and has notes."""
     one.wait_for_function(
-        "() => window.bachbox?.link.state === 'live' && window.bachbox.score.notes.length > 0"
+        "() => window.bachbox?.connection.state === 'live'"
+        " && window.bachbox.timeline.notes.length > 0"
     )
 
 
-def until(one: Page, condition: str, argument: object = None) -> None:
-    """Wait until the JavaScript function ``condition`` of ``argument`` holds."""
+def wait_until(one: Page, condition: str, argument: object = None) -> None:
+    """Wait until the JavaScript function ``condition`` returns true for ``argument``."""
     one.wait_for_function(condition, arg=argument)

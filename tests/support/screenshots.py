@@ -1,8 +1,8 @@
-"""Pictures of the page as it plays: phone and desk, light and dark, in one file.
+"""Takes screenshots of the page as it plays: phone and desktop, light and dark, in one file.
 
     python -m tests.support.screenshots docs/page.png
 
-Look at it before it is committed.
+Look at the file before you commit it.
 """
 
 from __future__ import annotations
@@ -14,46 +14,46 @@ from pathlib import Path
 
 from playwright.sync_api import Browser, Page
 
-from tests.support.browser import chromium, page, until
+from tests.support.browser import chromium, page, wait_until
 from tests.support.priority import before_others, hurry_children
-from tests.support.web_server import House, eventually, house
+from tests.support.web_server import WebBox, eventually, web_box
 
-_DESK = {"width": 1180, "height": 800}
+_DESKTOP = {"width": 1180, "height": 800}
 _PHONE = {"width": 390, "height": 800}
 
 
 def main() -> None:
-    """Play, look, and put the pictures side by side."""
+    """Take the screenshots and put them side by side."""
     with (
         before_others(),
         tempfile.TemporaryDirectory() as folder,
-        house(Path(folder), 'name = "Kitchen"') as one,
+        web_box(Path(folder), 'name = "Kitchen"') as one,
         chromium() as browser,
     ):
         hurry_children()
-        one.wait()
+        one.wait_until_playing()
         eventually(lambda: one.get("/api/now")["bar"] >= 5)
-        # The second picture is taken while the future is written anew.
+        # Some are taken while the music to come is composed again.
         pictures = [
-            _picture(browser, one, _DESK, "light", turn=False),
-            _picture(browser, one, _PHONE, "dark", turn=True),
-            _picture(browser, one, _PHONE, "light", turn=False),
-            _picture(browser, one, _DESK, "dark", turn=True),
+            _picture(browser, one, _DESKTOP, "light", rewind=False),
+            _picture(browser, one, _PHONE, "dark", rewind=True),
+            _picture(browser, one, _PHONE, "light", rewind=False),
+            _picture(browser, one, _DESKTOP, "dark", rewind=True),
         ]
-        one.box.end()
+        one.process.end()
         _together(browser, pictures, Path(sys.argv[1]))
 
 
 def _picture(
-    browser: Browser, one: House, size: dict[str, int], scheme: str, *, turn: bool
+    browser: Browser, one: WebBox, size: dict[str, int], scheme: str, *, rewind: bool
 ) -> bytes:
     with page(browser, one.url, viewport=size, color_scheme=scheme) as shown:
         eventually(lambda: one.get("/api/health")["status"]["health"]["look_ahead_s"] > 3)
         shown.wait_for_timeout(1500)
-        if turn:
-            cuts = shown.evaluate("bachbox.score.cuts")
-            one.set(temperature=one.values["temperature"] + 0.2)
-            until(shown, "(cuts) => bachbox.score.cuts > cuts", cuts)
+        if rewind:
+            rewinds = shown.evaluate("bachbox.timeline.rewinds")
+            one.set(temperature=one.settings["temperature"] + 0.2)
+            wait_until(shown, "(rewinds) => bachbox.timeline.rewinds > rewinds", rewinds)
             shown.wait_for_timeout(250)
         return shown.screenshot()
 

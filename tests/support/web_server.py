@@ -1,4 +1,4 @@
-"""A box with a page, as a real process, and a plain HTTP client that lies about nothing."""
+"""A box with its web server, as a real process, and a plain HTTP client."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from tests.support.command import Playing, home, playing
 from tests.support.priority import hurry_children
 
 TIMEOUT_S = 60.0
-"""A hang fails the test; how fast things are is measured elsewhere."""
+"""Long enough for a busy machine: it is there to end a test that hangs."""
 
 
 class Answer(NamedTuple):
-    """What came back."""
+    """The response to a request."""
 
     status: int
     headers: http.client.HTTPMessage
@@ -31,21 +31,21 @@ class Answer(NamedTuple):
 
     @property
     def cookie(self) -> str:
-        """What a browser would send back."""
+        """The cookie as a browser sends it back."""
         return str(self.headers["Set-Cookie"]).partition(";")[0]
 
 
-class House:
-    """A box that plays, and its page."""
+class WebBox:
+    """A box that plays, and its web server."""
 
     def __init__(self, port: int, env: dict[str, str], config: Path) -> None:
         self.port = port
         self.env = env
         self.config = config
         self.url = f"http://127.0.0.1:{port}"
-        self.box: Playing
+        self.process: Playing
 
-    def ask(
+    def request(
         self,
         method: str,
         path: str,
@@ -53,96 +53,96 @@ class House:
         *,
         raw: bytes | None = None,
         headers: dict[str, str] | None = None,
-        port: int | None = None,
     ) -> Answer:
-        """One request over a connection of its own."""
+        """Send one request over its own connection; ``content`` becomes JSON."""
         body = raw
-        said = dict(headers or {})
+        sent_headers = dict(headers or {})
         if content is not None:
             body = json.dumps(content).encode()
-            said.setdefault("Content-Type", "application/json")
-        connection = http.client.HTTPConnection("127.0.0.1", port or self.port, timeout=30)
+            sent_headers.setdefault("Content-Type", "application/json")
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
         with contextlib.closing(connection):
-            connection.request(method, path, body, said)
+            connection.request(method, path, body, sent_headers)
             response = connection.getresponse()
             return Answer(response.status, response.headers, response.read())
 
-    def patiently(self, method: str, path: str, content: object = None) -> Any:
-        """The JSON that comes back; who is told to ask later does so."""
+    def request_json(self, method: str, path: str, content: object = None) -> Any:
+        """Return the JSON of a response with status 200; repeats a request that is rate-limited."""
         deadline = time.monotonic() + TIMEOUT_S
-        while (answer := self.ask(method, path, content)).status == 429:
+        while (answer := self.request(method, path, content)).status == 429:
             assert time.monotonic() < deadline
             time.sleep(0.2)
         assert answer.status == 200, answer
         return answer.json
 
     def get(self, path: str) -> Any:
-        """The JSON at ``path``."""
-        return self.patiently("GET", path)
+        """Return the JSON at ``path``."""
+        return self.request_json("GET", path)
 
-    def set(self, **wishes: Any) -> Any:
-        """Change settings over the API."""
-        return self.patiently("PATCH", "/api/settings", wishes)["values"]
+    def set(self, **changes: Any) -> Any:
+        """Change settings over the API; return all of them."""
+        return self.request_json("PATCH", "/api/settings", changes)["values"]
 
     @property
-    def values(self) -> dict[str, Any]:
-        """The settings in force."""
+    def settings(self) -> dict[str, Any]:
+        """The current settings."""
         return dict(self.get("/api/settings")["values"])
 
-    def wait(self, what: str = "playing") -> None:
-        """Until the page answers, and the box is ``what``."""
-        eventually(lambda: self.get("/api/now")["condition"] == what)
+    def wait_until_playing(self) -> None:
+        eventually(lambda: self.get("/api/now")["condition"] == "playing")
 
 
-def eventually(what: Callable[[], object], seconds: float = TIMEOUT_S) -> None:
-    """Wait until ``what`` holds; one that cannot be asked yet does not."""
+def eventually(condition: Callable[[], object], seconds: float = TIMEOUT_S) -> None:
+    """Wait until ``condition()`` is true; an error of the network counts as false."""
     deadline = time.monotonic() + seconds
     while True:
         with contextlib.suppress(OSError, http.client.HTTPException):
-            if what():
+            if condition():
                 return
-        assert time.monotonic() < deadline, what
+        assert time.monotonic() < deadline, condition
         time.sleep(0.03)
 
 
 @contextlib.contextmanager
-def house(
+def web_box(
     folder: Path,
     web: str = "",
     more: str = "",
     *,
     output: str = "null",
     environment: dict[str, str] | None = None,
-) -> Iterator[House]:
-    """A box with a page; ``web`` and ``more`` are further lines of its config."""
+) -> Iterator[WebBox]:
+    """Run a box with a web server; ``web`` and ``more`` are further lines of its config."""
     port = free_port()
     config = folder / "bachbox.toml"
     config.write_text(f'[sound]\noutput = "{output}"\n[web]\nport = {port}\n{web}\n{more}\n')
-    one = House(port, (environment or {}) | home(folder), config)
-    with start(one):
-        yield one
+    box = WebBox(port, (environment or {}) | home(folder), config)
+    with start(box):
+        yield box
 
 
 @contextlib.contextmanager
-def good_house(folder: Path, web: str = "", more: str = "", **how: Any) -> Iterator[House]:
-    """As :func:`house`, playing, and it has to end without a mistake."""
-    with house(folder, web, more, **how) as one:
+def playing_web_box(
+    folder: Path, web: str = "", more: str = "", **options: Any
+) -> Iterator[WebBox]:
+    """As :func:`web_box`; waits until music plays, and fails if the box logs a bug."""
+    with web_box(folder, web, more, **options) as box:
         hurry_children()
-        one.wait()
-        yield one
-        assert one.box.end() == 0
-        assert not [line for line in one.box.lines if "mistake" in line], one.box.lines
+        box.wait_until_playing()
+        yield box
+        assert box.process.end() == 0
+        assert not [line for line in box.process.lines if "mistake" in line], box.process.lines
 
 
 @contextlib.contextmanager
-def start(one: House, *arguments: object) -> Iterator[Playing]:
-    """The box of ``one``, running, and its page answering."""
-    with playing("--config", one.config, "--seed", 5, *arguments, env=one.env) as box:
-        one.box = box
+def start(box: WebBox, *arguments: object) -> Iterator[Playing]:
+    """Run ``box``, and wait until its web server answers."""
+    with playing("--config", box.config, "--seed", 5, *arguments, env=box.env) as process:
+        box.process = process
 
         def answers() -> bool:
-            assert box.process.poll() is None, box.lines
-            return one.ask("GET", "/healthz").status == 200
+            assert process.process.poll() is None, process.lines
+            return box.request("GET", "/healthz").status == 200
 
         eventually(answers, 2 * TIMEOUT_S)
-        yield box
+        yield process

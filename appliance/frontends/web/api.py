@@ -11,10 +11,10 @@ from aiohttp import web
 from appliance.frontends.web.context import WebContext
 from appliance.frontends.web.json_io import json_response, read_json
 from appliance.frontends.web.routing import PathParameter, Permission, RouteTable
-from appliance.frontends.web.settings_schema import Setting, actions, own_names, settings_schema
+from appliance.frontends.web.settings_schema import SettingSchema, actions, settings_schema
 from appliance.ipc.ring_observer import Note, notes_of
-from appliance.state.settings import ShownSettings
 from appliance.state.box_status import NowPlaying, Status
+from appliance.state.settings import ShownSettings, left_to_model
 
 Value = str | bool | int | float
 
@@ -33,7 +33,7 @@ class SettingsState(msgspec.Struct, frozen=True):
 class Capabilities(msgspec.Struct, frozen=True):
     """What can be set and done."""
 
-    settings: list[Setting]
+    settings: list[SettingSchema]
     actions: list[str]
 
 
@@ -128,7 +128,7 @@ def add_routes(table: RouteTable, context: WebContext) -> None:
 
 def settings_state(context: WebContext) -> SettingsState:
     """Return the current settings."""
-    return SettingsState(context.box.settings(), own_names(context.settings.requested))
+    return SettingsState(context.box.settings(), left_to_model(context.settings.requested))
 
 
 def roll_note(note: Note) -> RollNote:

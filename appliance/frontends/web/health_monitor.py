@@ -10,7 +10,7 @@ from typing import Final
 
 import msgspec
 
-from appliance.frontends.systemd_notify import goes_on, has_begun
+from appliance.frontends.systemd_notify import has_progressed, is_ready
 from appliance.state.box_status import BoxStatus, Progress, Workload
 from appliance.state.settings import RequestedSettings, Settings
 
@@ -73,10 +73,10 @@ class HealthMonitor:
         """Return whether sound is playing, or would be if it were not paused."""
         progress = self._progress
         now = self._box.progress()
-        self._started = self._started or has_begun(now, self._box)
+        self._started = self._started or is_ready(now, self._box)
         if len(progress) <= STALL_SAMPLES:
             return self._started
-        return self._started and goes_on(progress[0], now)
+        return self._started and has_progressed(progress[0], now)
 
     def latency(self) -> Latency:
         """Return the histogram of all changes measured so far."""
@@ -112,9 +112,9 @@ class HealthMonitor:
 
     async def _measure(self) -> None:
         loop = asyncio.get_running_loop()
-        started, beats = loop.time(), self._box.performer_heartbeat()
+        started, heartbeat = loop.time(), self._box.performer_heartbeat()
         # The block being rendered now began without the change; the next one has it.
-        while self._box.performer_heartbeat() < beats + 1:
+        while self._box.performer_heartbeat() < heartbeat + 1:
             await asyncio.sleep(POLL_INTERVAL_S)
             if loop.time() - started > TIMEOUT_S:
                 return

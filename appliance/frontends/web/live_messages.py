@@ -7,10 +7,9 @@ from typing import Any
 import msgspec
 
 from appliance.frontends.web.api import Value
-from appliance.frontends.web.settings_schema import Setting
-from appliance.state.settings import ShownSettings
+from appliance.frontends.web.settings_schema import SettingSchema
 from appliance.state.box_status import NowPlaying
-from appliance.state.settings import Action
+from appliance.state.settings import Action, ShownSettings
 
 
 class Hello(msgspec.Struct, frozen=True, tag_field="type", tag="hello"):
@@ -22,7 +21,7 @@ class Hello(msgspec.Struct, frozen=True, tag_field="type", tag="hello"):
     """The name of the box."""
     version: str
     ticks_per_beat: int
-    schema: list[Setting]
+    schema: list[SettingSchema]
     """As in ``GET /api/schema``."""
 
 
@@ -70,7 +69,7 @@ class ClockMessage(msgspec.Struct, frozen=True, tag_field="type", tag="clock"):
 class SchemaMessage(msgspec.Struct, frozen=True, tag_field="type", tag="schema"):
     """What can be set has changed, for example because a model was added."""
 
-    schema: list[Setting]
+    schema: list[SettingSchema]
 
 
 class Done(msgspec.Struct, frozen=True, tag_field="type", tag="done"):

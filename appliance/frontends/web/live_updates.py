@@ -166,7 +166,7 @@ class LiveFeed:
 
     def _send_new_events(self) -> None:
         update = self._observer.poll()
-        message = self._notes_message(update.cut_tick, update.events)
+        message = self._notes_message(update.rewind_tick, update.events)
         if message.rewind_tick is not None or message.events:
             self._send_to_all(message)
 

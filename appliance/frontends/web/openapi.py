@@ -16,7 +16,8 @@ from appliance.frontends.web.api import SETTINGS_CHANGE
 from appliance.frontends.web.context import WebContext
 from appliance.frontends.web.json_io import Error, json_response
 from appliance.frontends.web.routing import Permission, Route, RouteTable
-from appliance.frontends.web.settings_schema import Setting, settings_schema
+from appliance.frontends.web.settings_schema import SettingSchema, settings_schema
+from appliance.state.settings_table import USE_DEFAULT
 
 _JSON: Final = "application/json"
 
@@ -160,7 +161,7 @@ def _json_content(kind: type | str) -> dict[str, Any]:
     return {_JSON: {"schema": {"$ref": f"#/components/schemas/{name}"}}}
 
 
-def _accepted(setting: Setting) -> dict[str, Any]:
+def _accepted(setting: SettingSchema) -> dict[str, Any]:
     """Return the schema of the values of ``setting``; a switch may be given as text too."""
     ways: list[dict[str, Any]] = []
     if setting.kind == "switch":
@@ -169,6 +170,6 @@ def _accepted(setting: Setting) -> dict[str, Any]:
         ways.append({"type": "number", "minimum": setting.low, "maximum": setting.high})
     else:
         ways.append({"enum": [choice.value for choice in setting.choices]})
-    if setting.has_own:
-        ways.append({"const": "own"})
+    if setting.has_default:
+        ways.append({"const": USE_DEFAULT})
     return {"anyOf": ways}

@@ -103,12 +103,8 @@ class WebFrontend:
         await serve(context)
 
 
-async def serve(context: WebContext) -> None:
-    """Serve until cancelled, and close ``context``.
-
-    Raises:
-        BachboxError: the port is not available.
-    """
+def make_app(context: WebContext) -> tuple[web.Application, RouteTable]:
+    """Return the web application and its routes; needs a running event loop."""
     table = RouteTable()
     app = web.Application(
         middlewares=[_json_errors, _access_check(context, table)], client_max_size=MAX_BODY_BYTES
@@ -117,6 +113,16 @@ async def serve(context: WebContext) -> None:
         module.add_routes(table, context)
     table.register(app.router)
     app.on_response_prepare.append(_add_security_headers)
+    return app, table
+
+
+async def serve(context: WebContext) -> None:
+    """Serve until cancelled, and close ``context``.
+
+    Raises:
+        BachboxError: the port is not available.
+    """
+    app, _ = make_app(context)
     runner = web.AppRunner(
         app,
         access_log=None,

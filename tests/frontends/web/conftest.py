@@ -1,4 +1,4 @@
-"""What holds for every test of the page."""
+"""Fixtures of the tests of the web frontend."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.support.web_server import House, good_house
+from tests.support.web_server import WebBox, playing_web_box
 
 
 @pytest.fixture(scope="module")
-def kitchen(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
-    """A box that plays, and its page; a module that wants a card in it has its own."""
-    with good_house(tmp_path_factory.mktemp("kitchen")) as one:
+def box(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WebBox]:
+    """A box that plays without a sound card; a module that needs one overrides this."""
+    with playing_web_box(tmp_path_factory.mktemp("kitchen")) as one:
         yield one

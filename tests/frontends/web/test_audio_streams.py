@@ -1,4 +1,4 @@
-"""Many listen at once: it costs little, and those who are slow or dead cost the others nothing."""
+"""Many listeners at once: cheap, and slow or dead ones do not affect the others."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import aiohttp
 import psutil
 import pytest
 
-from tests.support.web_server import House, house
+from tests.support.web_server import WebBox, web_box
 
 LISTENERS = 20
 
@@ -22,22 +22,22 @@ STREAMS = ("/stream.wav", "/stream.opus", "/api/listen")
 MAX_OF_A_CORE = 0.15
 
 
-def _cpu_s(one: House) -> float:
-    """Of the daemon and whoever encodes for it."""
-    daemon = psutil.Process(one.box.process.pid)
+def _cpu_s(one: WebBox) -> float:
+    """Processor time of the daemon and its encoder."""
+    daemon = psutil.Process(one.process.process.pid)
     found = [daemon, *(c for c in daemon.children() if c.name().startswith("opusenc"))]
     return sum(process.cpu_times().user + process.cpu_times().system for process in found)
 
 
-async def _share(one: House) -> float:
+async def _cpu_share(one: WebBox) -> float:
     loop = asyncio.get_running_loop()
     begun, used = loop.time(), _cpu_s(one)
     await asyncio.sleep(SECONDS)
     return (_cpu_s(one) - used) / (loop.time() - begun)
 
 
-async def _by_socket(session: aiohttp.ClientSession, one: House, gaps: list[int]) -> None:
-    """Counts where a chunk does not begin where the last one ended."""
+async def _by_socket(session: aiohttp.ClientSession, one: WebBox, gaps: list[int]) -> None:
+    """Append whether there is a gap before each chunk."""
     async with session.ws_connect(f"{one.url}/api/listen", max_msg_size=1 << 20) as stream:
         assert (await stream.receive_json())["sample_rate"] == 48_000
         before = None
@@ -47,15 +47,15 @@ async def _by_socket(session: aiohttp.ClientSession, one: House, gaps: list[int]
             before = end
 
 
-async def _by_http(session: aiohttp.ClientSession, one: House, kind: str, got: list[int]) -> None:
+async def _by_http(session: aiohttp.ClientSession, one: WebBox, kind: str, got: list[int]) -> None:
     async with session.get(f"{one.url}/stream.{kind}") as answer:
         assert answer.status == 200
         while part := await answer.content.readany():
             got.append(len(part))
 
 
-def _stalled(one: House, path: str) -> socket.socket:
-    """Asks, and never reads."""
+def _stalled(one: WebBox, path: str) -> socket.socket:
+    """Send a request and never read the answer."""
     dead = socket.socket()
     dead.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
     dead.connect(("127.0.0.1", one.port))
@@ -67,26 +67,22 @@ def _stalled(one: House, path: str) -> socket.socket:
     return dead
 
 
-def test_twenty_listeners_and_some_dead_ones(
-    kitchen: House, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_twenty_listeners_and_dead_ones(box: WebBox, capsys: pytest.CaptureFixture[str]) -> None:
     async def run() -> tuple[float, float, list[list[int]], list[list[int]]]:
-        alone = await _share(kitchen)
+        alone = await _cpu_share(box)
         gaps: list[list[int]] = [[] for _ in range(LISTENERS // 2)]
         got: list[list[int]] = [[] for _ in range(LISTENERS - len(gaps))]
         async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session:
-            tasks = [asyncio.create_task(_by_socket(session, kitchen, one)) for one in gaps]
+            tasks = [asyncio.create_task(_by_socket(session, box, one)) for one in gaps]
             tasks += [
-                asyncio.create_task(_by_http(session, kitchen, "opus" if at < 3 else "wav", one))
+                asyncio.create_task(_by_http(session, box, "opus" if at < 3 else "wav", one))
                 for at, one in enumerate(got)
             ]
             await asyncio.sleep(3.0)
-            full = await _share(kitchen)
-            dead = [
-                _stalled(kitchen, p) for p in ("/stream.wav", "/stream.opus", "/api/listen") * 2
-            ]
+            full = await _cpu_share(box)
+            dead = [_stalled(box, p) for p in ("/stream.wav", "/stream.opus", "/api/listen") * 2]
             await asyncio.sleep(SECONDS)
-            assert not [task for task in tasks if task.done()], "nobody was let go"
+            assert not [task for task in tasks if task.done()], "no listener was disconnected"
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
@@ -94,14 +90,14 @@ def test_twenty_listeners_and_some_dead_ones(
                 one.close()
         return alone, full, gaps, got
 
-    before = kitchen.get("/api/status")["health"]
+    before = box.get("/api/status")["health"]
     alone, full, gaps, got = asyncio.run(run())
-    after = kitchen.get("/api/status")["health"]
+    after = box.get("/api/status")["health"]
     with capsys.disabled():
         print(f"\nof a core: {alone:.3f} alone, {full:.3f} with {LISTENERS} listeners")
     assert full - alone <= MAX_OF_A_CORE
     assert all(len(one) > 100 for one in gaps)
-    assert not any(map(any, gaps)), "some heard less than was played"
+    assert not any(map(any, gaps)), "some listeners missed a part"
     opus, wav = got[:3], got[3:]
     assert all(sum(one) > 40_000 for one in opus)
     assert all(sum(one) > 8 * 192_000 for one in wav)
@@ -109,8 +105,8 @@ def test_twenty_listeners_and_some_dead_ones(
     assert after["late"] == before["late"]
 
 
-def test_one_who_may_not_look_may_not_listen(tmp_path_factory: pytest.TempPathFactory) -> None:
-    with house(tmp_path_factory.mktemp("closed"), 'guests = "off"') as one:
+def test_listening_needs_read_permission(tmp_path_factory: pytest.TempPathFactory) -> None:
+    with web_box(tmp_path_factory.mktemp("closed"), 'anonymous_access = "off"') as one:
         for path in (
             "/stream.wav",
             "/stream.opus",
@@ -118,13 +114,13 @@ def test_one_who_may_not_look_may_not_listen(tmp_path_factory: pytest.TempPathFa
             "/api/pieces",
             "/api/pieces/1.mid",
         ):
-            assert one.ask("GET", path).status == 401, path
+            assert one.request("GET", path).status == 401, path
 
 
-def test_too_many_are_told_and_room_comes_back(kitchen: House) -> None:
+def test_listener_limit(box: WebBox) -> None:
     def connect() -> socket.socket:
-        one = socket.create_connection(("127.0.0.1", kitchen.port), timeout=30)
-        one.sendall(f"GET /stream.wav HTTP/1.1\r\nHost: 127.0.0.1:{kitchen.port}\r\n\r\n".encode())
+        one = socket.create_connection(("127.0.0.1", box.port), timeout=30)
+        one.sendall(f"GET /stream.wav HTTP/1.1\r\nHost: 127.0.0.1:{box.port}\r\n\r\n".encode())
         return one
 
     with contextlib.ExitStack() as stack:
@@ -134,4 +130,4 @@ def test_too_many_are_told_and_room_comes_back(kitchen: House) -> None:
             heads.append(one.recv(15))
     assert heads[:64] == [b"HTTP/1.1 200 OK"] * 64
     assert heads[64:] == [b"HTTP/1.1 503 Se"] * 2
-    assert kitchen.ask("HEAD", "/stream.wav").status == 200
+    assert box.request("HEAD", "/stream.wav").status == 200

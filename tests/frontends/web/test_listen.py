@@ -1,4 +1,4 @@
-"""What is heard elsewhere is the sound of the card: in a browser, and in any player."""
+"""Browsers and media players hear the sound of the card."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from playwright.sync_api import Browser, Page
 
 from tests.support import audio_analysis
 from tests.support.broker import proxy
-from tests.support.browser import NAME, chromium, page, until
+from tests.support.browser import NAME, chromium, page, wait_until
 from tests.support.priority import hurry_children
 from tests.support.virtual_card import VirtualCard, virtual_card
-from tests.support.web_server import House, good_house
+from tests.support.web_server import WebBox, playing_web_box
 
 ALIKE = 0.9
 """Correlation of two pictures of the same music; of other music in the same style: about 0.4."""
@@ -39,11 +39,11 @@ def card() -> Iterator[VirtualCard]:
 
 
 @pytest.fixture(scope="module")
-def kitchen(tmp_path_factory: pytest.TempPathFactory, card: VirtualCard) -> Iterator[House]:
+def box(tmp_path_factory: pytest.TempPathFactory, card: VirtualCard) -> Iterator[WebBox]:
     """Plays on the card's left side."""
-    with good_house(
+    with playing_web_box(
         tmp_path_factory.mktemp("kitchen"),
-        f'names = ["{NAME}"]',
+        f'allowed_hosts = ["{NAME}"]',
         output="default",
         environment=card.environment | {"PULSE_SINK": "box"},
     ) as one:
@@ -62,7 +62,7 @@ def browser(card: VirtualCard) -> Iterator[Browser]:
 def listening_page(browser: Browser, url: str) -> Iterator[Page]:
     with page(browser, url) as one:
         one.click("#listen")
-        until(one, "() => window.bachbox.listener.state === 'playing'")
+        wait_until(one, "() => window.bachbox.player.state === 'playing'")
         yield one
 
 
@@ -75,20 +75,20 @@ def _both(card: VirtualCard, folder: Path, seconds: float = RECORDED_S) -> tuple
     return audio_analysis.lag(box, ear)
 
 
-@pytest.mark.parametrize(("host", "kind"), [("127.0.0.1", "worklet"), (NAME, "chain")])
-def test_the_browser_plays_the_sound_of_the_card_and_the_roll_is_in_step_with_it(
+@pytest.mark.parametrize(("host", "kind"), [("127.0.0.1", "worklet"), (NAME, "buffers")])
+def test_browser_plays_sound_and_roll_is_in_time(
     host: str,
     kind: str,
-    kitchen: House,
+    box: WebBox,
     card: VirtualCard,
     browser: Browser,
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     # The longer the notes, the surer is the correlation of what lies between them.
-    with listening_page(browser, f"http://{host}:{kitchen.port}/") as one:
+    with listening_page(browser, f"http://{host}:{box.port}/") as one:
         assert one.evaluate("isSecureContext") == (kind == "worklet")
-        assert one.evaluate("window.bachbox.listener.kind") == kind
+        assert one.evaluate("window.bachbox.player.outputKind") == kind
         assert one.get_attribute("#listen", "aria-pressed") == "true"
         found = []
         for _ in range(TRIES):
@@ -104,7 +104,7 @@ def test_the_browser_plays_the_sound_of_the_card_and_the_roll_is_in_step_with_it
         # The page's notes are drawn where they are heard: as far behind the box as the sound.
         assert abs(rolled_s - behind_s) < 0.25
         one.click("#listen")
-        until(one, "() => window.bachbox.listener.state === 'off'")
+        wait_until(one, "() => window.bachbox.player.state === 'off'")
         assert one.get_attribute("#listen", "aria-pressed") == "false"
 
 
@@ -113,11 +113,11 @@ def _roll_behind_s(one: Page) -> float:
     said = one.evaluate(
         """() => new Promise((done) => {
           const found = [];
-          window.bachbox.link.addEventListener('clock', function hear({detail}) {
+          window.bachbox.connection.addEventListener('clock', function hear({detail}) {
             if (!detail.ticks_per_s) return;
             found.push((detail.tick - window.bachbox.clock.tick()) / detail.ticks_per_s);
             if (found.length < 12) return;
-            window.bachbox.link.removeEventListener('clock', hear);
+            window.bachbox.connection.removeEventListener('clock', hear);
             done(found.sort((a, b) => a - b)[6]);
           });
         })"""
@@ -125,32 +125,32 @@ def _roll_behind_s(one: Page) -> float:
     return float(said)
 
 
-def test_the_browser_comes_back_when_the_network_was_lost(
-    kitchen: House, card: VirtualCard, browser: Browser, tmp_path: Path
+def test_browser_reconnects_audio(
+    box: WebBox, card: VirtualCard, browser: Browser, tmp_path: Path
 ) -> None:
     with (
-        proxy(kitchen.port) as between,
+        proxy(box.port) as between,
         listening_page(browser, f"http://127.0.0.1:{between.port}/") as one,
     ):
         between.stall()
-        until(one, "() => window.bachbox.listener.state === 'connecting'")
+        wait_until(one, "() => window.bachbox.player.state === 'connecting'")
         between.restore()
-        until(one, "() => window.bachbox.listener.state === 'playing'")
+        wait_until(one, "() => window.bachbox.player.state === 'playing'")
         _, alike = max((_both(card, tmp_path, 3.0) for _ in range(TRIES)), key=lambda both: both[1])
         assert alike > ALIKE
 
 
 @pytest.mark.parametrize("kind", ["wav", "opus"])
-def test_any_player_hears_the_sound_of_the_card(
+def test_media_player_hears_sound(
     kind: str,
-    kitchen: House,
+    box: WebBox,
     card: VirtualCard,
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     recording, stream = tmp_path / "card.raw", tmp_path / f"stream.{kind}"
     with card.recording(recording):
-        _record(kitchen, kind, stream, 10.0)
+        _record(box, kind, stream, 10.0)
     heard = audio_analysis.raw(_pcm(stream))
     part = audio_analysis.picture(heard)
     whole = audio_analysis.picture(audio_analysis.sides(recording.read_bytes())[0])
@@ -163,8 +163,8 @@ def test_any_player_hears_the_sound_of_the_card(
     assert alike > ALIKE
 
 
-def _record(kitchen: House, kind: str, to: Path, seconds: float) -> None:
-    connection = http.client.HTTPConnection("127.0.0.1", kitchen.port, timeout=30)
+def _record(box: WebBox, kind: str, to: Path, seconds: float) -> None:
+    connection = http.client.HTTPConnection("127.0.0.1", box.port, timeout=30)
     with contextlib.closing(connection), to.open("wb") as file:
         connection.request("GET", f"/stream.{kind}")
         response = connection.getresponse()
@@ -190,10 +190,10 @@ def _pcm(stream: Path) -> bytes:
     return decoded.stdout
 
 
-def test_silence_between_streams_is_none(kitchen: House, tmp_path: Path) -> None:
+def test_stream_has_no_gaps(box: WebBox, tmp_path: Path) -> None:
     """No part of the stream is missing or doubled: the wave has no jump in it."""
     stream = tmp_path / "whole.wav"
-    _record(kitchen, "wav", stream, 5.0)
+    _record(box, "wav", stream, 5.0)
     samples = audio_analysis.sides(_pcm(stream))[0].astype(int)
     jumps = np.abs(np.diff(samples, 2))
     loud = np.abs(samples).max()
