@@ -374,10 +374,11 @@ def test_live_test_prints_what_each_knob_does(factory: MockFactory) -> None:
     fingers = Fingers(factory)
     thread = threading.Thread(target=operate)
     thread.start()
-    live_test.watch(gpio, settings, lines.append)
+    with log_lines() as log:
+        live_test.watch(gpio, settings, lines.append)
     thread.join()
     assert "[gpio] encoders 1 (tempo): pins 17, 27, 22, pushed: playing" in lines
-    assert any("there is no pin 99" in line for line in lines)
+    assert any("there is no pin 99" in line for line in log)
     assert lines[-4:] == [
         *(f"[gpio] encoders 1 (tempo): tempo {bpm}" for bpm in (82.0, 84.0, 86.0)),
         "[gpio] buttons 1 (next_piece): next_piece",

@@ -1,4 +1,4 @@
-"""A knob does what a hand means, and nothing when no hand is on it."""
+"""Encoders, potentiometers and buttons: what their signals mean for a setting."""
 
 from __future__ import annotations
 
@@ -43,81 +43,84 @@ def new_settings() -> Settings:
         ("pitch", -25, 415),
     ],
 )
-def test_a_click_begins_at_the_value_in_force(name: str, clicks: int, value: object) -> None:
+def test_encoder_clicks_start_from_the_effective_value(
+    name: str, clicks: int, value: object
+) -> None:
     assert value_after_clicks(new_settings(), name, clicks) == value
 
 
 @given(st.sampled_from(NAMES), st.lists(st.integers(-5, 5), max_size=30))
-def test_whatever_is_clicked_is_allowed(name: str, turns: list[int]) -> None:
+def test_encoder_clicks_give_only_allowed_values(name: str, turns: list[int]) -> None:
     settings = new_settings()
     for clicks in turns:
         settings.change(name, value_after_clicks(settings, name, clicks))
 
 
 @given(st.sampled_from(NAMES), st.floats(0, 1))
-def test_every_place_is_a_value_and_lies_where_it_is(name: str, place: float) -> None:
+def test_potentiometer_positions_and_values_correspond(name: str, position: float) -> None:
     settings = new_settings()
-    settings.change(name, knobs.value_at(settings, name, place))
+    settings.change(name, knobs.value_at(settings, name, position))
     coarse = {"playing": 0.5, "model": 0.34, "temperament": 0.21}.get(name, 0.02)
-    assert abs(knobs.position_of(settings, name) - place) <= coarse
+    assert abs(knobs.position_of(settings, name) - position) <= coarse
 
 
 @given(st.floats(0, 1), st.lists(st.floats(-HYSTERESIS * 0.45, HYSTERESIS * 0.45), max_size=200))
-def test_noise_is_no_hand(place: float, noise: list[float]) -> None:
-    steady = NoiseFilter()
-    steady.update(place)
-    moves = [steady.update(min(max(place + error, 0), 1)) for error in noise]
-    # Only the very ends are snapped to.
+def test_noise_filter_ignores_noise(position: float, noise: list[float]) -> None:
+    noise_filter = NoiseFilter()
+    noise_filter.update(position)
+    moves = [noise_filter.update(min(max(position + error, 0), 1)) for error in noise]
+    # Near the ends, the filter may snap to them.
     assert {move for move in moves if move is not None} <= {0.0, 1.0}
 
 
 @given(st.floats(0, 1), st.floats(0, 1))
-def test_a_hand_is_followed_to_where_it_stops(start: float, end: float) -> None:
-    steady = NoiseFilter()
-    place = steady.update(start)
+def test_noise_filter_follows_a_turn_to_its_end(start: float, end: float) -> None:
+    noise_filter = NoiseFilter()
+    position = noise_filter.update(start)
     for _ in range(20):
-        moved = steady.update(end)
-        place = place if moved is None else moved
-    assert place is not None
-    assert abs(place - end) <= HYSTERESIS + 2 * knobs.DEAD_ZONE
+        moved = noise_filter.update(end)
+        position = position if moved is None else moved
+    assert position is not None
+    assert abs(position - end) <= HYSTERESIS + 2 * knobs.DEAD_ZONE
 
 
-def test_both_ends_are_reached() -> None:
-    steady = NoiseFilter()
-    steady.update(0.5)
-    assert [steady.update(0.003) for _ in range(12)][-1] is None
-    assert steady._position == 0.0
+def test_noise_filter_reaches_both_ends() -> None:
+    noise_filter = NoiseFilter()
+    noise_filter.update(0.5)
+    assert [noise_filter.update(0.003) for _ in range(12)][-1] is None
+    assert noise_filter._position == 0.0
     for _ in range(12):
-        steady.update(0.997)
-    assert steady._position == 1.0
+        noise_filter.update(0.997)
+    assert noise_filter._position == 1.0
 
 
 @given(st.floats(0, 100), st.lists(st.floats(0, 1), min_size=2, max_size=30))
-def test_a_knob_that_disagrees_waits_until_it_is_where_the_value_is(
-    volume: float, places: list[float]
+def test_soft_takeover_waits_until_the_potentiometer_passes_the_value(
+    volume: float, positions: list[float]
 ) -> None:
     settings, takeover = new_settings(), SoftTakeover()
     settings.change("volume", volume)
     target = knobs.position_of(settings, "volume")
-    for before, place in zip([None, *places], places, strict=False):
-        value = takeover.turn(settings, "volume", place)
+    for before, position in zip([None, *positions], positions, strict=False):
+        value = takeover.turn(settings, "volume", position)
         met = before is not None and (
-            (before - target) * (place - target) <= 0 or abs(place - target) <= TAKEOVER_DISTANCE
+            (before - target) * (position - target) <= 0
+            or abs(position - target) <= TAKEOVER_DISTANCE
         )
         assert (value is not None) == met
         if met:
-            # From here on it is in charge, until somebody else sets the value.
+            # It has taken over, until another frontend sets the value.
             settings.change("volume", value)
-            assert takeover.turn(settings, "volume", place) is not None
+            assert takeover.turn(settings, "volume", position) is not None
             settings.change("volume", 0 if settings.requested.volume > 50 else 100)
             new_target = knobs.position_of(settings, "volume")
-            if abs(place - new_target) > TAKEOVER_DISTANCE:
-                assert takeover.turn(settings, "volume", place) is None
+            if abs(position - new_target) > TAKEOVER_DISTANCE:
+                assert takeover.turn(settings, "volume", position) is None
             return
 
 
 class Clock:
-    """Calls later, when told that time has passed."""
+    """A clock for scheduled calls that the test moves on."""
 
     def __init__(self) -> None:
         self.now = 0.0
@@ -152,7 +155,7 @@ bounces = st.lists(st.floats(0.0002, 0.004), max_size=6)
     st.lists(st.tuples(st.floats(0.04, 3.5), st.floats(0.04, 1.0), bounces, bounces), max_size=6),
     st.booleans(),
 )
-def test_however_it_bounces_a_press_counts_once(
+def test_debounced_button_counts_each_press_once(
     presses: list[tuple[float, float, list[float], list[float]]], with_hold: bool
 ) -> None:
     clock, contact, done = Clock(), [False], list[str]()
