@@ -17,19 +17,12 @@ import pytest
 
 from appliance.state.store import FILE_NAME
 from tests.support.command import playing
-from tests.support.priority import before_others
-from tests.support.running_box import ask, at_work, eventually, second_chance
-from tests.support.virtual_card import VirtualCard, virtual_card
+from tests.support.running_box import ask, eventually, running_box
+from tests.support.virtual_card import VirtualCard
 
 ROOT = os.geteuid() == 0
 
 STRESS_S = 6
-
-
-@pytest.fixture(scope="module")
-def card() -> Iterator[VirtualCard]:
-    with virtual_card() as plugged_in:
-        yield plugged_in
 
 
 def kept(file: Path) -> dict[str, object]:
@@ -61,12 +54,11 @@ class SmallDisk:
 
 
 @pytest.mark.parametrize("fault", ["full", "read-only"])
-@second_chance
 def test_a_disk_that_takes_nothing_more_costs_no_music_and_is_used_again(
     card: VirtualCard, tmp_path: Path, fault: str
 ) -> None:
     disk = SmallDisk(tmp_path / "state")
-    with at_work(card, tmp_path, through=disk.through) as work:
+    with running_box(card, tmp_path, through=disk.through) as work:
         pid = work.box.process.pid
         file = disk.seen_by(pid) / "bachbox" / FILE_NAME
         ask(tempo=90)
@@ -78,7 +70,7 @@ def test_a_disk_that_takes_nothing_more_costs_no_music_and_is_used_again(
                     filling.write(bytes(512))
         else:
             disk.remount(pid, "ro")
-        with work.unheard():
+        with work.uninterrupted():
             for tempo in (100, 101, 102):
                 ask(tempo=tempo)
                 time.sleep(1.1)
@@ -103,15 +95,16 @@ def test_a_box_starts_on_a_disk_that_is_read_only_and_plays(
     disk = SmallDisk(tmp_path / "state")
     *before, mount, name = disk.through
     through = [*before, mount.replace("-o ", "-o ro,"), name]
-    with at_work(card, tmp_path, through=through) as work:
+    with running_box(card, tmp_path, through=through) as work:
         work.box.wait_for("settings file: .*settings cannot be kept here .Read-only file system.")
         assert ask(tempo=90).settings.tempo == 90
         work.hears_music()
         assert work.box.end() == 0
 
 
-@second_chance
-def test_a_clock_that_jumps_by_years_is_not_noticed(card: VirtualCard, tmp_path: Path) -> None:
+def test_a_clock_that_jumps_by_years_does_not_stop_the_music(
+    card: VirtualCard, tmp_path: Path
+) -> None:
     """A Pi has no clock of its own: it starts in the past, and the network sets it."""
     library, clock = tmp_path / "jumping_clock.so", tmp_path / "clock"
     source = Path(__file__).with_name("jumping_clock.c")
@@ -127,9 +120,9 @@ def test_a_clock_that_jumps_by_years_is_not_noticed(card: VirtualCard, tmp_path:
     shown = [sys.executable, "-c", "import time; print(time.gmtime().tm_year)"]
     years = [subprocess.check_output(shown, env=os.environ | e) for e in ({}, env)]
     assert int(years[0]) - int(years[1]) == 30
-    with at_work(card, tmp_path, env=env) as work:
+    with running_box(card, tmp_path, env=env) as work:
         file = Path(work.environment["XDG_STATE_HOME"]) / "bachbox" / FILE_NAME
-        with work.unheard():
+        with work.uninterrupted():
             for tempo, jump in ((90, 0), (91, 40), (92, -30)):
                 set_clock(jump)
                 ask(tempo=tempo)
@@ -164,10 +157,9 @@ def stress(*arguments: object, through: tuple[str, ...] = ()) -> Iterator[None]:
         process.wait(30)
 
 
-@second_chance
-def test_all_cores_busy_and_nothing_is_missed(card: VirtualCard, tmp_path: Path) -> None:
+def test_all_cores_are_busy_and_the_music_goes_on(card: VirtualCard, tmp_path: Path) -> None:
     all_cores = ("--cpu", os.cpu_count() or 1, "--cpu-load", 100)
-    with at_work(card, tmp_path) as work, work.unheard(), stress(*all_cores):
+    with running_box(card, tmp_path) as work, work.uninterrupted(), stress(*all_cores):
         time.sleep(STRESS_S)
         # It obeys, too.
         rewinds = work.health().rewinds
@@ -208,19 +200,15 @@ def cage() -> Iterator[tuple[str, ...]]:
 
 
 def test_memory_gets_short_and_the_music_goes_on(
-    card: VirtualCard, tmp_path: Path, cage: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+    card: VirtualCard, tmp_path: Path, cage: tuple[str, ...]
 ) -> None:
-    with at_work(card, tmp_path, through=cage) as work:
+    with running_box(card, tmp_path, through=cage) as work:
         performer = work.box.child("performer")
-        before = work.health()
         # More than there is: the kernel takes back what it can, and kills for the rest.
         with stress("--vm", 2, "--vm-bytes", "300m", "--vm-keep", through=cage):
             work.hears_music(STRESS_S)
         eventually(lambda: work.health().look_ahead_s > 3)
         work.hears_music()
-        after = work.health()
-        with capsys.disabled():
-            print(f"\nin 256 MiB with two that want 300: {after.xruns - before.xruns} xruns")
         assert performer.is_running()
         if ROOT:
             locked = re.search(r"VmLck:\s+(\d+)", Path(f"/proc/{performer.pid}/status").read_text())
@@ -229,11 +217,10 @@ def test_memory_gets_short_and_the_music_goes_on(
         assert work.box.end() == 0
 
 
-@second_chance
 def test_a_second_box_plays_too_and_leaves_the_first_alone(
     card: VirtualCard, tmp_path: Path
 ) -> None:
-    with at_work(card, tmp_path) as work, work.unheard():
+    with running_box(card, tmp_path) as work, work.uninterrupted():
         with playing("--seed", 8, env=work.environment) as second:
             second.wait_for("another Bachbox listens at")
             second.wait_for("another Bachbox keeps its settings in")
@@ -261,7 +248,7 @@ def test_a_state_file_of_another_version_or_none_is_told_of_and_it_plays(
     file = tmp_path / "state" / "bachbox" / FILE_NAME
     file.parent.mkdir(parents=True)
     file.write_text(content)
-    with at_work(card, tmp_path) as work:
+    with running_box(card, tmp_path) as work:
         for part in said:
             work.box.wait_for(part)
         assert ask().settings.tempo == tempo
@@ -276,11 +263,9 @@ def test_a_state_file_of_another_version_or_none_is_told_of_and_it_plays(
 
 
 def test_a_hangup_ends_it_as_ctrl_c_does(card: VirtualCard, tmp_path: Path) -> None:
-    with before_others(), at_work(card, tmp_path) as work:
+    with running_box(card, tmp_path) as work:
         ask(tempo=77)
-        begun = time.monotonic()
         assert work.box.end(signal.SIGHUP) == 0
-        assert time.monotonic() - begun < 5
         time.sleep(0.5)
         assert abs(work.sound(0.2).astype(int)).max() < 20
     assert kept(tmp_path / "state" / "bachbox" / FILE_NAME) == {"tempo": 77}
