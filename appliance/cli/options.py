@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
 
-from appliance.state.setting_kinds import ModelName, Number, Program
+from appliance.state.setting_kinds import ModelName, Program
 from appliance.state.settings_table import SETTINGS, Setting
 
 if TYPE_CHECKING:
@@ -92,11 +92,9 @@ def music_options(command: F) -> F:
 
 
 def _setting_option(setting: Setting) -> Callable[[F], F]:
-    kind = setting.kind
-    allowed = f"{kind.low:g} to {kind.high:g}" if isinstance(kind, Number) else str(kind)
-    allowed += " or the path of a .tflite file" if isinstance(kind, ModelName) else ""
+    allowed = setting.kind.brief
+    if isinstance(setting.kind, ModelName):
+        allowed += ", or the path of a .tflite file"
     return click.option(
-        setting.option,
-        type=SettingValue(setting),
-        help=f"{setting.help.removesuffix('.')}: {allowed}.",
+        setting.option, type=SettingValue(setting), help=f"{setting.help}  [{allowed}]"
     )

@@ -1,4 +1,4 @@
-"""The state of the running box, for every frontend: the same facts in the shell, on MQTT, on the page.
+"""The state of the running box: the same facts for the shell, for MQTT and for the page.
 
 :class:`BoxStatus` reads them from shared memory and from ``/proc``; nothing can be changed through
 it. A :class:`Status` becomes JSON by ``msgspec.json.encode``.
@@ -257,10 +257,10 @@ class BoxStatus:
             rewinds=composer.rewinds,
             restarts=self._restarts(),
             interventions=Interventions(
-                frozen=composer.cured_frozen,
-                loop=composer.cured_loop,
-                stuck=composer.cured_stuck,
-                silence=composer.cured_silence,
+                frozen=composer.frozen_interventions,
+                loop=composer.loop_interventions,
+                stuck=composer.stuck_interventions,
+                silence=composer.silence_interventions,
             ),
             rss_mib=round(sum(map(_rss_mib, [os.getpid(), *self._pids().values()])), 1),
             cpu_celsius=_cpu_celsius(),
@@ -274,14 +274,14 @@ def format_status(status: Status) -> str:
     interventions = ", ".join(
         f"{name} {n}" for name, n in msgspec.structs.asdict(health.interventions).items()
     )
-    temperature = "" if health.cpu_celsius is None else f", {health.cpu_celsius:g} °C"
+    processor = "" if health.cpu_celsius is None else f", {health.cpu_celsius:g} °C"
     return "\n".join(
         [
             f"{playing.condition.words}{where}; seed {playing.seed}",
             *format_settings(status.settings),
             f"  {health.look_ahead_s:.1f} s ahead; xruns {health.xruns}, restarts "
             f"{health.restarts}, rewinds {health.rewinds}; interventions: {interventions}",
-            f"  up {health.uptime_s} s, {health.notes} notes, {health.rss_mib:.0f} MiB{temperature}",
+            f"  up {health.uptime_s} s, {health.notes} notes, {health.rss_mib:.0f} MiB{processor}",
         ]
     )
 

@@ -20,12 +20,17 @@ _SWITCH_WORDS: Final = {
 
 
 class _Kind:
-    """What the kinds have in common; ``str`` says what is allowed, to follow "it is"."""
+    """What the kinds have in common; ``str`` says what is allowed, to go on after "it is"."""
 
     value_type: ClassVar[type]
     """Of a value in :class:`appliance.state.settings.EffectiveSettings`."""
     shown_type: ClassVar[type]
     """Of a value as people read it."""
+
+    @property
+    def brief(self) -> str:
+        """What is allowed, in as few words as possible."""
+        return str(self)
 
     def show(self, value: Value) -> Value:
         """Return ``value`` as people read it."""
@@ -55,6 +60,12 @@ class Number(_Kind):
 
     def __str__(self) -> str:
         return f"a number from {self.low:g} to {self.high:g}{self.unit and ' ' + self.unit}"
+
+    @property
+    def brief(self) -> str:
+        """What is allowed, in as few words as possible."""
+        symbol = self.symbol if self.symbol in ("", "%") else f" {self.symbol}"
+        return f"{self.low:g} to {self.high:g}{symbol}"
 
     def parse(self, label: str, value: object) -> float:
         """Return the number that ``value`` (a number or text) stands for.
@@ -113,6 +124,11 @@ class Choice(_Kind):
     def __str__(self) -> str:
         return f"one of {', '.join(self.names)}"
 
+    @property
+    def brief(self) -> str:
+        """What is allowed, in as few words as possible."""
+        return ", ".join(self.names)
+
     def parse(self, label: str, value: object) -> str:
         """Return the name that ``value`` means, in any case, with any hyphens or blanks.
 
@@ -140,6 +156,11 @@ class Program(_Kind):
     def __str__(self) -> str:
         return "a General MIDI instrument by name or number (0 to 127)"
 
+    @property
+    def brief(self) -> str:
+        """What is allowed, in as few words as possible."""
+        return "a General MIDI name or number"
+
     def parse(self, label: str, value: object) -> int:
         """Return the program that ``value`` (a number, a name or its beginning) means.
 
@@ -165,6 +186,11 @@ class ModelName(_Kind):
 
     def __str__(self) -> str:
         return "the name of a model"
+
+    @property
+    def brief(self) -> str:
+        """What is allowed, in as few words as possible."""
+        return "a name that `bachbox models` lists"
 
     def parse(self, label: str, value: object, models: Sequence[str]) -> str:
         """Return ``value`` if it is one of ``models``.
