@@ -1,4 +1,4 @@
-"""The living line fits, says the most important thing first, and leaves the terminal as it was."""
+"""The status line fits, keeps the most important parts, and leaves the terminal as it was."""
 
 from __future__ import annotations
 
@@ -9,11 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from appliance.daemon.status_line import StatusLine, StatusView, compose
+from appliance.daemon.status_line import StatusLine, StatusView, format_line
+from appliance.ipc.shared_state import Condition
 from appliance.music.events import Piece
 
 VIEW = StatusView(
-    condition="",
+    condition=Condition.PLAYING,
     piece=Piece(3, 7, True, 4, 480, 960),
     playhead_tick=960 + 480 + 4 * 480 * 11 + 480 * 2 + 5,
     tempo_bpm=84,
@@ -40,33 +41,33 @@ def terminal(monkeypatch: pytest.MonkeyPatch) -> Terminal:
     return Terminal()
 
 
-def test_everything_is_there_where_there_is_room() -> None:
-    assert compose(VIEW, 200, coloured=False) == (
+def test_line_shows_everything_if_there_is_room() -> None:
+    assert format_line(VIEW, 200, coloured=False) == (
         "♪ 3 in g minor  bar 12  ○○●○  ♩=84  T 0.95  Church Organ  4.0 s ahead  0 xruns"
     )
 
 
 @given(st.integers(1, 150), st.integers(0, 9), st.booleans())
-def test_it_is_never_wider_than_the_terminal(columns: int, xruns: int, paused: bool) -> None:
-    view = VIEW._replace(xruns=xruns, condition="paused" if paused else "")
-    coloured = compose(view, columns, coloured=True)
+def test_line_is_never_wider_than_the_terminal(columns: int, xruns: int, paused: bool) -> None:
+    view = VIEW._replace(xruns=xruns, condition=Condition.PAUSED if paused else Condition.PLAYING)
+    coloured = format_line(view, columns, coloured=True)
     plain = re.sub(r"\x1b\[\d+m", "", coloured)
     assert len(plain) <= columns
-    assert plain == compose(view, columns, coloured=False)
+    assert plain == format_line(view, columns, coloured=False)
 
 
-def test_trouble_outlives_decoration_when_it_gets_narrow() -> None:
-    narrow = compose(VIEW._replace(xruns=2, restarts=1), 48, coloured=False)
+def test_narrow_line_keeps_faults_and_drops_decoration() -> None:
+    narrow = format_line(VIEW._replace(xruns=2, restarts=1), 48, coloured=False)
     assert "2 xruns" in narrow
     assert "1 restarts" in narrow
     assert "ahead" not in narrow
 
 
-def test_the_cursor_is_hidden_once_and_comes_back(terminal: Terminal) -> None:
+def test_cursor_is_hidden_once_and_shown_again_at_the_end(terminal: Terminal) -> None:
     line = StatusLine(terminal)
     line.show(VIEW)
     line.show(VIEW)
-    line.say("performer: hello")
+    line.print_above("performer: hello")
     line.close()
     written = terminal.getvalue()
     assert written.count("\x1b[?25l") == 1
@@ -74,23 +75,25 @@ def test_the_cursor_is_hidden_once_and_comes_back(terminal: Terminal) -> None:
     assert "\x1b[2Kperformer: hello\n" in written
 
 
-def test_no_color_means_no_colour(terminal: Terminal, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_color_variable_means_no_colour(
+    terminal: Terminal, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("NO_COLOR", "1")
     line = StatusLine(terminal)
     line.show(VIEW)
     assert not re.search(r"\x1b\[\d*m", terminal.getvalue())
 
 
-def test_elsewhere_than_on_a_terminal_nothing_lives() -> None:
+def test_line_is_not_drawn_elsewhere_than_on_a_terminal() -> None:
     stream = io.StringIO()
     line = StatusLine(stream)
     line.show(VIEW)
-    line.say("one line")
+    line.print_above("one line")
     line.close()
     assert stream.getvalue() == "one line\n"
 
 
-def test_a_terminal_that_knows_only_ascii_gets_ascii(terminal: Terminal) -> None:
+def test_ascii_terminal_gets_ascii(terminal: Terminal) -> None:
     terminal.encoding = "ascii"
     line = StatusLine(terminal)
     line.show(VIEW)

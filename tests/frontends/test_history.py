@@ -1,4 +1,4 @@
-"""The last pieces are kept as they were played, whatever was turned, cut or restarted meanwhile."""
+"""The history keeps the last pieces as they were played, with every change of a setting."""
 
 from __future__ import annotations
 
@@ -11,10 +11,11 @@ from appliance.frontends import history
 from appliance.frontends.history import MAX_PIECES, History
 from appliance.ipc.ring import HISTORY_SLOTS, RingReader, RingWriter
 from appliance.ipc.shared_state import SharedState
-from appliance.music.events import Event, Piece, note_off, note_on, pace, piece
+from appliance.music.events import Event, NoteOff, NoteOn, Piece, PieceStart, TempoFactor
 from appliance.music.files.piece_record import PieceRecord
 from appliance.state.box_status import BoxStatus
 from appliance.state.settings import ModelDefaults, RequestedSettings, Settings
+from tests.support.log_lines import log_lines
 
 BEAT = 480
 
@@ -25,18 +26,17 @@ def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 class Stage:
-    """A ring that is written and played, and the keepsakes that look on."""
+    """A ring that is written and played, and the history that observes it."""
 
     def __init__(self, path: Path) -> None:
         self.shared = SharedState.create()
         self.writer, self.reader = RingWriter(self.shared), RingReader(self.shared)
-        own = ModelDefaults(tempo_bpm=80, temperature=0.9, top_p=0.95, program=19)
+        defaults = ModelDefaults(tempo_bpm=80, temperature=0.9, top_p=0.95, program=19)
         self.settings = Settings(
-            RequestedSettings("chorales"), lambda: ["chorales", "strings"], lambda _model: own
+            RequestedSettings(model="chorales"), lambda: ["chorales", "strings"], lambda _: defaults
         )
-        self.said: list[str] = []
-        self.box = BoxStatus(self.shared, self.settings, lambda: 0, dict, self.said.append)
-        self.keepsakes = History(path)
+        self.box = BoxStatus(self.shared, self.settings, lambda: 0, dict)
+        self.history = History(path)
         self.tick = 0
 
     def write(self, *events: Event) -> None:
@@ -45,7 +45,7 @@ class Stage:
         self.writer.publish(self.tick)
 
     async def play(self, seconds: float = 0.05) -> None:
-        """All that is written, and let those who look on look on."""
+        """Play all that is written, and give the history time to read it."""
         self.reader.refresh(self.tick)
         while self.reader.peek() is not None:
             self.reader.pop()
@@ -53,26 +53,29 @@ class Stage:
         await asyncio.sleep(seconds)
 
     def piece(self, number: int, beats: int = 12) -> list[Event]:
-        """A piece of one voice, written at the tick where we are."""
+        """Write a piece of one voice at the current tick."""
         start = self.tick
-        events = [piece(Piece(number, number % 12, False, 4, 0, start)), pace(start, 1000)]
+        events: list[Event] = [
+            PieceStart.of(Piece(number, number % 12, False, 4, 0, start)),
+            TempoFactor(start, 1000),
+        ]
         for beat in range(beats):
             at = start + beat * BEAT
-            events += [note_on(at, 0, 60 + beat % 12, 80), note_off(at + BEAT, 0, 60 + beat % 12)]
+            events += [NoteOn(at, 0, 60 + beat % 12, 80), NoteOff(at + BEAT, 0, 60 + beat % 12)]
         self.tick = start + (beats + 2) * BEAT
         self.write(*events)
         return events
 
 
 class Run:
-    """The keepsakes at work for as long as the context."""
+    """Runs the history in this context."""
 
     def __init__(self, stage: Stage) -> None:
         self._stage = stage
 
     async def __aenter__(self) -> Stage:
         stage = self._stage
-        self._task = asyncio.create_task(stage.keepsakes.run(stage.settings, stage.box))
+        self._task = asyncio.create_task(stage.history.run(stage.settings, stage.box))
         await asyncio.sleep(0.02)
         return stage
 
@@ -85,13 +88,13 @@ def played(events: list[Event]) -> list[Event]:
     return [event._replace(tick=event.tick - events[0].tick) for event in events]
 
 
-def get(stage: Stage, at: int) -> PieceRecord:
-    found = stage.keepsakes.get(stage.keepsakes.listing()[at].id)
+def get(stage: Stage, index: int) -> PieceRecord:
+    found = stage.history.get(stage.history.listing()[index].id)
     assert found is not None
     return found
 
 
-def test_a_piece_is_kept_with_what_was_set_and_when(tmp_path: Path) -> None:
+def test_piece_is_kept_with_its_settings(tmp_path: Path) -> None:
     async def run() -> None:
         async with Run(Stage(tmp_path / "pieces.json")) as stage:
             stage.settings.change("tempo", 66)
@@ -103,7 +106,7 @@ def test_a_piece_is_kept_with_what_was_set_and_when(tmp_path: Path) -> None:
             await stage.play()
             third = stage.piece(3)
             await stage.play()
-            newest, before, oldest = stage.keepsakes.listing()
+            newest, before, oldest = stage.history.listing()
             assert (newest.piece, before.piece, oldest.piece) == (3, 2, 1)
             assert newest.playing
             assert not newest.complete
@@ -117,14 +120,14 @@ def test_a_piece_is_kept_with_what_was_set_and_when(tmp_path: Path) -> None:
             assert turned.settings["temperature"] == 1.5
             assert turned.settings["instrument"] == "Flute"
             assert list(turned.events()) == played(second)
-            assert get(stage, 0).notes[0][0] == 0
+            assert get(stage, 0).recorded[0].tick == 0
             assert len(list(get(stage, 0).events())) >= len(third)
             assert middle
 
     asyncio.run(run())
 
 
-def test_what_is_turned_while_it_plays_is_kept_at_its_tick(tmp_path: Path) -> None:
+def test_setting_changed_during_a_piece_is_kept_at_its_tick(tmp_path: Path) -> None:
     async def run() -> None:
         async with Run(Stage(tmp_path / "pieces.json")) as stage:
             start = stage.tick
@@ -146,7 +149,7 @@ def test_what_is_turned_while_it_plays_is_kept_at_its_tick(tmp_path: Path) -> No
     asyncio.run(run())
 
 
-def test_what_was_cut_away_is_not_kept_and_what_was_left_says_so(tmp_path: Path) -> None:
+def test_rewound_events_are_not_kept_and_the_piece_is_marked_incomplete(tmp_path: Path) -> None:
     async def run() -> None:
         async with Run(Stage(tmp_path / "pieces.json")) as stage:
             events = stage.piece(1)
@@ -157,9 +160,9 @@ def test_what_was_cut_away_is_not_kept_and_what_was_left_says_so(tmp_path: Path)
             stage.reader.refresh(4 * BEAT)
             await asyncio.sleep(0.05)
             index = stage.writer.write_index - (len(events) - len(cut))
-            stage.writer.request_cut(index, 10 * BEAT)
+            stage.writer.request_rewind(index, 10 * BEAT)
             stage.reader.refresh(4 * BEAT)
-            assert stage.writer.cut_answer()
+            assert stage.writer.rewind_answer()
             stage.settings.act("next_piece")
             stage.tick = 12 * BEAT
             stage.piece(2)
@@ -171,7 +174,7 @@ def test_what_was_cut_away_is_not_kept_and_what_was_left_says_so(tmp_path: Path)
     asyncio.run(run())
 
 
-def test_the_last_fifty_are_kept_and_survive_a_restart(tmp_path: Path) -> None:
+def test_last_fifty_pieces_are_kept_and_survive_a_restart(tmp_path: Path) -> None:
     path = tmp_path / "state" / "pieces.json"
 
     async def run() -> list[int]:
@@ -180,7 +183,7 @@ def test_the_last_fifty_are_kept_and_survive_a_restart(tmp_path: Path) -> None:
                 stage.piece(number)
                 await stage.play(0.004)
             await stage.play(0.1)
-        return [one.id for one in stage.keepsakes.listing()]
+        return [one.id for one in stage.history.listing()]
 
     async def run_again() -> Stage:
         async with Run(Stage(path)) as stage:
@@ -191,13 +194,14 @@ def test_the_last_fifty_are_kept_and_survive_a_restart(tmp_path: Path) -> None:
     ids = asyncio.run(run())
     assert len(ids) == MAX_PIECES
     assert path.stat().st_size < 100_000
-    again = asyncio.run(run_again())
-    assert [one.id for one in again.keepsakes.listing()] == [ids[0] + 1, *ids[:-1]]
-    assert not again.said
+    with log_lines() as lines:
+        again = asyncio.run(run_again())
+    assert [one.id for one in again.history.listing()] == [ids[0] + 1, *ids[:-1]]
+    assert not lines
 
 
-@pytest.mark.parametrize("content", [b"", b"[]x", b'[{"kept":1}]', b"\0" * 100])
-def test_a_file_of_others_is_told_of_and_left(content: bytes, tmp_path: Path) -> None:
+@pytest.mark.parametrize("content", [b"", b"[]x", b'[{"entry":1}]', b"\0" * 100])
+def test_file_with_other_content_is_reported_and_ignored(content: bytes, tmp_path: Path) -> None:
     path = tmp_path / "pieces.json"
     path.write_bytes(content)
 
@@ -205,27 +209,28 @@ def test_a_file_of_others_is_told_of_and_left(content: bytes, tmp_path: Path) ->
         async with Run(Stage(path)) as stage:
             return stage
 
-    stage = asyncio.run(run())
-    assert stage.keepsakes.listing() == []
-    assert "not our pieces" in stage.said[0]
+    with log_lines() as lines:
+        stage = asyncio.run(run())
+    assert stage.history.listing() == []
+    assert "not our pieces" in lines[0]
 
 
-def test_one_that_has_hardly_begun_and_one_with_a_gap_are_not_kept(tmp_path: Path) -> None:
+def test_short_piece_and_piece_with_a_gap_are_not_kept(tmp_path: Path) -> None:
     async def run() -> None:
         async with Run(Stage(tmp_path / "pieces.json")) as stage:
             stage.piece(1, beats=3)
             await stage.play()
             stage.piece(2)
             await stage.play()
-            assert [one.piece for one in stage.keepsakes.listing()] == [2]
-            stage.keepsakes._hear(None)
-            stage.write(note_on(stage.tick, 0, 60, 80))
+            assert [one.piece for one in stage.history.listing()] == [2]
+            stage.history._add(None)
+            stage.write(NoteOn(stage.tick, 0, 60, 80))
             await stage.play()
-            assert stage.keepsakes.listing() == []
+            assert stage.history.listing() == []
 
     asyncio.run(run())
 
 
-def test_the_ring_is_longer_than_anybody_sleeps() -> None:
+def test_ring_holds_more_than_is_played_between_two_polls() -> None:
     notes_a_second = 50
     assert notes_a_second * 2 * history.POLL_INTERVAL_S * 10 < HISTORY_SLOTS

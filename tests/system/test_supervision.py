@@ -19,8 +19,8 @@ from appliance.daemon.supervisor import Child, ChildSpec
 from tests.support import audio_analysis
 from tests.support.audio_analysis import HOP_FRAMES, RATE
 from tests.support.command import home, playing
-from tests.support.making_music import MODEL, altered
 from tests.support.log_lines import log_lines
+from tests.support.making_music import MODEL, altered
 from tests.support.running_box import (
     LOOK_AHEAD_S,
     ask,
@@ -30,6 +30,8 @@ from tests.support.running_box import (
     running_box,
 )
 from tests.support.virtual_card import VirtualCard, virtual_card
+
+LOGGER = logging.getLogger("appliance.test")
 
 
 def test_a_composers_death_changes_nothing_of_the_music(card: VirtualCard, tmp_path: Path) -> None:
@@ -98,7 +100,7 @@ def test_leaking_child_is_replaced() -> None:
 
     with log_lines() as lines:
         asyncio.run(asyncio.wait_for(run(), 60))
-    grown = [line for line in lines if "has grown to" in sentence]
+    grown = [line for line in lines if "has grown to" in line]
     assert len(grown) == 2
     assert all(64 < int(line.split()[5]) < 500 for line in grown), grown
 
