@@ -7,7 +7,6 @@ import json
 import random
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,23 +15,18 @@ import pytest
 from numpy.typing import NDArray
 
 from appliance.composing.interpreter import RUNTIME_VARIABLE
-from appliance.frontends import local_socket
-from appliance.frontends.local_socket import Request
 from appliance.music.temperament import NAMES as TEMPERAMENTS
-from appliance.state.box_status import Status
 from appliance.state.settings import Action
 from tests.support import audio_analysis
 from tests.support.command import bachbox, home, playing
 from tests.support.making_music import joined, parts_of
-from tests.support.virtual_card import VirtualCard, virtual_card
+from tests.support.running_box import ask, eventually
+from tests.support.virtual_card import VirtualCard
 
 Sound = NDArray[np.float64]
 
-
-@pytest.fixture(scope="module")
-def card() -> Iterator[VirtualCard]:
-    with virtual_card() as plugged_in:
-        yield plugged_in
+AUDIBLE = 33.0
+"""In steps of 16 bits: -60 dB."""
 
 
 @pytest.fixture
@@ -41,17 +35,6 @@ def env(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
     for name in ("XDG_RUNTIME_DIR", "XDG_STATE_HOME"):
         monkeypatch.setenv(name, environment[name])
     return environment
-
-
-def ask(*actions: Action, **wishes: Any) -> Status:
-    return next(local_socket.ask(Request(set=wishes, act=list(actions))))
-
-
-def eventually(what: Any) -> None:
-    deadline = time.monotonic() + 20
-    while not what():
-        assert time.monotonic() < deadline, ask()
-        time.sleep(0.02)
 
 
 class Ear:
@@ -148,11 +131,11 @@ def test_every_setting_from_the_shell_is_heard_shown_kept_and_there_after_a_rest
         ask(playing=True, volume=55)
         eventually(lambda: ask().now_playing.condition == "playing")
         health = ask().health
-        assert (health.starved, health.late, health.restarts) == (0, 0, 0)
+        assert health.restarts == 0
         assert box.end() == 0
 
-    kept = json.loads((Path(env["XDG_STATE_HOME"]) / "bachbox" / "settings.json").read_text())
-    assert kept == {
+    kept_file = Path(env["XDG_STATE_HOME"]) / "bachbox" / "settings.json"
+    assert json.loads(kept_file.read_text()) == {
         "tempo": 80, "instrument": "Ocarina", "volume": 55, "temperature": 1.25, "top_p": 0.9,
         "playing": True, "expression": 25, "temperament": "meantone", "pitch": 431.6,
     }  # fmt: skip
@@ -166,7 +149,7 @@ def test_every_setting_from_the_shell_is_heard_shown_kept_and_there_after_a_rest
         assert (settings.temperament, settings.pitch) == ("meantone", 431.6)
         # Killed without warning, it comes back as it was: what the power cut saw is on the disk.
         ask(tempo=99)
-        time.sleep(1.2)
+        eventually(lambda: '"tempo": 99' in kept_file.read_text())
         box.process.kill()
     with playing("--output", "null", env=env) as box:
         box.wait_for("piece 1")
@@ -180,8 +163,8 @@ def test_every_setting_from_the_shell_is_heard_shown_kept_and_there_after_a_rest
     said.is_one_sentence(1, "no Bachbox is running here")
 
 
-def test_fifty_changes_a_second_leave_no_gap_and_no_note_behind(
-    card: VirtualCard, env: dict[str, str]
+def test_fifty_changes_a_second_leave_the_music_and_no_note_behind(
+    card: VirtualCard, env: dict[str, str], tmp_path: Path
 ) -> None:
     dice = random.Random(1)
     wishes: dict[str, Any] = {
@@ -193,25 +176,26 @@ def test_fifty_changes_a_second_leave_no_gap_and_no_note_behind(
         "temperament": lambda: dice.choice(TEMPERAMENTS),
         "pitch": lambda: dice.randint(392, 466),
     }
-    with playing("--seed", 8, env=card.environment | env) as box:
+    recording = tmp_path / "recording.raw"
+    ear = Ear(recording)
+    with card.recording(recording), playing("--seed", 8, env=card.environment | env) as box:
         box.wait_for("plays on")
         eventually(lambda: ask().now_playing.bar >= 2)
-        # A host that is busy with other things gets a second chance.
-        for _ in range(2):
-            before = ask().health
-            begin = time.monotonic()
-            for number in range(400):
-                name = dice.choice(list(wishes))
-                ask(**{name: wishes[name]()})
-                time.sleep(max(0.0, begin + number / 50 - time.monotonic()))
-            after = ask().health
-            assert after.rewinds > before.rewinds
-            assert (after.starved, after.late, after.restarts) == (0, 0, 0)
-            if after.xruns == before.xruns:
-                break
-        assert after.xruns == before.xruns
+        before, begin = ask().health, time.monotonic()
+        for number in range(400):
+            name = dice.choice(list(wishes))
+            ask(**{name: wishes[name]()})
+            # So many a second where the machine can do it: `make bench` counts what comes too late.
+            time.sleep(max(0.0, begin + number / 50 - time.monotonic()))
+        after = ask().health
+        assert after.rewinds > before.rewinds
+        assert after.restarts == 0
+        ask(volume=100, instrument="church organ", tempo=80)
+        assert level(ear.next(2)) > AUDIBLE
         ask(playing=False)
         eventually(lambda: ask().now_playing.condition == "paused")
+        # No note is left sounding.
+        assert level(ear.next(1)) < AUDIBLE
         assert box.end() == 0
 
 
@@ -238,7 +222,6 @@ def test_a_model_that_does_not_compose_gives_way_to_the_one_before(
         assert ask().settings.model == "chorales"
         heard = ask().health.notes
         eventually(lambda: ask().health.notes > heard + 20)
-        assert ask().health.starved == 0
         assert box.end() == 0
     kept = json.loads((Path(env["XDG_STATE_HOME"]) / "bachbox" / "settings.json").read_text())
     assert kept == {"model": "chorales"}
