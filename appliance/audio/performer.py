@@ -1,9 +1,10 @@
-"""Events in time become sound: the same code for the sound card and for a file.
+"""Turns events into sound, block by block: the same code for a sound card and for a file.
 
-The performer knows no device and no clock. Each call of :meth:`Performer.render` is one block;
-controls act at its start, events at their own frame inside it (FluidSynth itself begins a note
-at the next multiple of 64 frames that it renders, 1.3 ms). Where the composer has not written
-far enough the music waits at the horizon, and what sounds rings on, for some seconds.
+The performer knows no device and no clock. Each call of :meth:`Performer.render` renders one
+block. Settings act at the start of a block, events at their own frame inside it (FluidSynth
+itself begins a note at the next multiple of 64 frames that it renders, 1.3 ms). If the composer
+has not written far enough, the music waits at the horizon while the held notes sound on, for a
+few seconds.
 """
 
 from __future__ import annotations
@@ -19,73 +20,93 @@ from appliance.audio.event_source import EventSource
 from appliance.audio.transport import Transport
 from appliance.ipc.shared_state import NO_PIECE, LiveSettings
 from appliance.music import expression
-from appliance.music.events import AS_WRITTEN_PERMILLE, Event, Kind, Piece, pace, piece_of
+from appliance.music.events import (
+    FULL_TEMPO_PERMILLE,
+    Event,
+    NoteOff,
+    NoteOn,
+    Piece,
+    PieceStart,
+    TempoFactor,
+)
 from appliance.music.temperament import key_cents
 
-NEAR_BLOCKS: Final = 2
-"""What is nearer than so many blocks is too near to be composed anew."""
+UNCHANGEABLE_BLOCKS: Final = 2
+"""Music that is nearer to the playhead than this many blocks can no longer be rewound."""
 
-LET_GO_S: Final = 3.0
-"""A chord that the music has waited in for so long is let go: an organ would sound for ever."""
+MAX_WAIT_S: Final = 3.0
+"""How long a chord is held while the music waits; after that an organ would sound for ever."""
 
 
-TONE_VOICE: Final = 14
-"""The last of the synth's voices, which no model has."""
+TEST_TONE_VOICE: Final = 14
+"""The last of the synth's voices, which no model uses."""
 
-TONE_PITCH: Final = 69
-TONE_VELOCITY: Final = 100
-TONE_S: Final = 1.0
+TEST_TONE_PITCH: Final = 69
+TEST_TONE_VELOCITY: Final = 100
+TEST_TONE_S: Final = 1.0
 
 
 class Synth(Protocol):
     """What the performer plays on; :class:`appliance.audio.synth.FluidSynth` is one."""
 
     def note_on(self, voice: int, pitch: int, velocity: int) -> None:
-        """A voice begins a note."""
+        """Begin a note of ``voice``: MIDI note number and MIDI velocity, 0 to 127."""
 
     def note_off(self, voice: int, pitch: int) -> None:
-        """A voice leaves a note, which then dies away."""
+        """Release the MIDI note ``pitch`` of ``voice``; it then dies away."""
 
     def program(self, program: int) -> None:
-        """General MIDI program of every voice, for the notes from now on."""
+        """Choose the General MIDI program (0 to 127) of every voice, from the next note on."""
 
     def tune(self, cents: Sequence[float]) -> None:
-        """Tune all 128 keys, in cents above key 0 as it comes; what sounds is retuned too."""
+        """Tune all 128 keys.
+
+        Args:
+            cents: the pitch of each MIDI key, above the untuned key 0. Sounding notes change too.
+        """
 
     def volume(self, percent: float) -> None:
-        """0 to 100; moves there without a click."""
+        """Set the volume, 0 to 100; it moves there without a click."""
 
     def render(self, frames: int) -> bytes:
-        """The next ``frames`` of sound, interleaved stereo s16le."""
+        """Return the next ``frames`` frames of sound, interleaved stereo s16le."""
 
 
 class Performer:
-    """Plays a source's events on a synth."""
+    """Plays a source's events on a synth.
+
+    Args:
+        source: where the events come from.
+        synth: what they are played on.
+        transport: the mapping of ticks to frames; the performer moves it.
+        read_settings: returns the settings that are in force now.
+    """
 
     def __init__(
         self,
         source: EventSource,
         synth: Synth,
         transport: Transport,
-        controls: Callable[[], LiveSettings],
+        read_settings: Callable[[], LiveSettings],
     ) -> None:
         self._source = source
         self._synth = synth
         self._transport = transport
-        self._read_controls = controls
+        self._read_settings = read_settings
         self._program: int | None = None
         self._volume: float | None = None
         self._tuning: tuple[str, float] | None = None
         self._expression = expression.FULL
-        self._written_permille = AS_WRITTEN_PERMILLE
-        """The pace that the composer asked for last."""
-        self._held: dict[tuple[int, int], Event] = {}
-        self._left_early: dict[tuple[int, int], int] = {}
-        """Notes that expression has ended, and at which tick they are written to end."""
+        self._written_permille = FULL_TEMPO_PERMILLE
+        """The last tempo factor that the composer wrote."""
+        self._held: dict[tuple[int, int], NoteOn] = {}
+        """The notes that sound, by voice and pitch."""
+        self._released_early: dict[tuple[int, int], int] = {}
+        """The notes that were released early, and the tick at which each is written to end."""
         self._released = False
-        self._tones_asked: int | None = None
-        self._tone_frames = 0
-        """How much of a test tone is still to be heard."""
+        self._test_tones_requested: int | None = None
+        self._test_tone_frames = 0
+        """How much of a test tone is still to be played."""
         self._waited_frames = 0
         """How long the music has waited at the horizon."""
         self._begun = False
@@ -105,88 +126,90 @@ class Performer:
 
     @property
     def sounding(self) -> int:
-        """Notes that are held just now; those released by a pause do not count."""
+        """How many notes are held; those released by a pause do not count."""
         return 0 if self._released else len(self._held)
 
     @property
     def begun(self) -> bool:
-        """The source has given music to play at least once."""
+        """Whether the source has ever supplied an event."""
         return self._begun
 
     @property
     def playhead_tick(self) -> float:
-        """Where the music is."""
+        """The tick at which the next block begins."""
         return self._transport.tick_at(self.frame)
 
     def resume(self, events: Iterable[Event], playhead_tick: float) -> None:
         """Take over at ``playhead_tick`` from a performer that played ``events`` and died.
 
-        Nothing sounds yet: the notes that it held are struck anew in the next block.
+        Nothing sounds yet: the notes that it held are struck again in the next block.
         """
         for event in events:
             self._begun = True
-            self._note(event)
-            if event.kind is Kind.PACE:
-                self._set_pace(event)
+            self._track(event)
+            if isinstance(event, TempoFactor):
+                self._set_tempo_factor(event)
         self._transport.seek(playhead_tick, self.frame)
         self._released = True
 
     def render(self, frames: int) -> bytes:
-        """The next block of sound: ``frames`` times two samples, s16le."""
+        """Return the next block of sound: ``frames`` frames, interleaved stereo s16le."""
         start, end = self.frame, self.frame + frames
         playhead_tick = self._transport.tick_at(start)
-        near_ticks = self._transport.tick_at(start + NEAR_BLOCKS * frames) - playhead_tick
-        # Where a note has been left already, its end must not be composed away.
-        left_tick = max(self._left_early.values(), default=0)
-        self._source.refresh(playhead_tick, max(near_ticks, left_tick - playhead_tick))
-        self._apply(self._read_controls(), self._source.horizon_tick - playhead_tick, near_ticks)
+        near_tick = self._transport.tick_at(start + UNCHANGEABLE_BLOCKS * frames)
+        near_ticks = near_tick - playhead_tick
+        # A note that has been released early must not have its written end rewound.
+        ends_tick = max(self._released_early.values(), default=0)
+        self._source.refresh(playhead_tick, max(near_ticks, ends_tick - playhead_tick))
+        self._apply(self._read_settings(), self._source.horizon_tick - playhead_tick, near_ticks)
         sound = self._play(start, end) if self.playing else self._pause(frames)
-        self._end_tone(frames)
+        self._end_test_tone(frames)
         self.frame = end
         self.blocks += 1
         return sound
 
     def end(self) -> None:
-        """From the next block on only let what sounds die away, whatever the controls say."""
+        """From the next block on, let the sounding notes die away, whatever the settings say."""
         self._ended = True
 
     def release(self) -> None:
-        """Let go of every note; they die away, and are struck anew when the music goes on."""
+        """Release every note; the notes are struck again when the music continues."""
         if not self._released:
             for voice, pitch in self._held:
                 self._synth.note_off(voice, pitch)
         self._released = True
 
-    def _apply(self, controls: LiveSettings, ahead_ticks: float, near_ticks: float) -> None:
+    def _apply(self, settings: LiveSettings, ahead_ticks: float, near_ticks: float) -> None:
         transport = self._transport
-        permille = _pace_at(controls.expression, self._written_permille)
-        faster = controls.tempo_bpm * permille / (transport.tempo_bpm * transport.pace_permille)
-        # No faster into music that is being composed anew just now; it is there in a moment.
-        if faster <= 1 or ahead_ticks > near_ticks * faster or not self._begun:
-            transport.set_tempo(controls.tempo_bpm, self.frame)
-            self._expression = controls.expression
-            transport.set_pace(permille, math.ceil(self.playhead_tick))
-        if (controls.temperament, controls.pitch_hz) != self._tuning:
-            self._tuning = controls.temperament, controls.pitch_hz
+        permille = _tempo_factor_at(settings.expression, self._written_permille)
+        speed_now = transport.tempo_bpm * transport.tempo_factor_permille
+        speed_up = settings.tempo_bpm * permille / speed_now
+        # While the music just ahead is being composed again, going faster would reach the horizon.
+        if speed_up <= 1 or ahead_ticks > near_ticks * speed_up or not self._begun:
+            transport.set_tempo(settings.tempo_bpm, self.frame)
+            self._expression = settings.expression
+            transport.set_tempo_factor(permille, math.ceil(self.playhead_tick))
+        if (settings.temperament, settings.pitch_hz) != self._tuning:
+            self._tuning = settings.temperament, settings.pitch_hz
             self._synth.tune(key_cents(*self._tuning))
-        if controls.volume != self._volume:
-            self._volume = controls.volume
-            self._synth.volume(controls.volume)
-        if controls.program != self._program:
-            # What sounds is struck anew by the block, so that the change is heard at once.
+        if settings.volume != self._volume:
+            self._volume = settings.volume
+            self._synth.volume(settings.volume)
+        if settings.program != self._program:
+            # The block strikes the held notes again, so that the change is heard at once.
             self.release()
-            self._program = controls.program
-            self._synth.program(controls.program)
-        self.playing = controls.playing and not self._ended
-        if self._tones_asked not in (None, controls.tone_count):
-            self._synth.note_on(TONE_VOICE, TONE_PITCH, TONE_VELOCITY)
-            self._tone_frames = round(TONE_S * self._transport.sample_rate)
-        self._tones_asked = controls.tone_count
+            self._program = settings.program
+            self._synth.program(settings.program)
+        self.playing = settings.playing and not self._ended
+        if self._test_tones_requested not in (None, settings.tone_count):
+            self._synth.note_on(TEST_TONE_VOICE, TEST_TONE_PITCH, TEST_TONE_VELOCITY)
+            self._test_tone_frames = round(TEST_TONE_S * self._transport.sample_rate)
+        self._test_tones_requested = settings.tone_count
 
-    def _end_tone(self, frames: int) -> None:
-        if 0 < self._tone_frames <= frames:
-            self._synth.note_off(TONE_VOICE, TONE_PITCH)
-        self._tone_frames = max(0, self._tone_frames - frames)
+    def _end_test_tone(self, frames: int) -> None:
+        if 0 < self._test_tone_frames <= frames:
+            self._synth.note_off(TEST_TONE_VOICE, TEST_TONE_PITCH)
+        self._test_tone_frames = max(0, self._test_tone_frames - frames)
 
     def _pause(self, frames: int) -> bytes:
         self.release()
@@ -196,36 +219,29 @@ class Performer:
     def _play(self, start: int, end: int) -> bytes:
         source, transport, parts = self._source, self._transport, []
         horizon_tick = source.horizon_tick
-        if transport.frame_of(horizon_tick) > start:
-            self._waited_frames = 0
-        if self._waited_frames >= LET_GO_S * transport.sample_rate:
-            self.release()
-        elif self._released:
-            for held in self._held.values():
-                self._strike(held)
-            self._released = False
+        self._hold_or_release(horizon_tick, start)
         late_tick = transport.tick_at(start) - 1.0
         position = start
-        lifts = self._lifts(transport.tick_at(end))
+        early = self._early_releases(transport.tick_at(end))
         while True:
             event = source.peek()
             if event is not None and event.tick >= horizon_tick:
                 event = None
-            lifted = bool(lifts) and (event is None or lifts[0].tick <= event.tick)
-            if lifted:
-                event = lifts[0]
+            is_early = bool(early) and (event is None or early[0].tick <= event.tick)
+            if is_early:
+                event = early[0]
             if event is None or (frame := transport.frame_of(event.tick)) >= end:
                 break
             if frame > position:
                 parts.append(self._synth.render(frame - position))
                 position = frame
-            if lifted:
-                self._leave_early(lifts.popleft())
+            if is_early:
+                self._release_early(early.popleft())
                 continue
             self.late_events += event.tick < late_tick
             source.pop()
             self._begun = True
-            self._sound(event)
+            self._perform(event)
         if transport.frame_of(horizon_tick) < end:
             transport.hold(horizon_tick, end)
             self._waited_frames += end - start
@@ -233,55 +249,69 @@ class Performer:
         parts.append(self._synth.render(end - position))
         return parts[0] if len(parts) == 1 else b"".join(parts)
 
-    def _lifts(self, end_tick: float) -> deque[Event]:
-        """The notes that are left before ``end_tick``, earlier than they are written to end."""
-        longest_ticks = round(expression.MAX_LIFT_TICKS * self._expression / expression.FULL)
-        last_tick = min(end_tick + longest_ticks, self._source.horizon_tick - 1)
-        ahead = list(takewhile(lambda event: event.tick <= last_tick, self._source.ahead()))
-        heard = expression.played(ahead, self._expression)
-        return deque(event for event in heard if event.kind is Kind.NOTE_OFF and event.value)
+    def _hold_or_release(self, horizon_tick: int, start: int) -> None:
+        """Release the notes after a long wait; strike them again when the music continues."""
+        if self._transport.frame_of(horizon_tick) > start:
+            self._waited_frames = 0
+        if self._waited_frames >= MAX_WAIT_S * self._transport.sample_rate:
+            self.release()
+        elif self._released:
+            for held in self._held.values():
+                self._strike(held)
+            self._released = False
 
-    def _leave_early(self, lift: Event) -> None:
-        note = lift.voice, lift.pitch
+    def _early_releases(self, end_tick: float) -> deque[NoteOff]:
+        """Return the note-offs before ``end_tick`` that come earlier than they are written."""
+        max_early_ticks = round(
+            expression.MAX_EARLY_RELEASE_TICKS * self._expression / expression.FULL
+        )
+        last_tick = min(end_tick + max_early_ticks, self._source.horizon_tick - 1)
+        ahead = list(takewhile(lambda event: event.tick <= last_tick, self._source.ahead()))
+        performed = expression.apply_expression(ahead, self._expression)
+        return deque(e for e in performed if isinstance(e, NoteOff) and e.early_release_ticks)
+
+    def _release_early(self, event: NoteOff) -> None:
+        note = event.voice, event.pitch
         if self._held.pop(note, None):
-            self._left_early[note] = lift.tick + lift.value
+            self._released_early[note] = event.tick + event.early_release_ticks
             self._synth.note_off(*note)
 
-    def _set_pace(self, event: Event) -> None:
-        self._written_permille = event.value
-        self._transport.set_pace(_pace_at(self._expression, event.value), event.tick)
+    def _set_tempo_factor(self, event: TempoFactor) -> None:
+        self._written_permille = event.permille
+        permille = _tempo_factor_at(self._expression, event.permille)
+        self._transport.set_tempo_factor(permille, event.tick)
 
-    def _strike(self, event: Event) -> None:
-        struck = expression.scaled(event, self._expression)
-        self._synth.note_on(struck.voice, struck.pitch, struck.velocity)
+    def _strike(self, event: NoteOn) -> None:
+        velocity = expression.scale_velocity(event.velocity, self._expression)
+        self._synth.note_on(event.voice, event.pitch, velocity)
 
-    def _sound(self, event: Event) -> None:
-        if event.kind is Kind.NOTE_ON:
+    def _perform(self, event: Event) -> None:
+        if isinstance(event, NoteOn):
             self._strike(event)
-        elif event.kind is Kind.NOTE_OFF:
-            if not self._left_early.pop((event.voice, event.pitch), 0):
+        elif isinstance(event, NoteOff):
+            if not self._released_early.pop((event.voice, event.pitch), 0):
                 self._synth.note_off(event.voice, event.pitch)
-        elif event.kind is Kind.PACE:
-            self._set_pace(event)
-        elif event.kind is Kind.PIECE:
-            # A piece begins with nothing held, whatever became of the one before.
+        elif isinstance(event, TempoFactor):
+            self._set_tempo_factor(event)
+        elif isinstance(event, PieceStart):
+            # Notes that the piece before never released would hang.
             for voice, pitch in self._held:
                 self._synth.note_off(voice, pitch)
-        self._note(event)
+        self._track(event)
 
-    def _note(self, event: Event) -> None:
-        """Keep account of what ``event`` changes."""
-        if event.kind is Kind.NOTE_ON:
+    def _track(self, event: Event) -> None:
+        """Update what is held and what plays, without a sound."""
+        if isinstance(event, NoteOn):
             self._held[event.voice, event.pitch] = event
-        elif event.kind is Kind.NOTE_OFF:
+        elif isinstance(event, NoteOff):
             self._held.pop((event.voice, event.pitch), None)
-        elif event.kind is Kind.PIECE:
+        elif isinstance(event, PieceStart):
             self._held.clear()
-            self._left_early.clear()
-            self.piece = piece_of(event)
+            self._released_early.clear()
+            self.piece = event.piece
 
 
 @functools.lru_cache(maxsize=8)
-def _pace_at(percent: float, permille: int) -> int:
-    """A pace as it is played at this expression; asked for in every block."""
-    return expression.scaled(pace(0, permille), percent).value
+def _tempo_factor_at(percent: float, permille: int) -> int:
+    """The tempo factor at this expression; cached because every block asks for it."""
+    return expression.scale_tempo_factor(permille, percent)

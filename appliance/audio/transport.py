@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 
-from appliance.music.events import AS_WRITTEN_PERMILLE, TICKS_PER_BEAT
+from appliance.music.events import FULL_TEMPO_PERMILLE, TICKS_PER_BEAT, TempoFactor
 
 
 class Transport:
@@ -19,7 +19,7 @@ class Transport:
     def __init__(self, sample_rate: int, tempo_bpm: float, tick: float = 0.0) -> None:
         self.sample_rate = sample_rate
         self._tempo_bpm = tempo_bpm
-        self._pace_permille = AS_WRITTEN_PERMILLE
+        self._tempo_factor_permille = FULL_TEMPO_PERMILLE
         self._frames_per_tick = self._speed()
         self._tick = 0
         self._frame = 0
@@ -28,13 +28,13 @@ class Transport:
 
     @property
     def tempo_bpm(self) -> float:
-        """Quarter notes a minute, before the pace of the music itself."""
+        """Quarter notes per minute, before the music's own tempo factor."""
         return self._tempo_bpm
 
     @property
-    def pace_permille(self) -> int:
-        """The music's own pace, see :attr:`appliance.music.events.Kind.PACE`."""
-        return self._pace_permille
+    def tempo_factor_permille(self) -> int:
+        """The music's own factor on the tempo, see :class:`appliance.music.events.TempoFactor`."""
+        return self._tempo_factor_permille
 
     def frame_of(self, tick: int) -> int:
         """The frame nearest to ``tick``, at today's speed."""
@@ -55,13 +55,13 @@ class Transport:
         self.hold(self._tick + whole_ticks, frame)
         self._shift((whole_ticks - ticks_passed) * self._frames_per_tick)
 
-    def set_pace(self, pace_permille: int, tick: int) -> None:
-        """Another pace from ``tick`` on."""
-        if pace_permille == self._pace_permille:
+    def set_tempo_factor(self, tempo_factor_permille: int, tick: int) -> None:
+        """Change the tempo factor from ``tick`` on."""
+        if tempo_factor_permille == self._tempo_factor_permille:
             return
         self._shift((tick - self._tick) * self._frames_per_tick)
         self._tick = tick
-        self._pace_permille = pace_permille
+        self._tempo_factor_permille = tempo_factor_permille
         self._frames_per_tick = self._speed()
 
     def wait(self, frames: int) -> None:
@@ -87,5 +87,5 @@ class Transport:
 
     def _speed(self) -> float:
         """Frames in a tick."""
-        beats_per_minute = self._tempo_bpm * self._pace_permille / AS_WRITTEN_PERMILLE
+        beats_per_minute = self._tempo_bpm * self._tempo_factor_permille / FULL_TEMPO_PERMILLE
         return self.sample_rate * 60.0 / (beats_per_minute * TICKS_PER_BEAT)

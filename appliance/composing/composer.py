@@ -1,9 +1,9 @@
-"""The composer: an endless sequence of pieces, one 16th step at a time.
+"""The composer: an endless sequence of pieces, one step of the music at a time.
 
-Pure: no thread, device, network or clock. The same model, seed and runtime give the same
+It uses no thread, device, network or clock. The same model, seed and runtime give the same
 music::
 
-    for event in Composer(bundle, seed=1):
+    for event in Composer(model_file.load(path), seed=1):
         ...
 """
 
@@ -18,40 +18,34 @@ import numpy as np
 
 from appliance.composing import sampler
 from appliance.composing.interpreter import State, StepModel
-from appliance.composing.model_file import Bundle
-from appliance.composing.stall_detector import TROUBLES, StallDetector
+from appliance.composing.model_file import ModelFile
+from appliance.composing.piece_plan import DEFAULT_FORM, choose_form_and_key
+from appliance.composing.stall_detector import STALLS, StallDetector
 from appliance.music import expression
 from appliance.music.codecs.base import Cadence, Context, Opening
 from appliance.music.events import (
-    AS_WRITTEN_PERMILLE,
+    FULL_TEMPO_PERMILLE,
     TICKS_PER_STEP,
     Event,
-    Kind,
+    NoteOff,
+    NoteOn,
     Piece,
-    note_off,
-    pace,
-    piece,
-    piece_of,
-    tokens,
-    tokens_of,
+    PieceStart,
+    TempoFactor,
+    Tokens,
+    token_events,
 )
+from appliance.music.notes import still_sounding
 from appliance.music.score import Form, Key
 
-MAX_PIECE_STEPS = 1024
-"""Longer forms of the corpus are not drawn: the next piece is to come before one waits for it."""
-PLAIN_FORM = Form(16, 0, 512)
-"""For a model without forms; it ends its pieces itself."""
-MAX_REHEARSAL_TOKENS = 1000
-REHEARSALS = 8
-"""How often the last phrase is tried for one that comes home."""
-RELATED_KEYS = ((7, False), (5, False), (0, True), (0, True), (2, False), (0, False))
-"""Where the next piece may lie: so many semitones up, and whether the mode changes to the
-relative one: dominant, subdominant, relative (twice as likely), supertonic, the same."""
+ENDING_SAMPLES = 8
+"""How many endings are sampled in search of one that closes on the tonic."""
+MAX_ENDING_TOKENS = 1000
 
 
 @dataclass
 class Counts:
-    """What has been done since the start."""
+    """What has been composed since the start."""
 
     tokens: int = 0
     notes: int = 0
@@ -59,7 +53,7 @@ class Counts:
 
 
 class SampledToken(NamedTuple):
-    """A token that was drawn in a rehearsal: under which conditions, and the model after it."""
+    """A token, the conditions under which it was sampled, and the model's state after it."""
 
     temperature: float
     top_p: float
@@ -74,325 +68,316 @@ class Snapshot(NamedTuple):
     tick: int
     piece: Piece
     context: Context
-    written: int
-    state: State
-    dice: Mapping[str, Any]
-    guard: StallDetector
-    reading: expression.Performance
+    token_count: int
+    model_state: State
+    rng_state: Mapping[str, Any]
+    stall_detector: StallDetector
+    performance: expression.Performance
 
 
 class Composer:
     """Composes endlessly.
 
     Args:
-        bundle: the model.
-        seed: any whole number; a random one when not given (see ``seed``).
-        temperature, top_p: the model's own when not given; may be changed at any time.
-        prime: music to start from: it opens the first piece, which goes on from there
-            (and does so again when that piece is started again).
+        model_file: the model.
+        seed: any integer; a random one if not given (see ``seed``).
+        temperature, top_p: the model's own if not given; may be changed at any time.
+        prime: music that the first piece starts from. A restart of that piece starts from it too.
 
     Raises:
-        UsageError: temperature or top-p out of range.
+        UsageError: temperature or top-p is out of range.
         BachboxError: the runtime refuses the model.
     """
 
     def __init__(
         self,
-        bundle: Bundle,
+        model_file: ModelFile,
         *,
         seed: int | None = None,
         temperature: float | None = None,
         top_p: float | None = None,
         prime: Opening | None = None,
     ) -> None:
-        self.bundle = bundle
+        self.model_file = model_file
         self.seed = secrets.randbits(31) if seed is None else seed & (2**63 - 1)
-        self.temperature = bundle.temperature if temperature is None else temperature
-        self.top_p = bundle.top_p if top_p is None else top_p
+        self.temperature = model_file.temperature if temperature is None else temperature
+        self.top_p = model_file.top_p if top_p is None else top_p
         sampler.check(self.temperature, self.top_p)
-        self.model = StepModel(bundle)
+        self.step_model = StepModel(model_file)
         self.counts = Counts()
-        self.guard = StallDetector()
+        self.stall_detector = StallDetector()
         self.tick = 0
-        """Up to here the music is complete."""
+        """The tick up to which the music is complete."""
         self.piece = Piece(0, 0, False, 4, 0, 0)
         self._context: Context | None = None
-        self._written = 0
+        self._token_count = 0
         """Tokens of the piece so far."""
-        self._dice = np.random.default_rng(0)
-        self._reading = expression.Performance(PLAIN_FORM)
-        self._rehearsed: list[SampledToken] = []
-        """What is still to come of the rehearsal that is performed, the next one last."""
+        self._rng = np.random.default_rng(0)
+        self._performance = expression.Performance(DEFAULT_FORM)
+        self._sampled_ending: list[SampledToken] = []
+        """What is left of the chosen ending, the next token last."""
         self._prime = prime
-        self._again: Piece | None = None
-        self.rehearsals = REHEARSALS
-        """How often the last phrase is tried before it is written; 0 for one in a hurry."""
+        self._restarted: Piece | None = None
+        self.ending_samples = ENDING_SAMPLES
+        """How many endings of each piece to sample; 0 where there is no time."""
         self.on_token: Callable[[], None] = lambda: None
-        """Told of each token, tried ones too: a sign of life while an ending is rehearsed."""
+        """Called for each token, those of discarded endings too, as a sign of life."""
 
     @property
-    def cures(self) -> dict[str, int]:
-        """How often the guard stepped in, by trouble."""
-        return {trouble: self.guard.cures[trouble] for trouble in TROUBLES}
+    def interventions(self) -> dict[str, int]:
+        """How often the stall detector intervened, by each of ``STALLS``."""
+        return {stall: self.stall_detector.interventions[stall] for stall in STALLS}
 
     def __iter__(self) -> Iterator[Event]:
         while True:
             yield from self.step()
 
     def step(self) -> list[Event]:
-        """Compose up to the next onset, or begin the next piece; the events, in order of tick."""
+        """Compose up to the next onset, or begin or end a piece; the events in order of tick."""
         if self._context is None:
-            return self._begin()
-        if self._over(self._context):
-            return self._end()
-        return self._go_on(self._context)
+            return self._begin_piece()
+        if self._is_over(self._context):
+            return self._end_piece()
+        return self._compose_step(self._context)
 
-    def _over(self, context: Context) -> bool:
-        return context.done or context.faded or self.guard.give_up
+    def _is_over(self, context: Context) -> bool:
+        return context.done or context.only_rests_left or self.stall_detector.give_up
 
-    def _go_on(self, context: Context, known: Sequence[int] = ()) -> list[Event]:
-        """Tokens until music is complete further than before; drawn, ``known``, or primed."""
-        start, begun = self.tick, context.tick
-        opening = self._prime if self.piece.number == 1 else None
-        primed = opening is not None and self._written < len(opening.tokens)
-        if context.at_ending:
-            self._rehearse_ending(context)
-        events = self._reading.pace(begun)
-        heard: list[Event] = []
-        said: list[int] = []
-        while context.tick == begun and not context.done:
-            told = opening.tokens[self._written :] if opening else ()
-            token = self._token(context, known[len(said) :] or told)
-            said.append(token)
-            heard += self._reading.play(context.accept(token))
-        self.counts.notes += sum(event.kind == Kind.NOTE_ON for event in heard)
+    def _compose_step(self, context: Context, replayed: Sequence[int] = ()) -> list[Event]:
+        """Add tokens until the music is complete up to a later tick.
+
+        The tokens are sampled, unless they are given by ``replayed`` or by the prime.
+        """
+        start, start_in_piece = self.tick, context.tick
+        prime = self._prime if self.piece.number == 1 else None
+        judged = prime is None or self._token_count >= len(prime.tokens)
+        if context.at_last_phrase:
+            self._choose_ending(context)
+        tempo_changes = self._performance.tempo_changes(start_in_piece)
+        performed: list[Event] = []
+        tokens: list[int] = []
+        while context.tick == start_in_piece and not context.done:
+            primed = prime.tokens[self._token_count :] if prime else ()
+            token = self._next_token(context, replayed[len(tokens) :] or primed)
+            tokens.append(token)
+            performed += self._performance.play(context.accept(token))
+        self.counts.notes += sum(isinstance(event, NoteOn) for event in performed)
         self.tick = self.piece.start_tick + context.tick
-        self.guard.hear(start, self.tick, heard, judged=not primed)
-        return tokens(start, said) + events + heard
+        self.stall_detector.update(start, self.tick, performed, judged=judged)
+        return token_events(start, tokens) + tempo_changes + performed
 
-    def _token(self, context: Context, told: Sequence[int]) -> int:
-        """The next token; for one that is told, model and dice go on as if it had been drawn."""
+    def _next_token(self, context: Context, given: Sequence[int]) -> int:
+        """The next token: the first of ``given``, or a sampled one if there is none.
+
+        For a given token, model and random numbers advance as if it had been sampled.
+        """
         self.counts.tokens += 1
-        self._written += 1
-        if not told:
-            return self._draw(context).token
-        self._rehearsed.clear()
+        self._token_count += 1
+        if not given:
+            return self._sample(context).token
+        self._sampled_ending.clear()
         self.on_token()
-        self.model.step(context.features())
-        self._dice.random()
-        return told[0]
+        self.step_model.step(context.features())
+        self._rng.random()
+        return given[0]
 
-    def _draw(self, context: Context) -> SampledToken:
+    def _sample(self, context: Context) -> SampledToken:
         self.on_token()
-        temperature = self.guard.temperature(self.temperature, self.tick)
-        must_sound = self.guard.trouble == "silence"
-        uniform = float(self._dice.random())
-        if self._rehearsed:
-            known = self._rehearsed.pop()
-            if known[:3] == (temperature, self.top_p, must_sound):
-                # The same dice under the same conditions: it needs no second calculation.
-                self.model.state = known.state
-                return known
-            self._rehearsed.clear()
+        temperature = self.stall_detector.boosted(self.temperature, self.tick)
+        must_sound = self.stall_detector.stall == "silence"
+        uniform = float(self._rng.random())
+        if self._sampled_ending:
+            sampled = self._sampled_ending.pop()
+            if sampled[:3] == (temperature, self.top_p, must_sound):
+                # The same random number under the same conditions: the model need not run again.
+                self.step_model.state = sampled.state
+                return sampled
+            self._sampled_ending.clear()
         token = sampler.sample(
-            self.model.step(context.features()),
+            self.step_model.step(context.features()),
             temperature=temperature,
             top_p=self.top_p,
             uniform=uniform,
             forbidden=context.forbidden(must_sound=must_sound),
         )
-        return SampledToken(temperature, self.top_p, must_sound, token, self.model.state)
+        return SampledToken(temperature, self.top_p, must_sound, token, self.step_model.state)
 
-    def _rehearse_ending(self, context: Context) -> None:
-        """Try out the last phrase, and keep the dice with which the piece closes best.
+    def _choose_ending(self, context: Context) -> None:
+        """Sample several last phrases (best of n), and keep the one that closes best.
 
-        The model ends most pieces with a cadence in their key; where it would have strayed,
-        another throw of the dice seldom does. Nothing is written that it would not write.
+        The model ends most pieces with a cadence in their key. Where one sample does not, another
+        usually does. Every ending is one that the model could have composed anyway.
         """
-        state, best = self.model.state, (Cadence.OPEN, 0)
-        performed: list[SampledToken] = []
-        self._rehearsed.clear()
-        for attempt in range(self.rehearsals):
-            self._dice = self._dice_of(self.piece.number, attempt + 1)
-            tried, drawn = context.copy(), list[SampledToken]()
-            for _ in range(MAX_REHEARSAL_TOKENS):
-                if tried.done or tried.faded:
-                    break
-                drawn.append(self._draw(tried))
-                tried.accept(drawn[-1].token)
-            self.model.state = state
-            if not attempt or (tried.cadence(), -attempt) > best:
-                best, performed = (tried.cadence(), -attempt), drawn
-            if best[0] == Cadence.FULL:
+        state = self.step_model.state
+        best_cadence, best_sample = Cadence.OPEN, 0
+        best_tokens: list[SampledToken] = []
+        self._sampled_ending.clear()
+        for sample in range(self.ending_samples):
+            self._rng = self._rng_for(self.piece.number, sample + 1)
+            tried, tokens = context.copy(), list[SampledToken]()
+            while not (tried.done or tried.only_rests_left) and len(tokens) < MAX_ENDING_TOKENS:
+                tokens.append(self._sample(tried))
+                tried.accept(tokens[-1].token)
+            self.step_model.state = state
+            if not sample or tried.cadence() > best_cadence:
+                best_cadence, best_sample, best_tokens = tried.cadence(), sample, tokens
+            if best_cadence == Cadence.FULL:
                 break
-        self._dice = self._dice_of(self.piece.number, 1 - best[1])
-        self._rehearsed = performed[::-1]
+        self._rng = self._rng_for(self.piece.number, best_sample + 1)
+        self._sampled_ending = best_tokens[::-1]
 
-    def _dice_of(self, *what: int) -> np.random.Generator:
-        """Dice that the seed decides for a purpose, given by whole numbers."""
-        return np.random.default_rng([self.seed, *what])
+    def _rng_for(self, *purpose: int) -> np.random.Generator:
+        """The random numbers that the seed gives for a purpose, which is named by integers."""
+        return np.random.default_rng([self.seed, *purpose])
 
-    def _begin(self) -> list[Event]:
-        """The next piece: its form and its key."""
-        number = self._again.number if self._again else self.piece.number + 1
-        form, key = self._plan(number)
-        if self._again:
-            key, self._again = Key(self._again.tonic, self._again.minor), None
-        self._open(
-            Piece(
-                number=number,
-                tonic=key.tonic,
-                minor=key.minor,
-                beats_per_bar=form.bar_steps // form.beat_steps,
-                pickup_ticks=form.pickup_steps * TICKS_PER_STEP,
-                start_tick=self.tick,
-                beat_ticks=form.beat_steps * TICKS_PER_STEP,
-            ),
-            form,
+    def _begin_piece(self) -> list[Event]:
+        restarted = self._restarted
+        number = restarted.number if restarted else self.piece.number + 1
+        form, key = self._choose_form_and_key(number)
+        if restarted:
+            key, self._restarted = Key(restarted.tonic, restarted.minor), None
+        piece = Piece(
+            number=number,
+            tonic=key.tonic,
+            minor=key.minor,
+            beats_per_bar=form.bar_steps // form.beat_steps,
+            pickup_ticks=form.pickup_steps * TICKS_PER_STEP,
+            start_tick=self.tick,
+            beat_ticks=form.beat_steps * TICKS_PER_STEP,
         )
+        self._start_context(piece, form)
         self.counts.pieces += 1
-        return [piece(self.piece), pace(self.tick, AS_WRITTEN_PERMILLE)]
+        return [PieceStart.of(piece), TempoFactor(self.tick, FULL_TEMPO_PERMILLE)]
 
-    def _open(self, about: Piece, form: Form) -> Context:
-        """An empty piece, the model with nothing in its memory."""
-        self._rehearsed.clear()
-        self.piece = about
-        self._context = self.bundle.codec.start(form, Key(about.tonic, about.minor))
-        form = self._context.form
-        self._reading = expression.Performance(form, about.start_tick, self.bundle.codec.voices)
-        self._written = 0
-        self.model.reset()
-        self.guard.new_piece(about.start_tick)
-        return self._context
+    def _start_context(self, piece: Piece, form: Form) -> Context:
+        """Start an empty piece, with the model's memory cleared."""
+        self._sampled_ending.clear()
+        self.piece = piece
+        codec = self.model_file.codec
+        self._context = context = codec.start(form, Key(piece.tonic, piece.minor))
+        self._performance = expression.Performance(context.form, piece.start_tick, codec.voices)
+        self._token_count = 0
+        self.step_model.reset()
+        self.stall_detector.new_piece(piece.start_tick)
+        return context
 
-    def _plan(self, number: int) -> tuple[Form, Key]:
-        """Form and key of a piece, from the seed and its number alone; seeds the dice too."""
-        self._dice = self._dice_of(number)
-        forms = [f for f in self.bundle.forms if f.steps <= MAX_PIECE_STEPS] or [PLAIN_FORM]
-        form = forms[int(self._dice.integers(len(forms)))]
-        if number == 1 and self._prime is not None:
-            return _continued(self._prime.form, form), self._prime.key
-        if number == 1:
-            return form, Key(int(self._dice.integers(12)), bool(self._dice.integers(2)))
-        up, turn = RELATED_KEYS[int(self._dice.integers(len(RELATED_KEYS)))]
-        key = Key(self.piece.tonic, self.piece.minor).up(up)
-        if turn:
-            key = Key((key.tonic + (3 if key.minor else 9)) % 12, not key.minor)
-        return form, key
+    def _choose_form_and_key(self, number: int) -> tuple[Form, Key]:
+        """Choose form and key of a piece, and its random numbers, from the seed and its number."""
+        self._rng = self._rng_for(number)
+        first = number == 1
+        return choose_form_and_key(
+            self._rng,
+            self.model_file.forms,
+            None if first else Key(self.piece.tonic, self.piece.minor),
+            self._prime if first else None,
+        )
 
-    def _end(self) -> list[Event]:
-        """Leave the last chord, and breathe; rests that the piece ended with are part of that."""
+    def _end_piece(self) -> list[Event]:
+        """Release the last chord and leave a pause; rests at the end of the piece count in it."""
         assert self._context is not None
-        breath_ticks = max(0, expression.BREATH_TICKS - self.guard.silent_ticks(self.tick))
+        silent_ticks = self.stall_detector.silent_ticks(self.tick)
+        pause_ticks = max(0, expression.BREATH_TICKS - silent_ticks)
         events = [
             event._replace(tick=self.piece.start_tick + event.tick)
-            for event in self._context.close()
+            for event in self._context.release_all()
         ]
-        self.tick += breath_ticks
+        self.tick += pause_ticks
         self._context = None
         return events
 
-    def next_piece(self, *, again: bool = False) -> list[Event]:
-        """Give up the piece at once, for the next or for the same ``again``; its last events."""
-        events = self._end() if self._context is not None else []
-        if again and self.piece.number:
-            self._again = self.piece
+    def next_piece(self, *, restart: bool = False) -> list[Event]:
+        """Abandon the piece at once.
+
+        Args:
+            restart: begin the same piece again instead of the next one.
+
+        Returns:
+            The events that release its notes.
+        """
+        events = self._end_piece() if self._context is not None else []
+        if restart and self.piece.number:
+            self._restarted = self.piece
         return events
 
-    def change_model(self, bundle: Bundle) -> list[Event]:
-        """Give up the piece and go on with another model; the events that leave the piece.
+    def change_model(self, model_file: ModelFile) -> list[Event]:
+        """Abandon the piece, and compose the next one with another model.
+
+        Returns:
+            The events that release the piece's notes.
 
         Raises:
-            BachboxError: the runtime refuses the model; all stays as it was.
+            BachboxError: the runtime refuses the model; everything stays as it was.
         """
-        model = StepModel(bundle)
-        self.bundle, self.model = bundle, model
+        self.step_model = StepModel(model_file)
+        self.model_file = model_file
         return self.next_piece()
 
     def snapshot(self) -> Snapshot | None:
-        """What is needed to compose from here again; ``None`` between two pieces."""
+        """Return what is needed to compose again from here; ``None`` between two pieces."""
         if self._context is None:
             return None
         return Snapshot(
             tick=self.tick,
             piece=self.piece,
             context=self._context.copy(),
-            written=self._written,
-            state=self.model.state,
-            dice=self._dice.bit_generator.state,
-            guard=self.guard.copy(),
-            reading=self._reading.copy(),
+            token_count=self._token_count,
+            model_state=self.step_model.state,
+            rng_state=self._rng.bit_generator.state,
+            stall_detector=self.stall_detector.copy(),
+            performance=self._performance.copy(),
         )
 
     def restore(self, snapshot: Snapshot) -> None:
         """Go back to a snapshot of this composer; temperature and top-p stay as they are now."""
-        self._rehearsed.clear()
+        self._sampled_ending.clear()
         self.tick = snapshot.tick
         self.piece = snapshot.piece
-        self._context, self._written = snapshot.context.copy(), snapshot.written
-        self.model.state = snapshot.state
-        self._dice.bit_generator.state = snapshot.dice
-        self.guard = snapshot.guard.copy()
-        self._reading = snapshot.reading.copy()
+        self._context, self._token_count = snapshot.context.copy(), snapshot.token_count
+        self.step_model.state = snapshot.model_state
+        self._rng.bit_generator.state = snapshot.rng_state
+        self.stall_detector = snapshot.stall_detector.copy()
+        self._performance = snapshot.performance.copy()
 
     def resume(self, events: list[Event], horizon_tick: int) -> list[Event]:
-        """Take over from a composer that died: go on after its last piece's ``events``.
+        """Take over from a composer that died, after the ``events`` of its last piece.
 
-        With the same seed and an unchanged temperature the music goes on as if nothing had
-        happened, because the form is drawn again from the seed and every token uses up
-        exactly one random number.
+        With the same seed and an unchanged temperature the music continues as if nothing had
+        happened: the form is drawn again from the seed, and every token uses exactly one random
+        number.
 
         Args:
-            events: everything since (and with) the last event of kind ``PIECE``.
-            horizon_tick: up to where the music was complete.
+            events: everything since (and with) the last :class:`PieceStart`.
+            horizon_tick: the tick up to which the music was complete.
 
         Returns:
-            What leaves the notes of a piece that cannot be gone on with.
+            If the piece cannot be continued: the events that release its notes.
         """
-        if not events or events[0].kind != Kind.PIECE:
-            # A piece longer than the ring's memory: leave it and begin another.
+        first = events[0] if events else None
+        if not isinstance(first, PieceStart):
+            # A piece longer than the ring's memory: abandon it and begin another.
             self.tick = horizon_tick
-            return leaving(events, horizon_tick)
-        said = [token for e in events if e.kind == Kind.TOKENS for token in tokens_of(e)]
-        self.piece, self.tick, self._context = piece_of(events[0]), horizon_tick, None
-        form, _ = self._plan(self.piece.number)
+            return _release(events, horizon_tick)
+        tokens = [token for e in events if isinstance(e, Tokens) for token in e.tokens]
+        self.piece, self.tick, self._context = first.piece, horizon_tick, None
+        form, _ = self._choose_form_and_key(self.piece.number)
         if form.bar_steps != self.piece.beats_per_bar * form.beat_steps:
-            form = PLAIN_FORM
-        context = self._open(self.piece, form)
+            form = DEFAULT_FORM
+        context = self._start_context(self.piece, form)
         self.tick = self.piece.start_tick
-        if max(said, default=0) >= len(self.bundle.vocabulary):
-            said = []
-        while self._written < len(said) and not self._over(context):
-            self._go_on(context, said[self._written :])
-        # All this has been counted by the one that died.
+        if max(tokens, default=0) >= len(self.model_file.vocabulary):
+            tokens = []
+        while self._token_count < len(tokens) and not self._is_over(context):
+            self._compose_step(context, tokens[self._token_count :])
+        # The composer that died has counted all this.
         self.counts = Counts()
-        self.guard.cures.clear()
+        self.stall_detector.interventions.clear()
         if self.tick == horizon_tick:
             return []
-        # The piece had ended and the breath was taken, or it was composed by another model.
+        # The piece had ended with its pause, or another model composed it.
         self._context, self.tick = None, horizon_tick
-        return leaving(events, horizon_tick)
+        return _release(events, horizon_tick)
 
 
-def leaving(events: list[Event], tick: int) -> list[Event]:
-    """Events at ``tick`` that leave whatever ``events`` let sound."""
-    sounding: dict[int, Event] = {}
-    for event in events:
-        if event.kind == Kind.NOTE_ON:
-            sounding[event.voice] = event
-        elif event.kind == Kind.NOTE_OFF:
-            sounding.pop(event.voice, None)
-    return [note_off(tick, e.voice, e.pitch) for e in sounding.values()]
-
-
-def _continued(prime: Form, form: Form) -> Form:
-    """The user's opening, then as much again as a whole piece, in the user's metre.
-
-    ``form`` begins at the first place after the opening that is its own place in the bar.
-    """
-    bar, pickup = prime.bar_steps, prime.pickup_steps
-    if form.bar_steps != bar:
-        form = Form(bar, 0, 8 * bar, ((7 * bar, 8 * bar),), prime.beat_steps)
-    start = prime.steps + (pickup - form.pickup_steps - prime.steps) % bar
-    moved = tuple((a + start, b + start) for a, b in form.fermatas)
-    return Form(bar, pickup, start + form.steps, prime.fermatas + moved, prime.beat_steps)
+def _release(events: list[Event], tick: int) -> list[Event]:
+    """The note-offs at ``tick`` for the notes that still sound after ``events``."""
+    return [NoteOff(tick, note.voice, note.pitch) for note in still_sounding(events)]

@@ -1,7 +1,8 @@
-"""Which library runs a model in place of the CPU, tried where a crash does no harm.
+"""Loads models, each with the library that runs it instead of the CPU, if there is one.
 
-An Edge TPU's ``libedgetpu.so.1``, or any other library with TensorFlow Lite's plug-in interface.
-Whatever is wrong with it, the CPU composes, and a sentence says why.
+The library is the Edge TPU's ``libedgetpu.so.1``, or any other with TensorFlow Lite's plug-in
+interface. It is tried in another process first. Whatever is wrong with it, the CPU composes, and
+a warning says why.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from typing import Final
 
 from appliance.composing import model_file
 from appliance.composing.model_check import try_delegate
-from appliance.composing.model_file import Bundle, Delegate
+from appliance.composing.model_file import Delegate, ModelFile
 from appliance.errors import BachboxError
 
 AUTO: Final = "auto"
@@ -23,56 +24,60 @@ OFF: Final = "off"
 EDGE_TPU: Final = "libedgetpu.so.1"
 
 
-class Models:
-    """Loads models, each with what is to run it.
+class ModelLoader:
+    """Loads models, each with the delegate that is to run it.
 
-    ``setting`` is :data:`AUTO`, :data:`OFF`, or a library; ``warn`` is told why the CPU composes
-    where it should not. ``after_death``: a process that did this died, perhaps of the delegate,
-    so do without.
+    Args:
+        setting: :data:`AUTO`, :data:`OFF`, or a library's name or path.
+        warn: called with the reason if the CPU composes although the setting wants a delegate.
+        after_death: a process that used the setting has died, perhaps because of the delegate, so
+            use none.
     """
 
     def __init__(
         self, setting: str, warn: Callable[[str], object], *, after_death: bool = False
     ) -> None:
         self._setting = setting
-        self._tell = warn
+        self._report = warn
         self._after_death = after_death
-        self._trusted = False
-        """The library has run a model here: a second trial would find its device taken."""
+        self._proven = False
+        """The library has run a model here. It owns the device now, so another trial would fail."""
 
     def _warn(self, why: str) -> None:
-        self._tell(f"{why}; the CPU composes instead")
+        self._report(f"{why}; the CPU composes instead")
 
-    def load(self, path: Path) -> Bundle:
-        """A model, and the delegate that can run it.
+    def load(self, path: Path) -> ModelFile:
+        """Load a model, and choose the delegate that can run it.
 
         Raises:
             BachboxError: as :func:`appliance.composing.model_file.load`.
         """
         model = model_file.load(path)
         try:
-            delegate = chosen(model, self._setting, self._warn)
+            delegate = choose_delegate(model, self._setting, self._warn)
             if delegate is None:
                 return model
             if self._after_death:
                 raise BachboxError(
-                    f"the composer before this one died, perhaps of {delegate.library}"
+                    f"the composer before this one died, perhaps because of {delegate.library}"
                 )
             delegated = replace(model, delegate=delegate)
-            if not self._trusted:
+            if not self._proven:
                 try_delegate(delegated)
-                self._trusted = True
+                self._proven = True
         except BachboxError as why:
             self._warn(str(why))
             return model
         return delegated
 
 
-def chosen(model: Bundle, setting: str, warn: Callable[[str], object]) -> Delegate | None:
-    """The delegate that the setting means for a model, untried; ``None``: the CPU.
+def choose_delegate(
+    model: ModelFile, setting: str, warn: Callable[[str], object]
+) -> Delegate | None:
+    """Return the delegate that the setting gives a model, untried; ``None``: the CPU.
 
     Raises:
-        BachboxError: what was compiled for it is missing, damaged, or not of this model.
+        BachboxError: the compiled model that it needs is missing, damaged, or of another model.
     """
     path = model_file.compiled_path(model.path)
     if setting == OFF or (setting == AUTO and not path.exists()):
@@ -81,12 +86,13 @@ def chosen(model: Bundle, setting: str, warn: Callable[[str], object]) -> Delega
         return Delegate(setting, None, warn)
     if not path.exists():
         raise BachboxError(
-            f"{path}: there is no such file, so the Edge TPU cannot run {model.name}; "
-            "`make edgetpu` makes it"
+            f"there is no such file, so the Edge TPU cannot run {model.name}",
+            path=path,
+            remedy="`make edgetpu` makes it",
         )
     compiled = model_file.load(path)
-    if compiled.about.compiled_from != model.about.sha256:
+    if compiled.metadata.compiled_from != model.metadata.sha256:
         raise BachboxError(
-            f"{path}: made from another {model.path.name}; `make edgetpu` makes it anew"
+            f"made from another {model.path.name}", path=path, remedy="`make edgetpu` replaces it"
         )
     return Delegate(EDGE_TPU if setting == AUTO else setting, compiled, warn)

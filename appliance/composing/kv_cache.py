@@ -1,7 +1,7 @@
-"""The last rows of what a model has told itself: a memory that a step adds one row to.
+"""The key and value cache of a Transformer: a sliding window on its last rows.
 
-A Transformer's keys and values are such rows, hundreds of them. Inside the model's graph they
-would be copied at every step; here a row is written once.
+Inside the model's graph the whole window would be copied at every step; here each row is written
+once.
 """
 
 from __future__ import annotations
@@ -14,41 +14,45 @@ from numpy.typing import NDArray
 Rows = NDArray[np.int8]
 
 
-class _Log:
-    """Rows in the order of writing, in a buffer twice as long as what is seen of it."""
+class _Buffer:
+    """Rows in the order of writing, with room for twice as many as a window shows."""
 
     def __init__(self, rows: Rows) -> None:
-        self.buffer = np.concatenate([rows, np.empty_like(rows)])
+        self.rows = np.concatenate([rows, np.empty_like(rows)])
         self.used = len(rows)
 
 
 class KVCache(NamedTuple):
-    """The ``length`` rows before ``end`` in a log, oldest first; what it shows never changes.
+    """A window on the ``length`` rows before row ``end`` of a buffer; its contents never change.
 
-    Windows share their log: the one that ends where the log does lets it grow, and any other,
-    or one at the end of the buffer, takes its rows along into a log of their own.
+    Windows share their buffer. :meth:`append` writes into it if the window ends where the used
+    rows end. Otherwise, or if the buffer is full, the window's rows are copied into a new buffer.
     """
 
-    log: _Log
+    buffer: _Buffer
     end: int
     length: int
 
     @classmethod
     def of(cls, rows: Rows) -> KVCache:
-        """A window on these rows, ``(length, width)``."""
-        return cls(_Log(rows), len(rows), len(rows))
+        """Return a window on a copy of ``rows``, int8 ``(length, width)``, the oldest first."""
+        return cls(_Buffer(rows), len(rows), len(rows))
 
     @property
     def rows(self) -> Rows:
-        """``(length, width)``, contiguous."""
-        rows: Rows = self.log.buffer[self.end - self.length : self.end]
+        """The rows in the window, int8 ``(length, width)``, contiguous, the oldest first."""
+        rows: Rows = self.buffer.rows[self.end - self.length : self.end]
         return rows
 
-    def after(self, row: Rows) -> KVCache:
-        """The window one row later: the oldest has gone, ``row`` is the youngest."""
-        log, end = self.log, self.end
-        if end < log.used or end == len(log.buffer):
-            log, end = _Log(self.rows), self.length
-        log.buffer[end] = row
-        log.used = end + 1
-        return KVCache(log, end + 1, self.length)
+    def append(self, row: Rows) -> KVCache:
+        """Return the window one row later: without its oldest row, and with ``row`` at the end.
+
+        Args:
+            row: int8 ``(width,)``.
+        """
+        buffer, end = self.buffer, self.end
+        if end < buffer.used or end == len(buffer.rows):
+            buffer, end = _Buffer(self.rows), self.length
+        buffer.rows[end] = row
+        buffer.used = end + 1
+        return KVCache(buffer, end + 1, self.length)

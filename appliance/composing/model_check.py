@@ -1,4 +1,4 @@
-"""Try a model or a delegate in a process that may crash, before this process uses it."""
+"""Tries a model or a delegate in a process that may crash, before this process uses it."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
-from appliance.composing.model_file import Bundle
+from appliance.composing.model_file import ModelFile
 from appliance.errors import BachboxError
 from appliance.sandbox import refuse_crash, run_in_fork
 
 _DELEGATE_TIMEOUT_S: Final = 20
-"""The supervisor gives a composer that begins half a minute."""
+"""Less than the half minute that the supervisor gives a composer to start."""
 
 
 def try_model(path: Path) -> None:
-    """Compose one token with the model where a crash does no harm.
+    """Load the model and run it once in a forked process.
 
     Raises:
-        BachboxError: the runtime crashes, or never comes back.
+        BachboxError: the runtime crashes, or does not return.
     """
 
     def compose() -> None:
@@ -32,29 +32,29 @@ def try_model(path: Path) -> None:
     refuse_crash(path, "model", "the runtime", run_in_fork(compose))
 
 
-def try_delegate(delegated: Bundle) -> None:
-    """Compose two tokens with the model's delegate where a crash does no harm.
+def try_delegate(delegated: ModelFile) -> None:
+    """Run the model with its delegate for two tokens in a forked process.
 
     Raises:
-        BachboxError: the delegate cannot run the model, crashes, or never comes back.
+        BachboxError: the delegate cannot run the model, crashes, or does not return.
     """
     from appliance.composing.interpreter import StepModel
 
     delegate = delegated.delegate
     assert delegate is not None
     reader, writer = os.pipe()
-    # Said from there: done again in this process, it says more than people want to read.
-    tell = replace(delegate, warn=lambda why: os.write(writer, why.encode()))
-    tried = replace(delegated, delegate=tell)
+    # Through a pipe: the library writes more to standard error than anybody wants to read.
+    piped = replace(delegate, warn=lambda why: os.write(writer, why.encode()))
+    tried = replace(delegated, delegate=piped)
     ended_by = run_in_fork(lambda: StepModel(tried), _DELEGATE_TIMEOUT_S)
     os.close(writer)
     with open(reader, encoding="utf-8", errors="replace") as pipe:  # noqa: PTH123
-        refused = pipe.read()
+        refusal = pipe.read()
     if ended_by == signal.SIGALRM.name:
         raise BachboxError(
-            f"the delegate {delegate.library} has not come back for {_DELEGATE_TIMEOUT_S} s"
+            f"the delegate {delegate.library} has not returned for {_DELEGATE_TIMEOUT_S} s"
         )
     if ended_by is not None:
         raise BachboxError(f"the delegate {delegate.library} crashes ({ended_by})")
-    if refused:
-        raise BachboxError(refused)
+    if refusal:
+        raise BachboxError(refusal)

@@ -1,4 +1,8 @@
-"""A model file: a TFLite flatbuffer with everything the appliance must know inside it."""
+"""A model file: a TFLite flatbuffer, and a zip archive of what else is known about the model.
+
+The archive is appended to the flatbuffer, which is TensorFlow Lite's convention for metadata: both
+a zip reader and a TFLite runtime take the file as it is.
+"""
 
 from __future__ import annotations
 
@@ -21,13 +25,14 @@ from appliance.music.codecs import registry
 from appliance.music.codecs.base import Codec, Opening
 from appliance.music.score import Form, Tessitura
 
-FORMAT = 2
+FORMAT = 3
+"""Version of the metadata."""
 SUFFIX = ".tflite"
-COMPILED = "_edgetpu"
-"""Ends the name of what the Edge TPU's compiler made of a model."""
+COMPILED_SUFFIX = "_edgetpu"
+"""Ends the name (without ``SUFFIX``) of a model that was compiled for the Edge TPU."""
 MAX_FILE_BYTES = 256 << 20
 MAX_ENTRY_BYTES = 8 << 20
-ENTRIES = ("bundle.json", "vocabulary.txt", "card.md")
+ENTRIES = ("metadata.json", "vocabulary.txt", "card.md")
 
 Text = Annotated[str, Meta(min_length=1, max_length=1000)]
 Midi = Annotated[int, Meta(ge=0, le=127)]
@@ -36,22 +41,22 @@ Bar = Annotated[int, Meta(ge=1, le=64)]
 Beat = Annotated[int, Meta(ge=1, le=16)]
 
 
-class CodecPart(msgspec.Struct, frozen=True):
+class CodecMetadata(msgspec.Struct, frozen=True):
     """Which codec the model was trained with, and its options."""
 
     name: str
     options: dict[str, Any]
 
 
-class Tensors(msgspec.Struct, frozen=True):
-    """Index of every tensor by its name, for a runtime that knows no names."""
+class TensorIndices(msgspec.Struct, frozen=True):
+    """Index in the flatbuffer of each input and output, for a runtime that knows no names."""
 
     inputs: dict[str, int]
     outputs: dict[str, int]
 
 
 class ModelMetadata(msgspec.Struct, frozen=True):
-    """What ``bundle.json`` says; more than this is allowed in it and left alone."""
+    """The contents of ``metadata.json``; additional fields are ignored."""
 
     name: Text
     title: Text
@@ -61,212 +66,236 @@ class ModelMetadata(msgspec.Struct, frozen=True):
     temperature: Annotated[float, Meta(ge=limits.TEMPERATURE.low, le=limits.TEMPERATURE.high)]
     top_p: Annotated[float, Meta(ge=limits.TOP_P.low, le=limits.TOP_P.high)]
     instrument: Midi
-    codec: CodecPart
+    """General MIDI program."""
+    codec: CodecMetadata
     classes: int
+    """Size of the vocabulary."""
     width: int
-    tensors: Tensors
+    """Length of the multi-hot input."""
+    tensors: TensorIndices
     forms: list[tuple[Bar, Steps, Steps, list[tuple[Steps, Steps]], Beat]]
+    """Bar, pickup, length, fermatas and beat of each form, see :class:`Form`."""
     sha256: str
-    scopes: list[tuple[Midi, Midi, Annotated[float, Meta(ge=0, le=1)]]] = []
-    """One a form, where pieces keep to what the one that has it asks of its instrument."""
+    """Of the flatbuffer, in hexadecimal."""
+    tessituras: list[tuple[Midi, Midi, Annotated[float, Meta(ge=0, le=1)]]] = []
+    """One for each form, see :class:`Tessitura`; empty where pieces may use the whole range."""
     compiled_from: str = ""
-    """Checksum of the model that this one was compiled from, for an Edge TPU."""
+    """``sha256`` of the model that this one was compiled from for the Edge TPU."""
 
 
 class _Format(msgspec.Struct):
-    """Read first: another format may have other fields."""
+    """The version alone: metadata of another version may have other fields."""
 
     format: int
 
 
 @dataclass(frozen=True)
 class Delegate:
-    """What runs a model in place of the CPU.
+    """What runs a model instead of the CPU.
 
     Attributes:
         library: name or path of a shared library with TFLite's plug-in interface.
-        compiled: what was made of the model for it; ``None``: it takes the model as it is.
-        warn: is told why, where the CPU has to take over.
+        compiled: the model as compiled for the delegate; ``None``: it takes the original.
+        warn: called with the reason if the CPU has to take over.
     """
 
     library: str
-    compiled: Bundle | None
+    compiled: ModelFile | None
     warn: Callable[[str], object]
 
 
 @dataclass(frozen=True)
-class Bundle:
-    """A checked model file.
+class ModelFile:
+    """The contents of a checked model file.
 
     Attributes:
-        about: ``bundle.json``: name, title, tempo and so on, as written by the training.
-        model: the flatbuffer.
+        path: where the file is.
+        metadata: name, title, tempo and so on, as written by the training.
+        vocabulary: a name for every class, in order.
         card: Markdown for people.
-        delegate: what is to run it; ``None``: the CPU.
+        flatbuffer: the TFLite model.
+        delegate: what runs it; ``None``: the CPU.
     """
 
     path: Path
-    about: ModelMetadata
+    metadata: ModelMetadata
     vocabulary: tuple[str, ...]
     card: str
-    model: bytes
+    flatbuffer: bytes
     delegate: Delegate | None = None
 
-    name = property(lambda self: str(self.about.name))
-    title = property(lambda self: str(self.about.title))
-    description = property(lambda self: str(self.about.description))
-    licence = property(lambda self: str(self.about.licence))
-    tempo_bpm = property(lambda self: float(self.about.tempo_bpm))
-    temperature = property(lambda self: float(self.about.temperature))
-    top_p = property(lambda self: float(self.about.top_p))
-    instrument = property(lambda self: int(self.about.instrument))
+    name = property(lambda self: str(self.metadata.name))
+    title = property(lambda self: str(self.metadata.title))
+    description = property(lambda self: str(self.metadata.description))
+    licence = property(lambda self: str(self.metadata.licence))
+    tempo_bpm = property(lambda self: float(self.metadata.tempo_bpm))
+    temperature = property(lambda self: float(self.metadata.temperature))
+    top_p = property(lambda self: float(self.metadata.top_p))
+    instrument = property(lambda self: int(self.metadata.instrument))
 
     @cached_property
     def codec(self) -> Codec:
         """The codec that the model was trained with."""
-        return registry.make(self.about.codec.name, self.about.codec.options)
+        return registry.make(self.metadata.codec.name, self.metadata.codec.options)
 
     def opening(self, path: Path) -> Opening:
-        """The music in a person's file, for a piece of this model to start from.
+        """Read the music in a user's file, for a piece of this model to start from.
 
         Raises:
-            UsageError: no such file, or none that the model could go on with.
+            UsageError: there is no such file, or the model cannot continue from it.
         """
         try:
-            return self.codec.opening(path)
+            return self.codec.read_opening(path)
         except UsageError as why:
             raise UsageError(f"{why} (the model is {self.name})") from why
 
     @cached_property
     def forms(self) -> list[Form]:
-        """Forms of the corpus to draw new pieces' forms from; empty where none are needed."""
-        scopes = [Tessitura(*scope) for scope in self.about.scopes]
+        """Forms of the corpus, one of which each new piece fills; empty if none are needed."""
+        tessituras = [Tessitura(*tessitura) for tessitura in self.metadata.tessituras]
         return [
-            Form(bar, pickup, steps, tuple(fermatas), beat, scope)
-            for (bar, pickup, steps, fermatas, beat), scope in zip_longest(self.about.forms, scopes)
+            Form(bar, pickup, steps, tuple(fermatas), beat, tessitura)
+            for (bar, pickup, steps, fermatas, beat), tessitura in zip_longest(
+                self.metadata.forms, tessituras
+            )
         ]
 
 
-def load(path: Path) -> Bundle:
+def load(path: Path) -> ModelFile:
     """Read and check a model file.
 
     Raises:
-        BachboxError: it is missing, damaged, foreign, or made for another version; the
-            sentence says which.
+        BachboxError: the file is missing, damaged, not a model of Bachbox, or made for another
+            version; the message says which.
     """
-    content = _content(path)
+    content = _read(path)
     if content[4:8] != b"TFL3":
-        raise BachboxError(f"{path}: not a TensorFlow Lite model (no TFL3 mark in its head)")
-    texts, start = _associated_files(path, content)
+        raise BachboxError("not a TensorFlow Lite model (no TFL3 mark in its head)", path=path)
+    texts, flatbuffer_bytes = _archived_texts(path, content)
     try:
-        made_for = msgspec.json.decode(texts["bundle.json"], type=_Format).format
-        if made_for != FORMAT:
+        version = msgspec.json.decode(texts["metadata.json"], type=_Format).format
+        if version != FORMAT:
             raise BachboxError(
-                f"{path}: model format {made_for}, this Bachbox reads {FORMAT}; "
-                "update the one that is older"
+                f"model format {version}, this Bachbox reads {FORMAT}",
+                path=path,
+                remedy="update the one that is older",
             )
-        about = msgspec.json.decode(texts["bundle.json"], type=ModelMetadata)
+        metadata = msgspec.json.decode(texts["metadata.json"], type=ModelMetadata)
     except (msgspec.MsgspecError, RecursionError) as why:
-        raise BachboxError(f"{path}: its bundle.json is not what it should be: {why}") from why
-    bundle = Bundle(
+        raise BachboxError(f"its metadata.json is invalid: {why}", path=path) from why
+    model = ModelFile(
         path=path,
-        about=about,
+        metadata=metadata,
         vocabulary=tuple(texts["vocabulary.txt"].split("\n")[:-1]),
         card=texts["card.md"],
-        model=content[:start],
+        flatbuffer=content[:flatbuffer_bytes],
     )
-    _check(bundle)
-    return bundle
+    _check(model)
+    return model
 
 
-def _content(path: Path) -> bytes:
+def _read(path: Path) -> bytes:
     try:
         if path.exists() and not path.is_file():
-            raise BachboxError(f"{path}: not a file, so no model")
+            raise BachboxError("not a file, so not a model", path=path)
         size = path.stat().st_size
         if size > MAX_FILE_BYTES:
-            raise BachboxError(f"{path}: {size >> 20} MiB is no model of ours (at most 256 MiB)")
+            raise BachboxError(
+                f"{size >> 20} MiB is too large for a model (at most 256 MiB)", path=path
+            )
         return path.read_bytes()
     except FileNotFoundError as why:
-        raise BachboxError(f"{path}: there is no such model file") from why
+        raise BachboxError("there is no such model file", path=path) from why
     except OSError as why:
-        raise BachboxError(f"{path}: cannot read the model: {why.strerror}") from why
+        raise BachboxError(f"cannot read the model: {why.strerror}", path=path) from why
 
 
-def _associated_files(path: Path, content: bytes) -> tuple[dict[str, str], int]:
-    """The texts appended to the flatbuffer, and where it ends."""
+def _archived_texts(path: Path, content: bytes) -> tuple[dict[str, str], int]:
+    """The texts in the archive by their names, and the length of the flatbuffer before it."""
     try:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
             entries = archive.infolist()
-            if big := [e.filename for e in entries if e.file_size > MAX_ENTRY_BYTES]:
-                raise BachboxError(f"{path}: {big[0]!r} inside it is larger than 8 MiB")
+            if large := [e.filename for e in entries if e.file_size > MAX_ENTRY_BYTES]:
+                raise BachboxError(f"{large[0]!r} inside it is larger than 8 MiB", path=path)
             texts = {name: archive.read(name).decode() for name in ENTRIES}
             return texts, min(entry.header_offset for entry in entries)
     except BachboxError:
         raise
     except zipfile.BadZipFile as why:
         raise BachboxError(
-            f"{path}: a TensorFlow Lite model, but not one of Bachbox (nothing is appended to "
-            "it), or cut short; copy it again or train one with `make train`"
+            "a TensorFlow Lite model, but not one of Bachbox (nothing is appended to it), or cut "
+            "short",
+            path=path,
+            remedy="copy it again or train one with `make train`",
         ) from why
-    except Exception as why:  # zlib.error, EOFError, ...: whatever its readers meet in garbage
+    except Exception as why:  # zlib.error, EOFError, KeyError, ...: whatever garbage causes
         raise BachboxError(
-            f"{path}: the files inside the model are damaged ({why}); copy it again"
+            f"the files inside the model are damaged ({why})", path=path, remedy="copy it again"
         ) from why
 
 
-def _check(bundle: Bundle) -> None:
-    """Everything about a bundle that can be known without running it."""
-    about, path = bundle.about, bundle.path
-    if hashlib.sha256(bundle.model).hexdigest() != about.sha256:
-        raise BachboxError(f"{path}: damaged: its contents do not match its checksum")
+def _check(model: ModelFile) -> None:
+    """Check everything that can be known without running the model."""
+    problem = _mismatch(model) or _bad_form(model)
+    if problem:
+        raise BachboxError(problem, path=model.path)
+
+
+def _mismatch(model: ModelFile) -> str:
+    """What does not fit together, "" if all does."""
+    metadata = model.metadata
+    if hashlib.sha256(model.flatbuffer).hexdigest() != metadata.sha256:
+        return "damaged: its contents do not match its checksum"
     try:
-        codec = bundle.codec
+        codec = model.codec
     except BachboxError as why:
-        raise BachboxError(f"{path}: {why}") from why
-    if (about.width, about.classes) != (codec.width, len(codec.vocabulary)):
-        raise BachboxError(f"{path}: its sizes do not fit its codec; the model was built wrongly")
-    if list(bundle.vocabulary) != codec.vocabulary:
-        raise BachboxError(
-            f"{path}: its vocabulary is not its codec's; the model was built wrongly"
-        )
-    if about.scopes and len(about.scopes) != len(about.forms):
-        raise BachboxError(f"{path}: it brings scopes that do not fit its forms")
-    if codec.forms and not bundle.forms:
-        raise BachboxError(f"{path}: it needs forms to fill and brings none")
-    for form in bundle.forms:
-        spans = [edge for span in form.fermatas for edge in span]
+        return str(why)
+    if (metadata.width, metadata.classes) != (codec.width, len(codec.vocabulary)):
+        return "its sizes do not fit its codec: the model was built wrongly"
+    if list(model.vocabulary) != codec.vocabulary:
+        return "its vocabulary is not its codec's: the model was built wrongly"
+    if metadata.tessituras and len(metadata.tessituras) != len(metadata.forms):
+        return "it has tessituras that do not fit its forms"
+    if codec.uses_forms and not model.forms:
+        return "it needs forms and has none"
+    for text in (model.name, model.title, model.description, model.licence):
+        if not text.isprintable():
+            return "its name or description is not readable text"
+    return ""
+
+
+def _bad_form(model: ModelFile) -> str:
+    for form in model.forms:
+        edges = [edge for span in form.fermatas for edge in span]
         whole_beats = form.bar_steps % form.beat_steps == 0
-        low, high = form.scope[:2] if form.scope else (0, 127)
+        low, high = form.tessitura[:2] if form.tessitura else (0, 127)
         if not (
             form.pickup_steps < form.bar_steps and form.steps and whole_beats and low < high
-        ) or spans != sorted(spans):
-            raise BachboxError(f"{path}: it brings a form that makes no sense")
-    for name in (bundle.name, bundle.title, bundle.description, bundle.licence):
-        if not name.isprintable():
-            raise BachboxError(f"{path}: its name or description is not readable text")
+        ) or edges != sorted(edges):
+            return "one of its forms makes no sense"
+    return ""
 
 
 def listing(folders: Iterable[Path]) -> list[Path]:
-    """All model files in the folders, the first of a name winning, by name."""
+    """Return the model files in the folders, sorted by name; the first of two with one name."""
     found: dict[str, Path] = {}
     for folder in folders:
         for path in sorted(folder.glob(f"*{SUFFIX}")):
-            if not path.stem.endswith(COMPILED):
+            if not path.stem.endswith(COMPILED_SUFFIX):
                 found.setdefault(path.stem, path)
     return [found[name] for name in sorted(found)]
 
 
 def compiled_path(path: Path) -> Path:
-    """Where a model's version for the Edge TPU is looked for."""
-    return path.with_name(f"{path.stem}{COMPILED}{SUFFIX}")
+    """Return where a model's version for the Edge TPU would be; it need not exist."""
+    return path.with_name(f"{path.stem}{COMPILED_SUFFIX}{SUFFIX}")
 
 
 def find(name: str, folders: Iterable[Path]) -> Path:
-    """The file of a model given by name or by path.
+    """Return the path of a model that is given by its name or by its path.
 
     Raises:
-        UsageError: there is none; the sentence lists those there are.
+        UsageError: no folder has a model of that name; the message lists the names there are.
     """
     if name.endswith(SUFFIX) or "/" in name:
         return Path(name)
@@ -274,6 +303,6 @@ def find(name: str, folders: Iterable[Path]) -> Path:
     for path in paths:
         if path.stem == name:
             return path
-    have = ", ".join(path.stem for path in paths) or "none"
+    names = ", ".join(path.stem for path in paths) or "none"
     where = ", ".join(map(str, folders))
-    raise UsageError(f"no model called {name!r} in {where}; there are: {have}")
+    raise UsageError(f"no model called {name!r} in {where}; there are: {names}")

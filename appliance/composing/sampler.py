@@ -17,22 +17,22 @@ def sample(
     uniform: float,
     forbidden: list[int],
 ) -> int:
-    """Draw a class.
+    """Draw a class, and return its index.
 
     Args:
-        logits: ``(classes,)``.
+        logits: float32 ``(classes,)``.
         temperature: divides the logits; above 0.
-        top_p: only the likeliest classes that together hold this share are drawn from.
-        uniform: the one random number used, in [0, 1): same number, same draw.
-        forbidden: classes never drawn.
+        top_p: only the likeliest classes that together have this probability can be drawn.
+        uniform: the random number that decides, in [0, 1).
+        forbidden: classes that cannot be drawn.
     """
-    scaled = logits.astype(np.float64) / temperature
-    scaled[forbidden] = -np.inf
-    likely = np.argsort(-scaled, kind="stable")
-    shares = np.exp(scaled[likely] - scaled[likely[0]])
-    total = np.cumsum(shares)
+    scaled_logits = logits.astype(np.float64) / temperature
+    scaled_logits[forbidden] = -np.inf
+    likely = np.argsort(-scaled_logits, kind="stable")
+    probabilities = np.exp(scaled_logits[likely] - scaled_logits[likely[0]])
+    total = np.cumsum(probabilities)
     if top_p < 1:
-        # The first class that reaches the share is still in, so at least one is left.
+        # The class that reaches the threshold is kept too, so at least one is left.
         kept = int(np.searchsorted(total, top_p * total[-1])) + 1
         total = total[:kept]
     rank = int(np.searchsorted(total, uniform * total[-1], side="right"))
@@ -40,10 +40,10 @@ def sample(
 
 
 def check(temperature: float, top_p: float) -> None:
-    """Refuse what would not be music.
+    """Check the two settings of :func:`sample`.
 
     Raises:
-        UsageError: out of range.
+        UsageError: one of them is out of range.
     """
     if not TEMPERATURE.allow(temperature):
         raise UsageError(

@@ -1,148 +1,149 @@
-"""A listener beside the composer that notices when the music has got stuck.
+"""Notices that the music is stuck, and says what it takes to move it.
 
-It hears only events, so it serves every model. What it asks for is musical: some heat (a
-higher temperature) for a while, more where that does not help, and in the end a new piece; a
+The detector hears only events, so it serves every model. Its interventions are musical: a higher
+temperature for a while, an even higher one if that does not help, and in the end a new piece. A
 silence ends at once, because the composer then writes no rests.
 """
 
 from __future__ import annotations
 
 from collections import Counter, deque
-from dataclasses import dataclass, field
+from typing import ClassVar
 
-from appliance.music.events import TICKS_PER_BEAT, Event, Kind
+from appliance.common.copying import Copyable
+from appliance.music.events import TICKS_PER_BEAT, Event, NoteEvent, NoteOff, NoteOn
 
 BAR_TICKS = 4 * TICKS_PER_BEAT
 FROZEN_TICKS = 3 * BAR_TICKS // 2
-"""A chord may stand this long before anything is done about it."""
+"""How long a chord may stand."""
 STUCK_TICKS = 4 * BAR_TICKS
-"""One voice may hold or repeat a note this long: pedal points are music."""
+"""How long one voice may hold or repeat a note: pedal points are music."""
 SILENT_TICKS = 3 * TICKS_PER_BEAT // 2
-"""Chorales breathe between phrases; longer than this nobody waits for the next note."""
+"""How long all voices may rest: chorales breathe between phrases."""
 LOOP_TICKS = 3 * BAR_TICKS
-"""This much music may equal the music before it, at one distance, before it is a loop."""
+"""How long the music may equal the music before it, at one distance."""
 MAX_LOOP_TICKS = 2 * BAR_TICKS
-MAX_LOOP_ROWS = 64
+"""The longest distance at which music is compared with the music before it."""
+MAX_LOOP_STEPS = 64
+"""The same in calls of :meth:`StallDetector.update`."""
 COOLING_TICKS = BAR_TICKS
-"""How long the heat lasts after the trouble is over."""
+"""How long the temperature stays raised after the stall is over."""
 RAISE_EVERY_TICKS = TICKS_PER_BEAT
-HEAT_STEP = 1.25
+TEMPERATURE_BOOST = 1.25
+"""The factor by which each raise multiplies the temperature."""
 MIN_TEMPERATURE = 0.8
-"""What the heat is applied to where the knob stands lower: a cold model stays stuck."""
+"""The lowest temperature that a boost starts from: a colder model stays stuck."""
 GIVE_UP_TICKS = 2 * BAR_TICKS
-"""When this much heat has not helped, the piece is given up for a new one."""
+"""When a stall has lasted this long, the piece is abandoned for a new one."""
 
-TROUBLES = ("frozen", "loop", "stuck", "silence")
+STALLS = ("frozen", "loop", "stuck", "silence")
+"""A chord stands, bars repeat, a voice stands, nothing sounds."""
 
 
-@dataclass
-class StallDetector:
-    """Notices trouble and says how much heat it takes.
+class StallDetector(Copyable):
+    """Notices stalls and says how much to raise the temperature.
 
     Attributes:
-        cures: how often each of ``TROUBLES`` was met.
-        give_up: the piece is beyond help; the composer should begin another.
+        interventions: how often each of ``STALLS`` was met. All copies share the counter.
+        stall: which of ``STALLS`` the music is in; ``None``: it moves.
+        give_up: the composer should abandon the piece.
     """
 
-    cures: Counter[str] = field(default_factory=Counter)
-    trouble: str | None = None
-    give_up: bool = False
-    _since: int = 0
-    _last_trouble: int = -COOLING_TICKS - 1
-    _chord_since: int = 0
-    _sounded: int = 0
-    _chord: dict[int, int] = field(default_factory=dict)
-    """What sounds, by voice."""
-    _heard: dict[int, int] = field(default_factory=dict)
-    """The last chord that was something new."""
-    _note_since: dict[int, int] = field(default_factory=dict)
-    _rows: deque[tuple[int, object]] = field(default_factory=lambda: deque(maxlen=MAX_LOOP_ROWS))
-    """Where each of the last rows began, and what it held."""
-    _runs: list[int] = field(default_factory=lambda: [0] * (MAX_LOOP_ROWS + 1))
-    """For each distance in rows, how many ticks of music have equalled the music before."""
+    shared_when_copied: ClassVar[frozenset[str]] = frozenset({"interventions"})
+
+    def __init__(self) -> None:
+        self.interventions: Counter[str] = Counter()
+        self.new_piece(0)
 
     def new_piece(self, tick: int) -> None:
-        """Start listening afresh."""
-        counted = self.cures
-        self.__init__(cures=counted)  # type: ignore[misc]
-        self._since = self._chord_since = self._sounded = tick
-        self._last_trouble = tick - COOLING_TICKS - 1
+        """Forget the music so far; a piece begins at ``tick``. The counter keeps its counts."""
+        self.stall: str | None = None
+        self.give_up = False
+        self._stalled_since = tick
+        self._last_stall = tick - COOLING_TICKS - 1
+        self._chord_since = tick
+        self._sounded_until = tick
+        self._chord: dict[int, int] = {}
+        """The MIDI note of every voice that sounds."""
+        self._last_new_chord: dict[int, int] = {}
+        self._note_since: dict[int, int] = {}
+        """The tick at which the note of a voice began."""
+        self._steps: deque[tuple[int, object]] = deque(maxlen=MAX_LOOP_STEPS)
+        """Tick and content of the last calls of :meth:`update`."""
+        self._repeated_ticks = [0] * (MAX_LOOP_STEPS + 1)
+        """For each distance in steps, how long the music has equalled the music before it."""
 
-    def hear(self, tick: int, end_tick: int, events: list[Event], *, judged: bool = True) -> None:
-        """Take in what was composed from ``tick`` on; not judged is what the user wrote."""
+    def update(self, tick: int, end_tick: int, events: list[Event], *, judged: bool = True) -> None:
+        """Take in the music from ``tick`` to ``end_tick``.
+
+        Args:
+            tick: where the music begins.
+            end_tick: where it is complete.
+            events: in order of tick.
+            judged: false for music that the user wrote, which is never a stall.
+        """
         before, struck, moved = dict(self._chord), dict[int, int](), False
         for event in events:
-            if event.kind == Kind.NOTE_OFF and self._chord.get(event.voice) == event.pitch:
+            if isinstance(event, NoteOff) and self._chord.get(event.voice) == event.pitch:
                 del self._chord[event.voice]
-            elif event.kind == Kind.NOTE_ON:
+            elif isinstance(event, NoteOn):
                 self._chord[event.voice] = event.pitch
-                moved |= self._heard.get(event.voice, event.pitch) != event.pitch
+                moved |= self._last_new_chord.get(event.voice, event.pitch) != event.pitch
                 struck = dict(self._chord)
-        # A chord that is left and struck again is still the same chord; a bar of music that comes
-        # at once is none, whatever it ends on.
-        heard = struck or (dict(self._chord) if self._chord != before else {})
-        if heard and (moved or heard != self._heard):
-            self._heard, self._chord_since = heard, tick
+        # A chord that is released and struck again is still the same chord. A bar of music that
+        # comes in one step is not, whatever its last chord.
+        chord = struck or (dict(self._chord) if self._chord != before else {})
+        if chord and (moved or chord != self._last_new_chord):
+            self._last_new_chord, self._chord_since = chord, tick
         for voice, pitch in self._chord.items():
             if before.get(voice) != pitch:
                 self._note_since[voice] = tick
         if self._chord:
-            self._sounded = end_tick
+            self._sounded_until = end_tick
         elif before or events:
-            self._sounded = max((e.tick for e in events), default=tick)
+            self._sounded_until = max((e.tick for e in events), default=tick)
         if judged:
             self._count_repeats(tick, end_tick, events)
             self._judge(tick, end_tick)
         else:
-            self._chord_since, self._sounded = tick, end_tick
+            self._chord_since, self._sounded_until = tick, end_tick
             self._note_since = dict.fromkeys(self._chord, tick)
 
     def _count_repeats(self, tick: int, end_tick: int, events: list[Event]) -> None:
         length = end_tick - tick
-        heard = tuple(
-            (e.tick - tick, e.kind, e.voice, e.pitch) for e in events if e.kind <= Kind.NOTE_OFF
+        notes = tuple(
+            (e.tick - tick, type(e), e.voice, e.pitch) for e in events if isinstance(e, NoteEvent)
         )
-        for distance, (began, earlier) in enumerate(reversed(self._rows), 1):
-            same = earlier == (length, heard) and tick - began <= MAX_LOOP_TICKS
-            self._runs[distance] = self._runs[distance] + length if same else 0
-        self._rows.append((tick, (length, heard)))
+        for distance, (earlier_tick, earlier) in enumerate(reversed(self._steps), 1):
+            same = earlier == (length, notes) and tick - earlier_tick <= MAX_LOOP_TICKS
+            self._repeated_ticks[distance] = self._repeated_ticks[distance] + length if same else 0
+        self._steps.append((tick, (length, notes)))
 
     def _judge(self, tick: int, end_tick: int) -> None:
-        found = None
-        if end_tick - self._sounded >= SILENT_TICKS:
-            found = "silence"
+        stall = None
+        if end_tick - self._sounded_until >= SILENT_TICKS:
+            stall = "silence"
         elif tick - self._chord_since >= FROZEN_TICKS:
-            found = "frozen"
-        elif max(self._runs) >= LOOP_TICKS:
-            found = "loop"
+            stall = "frozen"
+        elif max(self._repeated_ticks) >= LOOP_TICKS:
+            stall = "loop"
         elif any(tick - self._note_since[voice] >= STUCK_TICKS for voice in self._chord):
-            found = "stuck"
-        if found and not self.trouble:
-            self.cures[found] += 1
-            self._since = tick
-        self.trouble = found
-        if found:
-            self._last_trouble = tick
-            self.give_up = tick - self._since >= GIVE_UP_TICKS
+            stall = "stuck"
+        if stall and not self.stall:
+            self.interventions[stall] += 1
+            self._stalled_since = tick
+        self.stall = stall
+        if stall:
+            self._last_stall = tick
+            self.give_up = tick - self._stalled_since >= GIVE_UP_TICKS
 
-    def temperature(self, wanted: float, tick: int) -> float:
-        """The temperature to compose with at ``tick``."""
-        if tick - self._last_trouble > COOLING_TICKS:
-            return wanted
-        raises = 1 + (tick - self._since) // RAISE_EVERY_TICKS if self.trouble else 1
-        return float(max(wanted, MIN_TEMPERATURE) * HEAT_STEP**raises)
+    def boosted(self, temperature: float, tick: int) -> float:
+        """Return the temperature to compose with at ``tick``: the given one, or a higher one."""
+        if tick - self._last_stall > COOLING_TICKS:
+            return temperature
+        raises = 1 + (tick - self._stalled_since) // RAISE_EVERY_TICKS if self.stall else 1
+        return float(max(temperature, MIN_TEMPERATURE) * TEMPERATURE_BOOST**raises)
 
     def silent_ticks(self, tick: int) -> int:
-        """How long nothing has sounded before ``tick``."""
-        return max(0, tick - self._sounded)
-
-    def copy(self) -> StallDetector:
-        """A copy that goes its own way but for the count of cures, which is shared."""
-        twin = StallDetector(
-            self.cures, self.trouble, self.give_up, self._since, self._last_trouble
-        )
-        twin._chord_since, twin._sounded = self._chord_since, self._sounded
-        twin._chord, twin._heard = dict(self._chord), self._heard
-        twin._note_since = dict(self._note_since)
-        twin._rows, twin._runs = self._rows.copy(), self._runs.copy()
-        return twin
+        """Return for how many ticks before ``tick`` nothing has sounded."""
+        return max(0, tick - self._sounded_until)

@@ -1,12 +1,12 @@
-"""The sound that is played, for whoever else wants it: listeners in browsers, other rooms.
+"""Lets other processes read the sound that is played, such as listeners in browsers.
 
-The performer writes every block into a ring in the shared memory, says how far it has got, and
-goes on: it never looks who reads. A reader that was away for too long jumps to the newest sound.
-The ring consists of grains, and each has the tick at its first frame beside it, so that whoever
-hears a grain knows where in the music it is.
+The performer writes every block into a ring of audio in the shared memory, and publishes how far
+it has got. It never waits for a reader: one that was away for too long jumps to the newest sound.
+The ring consists of chunks. Beside each chunk is the tick at its first frame, so that a reader
+knows where in the music the sound is.
 
-No order of memory accesses is assumed between cores: what the writer has announced is taken
-only at the reader's next look, milliseconds later.
+No order of memory accesses is assumed between cores: a reader takes what had been published at
+its last call, milliseconds ago.
 """
 
 from __future__ import annotations
@@ -15,12 +15,18 @@ import struct
 from typing import Final, NamedTuple
 
 from appliance.ipc.pcm import BYTES_PER_FRAME
-from appliance.ipc.shared_state import GRAIN_BYTES, GRAIN_COUNT, GRAIN_FRAMES, SharedState, Tap
+from appliance.ipc.shared_state import (
+    TAP_CHUNK_BYTES,
+    TAP_CHUNK_COUNT,
+    TAP_CHUNK_FRAMES,
+    SharedState,
+    TapState,
+)
 
 _TICK: Final = struct.Struct("<d")
 
-_MARGIN_GRAINS: Final = 32
-"""The next so many of the ring may be under the writer's pen: two of the largest blocks."""
+_UNSAFE_CHUNKS: Final = 32
+"""This many of the oldest chunks may be being overwritten: two of the largest blocks."""
 
 
 class Sound(NamedTuple):
@@ -29,15 +35,17 @@ class Sound(NamedTuple):
     samples: bytes
     """Interleaved stereo s16le."""
     sample_rate: int
+    """Frames per second."""
     start_frame: int
-    """Since the start of the box; after a gap it is not where the last one ended."""
+    """Frames since the start of the box. After a gap it is not where the last stretch ended."""
     start_tick: float
+    """Where the music is at the first frame."""
     end_tick: float
-    """Where the music is at its first frame, and after its last one."""
+    """Where the music is after the last frame."""
 
 
 class TapWriter:
-    """The performer's end; one made anew goes on where the one before stopped."""
+    """The performer's end; a new writer continues where the last one stopped."""
 
     def __init__(self, shared: SharedState, sample_rate: int) -> None:
         self._shared = shared
@@ -45,24 +53,29 @@ class TapWriter:
         self._frames = shared.tap.read().frames
 
     def write(self, samples: bytes, start_tick: float, end_tick: float) -> None:
-        """Add a block (at most 8192 frames) during which the music went from tick to tick."""
+        """Add a block of sound.
+
+        Args:
+            samples: interleaved stereo s16le, at most 8192 frames.
+            start_tick, end_tick: where the music is at its beginning and at its end.
+        """
         memory, shared = self._shared.memory, self._shared
         frames = len(samples) // BYTES_PER_FRAME
         first, end = self._frames, self._frames + frames
         done = 0
         while done < len(samples):
-            grain, inside = divmod(self._frames, GRAIN_FRAMES)
-            at = shared.grain_offset(grain) + inside * BYTES_PER_FRAME
-            part = samples[done : done + GRAIN_BYTES - inside * BYTES_PER_FRAME]
+            chunk, inside = divmod(self._frames, TAP_CHUNK_FRAMES)
+            at = shared.chunk_offset_bytes(chunk) + inside * BYTES_PER_FRAME
+            part = samples[done : done + TAP_CHUNK_BYTES - inside * BYTES_PER_FRAME]
             memory[at : at + len(part)] = part
             done += len(part)
             self._frames += len(part) // BYTES_PER_FRAME
         ticks_per_frame = (end_tick - start_tick) / frames if frames else 0.0
-        for grain in range(-(-first // GRAIN_FRAMES), end // GRAIN_FRAMES + 1):
-            tick = start_tick + (grain * GRAIN_FRAMES - first) * ticks_per_frame
-            at = shared.grain_tick_offset(grain)
+        for chunk in range(-(-first // TAP_CHUNK_FRAMES), end // TAP_CHUNK_FRAMES + 1):
+            tick = start_tick + (chunk * TAP_CHUNK_FRAMES - first) * ticks_per_frame
+            at = shared.chunk_tick_offset_bytes(chunk)
             memory[at : at + _TICK.size] = _TICK.pack(tick)
-        shared.tap.write(Tap(self._frames, self._sample_rate))
+        shared.tap.write(TapState(self._frames, self._sample_rate))
 
 
 class TapReader:
@@ -71,25 +84,28 @@ class TapReader:
     def __init__(self, shared: SharedState) -> None:
         self._shared = shared
         self._seen = shared.tap.read()
-        self._grain = self._seen.frames // GRAIN_FRAMES
+        self._next_chunk = self._seen.frames // TAP_CHUNK_FRAMES
 
     def take(self) -> Sound | None:
-        """What was new at the last call; call it at least once a second."""
+        """Return the sound that was new at the last call; None if there was none.
+
+        It must be called at least once a second, or some sound is lost.
+        """
         seen, self._seen = self._seen, self._shared.tap.read()
-        start, end = self._grain, seen.frames // GRAIN_FRAMES
-        self._grain = end
+        start, end = self._next_chunk, seen.frames // TAP_CHUNK_FRAMES
+        self._next_chunk = end
         if start == end or self._seen.sample_rate != seen.sample_rate:
             return None
         parts = []
-        for grain in range(start, end):
-            at = self._shared.grain_offset(grain)
-            parts.append(self._shared.memory[at : at + GRAIN_BYTES])
+        for chunk in range(start, end):
+            at = self._shared.chunk_offset_bytes(chunk)
+            parts.append(self._shared.memory[at : at + TAP_CHUNK_BYTES])
         ticks = [self._tick(start), self._tick(end)]
-        newest = self._shared.tap.read().frames // GRAIN_FRAMES
-        if newest - start > GRAIN_COUNT - _MARGIN_GRAINS:
-            return None  # We were away for long, and some of it may be of another lap.
-        return Sound(b"".join(parts), seen.sample_rate, start * GRAIN_FRAMES, *ticks)
+        newest = self._shared.tap.read().frames // TAP_CHUNK_FRAMES
+        if newest - start > TAP_CHUNK_COUNT - _UNSAFE_CHUNKS:
+            return None  # The call came late, and some of it may have been overwritten.
+        return Sound(b"".join(parts), seen.sample_rate, start * TAP_CHUNK_FRAMES, *ticks)
 
-    def _tick(self, grain: int) -> float:
-        at = self._shared.grain_tick_offset(grain)
+    def _tick(self, chunk: int) -> float:
+        at = self._shared.chunk_tick_offset_bytes(chunk)
         return float(_TICK.unpack_from(self._shared.memory, at)[0])

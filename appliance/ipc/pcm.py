@@ -1,4 +1,4 @@
-"""How sound is written here: interleaved stereo of signed 16-bit little-endian samples."""
+"""The format of all sound in Bachbox: interleaved stereo, signed 16-bit little-endian (s16le)."""
 
 from typing import Final
 

@@ -1,28 +1,27 @@
 """The ring of events between one composer and one performer, and how it is rewound.
 
-The composer appends events and publishes a *horizon*: before that tick nothing will be added
-any more. The performer takes events up to it. Slots once taken stay readable until they are
-overwritten, and the writer keeps half of the ring as such history, so that a process that was
+The composer appends events and publishes a *horizon*: no event before that tick will be added any
+more. The performer takes events up to the horizon. Slots that were taken stay readable until they
+are overwritten, and the writer keeps half of the ring as such history. So a process that was
 killed and started again finds the music that led to where it stands.
 
-To change its mind about what has been written but not yet played, the composer asks for a
-*cut*: "from slot i, tick t on I write anew". The performer alone decides, at the start of a
-block, when nothing at or after the cut has been taken: no race can then play half of the old
-and half of the new. Each request has a serial number; an accepted one becomes the *epoch* with
-which the slots after the cut have to be marked, so that the old ones no longer count.
+To replace what has been written but not yet played, the composer requests a *rewind*: "I shall
+write again from slot i and tick t on". The performer alone decides, at the start of a block, when
+it has taken nothing at or after that place. No race can therefore play half of the old music and
+half of the new. Each request has a serial number. That of an accepted request becomes the *epoch*
+of the slots written after it, so that the old slots are no longer valid.
 
-A slot is 32 bytes: lap (index // slots) and epoch, the event, and a CRC-32. A slot that is
-torn, or not yet visible to this core, is not there yet: the reader waits before it.
+A slot that is torn, or not yet visible to this core, counts as not written yet: the reader waits
+before it. :mod:`appliance.ipc.ring_slots` has the layout.
 """
 
 from __future__ import annotations
 
-import struct
-import zlib
 from collections import deque
 from collections.abc import Iterable
 from typing import Final
 
+from appliance.ipc.ring_slots import read_slot, write_slot
 from appliance.ipc.shared_state import (
     SLOT_BYTES,
     SLOT_COUNT,
@@ -31,64 +30,66 @@ from appliance.ipc.shared_state import (
     SharedState,
     WriterState,
 )
-from appliance.music.events import Event, Kind
+from appliance.music.events import Event, PieceStart
 
 HISTORY_SLOTS: Final = SLOT_COUNT // 2
-"""Slots that stay readable after they were taken."""
-
-_SLOT = struct.Struct("<IIQBBBBii")
-_CRC = struct.Struct("<I")
+"""How many slots stay readable after they were taken."""
 
 
 class RingWriter:
-    """The composer's end. Programming errors (events out of order) raise ValueError.
+    """The composer's end of the ring.
 
-    One made anew goes on where a writer that died left off; a cut that that one had asked for
-    may still be open, see :attr:`cut_pending`.
+    A new writer continues where a writer that died left off. A rewind that the old one requested
+    may still be pending, see :attr:`rewind_pending`.
     """
 
     def __init__(self, shared: SharedState) -> None:
         self._shared = shared
-        head = shared.writer.read()
-        self._epoch = head.epoch
-        self._index = head.write_index
-        self._floor_tick = head.horizon_tick
-        self._asked = shared.rewind_request.read()
-        self._pending = self._asked.epoch > shared.reader.read().epoch
-        if not self._pending and self._asked.epoch > self._epoch:
-            # Answered, and the writer before us died before it took the answer up.
-            self._take_answer(shared.reader.read())
-        # What it had appended and not handed over must not be mistaken for ours.
+        state = shared.writer.read()
+        self._epoch = state.epoch
+        self._index = state.write_index
+        self._floor_tick = state.horizon_tick
+        self._request = shared.rewind_request.read()
+        self._pending = self._request.epoch > shared.reader.read().epoch
+        if not self._pending and self._request.epoch > self._epoch:
+            # The performer has answered, and the writer before us died before it saw the answer.
+            self._handle_answer(shared.reader.read())
+        # Events that it appended without publishing them must not be mistaken for ours.
         for index in range(self._index, self._index + HISTORY_SLOTS):
             if read_slot(shared, index) is None:
                 break
-            offset = shared.slot_offset(index)
+            offset = shared.slot_offset_bytes(index)
             shared.memory[offset : offset + SLOT_BYTES] = bytes(SLOT_BYTES)
 
     @property
     def write_index(self) -> int:
-        """Index that the next event will have."""
+        """The index that the next event will have."""
         return self._index
 
     @property
     def horizon_tick(self) -> int:
-        """No event before this tick may be appended any more."""
+        """The tick before which no event can be appended any more."""
         return self._floor_tick
 
     @property
-    def cut_pending(self) -> bool:
-        """A cut has been asked for and :meth:`cut_answer` has not given the answer yet."""
+    def rewind_pending(self) -> bool:
+        """Whether a rewind was requested and :meth:`rewind_answer` has not returned an answer."""
         return self._pending
 
     def room(self) -> int:
-        """Events that can be appended now without touching unread ones or the history."""
+        """Return how many events can be appended now without touching unread ones or history."""
         unread = self._index - self._shared.reader.read().read_index
         return SLOT_COUNT - HISTORY_SLOTS - unread
 
     def append(self, event: Event) -> int:
-        """Write one event and return its index; it is read only after :meth:`publish`."""
+        """Write one event and return its index; the reader sees it after :meth:`publish`.
+
+        Raises:
+            ValueError: a rewind is pending, the event comes before one that is written, or the
+                ring is full.
+        """
         if self._pending:
-            raise ValueError("a cut is pending: wait for its answer before appending")
+            raise ValueError("a rewind is pending: wait for its answer before appending")
         if event.tick < self._floor_tick:
             raise ValueError(f"{event} comes before tick {self._floor_tick}, already written")
         if self.room() <= 0:
@@ -99,64 +100,75 @@ class RingWriter:
         return self._index - 1
 
     def publish(self, horizon_tick: int) -> None:
-        """Hand over what was appended: every event before ``horizon_tick`` is written."""
+        """Hand over what was appended: every event before ``horizon_tick`` is written.
+
+        Raises:
+            ValueError: an event at a later tick is written already.
+        """
         if horizon_tick < self._floor_tick:
             raise ValueError(f"horizon {horizon_tick} lies before tick {self._floor_tick}")
         self._floor_tick = horizon_tick
         self._shared.writer.write(WriterState(self._epoch, self._index, horizon_tick))
 
-    def request_cut(self, index: int, tick: int) -> int:
-        """Ask to write anew from slot ``index`` and ``tick`` on; returns the request's number.
+    def request_rewind(self, index: int, tick: int) -> int:
+        """Ask to write again from slot ``index`` and ``tick`` on; return the request's number.
 
-        All published events before ``tick`` must lie before ``index``, and all others not.
+        All published events before ``tick`` must lie before ``index``, and all others must not.
+
+        Raises:
+            ValueError: a rewind is pending already, or nothing is written there yet.
         """
         if self._pending:
-            raise ValueError("a cut is pending already")
+            raise ValueError("a rewind is pending already")
         if index > self._index or tick > self._floor_tick:
             raise ValueError(f"nothing is written at slot {index}, tick {tick} yet")
-        self._asked = RewindRequest(self._asked.epoch + 1, index, tick)
+        self._request = RewindRequest(self._request.epoch + 1, index, tick)
         self._pending = True
-        self._shared.rewind_request.write(self._asked)
-        return self._asked.epoch
+        self._shared.rewind_request.write(self._request)
+        return self._request.epoch
 
-    def cut_answer(self) -> bool | None:
-        """None while the performer has not answered; after True, write on from the cut."""
+    def rewind_answer(self) -> bool | None:
+        """Return the performer's answer, once; None while there is none.
+
+        After True, events can be appended from the place that was requested.
+        """
         if not self._pending:
             return None
-        tail = self._shared.reader.read()
-        if tail.epoch != self._asked.epoch:
+        state = self._shared.reader.read()
+        if state.epoch != self._request.epoch:
             return None
-        return self._take_answer(tail)
+        return self._handle_answer(state)
 
-    def _take_answer(self, tail: ReaderState) -> bool:
+    def _handle_answer(self, state: ReaderState) -> bool:
         self._pending = False
-        if tail.accepted:
-            self._epoch, self._index, self._floor_tick = self._asked
+        if state.accepted:
+            self._epoch, self._index, self._floor_tick = self._request
             self._shared.writer.write(WriterState(self._epoch, self._index, self._floor_tick))
-        return tail.accepted
+        return state.accepted
 
 
 class RingReader:
-    """The performer's end; one made anew goes on where the one before stopped."""
+    """The performer's end of the ring; a new reader continues where the last one stopped."""
 
     def __init__(self, shared: SharedState) -> None:
         self._shared = shared
-        self._tail = shared.reader.read()
-        self._index = self._seen = self._tail.read_index
+        self._state = shared.reader.read()
+        self._index = self._seen_index = self._state.read_index
         self._events: deque[Event] = deque()
         self._safe_tick = 0
+        """All events before this tick have been seen."""
         self._horizon_tick = 0
-        self._look()
+        self._poll()
 
     @property
     def read_index(self) -> int:
-        """Index of the next event."""
+        """The index of the next event."""
         return self._index
 
     @property
     def playhead_tick(self) -> float:
-        """Where the music was at the last :meth:`refresh`, this reader's or the one before."""
-        return self._tail.playhead_tick
+        """Where the music was at the last :meth:`refresh`, by this reader or the one before."""
+        return self._state.playhead_tick
 
     @property
     def horizon_tick(self) -> int:
@@ -164,81 +176,72 @@ class RingReader:
         return self._horizon_tick
 
     def peek(self) -> Event | None:
-        """The next event, or None while there is none."""
+        """Return the next event without taking it, or None if there is none."""
         return self._events[0] if self._events else None
 
     def pop(self) -> None:
-        """Take the event that :meth:`peek` shows."""
+        """Take the event that :meth:`peek` returns.
+
+        Raises:
+            IndexError: there is none.
+        """
         self._events.popleft()
         self._index += 1
 
     def ahead(self) -> Iterable[Event]:
-        """All that is written and not taken."""
+        """Return all events that are written and not taken."""
         return self._events
 
     def refresh(self, playhead_tick: float, near_ticks: float = 0.0) -> None:
-        """Once a block: answer a cut, say how far we are, and see what is new.
+        """Answer a rewind request, report the playhead, and fetch new events; once per block.
 
-        A cut that is no further than ``near_ticks`` is refused: its writer could come too late.
+        Args:
+            playhead_tick: where the music is.
+            near_ticks: a rewind to less than this after the playhead is refused, because the new
+                events could come too late.
         """
-        cut, tail = self._shared.rewind_request.read(), self._tail
-        if cut.epoch > tail.epoch:
-            accepted = self._index <= cut.from_index and playhead_tick + near_ticks < cut.from_tick
-            tail = tail._replace(epoch=cut.epoch, accepted=accepted)
+        request, state = self._shared.rewind_request.read(), self._state
+        if request.epoch > state.epoch:
+            accepted = (
+                self._index <= request.from_index and playhead_tick + near_ticks < request.from_tick
+            )
+            state = state._replace(epoch=request.epoch, accepted=accepted)
             if accepted:
-                tail = tail._replace(
-                    accepted_epoch=cut.epoch,
-                    accepted_index=cut.from_index,
-                    accepted_tick=cut.from_tick,
+                state = state._replace(
+                    accepted_epoch=request.epoch,
+                    accepted_index=request.from_index,
+                    accepted_tick=request.from_tick,
                 )
-                while self._seen > cut.from_index:
+                while self._seen_index > request.from_index:
                     self._events.pop()
-                    self._seen -= 1
-                self._safe_tick = min(self._safe_tick, cut.from_tick)
-        self._tail = tail._replace(read_index=self._index, playhead_tick=playhead_tick)
-        self._shared.reader.write(self._tail)
-        self._look()
+                    self._seen_index -= 1
+                self._safe_tick = min(self._safe_tick, request.from_tick)
+        self._state = state._replace(read_index=self._index, playhead_tick=playhead_tick)
+        self._shared.reader.write(self._state)
+        self._poll()
 
-    def _look(self) -> None:
-        head, tail = self._shared.writer.read(), self._tail
-        limit, horizon_tick = head.write_index, head.horizon_tick
-        if head.epoch != tail.accepted_epoch:
-            # Accepted, but the writer has not moved yet: what is before the cut still counts.
-            limit, horizon_tick = tail.accepted_index, tail.accepted_tick
-        while self._seen < limit:
-            epoch = tail.accepted_epoch if self._seen >= tail.accepted_index else None
-            event = read_slot(self._shared, self._seen, epoch)
+    def _poll(self) -> None:
+        writer, state = self._shared.writer.read(), self._state
+        limit, horizon_tick = writer.write_index, writer.horizon_tick
+        if writer.epoch != state.accepted_epoch:
+            # Accepted, but the writer has not moved yet: only what is before the place is valid.
+            limit, horizon_tick = state.accepted_index, state.accepted_tick
+        while self._seen_index < limit:
+            after_rewind = self._seen_index >= state.accepted_index
+            epoch = state.accepted_epoch if after_rewind else None
+            event = read_slot(self._shared, self._seen_index, epoch)
             if event is None:
-                # Published, yet not visible here: until it is, only what came before is sure.
+                # Published, yet not visible here: until it is, only what came before is certain.
                 horizon_tick = min(horizon_tick, self._safe_tick)
                 break
             self._events.append(event)
-            self._seen += 1
+            self._seen_index += 1
             self._safe_tick = event.tick
         self._horizon_tick = horizon_tick
 
 
-def write_slot(shared: SharedState, index: int, epoch: int, event: Event) -> None:
-    """Put ``event`` into the slot of ``index``."""
-    body = _SLOT.pack(index // SLOT_COUNT, epoch, *event)
-    offset = shared.slot_offset(index)
-    shared.memory[offset : offset + SLOT_BYTES] = body + _CRC.pack(zlib.crc32(body))
-
-
-def read_slot(shared: SharedState, index: int, epoch: int | None = None) -> Event | None:
-    """The event of ``index``, or None where its slot holds another, an old or a torn one."""
-    offset = shared.slot_offset(index)
-    raw = shared.memory[offset : offset + SLOT_BYTES]
-    lap, slot_epoch, tick, kind, *rest = _SLOT.unpack_from(raw)
-    if lap != index // SLOT_COUNT or (epoch is not None and slot_epoch != epoch):
-        return None
-    if zlib.crc32(raw[: _SLOT.size]) != _CRC.unpack_from(raw, _SLOT.size)[0]:
-        return None
-    return Event(tick, Kind(kind), *rest)
-
-
 def events_before(shared: SharedState, index: int) -> list[Event]:
-    """The events that lead up to slot ``index``, as far back as the ring has them."""
+    """Return the events before slot ``index`` that the ring still has, in order."""
     found: deque[Event] = deque()
     for at in range(index - 1, max(0, index - SLOT_COUNT) - 1, -1):
         event = read_slot(shared, at)
@@ -248,14 +251,13 @@ def events_before(shared: SharedState, index: int) -> list[Event]:
     return list(found)
 
 
-def history(shared: SharedState, from_tick: int | None = None) -> list[Event]:
-    """What has been composed, from the beginning of a piece on.
+def last_piece(shared: SharedState) -> list[Event]:
+    """Return the events from the newest :class:`PieceStart` on.
 
-    The piece is the newest that begins at or before ``from_tick`` (the newest of all where
-    that is None); where its beginning is no longer in the ring, all that is still there.
+    If the ring no longer has the beginning of the piece, all events that are still there.
     """
     events = events_before(shared, shared.writer.read().write_index)
     for at in range(len(events) - 1, -1, -1):
-        if events[at].kind is Kind.PIECE and (from_tick is None or events[at].tick <= from_tick):
+        if isinstance(events[at], PieceStart):
             return events[at:]
     return events

@@ -1,30 +1,32 @@
-"""Looks on as the ring is written, played and written anew; takes nothing, and is never waited for.
+"""Watches the ring while it is written, played and rewound, without taking part.
 
-What :meth:`RingObserver.look` tells is enough to draw the music: the events since the last look, and
-from which tick on what was told before no longer holds, because the composer cut it off.
+What :meth:`RingObserver.poll` returns is enough to draw the music: the events since the last call,
+and the tick from which on earlier events are void because the composer rewound the ring.
 """
 
 from __future__ import annotations
 
 from typing import Final, NamedTuple
 
-from appliance.ipc.ring import HISTORY_SLOTS, events_before, read_slot
+from appliance.ipc.ring import HISTORY_SLOTS, events_before
+from appliance.ipc.ring_slots import read_slot
 from appliance.ipc.shared_state import SharedState
-from appliance.music.events import AS_WRITTEN_PERMILLE, Event, Kind
+from appliance.music.events import FULL_TEMPO_PERMILLE, Event, NoteOff, NoteOn, TempoFactor, Tokens
+from appliance.music.notes import paired
 
-KEPT_EVENTS: Final = 2048
-"""How many a follower keeps for those who come later."""
+MAX_KEPT_EVENTS: Final = 2048
+"""How many events an observer keeps for viewers that join later."""
 
 
 class RingUpdate(NamedTuple):
-    """What happened between two looks."""
+    """What has happened between two calls of :meth:`RingObserver.poll`."""
 
-    cut_tick: int | None
-    """Forget the events at and after this tick; None: nothing was written anew."""
+    rewind_tick: int | None
+    """Discard the events at and after this tick; None: the ring was not rewound."""
     events: list[Event]
-    """The new ones, in their order."""
+    """The new events, in their order."""
     horizon_tick: int
-    """Before this tick nothing will be added."""
+    """No event before this tick will be added."""
 
 
 class Note(NamedTuple):
@@ -34,7 +36,7 @@ class Note(NamedTuple):
     pitch: int
     start_tick: int
     end_tick: int | None
-    """None while it is not composed yet."""
+    """None while the end is not composed yet."""
     velocity: int
 
 
@@ -44,95 +46,103 @@ class RingObserver:
     def __init__(self, shared: SharedState) -> None:
         self._shared = shared
         self.events: list[Event] = []
-        """The newest that hold, at most some :data:`KEPT_EVENTS`."""
+        """The newest valid events, at most about :data:`MAX_KEPT_EVENTS`."""
         self.horizon_tick = 0
         """Every event before this tick is composed."""
-        self._next = 0
+        self._next_index = 0
         """The slot after the last of :attr:`events`."""
         self._epoch = 0
-        self._taken = 0
-        """Slots before this one had been played at the last look: they hold for ever."""
-        self._begin()
+        self._played_index = 0
+        """Slots before this one had been played at the last poll: they can no longer change."""
+        self._start_over()
 
-    def look(self) -> RingUpdate:
-        """What is new since the last look; some hundred microseconds at most."""
-        head, tail = self._shared.writer.read(), self._shared.reader.read()
-        limit, horizon_tick = head.write_index, head.horizon_tick
-        if head.epoch != tail.accepted_epoch:
-            # Cut, and the composer has not moved yet: only what is before the cut counts.
-            limit, horizon_tick = min(limit, tail.accepted_index), tail.accepted_tick
-        if limit - self._next > HISTORY_SLOTS:
-            # Whoever looks on was away for long (a machine that slept): all anew.
-            self._begin()
+    def poll(self) -> RingUpdate:
+        """Return what is new since the last call; takes some hundred microseconds at most."""
+        writer, reader = self._shared.writer.read(), self._shared.reader.read()
+        limit, horizon_tick = writer.write_index, writer.horizon_tick
+        if writer.epoch != reader.accepted_epoch:
+            # Rewound, and the composer has not moved yet: only what is before the cut is valid.
+            limit, horizon_tick = min(limit, reader.accepted_index), reader.accepted_tick
+        if limit - self._next_index > HISTORY_SLOTS:
+            # The observer was away for too long (a machine that slept).
+            self._start_over()
             return RingUpdate(0, list(self.events), self.horizon_tick)
-        cut_tick = None
-        if tail.accepted_epoch != self._epoch:
-            cut_tick = self._drop_what_changed(limit)
-        new = self._read(self._next, limit)
+        rewind_tick = None
+        if reader.accepted_epoch != self._epoch:
+            rewind_tick = self._drop_void_events(limit)
+        new = self._read(self._next_index, limit)
         self.events += new
-        self._next += len(new)
-        self._epoch, self._taken = tail.accepted_epoch, tail.read_index
-        if self._next == limit:
+        self._next_index += len(new)
+        self._epoch, self._played_index = reader.accepted_epoch, reader.read_index
+        if self._next_index == limit:
             self.horizon_tick = horizon_tick
-        if len(self.events) > 2 * KEPT_EVENTS:
-            del self.events[:-KEPT_EVENTS]
-        return RingUpdate(cut_tick, new, self.horizon_tick)
+        if len(self.events) > 2 * MAX_KEPT_EVENTS:
+            del self.events[:-MAX_KEPT_EVENTS]
+        return RingUpdate(rewind_tick, new, self.horizon_tick)
 
-    def pace_permille(self, tick: float) -> int:
-        """The pace of the music at ``tick``, see :attr:`Kind.PACE`."""
+    def tempo_factor_permille(self, tick: float) -> int:
+        """Return the tempo factor of the music at ``tick``, in thousandths."""
         for event in reversed(self.events):
-            if event.kind is Kind.PACE and event.tick <= tick:
-                return event.value
-        return AS_WRITTEN_PERMILLE
+            if isinstance(event, TempoFactor) and event.tick <= tick:
+                return event.permille
+        return FULL_TEMPO_PERMILLE
 
     def since(self, tick: float) -> list[Event]:
-        """The music from ``tick`` on, led by what it needs: the piece and the notes held then."""
-        lead: dict[object, Event] = {}
-        later = []
+        """Return the music from ``tick`` on, with what is in force there in front of it.
+
+        In front are the piece, the tempo factor and the notes that are held at ``tick``. Tokens
+        are left out.
+        """
+        in_force: dict[object, Event] = {}
+        later: list[Event] = []
         for event in self.events:
-            if event.kind is Kind.TOKENS:
+            if isinstance(event, Tokens):
                 continue
             if event.tick >= tick:
                 later.append(event)
-            elif event.kind is Kind.NOTE_OFF:
-                lead.pop((event.voice, event.pitch), None)
-            elif event.kind is Kind.NOTE_ON:
-                lead[event.voice, event.pitch] = event
+            elif isinstance(event, NoteOff):
+                in_force.pop((event.voice, event.pitch), None)
+            elif isinstance(event, NoteOn):
+                in_force[event.voice, event.pitch] = event
             else:
-                lead[event.kind] = event
-        return sorted(lead.values(), key=lambda event: event.tick) + later
+                in_force[type(event)] = event
+        return sorted(in_force.values(), key=lambda event: event.tick) + later
 
-    def _begin(self) -> None:
-        tail = self._shared.reader.read()
-        head = self._shared.writer.read()
-        limit = head.write_index
-        if head.epoch != tail.accepted_epoch:
-            limit = min(limit, tail.accepted_index)
-        self.events = events_before(self._shared, limit)[-KEPT_EVENTS:]
-        self._next = limit
-        self._epoch, self._taken = tail.accepted_epoch, tail.read_index
-        self.horizon_tick = head.horizon_tick
+    def _start_over(self) -> None:
+        reader = self._shared.reader.read()
+        writer = self._shared.writer.read()
+        limit = writer.write_index
+        if writer.epoch != reader.accepted_epoch:
+            limit = min(limit, reader.accepted_index)
+        self.events = events_before(self._shared, limit)[-MAX_KEPT_EVENTS:]
+        self._next_index = limit
+        self._epoch, self._played_index = reader.accepted_epoch, reader.read_index
+        self.horizon_tick = writer.horizon_tick
 
-    def _drop_what_changed(self, limit: int) -> int | None:
-        """After a cut: drop what no longer holds, and all of its tick and later; that tick."""
-        first = self._next - len(self.events)
-        at = max(first, min(self._taken, self._next))
+    def _drop_void_events(self, limit: int) -> int | None:
+        """After a rewind: drop the first event that has changed and all at or after its tick.
+
+        Returns:
+            That tick; None where nothing has changed.
+        """
+        first = self._next_index - len(self.events)
+        at = max(first, min(self._played_index, self._next_index))
         changed: Event | None = None
-        while at < min(limit, self._next):
+        while at < min(limit, self._next_index):
             changed = read_slot(self._shared, at)
             if changed != self.events[at - first]:
                 break
             at += 1
-        if at == self._next:
+        if at == self._next_index:
             return None
-        cut_tick = self.events[at - first].tick
+        rewind_tick = self.events[at - first].tick
         if at < limit and changed is not None:
-            cut_tick = min(cut_tick, changed.tick)
-        while at > first and self.events[at - first - 1].tick >= cut_tick:
+            rewind_tick = min(rewind_tick, changed.tick)
+        while at > first and self.events[at - first - 1].tick >= rewind_tick:
             at -= 1
         del self.events[at - first :]
-        self._next = at
-        return cut_tick
+        self._next_index = at
+        return rewind_tick
 
     def _read(self, start: int, limit: int) -> list[Event]:
         found: list[Event] = []
@@ -145,15 +155,8 @@ class RingObserver:
 
 
 def notes_of(events: list[Event]) -> list[Note]:
-    """The notes that ``events`` (in their order) spell, by their beginnings."""
-    notes: list[Note] = []
-    open_notes: dict[tuple[int, int], int] = {}
-    for event in events:
-        where = (event.voice, event.pitch)
-        if event.kind is Kind.NOTE_ON:
-            open_notes[where] = len(notes)
-            notes.append(Note(event.voice, event.pitch, event.tick, None, event.velocity))
-        elif event.kind is Kind.NOTE_OFF and where in open_notes:
-            at = open_notes.pop(where)
-            notes[at] = notes[at]._replace(end_tick=event.tick)
-    return notes
+    """Return the notes that ``events`` (in their order) contain, sorted by their beginnings."""
+    return [
+        Note(start.voice, start.pitch, start.tick, end.tick if end else None, start.velocity)
+        for start, end in paired(events)
+    ]

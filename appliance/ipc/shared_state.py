@@ -1,10 +1,10 @@
 """The memory that daemon, composer and performer share.
 
-One anonymous mapping (``memfd_create``): it has no name, so nothing is left behind when every
-process is killed, and nobody else can open it. The daemon creates it and hands the file
-descriptor to its children. It holds one cell for each thing that one process tells the others
-(see :mod:`appliance.ipc.shared_value`), the slots of the ring of events
-(see :mod:`appliance.ipc.ring`), and the last seconds of sound (:mod:`appliance.ipc.audio_tap`).
+It is one anonymous mapping (``memfd_create``): it has no name, so nothing is left behind when
+every process is killed, and no other process can open it. The daemon creates it and passes the
+file descriptor to its children. It holds the values that one process publishes to the others (see
+:mod:`appliance.ipc.shared_value`), the slots of the ring of events (:mod:`appliance.ipc.ring`),
+and the last seconds of sound (:mod:`appliance.ipc.audio_tap`).
 """
 
 from __future__ import annotations
@@ -21,41 +21,41 @@ from appliance.music import temperament as temperaments
 from appliance.music.events import Piece
 from appliance.music.limits import MAX_MODEL_NAME_BYTES
 
-_MAGIC: Final = b"BACHBOX\x02"
-"""Says what the mapping is, and the version of its layout."""
+_MAGIC: Final = b"BACHBOX\x03"
+"""Identifies the mapping and the version of its layout."""
 
-_CELLS_OFFSET: Final = 64
+_VALUES_OFFSET: Final = 64
 _SLOTS_OFFSET: Final = 4096
 
 SLOT_COUNT: Final = 16384
-"""Events that the ring holds, read and unread ones together."""
+"""How many events the ring holds, read and unread ones together."""
 
 SLOT_BYTES: Final = 32
 
 _TAP_OFFSET: Final = _SLOTS_OFFSET + SLOT_COUNT * SLOT_BYTES
 
-GRAIN_FRAMES: Final = 512
-"""The sound that others may take comes in grains of so many frames."""
+TAP_CHUNK_FRAMES: Final = 512
+"""The audio tap passes sound on in chunks of this size."""
 
-GRAIN_COUNT: Final = 256
-"""Grains that are kept: 2.7 seconds at 48 kHz."""
+TAP_CHUNK_COUNT: Final = 256
+"""How many chunks are kept: 2.7 seconds at 48 kHz."""
 
-GRAIN_BYTES: Final = BYTES_PER_FRAME * GRAIN_FRAMES
+TAP_CHUNK_BYTES: Final = BYTES_PER_FRAME * TAP_CHUNK_FRAMES
 
-TICK_BYTES: Final = 8
-"""Of the tick at a grain's first frame, a double."""
+_TICK_BYTES: Final = 8
+"""Size of the tick at a chunk's first frame, a double."""
 
-_SOUND_OFFSET: Final = _TAP_OFFSET + GRAIN_COUNT * TICK_BYTES
+_SOUND_OFFSET: Final = _TAP_OFFSET + TAP_CHUNK_COUNT * _TICK_BYTES
 
 EXIT_NO_CARD: Final = os.EX_TEMPFAIL
-"""How a performer says that it has ended for want of a sound card."""
+"""Exit status of a performer that has no sound card."""
 
 NO_PIECE: Final = Piece(0, 0, False, 4, 0, 0)
-"""What the performer reports before the first piece has begun: number 0."""
+"""What the performer reports before the first piece: number 0."""
 
 
 class Action(enum.IntEnum):
-    """What ``LiveSettings.action_count`` counts: the last thing asked for once."""
+    """What ``LiveSettings.action_count`` counts: the last action that was requested."""
 
     NONE = 0
     NEXT_PIECE = 1
@@ -83,35 +83,35 @@ _CONDITIONS: Final = tuple(Condition)
 
 
 class LiveSettings(NamedTuple):
-    """What the person wants; written by the daemon."""
+    """The settings in force; written by the daemon."""
 
     tempo_bpm: float = 80.0
     volume: float = 70.0
-    """0 to 100, as heard: 50 is about half as loud as 100."""
+    """0 to 100 percent of perceived loudness: 50 sounds about half as loud as 100."""
     playing: bool = True
     program: int = 19
     """General MIDI program, 0 to 127; 19 is the church organ."""
     temperature: float = 1.0
     top_p: float = 1.0
     expression: float = 100.0
-    """0 (the printed page) to 100 (all that the composer wrote)."""
+    """0 (plain, as printed) to 100 (all that the composer wrote)."""
     temperament: str = temperaments.EQUAL
     """One of :data:`appliance.music.temperament.NAMES`."""
     pitch_hz: float = temperaments.CONCERT_PITCH_HZ
-    """Of the a'."""
+    """Frequency of the A above middle C (MIDI note 69)."""
     action_count: int = 0
-    """One more for each action; a process acts when it differs from the one it saw last."""
+    """Incremented for each action; a process acts when it has changed."""
     action: Action = Action.NONE
     tone_count: int = 0
-    """One more for each test tone that is asked for."""
+    """Incremented for each test tone that is requested."""
     model: str = ""
 
 
 class WriterState(NamedTuple):
-    """How far the composer has written."""
+    """How far the composer has written; written by the composer."""
 
     epoch: int = 0
-    """Number of the last cut that was accepted, 0 before any."""
+    """Number of the last rewind that was accepted, 0 before the first."""
     write_index: int = 0
     """Every slot before this one is written."""
     horizon_tick: int = 0
@@ -119,32 +119,32 @@ class WriterState(NamedTuple):
 
 
 class RewindRequest(NamedTuple):
-    """What the composer asks for: to write anew from here."""
+    """Where the composer wants to write again from; written by the composer."""
 
     epoch: int = 0
-    """Serial number of the request; one that is accepted becomes the epoch of what follows."""
+    """Serial number of the request. If it is accepted, the slots written after it have this epoch."""
     from_index: int = 0
     from_tick: int = 0
 
 
 class ReaderState(NamedTuple):
-    """How far the performer has read, and what it answered."""
+    """How far the performer has read, and its answer to a rewind; written by the performer."""
 
     epoch: int = 0
-    """The last cut answered."""
+    """The last rewind request that was answered."""
     accepted: bool = False
     """The answer."""
     read_index: int = 0
     """Every slot before this one has been taken."""
     playhead_tick: float = 0.0
     accepted_epoch: int = 0
-    """The last cut accepted; slots from ``accepted_index`` on count only with this epoch."""
+    """The last request accepted. From ``accepted_index`` on, only slots of this epoch are valid."""
     accepted_index: int = 0
     accepted_tick: int = 0
 
 
 class PerformerState(NamedTuple):
-    """What the performer has done; the counts go on over its restarts."""
+    """What the performer has done. The counts continue when the process is replaced."""
 
     heartbeat: int = 0
     """Blocks rendered."""
@@ -152,46 +152,46 @@ class PerformerState(NamedTuple):
     sample_rate: int = 0
     xruns: int = 0
     starved: int = 0
-    """Blocks that reached the horizon, counted from the first note on."""
+    """Blocks that reached the horizon, counted from the first event on."""
     late_events: int = 0
     condition: Condition = Condition.STARTING
     sounding: int = 0
-    """Notes that are held just now."""
+    """How many notes are held."""
     piece: Piece = NO_PIECE
 
 
 class ComposerState(NamedTuple):
-    """What the composer has done."""
+    """What the composer has done. The counts continue when the process is replaced."""
 
     heartbeat: int = 0
     tokens: int = 0
     notes: int = 0
     pieces: int = 0
-    cured_frozen: int = 0
-    cured_loop: int = 0
-    cured_stuck: int = 0
-    cured_silence: int = 0
+    frozen_interventions: int = 0
+    loop_interventions: int = 0
+    stuck_interventions: int = 0
+    silence_interventions: int = 0
     rewinds: int = 0
     actions_done: int = 0
-    """The ``LiveSettings.action_count`` that has been obeyed."""
+    """The ``LiveSettings.action_count`` that has been carried out."""
     seed: int = 0
     ready: bool = False
     model: str = ""
-    """The model that composed last; "" before the first notes."""
+    """The model that composed the newest music; "" before the first."""
     refused: str = ""
-    """The model asked for last, where it could not be used."""
+    """The model that was requested last, if it could not be used."""
 
 
-class Tap(NamedTuple):
-    """How much sound has been put where others may take it; written by the performer."""
+class TapState(NamedTuple):
+    """How much sound has gone into the audio tap; written by the performer."""
 
     frames: int = 0
-    """Since the start of the box, over the performer's restarts."""
+    """Since the start of the box, continued when the process is replaced."""
     sample_rate: int = 0
 
 
 class SharedState:
-    """The shared mapping; make one with :meth:`create` or :meth:`attach`."""
+    """The shared mapping; use :meth:`create` or :meth:`attach`."""
 
     def __init__(self, fd: int) -> None:
         self.fd = fd
@@ -199,7 +199,7 @@ class SharedState:
         memory = self.memory
         self.live_settings = SharedValue(
             memory,
-            _CELLS_OFFSET,
+            _VALUES_OFFSET,
             f"<dd?BdddBdIBI{MAX_MODEL_NAME_BYTES}s",
             LiveSettings(),
             _pack_live_settings,
@@ -246,14 +246,14 @@ class SharedState:
             lambda v: ComposerState(*v[:-2], *map(_unpacked_name, v[-2:])),
         )
         self.tap = SharedValue(
-            memory, self.composer.end_offset, "<QI", Tap(), tuple, lambda v: Tap(*v)
+            memory, self.composer.end_offset, "<QI", TapState(), tuple, lambda v: TapState(*v)
         )
         if self.tap.end_offset > _SLOTS_OFFSET:
-            raise ValueError("the cells have outgrown their page")
+            raise ValueError("the values have outgrown their page")
 
     @classmethod
     def create(cls) -> SharedState:
-        """A new, empty board; ``fd`` closes on exec, so hand it on with ``pass_fds``."""
+        """Create an empty mapping. ``fd`` closes on exec: pass it to a child with ``pass_fds``."""
         fd = os.memfd_create("bachbox", os.MFD_CLOEXEC)
         os.ftruncate(fd, _total_bytes())
         shared = cls(fd)
@@ -262,7 +262,11 @@ class SharedState:
 
     @classmethod
     def attach(cls, fd: int) -> SharedState:
-        """The board that the parent process created."""
+        """Map the memory that the parent process created.
+
+        Raises:
+            BachboxError: ``fd`` is not open, or not the shared memory of this version.
+        """
         try:
             size = os.fstat(fd).st_size
         except OSError as error:
@@ -277,26 +281,26 @@ class SharedState:
             )
         return cls(fd)
 
-    def slot_offset(self, index: int) -> int:
-        """Where in :attr:`memory` the slot of event ``index`` begins."""
+    def slot_offset_bytes(self, index: int) -> int:
+        """Return the offset in :attr:`memory` of the slot of event ``index``, in bytes."""
         return _SLOTS_OFFSET + (index % SLOT_COUNT) * SLOT_BYTES
 
-    def grain_tick_offset(self, grain: int) -> int:
-        """Where in :attr:`memory` the tick of the first frame of ``grain`` stands."""
-        return _TAP_OFFSET + (grain % GRAIN_COUNT) * TICK_BYTES
+    def chunk_tick_offset_bytes(self, chunk: int) -> int:
+        """Return the offset in :attr:`memory` of the tick of a chunk's first frame, in bytes."""
+        return _TAP_OFFSET + (chunk % TAP_CHUNK_COUNT) * _TICK_BYTES
 
-    def grain_offset(self, grain: int) -> int:
-        """Where in :attr:`memory` the sound of ``grain`` begins."""
-        return _SOUND_OFFSET + (grain % GRAIN_COUNT) * GRAIN_BYTES
+    def chunk_offset_bytes(self, chunk: int) -> int:
+        """Return the offset in :attr:`memory` of the sound of a chunk, in bytes."""
+        return _SOUND_OFFSET + (chunk % TAP_CHUNK_COUNT) * TAP_CHUNK_BYTES
 
     def close(self) -> None:
-        """Give the mapping and the descriptor back."""
+        """Unmap the memory and close the file descriptor."""
         self.memory.close()
         os.close(self.fd)
 
 
 def _total_bytes() -> int:
-    return _SOUND_OFFSET + GRAIN_COUNT * GRAIN_BYTES
+    return _SOUND_OFFSET + TAP_CHUNK_COUNT * TAP_CHUNK_BYTES
 
 
 def _packed_name(model: str) -> bytes:

@@ -1,9 +1,9 @@
-"""A value shared between processes without a lock: whoever is killed, nobody waits for them.
+"""A value shared between processes without a lock, so that a killed process blocks no other.
 
-A cell is kept twice. The one process that writes it always overwrites the older copy and marks
-it with a serial number and a checksum; a reader takes the newest copy whose checksum holds. A
-writer killed half way through a write thus leaves the value before, never half of one, and no
-order of memory accesses has to be assumed between cores.
+It is double-buffered, like a seqlock with two copies. The one process that writes always
+overwrites the older copy, and marks it with a serial number and a checksum. A reader takes the
+newest copy whose checksum is right. A writer killed in the middle of a write leaves the value
+before, never half of one, and no order of memory accesses has to be assumed between cores.
 """
 
 from __future__ import annotations
@@ -20,16 +20,25 @@ _TRAILER = struct.Struct("<II")
 """Serial number of the write, then the CRC-32 of everything before it."""
 
 _ALIGNMENT = 64
-"""Bytes of a cache line, so that two writers never share one."""
+"""Bytes of a cache line: two writers never share one."""
 
 _READ_ATTEMPTS = 4
-"""Both copies can be torn only when the writer wrote twice while we read once."""
+"""Both copies are torn only if the writer wrote twice during one read."""
 
 _SERIALS = 1 << 32
 
 
 class SharedValue(Generic[T]):
-    """One fixed-size value of type ``T`` at ``offset`` of a shared mapping."""
+    """One fixed-size value of type ``T`` in a shared mapping.
+
+    Args:
+        memory: the mapping.
+        offset: where the value begins, in bytes.
+        layout: of the packed fields, as for :class:`struct.Struct`, little-endian.
+        default: the value before the first write.
+        pack: returns the fields of a value.
+        unpack: returns the value of the fields.
+    """
 
     def __init__(
         self,
@@ -52,12 +61,12 @@ class SharedValue(Generic[T]):
 
     @property
     def end_offset(self) -> int:
-        """The first offset after this cell where another may begin."""
+        """The first offset after this value where another one may begin, in bytes."""
         end = self._offset + 2 * self._copy_bytes
         return -(-end // _ALIGNMENT) * _ALIGNMENT
 
     def read(self) -> T:
-        """The newest whole value; the last one seen where none can be read; else the default."""
+        """Return the newest intact value; if there is none, the last one read or the default."""
         size = self._copy_bytes
         for _ in range(_READ_ATTEMPTS):
             both = self._memory[self._offset : self._offset + 2 * size]
@@ -73,12 +82,12 @@ class SharedValue(Generic[T]):
             self._value = self._unpack(self._struct.unpack_from(copy))
             self._raw, self._serial = both, serial
             return self._value
-        # Never written yet, or torn: the same bytes would tell no more the next time.
+        # Never written, or torn. Remember the bytes: they need not be examined again.
         self._raw = both
         return self._value
 
     def write(self, value: T) -> None:
-        """Replace the value; only the cell's one writing process may."""
+        """Replace the value. Only one process may write it."""
         if not self._raw:
             self.read()
         self._serial = serial = (self._serial + 1) % _SERIALS
@@ -86,7 +95,7 @@ class SharedValue(Generic[T]):
         copy = body + zlib.crc32(body).to_bytes(4, "little")
         start = self._offset + (serial % 2) * self._copy_bytes
         self._memory[start : start + self._copy_bytes] = copy
-        # Our own copy is what a reader would find: spare the next read its work.
+        # What the next read would find, so that it has nothing to do.
         self._value = value
         self._raw = self._memory[self._offset : self._offset + 2 * self._copy_bytes]
 

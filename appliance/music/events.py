@@ -1,11 +1,9 @@
-"""Musical time and the events that travel from the composer to the ear."""
+"""Musical time, and the events that a composer writes and a performer plays."""
 
 from __future__ import annotations
 
-import enum
-import struct
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 TICKS_PER_BEAT = 480
 """Ticks in a quarter note, the resolution of a standard MIDI file (RP-001, division)."""
@@ -13,42 +11,13 @@ TICKS_PER_BEAT = 480
 TICKS_PER_STEP = TICKS_PER_BEAT // 4
 """Ticks in a 16th note, the grid that the four-voice models compose on."""
 
-AS_WRITTEN_PERMILLE = 1000
-"""The pace of music that is neither held back nor pressed on."""
-
+FULL_TEMPO_PERMILLE = 1000
+"""The tempo factor of music that is neither slowed down nor sped up."""
 
 PLAIN_VELOCITY = 80
 """MIDI velocity of music in which no note is louder than another."""
 
-
-class Kind(enum.IntEnum):
-    """What an event asks the performer to do."""
-
-    NOTE_ON = 1
-    NOTE_OFF = 2
-    PIECE = 3
-    """A piece begins: see :func:`piece`."""
-    PACE = 4
-    """From here on, tempo times ``value`` / 1000: a ritardando, a fermata, a breath."""
-    TOKENS = 5
-    """Not music: what the model said, for a composer that has to take over (:func:`tokens`)."""
-
-
-class Event(NamedTuple):
-    """One event, in the order of its tick; the composer never emits one before the last.
-
-    ``tick`` counts from the first piece of the session and never starts again, so that a
-    gap between two pieces is a breath and not a discontinuity. ``voice`` is 0 for the
-    highest, and the MIDI channel too.
-    """
-
-    tick: int
-    kind: Kind
-    voice: int = 0
-    pitch: int = 0
-    velocity: int = 0
-    value: int = 0
-    aux: int = 0
+MAX_TOKENS_PER_EVENT = 8
 
 
 class Piece(NamedTuple):
@@ -64,7 +33,7 @@ class Piece(NamedTuple):
     """Ticks before the first full bar, 0 where the piece begins on a downbeat."""
     start_tick: int
     beat_ticks: int = TICKS_PER_BEAT
-    """A quarter; three eighths in compound time; an eighth where that is counted."""
+    """A quarter; three eighths in compound time; an eighth where eighths are counted."""
 
     def bar_at(self, tick: int) -> int:
         """The bar that sounds at ``tick``: 0 during a pickup, then from 1."""
@@ -77,64 +46,109 @@ class Piece(NamedTuple):
         return beats % self.beats_per_bar
 
 
-def note_on(tick: int, voice: int, pitch: int, velocity: int) -> Event:
-    """A voice begins a note (MIDI note 0..127, velocity 1..127)."""
-    return Event(tick, Kind.NOTE_ON, voice, pitch, velocity)
+class NoteOn(NamedTuple):
+    """A voice begins a note."""
+
+    tick: int
+    voice: int
+    """From 0, the highest; the MIDI channel too."""
+    pitch: int
+    """MIDI note number, 0 to 127."""
+    velocity: int
+    """MIDI velocity, 1 to 127."""
 
 
-def note_off(tick: int, voice: int, pitch: int) -> Event:
-    """A voice leaves a note.
+class NoteOff(NamedTuple):
+    """A voice releases a note.
 
-    ``value`` may say by how many ticks earlier it is left at full expression, ``aux`` by how many
-    where the same note is struck again at once: see :mod:`appliance.music.expression`.
+    ``tick`` is where the note is written to end. How much earlier it is released is for whoever
+    plays it to decide: see :mod:`appliance.music.expression`.
     """
-    return Event(tick, Kind.NOTE_OFF, voice, pitch)
+
+    tick: int
+    voice: int
+    pitch: int
+    early_release_ticks: int = 0
+    """How much earlier the note is released at full expression."""
+    repeated_release_ticks: int = 0
+    """The same, for a note that is struck again at once."""
 
 
-def pace(tick: int, permille: int) -> Event:
-    """From ``tick`` on, play at ``permille`` thousandths of the tempo."""
-    return Event(tick, Kind.PACE, value=permille)
+class TempoFactor(NamedTuple):
+    """From here on the music is played at ``permille`` thousandths of the tempo.
+
+    Ritardandi, fermatas and the shape of a phrase are made of these.
+    """
+
+    tick: int
+    permille: int
 
 
-def piece(about: Piece) -> Event:
-    """The event that announces a piece."""
-    return Event(
-        about.start_tick,
-        Kind.PIECE,
-        voice=int(about.minor) | about.beat_ticks // TICKS_PER_STEP << 1,
-        pitch=about.tonic,
-        velocity=about.beats_per_bar,
-        value=about.number,
-        aux=about.pickup_ticks,
-    )
+class PieceStart(NamedTuple):
+    """A piece begins; the fields are those of :class:`Piece`."""
+
+    tick: int
+    number: int
+    tonic: int
+    minor: bool
+    beats_per_bar: int
+    pickup_ticks: int
+    beat_ticks: int = TICKS_PER_BEAT
+
+    @classmethod
+    def of(cls, piece: Piece) -> PieceStart:
+        """The event that announces ``piece``."""
+        return cls(piece.start_tick, *piece[:5], piece.beat_ticks)
+
+    @property
+    def piece(self) -> Piece:
+        """The piece that begins."""
+        return Piece(*self[1:6], start_tick=self.tick, beat_ticks=self.beat_ticks)
 
 
-def piece_of(event: Event) -> Piece:
-    """The piece that an event of kind ``PIECE`` announces."""
-    return Piece(
-        number=event.value,
-        tonic=event.pitch,
-        minor=bool(event.voice & 1),
-        beats_per_bar=event.velocity,
-        pickup_ticks=event.aux,
-        start_tick=event.tick,
-        beat_ticks=(event.voice >> 1) * TICKS_PER_STEP,
-    )
+class Tokens(NamedTuple):
+    """The model's tokens of the step at ``tick``, for a composer that has to take over.
+
+    Nothing is played for it.
+    """
+
+    tick: int
+    tokens: bytes
+    """One token (below 256) a byte, at most :data:`MAX_TOKENS_PER_EVENT`."""
 
 
-TOKENS_PER_EVENT = 8
+Event = NoteOn | NoteOff | TempoFactor | PieceStart | Tokens
+"""One event; a composer writes them in the order of their ticks.
+
+Ticks count from the first piece of the session and never start again, so that a gap between two
+pieces is silence and not a discontinuity.
+"""
+
+NoteEvent = NoteOn | NoteOff
+"""For ``isinstance``, which is faster with a name than with an expression."""
+
+EVENT_TYPES: dict[type[Event], str] = {
+    NoteOn: "note_on",
+    NoteOff: "note_off",
+    TempoFactor: "tempo_factor",
+    PieceStart: "piece_start",
+    Tokens: "tokens",
+}
+"""The name of each type of event wherever events leave the process as text."""
 
 
-def tokens(tick: int, said: Sequence[int]) -> list[Event]:
-    """The model's tokens (each below 256) of the step that begins at ``tick``."""
-    found = []
-    for at in range(0, len(said), TOKENS_PER_EVENT):
-        some = bytes(said[at : at + TOKENS_PER_EVENT])
-        value, aux = struct.unpack("<ii", some.ljust(TOKENS_PER_EVENT, b"\0"))
-        found.append(Event(tick, Kind.TOKENS, velocity=len(some), value=value, aux=aux))
-    return found
+def event_object(event: Event) -> dict[str, Any]:
+    """The event as a JSON object: its ``type``, then its fields by their names."""
+    return {"type": EVENT_TYPES[type(event)], **event._asdict()}
 
 
-def tokens_of(event: Event) -> list[int]:
-    """The tokens that an event of kind ``TOKENS`` carries."""
-    return list(struct.pack("<ii", event.value, event.aux)[: event.velocity])
+def token_events(tick: int, tokens: Sequence[int]) -> list[Event]:
+    """The events that hold the tokens (each below 256) of the step that begins at ``tick``.
+
+    Raises:
+        ValueError: a token is 256 or more.
+    """
+    return [
+        Tokens(tick, bytes(tokens[first : first + MAX_TOKENS_PER_EVENT]))
+        for first in range(0, len(tokens), MAX_TOKENS_PER_EVENT)
+    ]

@@ -7,7 +7,7 @@ Advances in Cognitive Psychology 2 (2006), 145-161; the ritard after A. Friberg,
 "Does music performance allude to locomotion?", JASA 105 (1999), 1469-1484.
 
 The composer writes every event as at expression 100, where all of it is exaggerated, and whoever
-plays takes back what is too much (:func:`scaled`): at 60 the quantities are those that the
+plays takes back what is too much (:func:`scale_event`): at 60 the quantities are those that the
 literature prefers (k = 1 and a little above), at 0 it is the printed page. So the setting acts
 at once, on music composed long ago.
 
@@ -19,14 +19,17 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
+from appliance.common.copying import Copyable
 from appliance.music.events import (
-    AS_WRITTEN_PERMILLE,
+    FULL_TEMPO_PERMILLE,
     PLAIN_VELOCITY,
     TICKS_PER_BEAT,
     TICKS_PER_STEP,
     Event,
-    Kind,
-    pace,
+    NoteEvent,
+    NoteOff,
+    NoteOn,
+    TempoFactor,
 )
 from appliance.music.score import Form
 
@@ -51,31 +54,31 @@ HIGHER, MIDDLE_PITCH, MAX_HIGHER = 0.6, 60, 10
 SWELL = (-7.0, 9.0, -13.0)
 """Velocity at a phrase's beginning, at its height, at its end: 4 dB between them."""
 RUBATO_PERMILLE = (-55.0, 40.0, -125.0)
-"""Pace likewise. Over a whole phrase the two sides nearly make up for each other, so that the
-tempo is what was asked for."""
+"""The change of tempo at the same three places. Over a whole phrase the changes nearly cancel, so
+that the mean tempo is what was asked for."""
 HEIGHT = 0.55
 """Where a phrase's height lies in it."""
 PHRASE_BARS = 4
 """Of a phrase where the form does not say."""
 
 RESTING_PERMILLE = 500
-"""The pace in a fermata, and in the last chord."""
+"""The tempo factor in a fermata, and in the last chord."""
 RITARD_TICKS = 4 * TICKS_PER_BEAT
 """Its length before the last chord, about 3 s."""
-RITARD_END = RESTING_PERMILLE / AS_WRITTEN_PERMILLE
+RITARD_END = RESTING_PERMILLE / FULL_TEMPO_PERMILLE
 RITARD_CURVE = 3
 """q = 3: as a runner stops, with constant braking power."""
-PACE_GRAIN_PERMILLE = 4
-"""A change of pace below this is not written; nobody hears one of 1 %."""
+MIN_TEMPO_CHANGE_PERMILLE = 4
+"""A smaller change of the tempo factor is not written: even 1 % cannot be heard."""
 
-MAX_LIFT_TICKS = TICKS_PER_STEP
-"""No note is left earlier than this before its end."""
-PHRASE_LIFT = 0.5
-"""Of its length is the last note of a phrase left early, for a breath."""
-REPEATED_LIFT = 0.25
-"""A note that is struck again: enough to hear it."""
-SHORT_LIFT = 0.1
-"""Notes of less than a beat: not quite legato, the shorter the less."""
+MAX_EARLY_RELEASE_TICKS = TICKS_PER_STEP
+"""The most by which a note is released before its written end."""
+PHRASE_END_RELEASE = 0.5
+"""The share of its length by which the last note of a phrase is released early: a breath."""
+REPEATED_NOTE_RELEASE = 0.25
+"""The same for a note that is struck again, so that the new attack is heard."""
+SHORT_NOTE_RELEASE = 0.1
+"""The same for notes shorter than a beat: not quite legato."""
 
 
 class Place(NamedTuple):
@@ -131,27 +134,29 @@ def velocity(place: Place, voice: int, voices: int, pitch: int) -> int:
     return _midi(PLAIN_VELOCITY + _accent(place) + weight + _arch(place, SWELL))
 
 
-def pace_permille(place: Place) -> int:
-    """Pace at ``place``, in thousandths of the tempo."""
+def tempo_factor_permille(place: Place) -> int:
+    """Return the tempo factor at ``place``, in thousandths."""
     if place.resting:
         return RESTING_PERMILLE
-    arch = AS_WRITTEN_PERMILLE + _arch(place, RUBATO_PERMILLE)
-    fastest = AS_WRITTEN_PERMILLE + RUBATO_PERMILLE[1]
+    arch = FULL_TEMPO_PERMILLE + _arch(place, RUBATO_PERMILLE)
+    fastest = FULL_TEMPO_PERMILLE + RUBATO_PERMILLE[1]
     return round(min(arch, fastest * _ritard(place)))
 
 
-def lift_ticks(length_ticks: int, *, repeated: bool, phrase_ends: bool) -> int:
-    """How long before its end a note is left that is followed by another one.
+def early_release_ticks(length_ticks: int, *, repeated: bool, phrase_ends: bool) -> int:
+    """Return how long before its written end a note of ``length_ticks`` is released.
 
-    ``repeated``: the next is the same note again.
+    Args:
+        repeated: the same note is struck again at once.
+        phrase_ends: the note is the last of a phrase.
     """
     if phrase_ends:
-        share = PHRASE_LIFT
+        share = PHRASE_END_RELEASE
     elif repeated:
-        share = REPEATED_LIFT
+        share = REPEATED_NOTE_RELEASE
     else:
-        share = SHORT_LIFT if length_ticks < TICKS_PER_BEAT else 0.0
-    return min(MAX_LIFT_TICKS, round(share * length_ticks))
+        share = SHORT_NOTE_RELEASE if length_ticks < TICKS_PER_BEAT else 0.0
+    return min(MAX_EARLY_RELEASE_TICKS, round(share * length_ticks))
 
 
 def _accent(place: Place) -> int:
@@ -188,7 +193,7 @@ def _ritard(place: Place) -> float:
     return float((1 + (RITARD_END**RITARD_CURVE - 1) * through) ** (1 / RITARD_CURVE))
 
 
-class Performance:
+class Performance(Copyable):
     """A piece being read: plain events in, in the order of time, and played ones out.
 
     Args:
@@ -201,78 +206,88 @@ class Performance:
         self._form = form
         self._start_tick = start_tick
         self._voices = voices
-        self._pace_permille = AS_WRITTEN_PERMILLE
+        self._tempo_factor_permille = FULL_TEMPO_PERMILLE
         self._struck: dict[tuple[int, int], int] = {}
 
-    def pace(self, tick: int) -> list[Event]:
-        """The change of pace ``tick`` ticks after the beginning, if there is one."""
-        wanted = pace_permille(place_of(self._form, tick))
-        if abs(wanted - self._pace_permille) < PACE_GRAIN_PERMILLE:
+    def tempo_changes(self, tick: int) -> list[Event]:
+        """Return the change of tempo ``tick`` ticks after the beginning, if there is one."""
+        wanted = tempo_factor_permille(place_of(self._form, tick))
+        if abs(wanted - self._tempo_factor_permille) < MIN_TEMPO_CHANGE_PERMILLE:
             return []
-        self._pace_permille = wanted
-        return [pace(self._start_tick + tick, wanted)]
+        self._tempo_factor_permille = wanted
+        return [TempoFactor(self._start_tick + tick, wanted)]
 
     def play(self, events: list[Event]) -> list[Event]:
         """Events counted from the beginning of the piece, as they are played at 100."""
         return [self._play(event) for event in events]
 
     def _play(self, event: Event) -> Event:
-        place, note = place_of(self._form, event.tick), (event.voice, event.pitch)
         tick = self._start_tick + event.tick
-        if event.kind is Kind.NOTE_ON:
+        if not isinstance(event, NoteEvent):
+            return event._replace(tick=tick)
+        place, note = place_of(self._form, event.tick), (event.voice, event.pitch)
+        if isinstance(event, NoteOn):
             self._struck[note] = event.tick
             loudness = velocity(place, event.voice, self._voices, event.pitch)
             return event._replace(tick=tick, velocity=loudness)
-        if event.kind is Kind.NOTE_OFF:
-            length_ticks = event.tick - self._struck.pop(note, event.tick)
-            # No breath where phrases are only guessed.
-            breath = bool(self._form.fermatas) and not place.in_phrase_ticks
-            value, aux = (
-                lift_ticks(length_ticks, repeated=repeated, phrase_ends=breath)
-                for repeated in (False, True)
-            )
-            return event._replace(tick=tick, value=value, aux=aux)
-        return event._replace(tick=tick)
-
-    def copy(self) -> Performance:
-        """A copy that goes its own way."""
-        twin = Performance(self._form, self._start_tick, self._voices)
-        twin._pace_permille, twin._struck = self._pace_permille, self._struck.copy()
-        return twin
+        length_ticks = event.tick - self._struck.pop(note, event.tick)
+        # No breath where phrases are only guessed.
+        breath = bool(self._form.fermatas) and not place.in_phrase_ticks
+        return NoteOff(
+            tick,
+            *note,
+            early_release_ticks(length_ticks, repeated=False, phrase_ends=breath),
+            early_release_ticks(length_ticks, repeated=True, phrase_ends=breath),
+        )
 
 
-def scaled(event: Event, expression: float, *, repeated: bool = False) -> Event:
-    """The event as it is played at ``expression`` (0 to 100): louder, slower, left earlier.
+def scale_event(event: Event, expression: float, *, repeated: bool = False) -> Event:
+    """Return the event as it is played at ``expression`` (0 to 100).
 
-    At 0 velocity and pace are plain and every note is left where it is written. ``repeated``: the
-    note that is left is struck again at once. The ``value`` of a note off then says by how many
-    ticks it has come forward.
+    At 0 all velocities and tempo factors are plain, and every note is released where it is
+    written to end. A note off comes back at the tick at which the note is released, with
+    ``early_release_ticks`` as the distance from there to its written end.
+
+    Args:
+        repeated: the note that a note off releases is struck again at the same tick.
     """
-    share = expression / FULL
-    if event.kind is Kind.NOTE_ON:
-        loudness = PLAIN_VELOCITY + (event.velocity - PLAIN_VELOCITY) * share
-        return event._replace(velocity=_midi(loudness))
-    if event.kind is Kind.NOTE_OFF:
-        lift = round((event.aux if repeated else event.value) * share)
-        return event._replace(tick=event.tick - lift, value=lift, aux=0)
-    if event.kind is Kind.PACE:
-        off = event.value - AS_WRITTEN_PERMILLE
-        return event._replace(value=AS_WRITTEN_PERMILLE + round(off * share))
+    if isinstance(event, NoteOn):
+        return event._replace(velocity=scale_velocity(event.velocity, expression))
+    if isinstance(event, NoteOff):
+        full_ticks = event.repeated_release_ticks if repeated else event.early_release_ticks
+        ticks = round(full_ticks * (expression / FULL))
+        return NoteOff(event.tick - ticks, event.voice, event.pitch, ticks)
+    if isinstance(event, TempoFactor):
+        return event._replace(permille=scale_tempo_factor(event.permille, expression))
     return event
 
 
-def played(events: Sequence[Event], expression: float | Callable[[int], float]) -> list[Event]:
-    """``events`` as they are played, in the order of time again.
+def scale_velocity(velocity: int, expression: float) -> int:
+    """Return the MIDI velocity of a note as it is played at ``expression`` (0 to 100)."""
+    return _midi(PLAIN_VELOCITY + (velocity - PLAIN_VELOCITY) * (expression / FULL))
 
-    ``expression`` is the same for all of them, or what it is at a tick.
+
+def scale_tempo_factor(permille: int, expression: float) -> int:
+    """Return the tempo factor as it is played at ``expression`` (0 to 100), in thousandths."""
+    return FULL_TEMPO_PERMILLE + round((permille - FULL_TEMPO_PERMILLE) * (expression / FULL))
+
+
+def apply_expression(
+    events: Sequence[Event], expression: float | Callable[[int], float]
+) -> list[Event]:
+    """Return ``events`` as they are played, sorted by tick again.
+
+    Args:
+        events: as a composer wrote them, in the order of their ticks.
+        expression: 0 to 100, or a function that gives it for a tick.
     """
-    struck = {(e.tick, e.pitch) for e in events if e.kind is Kind.NOTE_ON}
+    struck = {(e.tick, e.pitch) for e in events if isinstance(e, NoteOn)}
     return sorted(
         (
-            scaled(
+            scale_event(
                 event,
                 expression(event.tick) if callable(expression) else expression,
-                repeated=(event.tick, event.pitch) in struck,
+                repeated=isinstance(event, NoteOff) and (event.tick, event.pitch) in struck,
             )
             for event in events
         ),
@@ -280,5 +295,5 @@ def played(events: Sequence[Event], expression: float | Callable[[int], float]) 
     )
 
 
-def _midi(loudness: float) -> int:
-    return round(min(127, max(1, loudness)))
+def _midi(velocity: float) -> int:
+    return round(min(127, max(1, velocity)))

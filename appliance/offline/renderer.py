@@ -93,9 +93,9 @@ def render(
     """
     check_outputs(outputs, ONE_PIECE_SUFFIXES if length.pieces == 1 else SUFFIXES)
     for path in outputs:
-        if path.suffix.lower() == ".abc" and composer.bundle.codec.name != AbcCodec.name:
+        if path.suffix.lower() == ".abc" and composer.model_file.codec.name != AbcCodec.name:
             raise UsageError(
-                f"{path}: the model {composer.bundle.name} does not write ABC; a model of tunes "
+                f"{path}: the model {composer.model_file.name} does not write ABC; a model of tunes "
                 "does, such as --model folk; all models write .mid"
             )
     with contextlib.ExitStack() as stack:
@@ -115,7 +115,7 @@ def render(
             end_tick = _play(performer, source, length, wavs, progress)
         events = [event for event in source.events if event.tick < end_tick]
         record = make_record(events, math.ceil(end_tick)) if length.pieces == 1 else None
-        title = f"{composer.bundle.title}, seed {composer.seed}"
+        title = f"{composer.model_file.title}, seed {composer.seed}"
         for file in files:
             _write_score(file, events, settings, record, title)
     return Rendered(

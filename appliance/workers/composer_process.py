@@ -1,14 +1,14 @@
-"""The composer's process: notes into the ring, a few seconds ahead of the ear.
+"""The composer process: writes events into the ring, a few seconds ahead of the playhead.
 
-Started by the daemon as ``python -m appliance.workers.composer_process``. One that is killed is
-replaced by another, which finds in the ring the bars already composed and goes on from them.
-It ends with 0 after SIGTERM, and with 1 or 2 and a sentence on standard error when starting
-another would not help.
+The daemon starts it as ``python -m appliance.workers.composer_process``. If it is killed, the
+next one finds the bars composed so far in the ring and continues from them. Its exit status is 0
+after SIGTERM, and 1 or 2, with an error in the log, if another start would not help.
 """
 
 from __future__ import annotations
 
 import argparse
+import logging
 import os
 import signal
 import sys
@@ -20,310 +20,333 @@ from pathlib import Path
 from types import FrameType
 from typing import Final, NamedTuple, NoReturn
 
+from appliance.common import logs
 from appliance.composing import model_file
-from appliance.composing.composer import REHEARSALS, Composer, Snapshot
-from appliance.composing.delegates import AUTO, Models
+from appliance.composing.composer import ENDING_SAMPLES, Composer, Snapshot
+from appliance.composing.delegates import AUTO, ModelLoader
 from appliance.composing.interpreter import StepModel
-from appliance.composing.model_file import Bundle
-from appliance.errors import BachboxError, UsageError
-from appliance.ipc.ring import RingWriter, history
+from appliance.composing.model_file import ModelFile
+from appliance.errors import BachboxError, UsageError, bug_sentence
+from appliance.ipc.ring import RingWriter, last_piece
 from appliance.ipc.shared_state import Action, ComposerState, LiveSettings, SharedState
 from appliance.music.codecs.base import Opening
-from appliance.music.events import TICKS_PER_BEAT, Event
+from appliance.music.events import TICKS_PER_BEAT, Event, PieceStart
 from appliance.workers.parent_death import end_with_parent
 
-POLL_S: Final = 0.01
-"""How often a composer that is far enough ahead looks for something new."""
+POLL_INTERVAL_S: Final = 0.01
+"""How often a composer that is far enough ahead checks the settings."""
 
 BATCH_S: Final = 1.5
-"""So much more than the look-ahead is composed at once: a model of megabytes has left the
-processor's cache after each nap, and a token right after another takes two thirds of the time."""
+"""How much more than the look-ahead is composed at a time. A large model has left the processor's
+cache after each wait, and a token right after another takes two thirds of the time."""
 
-GUARD_S: Final = 0.1
-"""What is so close to the ear is played as it is: the rewind begins after it."""
+MIN_REWIND_AHEAD_S: Final = 0.1
+"""A rewind begins at least this far after the playhead."""
 
-HURRY_S: Final = 1.0
-"""With less than this ahead of the ear there is no time to rehearse an ending."""
+MIN_ENDING_AHEAD_S: Final = 1.0
+"""With less music than this ahead of the playhead there is no time to sample endings."""
 
-PHRASE_STEPS: Final = 32
-"""About so many 16ths are tried in a rehearsal of an ending."""
+ENDING_STEPS: Final = 32
+"""About how many 16ths a sampled ending has."""
 
-ROOM_FOR_A_STEP: Final = 64
-"""Slots kept free for the events of one step."""
+MAX_EVENTS_PER_STEP: Final = 64
+"""Slots of the ring that are kept free for the events of one step."""
 
-BEAT_S: Final = 0.25
-"""How often the heart beats, at least, while a step takes long."""
+HEARTBEAT_INTERVAL_S: Final = 0.25
+"""The longest time between heartbeats while a step takes long."""
 
 _STEP_WEIGHT: Final = 0.05
-"""Of the newest step, in the mean of what a step takes."""
+"""Weight of the newest step in the mean duration of a step."""
+
+# Not __name__, which is "__main__" here.
+logger = logging.getLogger("appliance.workers.composer_process")
 
 
-class Mark(NamedTuple):
-    """A place that can be gone back to."""
+class Checkpoint(NamedTuple):
+    """A place that the composer can go back to."""
 
-    slot: int
-    """Slot of the first event after it."""
+    ring_index: int
+    """Index in the ring of the first event after it."""
     snapshot: Snapshot
 
 
 class ComposerWorker:
-    """The composer at work: what it has written, and how it goes back."""
+    """Composes into the ring, and rewinds it when the settings change.
+
+    Args:
+        shared: the memory shared with the daemon and the performer.
+        folders: where models are looked for.
+        loader: loads them.
+        look_ahead_s: how far ahead of the playhead to compose.
+    """
 
     def __init__(
-        self, shared: SharedState, folders: list[Path], models: Models, look_ahead_s: float
+        self, shared: SharedState, folders: list[Path], loader: ModelLoader, look_ahead_s: float
     ) -> None:
         self._shared = shared
         self._folders = folders
-        self._models = models
+        self._loader = loader
         self._look_ahead_s = look_ahead_s
         self._writer = RingWriter(shared)
-        self._marks: deque[Mark] = deque()
+        self._checkpoints: deque[Checkpoint] = deque()
         self._before = shared.composer.read()
+        """The report of the composer before this one."""
         self._rewinds = self._before.rewinds
-        # What was asked for while there was no composer is still to be done.
-        self._seen = shared.live_settings.read()._replace(action_count=self._before.actions_done)
-        self._wanted: LiveSettings | None = None
-        self._asked: Mark | None = None
-        self._loader = ThreadPoolExecutor(max_workers=1)
-        self._loading: Future[Bundle] | None = None
-        self._next: Bundle | None = None
-        """Another model, ready to take over."""
-        self._model = self._seen.model
-        """The model that composes, or will."""
-        self._wanted_model = self._model
-        self._proven = self._before.model
-        """The model that has composed something."""
-        self._refused = ""
+        # An action that was requested while there was no composer is still to be done.
+        actions_done = self._before.actions_done
+        self._applied = shared.live_settings.read()._replace(action_count=actions_done)
+        """The settings that the newest music was composed with."""
+        self._requested: LiveSettings | None = None
+        """The settings that a pending rewind is for."""
+        self._rewind_target: Checkpoint | None = None
+        self._executor = ThreadPoolExecutor(max_workers=1)
+        self._loading: Future[ModelFile] | None = None
+        self._next_model_file: ModelFile | None = None
+        """Another model, loaded and ready."""
+        self._model = self._applied.model
+        """Name of the model that composes, or is about to."""
+        self._requested_model = self._model
+        self._proven_model = self._before.model
+        """Name of the model that has composed something."""
+        self._refused_model = ""
         self._filling = False
-        """It has begun to compose, and goes on for a batch."""
+        """Whether a batch is being composed."""
         self._step_s = 1e-3
-        """What a 16th has taken lately."""
-        self._beat_at_s = 0.0
+        """Mean processor time of a step, lately."""
+        self._heartbeat_at_s = 0.0
         self.composer: Composer
 
     def open(self, seed: int, prime: Path | None) -> None:
-        """Load the model; begin, or go on where a composer before this one died.
+        """Load the model; begin, or continue where the composer before this one died.
+
+        Args:
+            seed: of a new session. A composer that takes over keeps the session's seed.
+            prime: a file with music to start from.
 
         Raises:
             BachboxError: the model or the prime cannot be used.
         """
-        loaded = self._models.load(model_file.find(self._seen.model, self._folders))
-        while self._writer.cut_pending and self._writer.cut_answer() is None:
-            # Only the performer can answer, and there may be none for want of a sound card.
-            time.sleep(POLL_S)
-            self._beat()
+        model = self._loader.load(model_file.find(self._applied.model, self._folders))
+        while self._writer.rewind_pending and self._writer.rewind_answer() is None:
+            # Only the performer can answer, and without a sound card there may be none.
+            time.sleep(POLL_INTERVAL_S)
+            self._send_heartbeat()
         resumed = self._writer.write_index > 0
-        events = history(self._shared)
+        events = last_piece(self._shared)
         self.composer = Composer(
-            loaded,
+            model,
             seed=self._before.seed if resumed else seed,
-            temperature=self._seen.temperature,
-            top_p=self._seen.top_p,
-            prime=_opening(prime, loaded, events),
+            temperature=self._applied.temperature,
+            top_p=self._applied.top_p,
+            prime=_opening(prime, model, events),
         )
-        self.composer.on_token = self._beat_in_time
+        self.composer.on_token = self._send_heartbeat_in_time
         if resumed:
             self._resume(events)
         self._report()
 
-    def _beat(self) -> None:
+    def _send_heartbeat(self) -> None:
         state = self._shared.composer.read()
         self._shared.composer.write(state._replace(heartbeat=state.heartbeat + 1))
-        self._beat_at_s = time.monotonic()
+        self._heartbeat_at_s = time.monotonic()
 
-    def _beat_in_time(self) -> None:
-        if time.monotonic() - self._beat_at_s > BEAT_S:
-            self._beat()
+    def _send_heartbeat_in_time(self) -> None:
+        if time.monotonic() - self._heartbeat_at_s > HEARTBEAT_INTERVAL_S:
+            self._send_heartbeat()
 
     def _resume(self, events: list[Event]) -> None:
         self.composer.piece = self._shared.performer.read().piece
         self._write(self.composer.resume(events, self._writer.horizon_tick))
 
     def work(self) -> None:
-        """One look at the controls, and one step or one nap."""
-        controls = self._shared.live_settings.read()
-        self._mind_the_model(controls)
-        if self._asked is not None:
-            self._follow_answer()
-        elif self._changed(controls):
-            self._go_back(controls)
-        elif self._wants_more(controls):
-            self._compose(controls)
+        """Check the settings once; then compose one step, or advance a rewind, or wait a while."""
+        settings = self._shared.live_settings.read()
+        self._poll_model_load(settings)
+        if self._rewind_target is not None:
+            self._poll_rewind()
+        elif self._changed(settings):
+            self._request_rewind(settings)
+        elif self._needs_more(settings):
+            self._compose(settings)
         else:
-            self._nap(controls)
+            self._wait(settings)
         self._report()
 
-    def _nap(self, controls: LiveSettings) -> None:
-        """Until music is wanted, or something else is: all that is looked at are the controls."""
-        spare_s = self._ahead_s(controls) - self._look_ahead_s
-        until_s = time.monotonic() + min(max(spare_s, POLL_S), BEAT_S)
-        while time.monotonic() < until_s and self._shared.live_settings.read() is controls:
-            time.sleep(POLL_S)
+    def _wait(self, settings: LiveSettings) -> None:
+        """Sleep until music is needed, the settings change, or a model is loaded."""
+        spare_s = self._ahead_s(settings) - self._look_ahead_s
+        wait_s = min(max(spare_s, POLL_INTERVAL_S), HEARTBEAT_INTERVAL_S)
+        until_s = time.monotonic() + wait_s
+        while time.monotonic() < until_s and self._shared.live_settings.read() is settings:
+            time.sleep(POLL_INTERVAL_S)
             if self._loading is not None and self._loading.done():
                 break
 
-    def _changed(self, controls: LiveSettings) -> bool:
-        """Whether what was composed ahead is no longer what is wanted."""
-        seen = self._seen
+    def _changed(self, settings: LiveSettings) -> bool:
+        """Whether the music ahead of the playhead is no longer what is wanted."""
+        applied = self._applied
         return (
-            controls.temperature != seen.temperature
-            or controls.top_p != seen.top_p
-            or controls.action_count != seen.action_count
-            or self._next is not None
+            settings.temperature != applied.temperature
+            or settings.top_p != applied.top_p
+            or settings.action_count != applied.action_count
+            or self._next_model_file is not None
         )
 
-    def _mind_the_model(self, controls: LiveSettings) -> None:
-        """Have another model loaded while this one goes on composing: a disk may be slow."""
-        if controls.model != self._wanted_model:
-            self._wanted_model, self._next, self._refused = controls.model, None, ""
-            other = controls.model != self._model
-            self._loading = self._loader.submit(self._load, controls.model) if other else None
+    def _poll_model_load(self, settings: LiveSettings) -> None:
+        """Load another model in a thread: disks may be slow, and the music must not wait."""
+        if settings.model != self._requested_model:
+            self._requested_model = settings.model
+            self._next_model_file, self._refused_model = None, ""
+            self._loading = None
+            if settings.model != self._model:
+                self._loading = self._executor.submit(self._load, settings.model)
         elif self._loading is not None and self._loading.done():
             loading, self._loading = self._loading, None
             try:
-                self._next = loading.result()
+                self._next_model_file = loading.result()
             except BachboxError as why:
-                self._refuse(why)
+                self._refuse_model(why)
 
-    def _load(self, model: str) -> Bundle:
-        loaded = self._models.load(model_file.find(model, self._folders))
-        # What the runtime refuses, or crashes on, must do so before anything is given up for it.
-        StepModel(replace(loaded, delegate=None))
-        return loaded
+    def _load(self, name: str) -> ModelFile:
+        model = self._loader.load(model_file.find(name, self._folders))
+        # A model that the runtime refuses, or crashes on, must do so before the music changes.
+        StepModel(replace(model, delegate=None))
+        return model
 
-    def _refuse(self, why: BachboxError) -> None:
-        self._refused = self._wanted_model
-        print(f"bachbox: {why}; the model stays as it is", file=sys.stderr)
+    def _refuse_model(self, why: BachboxError) -> None:
+        self._refused_model = self._requested_model
+        logger.warning("%s; the model stays as it is", why)
 
-    def _ahead_s(self, controls: LiveSettings) -> float:
-        """How far the music is composed beyond the ear."""
+    def _ahead_s(self, settings: LiveSettings) -> float:
+        """How much music is composed beyond the playhead."""
         ahead_ticks = self._writer.horizon_tick - self._shared.reader.read().playhead_tick
-        return ahead_ticks / _ticks_per_s(controls)
+        return ahead_ticks / _ticks_per_s(settings)
 
-    def _wants_more(self, controls: LiveSettings) -> bool:
+    def _needs_more(self, settings: LiveSettings) -> bool:
         wanted_s = self._look_ahead_s + (BATCH_S if self._filling else 0)
-        self._filling = self._ahead_s(controls) < wanted_s
-        return self._filling and self._writer.room() >= ROOM_FOR_A_STEP
+        self._filling = self._ahead_s(settings) < wanted_s
+        return self._filling and self._writer.room() >= MAX_EVENTS_PER_STEP
 
-    def _compose(self, controls: LiveSettings) -> None:
-        spare_s = self._ahead_s(controls) - HURRY_S
-        # No more than there is time for, as fast as it has gone lately: a machine may be slow.
-        rehearsals = int(max(spare_s, 0.0) / (PHRASE_STEPS * self._step_s))
-        self.composer.rehearsals = min(rehearsals, REHEARSALS)
+    def _compose(self, settings: LiveSettings) -> None:
+        spare_s = self._ahead_s(settings) - MIN_ENDING_AHEAD_S
+        # As many as there is time for at the present speed: a machine may be slow.
+        affordable = int(max(spare_s, 0.0) / (ENDING_STEPS * self._step_s))
+        self.composer.ending_samples = min(affordable, ENDING_SAMPLES)
         snapshot = self.composer.snapshot()
         if snapshot is not None:
-            self._marks.append(Mark(self._writer.write_index, snapshot))
-        playhead = self._shared.reader.read().playhead_tick
-        while self._marks and self._marks[0].snapshot.tick <= playhead:
-            self._marks.popleft()
-        # Of processor: the same seed is to give the same endings on a busy machine too.
+            self._checkpoints.append(Checkpoint(self._writer.write_index, snapshot))
+        playhead_tick = self._shared.reader.read().playhead_tick
+        while self._checkpoints and self._checkpoints[0].snapshot.tick <= playhead_tick:
+            self._checkpoints.popleft()
+        # Processor time: the same seed is to give the same endings on a busy machine too.
         begun_s = time.thread_time()
         self._write(self.composer.step())
         took_s = time.thread_time() - begun_s
-        # One that rehearsed tells nothing of the ordinary ones.
+        # A step that sampled endings must not dominate the mean.
         self._step_s += _STEP_WEIGHT * (min(took_s, 4 * self._step_s) - self._step_s)
-        self._proven = self._model
+        self._proven_model = self._model
 
     def _write(self, events: list[Event]) -> None:
         for event in events:
             self._writer.append(event)
         self._writer.publish(self.composer.tick)
 
-    def _go_back(self, controls: LiveSettings) -> None:
-        """Ask to write anew from the first mark that is far enough from the ear."""
-        self._wanted = controls
-        playhead = self._shared.reader.read().playhead_tick
-        earliest = playhead + GUARD_S * _ticks_per_s(controls)
-        for mark in self._marks:
-            if mark.snapshot.tick >= earliest:
-                self._asked = mark
-                self._writer.request_cut(mark.slot, mark.snapshot.tick)
+    def _request_rewind(self, settings: LiveSettings) -> None:
+        """Ask to rewind to the first checkpoint that is far enough after the playhead."""
+        self._requested = settings
+        playhead_tick = self._shared.reader.read().playhead_tick
+        earliest_tick = playhead_tick + MIN_REWIND_AHEAD_S * _ticks_per_s(settings)
+        for checkpoint in self._checkpoints:
+            if checkpoint.snapshot.tick >= earliest_tick:
+                self._rewind_target = checkpoint
+                self._writer.request_rewind(checkpoint.ring_index, checkpoint.snapshot.tick)
                 return
-        self._take_up(controls)
+        self._apply(settings)
 
-    def _follow_answer(self) -> None:
-        """After the performer's yes, go back; after its no, ask again for a later place."""
-        answer = self._writer.cut_answer()
+    def _poll_rewind(self) -> None:
+        """If the performer has agreed, go back; if it has refused, a later place is next."""
+        answer = self._writer.rewind_answer()
         if answer is None:
-            time.sleep(POLL_S / 10)
+            time.sleep(POLL_INTERVAL_S / 10)
             return
-        asked, self._asked = self._asked, None
-        assert asked is not None
-        assert self._wanted is not None
+        target, self._rewind_target = self._rewind_target, None
+        assert target is not None
+        assert self._requested is not None
         if not answer:
             return
-        while self._marks and self._marks[-1].snapshot.tick >= asked.snapshot.tick:
-            self._marks.pop()
-        self.composer.restore(asked.snapshot)
+        while self._checkpoints and self._checkpoints[-1].snapshot.tick >= target.snapshot.tick:
+            self._checkpoints.pop()
+        self.composer.restore(target.snapshot)
         self._rewinds += 1
-        self._take_up(self._wanted)
+        self._apply(self._requested)
 
-    def _take_up(self, controls: LiveSettings) -> None:
-        """Compose from here on as the controls say."""
-        self.composer.temperature, self.composer.top_p = controls.temperature, controls.top_p
-        if self._next is not None:
+    def _apply(self, settings: LiveSettings) -> None:
+        """Compose with these settings from here on."""
+        self.composer.temperature, self.composer.top_p = settings.temperature, settings.top_p
+        if self._next_model_file is not None:
             try:
-                self._write(self.composer.change_model(self._next))
-                self._marks.clear()
-                self._model = self._wanted_model
+                self._write(self.composer.change_model(self._next_model_file))
+                self._checkpoints.clear()
+                self._model = self._requested_model
             except BachboxError as why:
-                self._refuse(why)
-            self._next = None
-        if controls.action_count != self._seen.action_count:
-            again = controls.action == Action.RESTART_PIECE
-            self._write(self.composer.next_piece(again=again))
-        self._seen = controls
+                self._refuse_model(why)
+            self._next_model_file = None
+        if settings.action_count != self._applied.action_count:
+            restart = settings.action == Action.RESTART_PIECE
+            self._write(self.composer.next_piece(restart=restart))
+        self._applied = settings
 
     def _report(self) -> None:
-        counts, cures, before = self.composer.counts, self.composer.cures, self._before
+        counts, interventions = self.composer.counts, self.composer.interventions
+        before = self._before
         self._shared.composer.write(
             ComposerState(
                 heartbeat=self._shared.composer.read().heartbeat + 1,
                 tokens=before.tokens + counts.tokens,
                 notes=before.notes + counts.notes,
                 pieces=before.pieces + counts.pieces,
-                cured_frozen=before.cured_frozen + cures["frozen"],
-                cured_loop=before.cured_loop + cures["loop"],
-                cured_stuck=before.cured_stuck + cures["stuck"],
-                cured_silence=before.cured_silence + cures["silence"],
+                frozen_interventions=before.frozen_interventions + interventions["frozen"],
+                loop_interventions=before.loop_interventions + interventions["loop"],
+                stuck_interventions=before.stuck_interventions + interventions["stuck"],
+                silence_interventions=before.silence_interventions + interventions["silence"],
                 rewinds=self._rewinds,
-                actions_done=self._seen.action_count,
+                actions_done=self._applied.action_count,
                 seed=self.composer.seed,
                 ready=True,
-                model=self._proven,
-                refused=self._refused,
+                model=self._proven_model,
+                refused=self._refused_model,
             )
         )
-        self._beat_at_s = time.monotonic()
+        self._heartbeat_at_s = time.monotonic()
 
 
-def _opening(prime: Path | None, loaded: Bundle, events: list[Event]) -> Opening | None:
-    """The user's bars, at the start and for a composer that takes over in the midst of them."""
-    if prime is None or (events and events[0].value != 1):
+def _opening(prime: Path | None, model: ModelFile, events: list[Event]) -> Opening | None:
+    """The music to start from, which a composer that takes over in the first piece needs too.
+
+    ``events`` are those of the piece that was being composed; empty at the start of a session.
+    """
+    first = events[0] if events else None
+    if prime is None or (events and not (isinstance(first, PieceStart) and first.number == 1)):
         return None
     try:
-        return loaded.opening(prime)
+        return model.opening(prime)
     except UsageError:
         if not events:
             raise
-        return None  # It was there at the start: the music is not to end because it has gone.
+        return None  # It existed at the start. The music must not end because it has gone.
 
 
-def _ticks_per_s(controls: LiveSettings) -> float:
-    return controls.tempo_bpm * TICKS_PER_BEAT / 60
-
-
-def _warn(sentence: str) -> None:
-    print(f"bachbox: {sentence}", file=sys.stderr, flush=True)
+def _ticks_per_s(settings: LiveSettings) -> float:
+    return settings.tempo_bpm * TICKS_PER_BEAT / 60
 
 
 def _stop(_signal: int, _frame: FrameType | None) -> NoReturn:
-    # Not by an exception, which could be lost in a callback: there is nothing to tidy up.
+    # Not with an exception, which could be lost in a callback; there is nothing to clean up.
     os._exit(0)
 
 
 def main() -> int:
-    """Run until the daemon says stop or is gone."""
+    """Compose until SIGTERM or until the daemon is gone, and return the exit status."""
     parser = argparse.ArgumentParser(prog="python -m appliance.workers.composer_process")
     parser.add_argument("--shared-fd", type=int, required=True)
     parser.add_argument("--parent", type=int, help="process ID of the daemon")
@@ -333,21 +356,26 @@ def main() -> int:
     parser.add_argument("--prime", type=Path)
     parser.add_argument("--delegate", default=AUTO)
     parser.add_argument("--after-death", action="store_true")
-    asked = parser.parse_args()
-    end_with_parent(asked.parent)
+    parser.add_argument("--verbose", action="store_true")
+    options = parser.parse_args()
+    logs.install_in_worker(verbose=options.verbose)
+    end_with_parent(options.parent)
     signal.signal(signal.SIGTERM, _stop)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
-        models = Models(asked.delegate, _warn, after_death=asked.after_death)
-        desk = ComposerWorker(
-            SharedState.attach(asked.shared_fd), asked.models, models, asked.look_ahead_s
+        loader = ModelLoader(options.delegate, logger.warning, after_death=options.after_death)
+        worker = ComposerWorker(
+            SharedState.attach(options.shared_fd), options.models, loader, options.look_ahead_s
         )
-        desk.open(asked.seed, asked.prime)
+        worker.open(options.seed, options.prime)
         while True:
-            desk.work()
+            worker.work()
     except BachboxError as why:
-        print(f"bachbox: {why}", file=sys.stderr)
+        logger.error("%s", why)
         return why.exit_code
+    except Exception as error:
+        logger.exception("%s", bug_sentence(error))
+        return BachboxError.exit_code
 
 
 if __name__ == "__main__":

@@ -147,7 +147,9 @@ def main(arguments: list[str] | None = None) -> NoReturn:
                 _perform(shared, options)
         except DeviceLost as error:
             logger.warning("%s", error)
-            shared.performer.write(shared.performer.read()._replace(condition=Condition.NO_SOUND_CARD))
+            shared.performer.write(
+                shared.performer.read()._replace(condition=Condition.NO_SOUND_CARD)
+            )
             code = EXIT_NO_CARD
     except BachboxError as error:
         logger.error("%s", error)

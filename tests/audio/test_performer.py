@@ -15,8 +15,8 @@ from appliance.audio.performer import LET_GO_S, TONE_PITCH, TONE_VOICE, Performe
 from appliance.audio.transport import Transport
 from appliance.ipc.ring import RingReader, RingWriter
 from appliance.ipc.shared_state import LiveSettings, SharedState
-from appliance.music.events import Event, Kind, Piece, note_off, note_on, pace, piece
-from appliance.music.expression import played
+from appliance.music.events import Event, Kind, NoteOff, NoteOn, Piece, PieceStart, TempoFactor
+from appliance.music.expression import apply_expression
 from appliance.music.temperament import key_cents
 
 RATE = 48_000
@@ -106,11 +106,11 @@ def _events(music: list[tuple[int, Kind, int, int, int]]) -> list[Event]:
     for gap, kind, voice, pitch, permille in music:
         tick += gap
         if kind is Kind.PACE:
-            events.append(pace(tick, permille))
+            events.append(TempoFactor(tick, permille))
         elif kind is Kind.NOTE_ON:
-            events.append(note_on(tick, voice, pitch, 80))
+            events.append(NoteOn(tick, voice, pitch, 80))
         else:
-            events.append(note_off(tick, voice, pitch))
+            events.append(NoteOff(tick, voice, pitch))
     return events
 
 
@@ -126,10 +126,10 @@ def test_each_event_sounds_at_its_own_frame(
     for event in events:
         frame += (event.tick - tick) * frames_per_tick
         tick = event.tick
-        if event.kind is Kind.PACE:
+        if isinstance(event, TempoFactor):
             frames_per_tick = FRAMES_PER_TICK * 1000 / event.value
         else:
-            word = "on" if event.kind is Kind.NOTE_ON else "off"
+            word = "on" if isinstance(event, NoteOn) else "off"
             expected.append((round(frame), word, event.voice, event.pitch))
     total = sum(blocks)
     heard = desk.synth.notes
@@ -166,7 +166,7 @@ def test_a_composer_is_asked_for_no_more_than_the_music_needs() -> None:
     def step() -> list[Event]:
         nonlocal steps
         steps += 1
-        return [note_on(120 * (steps - 1), 0, 60, 80)]
+        return [NoteOn(120 * (steps - 1), 0, 60, 80)]
 
     desk = ComposerWorker(StepSource(step, lambda: 120 * steps))
     desk.render([1024] * 100)
@@ -177,14 +177,14 @@ def test_a_composer_is_asked_for_no_more_than_the_music_needs() -> None:
 
 
 def test_at_the_horizon_the_music_waits_and_then_goes_on_in_time() -> None:
-    writer, reader = _ring_of([note_on(0, 0, 60, 80), note_on(10, 0, 62, 80)], 20)
+    writer, reader = _ring_of([NoteOn(0, 0, 60, 80), NoteOn(10, 0, 62, 80)], 20)
     desk = ComposerWorker(reader)
     desk.render([1000] * 5)
     assert [call[0] for call in desk.synth.notes] == [0, 750]
     assert desk.performer.starved == 4, "the horizon was reached in the second block"
     assert desk.performer.playhead_tick == 20
-    writer.append(note_on(20, 0, 64, 80))
-    writer.append(note_on(30, 0, 65, 80))
+    writer.append(NoteOn(20, 0, 64, 80))
+    writer.append(NoteOn(30, 0, 65, 80))
     writer.publish(1000)
     desk.render([1000])
     assert [call[0] for call in desk.synth.notes] == [0, 750, 5000, 5750]
@@ -192,7 +192,7 @@ def test_at_the_horizon_the_music_waits_and_then_goes_on_in_time() -> None:
 
 
 def test_a_chord_that_waits_for_seconds_is_let_go_and_struck_anew_when_the_music_goes_on() -> None:
-    writer, reader = _ring_of([note_on(0, 0, 60, 80), note_on(0, 1, 55, 80)], 100)
+    writer, reader = _ring_of([NoteOn(0, 0, 60, 80), NoteOn(0, 1, 55, 80)], 100)
     desk = ComposerWorker(reader)
     waited_frames = round(LET_GO_S * RATE)
     desk.render([7500, waited_frames - 1500, 1500])
@@ -200,7 +200,7 @@ def test_a_chord_that_waits_for_seconds_is_let_go_and_struck_anew_when_the_music
     desk.render([1500, RATE, RATE])
     assert [call[1] for call in desk.synth.notes] == ["on", "on", "off", "off"]
     assert desk.performer.sounding == 0
-    writer.append(note_off(110, 1, 55))
+    writer.append(NoteOff(110, 1, 55))
     writer.publish(1000)
     again = desk.synth.frame
     desk.render([1500])
@@ -220,7 +220,7 @@ def test_waiting_for_the_first_note_is_not_starving() -> None:
 
 
 def test_a_tempo_change_acts_at_the_next_block_without_a_jump() -> None:
-    events = [note_on(tick, 0, 60, 80) for tick in range(0, 200, 10)]
+    events = [NoteOn(tick, 0, 60, 80) for tick in range(0, 200, 10)]
     desk = ComposerWorker(finished(events))
     desk.render([1000])
     desk.set(tempo_bpm=160.0)
@@ -231,7 +231,7 @@ def test_a_tempo_change_acts_at_the_next_block_without_a_jump() -> None:
 
 
 def test_it_gets_no_faster_into_music_that_is_not_there_yet() -> None:
-    writer, reader = _ring_of([note_on(0, 0, 60, 80)], 100)
+    writer, reader = _ring_of([NoteOn(0, 0, 60, 80)], 100)
     desk = ComposerWorker(reader)
     desk.render([750])
     # Two blocks at 240 would be 60 ticks; 50 are left behind the block that is coming.
@@ -245,19 +245,19 @@ def test_it_gets_no_faster_into_music_that_is_not_there_yet() -> None:
 
 
 def test_a_cut_that_its_writer_could_hardly_follow_is_refused() -> None:
-    writer, reader = _ring_of([note_on(tick, 0, 60, 80) for tick in range(0, 1000, 10)], 1000)
+    writer, reader = _ring_of([NoteOn(tick, 0, 60, 80) for tick in range(0, 1000, 10)], 1000)
     desk = ComposerWorker(reader)
     desk.render([750])
     for near, answer in ((2, False), (3, True)):
         here = round(desk.performer.playhead_tick) // 10
-        writer.request_cut(here + near, 10 * (here + near))
+        writer.request_rewind(here + near, 10 * (here + near))
         desk.render([750])
-        assert writer.cut_answer() is answer
+        assert writer.rewind_answer() is answer
 
 
 def test_pause_releases_what_sounds_and_going_on_strikes_it_again() -> None:
     desk = ComposerWorker(
-        finished([note_on(0, 0, 60, 80), note_on(0, 1, 55, 80), note_on(20, 2, 50, 80)])
+        finished([NoteOn(0, 0, 60, 80), NoteOn(0, 1, 55, 80), NoteOn(20, 2, 50, 80)])
     )
     desk.render([750])
     assert desk.performer.sounding == 2
@@ -278,7 +278,7 @@ def test_pause_releases_what_sounds_and_going_on_strikes_it_again() -> None:
 
 
 def test_another_instrument_is_heard_at_once_and_no_note_hangs() -> None:
-    desk = ComposerWorker(finished([note_on(0, 0, 60, 80), note_off(100, 0, 60)]))
+    desk = ComposerWorker(finished([NoteOn(0, 0, 60, 80), NoteOff(100, 0, 60)]))
     desk.render([1000])
     desk.set(program=48)
     desk.render([1000, 7000])
@@ -293,7 +293,7 @@ def test_another_instrument_is_heard_at_once_and_no_note_hangs() -> None:
 
 
 def test_an_instrument_chosen_while_paused_waits_with_the_music() -> None:
-    desk = ComposerWorker(finished([note_on(0, 0, 60, 80)]))
+    desk = ComposerWorker(finished([NoteOn(0, 0, 60, 80)]))
     desk.render([1000])
     desk.set(program=48, playing=False)
     desk.render([1000])
@@ -316,14 +316,14 @@ def test_volume_is_handed_on_only_when_it_changes() -> None:
 
 
 def lifted(tick: int, voice: int, pitch: int, ticks: int) -> Event:
-    return note_off(tick, voice, pitch)._replace(value=ticks, aux=ticks)
+    return NoteOff(tick, voice, pitch)._replace(value=ticks, aux=ticks)
 
 
 def test_expression_acts_at_the_next_block_on_loudness_pace_and_length() -> None:
     music = []
     for beat in range(4):
         at = 480 * beat
-        music += [note_on(at, 0, 60, 100), pace(at, 500), lifted(at + 480, 0, 60, 120)]
+        music += [NoteOn(at, 0, 60, 100), TempoFactor(at, 500), lifted(at + 480, 0, 60, 120)]
     desk = ComposerWorker(finished(sorted(music, key=lambda event: event.tick)))
     desk.set(expression=0.0)
     beat = 480 * FRAMES_PER_TICK
@@ -356,7 +356,7 @@ def test_a_note_left_early_is_heard_as_it_is_written_into_a_file(
     for length, lift, voice in notes:
         start, end = ends[voice], ends[voice] + length
         ends[voice] = end
-        music += [note_on(start, voice, 60, 90), lifted(end, voice, 60, min(lift, length // 2))]
+        music += [NoteOn(start, voice, 60, 90), lifted(end, voice, 60, min(lift, length // 2))]
     # At one tick, as composers do it, ends come before beginnings.
     music.sort(key=lambda event: (event.tick, -event.kind))
     desk = ComposerWorker(finished(music))
@@ -367,7 +367,7 @@ def test_a_note_left_early_is_heard_as_it_is_written_into_a_file(
     names = {Kind.NOTE_ON: "on", Kind.NOTE_OFF: "off"}
     wanted = [
         (event.tick * FRAMES_PER_TICK, names[event.kind], event.voice, event.pitch)
-        for event in played(music, percent)
+        for event in apply_expression(music, percent)
     ]
     assert sorted(desk.synth.notes) == sorted(wanted)
     for voice in range(4):
@@ -376,14 +376,14 @@ def test_a_note_left_early_is_heard_as_it_is_written_into_a_file(
 
 
 def test_what_was_left_early_is_not_composed_anew() -> None:
-    music = [note_on(0, 0, 60, 90), lifted(480, 0, 60, 120), note_on(480, 0, 60, 90)]
+    music = [NoteOn(0, 0, 60, 90), lifted(480, 0, 60, 120), NoteOn(480, 0, 60, 90)]
     writer, reader = _ring_of(music, 960)
     desk = ComposerWorker(reader)
     desk.render([370 * FRAMES_PER_TICK])
     assert desk.synth.notes[-1][1] == "off"
-    writer.request_cut(1, 480)
+    writer.request_rewind(1, 480)
     desk.render([FRAMES_PER_TICK])
-    assert writer.cut_answer() is False
+    assert writer.rewind_answer() is False
 
 
 def test_a_temperament_or_another_pitch_is_heard_at_the_next_block_and_said_once() -> None:
@@ -396,7 +396,7 @@ def test_a_temperament_or_another_pitch_is_heard_at_the_next_block_and_said_once
 
 def test_a_piece_begins_with_nothing_held() -> None:
     about = Piece(2, 7, True, 3, 480, 40)
-    desk = ComposerWorker(finished([note_on(0, 0, 60, 80), piece(about), note_on(40, 0, 67, 80)]))
+    desk = ComposerWorker(finished([NoteOn(0, 0, 60, 80), PieceStart.of(about), NoteOn(40, 0, 67, 80)]))
     desk.render([4000])
     assert desk.synth.notes == [
         (0, "on", 0, 60),
@@ -428,7 +428,7 @@ def test_an_event_that_comes_too_late_is_played_at_once_and_counted() -> None:
     source = Careless()
     desk = ComposerWorker(source)
     desk.render([7500])
-    source.events = [note_on(50, 0, 60, 80)]
+    source.events = [NoteOn(50, 0, 60, 80)]
     desk.render([7500])
     assert desk.synth.notes == [(7500, "on", 0, 60)]
     assert desk.performer.late_events == 1
@@ -436,13 +436,13 @@ def test_an_event_that_comes_too_late_is_played_at_once_and_counted() -> None:
 
 def test_a_successor_strikes_what_its_predecessor_held_and_keeps_time() -> None:
     played = [
-        piece(Piece(3, 2, False, 4, 0, 0)),
-        note_on(0, 0, 72, 80),
-        note_on(0, 1, 64, 80),
-        pace(50, 500),
-        note_off(90, 1, 64),
+        PieceStart.of(Piece(3, 2, False, 4, 0, 0)),
+        NoteOn(0, 0, 72, 80),
+        NoteOn(0, 1, 64, 80),
+        TempoFactor(50, 500),
+        NoteOff(90, 1, 64),
     ]
-    _, reader = _ring_of([*played, note_on(110, 2, 55, 80)], 1000)
+    _, reader = _ring_of([*played, NoteOn(110, 2, 55, 80)], 1000)
     for _ in played:
         reader.pop()
     reader.refresh(100.5)
@@ -457,7 +457,7 @@ def test_a_successor_strikes_what_its_predecessor_held_and_keeps_time() -> None:
 
 
 def test_the_end_releases_what_sounds_whatever_the_controls_say() -> None:
-    desk = ComposerWorker(finished([note_on(0, 0, 60, 80), note_on(30, 0, 64, 80)]))
+    desk = ComposerWorker(finished([NoteOn(0, 0, 60, 80), NoteOn(30, 0, 64, 80)]))
     desk.render([1000])
     desk.performer.end()
     desk.render([1000, 1000])

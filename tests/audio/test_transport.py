@@ -60,7 +60,7 @@ def test_no_drift_over_a_day_of_changes(
             tick = max(round(transport.tick_at(frame)), 0)
             exact.go_to_tick(tick)
             frame = max(frame, transport.frame_of(tick))
-            transport.set_pace(int(value), tick)
+            transport.set_tempo_factor(int(value), tick)
             exact.pace = int(value)
         elif kind == "wait":
             exact.go_to_frame(frame)

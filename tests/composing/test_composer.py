@@ -12,12 +12,21 @@ from typing import Any
 import pytest
 
 from appliance.composing.composer import MAX_PIECE_STEPS, Composer
-from appliance.composing.model_file import Bundle
+from appliance.composing.model_file import ModelFile
 from appliance.errors import UsageError
 from appliance.music.codecs.four_part import HOLD, REST, FourPartCodec
-from appliance.music.events import TICKS_PER_BEAT, TICKS_PER_STEP, Event, Kind, Piece, piece_of
+from appliance.music.events import (
+    TICKS_PER_BEAT,
+    TICKS_PER_STEP,
+    Event,
+    NoteOff,
+    NoteOn,
+    Piece,
+    PieceStart,
+    TempoFactor,
+)
 from appliance.music.expression import BREATH_TICKS
-from appliance.music.score import LOWEST, SILENT, VOICES, Form, Key, Score
+from appliance.music.score import LOWEST_PITCH, SILENT, VOICES, Form, Key, Score
 from tests.support.making_music import (
     OPENING,
     Played,
@@ -27,6 +36,7 @@ from tests.support.making_music import (
     compose_pieces,
     from_start,
     is_well_formed,
+    piece_of,
     rows,
 )
 
@@ -37,13 +47,13 @@ RELATED = {(7, False), (5, False), (2, False), (0, False), (0, True)}
 
 
 def notes(events: list[Event]) -> list[Event]:
-    return [event for event in events if event.kind in (Kind.NOTE_ON, Kind.NOTE_OFF)]
+    return [event for event in events if isinstance(event, NoteOn | NoteOff)]
 
 
 # The same and not the same
 
 
-def test_the_same_seed_is_the_same_music(shipped: Bundle, runtime: str) -> None:
+def test_the_same_seed_is_the_same_music(shipped: ModelFile, runtime: str) -> None:
     del runtime
     one, other = Composer(shipped, seed=3), Composer(shipped, seed=3)
     assert compose(one, 450) == compose(other, 450)
@@ -52,24 +62,24 @@ def test_the_same_seed_is_the_same_music(shipped: Bundle, runtime: str) -> None:
 
 
 @pytest.mark.parametrize("seed", [0, 1, -1, 2**31, 2**64 + 5, -(2**80)])
-def test_any_whole_number_is_a_seed(shipped: Bundle, seed: int) -> None:
+def test_any_whole_number_is_a_seed(shipped: ModelFile, seed: int) -> None:
     composer = Composer(shipped, seed=seed)
     assert 0 <= composer.seed < 2**63
     assert compose(composer, 20) == compose(Composer(shipped, seed=composer.seed), 20)
 
 
-def test_other_seeds_are_other_music(shipped: Bundle) -> None:
+def test_other_seeds_are_other_music(shipped: ModelFile) -> None:
     openings = {tuple(compose(Composer(shipped, seed=seed), 40)) for seed in range(12)}
     assert len(openings) == 12
 
 
-def test_without_a_seed_one_is_drawn_and_told(shipped: Bundle) -> None:
+def test_without_a_seed_one_is_drawn_and_told(shipped: ModelFile) -> None:
     one, other = Composer(shipped), Composer(shipped)
     assert one.seed != other.seed
     assert compose(Composer(shipped, seed=one.seed), 30) == compose(one, 30)
 
 
-def test_a_loop_over_a_composer_never_ends(shipped: Bundle) -> None:
+def test_a_loop_over_a_composer_never_ends(shipped: ModelFile) -> None:
     events = list(itertools.islice(Composer(shipped, seed=2), 500))
     stepped = compose(Composer(shipped, seed=2), 600)
     assert events == stepped[:500]
@@ -81,10 +91,10 @@ def test_a_loop_over_a_composer_never_ends(shipped: Bundle) -> None:
 def test_a_piece_begins_with_its_announcement(thirty: list[Played]) -> None:
     for number, played in enumerate(thirty, 1):
         first, *rest = played.events
-        assert first.kind == Kind.PIECE
+        assert isinstance(first, PieceStart)
         assert piece_of(first) == played.about
         assert played.about.number == number
-        assert all(event.kind != Kind.PIECE for event in rest)
+        assert all(not isinstance(event, PieceStart) for event in rest)
 
 
 def test_time_never_goes_back_and_every_note_is_left(thirty: list[Played]) -> None:
@@ -93,7 +103,7 @@ def test_time_never_goes_back_and_every_note_is_left(thirty: list[Played]) -> No
 
 def test_a_piece_leaves_its_last_notes_where_it_ends(thirty: list[Played]) -> None:
     for played in thirty:
-        assert played.events[-1].kind == Kind.NOTE_OFF
+        assert isinstance(played.events[-1], NoteOff)
         assert played.events[-1].tick <= played.end_tick
         assert is_well_formed(played.events)
 
@@ -101,7 +111,7 @@ def test_a_piece_leaves_its_last_notes_where_it_ends(thirty: list[Played]) -> No
 def test_between_two_pieces_is_a_breath(thirty: list[Played]) -> None:
     """Rests with which a piece ends are part of it."""
     for before, after in itertools.pairwise(thirty):
-        last = max(event.tick for event in before.events if event.kind == Kind.NOTE_OFF)
+        last = max(event.tick for event in before.events if isinstance(event, NoteOff))
         assert after.about.start_tick - last == BREATH_TICKS
 
 
@@ -119,7 +129,7 @@ def test_keys_wander(thirty: list[Played]) -> None:
     assert {minor for _, minor in keys} == {False, True}
 
 
-def test_a_piece_is_as_long_as_a_form_of_its_metre(shipped: Bundle, thirty: list[Played]) -> None:
+def test_a_piece_is_as_long_as_a_form_of_its_metre(shipped: ModelFile, thirty: list[Played]) -> None:
     whole = [played for played in thirty if not played.given_up]
     assert len(whole) > len(thirty) / 2
     for played in whole:
@@ -132,19 +142,19 @@ def test_a_piece_is_as_long_as_a_form_of_its_metre(shipped: Bundle, thirty: list
 
 
 def test_notes_are_playable_and_in_their_voices_range(
-    shipped: Bundle, thirty: list[Played]
+    shipped: ModelFile, thirty: list[Played]
 ) -> None:
     ranges = shipped.codec.options["ranges"]
     for event in notes([event for played in thirty for event in played.events]):
         low, high = ranges[event.voice]
         assert low <= event.pitch <= high
-        if event.kind == Kind.NOTE_ON:
+        if isinstance(event, NoteOn):
             assert 1 <= event.velocity <= 127
 
 
 def test_it_is_music_for_four_voices_that_move(thirty: list[Played]) -> None:
     for played in thirty:
-        struck = [e for e in played.events if e.kind == Kind.NOTE_ON]
+        struck = [e for e in played.events if isinstance(e, NoteOn)]
         if not played.given_up:
             assert {event.voice for event in struck} == set(range(VOICES))
             assert len({event.pitch for event in struck}) > VOICES
@@ -152,7 +162,7 @@ def test_it_is_music_for_four_voices_that_move(thirty: list[Played]) -> None:
 
 def test_the_pace_is_slower_at_rests_and_as_written_at_the_start(thirty: list[Played]) -> None:
     for played in thirty:
-        paces = [event for event in played.events if event.kind == Kind.PACE]
+        paces = [event for event in played.events if isinstance(event, TempoFactor)]
         assert paces[0].tick == played.about.start_tick
         assert paces[0].value == 1000
         assert all(500 <= event.value <= 1040 for event in paces)
@@ -163,7 +173,7 @@ def test_the_pace_is_slower_at_rests_and_as_written_at_the_start(thirty: list[Pl
 # Snapshots
 
 
-def test_from_a_snapshot_the_music_goes_on_as_it_did(shipped: Bundle) -> None:
+def test_from_a_snapshot_the_music_goes_on_as_it_did(shipped: ModelFile) -> None:
     dice, composer = random.Random(4), Composer(shipped, seed=4)
     for _ in range(4):
         compose(composer, dice.randrange(1, 60))
@@ -180,7 +190,7 @@ def test_from_a_snapshot_the_music_goes_on_as_it_did(shipped: Bundle) -> None:
         assert composer.tick == snapshot.tick
 
 
-def test_after_a_snapshot_another_temperature_is_other_music(shipped: Bundle) -> None:
+def test_after_a_snapshot_another_temperature_is_other_music(shipped: ModelFile) -> None:
     composer = Composer(shipped, seed=5, temperature=0.5)
     compose(composer, 40)
     snapshot = composer.snapshot()
@@ -191,18 +201,18 @@ def test_after_a_snapshot_another_temperature_is_other_music(shipped: Bundle) ->
     assert compose(composer, 60) != cool
 
 
-def test_what_was_rehearsed_is_performed_without_a_second_calculation(shipped: Bundle) -> None:
+def test_what_was_rehearsed_is_performed_without_a_second_calculation(shipped: ModelFile) -> None:
     one, other = Composer(shipped, seed=3), Composer(shipped, seed=3)
     calls = [0, 0]
     for number, composer in enumerate((one, other)):
 
         def counting(
-            features: list[int], number: int = number, step: Any = composer.model.step
+            features: list[int], number: int = number, step: Any = composer.step_model.step
         ) -> Any:
             calls[number] += 1
             return step(features)
 
-        composer.model.step = counting  # type: ignore[method-assign]
+        composer.step_model.step = counting  # type: ignore[method-assign]
     once: list[Event] = []
     twice: list[Event] = []
     while one.piece.number < 3:
@@ -213,7 +223,7 @@ def test_what_was_rehearsed_is_performed_without_a_second_calculation(shipped: B
     assert calls[0] < 0.95 * calls[1]
 
 
-def test_an_ending_turned_at_in_the_midst_is_not_the_rehearsed_one(shipped: Bundle) -> None:
+def test_an_ending_turned_at_in_the_midst_is_not_the_rehearsed_one(shipped: ModelFile) -> None:
     rehearsed = Composer(shipped, seed=3)
     while not rehearsed._rehearsed:
         rehearsed.step()
@@ -228,7 +238,7 @@ def test_an_ending_turned_at_in_the_midst_is_not_the_rehearsed_one(shipped: Bund
     assert compose(rehearsed, 40) == compose(plain, 40)
 
 
-def test_between_two_pieces_there_is_nothing_to_go_back_to(shipped: Bundle) -> None:
+def test_between_two_pieces_there_is_nothing_to_go_back_to(shipped: ModelFile) -> None:
     composer = Composer(shipped, seed=1)
     assert composer.snapshot() is None
     compose_pieces(composer, 1)
@@ -240,15 +250,15 @@ def test_between_two_pieces_there_is_nothing_to_go_back_to(shipped: Bundle) -> N
 # Taking over from one that died
 
 
-def took_over(bundle: Bundle, seed: int, done: list[Event], tick: int) -> Composer:
-    starts = [at for at, event in enumerate(done) if event.kind == Kind.PIECE]
+def took_over(bundle: ModelFile, seed: int, done: list[Event], tick: int) -> Composer:
+    starts = [at for at, event in enumerate(done) if isinstance(event, PieceStart)]
     composer = Composer(bundle, seed=seed)
     composer.resume(done[starts[-1] :], tick)
     return composer
 
 
 @pytest.mark.parametrize("seed", [11, 12])
-def test_whoever_takes_over_goes_on_as_if_nothing_had_happened(shipped: Bundle, seed: int) -> None:
+def test_whoever_takes_over_goes_on_as_if_nothing_had_happened(shipped: ModelFile, seed: int) -> None:
     """At random places, and at those where a piece begins, is full, and has ended."""
     composer = Composer(shipped, seed=seed)
     steps: list[list[Event]] = []
@@ -273,7 +283,7 @@ def test_whoever_takes_over_goes_on_as_if_nothing_had_happened(shipped: Bundle, 
 
 
 @pytest.mark.parametrize("done_before", [1, 2, 3, 30, 77])
-def test_a_piece_that_was_left_is_not_gone_on_with(shipped: Bundle, done_before: int) -> None:
+def test_a_piece_that_was_left_is_not_gone_on_with(shipped: ModelFile, done_before: int) -> None:
     composer = Composer(shipped, seed=13)
     done = compose(composer, done_before) + composer.next_piece()
     second = took_over(shipped, 13, done, composer.tick)
@@ -281,7 +291,7 @@ def test_a_piece_that_was_left_is_not_gone_on_with(shipped: Bundle, done_before:
     assert second.piece.number == 2
 
 
-def test_a_model_changed_meanwhile_takes_over_all_the_same(shipped: Bundle) -> None:
+def test_a_model_changed_meanwhile_takes_over_all_the_same(shipped: ModelFile) -> None:
     """The form is another one then: a longer one is gone on with, a shorter one is full."""
     composer = Composer(shipped, seed=14)
     done = compose(composer, 120)
@@ -293,32 +303,32 @@ def test_a_model_changed_meanwhile_takes_over_all_the_same(shipped: Bundle) -> N
 # What a person asks for
 
 
-def test_the_next_piece_comes_after_a_breath(shipped: Bundle) -> None:
+def test_the_next_piece_comes_after_a_breath(shipped: ModelFile) -> None:
     composer = Composer(shipped, seed=6)
     done = compose(composer, 50)
     done += composer.next_piece()
     assert is_well_formed(done)
-    last = max(event.tick for event in done if event.kind == Kind.NOTE_OFF)
+    last = max(event.tick for event in done if isinstance(event, NoteOff))
     first = composer.step()[0]
     assert piece_of(first).number == 2
     assert first.tick == last + BREATH_TICKS
 
 
-def test_again_is_the_same_piece_from_its_start(shipped: Bundle) -> None:
+def test_again_is_the_same_piece_from_its_start(shipped: ModelFile) -> None:
     composer = Composer(shipped, seed=6)
     compose_pieces(composer, 1)
     first_time = compose(composer, 60)
-    composer.next_piece(again=True)
+    composer.next_piece(restart=True)
     assert from_start(compose(composer, 60)) == from_start(first_time)
     assert composer.piece.number == 2
     composer.next_piece()
     assert piece_of(composer.step()[0]).number == 3
 
 
-def test_asking_twice_or_between_two_pieces_is_harmless(shipped: Bundle) -> None:
+def test_asking_twice_or_between_two_pieces_is_harmless(shipped: ModelFile) -> None:
     composer = Composer(shipped, seed=6)
     assert composer.next_piece() == []
-    assert composer.next_piece(again=True) == []
+    assert composer.next_piece(restart=True) == []
     assert piece_of(composer.step()[0]).number == 1
     compose(composer, 10)
     composer.next_piece()
@@ -328,7 +338,7 @@ def test_asking_twice_or_between_two_pieces_is_harmless(shipped: Bundle) -> None
     assert piece_of(composer.step()[0]).number == 2
 
 
-def test_another_model_begins_another_piece(shipped: Bundle) -> None:
+def test_another_model_begins_another_piece(shipped: ModelFile) -> None:
     composer = Composer(shipped, seed=6)
     done = compose(composer, 20) + composer.change_model(shipped)
     assert is_well_formed(done)
@@ -336,20 +346,20 @@ def test_another_model_begins_another_piece(shipped: Bundle) -> None:
 
 
 @pytest.mark.parametrize("temperature", [0.0, 0.05, 3.5, math.nan])
-def test_a_temperature_out_of_range_is_refused(shipped: Bundle, temperature: float) -> None:
+def test_a_temperature_out_of_range_is_refused(shipped: ModelFile, temperature: float) -> None:
     with pytest.raises(UsageError, match="temperature"):
         Composer(shipped, temperature=temperature)
 
 
 @pytest.mark.parametrize("top_p", [0.0, 1.5, math.nan])
-def test_a_top_p_out_of_range_is_refused(shipped: Bundle, top_p: float) -> None:
+def test_a_top_p_out_of_range_is_refused(shipped: ModelFile, top_p: float) -> None:
     with pytest.raises(UsageError, match="top-p"):
         Composer(shipped, top_p=top_p)
 
 
 @pytest.mark.parametrize(("temperature", "top_p"), [(0.1, 0.05), (3.0, 1.0), (0.1, 1.0)])
 def test_at_the_edges_of_the_knobs_it_is_still_a_piece(
-    shipped: Bundle, temperature: float, top_p: float
+    shipped: ModelFile, temperature: float, top_p: float
 ) -> None:
     composer = Composer(shipped, seed=8, temperature=temperature, top_p=top_p)
     played = compose_pieces(composer, 1)
@@ -359,12 +369,12 @@ def test_at_the_edges_of_the_knobs_it_is_still_a_piece(
 # From the user's own bars
 
 
-def primed(bundle: Bundle, prime: Score = OPENING, seed: int = 9) -> Composer:
+def primed(bundle: ModelFile, prime: Score = OPENING, seed: int = 9) -> Composer:
     assert isinstance(bundle.codec, FourPartCodec)
-    return Composer(bundle, seed=seed, prime=bundle.codec.told(prime))
+    return Composer(bundle, seed=seed, prime=bundle.codec.opening_from(prime))
 
 
-def test_a_prime_opens_the_first_piece_and_the_music_goes_on(shipped: Bundle) -> None:
+def test_a_prime_opens_the_first_piece_and_the_music_goes_on(shipped: ModelFile) -> None:
     played = compose_pieces(primed(shipped), 2)
     about, events = played[0].about, played[0].events
     pitches, onsets = rows(events, played[0].end_tick)
@@ -376,7 +386,7 @@ def test_a_prime_opens_the_first_piece_and_the_music_goes_on(shipped: Bundle) ->
     assert piece_of(played[1].events[0]).number == 2
 
 
-def test_a_prime_changes_what_follows(shipped: Bundle) -> None:
+def test_a_prime_changes_what_follows(shipped: ModelFile) -> None:
     minor = chords(*[(8, (72, 67, 63, 48)), (8, (71, 67, 62, 43))] * 2)
     after = [
         rows(compose(primed(shipped, prime), 80), 80 * TICKS_PER_STEP)[0][32:79]
@@ -385,15 +395,15 @@ def test_a_prime_changes_what_follows(shipped: Bundle) -> None:
     assert after[0] != after[1]
 
 
-def test_again_opens_with_the_prime_again(shipped: Bundle) -> None:
+def test_again_opens_with_the_prime_again(shipped: ModelFile) -> None:
     composer = primed(shipped)
     first_time = compose(composer, 60)
-    composer.next_piece(again=True)
+    composer.next_piece(restart=True)
     assert from_start(compose(composer, 60)) == first_time
 
 
 @pytest.mark.parametrize("place", [1, 2, 20, 33, 34, 60])
-def test_taking_over_in_a_primed_piece_is_exact_too(shipped: Bundle, place: int) -> None:
+def test_taking_over_in_a_primed_piece_is_exact_too(shipped: ModelFile, place: int) -> None:
     composer = primed(shipped)
     done = compose(composer, place)
     second = primed(shipped)
@@ -401,7 +411,7 @@ def test_taking_over_in_a_primed_piece_is_exact_too(shipped: Bundle, place: int)
     assert compose(second, 40) == compose(composer, 40)
 
 
-def test_a_snapshot_within_the_prime_is_exact_too(shipped: Bundle) -> None:
+def test_a_snapshot_within_the_prime_is_exact_too(shipped: ModelFile) -> None:
     composer = primed(shipped)
     compose(composer, 10)
     snapshot = composer.snapshot()
@@ -411,14 +421,14 @@ def test_a_snapshot_within_the_prime_is_exact_too(shipped: Bundle) -> None:
     assert compose(composer, 60) == expected
 
 
-def test_the_metre_is_the_users(shipped: Bundle) -> None:
+def test_the_metre_is_the_users(shipped: ModelFile) -> None:
     prime = chords(*[(4, (72, 67, 64, 48))] * 6, bar=12)
     composer = primed(shipped, prime)
     assert piece_of(composer.step()[0]).beats_per_bar == 3
     assert is_well_formed(compose_pieces(composer, 1)[0].events)
 
 
-def test_the_users_pickup_is_kept_and_what_follows_fits_into_the_bar(shipped: Bundle) -> None:
+def test_the_users_pickup_is_kept_and_what_follows_fits_into_the_bar(shipped: ModelFile) -> None:
     prime = Score(
         "pickup", OPENING.pitches[:20], OPENING.onsets[:20], Key(0, False), Form(16, 4, 20)
     )
@@ -437,7 +447,7 @@ def test_the_users_pickup_is_kept_and_what_follows_fits_into_the_bar(shipped: Bu
         assert all(20 <= start < end <= form.steps for start, end in form.fermatas)
 
 
-def test_a_long_and_busy_prime_comes_step_by_step(shipped: Bundle) -> None:
+def test_a_long_and_busy_prime_comes_step_by_step(shipped: ModelFile) -> None:
     """Its 4,000 events at once would not fit into the ring."""
     busy = chords(*[(1, (72 + up, 67 + up, 60 + up, 48 + up)) for up in (0, 1)] * 256)
     composer = primed(shipped, busy)
@@ -450,14 +460,14 @@ def test_a_long_and_busy_prime_comes_step_by_step(shipped: Bundle) -> None:
     assert rows(compose(primed(shipped, busy), 513), 512 * TICKS_PER_STEP)[0] == busy.pitches
 
 
-def test_a_prime_is_not_judged(shipped: Bundle) -> None:
+def test_a_prime_is_not_judged(shipped: ModelFile) -> None:
     """Six bars of silence, or of one chord, are the user's own wish."""
     for chord in ((SILENT,) * 4, (72, 67, 64, 48)):
         prime = chords((96, chord), (4, (72, 67, 64, 48)))
         composer = primed(shipped, prime)
         compose(composer, 101)
-        assert sum(composer.cures.values()) == 0
-        assert not composer.guard.give_up
+        assert sum(composer.interventions.values()) == 0
+        assert not composer.stall_detector.give_up
         compose(composer, 8)
         assert composer.piece.number == 1
 
@@ -466,17 +476,17 @@ def test_a_prime_is_not_judged(shipped: Bundle) -> None:
 
 
 def test_a_model_that_would_be_silent_is_never_silent_for_longer_than_a_breath(
-    shipped: Bundle,
+    shipped: ModelFile,
 ) -> None:
     composer = Composer(shipped, seed=1)
-    composer.model = Puppet(lambda token: REST)  # type: ignore[assignment]
+    composer.step_model = Puppet(lambda token: REST)  # type: ignore[assignment]
     sounding, silent_since, longest = 0, 0, 0
     for event in notes(compose(composer, 1500)):
-        if event.kind == Kind.NOTE_ON:
+        if isinstance(event, NoteOn):
             longest = max(longest, 0 if sounding else event.tick - silent_since)
-        sounding += 1 if event.kind == Kind.NOTE_ON else -1
+        sounding += 1 if isinstance(event, NoteOn) else -1
         silent_since = event.tick
-    assert composer.cures["silence"] > 5
+    assert composer.interventions["silence"] > 5
     assert 0 < longest <= BREATH_TICKS
 
 
@@ -484,21 +494,21 @@ def test_a_model_that_would_be_silent_is_never_silent_for_longer_than_a_breath(
     ("name", "favour"),
     [
         ("always holds", lambda token: HOLD),
-        ("always strikes the same chord", lambda token: (72, 48, 60, 67)[token % 4] - LOWEST),
-        ("holds after one chord", lambda token: HOLD if token >= 4 else 65 - LOWEST),
-        ("loops over two chords", lambda token: CHORDS[token // 16 % 2][token % 4] - LOWEST),
+        ("always strikes the same chord", lambda token: (72, 48, 60, 67)[token % 4] - LOWEST_PITCH),
+        ("holds after one chord", lambda token: HOLD if token >= 4 else 65 - LOWEST_PITCH),
+        ("loops over two chords", lambda token: CHORDS[token // 16 % 2][token % 4] - LOWEST_PITCH),
     ],
 )
 def test_a_stuck_model_never_stays_in_one_place_for_more_than_four_bars(
-    shipped: Bundle, name: str, favour: Callable[[int], int]
+    shipped: ModelFile, name: str, favour: Callable[[int], int]
 ) -> None:
     composer = Composer(shipped, seed=1)
-    composer.model = Puppet(favour)  # type: ignore[assignment]
+    composer.step_model = Puppet(favour)  # type: ignore[assignment]
     events = compose(composer, 1500)
     assert composer.piece.number > 5, name
-    assert sum(composer.cures.values()) >= composer.piece.number - 1
+    assert sum(composer.interventions.values()) >= composer.piece.number - 1
     four_bars = 4 * 4 * TICKS_PER_BEAT
-    changes = [0, *sorted({e.tick for e in events if e.kind == Kind.PIECE}), composer.tick]
+    changes = [0, *sorted({e.tick for e in events if isinstance(e, PieceStart)}), composer.tick]
     longest = max(after - before for before, after in itertools.pairwise(changes))
     if name != "loops over two chords":
         assert longest <= four_bars + BREATH_TICKS
@@ -506,17 +516,17 @@ def test_a_stuck_model_never_stays_in_one_place_for_more_than_four_bars(
     # Within the piece, nothing at all stands still for more than four bars.
     sounding: dict[int, int] = {}
     for event in notes(events):
-        if event.kind == Kind.NOTE_ON:
+        if isinstance(event, NoteOn):
             sounding[event.voice] = event.tick
         else:
             assert event.tick - sounding.pop(event.voice) <= four_bars
 
 
-def test_the_piece_before_the_first_is_no_piece(shipped: Bundle) -> None:
+def test_the_piece_before_the_first_is_no_piece(shipped: ModelFile) -> None:
     assert Composer(shipped, seed=1).piece == Piece(0, 0, False, 4, 0, 0)
 
 
-def test_it_is_pure(shipped: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_it_is_pure(shipped: ModelFile, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Neither the clock nor the folder nor another generator's numbers have a say."""
     expected = compose(Composer(shipped, seed=21), 80)
     monkeypatch.chdir(tmp_path)

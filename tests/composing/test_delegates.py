@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 
 from appliance.composing import model_check, model_file
-from appliance.composing.delegates import AUTO, EDGE_TPU, OFF, Models
+from appliance.composing.delegates import AUTO, EDGE_TPU, OFF, ModelLoader
 from appliance.composing.interpreter import RUNTIME_VARIABLE, RUNTIMES, StepModel
-from appliance.composing.model_file import Bundle, Delegate
+from appliance.composing.model_file import ModelFile, Delegate
 from tests.support.command import bachbox, home, playing
 from tests.support.making_music import MODEL, altered
 
@@ -59,7 +59,7 @@ def log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "log"
 
 
-def delegated(library: Path, told: list[str]) -> Bundle:
+def delegated(library: Path, told: list[str]) -> ModelFile:
     return replace(model_file.load(MODEL), delegate=Delegate(str(library), None, told.append))
 
 
@@ -127,7 +127,7 @@ def test_a_delegate_that_does_not_work_is_told_of_and_left_out(
     monkeypatch.setenv("DELEGATE_TOKENS", "0")
     monkeypatch.setattr(model_check, "_DELEGATE_TIMEOUT_S", 2 if does == "hang" else 20)
     told: list[str] = []
-    assert Models(str(library), told.append).load(MODEL).delegate is None
+    assert ModelLoader(str(library), told.append).load(MODEL).delegate is None
     assert len(told) == 1
     assert why in told[0]
     assert told[0].endswith("; the CPU composes instead")
@@ -145,7 +145,7 @@ def test_a_delegate_that_does_not_work_is_told_of_and_left_out(
 )
 def test_what_is_no_delegate(name: str, why: str, capfd: pytest.CaptureFixture[str]) -> None:
     told: list[str] = []
-    assert Models(name, told.append).load(MODEL).delegate is None
+    assert ModelLoader(name, told.append).load(MODEL).delegate is None
     assert len(told) == 1
     assert why in told[0]
     assert "Traceback" not in capfd.readouterr().err
@@ -154,7 +154,7 @@ def test_what_is_no_delegate(name: str, why: str, capfd: pytest.CaptureFixture[s
 def test_a_library_is_tried_once(library: Path, log: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A second process could not have the device while this one holds it."""
     monkeypatch.setenv("DELEGATE_DOES", "pass")
-    models = Models(str(library), pytest.fail)
+    models = ModelLoader(str(library), pytest.fail)
     for _ in range(3):
         assert models.load(MODEL).delegate is not None
     assert log.read_text().split().count("create") == 1
@@ -162,11 +162,11 @@ def test_a_library_is_tried_once(library: Path, log: Path, monkeypatch: pytest.M
 
 def test_after_a_death_there_is_none(library: Path, log: Path) -> None:
     told: list[str] = []
-    models = Models(str(library), told.append, after_death=True)
+    models = ModelLoader(str(library), told.append, after_death=True)
     assert models.load(MODEL).delegate is None
     assert "died, perhaps of" in told[0]
     assert not log.exists()
-    assert Models(OFF, pytest.fail, after_death=True).load(MODEL).delegate is None
+    assert ModelLoader(OFF, pytest.fail, after_death=True).load(MODEL).delegate is None
 
 
 @pytest.fixture
@@ -182,10 +182,10 @@ def compiled(tmp_path: Path) -> Path:
 def test_what_is_there_is_used_unless_it_is_off(compiled: Path) -> None:
     told: list[str] = []
     # Not installed here, so it is seen to have been asked for.
-    assert Models(AUTO, told.append).load(compiled).delegate is None
+    assert ModelLoader(AUTO, told.append).load(compiled).delegate is None
     assert f"the delegate {EDGE_TPU} cannot be loaded" in told[0]
-    assert Models(OFF, pytest.fail).load(compiled).delegate is None
-    assert Models(AUTO, pytest.fail).load(MODEL).delegate is None, "nothing was compiled"
+    assert ModelLoader(OFF, pytest.fail).load(compiled).delegate is None
+    assert ModelLoader(AUTO, pytest.fail).load(MODEL).delegate is None, "nothing was compiled"
 
 
 def test_a_compiled_model_is_no_model_of_its_own(compiled: Path) -> None:
@@ -197,7 +197,7 @@ def test_an_edge_tpu_wants_what_was_compiled_from_this_very_model(
 ) -> None:
     edge_tpu = str(library.with_name(EDGE_TPU))
     told: list[str] = []
-    models = Models(edge_tpu, told.append)
+    models = ModelLoader(edge_tpu, told.append)
     found = models.load(compiled).delegate
     assert found is not None
     assert found.compiled is not None

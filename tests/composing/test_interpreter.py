@@ -20,12 +20,12 @@ from hypothesis import strategies as st
 from appliance.composing import interpreter, model_file
 from appliance.composing.interpreter import RUNTIME_VARIABLE, StepModel
 from appliance.composing.model_check import try_model
-from appliance.composing.model_file import Bundle
+from appliance.composing.model_file import ModelFile
 from appliance.errors import BachboxError
 from tests.support.making_music import MODELS, altered, joined, parts_of
 
 
-def test_the_shipped_model_runs_on_both_runtimes(shipped: Bundle, runtime: str) -> None:
+def test_the_shipped_model_runs_on_both_runtimes(shipped: ModelFile, runtime: str) -> None:
     model = StepModel(shipped)
     assert model.runtime == runtime
     first, second = model.step([0]), model.step([0])
@@ -35,7 +35,7 @@ def test_the_shipped_model_runs_on_both_runtimes(shipped: Bundle, runtime: str) 
     assert not np.array_equal(first, second), "it remembers nothing"
 
 
-def test_a_state_can_be_kept_and_given_back(shipped: Bundle, runtime: str) -> None:
+def test_a_state_can_be_kept_and_given_back(shipped: ModelFile, runtime: str) -> None:
     del runtime
     model = StepModel(shipped)
     for one in range(5):
@@ -67,7 +67,7 @@ def test_a_memory_can_be_kept_and_given_back_at_every_place_of_its_window(runtim
         model.step([7])
 
 
-def test_two_models_do_not_disturb_each_other(shipped: Bundle, runtime: str) -> None:
+def test_two_models_do_not_disturb_each_other(shipped: ModelFile, runtime: str) -> None:
     del runtime
     one, other, alone = StepModel(shipped), StepModel(shipped), StepModel(shipped)
     for feature in range(20):
@@ -89,7 +89,7 @@ def test_a_runtime_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("content", [b"", b"\0\0\0\0TFL3", b"\x1c\0\0\0TFL3" + bytes(2000)])
-def test_no_flatbuffer_at_all(shipped: Bundle, content: bytes) -> None:
+def test_no_flatbuffer_at_all(shipped: ModelFile, content: bytes) -> None:
     """Behind a checksum that agrees; the newer runtime checks, the older one crashes."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv(RUNTIME_VARIABLE, "ai_edge_litert")
@@ -116,10 +116,10 @@ def test_a_hostile_model_is_refused_or_plays(tmp_path: Path, data: st.DataObject
     places = st.one_of(st.integers(8, 2000), st.integers(edge, len(model) - 1))
     for at in data.draw(st.lists(places, min_size=1, max_size=3)):
         hostile[at] = data.draw(st.integers(0, 255))
-    about = json.loads(texts["bundle.json"])
+    about = json.loads(texts["metadata.json"])
     about["sha256"] = hashlib.sha256(hostile).hexdigest()
     path = tmp_path / "hostile.tflite"
-    path.write_bytes(joined(bytes(hostile), texts | {"bundle.json": json.dumps(about)}))
+    path.write_bytes(joined(bytes(hostile), texts | {"metadata.json": json.dumps(about)}))
     try:
         try_model(path)
     except BachboxError as refused:
@@ -131,7 +131,7 @@ def swap(tensors: dict[str, dict[str, int]], kind: str, one: str, other: str) ->
     names[one], names[other] = names[other], names[one]
 
 
-def about_tensors(shipped: Bundle) -> dict[str, dict[str, int]]:
+def about_tensors(shipped: ModelFile) -> dict[str, dict[str, int]]:
     found: dict[str, dict[str, int]] = msgspec.to_builtins(shipped.about.tensors)
     return found
 
@@ -151,7 +151,7 @@ def about_tensors(shipped: Bundle) -> dict[str, dict[str, int]]:
     ],
 )
 def test_tensors_that_are_not_what_the_bundle_says(
-    shipped: Bundle, change: Any, runtime: str
+    shipped: ModelFile, change: Any, runtime: str
 ) -> None:
     tensors = about_tensors(shipped)
     change(tensors)

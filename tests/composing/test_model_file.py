@@ -15,9 +15,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from appliance.composing import model_file
-from appliance.composing.model_file import FORMAT, Bundle
+from appliance.composing.model_file import FORMAT, ModelFile
 from appliance.errors import BachboxError, UsageError
-from appliance.music.score import HIGHEST, LOWEST, VOICES
+from appliance.music.score import HIGHEST_PITCH, LOWEST_PITCH, VOICES
 from tests.support.making_music import MODEL, MODELS, altered, joined, parts_of
 
 Change = Callable[[dict[str, Any]], object]
@@ -33,7 +33,7 @@ def refusal(path: Path) -> str:
     return sentence.removeprefix(str(path))
 
 
-def test_the_shipped_model_says_all_there_is_to_know(shipped: Bundle) -> None:
+def test_the_shipped_model_says_all_there_is_to_know(shipped: ModelFile) -> None:
     assert shipped.name == "chorales"
     assert shipped.title
     assert shipped.description
@@ -48,7 +48,7 @@ def test_the_shipped_model_says_all_there_is_to_know(shipped: Bundle) -> None:
 
 
 def test_a_file_to_start_from_that_does_not_fit_names_the_model(
-    tmp_path: Path, shipped: Bundle
+    tmp_path: Path, shipped: ModelFile
 ) -> None:
     with pytest.raises(UsageError, match=r"none\.mid.*the model is chorales"):
         shipped.opening(tmp_path / "none.mid")
@@ -89,7 +89,7 @@ def test_a_model_of_somebody_else(tmp_path: Path) -> None:
 def test_a_model_with_other_files_appended(tmp_path: Path) -> None:
     path = tmp_path / "mobilenet.tflite"
     path.write_bytes(joined(parts_of()[0], {"labels.txt": "cat\ndog\n"}))
-    assert "bundle.json" in refusal(path)
+    assert "metadata.json" in refusal(path)
 
 
 @pytest.mark.parametrize("share", [0.001, 0.3, 0.9, 0.9991, 0.9995, 0.99999])
@@ -138,7 +138,7 @@ def test_a_file_of_a_size_that_no_model_has(tmp_path: Path) -> None:
     assert "300 MiB" in refusal(path)
 
 
-@pytest.mark.parametrize("name", ["bundle.json", "vocabulary.txt", "card.md"])
+@pytest.mark.parametrize("name", ["metadata.json", "vocabulary.txt", "card.md"])
 def test_a_text_that_is_not_there_or_no_text(tmp_path: Path, name: str) -> None:
     path = tmp_path / "model.tflite"
     model, texts = parts_of()
@@ -196,11 +196,11 @@ def test_a_field_with_something_odd_in_it(tmp_path: Path, key: str, value: objec
     texts = dict(parts_of()[1])
     if key in ("name", "title", "description", "licence") and value == "eighty":
         value = "eigh\nty"
-    about = json.loads(texts["bundle.json"]) | {key: value}
+    about = json.loads(texts["metadata.json"]) | {key: value}
     path = tmp_path / "model.tflite"
     # With the weights left out, for speed, and a checksum that agrees.
     about["sha256"] = about["sha256"] if key == "sha256" else SHA256_OF_THE_HEAD
-    path.write_bytes(joined(parts_of()[0][:64], texts | {"bundle.json": json.dumps(about)}))
+    path.write_bytes(joined(parts_of()[0][:64], texts | {"metadata.json": json.dumps(about)}))
     refusal(path)
 
 
@@ -246,7 +246,7 @@ def test_scopes_that_make_no_sense(tmp_path: Path, scopes: Any, why: str) -> Non
 
 @pytest.mark.parametrize("name", ["strings", "keyboard"])
 def test_every_form_in_free_rhythm_has_the_scope_of_its_piece(name: str) -> None:
-    scopes = [form.scope for form in model_file.load(MODELS / f"{name}.tflite").forms if form.scope]
+    scopes = [form.tessitura for form in model_file.load(MODELS / f"{name}.tflite").forms if form.tessitura]
     assert len(scopes) == len(model_file.load(MODELS / f"{name}.tflite").forms) > 30
     if name == "strings":
         for lowest, _, together in scopes:
@@ -268,7 +268,7 @@ def test_voices_that_make_no_sense(tmp_path: Path, ranges: object) -> None:
 
     path = altered(tmp_path / "model.tflite", change)
     if ranges is None or ranges in ([], {}):
-        assert model_file.load(path).codec.options["ranges"] == [(LOWEST, HIGHEST)] * VOICES
+        assert model_file.load(path).codec.options["ranges"] == [(LOWEST_PITCH, HIGHEST_PITCH)] * VOICES
     else:
         assert "cannot be made from its options" in refusal(path)
 
@@ -283,8 +283,8 @@ def test_json_as_deep_as_the_sea(tmp_path: Path) -> None:
     path = tmp_path / "model.tflite"
     model, texts = parts_of()
     for deep in ("[" * 200_000, '{"a":' * 200_000, '{"format": 1, "a":' + "[" * 200_000):
-        path.write_bytes(joined(model[:64], texts | {"bundle.json": deep}))
-        assert "bundle.json" in refusal(path)
+        path.write_bytes(joined(model[:64], texts | {"metadata.json": deep}))
+        assert "metadata.json" in refusal(path)
 
 
 def test_more_than_is_known_is_left_alone(tmp_path: Path) -> None:

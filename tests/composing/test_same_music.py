@@ -14,7 +14,7 @@ import pytest
 
 from appliance.composing import model_file
 from appliance.composing.composer import Composer
-from appliance.music.events import Event, Kind, piece_of, tokens_of
+from appliance.music.events import EVENT_TYPES, Event, PieceStart, Tokens
 from tests.support.making_music import MODELS
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -22,19 +22,10 @@ GOLDEN = Path(__file__).parent / "golden"
 
 def plain(event: Event) -> list[Any]:
     """What an event holds, as the recordings name it."""
-    match event.kind:
-        case Kind.NOTE_ON:
-            return [event.tick, "note_on", event.voice, event.pitch, event.velocity]
-        case Kind.NOTE_OFF:
-            return [event.tick, "note_off", event.voice, event.pitch, event.value, event.aux]
-        case Kind.PACE:
-            return [event.tick, "tempo_factor", event.value]
-        case Kind.TOKENS:
-            return [event.tick, "tokens", *tokens_of(event)]
-        case Kind.PIECE:
-            about = piece_of(event)
-            meter = (about.beats_per_bar, about.pickup_ticks, about.beat_ticks)
-            return [event.tick, "piece", about.number, about.tonic, about.minor, *meter]
+    if isinstance(event, Tokens):
+        return [event.tick, "tokens", *event.tokens]
+    name = "piece" if isinstance(event, PieceStart) else EVENT_TYPES[type(event)]
+    return [event.tick, name, *event[1:]]
 
 
 @pytest.mark.parametrize("model", ["chorales", "folk", "keyboard", "strings"])

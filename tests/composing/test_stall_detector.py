@@ -18,15 +18,16 @@ from appliance.composing.stall_detector import (
     TROUBLES,
     StallDetector,
 )
-from appliance.music.events import TICKS_PER_STEP, Event, note_off, note_on
-from appliance.music.files.four_part_reader import from_music21
+from appliance.music.events import TICKS_PER_STEP, Event, NoteOff, NoteOn
+from appliance.music.codecs.four_part_conversion import to_four_parts
+from appliance.music.files.musicxml_reader import from_music21
 from tests.support.making_music import events_of
 
 Step = Callable[[int], list[Event]]
 
 
 def chord(tick: int, pitches: tuple[int, ...] = (72, 67, 64, 48)) -> list[Event]:
-    return [note_on(tick, voice, pitch, 80) for voice, pitch in enumerate(pitches)]
+    return [NoteOn(tick, voice, pitch, 80) for voice, pitch in enumerate(pitches)]
 
 
 def moving(tick: int, voices: tuple[int, ...] = (0, 1, 2, 3)) -> list[Event]:
@@ -35,8 +36,8 @@ def moving(tick: int, voices: tuple[int, ...] = (0, 1, 2, 3)) -> list[Event]:
     found = []
     for voice in voices:
         if step:
-            found.append(note_off(tick, voice, pitch_at(step - 1, voice)))
-        found.append(note_on(tick, voice, pitch_at(step, voice), 80))
+            found.append(NoteOff(tick, voice, pitch_at(step - 1, voice)))
+        found.append(NoteOn(tick, voice, pitch_at(step, voice), 80))
     return found
 
 
@@ -63,12 +64,12 @@ def frozen(tick: int) -> list[Event]:
 
 
 def struck_again(tick: int) -> list[Event]:
-    offs = [note_off(tick, e.voice, e.pitch) for e in chord(tick)] if tick else []
+    offs = [NoteOff(tick, e.voice, e.pitch) for e in chord(tick)] if tick else []
     return offs + chord(tick)
 
 
 def stuck_bass(tick: int) -> list[Event]:
-    return moving(tick, (0, 1, 2)) + ([] if tick else [note_on(0, 3, 48, 80)])
+    return moving(tick, (0, 1, 2)) + ([] if tick else [NoteOn(0, 3, 48, 80)])
 
 
 def silence(tick: int) -> list[Event]:
@@ -79,8 +80,8 @@ def silence(tick: int) -> list[Event]:
 def loop(tick: int) -> list[Event]:
     """Two beats of notes, over and over."""
     step, before = tick // TICKS_PER_STEP % 8, (tick // TICKS_PER_STEP - 1) % 8
-    offs = [note_off(tick, voice, 60 + before + voice) for voice in range(4)] if tick else []
-    return offs + [note_on(tick, voice, 60 + step + voice, 80) for voice in range(4)]
+    offs = [NoteOff(tick, voice, 60 + before + voice) for voice in range(4)] if tick else []
+    return offs + [NoteOn(tick, voice, 60 + step + voice, 80) for voice in range(4)]
 
 
 @pytest.mark.parametrize(
@@ -134,7 +135,7 @@ def test_after_the_cure_it_cools_down_and_a_second_trouble_counts() -> None:
     guard.new_piece(0)
     start = FROZEN_TICKS + TICKS_PER_STEP
     hear(guard, frozen, start)
-    offs = [note_off(start, e.voice, e.pitch) for e in chord(0)]
+    offs = [NoteOff(start, e.voice, e.pitch) for e in chord(0)]
     guard.hear(start, start + TICKS_PER_STEP, offs + chord(start, (70, 65, 62, 46)))
     assert guard.trouble is None
     assert guard.temperature(1.0, start) > 1.0
@@ -189,7 +190,7 @@ def test_music_that_moves_is_left_alone() -> None:
 
 @pytest.mark.parametrize("name", ["bach/bwv66.6", "bach/bwv269", "bach/bwv253"])
 def test_bach_is_left_alone(name: str) -> None:
-    score = from_music21(corpus.parse(name), name)
+    score = to_four_parts(from_music21(corpus.parse(name), name))
     guard = StallDetector()
     guard.new_piece(0)
     events = events_of(score)[1:]

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from appliance.ipc.audio_tap import Sound, TapReader, TapWriter
 from appliance.ipc.pcm import BYTES_PER_FRAME
-from appliance.ipc.shared_state import GRAIN_COUNT, GRAIN_FRAMES, SharedState
+from appliance.ipc.shared_state import TAP_CHUNK_COUNT, TAP_CHUNK_FRAMES, SharedState
 
 RATE = 48_000
 
@@ -58,20 +58,20 @@ def test_a_reader_that_keeps_pace_misses_nothing() -> None:
     shared = SharedState.create()
     reader, writer = TapReader(shared), TapWriter(shared, RATE)
     frame, heard = 0, b""
-    for _ in range(3 * GRAIN_COUNT):
+    for _ in range(3 * TAP_CHUNK_COUNT):
         frame = write(writer, frame, 1000)
         sound = reader.take()
         heard += sound.samples if sound else b""
     sound = reader.take()
     heard += sound.samples if sound else b""
-    assert heard == sound_of(0, frame // GRAIN_FRAMES * GRAIN_FRAMES)
+    assert heard == sound_of(0, frame // TAP_CHUNK_FRAMES * TAP_CHUNK_FRAMES)
 
 
 def test_one_that_sleeps_a_lap_goes_on_with_the_newest() -> None:
     shared = SharedState.create()
     reader, writer = TapReader(shared), TapWriter(shared, RATE)
     frame = 0
-    for _ in range(2 * GRAIN_COUNT):
+    for _ in range(2 * TAP_CHUNK_COUNT):
         frame = write(writer, frame, 1024)
     assert reader.take() is None
     frame = write(writer, frame, 1024)

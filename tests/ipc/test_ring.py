@@ -16,7 +16,7 @@ from appliance.ipc.ring import (
     write_slot,
 )
 from appliance.ipc.shared_state import SLOT_BYTES, SLOT_COUNT, ReaderState, SharedState, WriterState
-from appliance.music.events import Event, Kind, Piece, note_off, note_on, piece
+from appliance.music.events import Event, Kind, NoteOff, NoteOn, Piece, PieceStart
 
 _gaps = st.integers(0, 200)
 
@@ -36,7 +36,7 @@ class RingMachine(RuleBasedStateMachine):
         self.shared.writer.write(WriterState(0, base, 0))
         self.shared.reader.write(ReaderState(read_index=base))
         for index in range(max(base, SLOT_COUNT), base + 300 if base else 0):
-            write_slot(self.shared, index - SLOT_COUNT, 0, note_on(0, 1, 2, 3))
+            write_slot(self.shared, index - SLOT_COUNT, 0, NoteOn(0, 1, 2, 3))
         self.writer = RingWriter(self._attach())
         self.reader = RingReader(self._attach())
         self.timeline: list[Event] = []
@@ -57,7 +57,7 @@ class RingMachine(RuleBasedStateMachine):
         return SharedState.attach(self.shared.fd)
 
     def _writer_is_free(self) -> bool:
-        return not self.writer.cut_pending
+        return not self.writer.rewind_pending
 
     @precondition(_writer_is_free)
     @rule(
@@ -70,7 +70,7 @@ class RingMachine(RuleBasedStateMachine):
             return
         tick = self.writer.horizon_tick + gap
         event = Event(tick, kind, pitch % 16, pitch, 127 - pitch, -pitch, 1000 * pitch)
-        offset = self.shared.slot_offset(self.base + len(self.timeline))
+        offset = self.shared.slot_offset_bytes(self.base + len(self.timeline))
         self.overwritten[offset] = self.shared.memory[offset : offset + SLOT_BYTES]
         index = self.writer.append(event)
         assert index == self.base + len(self.timeline)
@@ -92,7 +92,7 @@ class RingMachine(RuleBasedStateMachine):
 
     @precondition(lambda self: self._writer_is_free() and self.cut is None)
     @rule(events_ahead=st.integers(-2, 8))
-    def request_cut(self, events_ahead: int) -> None:
+    def request_rewind(self, events_ahead: int) -> None:
         index = min(max(0, len(self.read) + events_ahead), self.published)
         while 0 < index < self.published and (
             self.timeline[index - 1].tick == self.timeline[index].tick
@@ -101,13 +101,13 @@ class RingMachine(RuleBasedStateMachine):
         tick = self.timeline[index].tick if index < self.published else self.horizon
         # What was appended and not published is not worth keeping when writing anew.
         del self.timeline[self.published :]
-        self.writer.request_cut(self.base + index, tick)
+        self.writer.request_rewind(self.base + index, tick)
         self.cut = (index, tick)
 
     @rule()
     def take_answer(self) -> None:
-        pending = self.writer.cut_pending
-        answer = self.writer.cut_answer()
+        pending = self.writer.rewind_pending
+        answer = self.writer.rewind_answer()
         if pending and self.cut is None:
             assert answer is not None
         if answer is False:
@@ -155,8 +155,8 @@ class RingMachine(RuleBasedStateMachine):
     @rule(torn=st.binary(min_size=1, max_size=SLOT_BYTES), in_a_cell=st.booleans())
     def kill_writer(self, torn: bytes, in_a_cell: bool) -> None:
         # It may have died in the middle of a slot, or of its next word about its progress.
-        offset = self.shared.slot_offset(self.writer.write_index)
-        if self.writer.room() > 0 and not self.writer.cut_pending:
+        offset = self.shared.slot_offset_bytes(self.writer.write_index)
+        if self.writer.room() > 0 and not self.writer.rewind_pending:
             self.shared.memory[offset : offset + len(torn)] = torn
         if in_a_cell:
             head = self.writer._shared.writer
@@ -168,9 +168,9 @@ class RingMachine(RuleBasedStateMachine):
         self.writer = RingWriter(self._attach())
         if self.cut is None:
             assert self.writer.write_index == self.base + len(self.timeline)
-            assert not self.writer.cut_pending
+            assert not self.writer.rewind_pending
         else:
-            assert self.writer.cut_pending
+            assert self.writer.rewind_pending
 
     @rule()
     def kill_reader(self) -> None:
@@ -184,7 +184,7 @@ class RingMachine(RuleBasedStateMachine):
     def hide_a_slot(self, data: st.DataObject) -> None:
         """Some bytes of a slot have not become visible to the reader's core."""
         index = data.draw(st.integers(len(self.read), self.published - 1))
-        offset = self.shared.slot_offset(self.base + index)
+        offset = self.shared.slot_offset_bytes(self.base + index)
         new, old = self.shared.memory[offset : offset + SLOT_BYTES], self.overwritten[offset]
         visible = data.draw(st.sets(st.integers(0, SLOT_BYTES - 1), max_size=SLOT_BYTES - 1))
         partly = bytes(new[at] if at in visible else old[at] for at in range(SLOT_BYTES))
@@ -226,29 +226,29 @@ def _ring() -> tuple[SharedState, RingWriter, RingReader]:
 
 def test_nothing_is_read_before_it_is_published() -> None:
     _, writer, reader = _ring()
-    writer.append(note_on(0, 0, 60, 80))
+    writer.append(NoteOn(0, 0, 60, 80))
     reader.refresh(0.0)
     assert reader.peek() is None
     writer.publish(120)
     reader.refresh(0.0)
-    assert reader.peek() == note_on(0, 0, 60, 80)
+    assert reader.peek() == NoteOn(0, 0, 60, 80)
     assert reader.horizon_tick == 120
 
 
 def test_a_cut_replaces_what_has_not_been_played() -> None:
     _, writer, reader = _ring()
     for tick in range(0, 1000, 100):
-        writer.append(note_on(tick, 0, 60, 80))
+        writer.append(NoteOn(tick, 0, 60, 80))
     writer.publish(1000)
     reader.refresh(250.0)
     for _ in range(3):
         reader.pop()
-    assert writer.request_cut(5, 500) == 1
-    assert writer.cut_answer() is None
+    assert writer.request_rewind(5, 500) == 1
+    assert writer.rewind_answer() is None
     reader.refresh(260.0)
     assert reader.horizon_tick == 500, "until the composer writes on, the music is sure to 500"
-    assert writer.cut_answer() is True
-    writer.append(note_on(510, 0, 72, 80))
+    assert writer.rewind_answer() is True
+    writer.append(NoteOn(510, 0, 72, 80))
     writer.publish(600)
     reader.refresh(270.0)
     rest = []
@@ -262,15 +262,15 @@ def test_a_cut_replaces_what_has_not_been_played() -> None:
 def test_a_cut_that_comes_too_late_changes_nothing() -> None:
     _, writer, reader = _ring()
     for tick in range(0, 1000, 100):
-        writer.append(note_on(tick, 0, 60, 80))
+        writer.append(NoteOn(tick, 0, 60, 80))
     writer.publish(1000)
     reader.refresh(0.0)
     for _ in range(6):
         reader.pop()
-    writer.request_cut(5, 500)
+    writer.request_rewind(5, 500)
     reader.refresh(530.0)
-    assert writer.cut_answer() is False
-    writer.append(note_on(1000, 0, 61, 80))
+    assert writer.rewind_answer() is False
+    writer.append(NoteOn(1000, 0, 61, 80))
     writer.publish(1100)
     reader.refresh(531.0)
     rest = []
@@ -283,15 +283,15 @@ def test_a_cut_that_comes_too_late_changes_nothing() -> None:
 def test_after_a_cut_a_slot_not_yet_visible_holds_the_music_at_the_cut() -> None:
     shared, writer, reader = _ring()
     for tick in range(0, 1000, 100):
-        writer.append(note_on(tick, 0, 60, 80))
+        writer.append(NoteOn(tick, 0, 60, 80))
     writer.publish(1000)
     reader.refresh(0.0)
-    writer.request_cut(5, 500)
+    writer.request_rewind(5, 500)
     reader.refresh(1.0)
-    assert writer.cut_answer() is True
-    old_slot = shared.slot_offset(5)
+    assert writer.rewind_answer() is True
+    old_slot = shared.slot_offset_bytes(5)
     old = shared.memory[old_slot : old_slot + SLOT_BYTES]
-    writer.append(note_on(550, 0, 72, 80))
+    writer.append(NoteOn(550, 0, 72, 80))
     writer.publish(2000)
     new = shared.memory[old_slot : old_slot + SLOT_BYTES]
     shared.memory[old_slot : old_slot + SLOT_BYTES] = old
@@ -306,10 +306,10 @@ def test_the_writer_is_told_how_much_room_there_is() -> None:
     _, writer, reader = _ring()
     for count in range(HISTORY_SLOTS):
         assert writer.room() == HISTORY_SLOTS - count
-        writer.append(note_on(count, 0, 60, 80))
+        writer.append(NoteOn(count, 0, 60, 80))
     assert writer.room() == 0
     with pytest.raises(ValueError, match="full"):
-        writer.append(note_on(9999, 0, 60, 80))
+        writer.append(NoteOn(9999, 0, 60, 80))
     writer.publish(9999)
     reader.refresh(0.0)
     for _ in range(10):
@@ -322,11 +322,11 @@ def test_events_must_come_in_their_order() -> None:
     _, writer, _ = _ring()
     writer.publish(100)
     with pytest.raises(ValueError, match="before tick 100"):
-        writer.append(note_on(99, 0, 60, 80))
+        writer.append(NoteOn(99, 0, 60, 80))
     with pytest.raises(ValueError, match="before tick 100"):
         writer.publish(99)
     with pytest.raises(ValueError, match="nothing is written"):
-        writer.request_cut(1, 50)
+        writer.request_rewind(1, 50)
 
 
 def test_history_begins_with_the_piece() -> None:
@@ -334,11 +334,11 @@ def test_history_begins_with_the_piece() -> None:
     first = Piece(1, 0, False, 4, 0, 0)
     second = Piece(2, 7, True, 3, 480, 1000)
     for event in (
-        piece(first),
-        note_on(0, 0, 60, 80),
-        note_off(900, 0, 60),
-        piece(second),
-        note_on(1000, 0, 67, 80),
+        PieceStart.of(first),
+        NoteOn(0, 0, 60, 80),
+        NoteOff(900, 0, 60),
+        PieceStart.of(second),
+        NoteOn(1000, 0, 67, 80),
     ):
         writer.append(event)
     assert history(shared) == [], "nothing has been handed over"
@@ -350,16 +350,16 @@ def test_history_begins_with_the_piece() -> None:
 def test_a_writer_that_died_between_answer_and_use_is_replaced_at_the_cut() -> None:
     shared, writer, reader = _ring()
     for tick in range(0, 500, 100):
-        writer.append(note_on(tick, 0, 60, 80))
+        writer.append(NoteOn(tick, 0, 60, 80))
     writer.publish(500)
     reader.refresh(0.0)
-    writer.request_cut(2, 200)
+    writer.request_rewind(2, 200)
     reader.refresh(1.0)
     # The writer dies here, with a True waiting for it.
     successor = RingWriter(shared)
     assert (successor.write_index, successor.horizon_tick) == (2, 200)
-    assert not successor.cut_pending
-    successor.append(note_on(200, 0, 72, 80))
+    assert not successor.rewind_pending
+    successor.append(NoteOn(200, 0, 72, 80))
     successor.publish(300)
     reader.refresh(2.0)
     pitches = []

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from appliance.ipc.ring import RingReader, RingWriter, events_before
 from appliance.ipc.ring_observer import RingObserver, RingUpdate, notes_of
 from appliance.ipc.shared_state import SLOT_COUNT, SharedState
-from appliance.music.events import Event, Kind, Piece, note_off, note_on, pace, piece
+from appliance.music.events import Event, Kind, NoteOff, NoteOn, Piece, PieceStart, TempoFactor
 
 STEP = 120
 
@@ -20,8 +20,8 @@ class Screen:
         self.events = list(follower.events)
 
     def hear(self, news: RingUpdate) -> None:
-        if news.cut_tick is not None:
-            self.events = [e for e in self.events if e.tick < news.cut_tick]
+        if news.rewind_tick is not None:
+            self.events = [e for e in self.events if e.tick < news.rewind_tick]
         self.events += news.events
 
 
@@ -55,8 +55,8 @@ def test_what_is_seen_is_what_is_composed(steps: list[tuple[str, int, int]]) -> 
                     marks.append((writer.write_index, tick))
                     if tick:
                         # Often the same as what was cut off: such slots do not change.
-                        writer.append(note_off(tick, 0, 48))
-                    writer.append(note_on(tick, 0, pitch, 80))
+                        writer.append(NoteOff(tick, 0, 48))
+                    writer.append(NoteOn(tick, 0, pitch, 80))
                     tick += STEP
                 writer.publish(tick)
             elif what == "play":
@@ -69,16 +69,16 @@ def test_what_is_seen_is_what_is_composed(steps: list[tuple[str, int, int]]) -> 
                 ahead = [mark for mark in marks if mark[1] > playhead]
                 if ahead:
                     index, at = ahead[min(number, len(ahead) - 1)]
-                    writer.request_cut(index, at)
+                    writer.request_rewind(index, at)
                     reader.refresh(playhead)
                     if number % 2:
-                        screen.hear(follower.look())
-                    if writer.cut_answer():
+                        screen.hear(follower.poll())
+                    if writer.rewind_answer():
                         tick = at
                         marks = [mark for mark in marks if mark[1] < at]
             else:
-                screen.hear(follower.look())
-        screen.hear(follower.look())
+                screen.hear(follower.poll())
+        screen.hear(follower.poll())
         assert screen.events == truth(shared, writer)
         assert follower.events == screen.events
         assert follower.horizon_tick == writer.horizon_tick
@@ -94,15 +94,15 @@ def test_one_that_was_away_for_a_lap_begins_anew() -> None:
     for _ in range(3):
         # As much as the composer may write ahead.
         for _ in range(SLOT_COUNT // 2):
-            writer.append(note_on(tick, 0, 60, 80))
+            writer.append(NoteOn(tick, 0, 60, 80))
             tick += 1
         writer.publish(tick)
         reader.refresh(float(tick))
         while reader.peek() is not None:
             reader.pop()
         reader.refresh(float(tick))
-    news = follower.look()
-    assert news.cut_tick == 0
+    news = follower.poll()
+    assert news.rewind_tick == 0
     assert news.events[-1].tick == tick - 1
     shared.close()
 
@@ -112,8 +112,8 @@ def test_a_newcomer_gets_what_it_needs_to_draw_from_there_on() -> None:
     writer = RingWriter(shared)
     about = Piece(3, 7, True, 4, 0, 0)
     written = [
-        piece(about), pace(0, 1000), note_on(0, 0, 60, 80), note_on(0, 1, 55, 80),
-        note_off(480, 0, 60), pace(480, 800), note_on(480, 0, 62, 80), note_off(960, 1, 55),
+        PieceStart.of(about), TempoFactor(0, 1000), NoteOn(0, 0, 60, 80), NoteOn(0, 1, 55, 80),
+        NoteOff(480, 0, 60), TempoFactor(480, 800), NoteOn(480, 0, 62, 80), NoteOff(960, 1, 55),
     ]  # fmt: skip
     for event in written:
         writer.append(event)
@@ -126,6 +126,6 @@ def test_a_newcomer_gets_what_it_needs_to_draw_from_there_on() -> None:
     }  # fmt: skip
     notes = notes_of(since)
     assert [(n.pitch, n.start_tick, n.end_tick) for n in notes] == [(55, 0, 960), (62, 480, None)]
-    assert follower.pace_permille(479) == 1000
-    assert follower.pace_permille(481) == 800
+    assert follower.tempo_factor_permille(479) == 1000
+    assert follower.tempo_factor_permille(481) == 800
     shared.close()

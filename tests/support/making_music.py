@@ -16,14 +16,20 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from appliance.composing.composer import Composer
-from appliance.composing.model_file import Bundle, CodecPart, ModelMetadata, Tensors
+from appliance.composing.model_file import ModelFile, CodecMetadata, ModelMetadata, TensorIndices
 from appliance.music.codecs.base import Codec
 from appliance.music.codecs.four_part import CLASSES, FourPartCodec
-from appliance.music.events import TICKS_PER_STEP, Event, Kind, Piece, piece, piece_of
-from appliance.music.score import HIGHEST, LOWEST, SILENT, VOICES, Form, Key, Score
+from appliance.music.events import TICKS_PER_STEP, Event, NoteOff, NoteOn, Piece, PieceStart
+from appliance.music.score import HIGHEST_PITCH, LOWEST_PITCH, SILENT, VOICES, Form, Key, Score
 
 MODELS = Path(__file__).parents[2] / "models"
 MODEL = MODELS / "chorales.tflite"
+
+
+def piece_of(event: Event) -> Piece:
+    """The piece that an event announces."""
+    assert isinstance(event, PieceStart), event
+    return event.piece
 
 
 class Played(NamedTuple):
@@ -46,7 +52,7 @@ def compose_pieces(composer: Composer, count: int) -> list[Played]:
     found: list[Played] = []
     events: list[Event] = []
     while len(found) < count:
-        given_up, tick = composer.guard.give_up, composer.tick
+        given_up, tick = composer.stall_detector.give_up, composer.tick
         new = composer.step()
         if composer.snapshot() is None:
             found.append(Played(composer.piece, events + new, tick, given_up))
@@ -60,10 +66,10 @@ def events_of(score: Score, codec: FourPartCodec | None = None) -> list[Event]:
     """A score as the events that a composer would write, its last notes left at the end."""
     codec = codec or FourPartCodec(onsets=True, form=True)
     context = codec.start(score.form._replace(steps=score.steps), score.key)
-    events = [piece(Piece(1, score.key.tonic, score.key.minor, score.form.bar_steps // 4, 0, 0))]
+    events = [PieceStart.of(Piece(1, score.key.tonic, score.key.minor, score.form.bar_steps // 4, 0, 0))]
     for token in codec.encode(score)[1]:
         events += context.accept(token)
-    return events + context.close()
+    return events + context.release_all()
 
 
 def rows(
@@ -72,14 +78,14 @@ def rows(
     """Pitches and onsets on the 16th grid, from a piece's events up to ``horizon_tick``."""
     sounding = [SILENT] * VOICES
     pitches, onsets = [], []
-    waiting = [e for e in events if e.kind in (Kind.NOTE_ON, Kind.NOTE_OFF)]
+    waiting = [e for e in events if isinstance(e, NoteOn | NoteOff)]
     at = 0
     for tick in range(events[0].tick, horizon_tick, TICKS_PER_STEP):
         struck = [False] * VOICES
         while at < len(waiting) and waiting[at].tick < tick + TICKS_PER_STEP:
             event = waiting[at]
             at += 1
-            on = event.kind == Kind.NOTE_ON
+            on = isinstance(event, NoteOn)
             sounding[event.voice] = event.pitch if on else SILENT
             struck[event.voice] = on
         pitches.append(tuple(sounding))
@@ -93,10 +99,10 @@ def is_well_formed(events: Iterable[Event]) -> bool:
     for event in events:
         assert event.tick >= tick, event
         tick = event.tick
-        if event.kind == Kind.NOTE_ON:
+        if isinstance(event, NoteOn):
             assert sounding[event.voice] == SILENT, event
             sounding[event.voice] = event.pitch
-        elif event.kind == Kind.NOTE_OFF:
+        elif isinstance(event, NoteOff):
             assert sounding[event.voice] == event.pitch, event
             sounding[event.voice] = SILENT
     return set(sounding.values()) == {SILENT}
@@ -104,7 +110,7 @@ def is_well_formed(events: Iterable[Event]) -> bool:
 
 def last_piece(events: list[Event]) -> list[Event]:
     """Everything since the last piece began, as the ring keeps it."""
-    starts = [at for at, event in enumerate(events) if event.kind == Kind.PIECE]
+    starts = [at for at, event in enumerate(events) if isinstance(event, PieceStart)]
     return events[starts[-1] :]
 
 
@@ -140,7 +146,7 @@ REST_MOVE, AGAIN_MOVE = -2, -1
 @st.composite
 def scores(draw: st.DrawFn, form: bool = True) -> Score:
     """Any four voices that hold, rest, strike and strike again."""
-    moves = st.integers(-4, HIGHEST - LOWEST)
+    moves = st.integers(-4, HIGHEST_PITCH - LOWEST_PITCH)
     flat = draw(st.lists(moves, min_size=VOICES, max_size=24 * VOICES))
     steps = len(flat) // VOICES
     voices = []
@@ -148,7 +154,7 @@ def scores(draw: st.DrawFn, form: bool = True) -> Score:
         row, sounding = [], SILENT
         for move in flat[voice * steps : (voice + 1) * steps]:
             if move >= 0:
-                sounding = LOWEST + move
+                sounding = LOWEST_PITCH + move
             elif move == REST_MOVE:
                 sounding = SILENT
             row.append((sounding, move >= AGAIN_MOVE and sounding != SILENT))
@@ -208,11 +214,11 @@ def joined(model: bytes, texts: dict[str, str]) -> bytes:
 
 
 def altered(path: Path, change: Callable[[dict[str, Any]], object]) -> Path:
-    """A copy of the shipped model at ``path`` with something else in its bundle.json."""
+    """A copy of the shipped model at ``path`` with something else in its metadata.json."""
     model, texts = parts_of()
-    about = json.loads(texts["bundle.json"])
+    about = json.loads(texts["metadata.json"])
     change(about)
-    path.write_bytes(joined(model, texts | {"bundle.json": json.dumps(about)}))
+    path.write_bytes(joined(model, texts | {"metadata.json": json.dumps(about)}))
     return path
 
 
@@ -226,7 +232,7 @@ class Noise:
 
     runtime = "noise"
 
-    def __init__(self, bundle: Bundle) -> None:
+    def __init__(self, bundle: ModelFile) -> None:
         self._classes = len(bundle.vocabulary)
         self.state: Any = 0
 
@@ -238,7 +244,7 @@ class Noise:
         return np.random.default_rng(self.state).normal(0, 2, self._classes).astype(np.float32)
 
 
-def bundle_of(codec: Codec, forms: Iterable[Form]) -> Bundle:
+def model_file_of(codec: Codec, forms: Iterable[Form]) -> ModelFile:
     """A model file's contents, but for the model: for :class:`Noise`."""
     about = ModelMetadata(
         name="noise",
@@ -249,11 +255,11 @@ def bundle_of(codec: Codec, forms: Iterable[Form]) -> Bundle:
         temperature=1,
         top_p=1,
         instrument=40,
-        codec=CodecPart(codec.name, codec.options),
+        codec=CodecMetadata(codec.name, codec.options),
         classes=len(codec.vocabulary),
         width=codec.width,
-        tensors=Tensors({}, {}),
+        tensors=TensorIndices({}, {}),
         forms=[(*form[:3], list(form.fermatas), form.beat_steps) for form in forms],
         sha256="",
     )
-    return Bundle(Path("noise.tflite"), about, tuple(codec.vocabulary), "", b"")
+    return ModelFile(Path("noise.tflite"), about, tuple(codec.vocabulary), "", b"")

@@ -16,11 +16,18 @@ import pytest
 
 from appliance.composing import model_file
 from appliance.composing.composer import Composer
-from appliance.composing.delegates import OFF, Models
-from appliance.composing.model_file import Bundle
+from appliance.composing.delegates import OFF, ModelLoader
+from appliance.composing.model_file import ModelFile
 from appliance.ipc.ring import RingReader
 from appliance.ipc.shared_state import Action, LiveSettings, SharedState
-from appliance.music.events import TICKS_PER_BEAT, TICKS_PER_STEP, Event, Kind, piece_of
+from appliance.music.events import (
+    TICKS_PER_BEAT,
+    TICKS_PER_STEP,
+    Event,
+    NoteOff,
+    NoteOn,
+    PieceStart,
+)
 from appliance.music.expression import BREATH_TICKS
 from appliance.music.files import midi_writer
 from appliance.workers.composer_process import BATCH_S, GUARD_S, ComposerWorker
@@ -34,6 +41,7 @@ from tests.support.making_music import (
     events_of,
     from_start,
     is_well_formed,
+    piece_of,
 )
 
 TIMEOUT_S = 60.0
@@ -215,18 +223,18 @@ def test_another_temperature_is_heard_at_once_and_only_from_there(stage: Stage) 
     stage.ear.look()
     stage.want(temperature=2.5)
     stage.went_back()
-    cut_tick = stage.shared.reader.read().accepted_tick
+    rewind_tick = stage.shared.reader.read().accepted_tick
     guard_ticks = GUARD_S * TICKS_PER_S
-    assert 3000 < cut_tick <= 3000 + guard_ticks + TICKS_PER_STEP + BREATH_TICKS
+    assert 3000 < rewind_tick <= 3000 + guard_ticks + TICKS_PER_STEP + BREATH_TICKS
     stage.ear.listen(6000)
-    before = [event for event in stage.ear.heard if event.tick < cut_tick]
-    assert before == undisturbed(cut_tick)
+    before = [event for event in stage.ear.heard if event.tick < rewind_tick]
+    assert before == undisturbed(rewind_tick)
     assert stage.ear.heard != undisturbed(6000)
     # From there on it is what a composer writes whose knob is turned at that very place.
     composer = Composer(model_file.load(MODEL), seed=SEED, temperature=0.9, top_p=0.95)
     events: list[Event] = []
     while composer.tick < 6000:
-        if composer.tick == cut_tick:
+        if composer.tick == rewind_tick:
             composer.temperature = 2.5
         events += composer.step()
     assert stage.ear.heard == [event for event in events if event.tick < 6000]
@@ -248,12 +256,12 @@ def test_the_next_piece_begins_after_a_breath(stage: Stage) -> None:
     stage.act(Action.NEXT_PIECE)
     stage.went_back()
     stage.ear.listen(4000)
-    pieces = [piece_of(event) for event in stage.ear.heard if event.kind == Kind.PIECE]
+    pieces = [piece_of(event) for event in stage.ear.heard if isinstance(event, PieceStart)]
     assert [about.number for about in pieces] == [1, 2]
     assert pieces[1].start_tick <= 1500 + GUARD_S * TICKS_PER_S + TICKS_PER_STEP + BREATH_TICKS
     quiet = [e for e in stage.ear.heard if e.tick < pieces[1].start_tick]
     assert is_well_formed(quiet)
-    last = max(event.tick for event in quiet if event.kind == Kind.NOTE_OFF)
+    last = max(event.tick for event in quiet if isinstance(event, NoteOff))
     assert pieces[1].start_tick == last + BREATH_TICKS
 
 
@@ -263,7 +271,7 @@ def test_the_same_piece_again_is_the_same(stage: Stage) -> None:
     stage.act(Action.RESTART_PIECE)
     stage.went_back()
     stage.ear.listen(6000)
-    starts = [at for at, e in enumerate(stage.ear.heard) if e.kind == Kind.PIECE]
+    starts = [at for at, e in enumerate(stage.ear.heard) if isinstance(e, PieceStart)]
     assert len(starts) == 2
     again = from_start(stage.ear.heard[starts[1] :])
     assert again == undisturbed(6000)[: len(again)]
@@ -280,7 +288,7 @@ def test_one_that_is_killed_is_replaced_and_nobody_hears_it(stage: Stage) -> Non
     stage.ear.listen(34_000)
     assert stage.ear.heard == undisturbed(34_000)
     # Every note is counted once, however often it was read again; some are still to be heard.
-    struck = sum(event.kind == Kind.NOTE_ON for event in stage.ear.heard)
+    struck = sum(isinstance(event, NoteOn) for event in stage.ear.heard)
     steps_ahead = LOOK_AHEAD_S * TICKS_PER_S // TICKS_PER_STEP + 1
     assert struck <= stage.shared.composer.read().notes <= struck + 4 * steps_ahead
 
@@ -296,8 +304,8 @@ def test_one_killed_while_it_goes_back_is_replaced(stage: Stage) -> None:
     # Nobody answers yet: it waits, and is seen to be alive.
     until(lambda: stage.shared.composer.read().heartbeat > beats + 10)
     stage.ear.listen(6000)
-    cut_tick = stage.shared.reader.read().accepted_tick
-    assert [e for e in stage.ear.heard if e.tick < cut_tick] == undisturbed(cut_tick)
+    rewind_tick = stage.shared.reader.read().accepted_tick
+    assert [e for e in stage.ear.heard if e.tick < rewind_tick] == undisturbed(rewind_tick)
     assert stage.ear.heard != undisturbed(6000)
 
 
@@ -322,7 +330,7 @@ def test_a_prime_of_four_thousand_events_fits(stage: Stage) -> None:
     midi_writer.write(path, events_of(busy), tempo_bpm=80, program=0, title="Busy")
     stage.start("--prime", str(path))
     stage.ear.listen(520 * TICKS_PER_STEP)
-    struck = [e for e in stage.ear.heard if e.kind == Kind.NOTE_ON]
+    struck = [e for e in stage.ear.heard if isinstance(e, NoteOn)]
     assert len(struck) >= 4 * 512
 
 
@@ -370,7 +378,7 @@ def test_another_model_begins_a_new_piece(stage: Stage) -> None:
     stage.want(model="other")
     stage.went_back()
     stage.ear.listen(4000)
-    pieces = [e.value for e in stage.ear.heard if e.kind == Kind.PIECE]
+    pieces = [e.value for e in stage.ear.heard if isinstance(e, PieceStart)]
     assert process.poll() is None
     process.terminate()
     assert pieces == [1, 2], process.communicate(timeout=TIMEOUT_S)[1]
@@ -381,11 +389,11 @@ def test_another_model_is_loaded_before_anything_is_given_up_for_it(
 ) -> None:
     (stage.folder / "chorales.tflite").symlink_to(MODEL)
     altered(stage.folder / "other.tflite", lambda about: about.update(title="Other"))
-    desk = ComposerWorker(stage.shared, [stage.folder], Models(OFF, pytest.fail), LOOK_AHEAD_S)
+    desk = ComposerWorker(stage.shared, [stage.folder], ModelLoader(OFF, pytest.fail), LOOK_AHEAD_S)
     desk.open(SEED, None)
     disk, load = threading.Event(), model_file.load
 
-    def slowly(path: Path) -> Bundle:
+    def slowly(path: Path) -> ModelFile:
         disk.wait()
         return load(path)
 
@@ -420,14 +428,14 @@ def test_what_is_asked_for_while_there_is_no_composer_is_done_by_the_next(stage:
     stage.act(Action.NEXT_PIECE)
     stage.start_and_wait()
     stage.ear.listen(horizon + 2000)
-    pieces = [piece_of(event) for event in stage.ear.heard if event.kind == Kind.PIECE]
+    pieces = [piece_of(event) for event in stage.ear.heard if isinstance(event, PieceStart)]
     assert [about.number for about in pieces] == [1, 2]
     assert horizon <= pieces[1].start_tick <= horizon + BREATH_TICKS + TICKS_PER_STEP
     # And once only, also by a third.
     stage.kill()
     stage.start_and_wait()
     stage.ear.listen(horizon + 4000)
-    assert [e.value for e in stage.ear.heard if e.kind == Kind.PIECE] == [1, 2]
+    assert [e.value for e in stage.ear.heard if isinstance(e, PieceStart)] == [1, 2]
 
 
 def test_asked_to_stop_it_stops(stage: Stage) -> None:

@@ -8,7 +8,16 @@ from typing import Any, Final, NamedTuple
 
 import mido
 
-from appliance.music.events import AS_WRITTEN_PERMILLE, TICKS_PER_BEAT, Event, Kind, Piece, piece_of
+from appliance.music.events import (
+    FULL_TEMPO_PERMILLE,
+    TICKS_PER_BEAT,
+    Event,
+    NoteOff,
+    NoteOn,
+    Piece,
+    PieceStart,
+    TempoFactor,
+)
 from appliance.music.files import piece_embedding
 from appliance.music.files.piece_record import PieceRecord
 from appliance.music.score import VOICES, Key
@@ -20,7 +29,6 @@ TONICS = {
     True: ("C", "C#", "D", "Eb", "E", "F", "F#", "G", "G#", "A", "Bb", "B"),
 }
 
-_NOTES: Final = (Kind.NOTE_ON, Kind.NOTE_OFF)
 _DRUM_CHANNEL: Final = 9
 
 _Timed = list[tuple[int, Any]]
@@ -32,7 +40,7 @@ class Playing(NamedTuple):
 
     tick: int
     tempo_bpm: float
-    """Quarters a minute; the events' pace comes on top."""
+    """Quarters a minute; the events' tempo factors are applied to it."""
     program: int
     """General MIDI program, 0 to 127."""
 
@@ -52,12 +60,12 @@ def write(
     keepsake: PieceRecord | None = None,
     cents: Sequence[float] = STANDARD_CENTS,
 ) -> None:
-    """Write a type 1 file: a track for tempo, metre and keys, then one a voice.
+    """Write a type 1 file: a track for tempo, meter and keys, then one a voice.
 
     Args:
         path: written directly; a caller who wants it whole or not at all moves it into place.
         events: in order of tick; notes still on at the end are left there.
-        tempo_bpm: quarters a minute; the events' pace becomes tempo changes.
+        tempo_bpm: quarters a minute; the events' tempo factors become tempo changes.
         program: General MIDI program, 0 to 127.
         title: the file's name to its reader.
         changes: of tempo and program, in order of tick.
@@ -81,7 +89,7 @@ def write(
             (0, mido.MetaMessage("sequencer_specific", data=piece_embedding.midi_data(keepsake))),
         ]
     conductor += _tempos(events, playing)
-    count = max((e.voice for e in events if e.kind in _NOTES), default=-1) + 1
+    count = max((e.voice for e in events if isinstance(e, NoteOn | NoteOff)), default=-1) + 1
     names = VOICE_NAMES if count <= VOICES else [f"Voice {v + 1}" for v in range(count)]
     voices: list[_Timed] = [
         [
@@ -95,17 +103,16 @@ def write(
     sounding: dict[tuple[int, int], None] = {}
     for event in events:
         end = max(end, event.tick)
-        if event.kind == Kind.PIECE:
+        if isinstance(event, PieceStart):
             conductor += _announcement(event)
-        elif event.kind in _NOTES:
-            on = event.kind == Kind.NOTE_ON
-            if on:
-                sounding[event.voice, event.pitch] = None
-            else:
-                sounding.pop((event.voice, event.pitch), None)
-            voices[event.voice].append(
-                (event.tick, _note(event.voice, event.pitch, event.velocity, on=on))
-            )
+        elif isinstance(event, NoteOn):
+            sounding[event.voice, event.pitch] = None
+            message = _note(event.voice, event.pitch, event.velocity, on=True)
+            voices[event.voice].append((event.tick, message))
+        elif isinstance(event, NoteOff):
+            sounding.pop((event.voice, event.pitch), None)
+            message = _note(event.voice, event.pitch, 0, on=False)
+            voices[event.voice].append((event.tick, message))
     for voice, pitch in sounding:
         voices[voice].append((end, _note(voice, pitch, 0, on=False)))
     for track in (conductor, *voices):
@@ -115,15 +122,17 @@ def write(
 
 
 def _tempos(events: list[Event], playing: Sequence[Playing]) -> _Timed:
-    """Tempo changes: the person's tempo times the music's own pace."""
+    """The tempo changes: the tempo that was set, times the music's own tempo factor."""
     turns = [(now.tick, now.tempo_bpm, None) for now in playing]
-    paces = [(event.tick, None, event.value) for event in events if event.kind == Kind.PACE]
-    tempo_bpm, permille = playing[0].tempo_bpm, AS_WRITTEN_PERMILLE
+    factors = [
+        (event.tick, None, event.permille) for event in events if isinstance(event, TempoFactor)
+    ]
+    tempo_bpm, permille = playing[0].tempo_bpm, FULL_TEMPO_PERMILLE
     found: _Timed = []
-    for tick, turned, pace in sorted([*turns, *paces], key=lambda change: change[0]):
+    for tick, turned, factor in sorted([*turns, *factors], key=lambda change: change[0]):
         tempo_bpm = tempo_bpm if turned is None else turned
-        permille = permille if pace is None else pace
-        tempo = mido.bpm2tempo(tempo_bpm * permille / AS_WRITTEN_PERMILLE)
+        permille = permille if factor is None else factor
+        tempo = mido.bpm2tempo(tempo_bpm * permille / FULL_TEMPO_PERMILLE)
         found.append((tick, mido.MetaMessage("set_tempo", tempo=tempo)))
     return found
 
@@ -180,8 +189,8 @@ def _chosen_tuning(channel: int) -> list[mido.Message]:
     ]
 
 
-def _announcement(event: Event) -> _Timed:
-    about = piece_of(event)
+def _announcement(event: PieceStart) -> _Timed:
+    about = event.piece
     key = Key(about.tonic, about.minor)
     name = TONICS[about.minor][about.tonic] + MODES[about.minor]
     return [
@@ -189,12 +198,12 @@ def _announcement(event: Event) -> _Timed:
         (event.tick, mido.MetaMessage("key_signature", key=name)),
         (
             event.tick,
-            mido.MetaMessage("time_signature", **metre(about)),
+            mido.MetaMessage("time_signature", **meter(about)),
         ),
     ]
 
 
-def metre(about: Piece) -> dict[str, int]:
+def meter(about: Piece) -> dict[str, int]:
     """6/8 for two beats of three eighths, 3/8 for three of one, and so on."""
     eighths = about.beats_per_bar * about.beat_ticks * 2 // TICKS_PER_BEAT
     if about.beat_ticks == TICKS_PER_BEAT:

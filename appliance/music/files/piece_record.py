@@ -16,10 +16,18 @@ import msgspec
 from msgspec import Meta
 
 from appliance.errors import BachboxError, UsageError
-from appliance.music.events import Event, Kind, Piece, note_off, piece_of
+from appliance.music.events import Event, NoteOff, NoteOn, Piece, PieceStart, TempoFactor
+from appliance.music.files.recorded_events import (
+    RecordedEvent,
+    RecordedNoteOn,
+    RecordedPieceStart,
+    Tick,
+    record,
+    replay,
+)
 from appliance.music.score import Key
 
-FORMAT: Final = 1
+FORMAT: Final = 2
 
 MAGIC: Final = b"BachboxKeepsake1"
 """Before the compressed JSON, wherever it is put."""
@@ -32,19 +40,11 @@ MAX_EVENTS: Final = 100_000
 VOICES: Final = 15
 """What there are MIDI channels for, the drums' left out."""
 
-_KINDS: Final = frozenset({Kind.PIECE, Kind.PACE, Kind.NOTE_ON, Kind.NOTE_OFF})
-"""What is heard of the events."""
-
-_PACES: Final = range(200, 5001)
+_TEMPO_FACTORS_PERMILLE: Final = range(200, 5001)
 _BEATS_PER_BAR: Final = range(1, 65)
 
 Value = str | bool | int | float | None
 
-_Tick = Annotated[int, Meta(ge=0, le=1 << 21)]
-"""At most an hour or so: whoever renders what is in a file is not to be kept busy for days."""
-
-_Small = Annotated[int, Meta(ge=0, le=255)]
-_Int = Annotated[int, Meta(ge=-(1 << 31), lt=1 << 31)]
 _Text = Annotated[str, Meta(max_length=200)]
 _Name = Annotated[str, Meta(max_length=50)]
 _Settings = dict[_Name, _Text | bool | int | float | None]
@@ -53,7 +53,7 @@ _Settings = dict[_Name, _Text | bool | int | float | None]
 class Change(msgspec.Struct, frozen=True):
     """What somebody set while it played."""
 
-    tick: _Tick
+    tick: Tick
     """Of the piece."""
     settings: _Settings
 
@@ -68,22 +68,23 @@ class PieceRecord(msgspec.Struct, frozen=True):
     settings: _Settings
     """In force at the beginning, by the names that they have everywhere."""
     changes: list[Change]
-    length_ticks: _Tick
+    length_ticks: Tick
     complete: bool
     """Heard to its end; not one that was asked for while it played, or left for the next."""
-    notes: Annotated[
-        list[tuple[_Tick, _Small, _Small, _Small, _Small, _Int, _Int]],
-        Meta(min_length=1, max_length=MAX_EVENTS),
-    ]
-    """The events as :class:`appliance.music.events.Event` has them, the piece's own first."""
+    recorded: Annotated[list[RecordedEvent], Meta(min_length=1, max_length=MAX_EVENTS)] = (
+        msgspec.field(name="events")
+    )
+    """The events, without tokens; the first is the start of the piece."""
     played_at: _Text = ""
     """When it began, ISO 8601; "" where it was rendered."""
     format: int = FORMAT
 
     @property
     def piece(self) -> Piece:
-        """Number, key and metre."""
-        return piece_of(_event(self.notes[0]))
+        """Number, key and meter."""
+        start = replay(self.recorded[0])
+        assert isinstance(start, PieceStart)
+        return start.piece
 
     @property
     def title(self) -> str:
@@ -94,20 +95,19 @@ class PieceRecord(msgspec.Struct, frozen=True):
     @property
     def note_count(self) -> int:
         """How many notes it has."""
-        return sum(note[1] == Kind.NOTE_ON for note in self.notes)
+        return sum(isinstance(event, RecordedNoteOn) for event in self.recorded)
 
     def events(self) -> Iterator[Event]:
         """The events in order; what still sounds at the end is left there."""
         sounding: dict[tuple[int, int], None] = {}
-        for note in self.notes:
-            event = _event(note)
-            if event.kind is Kind.NOTE_ON:
+        for event in map(replay, self.recorded):
+            if isinstance(event, NoteOn):
                 sounding[event.voice, event.pitch] = None
-            elif event.kind is Kind.NOTE_OFF:
+            elif isinstance(event, NoteOff):
                 sounding.pop((event.voice, event.pitch), None)
             yield event
         for voice, pitch in sounding:
-            yield note_off(self.length_ticks, voice, pitch)
+            yield NoteOff(self.length_ticks, voice, pitch)
 
     def described(self) -> str:
         """What made it, in one line for people."""
@@ -132,8 +132,9 @@ def of(
     played_at: str = "",
 ) -> PieceRecord:
     """A piece from its first event (which announces it) on; the ticks are the composer's."""
-    notes = notes_of(events)
-    start_tick = notes[0][0]
+    events = list(events)
+    start_tick = events[0].tick
+    recorded = [record(event, start_tick) for event in events]
     return PieceRecord(
         made_by=f"Bachbox {metadata.version('bachbox')}",
         model=model,
@@ -142,20 +143,9 @@ def of(
         changes=[Change(c.tick - start_tick, c.settings) for c in changes],
         length_ticks=end_tick - start_tick,
         complete=complete,
-        notes=[(note[0] - start_tick, *note[1:]) for note in notes],
+        recorded=[event for event in recorded if event is not None],
         played_at=played_at,
     )
-
-
-def notes_of(
-    events: Iterable[Event],
-) -> list[tuple[int, int, int, int, int, int, int]]:
-    """What is heard of ``events``, as numbers."""
-    return [
-        (e.tick, int(e.kind), e.voice, e.pitch, e.velocity, e.value, e.aux)
-        for e in events
-        if e.kind in _KINDS
-    ]
 
 
 def pack(keepsake: PieceRecord) -> bytes:
@@ -203,34 +193,28 @@ def _check(keepsake: PieceRecord) -> None:
         BachboxError: it cannot.
     """
     tick = 0
-    for at, note in enumerate(keepsake.notes):
-        if note[0] < tick or note[0] > keepsake.length_ticks:
+    for at, recorded in enumerate(keepsake.recorded):
+        event = replay(recorded)
+        if event.tick < tick or event.tick > keepsake.length_ticks:
             raise BachboxError(f"the piece in it is damaged: event {at} is out of order")
-        tick = note[0]
-        if wrong := _wrong(note, first=at == 0):
+        tick = event.tick
+        if wrong := _wrong(event, first=at == 0):
             raise BachboxError(f"the piece in it is damaged: event {at} {wrong}")
 
 
-def _event(note: tuple[int, int, int, int, int, int, int]) -> Event:
-    return Event(note[0], Kind(note[1]), *note[2:])
-
-
-def _wrong(note: tuple[int, int, int, int, int, int, int], *, first: bool) -> str:
-    """What is wrong with an event, "" where nothing is."""
-    if note[1] not in _KINDS:
-        return f"is of a kind ({note[1]}) that this Bachbox does not know"
-    event = _event(note)
-    if (event.kind == Kind.PIECE) != first:
+def _wrong(event: NoteOn | NoteOff | TempoFactor | PieceStart, *, first: bool) -> str:
+    """What is wrong with an event, "" if nothing is."""
+    if isinstance(event, PieceStart) != first:
         return "begins another piece" if not first else "does not begin the piece"
-    if event.kind == Kind.PIECE:
-        about = piece_of(event)
-        bar_ticks = about.beats_per_bar * about.beat_ticks
-        fits = about.tonic < 12 and about.beats_per_bar in _BEATS_PER_BAR and bar_ticks > 0
-        fits = fits and 0 <= about.pickup_ticks < bar_ticks and about.number >= 0
-        return "" if fits and event.tick == 0 else "has no key or metre that there is"
-    if event.kind == Kind.PACE:
-        return "" if event.value in _PACES else "has a pace that nobody can play"
-    if event.voice >= VOICES or event.pitch > 127 or event.velocity > 127:
+    if isinstance(event, PieceStart):
+        bar_ticks = event.beats_per_bar * event.beat_ticks
+        fits = event.tonic < 12 and event.beats_per_bar in _BEATS_PER_BAR and bar_ticks > 0
+        fits = fits and event.pickup_ticks < bar_ticks
+        return "" if fits and event.tick == 0 else "has no key or meter that there is"
+    if isinstance(event, TempoFactor):
+        return "" if event.permille in _TEMPO_FACTORS_PERMILLE else "has an impossible tempo"
+    velocity = event.velocity if isinstance(event, NoteOn) else 0
+    if event.voice >= VOICES or event.pitch > 127 or velocity > 127:
         return "is no note that there is"
     return ""
 

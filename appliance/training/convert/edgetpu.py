@@ -23,7 +23,7 @@ from typing import Any
 from ai_edge_litert import schema_py_generated as schema
 
 from appliance.composing import model_file
-from appliance.composing.model_file import Bundle
+from appliance.composing.model_file import ModelFile
 from appliance.errors import BachboxError
 from appliance.training.convert.edgetpu_ops import objections, operations
 
@@ -37,15 +37,15 @@ HOW_TO_GET_IT = (
 )
 
 
-def report(model: Bundle) -> list[str]:
+def report(model: ModelFile) -> list[str]:
     """A line that counts the operations, and one for whatever the compiler would not take."""
-    found = operations(model.model)
+    found = operations(model.flatbuffer)
     kinds = Counter(operation.name for operation in found)
     counts = ", ".join(f"{count} {name}" for name, count in sorted(kinds.items()))
     return [counts, *sorted({line for operation in found for line in objections(operation)})]
 
 
-def compiled(model: Bundle) -> Path:
+def compiled(model: ModelFile) -> Path:
     """Compile a model, and show what the compiler says of it; the file beside it.
 
     Raises:
@@ -53,7 +53,7 @@ def compiled(model: Bundle) -> Path:
     """
     with tempfile.TemporaryDirectory() as folder:
         source = Path(folder) / "model.tflite"
-        source.write_bytes(model.model)
+        source.write_bytes(model.flatbuffer)
         done = subprocess.run(
             [COMPILER, "--show_operations", "--out_dir", folder, source],
             capture_output=True,
@@ -72,7 +72,7 @@ def compiled(model: Bundle) -> Path:
     return path
 
 
-def _write(path: Path, flatbuffer: bytes, model: Bundle) -> None:
+def _write(path: Path, flatbuffer: bytes, model: ModelFile) -> None:
     """The compiled flatbuffer with the model's own files appended, its tensors found anew."""
     with zipfile.ZipFile(model.path) as archive:
         texts = [(entry, archive.read(entry)) for entry in archive.infolist()]
@@ -80,7 +80,7 @@ def _write(path: Path, flatbuffer: bytes, model: Bundle) -> None:
     file = io.BytesIO(flatbuffer)
     with zipfile.ZipFile(file, "a", zipfile.ZIP_DEFLATED) as archive:
         for entry, text in texts:
-            if entry.filename == "bundle.json":
+            if entry.filename == "metadata.json":
                 about: dict[str, Any] = json.loads(text)
                 about["compiled_from"] = about["sha256"]
                 about["sha256"] = hashlib.sha256(flatbuffer).hexdigest()
@@ -92,10 +92,10 @@ def _write(path: Path, flatbuffer: bytes, model: Bundle) -> None:
 
 
 def _moved(
-    tensors: dict[str, dict[str, int]], model: Bundle, flatbuffer: bytes
+    tensors: dict[str, dict[str, int]], model: ModelFile, flatbuffer: bytes
 ) -> dict[str, dict[str, int]]:
     """Where the compiler has put the tensors: it numbers them anew and keeps their names."""
-    before, after = _ends(model.model), _ends(flatbuffer)
+    before, after = _ends(model.flatbuffer), _ends(flatbuffer)
     try:
         return {
             side: {

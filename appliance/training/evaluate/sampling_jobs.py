@@ -1,6 +1,6 @@
-"""The jobs of ``make quality``: to let a model compose and listen, to hear its corpus.
+"""The jobs of ``make quality``: let a model compose, and prepare the pieces to compare with.
 
-Each runs in a process of its own, which has nothing to import that it does not need.
+Each job runs in a process of its own, which imports only what it needs.
 """
 
 from __future__ import annotations
@@ -17,75 +17,98 @@ from typing import NamedTuple
 import numpy as np
 
 from appliance.composing import model_file
-from appliance.composing.composer import MAX_PIECE_STEPS, Composer
+from appliance.composing.composer import Composer
+from appliance.composing.piece_plan import MAX_PIECE_STEPS
 from appliance.music.score import Key
 from appliance.training import recipe
-from appliance.training.__main__ import scores_for
+from appliance.training.data.corpus import load_corpus
 from appliance.training.evaluate import ngram
-from appliance.training.evaluate.defects import Listener, Report
-from appliance.training.evaluate.finished_pieces import Heard, composed, told
+from appliance.training.evaluate.defects import DefectCounter, DefectReport
+from appliance.training.evaluate.finished_pieces import (
+    FinishedPiece,
+    compose_pieces,
+    decode_piece,
+)
+
+MEMORY_SAMPLES = 20
 
 
-class Setting(NamedTuple):
-    """Where the knobs stand."""
+class SamplingSetting(NamedTuple):
+    """Temperature and top-p of a composer."""
 
     temperature: float
     top_p: float
 
 
 @dataclass
-class Music:
-    """What one composer composed."""
+class ComposedMusic:
+    """What one composer composed.
 
-    setting: Setting
-    pieces: list[Heard]
-    report: Report
-    cures: dict[str, int]
+    Attributes:
+        setting: temperature and top-p.
+        pieces: empty until they are read from the spool file.
+        report: the defects found.
+        interventions: how often the stall detector stepped in, by the kind of stall.
+        memory_mib: peak resident memory after each twentieth of the music.
+        cpu_s: processor time that composing took.
+    """
+
+    setting: SamplingSetting
+    pieces: list[FinishedPiece]
+    report: DefectReport
+    interventions: dict[str, int]
     memory_mib: list[float]
-    """Peak resident memory after every twentieth of the music."""
-    seconds: float
-    """Of processor time."""
+    cpu_s: float
 
 
 @dataclass
-class Studied:
-    """The pieces that a model's music is held against, by split, and an n-gram's."""
+class ReferenceMusic:
+    """The music to compare a model's music with: its corpus by split, and an n-gram's pieces."""
 
-    pieces: dict[str, list[Heard]]
-    ngram: list[Heard]
+    corpus: dict[str, list[FinishedPiece]]
+    ngram: list[FinishedPiece]
 
 
 class Amount(NamedTuple):
-    """How much music: so many pieces, or whole pieces up to so many beats."""
+    """How much to compose: a number of pieces, or whole pieces until a number of beats."""
 
     pieces: int | None = None
     beats: float = float("inf")
 
 
-def compose(path: Path, setting: Setting, amount: Amount, seed: int, spool: Path) -> Music:
-    """Compose and listen; the pieces go to the file ``spool``, so that memory can stay flat."""
-    began = time.process_time()
+def compose(
+    path: Path, setting: SamplingSetting, amount: Amount, seed: int, spool: Path
+) -> ComposedMusic:
+    """Compose, and count defects.
+
+    The pieces go to the file ``spool``, so that the memory of this process shows what the
+    composer itself needs.
+    """
+    start_s = time.process_time()
     composer = Composer(
         model_file.load(path), seed=seed, temperature=setting.temperature, top_p=setting.top_p
     )
-    listener = Listener()
+    counter = DefectCounter()
     peaks: list[tuple[float, float]] = []
     with spool.open("wb") as file:
-        for piece, steps in islice(composed(composer), amount.pieces):
-            listener.hear(piece, steps)
+        for piece, steps in islice(compose_pieces(composer), amount.pieces):
+            counter.add(piece, steps)
             pickle.dump(piece, file)
-            peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-            peaks.append((listener.report.beats, peak))
-            if listener.report.beats >= amount.beats:
+            peak_mib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+            peaks.append((counter.report.beats, peak_mib))
+            if counter.report.beats >= amount.beats:
                 break
-    whole = listener.report.beats
-    memory = [next(p for beats, p in peaks if beats >= n * whole / 20) for n in range(1, 21)]
-    seconds = time.process_time() - began
-    return Music(setting, [], listener.report, composer.cures, memory, seconds)
+    beats_per_sample = counter.report.beats / MEMORY_SAMPLES
+    memory_mib = [
+        next(peak for beats, peak in peaks if beats >= n * beats_per_sample)
+        for n in range(1, MEMORY_SAMPLES + 1)
+    ]
+    cpu_s = time.process_time() - start_s
+    return ComposedMusic(setting, [], counter.report, composer.interventions, memory_mib, cpu_s)
 
 
-def spooled(spool: Path) -> Iterator[Heard]:
-    """The pieces in a file of :func:`compose`."""
+def read_spool(spool: Path) -> Iterator[FinishedPiece]:
+    """The pieces in a file that :func:`compose` wrote."""
     with spool.open("rb") as file:
         while True:
             try:
@@ -94,26 +117,37 @@ def spooled(spool: Path) -> Iterator[Heard]:
                 return
 
 
-def study(path: Path, data: Path | None, build: Path, pieces: int, seed: int) -> Studied:
-    """Hear the corpus, and let an n-gram that has learnt it compose."""
+def load_reference(
+    path: Path, data: Path | None, build: Path, ngram_pieces: int, seed: int
+) -> ReferenceMusic:
+    """The corpus of a model as pieces, and pieces by an n-gram that has learned it.
+
+    Args:
+        path: of the model file, with its recipe beside it.
+        data: the folder with scores that are not in music21, or None.
+        build: a folder for parsed scores.
+        ngram_pieces: how many pieces the n-gram composes.
+        seed: of the n-gram's pieces.
+    """
     model = model_file.load(path)
-    scores = scores_for(recipe.load(path.with_suffix(".toml")), data, build)
+    codec = model.codec
+    corpus = load_corpus(recipe.load(path.with_suffix(".toml")), data, build)
     tokens = {
-        split: [model.codec.encode(score)[1] for score in some] for split, some in scores.items()
+        split: [codec.encode(score)[1] for score in scores] for split, scores in corpus.items()
     }
-    heard = {
+    pieces = {
         split: [
-            told(model.codec, said, score.form, score.key)
-            for said, score in zip(tokens[split], some, strict=True)
+            decode_piece(codec, piece_tokens, score.form, score.key)
+            for piece_tokens, score in zip(tokens[split], scores, strict=True)
         ]
-        for split, some in scores.items()
+        for split, scores in corpus.items()
     }
-    counted = ngram.composer(model.codec, scores["train"], tokens["train"])
+    learned = ngram.ngram_in_c(codec, corpus["train"], tokens["train"])
     forms = [form for form in model.forms if form.steps <= MAX_PIECE_STEPS]
-    dice = np.random.default_rng(seed)
-    written = []
-    for _ in range(pieces):
-        form, minor = forms[int(dice.integers(len(forms)))], bool(dice.integers(2))
-        said = ngram.compose(counted, model.codec, form, minor=minor, dice=dice)
-        written.append(told(model.codec, said, form, Key(0, minor)))
-    return Studied(heard, written)
+    rng = np.random.default_rng(seed)
+    composed = []
+    for _ in range(ngram_pieces):
+        form, minor = forms[int(rng.integers(len(forms)))], bool(rng.integers(2))
+        piece_tokens = ngram.compose(learned, codec, form, minor=minor, rng=rng)
+        composed.append(decode_piece(codec, piece_tokens, form, Key(0, minor)))
+    return ReferenceMusic(pieces, composed)

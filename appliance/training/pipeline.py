@@ -1,0 +1,123 @@
+"""From a recipe to a model file: train, convert, evaluate, write."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from appliance.composing import model_file
+from appliance.composing.interpreter import RUNTIME_VARIABLE, RUNTIMES, runtime
+from appliance.errors import BachboxError
+from appliance.music.codecs.abc.abc_codec import AbcCodec
+from appliance.music.codecs.base import Codec
+from appliance.music.codecs.four_part import FourPartCodec
+from appliance.music.codecs.free_rhythm import FreeRhythmCodec
+from appliance.training.convert.model_card import figures_in_card
+from appliance.training.data.corpus import PRETRAIN, Corpus, codec_for
+from appliance.training.evaluate.int8_likelihood import nll_per_unit
+from appliance.training.evaluate.ngram import evaluate_ngram
+from appliance.training.recipe import Recipe, TrainedModel
+
+log = logging.getLogger(__name__)
+
+WHAT_IS_SCORED = {
+    FourPartCodec.name: "the notes of whole pieces, summed over the four voices, in 16th steps",
+    FreeRhythmCodec.name: "start, pitch and duration of every note of whole pieces",
+    AbcCodec.name: "the text of whole tunes in C, with mode and bar lines, per character",
+}
+"""By the name of the codec, for the card."""
+
+
+def make_model(recipe: Recipe, corpus: Corpus, folder: Path, path: Path) -> None:
+    """Train a model (or resume its training), convert it, evaluate it, and write its file and card.
+
+    Args:
+        recipe: how to make it.
+        corpus: the pieces, split.
+        folder: for checkpoints and intermediate files.
+        path: of the model file; the card is written beside it.
+    """
+    # These take seconds and hundreds of megabytes to import, and evaluation needs none of them.
+    from appliance.training.convert.calibration import calibration_samples
+    from appliance.training.convert.export_tflite import to_int8_tflite
+    from appliance.training.convert.write_model_file import write_model_file
+    from appliance.training.evaluate.float_likelihood import model_nll_per_unit
+    from appliance.training.trainer import train
+
+    codec, scores = codec_for(recipe, corpus), corpus["train"]
+    pretrain_scores = corpus.get(PRETRAIN, [])
+    ensemble = [
+        train(recipe, codec, scores, corpus["valid"], folder, member, pretrain_scores)
+        for member in range(1, recipe.network.ensemble_size + 1)
+    ]
+    trained = TrainedModel(recipe, ensemble)
+    log.info("converting to int8; this takes a minute or two")
+    flatbuffer = to_int8_tflite(trained, codec, calibration_samples(trained, codec, scores))
+    unevaluated = folder / path.name
+    write_model_file(recipe, codec, flatbuffer, scores, "", unevaluated)
+    nll = model_nll_per_unit(trained, codec, corpus["test"])
+    figures = [f"{nll:.4f} nats per {codec.unit}, float", *evaluate(unevaluated, corpus)]
+    evaluation = evaluation_text(codec, len(corpus["test"]), figures)
+    write_model_file(recipe, codec, flatbuffer, scores, evaluation, path)
+    path.with_suffix(".md").write_text(model_file.load(path).card)
+    log.info("%s\n%s", path, "\n".join(figures))
+
+
+def evaluate(path: Path, corpus: Corpus) -> list[str]:
+    """The likelihood of the test pieces: a line for each installed runtime, and one for an n-gram.
+
+    Raises:
+        BachboxError: the model file cannot be loaded.
+    """
+    lines = []
+    codec = model_file.load(path).codec
+    for name in installed_runtimes():
+        os.environ[RUNTIME_VARIABLE] = name
+        nll = nll_per_unit(model_file.load(path), corpus["test"])
+        lines.append(f"{nll:.4f} nats per {codec.unit}, int8 on {name}")
+    os.environ.pop(RUNTIME_VARIABLE, None)
+    n, nll = evaluate_ngram(
+        codec, corpus["train"], corpus["valid"], corpus["test"], corpus.get(PRETRAIN, [])
+    )
+    lines.append(f"{nll:.4f} nats per {codec.unit}, {n}-gram with back-off")
+    return lines
+
+
+def installed_runtimes() -> list[str]:
+    """The names of the TensorFlow Lite runtimes that are installed."""
+    names = []
+    for name in RUNTIMES:
+        os.environ[RUNTIME_VARIABLE] = name
+        try:
+            names.append(runtime()[0])
+        except BachboxError:
+            log.info("%s is not installed, so the model is not evaluated on it", name)
+    del os.environ[RUNTIME_VARIABLE]
+    return names
+
+
+def evaluation_text(codec: Codec, test_count: int, figures: Sequence[str]) -> str:
+    """The text of a card about the figures, one line of a list for each."""
+    return (
+        f"On {test_count} test pieces that were not in training in any key. Scored are "
+        f"{WHAT_IS_SCORED[codec.name]}; less is better.\n\n"
+        + "\n".join(f"- {figure}" for figure in figures)
+    )
+
+
+def update_card(recipe: Recipe, corpus: Corpus, path: Path) -> None:
+    """Write the metadata and the card again from the recipe; weights and figures stay.
+
+    Raises:
+        BachboxError: the model file cannot be loaded.
+        OSError: it cannot be written.
+    """
+    from appliance.training.convert.write_model_file import write_model_file
+
+    model = model_file.load(path)
+    figures = figures_in_card(model.card)
+    evaluation = evaluation_text(model.codec, len(corpus["test"]), figures)
+    write_model_file(recipe, model.codec, model.flatbuffer, corpus["train"], evaluation, path)
+    path.with_suffix(".md").write_text(model_file.load(path).card)
