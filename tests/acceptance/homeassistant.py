@@ -234,7 +234,7 @@ def test_everything_is_seen_and_turned(tmp_path: Path, discovery: str) -> None:
             until(all_there, house.states)
             assert house.states()["number.bachbox_kitchen_tempo"] == "66"
             assert box.end() == 0
-            assert box.counts()["xruns"] == 0
+            assert box.counts()["performer"] == 0
         until(lambda: set(house.states().values()) == {"unavailable"}, house.states)
         assert bachbox("mqtt", "unregister", "--config", config, env=env).code == 0
         until(lambda: not house.states(), house.states)

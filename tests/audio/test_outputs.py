@@ -129,12 +129,17 @@ def test_null_keeps_a_cards_pace() -> None:
     assert time.monotonic() - start >= 19 * BLOCK / RATE * 0.99
 
 
-def test_a_pacer_counts_a_block_that_comes_after_the_buffer_ran_out() -> None:
+def test_a_pacer_counts_a_block_that_comes_after_the_buffer_ran_out(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    now = [1000.0]
+    monkeypatch.setattr("time.monotonic", lambda: now[0])
     pacer, stop = Pacer(100, RATE), threading.Event()
     stop.set()
     pacer.wait(stop)
-    time.sleep(0.05)
+    now[0] += 0.05
     pacer.wait(stop)
+    assert pacer.xruns == 1
     pacer.wait(stop)
     assert pacer.xruns == 1
 

@@ -111,7 +111,7 @@ def test_a_wrong_password_is_logged_once_and_never_shown_while_the_music_plays(
             box.wait_for("mqtt: connected to the broker")
             assert len([line for line in box.lines if "refuses the login" in line]) == 1
             assert box.end() == 0
-            assert box.counts()["xruns"] == 0
+            assert box.counts()["performer"] == 0
         assert "hunter2" not in "\n".join(box.lines) + str(finding) + server.log
 
 
@@ -135,7 +135,7 @@ def test_an_expired_certificate_is_refused_and_a_renewed_one_accepted(tmp_path: 
             server.start()
             box.wait_for("mqtt: connected to the broker")
             assert box.end() == 0
-            assert box.counts()["xruns"] == 0
+            assert box.counts()["performer"] == 0
 
 
 def test_ca_file_is_checked_at_start(tmp_path: Path) -> None:

@@ -8,29 +8,37 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
+
+from tests.support import audio_analysis
 from tests.support.broker import broker, client, proxy
 from tests.support.command import home, playing
-from tests.support.virtual_card import virtual_card
+from tests.support.running_box import LONGEST_BREATH_S
+from tests.support.virtual_card import VirtualCard
 from tests.system.test_turning_knobs import Ear, brightness, level, onsets_a_second
 
 BASE = "bachbox/kitchen"
 
+TIMEOUT_S = 120.0
+"""A hang fails the test; how fast things are is measured by `make bench`."""
+
 
 def until(what: Callable[[], object]) -> None:
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + TIMEOUT_S
     while not what():
         assert time.monotonic() < deadline
         time.sleep(0.05)
 
 
-def test_commands_are_heard_and_saved_whatever_happens_to_the_broker(tmp_path: Path) -> None:
+def test_commands_are_heard_and_saved_whatever_happens_to_the_broker(
+    card: VirtualCard, tmp_path: Path
+) -> None:
     env = home(tmp_path)
     config = tmp_path / "bachbox.toml"
     sound = Ear(tmp_path / "recording.raw")
     saved = Path(env["XDG_STATE_HOME"]) / "bachbox" / "settings.json"
     kept = {"tempo": "66", "temperature": "1.25", "top_p": "0.9", "volume": "55"}
     with (
-        virtual_card() as card,
         broker(tmp_path) as server,
         proxy(server.port) as network,
         client(server.port) as listener,
@@ -93,8 +101,9 @@ def test_commands_are_heard_and_saved_whatever_happens_to_the_broker(tmp_path: P
                 for name, value in kept.items():
                     turn(name, value + "0" * ("." in value), value)
                 after = listener.json(f"{BASE}/health")
-                for trouble in ("xruns", "starved", "late", "restarts"):
-                    assert after[trouble] == before[trouble], trouble
+                assert after["restarts"] == before["restarts"]
+                heard = sound.next(2).astype(np.int16)
+                assert audio_analysis.silence_seconds(heard) < LONGEST_BREATH_S
                 until(lambda: json.loads(saved.read_text()).get("volume") == 55)
             box.process.kill()
             box.process.wait()
