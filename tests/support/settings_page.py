@@ -1,6 +1,6 @@
 """The settings table as Markdown: ``python -m tests.support.settings_page`` writes it.
 
-Into ``docs/settings.md`` as a whole, and into ``README.md`` between two marks.
+``docs/settings.md`` as a whole; in ``README.md`` and ``docs/mqtt.md`` what is between two marks.
 """
 
 from __future__ import annotations
@@ -10,13 +10,12 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Final
 
-from appliance.state.setting_kinds import Number
+from appliance.state.setting_kinds import Number, Switch
 from appliance.state.settings_table import SETTINGS, USE_DEFAULT, Setting
 
 ROOT: Final = Path(__file__).parents[2]
 
 PAGE: Final = ROOT / "docs" / "settings.md"
-README: Final = ROOT / "README.md"
 
 _MARKED: Final = re.compile(
     r"(<!-- settings:begin[^\n]*-->\n).*?(<!-- settings:end -->)", re.DOTALL
@@ -45,10 +44,10 @@ model's, the word `{USE_DEFAULT}` in place of a value returns to it.
 """
 
 
-def readme(text: str) -> str:
-    """Return the README ``text`` with the table between its marks."""
-    table = _table(_MEANING, _meaning)
-    return _MARKED.sub(lambda found: f"{found[1]}\n{table}\n\n{found[2]}", text)
+def with_table(path: Path) -> str:
+    """Return the text of a document with the table for it between the marks."""
+    table = _table(*_DOCUMENTS[path])
+    return _MARKED.sub(lambda found: f"{found[1]}\n{table}\n\n{found[2]}", path.read_text())
 
 
 def _table(head: str, row: Callable[[Setting], Iterable[str]]) -> str:
@@ -60,6 +59,13 @@ def _table(head: str, row: Callable[[Setting], Iterable[str]]) -> str:
 
 def _meaning(setting: Setting) -> tuple[str, ...]:
     return f"`{setting.name}`", setting.help, setting.kind.brief, _default(setting)
+
+
+def _entity(setting: Setting) -> tuple[str, ...]:
+    kind = setting.kind
+    component = {Switch: "switch", Number: "number"}.get(type(kind), "select")
+    category = ", configuration" if setting.advanced else ""
+    return setting.title, component + category, kind.brief
 
 
 def _places(setting: Setting) -> tuple[str, ...]:
@@ -82,6 +88,17 @@ def _default(setting: Setting) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
+_DOCUMENTS: Final[dict[Path, tuple[str, Callable[[Setting], Iterable[str]]]]] = {
+    ROOT / "README.md": (_MEANING, _meaning),
+    ROOT / "docs" / "mqtt.md": ("Entity | Kind | Values", _entity),
+}
+
+
+def texts() -> dict[Path, str]:
+    """Return every document that has a table, with the table as it should be."""
+    return {PAGE: page()} | {path: with_table(path) for path in _DOCUMENTS}
+
+
 if __name__ == "__main__":
-    PAGE.write_text(page())
-    README.write_text(readme(README.read_text()))
+    for path, text in texts().items():
+        path.write_text(text)
