@@ -40,9 +40,9 @@ def train(folder: Path, name: str, minutes: float, seed: int, config_file: Path 
     _check_packages()
     from appliance.training import custom_model
 
-    target = loader.own_models(config) / f"{name}{model_file.SUFFIX}"
+    target = loader.custom_models_folder(config) / f"{name}{model_file.SUFFIX}"
     custom_model.check_name(name, model_file.listing(loader.model_folders(config)), target)
-    custom_model.train(folder, name, minutes, seed, target, click.echo)
+    custom_model.train_on_folder(folder, name, minutes, seed, target, click.echo)
 
 
 def _check_packages() -> None:

@@ -1,4 +1,4 @@
-"""A model's recipe: the TOML file in ``models/`` that says how it is made."""
+"""A model's recipe: the TOML file in ``models/`` that says how the model is made."""
 
 from __future__ import annotations
 
@@ -14,26 +14,27 @@ from numpy.typing import NDArray
 from appliance.errors import UsageError
 
 Weights = dict[str, NDArray[np.float32]]
-"""A network's, by name."""
+"""The float32 weights of one network, by PyTorch's names for them."""
 
 
-class CorpusPart(msgspec.Struct, forbid_unknown_fields=True):
-    """Which scores, and which of them are held out by name."""
+class CorpusConfig(msgspec.Struct, forbid_unknown_fields=True):
+    """Which scores to use, and which of them to hold out, by name."""
 
-    source: Literal["music21-chorales", "jsb-benchmark", "lines", "tunes"]
+    source: Literal["music21-chorales", "music21-folk", "jsb-benchmark", "score-folders"]
     folders: list[str] = []
-    """For ``lines``: the folders of scores, below the one that --data names."""
-    also: list[str] = []
-    """For ``lines``: more such folders, whose pieces are drawn at first as they come, then less and
-    less, and in the end not at all; none of them is held out."""
+    """For ``score-folders``: the folders of scores, below the one that --data names."""
+    pretrain_folders: list[str] = []
+    """For ``score-folders``: more folders, whose pieces are also drawn in training. They are drawn
+    in proportion to their number at first, then less and less, and not at all at the end. None of
+    them is held out."""
     valid: list[str] = []
     test: list[str] = []
-    left_out: list[str] = []
-    """Used for nothing, for being too much like a piece that is held out."""
+    excluded: list[str] = []
+    """Pieces that are in no split, because they are too similar to a held-out piece."""
 
 
-class CodecPart(msgspec.Struct, forbid_unknown_fields=True):
-    """The kind of music; what a codec needs beside this comes from the corpus.
+class CodecConfig(msgspec.Struct, forbid_unknown_fields=True):
+    """The kind of music. Everything else that a codec needs is read off the corpus.
 
     ``onsets`` and ``form``: see :class:`appliance.music.codecs.four_part.FourPartCodec`.
     """
@@ -43,54 +44,57 @@ class CodecPart(msgspec.Struct, forbid_unknown_fields=True):
     form: bool = True
 
 
-class NetworkPart(msgspec.Struct, forbid_unknown_fields=True):
-    """Kind and sizes of the network.
+class NetworkConfig(msgspec.Struct, forbid_unknown_fields=True):
+    """Kind and size of the network.
 
-    ``embedding`` is the LSTM's alone; ``heads``, ``inner`` (the width within the layers for each
-    token alone) and ``memory_tokens`` are the Transformer's, whose width is ``hidden``.
+    ``embedding`` is for the LSTM only. ``heads``, ``feedforward`` (the width of the feed-forward
+    layers) and ``memory_tokens`` are for the Transformer only, whose width is ``hidden``.
     """
 
     hidden: int
     layers: int
-    kind: Literal["lstm", "attention"] = "lstm"
+    kind: Literal["lstm", "transformer"] = "lstm"
     embedding: int = 0
     heads: int = 0
-    inner: int = 0
+    feedforward: int = 0
     memory_tokens: int = 0
-    members: int = 1
-    """Networks trained apart, of which the model is the mean."""
-    keys: tuple[int, ...] = (0,)
-    """The model hears every piece in all these keys at once, so many semitones up, and is the
-    mean of what it would say in each."""
+    ensemble_size: int = 1
+    """How many networks are trained, each with its own seed. The model averages their logits."""
+    transpositions: tuple[int, ...] = (0,)
+    """Test-time augmentation: the model reads every piece in all these transpositions at once (in
+    semitones up) and averages the logits. The first is 0."""
 
 
-class TrainingPart(msgspec.Struct, forbid_unknown_fields=True):
-    """How long and how hard.
+class TrainingConfig(msgspec.Struct, forbid_unknown_fields=True):
+    """The length and the settings of the training.
 
-    ``tokens`` counts predictions, padding not included; ``processor_s`` in its place is the
-    processor time to learn in, by which unlike networks can be compared.
+    Exactly one of ``tokens`` and ``cpu_budget_s`` is set. ``tokens`` counts predicted tokens,
+    without padding. ``cpu_budget_s`` is processor time in seconds, to compare different networks.
     """
 
     tokens: int = 0
-    processor_s: int = 0
-    lanes: int = 128
-    chunk_tokens: int = 128
+    cpu_budget_s: int = 0
+    batch_size: int = 128
+    bptt_tokens: int = 128
+    """Tokens per chunk, that is, per step of truncated back-propagation through time."""
     learning_rate: float = 2e-3
     warmup_updates: int = 100
     weight_decay: float = 1e-2
     dropout: float = 0.4
-    crop_share: float = 0.5
-    average: float = 0.998
-    patience_looks: int = 0
-    """Looks at the valid pieces without a gain before the training ends; 0: it never does."""
+    crop_probability: float = 0.5
+    """How likely a piece is started in the middle."""
+    ema_decay: float = 0.998
+    """Decay per update of the exponential moving average of the weights."""
+    patience_evals: int = 0
+    """Training stops after this many evaluations in a row without an improvement; 0: never."""
     seed: int = 1
-    start: str = ""
-    """What the first networks begin with, as many as there are in a model of old:
-    ``COMMIT:models/NAME.tflite``."""
+    warm_start: str = ""
+    """An LSTM's ``.tflite`` file whose weights the first networks of the ensemble start from, as a
+    path relative to the repository. Empty: random weights."""
 
 
-class CardPart(msgspec.Struct, forbid_unknown_fields=True):
-    """What goes into the model file for people to read, and for the player to begin with."""
+class CardConfig(msgspec.Struct, forbid_unknown_fields=True):
+    """What the model file says to people, and the defaults that it plays with."""
 
     title: str
     description: str
@@ -100,68 +104,69 @@ class CardPart(msgspec.Struct, forbid_unknown_fields=True):
     temperature: float
     top_p: float
     instrument: int
+    """General MIDI program, from 0."""
     made_by: str = ""
-    """The command, where it is no recipe that a model is made by."""
+    """The command that made the model, where no recipe did."""
 
 
 class Recipe(msgspec.Struct, forbid_unknown_fields=True):
     """Everything that makes a model."""
 
     name: str
-    card: CardPart
-    corpus: CorpusPart
-    codec: CodecPart
-    network: NetworkPart
-    training: TrainingPart
+    card: CardConfig
+    corpus: CorpusConfig
+    codec: CodecConfig
+    network: NetworkConfig
+    training: TrainingConfig
 
 
-class Trained(NamedTuple):
-    """What came of a recipe: the weights of its members."""
+class TrainedModel(NamedTuple):
+    """A recipe and the weights that training gave, one set for each network of the ensemble."""
 
     recipe: Recipe
-    members: Sequence[Weights]
+    ensemble: Sequence[Weights]
 
     @property
-    def networks(self) -> int:
-        """How many there are, one a member and key."""
-        return len(self.members) * len(self.recipe.network.keys)
+    def network_count(self) -> int:
+        """How many networks are averaged: one for each ensemble member and transposition."""
+        return len(self.ensemble) * len(self.recipe.network.transpositions)
 
 
 def load(path: Path) -> Recipe:
-    """Read and check a recipe.
+    """Read and check the recipe in a TOML file.
 
     Raises:
-        UsageError: there is no such file, or it does not say what it must.
+        UsageError: the file cannot be read, or it is not a valid recipe.
     """
     try:
-        made = msgspec.convert(tomllib.loads(path.read_text()), Recipe)
-        _check(made)
-    except OSError as why:
-        raise UsageError(f"{path}: cannot read the recipe: {why.strerror}") from why
-    except (ValueError, msgspec.ValidationError) as why:
-        raise UsageError(f"{path}: not a recipe: {why}") from why
-    return made
+        recipe = msgspec.convert(tomllib.loads(path.read_text()), Recipe)
+        _check(recipe)
+    except OSError as error:
+        raise UsageError(f"{path}: cannot read the recipe: {error.strerror}") from error
+    except (ValueError, msgspec.ValidationError) as error:
+        raise UsageError(f"{path}: not a valid recipe: {error}") from error
+    return recipe
 
 
-def _check(made: Recipe) -> None:
-    """What the types do not say.
+def _check(recipe: Recipe) -> None:
+    """Check what the types do not express.
 
     Raises:
-        ValueError: it is not so.
+        ValueError: the recipe contradicts itself.
     """
-    network, plan = made.network, made.training
-    if (plan.tokens > 0) == (plan.processor_s > 0):
-        raise ValueError("training wants either tokens or processor_s")
-    if network.members < 1:
-        raise ValueError("members are at least 1")
+    network, training = recipe.network, recipe.training
+    if (training.tokens > 0) == (training.cpu_budget_s > 0):
+        raise ValueError("[training] needs either tokens or cpu_budget_s")
+    if network.ensemble_size < 1:
+        raise ValueError("ensemble_size must be at least 1")
     if network.kind == "lstm":
         if network.embedding < 1:
-            raise ValueError("an LSTM wants an embedding")
-    elif min(network.heads, network.inner, network.memory_tokens) < 1 or (
-        network.hidden % network.heads
-    ):
-        raise ValueError("attention wants heads that share hidden, inner and memory_tokens")
-    elif plan.start:
-        raise ValueError("attention starts from nothing")
-    if not network.keys or network.keys[0] != 0:
-        raise ValueError("keys begin with 0, the piece's own")
+            raise ValueError("an LSTM needs an embedding size")
+    elif min(network.heads, network.feedforward, network.memory_tokens) < 1:
+        raise ValueError("a Transformer needs heads, feedforward and memory_tokens")
+    elif network.hidden % network.heads:
+        raise ValueError("a Transformer needs a hidden size that is a multiple of heads")
+    elif training.warm_start:
+        raise ValueError("warm_start is for LSTMs only")
+    if not network.transpositions or network.transpositions[0] != 0:
+        raise ValueError("transpositions must start with 0")

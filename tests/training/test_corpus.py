@@ -16,14 +16,15 @@ from music21 import corpus as music21_corpus
 from appliance.composing import model_file
 from appliance.errors import UsageError
 from appliance.music.codecs.four_part import CLASSES, END, FourPartCodec
-from appliance.music.files.four_part_reader import from_music21
+from appliance.music.codecs.four_part_conversion import to_four_parts
+from appliance.music.files.musicxml_reader import from_music21
 from appliance.music.score import VOICES, Score
 from appliance.training import __main__ as workshop
 from appliance.training import recipe
 from appliance.training.convert import export_tflite
 from appliance.training.data import corpus
-from appliance.training.data.batches import IGNORED, Keys, chunks, encode, pad
-from appliance.training.evaluate.likelihood import nats_a_unit
+from appliance.training.data.batches import IGNORE_INDEX, PieceSampler, chunks, encode, pad
+from appliance.training.evaluate.int8_likelihood import nll_per_unit
 from appliance.training.evaluate.ngram import NGram, baseline, counted
 from appliance.training.networks.transposition import moved
 from tests.support.making_music import MODEL, MODELS, OPENING, chords, parts_of
@@ -67,7 +68,7 @@ def test_a_damaged_cache_says_so(tmp_path: Path, content: str) -> None:
 
 
 def test_a_chorale_comes_with_metre_pickup_fermatas_and_repeated_notes() -> None:
-    score = from_music21(music21_corpus.parse("bach/bwv269"), "bwv269")
+    score = to_four_parts(from_music21(music21_corpus.parse("bach/bwv269"), "bwv269"))
     assert score.form.bar_steps == 12
     assert score.form.pickup_steps == 4
     assert len(score.form.fermatas) >= 4
@@ -86,7 +87,7 @@ def test_a_chorale_comes_with_metre_pickup_fermatas_and_repeated_notes() -> None
 def test_what_is_learned_from_beside_the_corpus_is_apart_from_it(tmp_path: Path) -> None:
     for name in ("own/a.mid", "own/b.mid", "own/c.mid", "other/a.mid", "other/d.mid"):
         midi(tmp_path / name, seed=ord(name[-5]))
-    part = recipe.CorpusPart(
+    part = recipe.CorpusConfig(
         source="lines", folders=["own"], also=["other"], valid=["b"], test=["c"]
     )
     for _ in range(2):  # read, and out of the cache
@@ -145,7 +146,7 @@ def test_a_benchmark_that_is_not_there_says_how_to_name_it(tmp_path: Path) -> No
 
 def test_a_piece_is_drawn_only_in_keys_that_stay_in_range() -> None:
     high = chords((8, (81, 67, 64, 48)))
-    keys = Keys(CODEC, [high])
+    keys = PieceSampler(CODEC, [high])
     rng = np.random.default_rng(1)
     drawn = {tuple(keys.draw(rng).targets[:4]) for _ in range(60)}
     assert len(drawn) == 6, "five semitones down, and none up"
@@ -154,7 +155,7 @@ def test_a_piece_is_drawn_only_in_keys_that_stay_in_range() -> None:
 
 def test_pieces_of_another_kind_are_drawn_less_and_less() -> None:
     other = chords((8, (81, 67, 64, 48)))
-    keys, rng = Keys(CODEC, [OPENING], [other, other, other]), np.random.default_rng(1)
+    keys, rng = PieceSampler(CODEC, [OPENING], [other, other, other]), np.random.default_rng(1)
     length = len(CODEC.encode(other)[1])
     drawn = []
     for share in (1.0, 0.5, 0.0):
@@ -164,9 +165,9 @@ def test_pieces_of_another_kind_are_drawn_less_and_less() -> None:
 
 
 def test_lanes_play_pieces_to_their_end() -> None:
-    keys = Keys(CODEC, [OPENING])
+    keys = PieceSampler(CODEC, [OPENING])
     source = chunks(
-        keys, np.random.default_rng(1), lanes=3, tokens=48, crop_share=0.0, cycle=VOICES
+        keys, np.random.default_rng(1), lanes=3, tokens=48, crop_probability=0.0, cycle=VOICES
     )
     lanes: list[list[int]] = [[], [], []]
     for number in range(6):
@@ -175,7 +176,7 @@ def test_lanes_play_pieces_to_their_end() -> None:
         assert chunk.fresh.tolist() == [number % 3 == 0] * 3
         for lane in range(3):
             column = chunk.targets[:, lane]
-            lanes[lane] += column[column != IGNORED].tolist()
+            lanes[lane] += column[column != IGNORE_INDEX].tolist()
     whole = {tuple(CODEC.encode(OPENING.transposed(shift))[1]) for shift in range(-5, 7)}
     length = VOICES * OPENING.steps
     for told in lanes:
@@ -184,11 +185,11 @@ def test_lanes_play_pieces_to_their_end() -> None:
 
 
 def test_a_piece_may_be_entered_in_its_midst_but_at_a_whole_step() -> None:
-    keys = Keys(CODEC, [OPENING])
+    keys = PieceSampler(CODEC, [OPENING])
     source = chunks(
-        keys, np.random.default_rng(1), lanes=8, tokens=1000, crop_share=1.0, cycle=VOICES
+        keys, np.random.default_rng(1), lanes=8, tokens=1000, crop_probability=1.0, cycle=VOICES
     )
-    lengths = {int((column != IGNORED).sum()) for column in next(source).targets.T}
+    lengths = {int((column != IGNORE_INDEX).sum()) for column in next(source).targets.T}
     assert len(lengths) > 3
     assert all(length % VOICES == 0 and length >= 4 * VOICES for length in lengths)
 
@@ -196,9 +197,9 @@ def test_a_piece_may_be_entered_in_its_midst_but_at_a_whole_step() -> None:
 def test_padding_is_ignored() -> None:
     parts = [encode(CODEC, OPENING), encode(CODEC, chords((4, (72, 67, 64, 48))))]
     chunk = pad(parts, VOICES * OPENING.steps, np.ones(2, bool))
-    assert (chunk.targets[:, 0] != IGNORED).all()
-    assert (chunk.targets[:16, 1] != IGNORED).all()
-    assert (chunk.targets[16:, 1] == IGNORED).all()
+    assert (chunk.targets[:, 0] != IGNORE_INDEX).all()
+    assert (chunk.targets[:16, 1] != IGNORE_INDEX).all()
+    assert (chunk.targets[16:, 1] == IGNORE_INDEX).all()
     assert encode(PLAIN, OPENING).targets[-1] == END
 
 
@@ -208,8 +209,8 @@ def test_padding_is_ignored() -> None:
 def test_the_figure_counts_every_note_of_every_piece() -> None:
     model = model_file.load(MODEL)
     short = chords((16, (72, 67, 64, 48)))
-    one, other = nats_a_unit(model, [OPENING]), nats_a_unit(model, [short])
-    together = nats_a_unit(model, [OPENING, short])
+    one, other = nll_per_unit(model, [OPENING]), nll_per_unit(model, [short])
+    together = nll_per_unit(model, [OPENING, short])
     steps = OPENING.steps, short.steps
     assert together == pytest.approx((one * steps[0] + other * steps[1]) / sum(steps))
     assert 0 < other < VOICES * math.log(CLASSES)
@@ -240,7 +241,7 @@ def test_an_n_gram_learns_and_its_shares_add_up() -> None:
 
 def tiny(monkeypatch: pytest.MonkeyPatch) -> recipe.Recipe:
     """The shipped recipe, and the tensors' names as TensorFlow would have read them."""
-    shipped = json.loads(parts_of()[1]["bundle.json"])["tensors"]
+    shipped = json.loads(parts_of()[1]["metadata.json"])["tensors"]
     monkeypatch.setattr(export_tflite, "tensors_of", lambda model: shipped)
     return recipe.load(MODELS / "chorales.toml")
 
@@ -285,7 +286,7 @@ def test_a_network_that_hears_another_key_takes_a_piece_for_the_moved_one() -> N
         return heard["out.weight"] @ heard["embed.weight"][ones].sum(axis=0) + heard["out.bias"]
 
     in_d = moved(weights, CODEC, 2)
-    _, classes = CODEC.moved(2)
+    _, classes = CODEC.transposition_maps(2)
     for ones, moved_ones in zip(
         CODEC.encode(OPENING)[0], CODEC.encode(OPENING.transposed(2))[0], strict=True
     ):

@@ -32,7 +32,7 @@ class Workshop:
         self.asked: list[Any] = []
         self.stopped = False
 
-    def tokens_a_second(self, made: Any, codec: Any, scores: Any) -> float:
+    def tokens_per_second(self, made: Any, codec: Any, scores: Any) -> float:
         return 200.0
 
     def train(self, made: Any, codec: Any, train: Any, valid: Any, work: Path) -> Any:
@@ -47,7 +47,7 @@ class Workshop:
 def workshop(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Workshop:
     made = Workshop()
     flatbuffer, texts = parts_of()
-    tensors = json.loads(texts["bundle.json"])["tensors"]
+    tensors = json.loads(texts["metadata.json"])["tensors"]
     monkeypatch.setitem(sys.modules, "appliance.training.trainer", made)
     monkeypatch.setattr(export_tflite, "calibration", lambda *_: None)
     monkeypatch.setattr(export_tflite, "tflite", lambda *_: flatbuffer)

@@ -21,14 +21,14 @@ from ai_edge_litert import schema_py_generated as schema
 
 from appliance.composing import model_file
 from appliance.composing.interpreter import RUNTIME_VARIABLE, StepModel
-from appliance.composing.model_file import Bundle
+from appliance.composing.model_file import ModelFile
 from appliance.training import recipe
 from appliance.training.convert.edgetpu import report
 from appliance.training.convert.edgetpu_ops import LIST, Operation, Tensor, objections, operations
 from tests.support.making_music import MODEL, MODELS, joined, parts_of
 
 SHIPPED = [
-    path for path in sorted(MODELS.rglob("*.tflite")) if not path.stem.endswith(model_file.COMPILED)
+    path for path in sorted(MODELS.rglob("*.tflite")) if not path.stem.endswith(model_file.COMPILED_SUFFIX)
 ]
 TRANSFORMERS = [
     path for path in SHIPPED if recipe.load(path.with_suffix(".toml")).network.kind == "attention"
@@ -238,7 +238,7 @@ def test_a_compiled_model_is_the_model(
     assert model_file.compiled_path(model).read_bytes() == before
 
 
-def steps(model: Bundle) -> list[list[float]]:
+def steps(model: ModelFile) -> list[list[float]]:
     running = StepModel(model)
     return [running.step([feature]).tolist() for feature in range(12)]
 
@@ -271,8 +271,8 @@ def test_without_the_compiler_it_says_how_to_get_it(model: Path, tmp_path: Path)
 def test_what_it_would_not_take_stays_with_the_cpu(model: Path, tmp_path: Path) -> None:
     content = altered(lambda tree: another_operation(tree, "GATHER"))
     _, texts = parts_of()
-    about = json.loads(texts["bundle.json"]) | {"sha256": hashlib.sha256(content).hexdigest()}
-    model.write_bytes(joined(content, texts | {"bundle.json": json.dumps(about)}))
+    about = json.loads(texts["metadata.json"]) | {"sha256": hashlib.sha256(content).hexdigest()}
+    model.write_bytes(joined(content, texts | {"metadata.json": json.dumps(about)}))
     done = make_edgetpu(tmp_path, model, does="compile")
     assert done.returncode == 0, done.stderr
     assert "GATHER is not on the list" in done.stdout

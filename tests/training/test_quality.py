@@ -13,26 +13,26 @@ from hypothesis import strategies as st
 from appliance.composing import model_file
 from appliance.composing.composer import Composer
 from appliance.music.codecs.four_part import FourPartCodec
-from appliance.music.events import TICKS_PER_BEAT, note_off, note_on
+from appliance.music.events import TICKS_PER_BEAT, NoteOff, NoteOn
 from appliance.music.score import Form, Key, Score
 from appliance.training.evaluate import (
-    histograms,
+    style_features,
     ngram,
     quality_page,
     sampling_jobs,
     style_distance,
 )
-from appliance.training.evaluate.comparison import Weighed, promises, weigh
-from appliance.training.evaluate.defects import Listener, judged
+from appliance.training.evaluate.model_quality import ModelQuality, promises, measure_quality
+from appliance.training.evaluate.defects import DefectCounter, find_defects
 from appliance.training.evaluate.finished_pieces import Heard, Note, Step, composed, notes_of, told
-from appliance.training.evaluate.histograms import Histogram
-from appliance.training.evaluate.originality import Shared
-from appliance.training.evaluate.sampling_jobs import Amount, Music, Setting, Studied
+from appliance.training.evaluate.style_features import Histogram
+from appliance.training.evaluate.originality import SharedRuns
+from appliance.training.evaluate.sampling_jobs import Amount, Music, Setting, ReferenceMusic
 from appliance.training.evaluate.style_distance import (
     Grader,
     between,
     rank_distance,
-    strayed,
+    set_distance,
     wasserstein,
 )
 from tests.support.making_music import MODEL, OPENING, chords
@@ -71,7 +71,7 @@ def test_a_score_is_heard_as_it_is_written() -> None:
 
 
 def test_a_voice_that_goes_straight_on_has_left_its_note() -> None:
-    events = [note_on(0, 0, 60, 80), note_on(240, 0, 62, 80), note_off(480, 0, 62)]
+    events = [NoteOn(0, 0, 60, 80), NoteOn(240, 0, 62, 80), NoteOff(480, 0, 62)]
     assert notes_of(events) == (Note(0, 240, 60, 0), Note(240, 240, 62, 0))
 
 
@@ -87,7 +87,7 @@ def test_chords_are_what_sounds_between_two_changes() -> None:
 
 def test_what_the_composer_composes_is_cut_into_pieces() -> None:
     composer = Composer(model_file.load(MODEL), seed=3)
-    composer.rehearsals = 1
+    composer.ending_samples = 1
     pieces = composed(composer)
     first, steps = next(pieces)
     assert first.ticks == first.form.steps * BEAT // 4 or first.given_up
@@ -104,25 +104,25 @@ def test_what_the_composer_composes_is_cut_into_pieces() -> None:
 def test_the_key_is_heard_from_the_notes() -> None:
     cadence = chords((4, (72, 67, 64, 48)), (4, (72, 69, 65, 53)), (4, (71, 67, 62, 55)))
     for shift in (0, 3, 7):
-        assert histograms.key_heard(performed(cadence.transposed(shift))) == Key(shift, False)
+        assert style_features.estimate_key(performed(cadence.transposed(shift))) == Key(shift, False)
 
 
 def test_parallels_are_counted_as_they_are() -> None:
     fifths = heard(line(67, 69, 71), [], [], line(48, 50, 52, voice=3))
-    assert histograms.parallels(fifths) == Counter(fifths=2, octaves=0)
+    assert style_features.parallels(fifths) == Counter(fifths=2, octaves=0)
     octaves = heard(line(72, 74), line(60, 62, voice=1), line(52, 50, voice=2))
-    assert histograms.parallels(octaves) == Counter(fifths=0, octaves=1)
+    assert style_features.parallels(octaves) == Counter(fifths=0, octaves=1)
     oblique = heard(line(67, 67), line(60, 60, voice=1))
     contrary = heard(line(67, 65), line(48, 58, voice=3))
     late = heard(line(67, 69), [Note(0, 240, 60, 1), Note(240, 240, 62, 1)])
     for piece in (oblique, contrary, late):
-        assert not histograms.parallels(piece).total()
+        assert not style_features.parallels(piece).total()
 
 
 def test_a_fermata_absolves() -> None:
     phrase = Form(16, 0, 64, ((0, 4),))
     over = heard(line(67, 69), line(60, 62, voice=1), form=phrase)
-    assert not histograms.parallels(over).total()
+    assert not style_features.parallels(over).total()
 
 
 @pytest.mark.parametrize(
@@ -138,37 +138,37 @@ def test_a_fermata_absolves() -> None:
     ],
 )
 def test_chords_have_names(pitches: tuple[int, ...], kind: str) -> None:
-    assert histograms.chord_kind(pitches) == kind
+    assert style_features.chord_kind(pitches) == kind
 
 
 def test_intervals_do_not_reach_over_a_rest() -> None:
     voice = [Note(0, 480, 60, 0), Note(480, 480, 64, 0), Note(1440, 480, 62, 0)]
-    assert histograms.intervals(voice) == Counter({4: 1})
-    assert histograms.rests(heard(voice)) == [480]
+    assert style_features.intervals(voice) == Counter({4: 1})
+    assert style_features.rests(heard(voice)) == [480]
 
 
 def test_repeats_are_sequences_of_two_notes_or_more_that_no_longer_one_explains() -> None:
     a, b, c, d = ("a", 4), ("b", 4), ("c", 4), ("d", 4)
-    assert not histograms.repeats([a, b, c, d])
-    assert not histograms.repeats([a, b, a, c, a, d])
+    assert not style_features.repeats([a, b, c, d])
+    assert not style_features.repeats([a, b, a, c, a, d])
     # "a b c" twice; "a b" and "b c" stand only within it.
-    assert histograms.repeats([a, b, c, d, a, b, c]) == Counter({12: 2})
+    assert style_features.repeats([a, b, c, d, a, b, c]) == Counter({12: 2})
     # "a b" three times, and twice as part of "a b c".
-    assert histograms.repeats([a, b, c, a, b, d, a, b, c]) == Counter({12: 2, 8: 3})
+    assert style_features.repeats([a, b, c, a, b, d, a, b, c]) == Counter({12: 2, 8: 3})
     # The last note of a sequence may go on in one place and not in another.
-    assert histograms.repeats([a, ("b", 8), c, a, b]) == Counter({8: 2})
+    assert style_features.repeats([a, ("b", 8), c, a, b]) == Counter({8: 2})
 
 
 def test_lines_are_counted_by_their_highest_notes() -> None:
     piece = heard(line(72, 74, 76, 74, 72, 74), [Note(0, 6 * BEAT, 48, 1)])
-    found = histograms.of_lines(piece)
+    found = style_features.of_lines(piece)
     assert found["melody"] == Counter({2: 3, -2: 2})
     assert found["onsets"] == Counter({BEAT: 5})
     assert found["rhythm"] == Counter({BEAT: 6, 6 * BEAT: 1})
     assert found["harmony"] == Counter({"unison": 2, "whole tone": 3, "major third": 1})
-    assert found["repeats"] == histograms.Histogram()
+    assert found["repeats"] == style_features.Histogram()
     tune = line(72, 74, 76, 77, 60, 72, 74, 76, 77)
-    assert histograms.of_lines(heard(tune))["repeats"] == Counter({2: 2})
+    assert style_features.of_lines(heard(tune))["repeats"] == Counter({2: 2})
 
 
 # The grade
@@ -176,16 +176,16 @@ def test_lines_are_counted_by_their_highest_notes() -> None:
 
 def test_a_corpus_is_no_distance_from_itself() -> None:
     pieces = [performed(OPENING)]
-    grader = Grader(histograms.of_four_voices, pieces)
+    grader = Grader(style_features.of_four_voices, pieces)
     assert style_distance.grade(grader.distances(pieces[0])) == 0
     assert (
-        strayed([grader.distances(p) for p in pieces], [grader.distances(p) for p in pieces]) == 0
+        set_distance([grader.distances(p) for p in pieces], [grader.distances(p) for p in pieces]) == 0
     )
 
 
 def test_another_key_is_no_distance_and_another_piece_is() -> None:
     piece = performed(OPENING)
-    grader = Grader(histograms.of_four_voices, [piece])
+    grader = Grader(style_features.of_four_voices, [piece])
     moved = performed(OPENING.transposed(2))
     assert style_distance.grade(grader.distances(moved)) == pytest.approx(0)
     other = performed(chords((8, (72, 67, 64, 48)), (8, (71, 67, 62, 43))))
@@ -206,7 +206,7 @@ def test_the_entries_stand_in_the_order_of_their_frequency() -> None:
 def test_parallels_weigh_by_how_much_more_often_they_are() -> None:
     one_fifth = heard(line(67, 69, 68, 69), line(60, 62, 62, 64, voice=1))
     corpus = [one_fifth, heard(line(72, 74, 73, 74), line(60, 62, 62, 64, voice=1))]
-    grader = Grader(lambda piece: {"parallels": histograms.parallels(piece)}, corpus)
+    grader = Grader(lambda piece: {"parallels": style_features.parallels(piece)}, corpus)
     bad = heard(line(67, 69, 71, 72), line(60, 62, 64, 65, voice=1))
     clean = heard(line(67, 69), line(60, 59, voice=1))
     assert grader.distances(clean) == {"parallels": 0}
@@ -235,7 +235,7 @@ def test_sets_of_numbers_are_compared_as_sets() -> None:
 
 
 def test_the_longest_run_is_found_in_any_key() -> None:
-    known = Shared([line(60, 62, 64, 65, 67), line(72, 71, 69)])
+    known = SharedRuns([line(60, 62, 64, 65, 67), line(72, 71, 69)])
     assert known.longest(line(67, 69, 71, 72, 74)) == 5
     assert known.longest(line(50, 62, 64, 66, 67, 50)) == 4
     assert known.longest(line(60, 70, 50)) == 0
@@ -246,13 +246,13 @@ def test_the_longest_run_is_found_in_any_key() -> None:
 
 def test_a_run_is_not_found_by_chance() -> None:
     dice = np.random.default_rng(1)
-    known = Shared([line(*dice.integers(40, 80, 300).tolist()) for _ in range(100)])
+    known = SharedRuns([line(*dice.integers(40, 80, 300).tolist()) for _ in range(100)])
     runs = [known.longest(line(*dice.integers(40, 80, 300).tolist())) for _ in range(100)]
     assert max(runs) < 10
 
 
 def test_another_rhythm_is_another_run() -> None:
-    known = Shared([line(60, 62, 64, 65)])
+    known = SharedRuns([line(60, 62, 64, 65)])
     assert known.longest(line(60, 62, 64, 65, length=BEAT // 2)) == 0
     held = [note._replace(length=100) for note in line(60, 62, 64, 65)]
     assert known.longest(held) == 4
@@ -276,7 +276,7 @@ def test_it_is_the_longest(corpus: list[list[int]], piece: list[int]) -> None:
         for at in range(len(ours) - length + 1)
         if any(within(ours[at : at + length], steps(known)) for known in corpus)
     ]
-    found = Shared([line(*known) for known in corpus]).longest(line(*piece))
+    found = SharedRuns([line(*known) for known in corpus]).longest(line(*piece))
     assert found == max(runs, default=0)
 
 
@@ -285,34 +285,34 @@ def test_it_is_the_longest(corpus: list[list[int]], piece: list[int]) -> None:
 
 def test_a_listener_finds_what_is_wrong() -> None:
     frozen = chords((64, (72, 67, 64, 48)), (4, (71, 67, 62, 43)), (4, (72, 67, 64, 48)))
-    found = judged(performed(frozen))
+    found = find_defects(performed(frozen))
     assert found.frozen_beats == 16
     assert found.held_beats == 16
     assert found.silent_beats == 0
     assert (found.at_home, found.by_cadence) == (True, True)
     open_end = performed(chords((4, (72, 67, 64, 48)), (4, (71, 67, 62, 43))))
-    assert not judged(Heard(open_end.notes, Key(0, False), open_end.form, open_end.ticks)).at_home
+    assert not find_defects(Heard(open_end.notes, Key(0, False), open_end.form, open_end.ticks)).at_home
 
 
 def test_a_chord_struck_again_is_still_frozen_and_a_figure_is_a_loop() -> None:
-    assert judged(heard(line(*[60] * 12))).frozen_beats == 12
-    figure = judged(heard(line(*[60, 64, 67, 64] * 5)))
+    assert find_defects(heard(line(*[60] * 12))).frozen_beats == 12
+    figure = find_defects(heard(line(*[60, 64, 67, 64] * 5)))
     assert figure.frozen_beats == 1
     assert figure.loop_beats == 16
-    assert judged(heard(line(*range(60, 80)))).loop_beats == 0
+    assert find_defects(heard(line(*range(60, 80)))).loop_beats == 0
 
 
 def test_what_was_heard_before_is_repeated() -> None:
     tune = [60, 62, 65, 64, 67, 60, 59, 62, 71, 72]
-    assert judged(heard(line(*tune))).repeated == 0
-    assert judged(heard(line(*tune, *tune))).repeated == pytest.approx(2 / 20)
+    assert find_defects(heard(line(*tune))).repeated == 0
+    assert find_defects(heard(line(*tune, *tune))).repeated == pytest.approx(2 / 20)
 
 
 def test_silences_and_unmatched_notes_are_heard_across_pieces() -> None:
-    listener = Listener()
+    listener = DefectCounter()
     piece = heard(line(60))
-    listener.hear(piece, [Step(0, [note_on(0, 0, 60, 80), note_off(480, 0, 60)], 480)])
-    later = [note_on(1920, 0, 60, 80), note_on(2000, 0, 61, 80), note_off(2400, 0, 60)]
+    listener.hear(piece, [Step(0, [NoteOn(0, 0, 60, 80), NoteOff(480, 0, 60)], 480)])
+    later = [NoteOn(1920, 0, 60, 80), NoteOn(2000, 0, 61, 80), NoteOff(2400, 0, 60)]
     listener.hear(piece, [Step(1920, later, 2400)])
     assert listener.report.silent_beats == 3
     assert listener.report.unmatched == 2
@@ -338,7 +338,7 @@ def test_an_n_gram_composes_in_the_form_that_it_is_given() -> None:
 
 
 def music(setting: Setting, pieces: list[Heard]) -> Music:
-    listener = Listener()
+    listener = DefectCounter()
     for piece in pieces:
         listener.hear(piece, [Step(0, [], piece.ticks)])
     return Music(setting, pieces, listener.report, {"loop": 1}, [50.0] * 20, 1.0)
@@ -354,14 +354,14 @@ SCORES = [
 STRANGE = chords(*[(1, (61 + n % 7, 60, 50 + n % 5, 40)) for n in range(32)])
 
 
-def weighed(near: Setting, others: list[Setting], own: Setting) -> Weighed:
+def weighed(near: Setting, others: list[Setting], own: Setting) -> ModelQuality:
     """One setting at which the model composes what is held out, others at which it does not."""
     bach = [performed(score) for score in SCORES]
     strange = [performed(STRANGE)] * 3
     rest = [music(near, bach)] + [music(setting, strange) for setting in others]
-    studied = Studied({"train": bach, "valid": bach, "test": bach[:2]}, strange)
+    studied = ReferenceMusic({"train": bach, "valid": bach, "test": bach[:2]}, strange)
     day = music(own, bach if own == near else strange)
-    return weigh(model_file.load(MODEL), own, studied, day, rest, [m.setting for m in rest])
+    return measure_quality(model_file.load(MODEL), own, studied, day, rest, [m.setting for m in rest])
 
 
 def test_the_setting_nearest_to_the_valid_pieces_is_chosen() -> None:
@@ -391,7 +391,7 @@ def test_a_setting_that_the_guard_gives_up_is_no_default() -> None:
 
 def test_promises_are_broken_one_by_one() -> None:
     good = [performed(score) for score in SCORES]
-    corpus = [judged(piece) for piece in good]
+    corpus = [find_defects(piece) for piece in good]
     assert all(promises(music(Setting(1, 1), good), corpus).values())
     frozen = performed(chords((72, (72, 67, 64, 48)), (4, (71, 67, 62, 43))))
     looping = heard(line(*[60, 64, 67, 64] * 12))
@@ -409,7 +409,7 @@ def test_promises_are_broken_one_by_one() -> None:
 
 def test_a_loop_that_the_corpus_has_is_music() -> None:
     perpetual = heard(line(*[60, 64, 67, 64] * 12))
-    assert "no loop (11 bars)" in promises(music(Setting(1, 1), [perpetual]), [judged(perpetual)])
+    assert "no loop (11 bars)" in promises(music(Setting(1, 1), [perpetual]), [find_defects(perpetual)])
 
 
 def test_the_page_says_it_all() -> None:

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from appliance.errors import UsageError
-from appliance.music.files.free_rhythm_reader import metre_of
+from appliance.music.codecs.free_rhythm_conversion import bar_and_beat_steps
 from appliance.training.data import score_folder as folders
 from appliance.training.data.score_folder import LINES, TUNES, Folder
 from tests.support.scores import folder, midi, tune
@@ -95,9 +95,9 @@ def test_every_split_has_all_three_sides(pieces: int) -> None:
 def test_too_few_pieces_are_one_sentence(tmp_path: Path, pieces: int) -> None:
     source = folder(tmp_path / "in", pieces)
     (source / "bad.mid").write_bytes(b"nothing")
-    with pytest.raises(folders.TooLittleError, match=f"{pieces} different pieces with .* at least"):
+    with pytest.raises(folders.NotEnoughMusicError, match=f"{pieces} different pieces with .* at least"):
         read(source, tmp_path)
-    with pytest.raises(folders.TooLittleError) as refused:
+    with pytest.raises(folders.NotEnoughMusicError) as refused:
         read(source, tmp_path)
     assert [what for what, _ in refused.value.left_out] == ["bad.mid"]
     assert "\n" not in str(refused.value)
@@ -180,7 +180,7 @@ def test_variants_of_a_tune_are_on_one_side(tmp_path: Path) -> None:
 def test_any_time_signature_gives_a_form_that_a_model_file_can_bring(
     numerator: int, denominator: int
 ) -> None:
-    bar, beat = metre_of(numerator, denominator)
+    bar, beat = bar_and_beat_steps(numerator, denominator)
     assert 1 <= bar <= 64
     assert 1 <= beat <= 16
     assert bar % beat == 0

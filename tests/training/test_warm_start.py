@@ -11,7 +11,7 @@ from appliance.composing.interpreter import StepModel
 from appliance.errors import UsageError
 from appliance.training import recipe
 from appliance.training.networks.transposition import moved
-from appliance.training.networks.warm_start import from_history, grown, networks_of
+from appliance.training.networks.warm_start import from_history, with_wider_input, networks_from_tflite
 from appliance.training.recipe import Weights
 from tests.support.making_music import MODEL, OPENING, parts_of
 
@@ -37,7 +37,7 @@ def test_the_weights_behind_a_file_answer_as_the_file_does() -> None:
     shipped = model_file.load(MODEL)
     features = shipped.codec.encode(OPENING)[0]
     model = StepModel(shipped)
-    (weights,) = networks_of(parts_of()[0])
+    (weights,) = networks_from_tflite(parts_of()[0])
     keys = recipe.load(MODEL.with_suffix(".toml")).network.keys
     in_keys = [logits(moved(weights, shipped.codec, key), features) for key in keys]
     float_says = np.mean(in_keys, axis=0)
@@ -49,9 +49,9 @@ def test_the_weights_behind_a_file_answer_as_the_file_does() -> None:
 
 def test_what_is_new_in_the_input_has_no_say_at_first() -> None:
     weights: Weights = {"embed.weight": np.ones((3, 2), np.float32)}
-    assert grown(weights, 5)["embed.weight"].tolist() == [[1, 1]] * 3 + [[0, 0]] * 2
+    assert with_wider_input(weights, 5)["embed.weight"].tolist() == [[1, 1]] * 3 + [[0, 0]] * 2
     with pytest.raises(UsageError, match="3 inputs, the codec only 2"):
-        grown(weights, 2)
+        with_wider_input(weights, 2)
 
 
 def test_a_start_that_git_does_not_know_is_named() -> None:

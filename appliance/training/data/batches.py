@@ -1,4 +1,4 @@
-"""Lanes of whole pieces, cut into chunks, for truncated back-propagation through time."""
+"""Batches of whole pieces, cut into chunks for truncated back-propagation through time."""
 
 from __future__ import annotations
 
@@ -10,110 +10,127 @@ from numpy.typing import NDArray
 
 from appliance.music.codecs.base import Codec
 
-IGNORED = -100
-"""The target of padding (PyTorch's ``cross_entropy`` leaves it out)."""
-NOTHING = -1
-"""In an input, the place of a one that is not there: some tokens have fewer than others."""
+IGNORE_INDEX = -100
+"""The target of padding, which PyTorch's ``cross_entropy`` leaves out."""
+NO_INPUT = -1
+"""Fills up the list of active inputs where a token has fewer of them than others."""
+MIN_CROPPED_CYCLES = 4
+"""At least this many cycles of the codec remain of a piece that is started in the middle."""
 
 
-class Piece(NamedTuple):
-    """A score in the model's terms."""
+class EncodedPiece(NamedTuple):
+    """A score as the model's inputs and targets."""
 
     features: NDArray[np.int16]
-    """``(tokens, k)``, ``NOTHING`` where a token has fewer than k ones."""
+    """``(tokens, k)``: indices of the active inputs, padded to k with ``NO_INPUT``."""
     targets: NDArray[np.int16]
-    """``(tokens,)``"""
+    """``(tokens,)``: the true class at each place."""
 
 
 class Chunk(NamedTuple):
-    """What the network sees at once."""
+    """One training batch."""
 
     features: NDArray[np.int64]
-    """``(tokens, lanes, k)``, ``NOTHING`` where there are fewer than k."""
+    """``(tokens, batch, k)``: indices of the active inputs, padded with ``NO_INPUT``."""
     targets: NDArray[np.int64]
-    """``(tokens, lanes)``, ``IGNORED`` where a lane has run out."""
-    fresh: NDArray[np.bool_]
-    """``(lanes,)``: the lane begins here, so its state must be zero."""
+    """``(tokens, batch)``, padded with ``IGNORE_INDEX``."""
+    starts: NDArray[np.bool_]
+    """``(batch,)``: here a new piece starts, so the network's state must be zero."""
 
 
-def encode(codec: Codec, score: Any) -> Piece:
-    """A score as arrays."""
+def encode(codec: Codec, score: Any) -> EncodedPiece:
+    """A score of the codec's kind as arrays."""
     features, targets = codec.encode(score)
     k = max(map(len, features))
-    rows = [row + [NOTHING] * (k - len(row)) for row in features]
-    return Piece(np.array(rows, np.int16), np.array(targets, np.int16))
+    rows = [row + [NO_INPUT] * (k - len(row)) for row in features]
+    return EncodedPiece(np.array(rows, np.int16), np.array(targets, np.int16))
 
 
-class Keys:
-    """Every transposition of every piece that the codec can tell, encoded when first asked for.
+class PieceSampler:
+    """Draws random pieces in random transpositions, and encodes each when it is first drawn.
 
     Args:
-        codec: tells them.
-        scores: the pieces.
-        also: others, which are drawn as often as they are many times ``also_share``.
+        codec: encodes the pieces.
+        scores: the training pieces.
+        pretrain_scores: pieces of another kind of music, drawn in proportion to their number
+            times ``pretrain_share``.
     """
 
-    def __init__(self, codec: Codec, scores: Sequence[Any], also: Sequence[Any] = ()) -> None:
+    def __init__(
+        self, codec: Codec, scores: Sequence[Any], pretrain_scores: Sequence[Any] = ()
+    ) -> None:
         self._codec = codec
-        self._scores = [*scores, *also]
-        self._own = len(scores)
-        self._shifts = [codec.shifts(score) for score in self._scores]
-        self._known: dict[tuple[int, int], Piece] = {}
-        self.also_share = 1.0
+        self._scores = [*scores, *pretrain_scores]
+        self._train_count = len(scores)
+        self._shifts = [codec.transpositions(score) for score in self._scores]
+        self._encoded: dict[tuple[int, int], EncodedPiece] = {}
+        self.pretrain_share = 1.0
 
-    def draw(self, rng: np.random.Generator) -> Piece:
-        """A random piece in a random key."""
-        others = len(self._scores) - self._own
-        if others and rng.random() < self.also_share * others / len(self._scores):
-            number = self._own + int(rng.integers(others))
+    def sample(self, rng: np.random.Generator) -> EncodedPiece:
+        """A random piece in a random transposition."""
+        pretrain_count = len(self._scores) - self._train_count
+        pretrain_probability = self.pretrain_share * pretrain_count / len(self._scores)
+        if pretrain_count and rng.random() < pretrain_probability:
+            number = self._train_count + int(rng.integers(pretrain_count))
         else:
-            number = int(rng.integers(self._own))
+            number = int(rng.integers(self._train_count))
         shift = int(rng.choice(self._shifts[number]))
-        if (number, shift) not in self._known:
+        if (number, shift) not in self._encoded:
             score = self._scores[number]
-            moved = score.transposed(shift) if shift else score
-            self._known[number, shift] = encode(self._codec, moved)
-        return self._known[number, shift]
+            transposed = score.transposed(shift) if shift else score
+            self._encoded[number, shift] = encode(self._codec, transposed)
+        return self._encoded[number, shift]
 
 
 def chunks(
-    keys: Keys,
+    sampler: PieceSampler,
     rng: np.random.Generator,
     *,
-    lanes: int,
+    batch_size: int,
     tokens: int,
-    crop_share: float,
+    crop_probability: float,
     cycle: int = 1,
 ) -> Iterator[Chunk]:
-    """Endless chunks; a lane plays one piece to its end, then another from a chunk's start.
+    """Endless chunks of ``(tokens, batch_size)``.
 
-    A share of the pieces is entered at a random multiple of ``cycle``, which shows the
-    network more beginnings of its own memory than of the music.
+    Each row of the batch runs through one piece to its end; the next piece starts with the next
+    chunk. Some pieces are cropped: they start at a random multiple of ``cycle``, so that the
+    network meets its initial state at many places and not only at the start of the music.
     """
-    rest: list[Piece | None] = [None] * lanes
+    remaining: list[EncodedPiece | None] = [None] * batch_size
     while True:
-        fresh = np.zeros(lanes, bool)
+        starts = np.zeros(batch_size, bool)
         parts = []
-        for lane in range(lanes):
-            piece = rest[lane]
+        for row in range(batch_size):
+            piece = remaining[row]
             if piece is None:
-                piece, fresh[lane] = keys.draw(rng), True
-                if rng.random() < crop_share:
-                    start = cycle * int(rng.integers(max(1, len(piece.targets) // cycle - 4)))
-                    piece = Piece(piece.features[start:], piece.targets[start:])
-            parts.append(Piece(piece.features[:tokens], piece.targets[:tokens]))
-            left = Piece(piece.features[tokens:], piece.targets[tokens:])
-            rest[lane] = left if len(left.targets) else None
-        yield pad(parts, tokens, fresh)
+                piece, starts[row] = sampler.sample(rng), True
+                if rng.random() < crop_probability:
+                    cycles = len(piece.targets) // cycle
+                    first = cycle * int(rng.integers(max(1, cycles - MIN_CROPPED_CYCLES)))
+                    piece = EncodedPiece(piece.features[first:], piece.targets[first:])
+            parts.append(EncodedPiece(piece.features[:tokens], piece.targets[:tokens]))
+            rest = EncodedPiece(piece.features[tokens:], piece.targets[tokens:])
+            remaining[row] = rest if len(rest.targets) else None
+        yield pad(parts, tokens, starts)
 
 
-def pad(parts: list[Piece], tokens: int, fresh: NDArray[np.bool_]) -> Chunk:
-    """Pieces side by side, each padded to ``tokens``."""
+def pad(parts: Sequence[EncodedPiece], tokens: int, starts: NDArray[np.bool_]) -> Chunk:
+    """Put pieces side by side as a batch, each padded to ``tokens``.
+
+    Args:
+        parts: pieces of at most ``tokens`` tokens.
+        tokens: length of the chunk.
+        starts: ``(batch,)``, see :class:`Chunk`.
+
+    Returns:
+        features ``(tokens, batch, k)`` and targets ``(tokens, batch)``, both int64.
+    """
     k = max(part.features.shape[1] for part in parts)
-    features = np.full((tokens, len(parts), k), NOTHING, np.int64)
-    targets = np.full((tokens, len(parts)), IGNORED, np.int64)
-    for lane, part in enumerate(parts):
+    features = np.full((tokens, len(parts), k), NO_INPUT, np.int64)
+    targets = np.full((tokens, len(parts)), IGNORE_INDEX, np.int64)
+    for row, part in enumerate(parts):
         length, width = part.features.shape
-        features[:length, lane, :width] = part.features
-        targets[:length, lane] = part.targets
-    return Chunk(features, targets, fresh)
+        features[:length, row, :width] = part.features
+        targets[:length, row] = part.targets
+    return Chunk(features, targets, starts)

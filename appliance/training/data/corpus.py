@@ -1,4 +1,4 @@
-"""Scores to learn from: Bach's chorales out of music21, or the published JSB benchmark."""
+"""The scores that a recipe names, split by piece, and the codec that fits them."""
 
 from __future__ import annotations
 
@@ -9,9 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from appliance.errors import BachboxError, UsageError
-from appliance.music.files.four_part_reader import from_music21
+from appliance.music.codecs.abc.abc_codec import AbcCodec
+from appliance.music.codecs.base import Codec
+from appliance.music.codecs.four_part import FourPartCodec
+from appliance.music.codecs.four_part_conversion import to_four_parts
+from appliance.music.codecs.free_rhythm import FreeRhythmCodec
+from appliance.music.files.musicxml_reader import from_music21
 from appliance.music.score import (
-    HIGHEST,
+    HIGHEST_PITCH,
     SILENT,
     VOICES,
     Form,
@@ -21,33 +26,68 @@ from appliance.music.score import (
     key_of,
     onsets_by_change,
 )
-from appliance.training.data import free_rhythm_corpus, parse_cache
-from appliance.training.recipe import CorpusPart
+from appliance.training.data import folk_corpus, free_rhythm_corpus, parse_cache
+from appliance.training.recipe import CorpusConfig, Recipe
 
 log = logging.getLogger(__name__)
 
 BENCHMARK_FILE = "chorales/Jsb16thSeparated.json"
 SPLITS = ("train", "valid", "test")
+PRETRAIN = "pretrain"
 
-ALSO = "also"
 Corpus = dict[str, list[Any]]
-"""The pieces of each of ``SPLITS``, of the kind that the codec encodes; some have ``ALSO``, pieces
-of another kind of music that are learned from at first (see ``also`` in a recipe)."""
+"""The pieces of each of ``SPLITS``, of the kind that the codec encodes. Some corpora also have
+``PRETRAIN``: pieces of another kind of music, for the beginning of the training."""
 
 
-def learned(scores: Corpus) -> list[Any]:
-    """Every piece that a model has learned from."""
-    return [*scores["train"], *scores.get(ALSO, [])]
+def load_corpus(recipe: Recipe, data: Path | None, build: Path) -> Corpus:
+    """The corpus that a recipe names, split by piece.
 
-
-def benchmark(folder: Path) -> Corpus:
-    """The JSB chorales on a 16th grid in their published split (229, 76, 77 pieces).
-
-    Source: Boulanger-Lewandowski et al. 2012, on the grid of Huang et al. 2017. The file
-    does not tell a held note from a repeated one.
+    Args:
+        recipe: names the source and the held-out pieces.
+        data: the folder with scores that are not in music21, or None.
+        build: a folder for the parsed scores, which are read from there the next time.
 
     Raises:
-        UsageError: the folder does not hold it.
+        UsageError: the scores are not there, or a piece to hold out is not among them.
+    """
+    config = recipe.corpus
+    if config.source == "music21-chorales":
+        held_out = {"valid": config.valid, "test": config.test}
+        return load_chorales(build / "corpus", held_out, config.excluded)
+    if config.source == "music21-folk":
+        return folk_corpus.load(build / "corpus" / f"{recipe.name}.json")
+    if data is None:
+        raise UsageError(f"{recipe.name} needs --data FOLDER, the folder with its scores")
+    if config.source == "jsb-benchmark":
+        return load_benchmark(data)
+    return load_score_folders(data, config, build / "corpus" / f"{recipe.name}.json")
+
+
+def codec_for(recipe: Recipe, corpus: Corpus) -> Codec:
+    """The codec that a recipe names, for the notes that occur in its corpus."""
+    config = recipe.codec
+    if config.name == FreeRhythmCodec.name:
+        return free_rhythm_corpus.codec_for(corpus["train"], corpus.get(PRETRAIN, []))
+    if config.name == AbcCodec.name:
+        return AbcCodec()
+    ranges = voice_ranges(corpus["train"])
+    return FourPartCodec(onsets=config.onsets, form=config.form, ranges=ranges)
+
+
+def training_scores(corpus: Corpus) -> list[Any]:
+    """Every piece that a model has seen in training."""
+    return [*corpus["train"], *corpus.get(PRETRAIN, [])]
+
+
+def load_benchmark(folder: Path) -> Corpus:
+    """The JSB chorales on a 16th grid in their published split (229, 76, 77 pieces).
+
+    Source: Boulanger-Lewandowski et al. 2012, on the grid of Huang et al. 2017. In this file a
+    held note and a repeated one look the same.
+
+    Raises:
+        UsageError: the folder does not hold the file, or its content is something else.
     """
     path = folder / BENCHMARK_FILE
     if not path.is_file():
@@ -61,14 +101,14 @@ def benchmark(folder: Path) -> Corpus:
             split: [_benchmark_piece(f"jsb-{split}-{n}", rows) for n, rows in enumerate(pieces)]
             for split, pieces in ((split, splits[split]) for split in SPLITS)
         }
-    except (LookupError, TypeError, ValueError, StopIteration) as why:
-        raise UsageError(f"{path}: not the benchmark as it was published ({why!r})") from why
+    except (LookupError, TypeError, ValueError, StopIteration) as error:
+        raise UsageError(f"{path}: not the benchmark as it was published ({error!r})") from error
 
 
 def _benchmark_piece(name: str, piece: list[list[float]]) -> Score:
-    rows = [[SILENT if p < 0 else int(p) for p in row] for row in piece]
-    if any(len(row) != VOICES or not SILENT <= max(row) <= HIGHEST for row in rows):
-        raise ValueError(f"{name} has something else than four voices")
+    rows = [[SILENT if pitch < 0 else int(pitch) for pitch in row] for row in piece]
+    if any(len(row) != VOICES or not SILENT <= max(row) <= HIGHEST_PITCH for row in rows):
+        raise ValueError(f"{name} does not have four voices of MIDI notes")
     return Score(
         name=name,
         pitches=tuple(map(tuple, rows)),
@@ -78,50 +118,63 @@ def _benchmark_piece(name: str, piece: list[list[float]]) -> Score:
     )
 
 
-def chorales(cache: Path, held_out: dict[str, list[str]], left_out: Sequence[str] = ()) -> Corpus:
-    """Bach's four-part chorales from music21's corpus, with onsets, metre and fermatas.
+def load_chorales(
+    cache: Path, held_out: dict[str, list[str]], excluded: Sequence[str] = ()
+) -> Corpus:
+    """Bach's four-part chorales from music21's corpus, with onsets, meter and fermatas.
 
     Args:
         cache: a folder for the parsed scores (parsing takes a minute or two).
-        held_out: names of the pieces of ``valid`` and ``test``; all others are for training.
-        left_out: names of pieces that are used for nothing.
-    """
-    scores = parse_cache.kept(cache / "chorales.json", _from_json, _parse_all)
-    known = {score.name for score in scores}
-    for split, names in (*held_out.items(), ("nothing", left_out)):
-        if missing := sorted(set(names) - known):
-            raise UsageError(f"held out for {split} but not in music21's corpus: {missing}")
-    found: Corpus = {split: [] for split in SPLITS}
-    for score in scores:
-        if score.name in left_out:
-            continue
-        split = next((s for s, names in held_out.items() if score.name in names), "train")
-        found[split].append(score)
-    return found
-
-
-def lines(data: Path, part: CorpusPart, cache: Path) -> Corpus:
-    """Scores in free rhythm from folders, split by the beginnings of their names.
+        held_out: names of the pieces of ``valid`` and ``test``; the others are for training.
+        excluded: names of pieces that go into no split.
 
     Raises:
-        UsageError: a folder, or a piece to be held out, is not there.
+        UsageError: the cache is damaged, or one of the named pieces is not in the corpus.
     """
-    found: Corpus = {split: [] for split in SPLITS}
-    if part.also:
-        found[ALSO] = _read(data, part.also, cache.with_stem(f"{cache.stem}-{ALSO}"))
-    for score in _read(data, part.folders, cache):
-        if score.name.startswith(tuple(part.left_out)):
-            continue
-        held = [s for s in ("valid", "test") if score.name.startswith(tuple(getattr(part, s)))]
-        found[held[0] if held else "train"].append(score)
-    for split in ("valid", "test"):
-        for wanted in getattr(part, split):
-            if not any(score.name.startswith(wanted) for score in found[split]):
-                raise UsageError(f"held out for {split} but not in {data}: {wanted}")
-    return found
+    scores = parse_cache.load_or_parse(cache / "chorales.json", _from_json, _parse_all)
+    known = {score.name for score in scores}
+    for purpose, names in (
+        *((f"held out for {split}", names) for split, names in held_out.items()),
+        ("excluded", excluded),
+    ):
+        if missing := sorted(set(names) - known):
+            raise UsageError(f"{purpose} but not in music21's corpus: {missing}")
+    corpus: Corpus = {split: [] for split in SPLITS}
+    for score in scores:
+        if score.name not in excluded:
+            splits = (split for split, names in held_out.items() if score.name in names)
+            corpus[next(splits, "train")].append(score)
+    return corpus
 
 
-def _read(data: Path, folders: Sequence[str], cache: Path) -> list[FreeRhythmScore]:
+def load_score_folders(data: Path, config: CorpusConfig, cache: Path) -> Corpus:
+    """Scores in free rhythm from folders, held out by the start of their names.
+
+    Args:
+        data: the folder that holds the folders that ``config`` names.
+        config: names folders and pieces.
+        cache: a JSON file for the scores.
+
+    Raises:
+        UsageError: a folder, or a piece to hold out, is not there.
+    """
+    corpus: Corpus = {split: [] for split in SPLITS}
+    if config.pretrain_folders:
+        pretrain_cache = cache.with_stem(f"{cache.stem}-{PRETRAIN}")
+        corpus[PRETRAIN] = _read_folders(data, config.pretrain_folders, pretrain_cache)
+    held_out = {"valid": config.valid, "test": config.test}
+    for score in _read_folders(data, config.folders, cache):
+        if not score.name.startswith(tuple(config.excluded)):
+            splits = (s for s, names in held_out.items() if score.name.startswith(tuple(names)))
+            corpus[next(splits, "train")].append(score)
+    for split, names in held_out.items():
+        for name in names:
+            if not any(score.name.startswith(name) for score in corpus[split]):
+                raise UsageError(f"held out for {split} but not in {data}: {name}")
+    return corpus
+
+
+def _read_folders(data: Path, folders: Sequence[str], cache: Path) -> list[FreeRhythmScore]:
     paths: list[Path] = []
     for folder in folders:
         if not (data / folder).is_dir():
@@ -130,9 +183,9 @@ def _read(data: Path, folders: Sequence[str], cache: Path) -> list[FreeRhythmSco
                 f"holds {', '.join(folders)}"
             )
         paths += sorted(path for path in (data / folder).iterdir() if path.is_file())
-    scores, refused = free_rhythm_corpus.read(paths, cache)
-    for path, why in refused.items():
-        log.info("left out %s: %s", path.name, why)
+    scores, refused = free_rhythm_corpus.read_files(paths, cache)
+    for path, reason in refused.items():
+        log.info("skipped %s: %s", path.name, reason)
     return scores
 
 
@@ -144,13 +197,13 @@ def _parse_all() -> list[Score]:
 
 
 def _parse(path: str) -> Score | str:
-    """A score, or why the file is none of ours."""
+    """The score in a file, or the reason why it is not a four-part chorale."""
     from music21 import converter
 
     try:
-        return from_music21(converter.parse(path), name=Path(path).stem)
-    except BachboxError as why:
-        return str(why)
+        return to_four_parts(from_music21(converter.parse(path), Path(path).stem))
+    except BachboxError as error:
+        return str(error)
 
 
 def _from_json(entry: dict[str, Any]) -> Score:
@@ -165,9 +218,9 @@ def _from_json(entry: dict[str, Any]) -> Score:
 
 
 def voice_ranges(scores: Sequence[Score]) -> list[list[int]]:
-    """Lowest and highest MIDI note of every voice in the corpus."""
-    found = []
+    """The lowest and the highest MIDI note of each voice in these scores."""
+    ranges = []
     for voice in range(VOICES):
         notes = [row[voice] for score in scores for row in score.pitches if row[voice] != SILENT]
-        found.append([min(notes), max(notes)])
-    return found
+        ranges.append([min(notes), max(notes)])
+    return ranges

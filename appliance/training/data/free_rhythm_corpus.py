@@ -1,4 +1,4 @@
-"""Scores in free rhythm out of folders of MIDI and MusicXML files."""
+"""Scores in free rhythm from MIDI and MusicXML files, and the codec that fits them."""
 
 from __future__ import annotations
 
@@ -14,52 +14,58 @@ from typing import Any
 from tqdm import tqdm
 
 from appliance.errors import UsageError
+from appliance.music.codecs import free_rhythm_conversion
 from appliance.music.codecs.free_rhythm import FreeRhythmCodec
-from appliance.music.files import free_rhythm_reader
-from appliance.music.score import Form, FreeRhythmScore, Key, Note
+from appliance.music.notes import Note
+from appliance.music.score import Form, FreeRhythmScore, Key
 from appliance.training.data import parse_cache
 
 log = logging.getLogger(__name__)
 
-MAX_LENGTHS = 32
-MIN_COUNT = 8
-"""A length that is rarer is told as the nearest that is not."""
-PLAIN_LENGTHS = (60, 120, 240, 480, 960)
+MAX_DURATIONS = 32
+MIN_DURATION_COUNT = 8
+"""Durations that are rarer than this are rounded to the nearest of the others."""
+BASIC_DURATIONS_TICKS = (60, 120, 240, 480, 960)
+"""Durations that every codec has."""
 
 
-def read(paths: Sequence[Path], cache: Path) -> tuple[list[FreeRhythmScore], dict[Path, str]]:
-    """The scores of files, and why the others could not be read.
+def read_files(paths: Sequence[Path], cache: Path) -> tuple[list[FreeRhythmScore], dict[Path, str]]:
+    """Read scores on all cores.
 
     Args:
         paths: MIDI and MusicXML files.
-        cache: a JSON file for what was read, used again while the files stay as they are.
+        cache: a JSON file with the scores, used again as long as names and sizes of the files
+            stay the same.
+
+    Returns:
+        the scores, and for each file that could not be read the reason why.
     """
-    state = [[path.parent.name, path.name, path.stat().st_size] for path in paths]
+    fingerprint = [[path.parent.name, path.name, path.stat().st_size] for path in paths]
     if cache.is_file():
-        kept = json.loads(cache.read_text())
-        if kept["files"] == state:
-            refused = {Path(path): why for path, why in kept["refused"].items()}
-            return [_from_json(entry) for entry in kept["scores"]], refused
+        cached = json.loads(cache.read_text())
+        if cached["files"] == fingerprint:
+            refused = {Path(path): reason for path, reason in cached["refused"].items()}
+            return [_from_json(entry) for entry in cached["scores"]], refused
     scores: list[FreeRhythmScore] = []
     refused = {}
     with ProcessPoolExecutor() as pool:
         outcomes = tqdm(pool.map(_read, paths), "reading", len(paths))
-        for path, found in zip(paths, outcomes, strict=True):
-            if isinstance(found, str):
-                refused[path] = found
+        for path, outcome in zip(paths, outcomes, strict=True):
+            if isinstance(outcome, str):
+                refused[path] = outcome
             else:
-                scores.append(found)
-    told = {str(path): why for path, why in refused.items()}
-    content = {"files": state, "scores": parse_cache.to_json(scores), "refused": told}
-    parse_cache.write(cache, content)
+                scores.append(outcome)
+    reasons = {str(path): reason for path, reason in refused.items()}
+    content = {"files": fingerprint, "scores": parse_cache.to_json(scores), "refused": reasons}
+    parse_cache.write_json(cache, content)
     return scores, refused
 
 
 def _read(path: Path) -> FreeRhythmScore | str:
     try:
-        return free_rhythm_reader.read(path)
-    except UsageError as why:
-        return str(why)
+        return free_rhythm_conversion.read(path)
+    except UsageError as error:
+        return str(error)
 
 
 def _from_json(entry: dict[str, Any]) -> FreeRhythmScore:
@@ -73,15 +79,21 @@ def _from_json(entry: dict[str, Any]) -> FreeRhythmScore:
 
 
 def codec_for(
-    scores: Sequence[FreeRhythmScore], also: Sequence[FreeRhythmScore] = ()
+    scores: Sequence[FreeRhythmScore], pretrain_scores: Sequence[FreeRhythmScore] = ()
 ) -> FreeRhythmCodec:
-    """A codec with the notes and the lengths that occur in these scores, and others' notes."""
-    pitches = [note.pitch for score in (*scores, *also) for note in score.notes]
+    """A codec for the pitches of all these scores and for the durations of ``scores``.
+
+    Raises:
+        ValueError: the scores have no notes, or the codec cannot hold them.
+    """
+    pitches = [note.pitch for score in (*scores, *pretrain_scores) for note in score.notes]
     counts: Counter[int] = Counter()
     for score in scores:
         starts = sorted({note.start for note in score.notes})
         counts.update(b - a for a, b in pairwise(starts))
         counts.update(note.length for note in score.notes)
-    common = [ticks for ticks, n in counts.most_common(MAX_LENGTHS) if n >= MIN_COUNT]
-    lengths = sorted({*common, *PLAIN_LENGTHS})
+    common = [
+        ticks for ticks, count in counts.most_common(MAX_DURATIONS) if count >= MIN_DURATION_COUNT
+    ]
+    lengths = sorted({*common, *BASIC_DURATIONS_TICKS})
     return FreeRhythmCodec(lowest=min(pitches), highest=max(pitches), lengths=lengths)

@@ -1,4 +1,4 @@
-"""Scores that take long to parse: by all processors at once, and kept for the next time."""
+"""Scores that take long to parse: parsed on all cores, and cached as JSON."""
 
 from __future__ import annotations
 
@@ -13,21 +13,24 @@ from typing import Any, TypeVar
 
 from tqdm import tqdm
 
+from appliance.common.atomic_write import write_atomically
 from appliance.errors import UsageError
 
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
-MAX_REASONS = 12
+MAX_LOGGED_REASONS = 12
 
 
-def kept(cache: Path, from_json: Callable[[Any], T], parse: Callable[[], Sequence[T]]) -> list[T]:
-    """The scores in ``cache``, or else what ``parse`` gives, which is in there from then on.
+def load_or_parse(
+    cache: Path, from_json: Callable[[Any], T], parse: Callable[[], Sequence[T]]
+) -> list[T]:
+    """The scores in ``cache``; without that file, the scores from ``parse``, which are then cached.
 
     Args:
         cache: a JSON file.
-        from_json: a score out of its entry.
-        parse: makes them all; scores are dataclasses.
+        from_json: makes a score from its JSON object.
+        parse: makes all scores, which are dataclasses.
 
     Raises:
         UsageError: the file is damaged.
@@ -35,45 +38,48 @@ def kept(cache: Path, from_json: Callable[[Any], T], parse: Callable[[], Sequenc
     if cache.is_file():
         try:
             return [from_json(entry) for entry in json.loads(cache.read_text())]
-        except (LookupError, TypeError, ValueError) as why:
-            raise UsageError(f"{cache}: damaged; delete it and it is made anew") from why
+        except (LookupError, TypeError, ValueError) as error:
+            raise UsageError(f"{cache}: damaged; delete it and run this again") from error
     scores = [*parse()]
-    write(cache, to_json(scores))
+    write_json(cache, to_json(scores))
     return scores
 
 
 def to_json(scores: Iterable[Any]) -> list[dict[str, Any]]:
-    """Dataclasses as JSON knows them."""
+    """Dataclasses as JSON objects."""
     return [asdict(score) for score in scores]
 
 
-def write(path: Path, content: object) -> None:
-    """JSON into a file, which is there whole or not at all."""
+def write_json(path: Path, content: object) -> None:
+    """Write JSON to a file at once, and make its folder where there is none.
+
+    Raises:
+        OSError: the file cannot be written.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_suffix(".part")
-    unfinished.write_text(json.dumps(content))
-    unfinished.replace(path)
+    write_atomically(path, json.dumps(content).encode())
 
 
 def parse_all(
-    parse: Callable[[str], T | str], sources: Sequence[str], what: str, chunk: int
+    parse: Callable[[str], T | str], sources: Sequence[str], plural: str, chunk: int
 ) -> list[T]:
-    """What ``parse`` makes of each source, without those for which it gives a sentence why not.
+    """Parse all sources on all cores; log the reasons for those that gave no score.
 
     Args:
-        parse: a function of a module, so that other processes find it.
+        parse: makes a score, or gives the reason why not. A function of a module, so that it can
+            be sent to other processes.
         sources: paths, or the scores themselves as text.
-        what: they are, in the plural.
-        chunk: so many go to a process at a time.
+        plural: what the scores are called, for the log and the progress bar.
+        chunk: how many sources a process gets at a time.
     """
     scores: list[T] = []
-    left_out: Counter[str] = Counter()
+    reasons: Counter[str] = Counter()
     with ProcessPoolExecutor() as pool:
-        for outcome in tqdm(pool.map(parse, sources, chunksize=chunk), what, len(sources)):
+        for outcome in tqdm(pool.map(parse, sources, chunksize=chunk), plural, len(sources)):
             if isinstance(outcome, str):
-                left_out[outcome] += 1
+                reasons[outcome] += 1
             else:
                 scores.append(outcome)
-    for reason, count in left_out.most_common(MAX_REASONS):
-        log.info("left out %d %s: %s", count, what, reason)
+    for reason, count in reasons.most_common(MAX_LOGGED_REASONS):
+        log.info("skipped %d %s: %s", count, plural, reason)
     return scores

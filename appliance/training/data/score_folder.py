@@ -1,4 +1,4 @@
-"""A person's folder of scores: what can be learned from it, and what each piece is for."""
+"""A user's folder of scores: which pieces can be used, and in which split each of them is."""
 
 from __future__ import annotations
 
@@ -17,53 +17,65 @@ from tqdm import tqdm
 
 from appliance.errors import UsageError
 from appliance.music.codecs.abc import reader
-from appliance.music.codecs.abc.abc_codec import AbcCodec, AbcScore
+from appliance.music.codecs.abc.abc_codec import AbcCodec
+from appliance.music.codecs.abc.score import AbcScore
 from appliance.music.codecs.abc.tokens import PITCHES
 from appliance.music.codecs.base import Codec
-from appliance.music.files.four_part_reader import MAX_FILE_BYTES, MIDI_SUFFIXES, MUSICXML_SUFFIXES
+from appliance.music.files import midi_reader, score_reader
+from appliance.music.limits import TEMPO_BPM
 from appliance.music.score import FreeRhythmScore
 from appliance.training.data import folk_corpus, free_rhythm_corpus
 from appliance.training.data.corpus import Corpus
 
 MIN_PIECES = 4
-MIN_NOTES = 500
-"""Of all pieces together."""
-MIN_NOTES_A_PIECE = 16
-MAX_NOTES_A_PIECE = 10_000
+MIN_TOTAL_NOTES = 500
+MIN_NOTES_PER_PIECE = 16
+MAX_NOTES_PER_PIECE = 10_000
 MAX_STEPS = 9_999
-"""The longest form that a model file can bring, in 16th steps."""
-MAX_NOTES = 60_000
-"""Of all pieces: what an evening's training, and the n-gram beside it, can take in."""
-HELD_SHARE = 0.1
-"""Of the pieces, for each of the two splits that are held out."""
-HINTS_FROM = 20
-"""Files that are asked for their tempo and instrument."""
-TEMPO_BPM = (40.0, 240.0)
-DRUMS = 9
+"""The longest form that a model file can hold, in 16th steps."""
+MAX_TOTAL_NOTES = 60_000
+"""As much as the training of an evening, and the n-gram, can handle."""
+HELD_OUT_SHARE = 0.1
+"""The share of the pieces that is held out, for valid and for test each."""
+MAX_FILES_FOR_DEFAULTS = 20
+"""Tempo and instrument are taken from the first so many MIDI files."""
+DRUM_CHANNEL = 9
+
+Skipped = list[tuple[str, str]]
+"""Names of files and pieces that are not used, each with the reason."""
 
 
 @dataclass(frozen=True)
-class Kind:
-    """A kind of score files, and how a model learns from them."""
+class ScoreFormat:
+    """A kind of score files, and how a model learns from them.
+
+    Attributes:
+        codec_name: of the codec that encodes these scores.
+        suffixes: of the files, in lower case, with their dots.
+        read_files: reads files, given a path for a cache; returns the scores, and for each file
+            that could not be read the reason why.
+        make_codec: a codec for scores.
+        count_notes: of a score.
+        content: the music of a score, the same whatever its key and its name.
+        group_families: groups scores that must be in the same split.
+        tempo_bpm, instrument: where no file states them; a General MIDI program, from 0.
+        temperature: the default of the model.
+    """
 
     codec_name: Literal["lines", "abc"]
     suffixes: tuple[str, ...]
-    read: Callable[[Sequence[Path], Path], tuple[list[Any], dict[Path, str]]]
-    """The scores of files, and why the others cannot be read; the second argument is a cache."""
-    codec: Callable[[Sequence[Any]], Codec]
-    notes: Callable[[Any], int]
-    told: Callable[[Any], object]
-    """The music itself, the same in whatever key."""
-    families: Callable[[Sequence[Any]], list[list[Any]]]
-    """Pieces that must not be on different sides of the split, together."""
+    read_files: Callable[[Sequence[Path], Path], tuple[list[Any], dict[Path, str]]]
+    make_codec: Callable[[Sequence[Any]], Codec]
+    count_notes: Callable[[Any], int]
+    content: Callable[[Any], object]
+    group_families: Callable[[Sequence[Any]], list[list[Any]]]
     tempo_bpm: float
     instrument: int
-    """Both where no file says any; a General MIDI program."""
     temperature: float
 
     def fingerprint(self, score: Any) -> str:
-        """Of the music in a score."""
-        return hashlib.sha256(repr(self.told(score)).encode()).hexdigest()
+        """A hash of the music in a score, in hexadecimal."""
+        return hashlib.sha256(repr(self.content(score)).encode()).hexdigest()
 
 
 def _intervals(score: FreeRhythmScore) -> object:
@@ -71,9 +83,9 @@ def _intervals(score: FreeRhythmScore) -> object:
     return [(note.start, note.length, note.pitch - first) for note in score.notes]
 
 
-def _read_abc(paths: Sequence[Path], cache: Path) -> tuple[list[AbcScore], dict[Path, str]]:
-    """Every tune in files of ABC."""
-    del cache  # it takes no longer to parse them
+def _read_abc_files(paths: Sequence[Path], cache: Path) -> tuple[list[AbcScore], dict[Path, str]]:
+    """Every tune in ABC files. Parsing is as fast as a cache would be, so ``cache`` is not used."""
+    del cache
     scores: list[AbcScore] = []
     refused: dict[Path, str] = {}
     with ProcessPoolExecutor() as pool:
@@ -88,186 +100,207 @@ def _read_abc(paths: Sequence[Path], cache: Path) -> tuple[list[AbcScore], dict[
 
 
 def _read_tunes(path: Path) -> list[tuple[str, AbcScore | str]]:
-    """The tunes of a file, or why there is none, each with what is to be said after its name."""
+    """The tunes in a file, each with its title.
+
+    For each tune that cannot be read, there is a suffix for the file's name and the reason.
+    """
     try:
-        if path.stat().st_size > MAX_FILE_BYTES:
-            return [("", "larger than 16 MiB, which no score of ours needs")]
-        texts = reader.tunes(path.read_text("utf-8", "replace"))
-    except OSError as why:
-        return [("", f"cannot read it: {why.strerror}")]
-    found: list[tuple[str, AbcScore | str]] = []
+        if path.stat().st_size > score_reader.MAX_FILE_BYTES:
+            return [("", "larger than 16 MiB, which no score needs")]
+        texts = reader.split_tunes(path.read_text("utf-8", "replace"))
+    except OSError as error:
+        return [("", f"cannot read it: {error.strerror}")]
+    tunes: list[tuple[str, AbcScore | str]] = []
     for number, text in enumerate(texts, 1):
         title = re.search(r"(?m)^T:(.*)", text)
         name = title[1].strip() if title else f"{path.stem} {number}"
         try:
-            found.append((name, reader.parse(text, name)))
-        except ValueError as why:
-            found.append(("" if len(texts) == 1 else f", tune {number}", str(why)))
-    return found or [("", "no tune is in it (one begins with a line X:1)")]
+            tunes.append((name, reader.parse(text, name)))
+        except ValueError as error:
+            tunes.append(("" if len(texts) == 1 else f", tune {number}", str(error)))
+    return tunes or [("", "no tune is in it (a tune begins with a line X:1)")]
 
 
-LINES = Kind(
+FREE_RHYTHM = ScoreFormat(
     codec_name="lines",
-    suffixes=MIDI_SUFFIXES + MUSICXML_SUFFIXES,
-    read=free_rhythm_corpus.read,
-    codec=free_rhythm_corpus.codec_for,
-    notes=lambda score: len(score.notes),
-    told=_intervals,
-    families=lambda scores: [[score] for score in scores],
+    suffixes=score_reader.SUFFIXES,
+    read_files=free_rhythm_corpus.read_files,
+    make_codec=free_rhythm_corpus.codec_for,
+    count_notes=lambda score: len(score.notes),
+    content=_intervals,
+    group_families=lambda scores: [[score] for score in scores],
     tempo_bpm=96,
     instrument=0,
     temperature=0.9,
 )
-TUNES = Kind(
+ABC = ScoreFormat(
     codec_name="abc",
     suffixes=(".abc",),
-    read=_read_abc,
-    codec=lambda scores: AbcCodec(),
-    notes=lambda score: sum(sign in PITCHES for sign in score.signs),
-    told=lambda score: score.signs,
-    # Menuet 3 is another one than Menuet 4.
-    families=lambda scores: folk_corpus.families(scores, lambda score: str(score.name).casefold()),
+    read_files=_read_abc_files,
+    make_codec=lambda scores: AbcCodec(),
+    count_notes=lambda score: sum(symbol in PITCHES for symbol in score.symbols),
+    content=lambda score: score.symbols,
+    # Titles with their numbers: "Menuet 3" and "Menuet 4" are two tunes.
+    group_families=lambda scores: folk_corpus.group_families(
+        scores, lambda score: str(score.name).casefold()
+    ),
     tempo_bpm=190,
     instrument=40,
     temperature=0.8,
 )
-KINDS = (LINES, TUNES)
+FORMATS = (FREE_RHYTHM, ABC)
 
 
 @dataclass(frozen=True)
-class Folder:
-    """What was found in a folder.
+class ScoreFolder:
+    """The usable pieces of a folder.
 
     Attributes:
-        kind: of most of its files.
-        scores: split by piece.
-        left_out: files and pieces that are not used, and why.
-        notes: of all pieces that are used.
-        tempo_bpm, instrument: as most files have it.
-        fingerprint: of all the music that is used.
+        format: of most of its files.
+        corpus: the pieces, split.
+        skipped: files and pieces that are not used, with the reasons.
+        note_count: of all pieces that are used.
+        tempo_bpm, instrument: the median and the most frequent one of the files.
+        fingerprint: a hash of all the music that is used.
     """
 
-    kind: Kind
-    scores: Corpus
-    left_out: list[tuple[str, str]]
-    notes: int
+    format: ScoreFormat
+    corpus: Corpus
+    skipped: Skipped
+    note_count: int
     tempo_bpm: float
     instrument: int
     fingerprint: str
 
 
-class TooLittleError(UsageError):
-    """There are not enough pieces; ``left_out`` as in :class:`Folder`."""
+class NotEnoughMusicError(UsageError):
+    """A folder has too few usable pieces or notes; ``skipped`` says what was not usable."""
 
-    def __init__(self, sentence: str, left_out: list[tuple[str, str]]) -> None:
-        super().__init__(sentence)
-        self.left_out = left_out
+    def __init__(self, message: str, skipped: Skipped) -> None:
+        super().__init__(message)
+        self.skipped = skipped
 
 
-def read(folder: Path, cache: Path) -> Folder:
-    """Read everything in a folder and in the folders in it.
+def read_folder(folder: Path, cache: Path) -> ScoreFolder:
+    """Read all scores in a folder and its subfolders.
 
     Args:
-        folder: with MIDI, MusicXML or ABC files.
-        cache: a JSON file for what was read.
+        folder: has MIDI, MusicXML or ABC files.
+        cache: a JSON file for the scores.
 
     Raises:
-        UsageError: there is no such folder, or nothing in it.
-        TooLittleError: what is in it is not enough.
+        UsageError: the folder does not exist or is empty.
+        NotEnoughMusicError: its music is not enough for a training.
     """
     if not folder.is_dir():
         raise UsageError(f"{folder}: there is no such folder")
     files = sorted(p for p in folder.rglob("*") if p.is_file() and not p.name.startswith("."))
     if not files:
         raise UsageError(f"{folder}: there is no file in it")
-    of_kind = {kind: [p for p in files if p.suffix.lower() in kind.suffixes] for kind in KINDS}
-    kind = max(KINDS, key=lambda kind: len(of_kind[kind]))
-    paths = of_kind[kind]
-    known = {suffix for each in KINDS for suffix in each.suffixes}
-    left_out = []
-    for path in sorted({*files} - {*paths}):
-        why = f"no score; known are {' '.join(sorted(known))}"
-        if path.suffix.lower() in known:
-            why = f"most files here are {' '.join(kind.suffixes)}, and this is not"
-        left_out.append((str(path.relative_to(folder)), why))
-    found, refused = kind.read(paths, cache)
-    for path, why in refused.items():
-        left_out.append((str(path.relative_to(folder)), why.removeprefix(f"{path}: ")))
-    scores, unused = _usable(kind, found)
-    left_out += unused
-    families = kind.families([*scores.values()])
-    notes = sum(kind.notes(score) for family in families for score in family)
-    if len(families) < MIN_PIECES or notes < MIN_NOTES:
-        raise TooLittleError(
-            f"{folder}: {len(families)} different pieces with {notes} notes can be used, and at "
-            f"least {MIN_PIECES} pieces with {MIN_NOTES} notes are needed, because some are "
-            "kept from the training to judge it by",
-            left_out,
+    score_format, paths, skipped = _choose_format(folder, files)
+    found, refused = score_format.read_files(paths, cache)
+    for path, reason in refused.items():
+        skipped.append((str(path.relative_to(folder)), reason.removeprefix(f"{path}: ")))
+    scores, unusable = _usable(score_format, found)
+    skipped += unusable
+    families = score_format.group_families([*scores.values()])
+    note_count = sum(score_format.count_notes(score) for family in families for score in family)
+    if len(families) < MIN_PIECES or note_count < MIN_TOTAL_NOTES:
+        raise NotEnoughMusicError(
+            f"{folder}: it has {len(families)} different usable pieces with {note_count} notes; "
+            f"training needs at least {MIN_PIECES} pieces with {MIN_TOTAL_NOTES} notes, because "
+            "some are held out to evaluate the model",
+            skipped,
         )
-    tempo_bpm, instrument = _hints(kind, [path for path in paths if path not in refused])
-    return Folder(
-        kind=kind,
-        scores=split(kind, families),
-        left_out=left_out,
-        notes=notes,
+    tempo_bpm, instrument = _defaults(score_format, [p for p in paths if p not in refused])
+    return ScoreFolder(
+        format=score_format,
+        corpus=split(score_format, families),
+        skipped=skipped,
+        note_count=note_count,
         tempo_bpm=tempo_bpm,
         instrument=instrument,
         fingerprint=hashlib.sha256("".join(sorted(scores)).encode()).hexdigest(),
     )
 
 
-def _usable(kind: Kind, found: Sequence[Any]) -> tuple[dict[str, Any], list[tuple[str, str]]]:
-    """Scores by their fingerprint, and the others' names and why they are left out."""
-    scores: dict[str, Any] = {}
-    left_out: list[tuple[str, str]] = []
-    for score in found:
-        notes, mark = kind.notes(score), kind.fingerprint(score)
-        if notes < MIN_NOTES_A_PIECE:
-            left_out.append((score.name, f"only {notes} notes"))
-        elif notes > MAX_NOTES_A_PIECE or score.form.steps > MAX_STEPS:
-            bars = score.form.steps // score.form.bar_steps
-            why = f"too long ({notes} notes, {bars} bars); cut it into movements"
-            left_out.append((score.name, why))
-        elif mark in scores:
-            left_out.append((score.name, f"the same music as {scores[mark].name}"))
-        else:
-            scores[mark] = score
-    total = 0
-    for mark in sorted(scores):
-        total += kind.notes(scores[mark])
-        if total > MAX_NOTES:
-            why = f"there are {MAX_NOTES} notes without it, and no more are used"
-            left_out.append((scores.pop(mark).name, why))
-    return scores, left_out
-
-
-def split(kind: Kind, families: Sequence[Sequence[Any]]) -> Corpus:
-    """Families of pieces into train, valid and test, at least one held out for each.
-
-    What a piece is for depends on the music alone, not on file names or the order of reading.
-    """
-    ordered = sorted(families, key=lambda family: kind.fingerprint(family[0]))
-    held = max(1, round(HELD_SHARE * len(ordered)))
-    sides = {
-        "test": ordered[:held],
-        "valid": ordered[held : 2 * held],
-        "train": ordered[2 * held :],
+def _choose_format(folder: Path, files: Sequence[Path]) -> tuple[ScoreFormat, list[Path], Skipped]:
+    """The format of most files, the files of that format, and the others with the reasons."""
+    by_format = {
+        score_format: [path for path in files if path.suffix.lower() in score_format.suffixes]
+        for score_format in FORMATS
     }
-    return {side: [score for family in those for score in family] for side, those in sides.items()}
+    chosen = max(FORMATS, key=lambda score_format: len(by_format[score_format]))
+    known = {suffix for score_format in FORMATS for suffix in score_format.suffixes}
+    skipped = []
+    for path in sorted({*files} - {*by_format[chosen]}):
+        reason = f"not a score; the known formats are {' '.join(sorted(known))}"
+        if path.suffix.lower() in known:
+            reason = f"most files here are {' '.join(chosen.suffixes)}, and this one is not"
+        skipped.append((str(path.relative_to(folder)), reason))
+    return chosen, by_format[chosen], skipped
 
 
-def _hints(kind: Kind, paths: Sequence[Path]) -> tuple[float, int]:
-    """Tempo and instrument of most MIDI files."""
+def _usable(score_format: ScoreFormat, found: Sequence[Any]) -> tuple[dict[str, Any], Skipped]:
+    """Usable scores by their fingerprints, and the names of the others with the reasons."""
+    scores: dict[str, Any] = {}
+    skipped: Skipped = []
+    for score in found:
+        notes, fingerprint = score_format.count_notes(score), score_format.fingerprint(score)
+        if notes < MIN_NOTES_PER_PIECE:
+            skipped.append((score.name, f"only {notes} notes"))
+        elif notes > MAX_NOTES_PER_PIECE or score.form.steps > MAX_STEPS:
+            bars = score.form.steps // score.form.bar_steps
+            reason = f"too long ({notes} notes, {bars} bars); cut it into movements"
+            skipped.append((score.name, reason))
+        elif fingerprint in scores:
+            skipped.append((score.name, f"the same music as {scores[fingerprint].name}"))
+        else:
+            scores[fingerprint] = score
+    total = 0
+    for fingerprint in sorted(scores):
+        total += score_format.count_notes(scores[fingerprint])
+        if total > MAX_TOTAL_NOTES:
+            reason = f"the other pieces have {MAX_TOTAL_NOTES} notes already, which is the limit"
+            skipped.append((scores.pop(fingerprint).name, reason))
+    return scores, skipped
+
+
+def split(score_format: ScoreFormat, families: Sequence[Sequence[Any]]) -> Corpus:
+    """Split families of pieces into train, valid and test, with at least one family in each.
+
+    The split depends on the music only, not on file names or on the order of the files.
+    """
+    ordered = sorted(families, key=lambda family: score_format.fingerprint(family[0]))
+    held_out = max(1, round(HELD_OUT_SHARE * len(ordered)))
+    splits = {
+        "test": ordered[:held_out],
+        "valid": ordered[held_out : 2 * held_out],
+        "train": ordered[2 * held_out :],
+    }
+    return {
+        name: [score for family in families_in_split for score in family]
+        for name, families_in_split in splits.items()
+    }
+
+
+def _defaults(score_format: ScoreFormat, paths: Sequence[Path]) -> tuple[float, int]:
+    """Median tempo in BPM and most frequent program of the MIDI files."""
     tempos: list[float] = []
     programs: Counter[int] = Counter()
-    for path in [p for p in paths if p.suffix.lower() in MIDI_SUFFIXES][:HINTS_FROM]:
+    midi_paths = [path for path in paths if path.suffix.lower() in midi_reader.SUFFIXES]
+    for path in midi_paths[:MAX_FILES_FOR_DEFAULTS]:
         messages = [m for track in mido.MidiFile(path, clip=True).tracks for m in track]
-        first = next((m.tempo for m in messages if m.type == "set_tempo" and m.tempo), None)
-        if first:
-            tempos.append(mido.tempo2bpm(first))
+        tempo = next((m.tempo for m in messages if m.type == "set_tempo" and m.tempo), None)
+        if tempo:
+            tempos.append(mido.tempo2bpm(tempo))
         programs.update(
-            {m.program for m in messages if m.type == "program_change" and m.channel != DRUMS}
+            {
+                m.program
+                for m in messages
+                if m.type == "program_change" and m.channel != DRUM_CHANNEL
+            }
         )
-    tempo_bpm = float(round(statistics.median(tempos))) if tempos else kind.tempo_bpm
-    tempo_bpm = min(max(tempo_bpm, TEMPO_BPM[0]), TEMPO_BPM[1])
-    return tempo_bpm, programs.most_common(1)[0][0] if programs else kind.instrument
+    tempo_bpm = float(round(statistics.median(tempos))) if tempos else score_format.tempo_bpm
+    tempo_bpm = min(max(tempo_bpm, TEMPO_BPM.low), TEMPO_BPM.high)
+    return tempo_bpm, programs.most_common(1)[0][0] if programs else score_format.instrument

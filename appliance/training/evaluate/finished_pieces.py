@@ -1,4 +1,4 @@
-"""Finished pieces as an ear has them: notes in time, whatever codec they were told in."""
+"""Finished pieces as notes in time, whatever codec they come from."""
 
 from __future__ import annotations
 
@@ -10,34 +10,22 @@ from typing import NamedTuple
 
 from appliance.composing.composer import Composer
 from appliance.music.codecs.base import Codec
-from appliance.music.events import TICKS_PER_STEP, Event, Kind, Piece
+from appliance.music.events import TICKS_PER_STEP, Event, NoteOff, NoteOn, Piece, PieceStart
+from appliance.music.notes import Note
 from appliance.music.score import Form, Key
 
 
-class Note(NamedTuple):
-    """A note in ticks since the piece began."""
-
-    start: int
-    length: int
-    pitch: int
-    voice: int
-
-    @property
-    def end(self) -> int:
-        """The tick at which it is left."""
-        return self.start + self.length
-
-
 @dataclass(frozen=True)
-class Heard:
-    """A piece.
+class FinishedPiece:
+    """A piece from its first to its last note.
 
     Attributes:
-        notes: in order of their start, and from the highest down where they start together.
-        key: that it was written in, as the score or the composer's plan says.
-        form: that it was to fill.
-        ticks: its length.
-        given_up: the guard ended it.
+        notes: by their start, and from the highest down where they start together; in ticks
+            since the start of the piece.
+        key: as the score or the composer's plan states it.
+        form: the form that the piece was composed for.
+        ticks: length of the piece.
+        given_up: the stall detector ended the piece.
     """
 
     notes: tuple[Note, ...]
@@ -47,90 +35,91 @@ class Heard:
     given_up: bool = False
 
     @property
-    def late(self) -> bool:
-        """It was a bar or more beyond its form when it ended."""
+    def overlong(self) -> bool:
+        """The piece ended a bar or more after its form."""
         return self.ticks >= (self.form.steps + self.form.bar_steps) * TICKS_PER_STEP
 
     def voice(self, number: int) -> list[Note]:
-        """The notes of one voice."""
+        """The notes of one voice, 0 being the highest."""
         return [note for note in self.notes if note.voice == number]
 
-    def groups(self) -> list[tuple[int, list[Note]]]:
-        """The notes struck together, with their tick, in order."""
-        return [(at, list(notes)) for at, notes in groupby(self.notes, lambda note: note.start)]
+    def onset_groups(self) -> list[tuple[int, list[Note]]]:
+        """The notes that start together, each group with its tick, in order."""
+        return [(tick, list(notes)) for tick, notes in groupby(self.notes, lambda n: n.start)]
 
-    def top(self) -> list[Note]:
-        """The highest note of each group: the melody, as far as one can say."""
-        return [notes[0] for _, notes in self.groups()]
+    def top_line(self) -> list[Note]:
+        """The highest note of each onset group, which stands for the melody."""
+        return [notes[0] for _, notes in self.onset_groups()]
 
     def chords(self) -> list[tuple[int, int, list[int]]]:
-        """What sounds between two changes: start, end, and pitches from the lowest up.
+        """What sounds between two changes: start and end in ticks, pitches from the lowest up.
 
-        Silence is an empty list of pitches.
+        The list of pitches is empty where nothing sounds.
         """
         changes = sorted({tick for note in self.notes for tick in (note.start, note.end)})
-        found = [(a, b, list[int]()) for a, b in pairwise(changes)]
+        chords = [(start, end, list[int]()) for start, end in pairwise(changes)]
         for note in self.notes:
-            at = bisect_right(changes, note.start) - 1
-            while at < len(found) and found[at][0] < note.end:
-                found[at][2].append(note.pitch)
-                at += 1
-        return [(a, b, sorted(pitches)) for a, b, pitches in found]
+            index = bisect_right(changes, note.start) - 1
+            while index < len(chords) and chords[index][0] < note.end:
+                chords[index][2].append(note.pitch)
+                index += 1
+        return [(start, end, sorted(pitches)) for start, end, pitches in chords]
 
 
-def notes_of(events: Iterable[Event], began: int = 0) -> tuple[Note, ...]:
-    """The notes in the events of one piece that began at tick ``began``."""
-    sounding: dict[int, Event] = {}
-    found: list[Note] = []
+def notes_of(events: Iterable[Event], start_tick: int = 0) -> tuple[Note, ...]:
+    """The notes of a piece that started at ``start_tick``, in the order of ``FinishedPiece``.
+
+    A voice has one note at a time: its next note ends the one before.
+    """
+    sounding: dict[int, NoteOn] = {}
+    notes: list[Note] = []
     for event in events:
-        if event.kind not in (Kind.NOTE_ON, Kind.NOTE_OFF):
+        if not isinstance(event, NoteOn | NoteOff):
             continue
-        # A voice that goes straight on to another note has left the one before.
-        left = sounding.pop(event.voice, None)
-        if left is not None and event.tick > left.tick:
-            length = event.tick - left.tick
-            found.append(Note(left.tick - began, length, left.pitch, left.voice))
-        if event.kind == Kind.NOTE_ON:
+        on = sounding.pop(event.voice, None)
+        if on is not None and event.tick > on.tick:
+            notes.append(Note(on.tick - start_tick, event.tick - on.tick, on.pitch, on.voice))
+        if isinstance(event, NoteOn):
             sounding[event.voice] = event
-    return tuple(sorted(found, key=lambda note: (note.start, -note.pitch)))
+    return tuple(sorted(notes, key=lambda note: (note.start, -note.pitch)))
 
 
-def told(codec: Codec, tokens: Iterable[int], form: Form, key: Key) -> Heard:
-    """The piece that these tokens are."""
+def decode_piece(codec: Codec, tokens: Iterable[int], form: Form, key: Key) -> FinishedPiece:
+    """The piece that the tokens encode."""
     context = codec.start(form, key)
     events = [event for token in tokens for event in context.accept(token)]
-    events += context.close()
-    return Heard(notes_of(events), key, form, context.tick)
+    events += context.release_all()
+    return FinishedPiece(notes_of(events), key, form, context.tick)
 
 
-class Step(NamedTuple):
-    """One call of a composer: its events, from ``tick`` to ``until``."""
+class ComposerStep(NamedTuple):
+    """One call of a composer: its events, and the ticks before and after it."""
 
     tick: int
     events: list[Event]
-    until: int
+    end_tick: int
 
 
-def composed(composer: Composer) -> Iterator[tuple[Heard, list[Step]]]:
-    """What a composer composes, piece by piece, and the calls that it took."""
-    steps: list[Step] = []
-    form, about = Form(1, 0, 0), composer.piece
+def compose_pieces(composer: Composer) -> Iterator[tuple[FinishedPiece, list[ComposerStep]]]:
+    """Endless pieces, each with the calls of the composer that it took."""
+    steps: list[ComposerStep] = []
+    form, piece = Form(1, 0, 0), composer.piece
     while True:
-        given_up, tick = composer.guard.give_up, composer.tick
-        step = Step(tick, composer.step(), composer.tick)
-        if step.events and step.events[0].kind == Kind.PIECE:
+        given_up, tick = composer.stall_detector.give_up, composer.tick
+        step = ComposerStep(tick, composer.step(), composer.tick)
+        if step.events and isinstance(step.events[0], PieceStart):
             if steps:
-                yield _finished(steps, about, form, given_up), steps
-            steps, about = [], composer.piece
-            now = composer.snapshot()
-            assert now is not None
-            form = now.context.form
+                yield _finish(steps, piece, form, given_up), steps
+            steps, piece = [], composer.piece
+            snapshot = composer.snapshot()
+            assert snapshot is not None
+            form = snapshot.context.form
         steps.append(step)
 
 
-def _finished(steps: list[Step], about: Piece, form: Form, given_up: bool) -> Heard:
+def _finish(steps: list[ComposerStep], piece: Piece, form: Form, given_up: bool) -> FinishedPiece:
     events = [event for step in steps for event in step.events]
-    # The last call leaves the last chord and breathes.
-    ticks = steps[-1].tick - about.start_tick
-    notes = notes_of(events, about.start_tick)
-    return Heard(notes, Key(about.tonic, about.minor), form, ticks, given_up)
+    # The last call ends the last chord and waits for the pause between two pieces.
+    ticks = steps[-1].tick - piece.start_tick
+    notes = notes_of(events, piece.start_tick)
+    return FinishedPiece(notes, Key(piece.tonic, piece.minor), form, ticks, given_up)

@@ -1,4 +1,4 @@
-"""The baseline beside every figure: an n-gram with back-off over the same tokens."""
+"""The baseline for every figure: an n-gram with back-off over the same tokens."""
 
 from __future__ import annotations
 
@@ -15,148 +15,158 @@ from appliance.composing import sampler
 from appliance.music.codecs.base import Codec
 from appliance.music.score import Form, Key
 
-LENGTHS = (4, 6, 8, 12)
-"""Tokens of history in the longest context (n - 1); the best on the valid pieces counts."""
+CONTEXT_LENGTHS = (4, 6, 8, 12)
+"""Tokens in the longest context (n - 1) to try; the best on the valid pieces is chosen."""
 MAX_CONTEXTS = 20_000_000
-"""Longer histories are not tried where there would be more contexts to count than this."""
-
-
-COMPOSING_LENGTH = 6
-"""The same for one that composes; longer ones copy."""
+"""Longer contexts are not tried where there would be more of them than this."""
+COMPOSING_CONTEXT_LENGTH = 6
+"""Tokens in the longest context of an n-gram that composes; with longer ones it copies."""
 MAX_PIECE_TOKENS = 20_000
 
 
 class NGram:
     """Witten-Bell interpolation from the longest context down to the uniform distribution.
 
-    Source: Witten and Bell 1991; method "C": a context seen n times with d different
-    successors gives the share n / (n + d) to its own counts. What the next token tells of
-    (whose turn it is, pitch or length) belongs to every context.
+    Source: Witten and Bell 1991; method "C": a context that was seen n times with d different
+    successors gives the weight n / (n + d) to its own counts. Every context includes the position
+    within the codec's cycle, such as whose voice it is.
 
     Args:
-        classes: how many tokens there are.
+        classes: how many tokens the vocabulary has.
         cycle: see :class:`appliance.music.codecs.base.Codec`.
-        longest: tokens of history in the longest context.
+        context_length: tokens in the longest context.
     """
 
-    def __init__(self, classes: int, cycle: int, longest: int) -> None:
+    def __init__(self, classes: int, cycle: int, context_length: int) -> None:
         self._classes = classes
         self._cycle = cycle
-        self._longest = longest
+        self._context_length = context_length
         self._counts: dict[tuple[int, ...], Counter[int]] = defaultdict(Counter)
 
     def learn(self, pieces: Iterable[Sequence[int]]) -> None:
         """Count the tokens of pieces."""
         for tokens in pieces:
-            for at, token in enumerate(tokens):
-                for context in self._contexts(tokens, at):
+            for place, token in enumerate(tokens):
+                for context in self._contexts(tokens, place):
                     self._counts[context][token] += 1
 
-    def nats(self, tokens: Sequence[int]) -> float:
-        """Negative log-likelihood of a whole piece."""
-        return -sum(math.log(self.share(tokens, at, tokens[at])) for at in range(len(tokens)))
+    def nll(self, tokens: Sequence[int]) -> float:
+        """The negative log-likelihood of a whole piece, in nats."""
+        return -sum(
+            math.log(self.probability(tokens, place, tokens[place])) for place in range(len(tokens))
+        )
 
-    def share(self, tokens: Sequence[int], at: int, token: int) -> float:
-        """The probability that ``token`` follows the first ``at`` of the tokens."""
-        share = 1 / self._classes
-        for context in self._contexts(tokens, at):
-            seen = self._counts.get(context)
-            if seen is None:
+    def probability(self, tokens: Sequence[int], place: int, token: int) -> float:
+        """The probability that ``token`` follows the first ``place`` of the tokens."""
+        probability = 1 / self._classes
+        for context in self._contexts(tokens, place):
+            counts = self._counts.get(context)
+            if counts is None:
                 break
-            share = (seen[token] + len(seen) * share) / (seen.total() + len(seen))
-        return share
+            distinct = len(counts)
+            probability = (counts[token] + distinct * probability) / (counts.total() + distinct)
+        return probability
 
-    def shares(self, tokens: Sequence[int], at: int) -> NDArray[np.float64]:
-        """:meth:`share` of every token there is."""
-        shares = np.full(self._classes, 1 / self._classes)
-        for context in self._contexts(tokens, at):
-            seen = self._counts.get(context)
-            if seen is None:
+    def probabilities(self, tokens: Sequence[int], place: int) -> NDArray[np.float64]:
+        """:meth:`probability` of every token of the vocabulary, ``(classes,)`` float64."""
+        probabilities = np.full(self._classes, 1 / self._classes)
+        for context in self._contexts(tokens, place):
+            counts = self._counts.get(context)
+            if counts is None:
                 break
-            shares *= len(seen)
-            shares[[*seen.keys()]] += [*seen.values()]
-            shares /= seen.total() + len(seen)
-        return shares
+            probabilities *= len(counts)
+            probabilities[[*counts.keys()]] += [*counts.values()]
+            probabilities /= counts.total() + len(counts)
+        return probabilities
 
-    def _contexts(self, tokens: Sequence[int], at: int) -> list[tuple[int, ...]]:
-        """From the shortest to the longest."""
-        longest = min(self._longest, at)
-        return [(at % self._cycle, *tokens[at - n : at]) for n in range(longest + 1)]
+    def _contexts(self, tokens: Sequence[int], place: int) -> list[tuple[int, ...]]:
+        """All contexts of a place, from the shortest to the longest."""
+        longest = min(self._context_length, place)
+        return [(place % self._cycle, *tokens[place - n : place]) for n in range(longest + 1)]
 
 
-def composer(
-    codec: Codec, train: Sequence[Any], said: Sequence[list[int]], longest: int = COMPOSING_LENGTH
+def ngram_in_c(
+    codec: Codec,
+    scores: Sequence[Any],
+    tokens: Sequence[list[int]],
+    context_length: int = COMPOSING_CONTEXT_LENGTH,
 ) -> NGram:
-    """An n-gram that has learnt every piece on the tonic C, for :func:`compose`.
+    """An n-gram for :func:`compose`, which has learned every piece transposed to C.
 
-    Pieces that cannot be told on C are left out. ``said`` has their tokens as they are.
+    Args:
+        codec: encodes the scores.
+        scores: the pieces; those that cannot be transposed to C are left out.
+        tokens: the pieces encoded as they are.
+        context_length: tokens in the longest context.
     """
-    model = NGram(len(codec.vocabulary), codec.cycle, longest)
-    for score, tokens in zip(train, said, strict=True):
+    model = NGram(len(codec.vocabulary), codec.tokens_per_group, context_length)
+    for score, untransposed in zip(scores, tokens, strict=True):
         shift = (6 - score.key.tonic) % 12 - 6
-        shifts = codec.shifts(score)
+        shifts = codec.transpositions(score)
         if shift == 0 or shifts == [0]:
-            model.learn([tokens])
+            model.learn([untransposed])
         elif shift in shifts:
             model.learn([codec.encode(score.transposed(shift))[1]])
     return model
 
 
 def compose(
-    model: NGram, codec: Codec, form: Form, *, minor: bool, dice: np.random.Generator
+    model: NGram, codec: Codec, form: Form, *, minor: bool, rng: np.random.Generator
 ) -> list[int]:
-    """The tokens of a piece by an n-gram, which is forbidden what the network is.
+    """The tokens of a piece in C, sampled from an n-gram.
 
-    Plain: every token as likely as it was counted, nothing tried twice.
+    The codec forbids the same tokens as for the network. Otherwise sampling is plain: at
+    temperature 1, and without a choice between several endings.
     """
     context = codec.start(form, Key(0, minor))
-    said: list[int] = []
-    while not context.done and not context.faded and len(said) < MAX_PIECE_TOKENS:
+    tokens: list[int] = []
+    while not context.done and not context.only_rests_left and len(tokens) < MAX_PIECE_TOKENS:
         token = sampler.sample(
-            np.log(model.shares(said, len(said))),
+            np.log(model.probabilities(tokens, len(tokens))),
             temperature=1.0,
             top_p=1.0,
-            uniform=float(dice.random()),
+            uniform=float(rng.random()),
             forbidden=context.forbidden(),
         )
         context.accept(token)
-        said.append(token)
-    return said
+        tokens.append(token)
+    return tokens
 
 
-def counted(codec: Codec, score: Any) -> list[int]:
-    """The tokens of a score that count for its figure."""
-    return codec.encode(score)[1][: codec.units(score)[0]]
+def scored_tokens(codec: Codec, score: Any) -> list[int]:
+    """The tokens of a score that count for its likelihood."""
+    return codec.encode(score)[1][: codec.loss_counts(score)[0]]
 
 
-def baseline(
+def evaluate_ngram(
     codec: Codec,
     train: Sequence[Any],
     valid: Sequence[Any],
     test: Sequence[Any],
-    also: Sequence[Any] = (),
+    pretrain: Sequence[Any] = (),
 ) -> tuple[int, float]:
     """The n and the test figure of the n-gram that does best on the valid pieces.
 
-    It learns every piece in every key that the codec can tell, ``also`` others or not, whichever
-    is better. The figure is that of :func:`appliance.training.evaluate.likelihood.nats_a_unit`.
+    It learns every piece in every transposition of the codec, with or without the pretraining
+    pieces, whichever is better. The figure is in nats per unit and can be compared with
+    :func:`appliance.training.evaluate.int8_likelihood.nll_per_unit`.
     """
-    unseen = [counted(codec, score) for score in valid]
-    models = []
-    known: list[list[int]] = []
-    for more in (train, also) if also else (train,):
-        known += [
-            counted(codec, score.transposed(shift) if shift else score)
-            for score in tqdm(more, "n-gram", leave=False)
-            for shift in codec.shifts(score)
+    valid_tokens = [scored_tokens(codec, score) for score in valid]
+    candidates = []
+    train_tokens: list[list[int]] = []
+    for scores in (train, pretrain) if pretrain else (train,):
+        train_tokens += [
+            scored_tokens(codec, score.transposed(shift) if shift else score)
+            for score in tqdm(scores, "n-gram", leave=False)
+            for shift in codec.transpositions(score)
         ]
-        tokens = sum(map(len, known))
-        for longest in LENGTHS:
-            if longest > LENGTHS[0] and tokens * longest > MAX_CONTEXTS:
+        token_count = sum(map(len, train_tokens))
+        for length in CONTEXT_LENGTHS:
+            if length > CONTEXT_LENGTHS[0] and token_count * length > MAX_CONTEXTS:
                 break
-            model = NGram(len(codec.vocabulary), codec.cycle, longest)
-            model.learn(known)
-            models.append((sum(map(model.nats, unseen)), longest, model))
-    _, longest, best = min(models, key=lambda entry: entry[0])
-    units = sum(codec.units(score)[1] for score in test)
-    return longest + 1, sum(best.nats(counted(codec, score)) for score in test) / units
+            model = NGram(len(codec.vocabulary), codec.tokens_per_group, length)
+            model.learn(train_tokens)
+            candidates.append((sum(map(model.nll, valid_tokens)), length, model))
+    _, length, best = min(candidates, key=lambda candidate: candidate[0])
+    units = sum(codec.loss_counts(score)[1] for score in test)
+    return length + 1, sum(best.nll(scored_tokens(codec, score)) for score in test) / units

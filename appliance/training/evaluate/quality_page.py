@@ -5,237 +5,270 @@ from __future__ import annotations
 import platform
 from collections.abc import Iterable, Sequence
 from statistics import median, quantiles
+from typing import NamedTuple
 
 from appliance.composing.interpreter import runtime
-from appliance.training.evaluate.comparison import ALIKE, MAX_GIVEN_UP, Group, Weighed
-from appliance.training.evaluate.defects import BAR_BEATS, Judged
-from appliance.training.evaluate.sampling_jobs import Music
+from appliance.training.convert.model_card import figures_in_card
+from appliance.training.evaluate.defects import BAR_BEATS, Defects
+from appliance.training.evaluate.model_quality import (
+    MAX_GIVEN_UP_SHARE,
+    TOLERANCE,
+    ModelQuality,
+    PieceGroup,
+)
+from appliance.training.evaluate.sampling_jobs import ComposedMusic
 from appliance.training.evaluate.style_distance import medians
 
+HELD_OUT = "held out"
+LENGTH_DEFECTS = ("frozen_beats", "held_beats", "loop_beats")
+GRADES_TEXT = """## Likeness to Bach
 
-def write(found: Sequence[Weighed], hours: float, pieces: int, seed: int, seconds: float) -> str:
-    """The page."""
-    return f"""# The music, measured
+The grade is that of *Bach or Mock* (Fang, Liu, Seetharaman and Pardo 2020): the sum of a piece's
+distances from the training pieces over all features. For chorales, less is better; the paper gives
+4.91 as the median of Bach's. The other models are graded in the same way, with features that fit
+their music. There a low grade is not a merit in itself: each of Bach's movements keeps to its own
+figures, and a mixture of them all is nearer to the average. What counts for every model is the
+distance *set against set*: how much the distances of many of its pieces differ from those of as
+many of Bach's. The n-gram composes in the same forms and under the same rules as the network, and
+is sampled plainly.
+"""
 
-`make quality` wrote this page in {seconds / 60:.0f} minutes: {hours:g} h of each model's music as
-it ships, {pieces} pieces at every other setting (seed {seed}, Python {platform.python_version()},
-{runtime()[0]}). *Held out* are the pieces of a model's test set, which it has
-never seen: Bach's, but for `folk`.
+ENDINGS_HEAD = (
+    "| model | music | pieces | given up | overlong | on the tonic | with a cadence "
+    "| beats: quartiles | in minor |\n|---|---|---|---|---|---|---|---|---|"
+)
+SWEEP_HEAD = (
+    "| model | T | pieces | frozen chord | note | loop | repeated | given up | on the tonic "
+    "| interventions |\n|---|---|---|---|---|---|---|---|---|---|"
+)
+
+
+class Conditions(NamedTuple):
+    """How a page was measured: see the options of ``make quality``."""
+
+    hours: float
+    pieces: int
+    seed: int
+    minutes: float
+
+
+def render_page(qualities: Sequence[ModelQuality], conditions: Conditions) -> str:
+    """The page in Markdown."""
+    hours, pieces, seed, minutes = conditions
+    return f"""# The quality of the music
+
+`make quality` wrote this page in {minutes:.0f} minutes, from {hours:g} h of each model's music with
+its defaults, and {pieces} pieces at every other setting (seed {seed},
+Python {platform.python_version()}, {runtime()[0]}).
+*Held out* are the test pieces of a model, which it has never seen; they are Bach's, except for
+`folk`.
 
 ## Likelihood
 
-Of the held-out pieces under the model file; less is better. From the models' cards:
+The likelihood of the held-out pieces under the model; less is better. From the cards of the models:
 
-{_lines(_likelihood(one) for one in found)}
+{_lines(_likelihood(quality) for quality in qualities)}
 
-{GRADED}
-{_lines(_graded(one) for one in found)}
+{GRADES_TEXT}{_lines(_grades(quality) for quality in qualities)}
 
 ## Originality
 
-The longest run of notes that a piece shares with the training pieces, in whatever key: all
-voices together in order of their onsets, and the melody alone (the soprano, or whatever is
-highest). Same intervals, same waits from note to note; median and longest over the pieces.
-Hymns and figures wander, so Bach shares runs with himself; more than he does would be copying.
+The longest run of notes that a piece has in common with the training pieces, in any key: with all
+voices in the order of their onsets, and in the melody alone (the soprano, or the highest notes).
+Runs are the same if all intervals and all times between onsets are. Given are the median and the
+maximum over the pieces. Bach shares runs with himself, because hymns and figures wander from piece
+to piece; a model that shares more than he does would be copying.
 
-| model | music | all voices: median | longest | melody: median | longest |
+| model | music | all voices: median | maximum | melody: median | maximum |
 |---|---|---|---|---|---|
-{_lines(_original(one) for one in found)}
+{_lines(_originality(quality) for quality in qualities)}
 
-## Ends, lengths, keys
+## Endings, lengths and keys
 
-*Given up*: ended by the guard; *late*: a bar or more beyond its form. A piece *closes at home* on
-its tonic's chord, and *by a cadence* where the bass comes from where it should.
+*Given up*: the stall detector ended the piece. *Overlong*: it ended a bar or more after its form.
+*On the tonic*: the last chord is the tonic's; *with a cadence*: and the bass reaches it from the
+supertonic, the subdominant, the dominant or the leading note.
 
-| model | music | pieces | given up | late | at home | by a cadence | beats: quartiles | in minor |
-|---|---|---|---|---|---|---|---|---|
-{_lines(_ends(one) for one in found)}
+{ENDINGS_HEAD}
+{_lines(_endings(quality) for quality in qualities)}
 
-## The whole knob
+## All temperatures
 
-The longest of each, in bars of four beats; *repeated* is the share of notes that end a run of
-eight which the piece has had before; *cures* are what the guard counted.
+The longest frozen chord, note and loop, in bars of four beats. *Repeated* is the share of notes
+that complete a run of eight which the piece had before. *Interventions* are those of the stall
+detector.
 
-| model | T | pieces | frozen chord | note | loop | repeated | given up | at home | cures |
-|---|---|---|---|---|---|---|---|---|---|
-{_lines(_knob(one) for one in found)}
+{SWEEP_HEAD}
+{_lines(_sweep(quality) for quality in qualities)}
 
-![How far the music strays by temperature, what is frozen, and how long the pieces are](quality.png)
+![Distance from the valid pieces by temperature, longest defects, grades, lengths](quality.png)
 
-## The models' own temperature and top-p
+## Temperature and top-p of the models
 
-Chosen on the *valid* pieces alone: how far the music is from them, every feature's distances set
-against set (`strayed` in `appliance/training/evaluate/style_distance.py`). Music that is more average than Bach
-strays as well as music that is wilder. Of the settings at which the guard gives up no more than
-{MAX_GIVEN_UP:.0%} of the pieces the nearest is to be the model's; those within
-{ALIKE - 1:.0%} of it are as good, and then the recipe's stays.
+They are chosen by the *valid* pieces alone: the distance of the music from them, set against set
+(`set_distance` in `appliance/training/evaluate/style_distance.py`). It is large for music that is
+wilder than Bach, and for music that is more average. Among the settings at which the stall detector
+gives up at most {MAX_GIVEN_UP_SHARE:.0%} of the pieces, the nearest is the best; settings within \
+{TOLERANCE - 1:.0%} of it
+count as equally good, and then the recipe's stays.
 
-{_lines(_choice(one) for one in found)}
+{_lines(_settings(quality) for quality in qualities)}
 
-## Promises
+## Guarantees
 
-Of {hours:g} h as it ships:
+In {hours:g} h of music with the defaults:
 
-| promise | {" | ".join(one.name for one in found)} |
-|---|{"---|" * len(found)}
-{_lines(_promises(found))}
+| guarantee | {" | ".join(quality.name for quality in qualities)} |
+|---|{"---|" * len(qualities)}
+{_lines(_guarantees(qualities))}
 """
 
 
-def verdict(one: Weighed) -> str:
-    """Whether the recipe says what it should, and the model file what the recipe says."""
-    has, wants = one.recipe, one.chosen
-    said = f"temperature {has.temperature:g} and top-p {has.top_p:g}"
-    said += (
-        " are right" if has == wants else f" should be {wants.temperature:g} and {wants.top_p:g}"
-    )
-    if one.setting != has:
-        said += f"; the model file says {one.setting.temperature:g} and {one.setting.top_p:g} yet"
-    return said
+def setting_verdict(quality: ModelQuality) -> str:
+    """Whether the recipe has the best setting, and the model file the recipe's."""
+    recipe, best, model = quality.recipe_setting, quality.best_setting, quality.model_setting
+    text = f"temperature {recipe.temperature:g} and top-p {recipe.top_p:g} "
+    text += "are right" if recipe == best else f"should be {best.temperature:g} and {best.top_p:g}"
+    if model != recipe:
+        text += f"; the model file still has {model.temperature:g} and {model.top_p:g}"
+    return text
 
 
-def _lines(of: Iterable[str]) -> str:
-    return "\n".join(of)
+def _lines(lines: Iterable[str]) -> str:
+    return "\n".join(lines)
 
 
-def _likelihood(one: Weighed) -> str:
-    measured = one.model.card.partition("## Measured")[2]
-    figures = [line[2:] for line in measured.splitlines() if line.startswith("- ")]
-    return f"- **{one.name}**: {'; '.join(figures) or 'not measured yet'}"
+def _likelihood(quality: ModelQuality) -> str:
+    figures = figures_in_card(quality.model.card)
+    return f"- **{quality.name}**: {'; '.join(figures) or 'not evaluated yet'}"
 
 
-HELD_OUT = "held out"
-GRADED = """## Like Bach
-
-The grade of *Bach or Mock* (Fang, Liu, Seetharaman and Pardo 2020): the sum of a piece's
-distances from the training pieces, feature by feature; of chorales less is better. The paper
-gives 4.91 as the median of Bach's. Other models are measured in the same way by features that
-fit their music; there a low grade is no praise, because each of Bach's movements keeps to figures
-of its own, and whoever mixes them all is nearer to the average. What counts everywhere is *set
-against set*: how far the distances of many pieces are from those of as many of Bach's. The n-gram
-is plain: it fills the same forms, and is forbidden what the network is."""
+def _groups(quality: ModelQuality) -> list[tuple[str, PieceGroup]]:
+    return [
+        (HELD_OUT, quality.held_out),
+        ("the model", quality.composed),
+        ("an n-gram", quality.ngram),
+    ]
 
 
-def _graded(one: Weighed) -> str:
-    groups = {HELD_OUT: one.bach, one.name: one.ours, "an n-gram": one.ngram}
-    names = list(one.bach.distances[0])
+def _grades(quality: ModelQuality) -> str:
+    names = list(quality.held_out.distances[0])
     rows = []
-    for who, group in groups.items():
-        of = medians(group.distances)
-        cells = " | ".join(f"{of[name]:.2f}" for name in names)
-        rows.append(f"| {who} | {cells} | **{median(group.grades):.2f}** |")
-    strays = one.test_strays
+    for music, group in _groups(quality):
+        medians_of_group = medians(group.distances)
+        cells = " | ".join(f"{medians_of_group[name]:.2f}" for name in names)
+        rows.append(f"| {music} | {cells} | **{median(group.grades):.2f}** |")
+    distances = quality.test_distances
     return f"""
-### {one.name}
+### {quality.name}
 
 | median of | {" | ".join(names)} | **grade** |
 |---|{"---|" * len(names)}---|
 {_lines(rows)}
 
-Set against set, the test pieces are **{strays["ours"]:.2f}** from the model's,
-{strays["valid"]:.2f} from other pieces held out, {strays["n-gram"]:.2f} from the n-gram's. The
-better grade of two, where one is held out, is the model's in {one.taken_for_bach:.0%} (50 % is
-even)."""
+Set against set, the test pieces have the distance **{distances["composed"]:.2f}** from the
+model's music, {distances["valid"]:.2f} from the valid pieces and {distances["n-gram"]:.2f} from the
+n-gram's. Of all pairs of a piece by the model and a held-out one, the model's has the better grade
+in {quality.preferred_over_held_out:.0%} (50% is even)."""
 
 
-def _original(one: Weighed) -> str:
+def _originality(quality: ModelQuality) -> str:
     return _lines(
-        f"| {one.name} | {who} | {median(group.runs):.0f} | {max(group.runs)} "
-        f"| {median(group.melodies):.0f} | {max(group.melodies)} |"
-        for who, group in _groups(one)
+        f"| {quality.name} | {music} "
+        f"| {median(group.shared_runs):.0f} | {max(group.shared_runs)} "
+        f"| {median(group.shared_melodies):.0f} | {max(group.shared_melodies)} |"
+        for music, group in _groups(quality)
     )
 
 
-def _groups(one: Weighed) -> list[tuple[str, Group]]:
-    return [(HELD_OUT, one.bach), ("the model", one.ours), ("an n-gram", one.ngram)]
-
-
-def _ends(one: Weighed) -> str:
-    report = one.day.report
-    number = max(1, len(report.pieces))
-    ours = f"{report.given_up / number:.1%} | {report.late / number:.1%}"
+def _endings(quality: ModelQuality) -> str:
+    report = quality.long_run.report
+    count = max(1, len(report.pieces))
+    composed = f"{report.given_up / count:.1%} | {report.overlong / count:.1%}"
     return _lines(
-        f"| {one.name} | {who} | {len(group.judged)} | {ended} | {_share(group.judged, 'at_home')} "
-        f"| {_share(group.judged, 'by_cadence')} | {_quartiles(group.judged)} | {group.minor:.0%} |"
-        for who, group, ended in (
-            (HELD_OUT, one.bach, " | "),
-            ("the model", one.ours, ours),
+        f"| {quality.name} | {music} | {len(group.defects)} | {ended} "
+        f"| {_share(group.defects, 'ends_on_tonic')} "
+        f"| {_share(group.defects, 'ends_with_cadence')} "
+        f"| {_quartiles(group.defects)} | {group.minor_share:.0%} |"
+        for music, group, ended in (
+            (HELD_OUT, quality.held_out, " | "),
+            ("the model", quality.composed, composed),
         )
     )
 
 
-def _share(pieces: Sequence[Judged], what: str) -> str:
-    return f"{sum(getattr(piece, what) for piece in pieces) / max(1, len(pieces)):.0%}"
+def _share(pieces: Sequence[Defects], attribute: str) -> str:
+    return f"{sum(getattr(piece, attribute) for piece in pieces) / max(1, len(pieces)):.0%}"
 
 
-def _quartiles(pieces: Sequence[Judged]) -> str:
+def _quartiles(pieces: Sequence[Defects]) -> str:
     beats = [piece.beats for piece in pieces]
     cuts = quantiles(beats, n=4, method="inclusive") if len(beats) > 1 else beats * 3
     return ", ".join(f"{cut:.0f}" for cut in cuts)
 
 
-def _knob(one: Weighed) -> str:
-    shipped = (
-        f"**{one.setting.temperature:g}**, {one.day.report.beats / 60 / one.model.tempo_bpm:.1f} h"
-    )
-    rows = [_knob_row(one.name, shipped, one.day)]
-    rows += [_knob_row(one.name, f"{m.setting.temperature:g}", m) for m in one.knob]
-    corpus = [
-        f"{max(getattr(piece, what) for piece in one.corpus) / BAR_BEATS:.2f}"
-        for what in ("frozen_beats", "held_beats", "loop_beats")
+def _sweep(quality: ModelQuality) -> str:
+    long_run, training = quality.long_run, quality.training_defects
+    hours = long_run.report.beats / 60 / quality.model.tempo_bpm
+    defaults = f"**{long_run.setting.temperature:g}**, {hours:.1f} h"
+    rows = [_sweep_row(quality.name, defaults, long_run)]
+    rows += [
+        _sweep_row(quality.name, f"{run.setting.temperature:g}", run)
+        for run in quality.temperature_sweep
+    ]
+    longest = [
+        f"{max(getattr(piece, attribute) for piece in training) / BAR_BEATS:.2f}"
+        for attribute in LENGTH_DEFECTS
     ]
     rows.append(
-        f"| {one.name} | *training pieces* | {len(one.corpus)} | {' | '.join(corpus)} "
-        f"| {_share(one.corpus, 'repeated')} | | {_share(one.corpus, 'at_home')} | |"
+        f"| {quality.name} | *training pieces* | {len(training)} | {' | '.join(longest)} "
+        f"| {_share(training, 'repeated')} | | {_share(training, 'ends_on_tonic')} | |"
     )
     return _lines(rows)
 
 
-def _knob_row(name: str, setting: str, music: Music) -> str:
-    report = music.report
-    longest = [
-        f"{report.worst(what) / BAR_BEATS:.2f}"
-        for what in ("frozen_beats", "held_beats", "loop_beats")
-    ]
-    cures = ", ".join(f"{what} {n}" for what, n in music.cures.items() if n) or "none"
+def _sweep_row(name: str, setting: str, run: ComposedMusic) -> str:
+    report = run.report
+    longest = [f"{report.worst(attribute) / BAR_BEATS:.2f}" for attribute in LENGTH_DEFECTS]
+    interventions = [f"{stall} {count}" for stall, count in run.interventions.items() if count]
     return (
         f"| {name} | {setting} | {len(report.pieces)} | {' | '.join(longest)} "
-        f"| {report.share('repeated'):.0%} | {report.given_up} | {report.share('at_home'):.0%} "
-        f"| {cures} |"
+        f"| {report.mean('repeated'):.0%} | {report.given_up} | {report.mean('ends_on_tonic'):.0%} "
+        f"| {', '.join(interventions) or 'none'} |"
     )
 
 
-def _choice(one: Weighed) -> str:
-    temperatures = sorted({setting.temperature for setting in one.strays})
-    head = " | ".join(f"T = {t:g}" for t in temperatures)
+def _settings(quality: ModelQuality) -> str:
+    distances = quality.distance_by_setting
+    temperatures = sorted({setting.temperature for setting in distances})
+    heading = " | ".join(f"T = {temperature:g}" for temperature in temperatures)
     rows = []
-    for top_p in sorted({setting.top_p for setting in one.strays}):
+    for top_p in sorted({setting.top_p for setting in distances}):
         cells = []
-        for t in temperatures:
-            setting = next(s for s in one.strays if s == (t, top_p))
-            mark = "**" if setting == one.chosen else ""
-            gave_up = " (gives up)" if one.given_up[setting] > MAX_GIVEN_UP else ""
-            cells.append(f"{mark}{one.strays[setting]:.2f}{mark}{gave_up}")
+        for temperature in temperatures:
+            setting = next(s for s in distances if s == (temperature, top_p))
+            bold = "**" if setting == quality.best_setting else ""
+            gives_up = quality.given_up_share[setting] > MAX_GIVEN_UP_SHARE
+            cells.append(f"{bold}{distances[setting]:.2f}{bold}{' (gives up)' if gives_up else ''}")
         rows.append(f"| top-p {top_p:g} | {' | '.join(cells)} |")
     return (
-        f"### {one.name}\n\n| | {head} |\n|---|{'---|' * len(temperatures)}\n"
-        + _lines(rows)
-        + f"\n\nThe training pieces are {one.floor:.2f} from the valid ones. The recipe's "
-        f"{verdict(one)}.\n"
+        f"### {quality.name}\n\n| | {heading} |\n|---|{'---|' * len(temperatures)}\n"
+        f"{_lines(rows)}\n\nThe distance of the training pieces from the valid ones is "
+        f"{quality.training_distance:.2f}. The recipe's {setting_verdict(quality)}.\n"
     )
 
 
-def _promises(found: Sequence[Weighed]) -> Iterable[str]:
-    for n in range(len(found[0].promises)):
-        names = [list(one.promises)[n] for one in found]
-        kept = [
-            "yes" if one.promises[name] else "**no**"
-            for one, name in zip(found, names, strict=True)
+def _guarantees(qualities: Sequence[ModelQuality]) -> Iterable[str]:
+    """The rows of the table; a limit that differs between the models is in their cells."""
+    for number in range(len(qualities[0].guarantees)):
+        names = [list(quality.guarantees)[number] for quality in qualities]
+        cells = [
+            "yes" if quality.guarantees[name] else "**no**"
+            for quality, name in zip(qualities, names, strict=True)
         ]
-        plain = names[0].partition(" (")[0]
-        # A limit that differs by model stands in the cell.
-        if len(set(names)) > 1:
-            kept = [f"{k} ({n.partition(' (')[2]}" for k, n in zip(kept, names, strict=True)]
-            yield f"| {plain} | {' | '.join(kept)} |"
+        if len(set(names)) == 1:
+            yield f"| {names[0]} | {' | '.join(cells)} |"
         else:
-            yield f"| {names[0]} | {' | '.join(kept)} |"
+            limits = [name.partition(" (")[2] for name in names]
+            cells = [f"{cell} ({limit}" for cell, limit in zip(cells, limits, strict=True)]
+            yield f"| {names[0].partition(' (')[0]} | {' | '.join(cells)} |"

@@ -1,4 +1,4 @@
-"""The picture ``docs/quality.png``: a column a model."""
+"""The picture ``docs/quality.png``: one column for each model."""
 
 from __future__ import annotations
 
@@ -7,65 +7,68 @@ from pathlib import Path
 
 import matplotlib as mpl
 
-from appliance.training.evaluate.comparison import ALIKE, Weighed
 from appliance.training.evaluate.defects import BAR_BEATS
+from appliance.training.evaluate.model_quality import TOLERANCE, ModelQuality
 
 mpl.use("Agg")
 from matplotlib import pyplot as plt
 
-OURS, THEIRS, COUNTED = "#d1495b", "#2e4057", "#b0b0b0"
+MODEL_COLOUR, BACH_COLOUR, NGRAM_COLOUR = "#d1495b", "#2e4057", "#b0b0b0"
 
 
-def draw(found: Sequence[Weighed], path: Path) -> None:
-    """Straying by setting, the longest of everything by temperature, grades, lengths."""
+def draw(qualities: Sequence[ModelQuality], path: Path) -> None:
+    """Draw distances by setting, longest defects by temperature, grades and lengths into a PNG."""
+    columns = len(qualities)
     figure, axes = plt.subplots(
-        4, len(found), figsize=(3.6 * len(found) + 1, 11), layout="constrained", squeeze=False
+        4, columns, figsize=(3.6 * columns + 1, 11), layout="constrained", squeeze=False
     )
-    for column, one in enumerate(found):
-        _strays(axes[0][column], one)
-        _longest(axes[1][column], one)
-        _grades(axes[2][column], one)
-        _lengths(axes[3][column], one)
-        axes[0][column].set_title(one.name, fontweight="bold")
+    for column, quality in enumerate(qualities):
+        _draw_distances(axes[0][column], quality)
+        _draw_longest_defects(axes[1][column], quality)
+        _draw_grades(axes[2][column], quality)
+        _draw_lengths(axes[3][column], quality)
+        axes[0][column].set_title(quality.name, fontweight="bold")
     figure.savefig(path, dpi=75)
     plt.close(figure)
 
 
-def _strays(axes: plt.Axes, one: Weighed) -> None:
-    for top_p in sorted({setting.top_p for setting in one.strays}):
-        points = sorted((s.temperature, d) for s, d in one.strays.items() if s.top_p == top_p)
+def _draw_distances(axes: plt.Axes, quality: ModelQuality) -> None:
+    distances, recipe = quality.distance_by_setting, quality.recipe_setting
+    for top_p in sorted({setting.top_p for setting in distances}):
+        points = sorted((s.temperature, d) for s, d in distances.items() if s.top_p == top_p)
         axes.plot(*zip(*points, strict=True), marker="o", markersize=3, label=f"top-p {top_p:g}")
-    axes.axhspan(0, ALIKE * min(one.strays.values()), color="#eeeeee")
-    if one.recipe in one.strays:
-        axes.plot(one.recipe.temperature, one.strays[one.recipe], "k*", markersize=10)
-    axes.set(xlabel="temperature", ylabel="from the valid pieces")
+    axes.axhspan(0, TOLERANCE * min(distances.values()), color="#eeeeee")
+    if recipe in distances:
+        axes.plot(recipe.temperature, distances[recipe], "k*", markersize=10)
+    axes.set(xlabel="temperature", ylabel="distance from the valid pieces")
     axes.set_ylim(bottom=0)
     axes.legend(fontsize="x-small")
 
 
-def _longest(axes: plt.Axes, one: Weighed) -> None:
-    at = [music.setting.temperature for music in one.knob]
-    for what, label in (
+def _draw_longest_defects(axes: plt.Axes, quality: ModelQuality) -> None:
+    temperatures = [run.setting.temperature for run in quality.temperature_sweep]
+    for attribute, label in (
         ("frozen_beats", "frozen chord"),
         ("loop_beats", "loop"),
-        ("held_beats", "one note"),
+        ("held_beats", "note"),
     ):
-        longest = [music.report.worst(what) / BAR_BEATS for music in one.knob]
-        axes.plot(at, longest, marker="o", markersize=3, label=label)
+        bars = [run.report.worst(attribute) / BAR_BEATS for run in quality.temperature_sweep]
+        axes.plot(temperatures, bars, marker="o", markersize=3, label=label)
     axes.axhline(4, color="grey", linestyle=":", linewidth=1)
-    axes.set(xlabel="temperature", ylabel="the longest, bars")
+    axes.set(xlabel="temperature", ylabel="longest, in bars")
     axes.set_ylim(bottom=0)
     axes.legend(fontsize="x-small")
 
 
-def _grades(axes: plt.Axes, one: Weighed) -> None:
+def _draw_grades(axes: plt.Axes, quality: ModelQuality) -> None:
     boxes = axes.boxplot(
-        [one.bach.grades, one.ours.grades, one.ngram.grades],
+        [quality.held_out.grades, quality.composed.grades, quality.ngram.grades],
         showfliers=False,
         patch_artist=True,
         medianprops={"color": "black"},
     )
-    for box, colour in zip(boxes["boxes"], (THEIRS, OURS, COUNTED), strict=True):
+    colours = (BACH_COLOUR, MODEL_COLOUR, NGRAM_COLOUR)
+    for box, colour in zip(boxes["boxes"], colours, strict=True):
         box.set_facecolor(colour)
         box.set_alpha(0.6)
     axes.set_xticks([1, 2, 3], ["held out", "model", "n-gram"])
@@ -73,14 +76,14 @@ def _grades(axes: plt.Axes, one: Weighed) -> None:
     axes.set_ylim(bottom=0)
 
 
-def _lengths(axes: plt.Axes, one: Weighed) -> None:
+def _draw_lengths(axes: plt.Axes, quality: ModelQuality) -> None:
     lengths = {
-        "training pieces": ([piece.beats for piece in one.corpus], THEIRS),
-        "model": ([piece.beats for piece in one.ours.judged], OURS),
+        "training pieces": ([piece.beats for piece in quality.training_defects], BACH_COLOUR),
+        "model": ([piece.beats for piece in quality.composed.defects], MODEL_COLOUR),
     }
-    longest = max(beats for some, _ in lengths.values() for beats in some)
+    longest = max(max(beats) for beats, _ in lengths.values())
     bins = [longest * n / 24 for n in range(25)]
     for label, (beats, colour) in lengths.items():
         axes.hist(beats, bins=bins, density=True, alpha=0.6, color=colour, label=label)
-    axes.set(xlabel="beats in a piece", yticks=[])
+    axes.set(xlabel="beats per piece", yticks=[])
     axes.legend(fontsize="x-small")

@@ -1,9 +1,9 @@
-"""The grade of 'Bach or Mock': how far a piece strays from what Bach's are made of.
+"""The grade of 'Bach or Mock': how far the features of a piece are from those of Bach's pieces.
 
 Source: Fang, Liu, Seetharaman and Pardo 2020, "Bach or Mock? A Grading Function for Chorales in
-the Style of J. S. Bach". A feature's distance is the first Wasserstein distance between the
-piece's histogram and the corpus's, whose entries stand in the order of their frequency in the
-corpus, one apart; the grade is the sum of all distances, and less is better.
+the Style of J. S. Bach". The distance of a feature is the first Wasserstein distance between the
+histograms of the piece and of the corpus. The entries are put in the order of their frequency in
+the corpus, 1 apart. The grade is the sum of all distances; less is better.
 """
 
 from __future__ import annotations
@@ -13,114 +13,123 @@ from collections.abc import Sequence
 from itertools import pairwise
 from statistics import median
 
-from appliance.training.evaluate.finished_pieces import Heard
-from appliance.training.evaluate.histograms import (
-    OF_BOTH_MODES,
+from appliance.training.evaluate.finished_pieces import FinishedPiece
+from appliance.training.evaluate.style_features import (
+    MODELESS_FEATURES,
     PARALLELS,
     REPEATS,
     Features,
     Histogram,
-    key_heard,
+    estimate_key,
 )
 
 Distances = dict[str, float]
-"""Of one piece, by feature."""
+"""The distance of one piece from a corpus, for each feature."""
 
 
-class Grader:
-    """Grades pieces by those of a corpus.
+class StyleGrader:
+    """Measures how far pieces are from a corpus.
 
     Args:
-        features: what is counted.
-        corpus: the pieces that show how it should be.
+        features: the histograms of a piece.
+        corpus: the pieces to compare with.
     """
 
-    def __init__(self, features: Features, corpus: Sequence[Heard]) -> None:
+    def __init__(self, features: Features, corpus: Sequence[FinishedPiece]) -> None:
         self._features = features
         self._known: dict[tuple[str, bool], Histogram] = {}
-        self._notes = 0
+        self._note_count = 0
         for piece in corpus:
-            minor = key_heard(piece).minor
-            self._notes += len(piece.notes)
-            for name, found in features(piece).items():
-                of = (name, minor and name not in OF_BOTH_MODES)
-                self._known.setdefault(of, Counter()).update(found)
+            minor = estimate_key(piece).minor
+            self._note_count += len(piece.notes)
+            for name, histogram in features(piece).items():
+                key = (name, minor and name not in MODELESS_FEATURES)
+                self._known.setdefault(key, Counter()).update(histogram)
 
-    def distances(self, piece: Heard) -> Distances:
-        """How far each feature of a piece is from the corpus's."""
-        minor = key_heard(piece).minor
+    def distances(self, piece: FinishedPiece) -> Distances:
+        """The distance of each feature of a piece from the corpus."""
+        minor = estimate_key(piece).minor
         return {
-            name: self._distance(name, found, len(piece.notes), minor=minor)
-            for name, found in self._features(piece).items()
+            name: self._distance(name, histogram, len(piece.notes), minor=minor)
+            for name, histogram in self._features(piece).items()
         }
 
-    def _distance(self, name: str, found: Histogram, notes: int, *, minor: bool) -> float:
-        known = self._known.get((name, minor and name not in OF_BOTH_MODES), Counter())
+    def _distance(self, name: str, histogram: Histogram, notes: int, *, minor: bool) -> float:
+        known = self._known.get((name, minor and name not in MODELESS_FEATURES), Counter())
         if name == REPEATS:
-            # Lengths are numbers already; a piece that repeats nothing repeats length 0.
-            lengths = range(1 + max((n for n in (*known, *found) if isinstance(n, int)), default=0))
+            # Lengths have an order already; a piece without repeats counts as one of length 0.
+            lengths = range(
+                1 + max((n for n in (*known, *histogram) if isinstance(n, int)), default=0)
+            )
             return wasserstein(
-                [found[n] for n in lengths] if found else [1],
+                [histogram[n] for n in lengths] if histogram else [1],
                 [known[n] for n in lengths] if known else [1],
             )
-        apart = rank_distance(found, known)
+        distance = rank_distance(histogram, known)
         if name != PARALLELS:
-            return apart
-        # The paper weighs it by how much more often than Bach's a piece errs.
-        if not found.total():
+            return distance
+        # The paper weights it by how much more often than Bach the piece errs.
+        if not histogram.total():
             return 0.0
-        return apart * (found.total() / notes) / (max(1, known.total()) / self._notes)
+        return distance * (histogram.total() / notes) / (max(1, known.total()) / self._note_count)
 
 
-def rank_distance(found: Histogram, known: Histogram) -> float:
-    """Between histograms, the entries in the order of their frequency in ``known``.
+def rank_distance(histogram: Histogram, known: Histogram) -> float:
+    """The distance of two histograms whose entries are ordered by their frequency in ``known``.
 
-    Those unknown come after these, the rarest first. One that counts nothing is taken for one
-    that is unknown as a whole.
+    Entries that ``known`` does not have come after the others, the rarest first. A histogram that
+    counts nothing is treated as if it had one such entry only.
     """
-    ranks = [entry for entry, _ in known.most_common()]
-    foreign = [entry for entry, _ in reversed(found.most_common()) if entry not in known]
-    order = ranks + foreign
-    ours = [found[entry] for entry in order]
-    return wasserstein(ours if any(ours) else [0] * len(ranks) + [1], [known[e] for e in order])
+    ranked = [entry for entry, _ in known.most_common()]
+    unknown = [entry for entry, _ in reversed(histogram.most_common()) if entry not in known]
+    order = ranked + unknown
+    counts = [histogram[entry] for entry in order]
+    if not any(counts):
+        counts = [0] * len(ranked) + [1]
+    return wasserstein(counts, [known[entry] for entry in order])
 
 
 def wasserstein(a: Sequence[float], b: Sequence[float]) -> float:
-    """The first Wasserstein distance of two histograms over 0, 1, 2 ... (not normalised)."""
+    """The first Wasserstein distance of two histograms over 0, 1, 2, ..., scaled to the sum 1."""
     total_a, total_b = sum(a) or 1, sum(b) or 1
-    moved = ahead = 0.0
+    distance = surplus = 0.0
     for n in range(max(len(a), len(b))):
-        ahead += (a[n] if n < len(a) else 0) / total_a - (b[n] if n < len(b) else 0) / total_b
-        moved += abs(ahead)
-    return moved
+        surplus += (a[n] if n < len(a) else 0) / total_a - (b[n] if n < len(b) else 0) / total_b
+        distance += abs(surplus)
+    return distance
 
 
-def between(a: Sequence[float], b: Sequence[float]) -> float:
-    """The first Wasserstein distance of two sets of numbers."""
+def sample_wasserstein(a: Sequence[float], b: Sequence[float]) -> float:
+    """The first Wasserstein distance of two samples of numbers."""
     if not a or not b:
         return 0.0 if not a and not b else float("inf")
-    cuts = sorted({*a, *b})
-    moved = 0.0
-    for low, high in pairwise(cuts):
+    values = sorted({*a, *b})
+    distance = 0.0
+    for low, high in pairwise(values):
         share_a = sum(x <= low for x in a) / len(a)
         share_b = sum(x <= low for x in b) / len(b)
-        moved += abs(share_a - share_b) * (high - low)
-    return moved
+        distance += abs(share_a - share_b) * (high - low)
+    return distance
 
 
 def grade(distances: Distances) -> float:
-    """Of one piece."""
+    """The grade of one piece: the sum of its distances."""
     return sum(distances.values())
 
 
-def medians(of: Sequence[Distances]) -> Distances:
-    """Of every feature over many pieces."""
-    return {name: median(one[name] for one in of) for name in of[0]} if of else {}
+def medians(distances: Sequence[Distances]) -> Distances:
+    """The median over many pieces, for each feature."""
+    if not distances:
+        return {}
+    return {name: median(piece[name] for piece in distances) for name in distances[0]}
 
 
-def strayed(ours: Sequence[Distances], theirs: Sequence[Distances]) -> float:
-    """How far a set of pieces is from another one: every feature's distances, set against set.
+def set_distance(a: Sequence[Distances], b: Sequence[Distances]) -> float:
+    """How much two sets of pieces differ in their distances from the corpus, over all features.
 
-    Music that is more average than theirs strays as well as music that is wilder.
+    It grows for music that is more average than the other set, as well as for wilder music.
     """
-    return sum(between([o[name] for o in ours], [t[name] for t in theirs]) for name in theirs[0])
+    return sum(
+        sample_wasserstein([piece[name] for piece in a], [piece[name] for piece in b])
+        for name in b[0]
+    )

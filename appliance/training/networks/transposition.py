@@ -1,7 +1,8 @@
-"""The same network in another key.
+"""The same network in another key, for averaging over transpositions.
 
-Trained on all transpositions, a network still does not answer alike in every key; the mean of its
-answers is better than each (test-time augmentation, as Krizhevsky et al. 2012 do it with images).
+A network that was trained in all transpositions still predicts a little differently in each. The
+average over several is better than any of them: test-time augmentation, as Krizhevsky et al. 2012
+do it with images.
 """
 
 from __future__ import annotations
@@ -10,13 +11,13 @@ from appliance.music.codecs.base import Codec
 from appliance.training.recipe import Weights
 
 
-def moved(weights: Weights, codec: Codec, semitones: int) -> Weights:
-    """The network that takes a piece for the same piece so many semitones higher.
+def transpose_weights(weights: Weights, codec: Codec, semitones: int) -> Weights:
+    """Weights with which a network predicts a piece as it would the piece transposed up.
 
-    Its inputs and answers are in other places, the rest is as it was; what leaves the codec's
-    range counts as its last note.
+    Only inputs and classes are permuted. What would leave the codec's range counts as its last
+    note.
     """
-    inputs, classes = codec.moved(semitones)
+    inputs, classes = codec.transposition_maps(semitones)
     return weights | {
         "embed.weight": weights["embed.weight"][inputs],
         "out.weight": weights["out.weight"][classes],

@@ -1,14 +1,14 @@
-"""The weights of a model file that was made before, to begin a training with.
+"""The float weights of an LSTM model file, to start a training from.
 
-An int8 file keeps what matters of its float weights, so what one training has learned is not
-lost to the next, even where the input has grown in the meantime.
+An int8 file keeps what matters of its float weights, so a new training can build on an old one,
+even where the codec has more inputs now.
 """
 
 from __future__ import annotations
 
 import re
-import subprocess
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,83 +17,89 @@ from numpy.typing import NDArray
 from appliance.errors import UsageError
 from appliance.training.recipe import Weights
 
+REPOSITORY = Path(__file__).parents[3]
+
 Product = tuple[NDArray[np.float32], NDArray[np.float32] | None]
-"""A matrix and what is added after it."""
+"""The matrix of a product, ``(outputs, inputs)``, and the bias after it, ``(outputs,)``."""
 
-_PRODUCT = re.compile(r"MatMul(?:_(\d+))?(?:;|$)")
-"""Conversion names the products in the order in which :func:`convert_lstm.step` writes them."""
+_PRODUCT_NAME = re.compile(r"MatMul(?:_(\d+))?(?:;|$)")
+"""The converter numbers the products in the order in which ``convert/lstm_step.py`` has them."""
+_PRODUCTS_PER_LAYER = 8
+"""Four gates, each with a product with the input and one with the state."""
 
 
-def from_history(name: str) -> list[Weights]:
-    """The weights of the networks of a model in this repository's history.
+def load_networks(path: Path) -> list[Weights]:
+    """The weights of each ensemble member of an LSTM model file.
 
     Args:
-        name: as ``git show`` takes it: ``COMMIT:models/NAME.tflite``.
+        path: absolute, or relative to the repository.
 
     Raises:
-        UsageError: git does not know it.
+        UsageError: the file cannot be read.
     """
-    shown = subprocess.run(["git", "show", name], capture_output=True)
-    if shown.returncode:
-        why = shown.stderr.decode(errors="replace").strip()
-        raise UsageError(
-            f"start = {name!r} is not in this repository's history ({why}); it has to be "
-            "COMMIT:models/NAME.tflite, and the clone a whole one"
-        )
-    return networks_of(shown.stdout)
+    try:
+        model = (REPOSITORY / path).read_bytes()
+    except OSError as error:
+        raise UsageError(f"warm_start: cannot read {path}: {error.strerror}") from error
+    return networks_from_tflite(model)
 
 
-def networks_of(model: bytes) -> list[Weights]:
-    """The float weights behind a model's int8, one by one of the networks it is the mean of."""
+def networks_from_tflite(model: bytes) -> list[Weights]:
+    """The dequantised weights of each ensemble member in a TFLite flatbuffer of an LSTM."""
     from ai_edge_litert import schema_py_generated as schema
 
     tree = schema.ModelT.InitFromObj(schema.Model.GetRootAsModel(bytearray(model), 0))
-    graph = tree.subgraphs[0]
-    products: dict[int, Product] = {}
-    for operator in graph.operators:
-        code = tree.operatorCodes[operator.opcodeIndex]
-        if code.builtinCode != schema.BuiltinOperator.FULLY_CONNECTED:
-            continue
-        _, product, *more = (graph.tensors[at] for at in operator.inputs if at >= 0)
-        found = _PRODUCT.match(product.name.decode())
-        if found:
-            added = _values(tree, more[0], np.int32) if more else None
-            products[int(found[1] or 0)] = (_values(tree, product, np.int8), added)
+    products = _products(tree, schema.BuiltinOperator.FULLY_CONNECTED)
     states = [entry.name.decode() for entry in tree.signatureDefs[0].inputs]
-    shares = sum(name.startswith("h0") for name in states)
-    layers = sum(name.startswith("h") for name in states) // shares
-    each = 8 * layers + 2
+    network_count = sum(name.startswith("h0") for name in states)
+    layers = sum(name.startswith("h") for name in states) // network_count
+    per_network = _PRODUCTS_PER_LAYER * layers + 2
     networks, first = [], 0
-    for last in range(0, shares * each, each):
-        # All keys of a network share what is between its first and its last matrix, under the
-        # names of the last key's; its own key is the first.
-        inner = range(last + 1, last + each - 1)
+    for last in range(0, network_count * per_network, per_network):
+        # The transpositions of a network share the products between the first and the last. The
+        # converter names these after the last transposition; the untransposed one is the first.
+        inner = range(last + 1, last + per_network - 1)
         if all(number in products for number in inner):
-            numbers = [first, *inner, first + each - 1]
-            networks.append(_network([products[number] for number in numbers], shares))
-            first = last + each
+            numbers = [first, *inner, first + per_network - 1]
+            networks.append(_weights([products[number] for number in numbers], network_count))
+            first = last + per_network
     return networks
 
 
-def _network(products: Sequence[Product], shares: int) -> Weights:
-    """One network's, its products in the order of :func:`convert_lstm.step`."""
-    layers = (len(products) - 2) // 8
+def _products(tree: Any, fully_connected: int) -> dict[int, Product]:
+    """The products of a graph by their numbers."""
+    graph = tree.subgraphs[0]
+    products: dict[int, Product] = {}
+    for operator in graph.operators:
+        if tree.operatorCodes[operator.opcodeIndex].builtinCode != fully_connected:
+            continue
+        _, matrix, *bias = (graph.tensors[index] for index in operator.inputs if index >= 0)
+        match = _PRODUCT_NAME.match(matrix.name.decode())
+        if match:
+            dequantised_bias = _dequantise(tree, bias[0], np.int32) if bias else None
+            products[int(match[1] or 0)] = (_dequantise(tree, matrix, np.int8), dequantised_bias)
+    return products
+
+
+def _weights(products: Sequence[Product], network_count: int) -> Weights:
+    """One network's weights from its products, in the order of ``convert/lstm_step.py``."""
     weights = {"embed.weight": products[0][0].T}
-    for layer in range(layers):
-        gates = [products[1 + 8 * layer + 2 * gate] for gate in range(4)]
-        states = [products[2 + 8 * layer + 2 * gate][0] for gate in range(4)]
-        of = f"layers.{layer}."
-        biases = np.concatenate([bias for _, bias in gates if bias is not None])
-        weights[of + "weight_ih_l0"] = np.concatenate([product for product, _ in gates])
-        weights[of + "weight_hh_l0"] = np.concatenate(states)
-        weights[of + "bias_ih_l0"], weights[of + "bias_hh_l0"] = biases, np.zeros_like(biases)
-    out, bias = products[-1]
-    assert bias is not None
-    # A share of the mean is in what the converter was given.
-    return weights | {"out.weight": out * shares, "out.bias": bias * shares}
+    for layer in range((len(products) - 2) // _PRODUCTS_PER_LAYER):
+        first = 1 + _PRODUCTS_PER_LAYER * layer
+        inputs = products[first : first + _PRODUCTS_PER_LAYER : 2]
+        states = products[first + 1 : first + _PRODUCTS_PER_LAYER : 2]
+        prefix = f"layers.{layer}."
+        bias = np.concatenate([bias for _, bias in inputs if bias is not None])
+        weights[prefix + "weight_ih_l0"] = np.concatenate([matrix for matrix, _ in inputs])
+        weights[prefix + "weight_hh_l0"] = np.concatenate([matrix for matrix, _ in states])
+        weights[prefix + "bias_ih_l0"], weights[prefix + "bias_hh_l0"] = bias, np.zeros_like(bias)
+    out, bias_out = products[-1]
+    assert bias_out is not None
+    # Conversion divides the last product by the number of networks in the average.
+    return weights | {"out.weight": out * network_count, "out.bias": bias_out * network_count}
 
 
-def _values(tree: Any, tensor: Any, dtype: type) -> NDArray[np.float32]:
+def _dequantise(tree: Any, tensor: Any, dtype: type) -> NDArray[np.float32]:
     data = bytes(tree.buffers[tensor.buffer].data)
     raw: NDArray[Any] = np.frombuffer(data, dtype).reshape(tensor.shape)
     scales = np.asarray(tensor.quantization.scale, np.float32)
@@ -104,13 +110,17 @@ def _values(tree: Any, tensor: Any, dtype: type) -> NDArray[np.float32]:
     return (raw * scales).astype(np.float32)
 
 
-def grown(weights: Weights, width: int) -> Weights:
-    """The same network with an input of ``width``: what is new in it begins with no say."""
-    known = weights["embed.weight"]
-    if len(known) > width:
+def with_wider_input(weights: Weights, width: int) -> Weights:
+    """The same network with ``width`` inputs; the weights of the new inputs are zero.
+
+    Raises:
+        UsageError: the network has more inputs than that.
+    """
+    embed = weights["embed.weight"]  # (inputs, embedding)
+    if len(embed) > width:
         raise UsageError(
-            f"the model that start names has {len(known)} inputs, the codec only {width}: it is of "
-            "another kind of music; take the start away"
+            f"warm_start: the model has {len(embed)} inputs, the codec only {width}, so it is for "
+            "another kind of music; name another model, or none"
         )
-    more = np.zeros((width - len(known), known.shape[1]), np.float32)
-    return weights | {"embed.weight": np.concatenate([known, more])}
+    zeros = np.zeros((width - len(embed), embed.shape[1]), np.float32)
+    return weights | {"embed.weight": np.concatenate([embed, zeros])}

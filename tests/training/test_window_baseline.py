@@ -15,7 +15,7 @@ import pytest
 from appliance.errors import UsageError
 from appliance.music.codecs.four_part import FourPartCodec
 from appliance.music.score import FreeRhythmScore
-from appliance.training.budget import Budget
+from appliance.training.cpu_budget import CpuBudget
 from appliance.training.data import free_rhythm_corpus
 from appliance.training.evaluate import window_baseline
 from appliance.training.evaluate.ngram import NGram
@@ -101,7 +101,7 @@ def test_a_model_of_another_kind_is_refused() -> None:
 
 
 def test_only_processor_time_is_spent() -> None:
-    budget = Budget(0.05)
+    budget = CpuBudget(0.05)
     rates = []
     with budget.spend():
         time.sleep(0.2)

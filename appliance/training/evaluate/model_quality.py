@@ -1,0 +1,229 @@
+"""A model's music compared with held-out pieces and an n-gram's, and checked for its guarantees."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from appliance.composing.model_file import ModelFile
+from appliance.music.codecs.four_part import FourPartCodec
+from appliance.music.events import TICKS_PER_BEAT
+from appliance.music.expression import BREATH_TICKS
+from appliance.music.notes import Note
+from appliance.training.data.corpus import training_scores
+from appliance.training.evaluate.defects import BAR_BEATS, Defects, find_defects
+from appliance.training.evaluate.finished_pieces import FinishedPiece
+from appliance.training.evaluate.originality import SharedRuns
+from appliance.training.evaluate.sampling_jobs import (
+    ComposedMusic,
+    ReferenceMusic,
+    SamplingSetting,
+)
+from appliance.training.evaluate.style_distance import (
+    Distances,
+    StyleGrader,
+    grade,
+    set_distance,
+)
+from appliance.training.evaluate.style_features import features_for
+
+MAX_GIVEN_UP_SHARE = 0.05
+"""A setting at which the stall detector ends more pieces than this is not chosen."""
+TOLERANCE = 1.1
+"""Settings whose distance is at most this times the smallest count as equally good."""
+MAX_TRAINING_PIECES = 250
+"""So many training pieces are enough to measure their distance from the valid pieces."""
+MAX_FROZEN_BEATS = MIN_LOOP_LIMIT_BEATS = 4 * BAR_BEATS
+MAX_NOTE_BEATS = 8 * BAR_BEATS
+MAX_MEMORY_GROWTH = 1.05
+
+
+@dataclass
+class PieceGroup:
+    """Pieces of one origin, and what was measured of each.
+
+    Attributes:
+        distances: from the training pieces.
+        shared_runs, shared_melodies: the number of notes in the longest run in common with the
+            training pieces, in all voices and in the melody alone.
+        defects: of each piece.
+        minor_share: the share of the pieces that are in minor.
+    """
+
+    distances: list[Distances]
+    shared_runs: list[int]
+    shared_melodies: list[int]
+    defects: list[Defects]
+    minor_share: float
+
+    @property
+    def grades(self) -> list[float]:
+        """The grade of each piece."""
+        return [grade(distances) for distances in self.distances]
+
+
+@dataclass
+class ModelQuality:
+    """Everything that the page says about a model.
+
+    Attributes:
+        model: the model file.
+        recipe_setting: temperature and top-p in the recipe.
+        long_run: hours of music with the defaults of the model file.
+        temperature_sweep: music at many temperatures and the model's top-p.
+        composed, held_out, ngram: the music of the long run, the test pieces, and an n-gram's.
+        training_defects: of the training pieces.
+        distance_by_setting: of the music from the valid pieces, for each setting of the grid.
+        given_up_share: of the pieces, for each setting of the grid.
+        training_distance: of the training pieces from the valid pieces.
+        test_distances: of the composed music, the valid pieces and the n-gram's from the test
+            pieces.
+        guarantees: each with whether it was kept.
+    """
+
+    model: ModelFile
+    recipe_setting: SamplingSetting
+    long_run: ComposedMusic
+    temperature_sweep: list[ComposedMusic]
+    composed: PieceGroup
+    held_out: PieceGroup
+    ngram: PieceGroup
+    training_defects: list[Defects]
+    distance_by_setting: dict[SamplingSetting, float]
+    given_up_share: dict[SamplingSetting, float]
+    training_distance: float
+    test_distances: dict[str, float]
+    guarantees: dict[str, bool]
+
+    @property
+    def name(self) -> str:
+        """The name of the model."""
+        return self.model.name
+
+    @property
+    def model_setting(self) -> SamplingSetting:
+        """The defaults in the model file."""
+        return self.long_run.setting
+
+    @property
+    def best_setting(self) -> SamplingSetting:
+        """What the recipe should say: its present setting if that is as good as the best one."""
+        distances = self.distance_by_setting
+        usable = [
+            setting for setting in distances if self.given_up_share[setting] <= MAX_GIVEN_UP_SHARE
+        ] or list(distances)
+        best = min(usable, key=lambda setting: distances[setting])
+        good = [setting for setting in usable if distances[setting] <= TOLERANCE * distances[best]]
+        return self.recipe_setting if self.recipe_setting in good else best
+
+    @property
+    def broken_guarantees(self) -> list[str]:
+        """The guarantees that were not kept."""
+        return [guarantee for guarantee, kept in self.guarantees.items() if not kept]
+
+    @property
+    def preferred_over_held_out(self) -> float:
+        """How often the model's piece has the better grade of two, one of them held out."""
+        pairs = [(a, b) for a in self.composed.grades for b in self.held_out.grades]
+        return sum((a < b) + (a == b) / 2 for a, b in pairs) / len(pairs)
+
+
+def measure_quality(
+    model: ModelFile,
+    recipe_setting: SamplingSetting,
+    reference: ReferenceMusic,
+    long_run: ComposedMusic,
+    other_runs: Sequence[ComposedMusic],
+    grid: Sequence[SamplingSetting],
+) -> ModelQuality:
+    """Compare the music of a model with everything in ``reference``.
+
+    Args:
+        model: the model file.
+        recipe_setting: temperature and top-p in the recipe.
+        reference: the corpus, and an n-gram's music.
+        long_run: music with the defaults of the model file.
+        other_runs: music at other settings.
+        grid: the settings from which the best is chosen.
+    """
+    features = features_for(model.codec.name)
+    train, valid = reference.corpus["train"], reference.corpus["valid"]
+    grader = StyleGrader(features, train)
+    train_sample = train[:: -(-len(train) // MAX_TRAINING_PIECES)]
+    train_distances = [grader.distances(piece) for piece in train_sample]
+    valid_distances = [grader.distances(piece) for piece in valid]
+    melody = melody_of(model.codec.name)
+    seen = training_scores(reference.corpus)
+    runs = SharedRuns([piece.notes for piece in seen])
+    melodies = SharedRuns([melody(piece) for piece in seen])
+
+    def group(pieces: Sequence[FinishedPiece]) -> PieceGroup:
+        return PieceGroup(
+            distances=[grader.distances(piece) for piece in pieces],
+            shared_runs=[runs.longest(piece.notes) for piece in pieces],
+            shared_melodies=[melodies.longest(melody(piece)) for piece in pieces],
+            defects=[find_defects(piece) for piece in pieces],
+            minor_share=sum(piece.key.minor for piece in pieces) / max(1, len(pieces)),
+        )
+
+    composed, held_out = group(long_run.pieces), group(reference.corpus["test"])
+    ngram = group(reference.ngram)
+    training_defects = [find_defects(piece) for piece in train]
+    in_grid = [run for run in other_runs if run.setting in grid]
+    sweep = [run for run in other_runs if run.setting.top_p == model.top_p]
+    return ModelQuality(
+        model=model,
+        recipe_setting=recipe_setting,
+        long_run=long_run,
+        temperature_sweep=sorted(sweep, key=lambda run: run.setting),
+        composed=composed,
+        held_out=held_out,
+        ngram=ngram,
+        training_defects=training_defects,
+        distance_by_setting={
+            run.setting: set_distance(
+                [grader.distances(piece) for piece in run.pieces], valid_distances
+            )
+            for run in in_grid
+        },
+        given_up_share={
+            run.setting: run.report.given_up / max(1, len(run.pieces)) for run in in_grid
+        },
+        training_distance=set_distance(train_distances, valid_distances),
+        test_distances={
+            "composed": set_distance(composed.distances, held_out.distances),
+            "valid": set_distance(valid_distances, held_out.distances),
+            "n-gram": set_distance(ngram.distances, held_out.distances),
+        },
+        guarantees=check_guarantees(long_run, training_defects),
+    )
+
+
+def melody_of(codec_name: str) -> Callable[[FinishedPiece], list[Note]]:
+    """A function that gives the melody of a piece: the soprano, or the highest notes."""
+    if codec_name == FourPartCodec.name:
+        return lambda piece: piece.voice(0)
+    return FinishedPiece.top_line
+
+
+def check_guarantees(
+    long_run: ComposedMusic, training_defects: Sequence[Defects]
+) -> dict[str, bool]:
+    """What is guaranteed for hours of music with the defaults, each with whether it was kept.
+
+    Loops may be as long as the longest in the training pieces: a moto perpetuo is one.
+    """
+    report = long_run.report
+    loop_limit = max(MIN_LOOP_LIMIT_BEATS, *(piece.loop_beats for piece in training_defects))
+    no_stuck_note = report.worst("held_beats") <= MAX_NOTE_BEATS and not report.unmatched_events
+    memory_mib = long_run.memory_mib
+    return {
+        "no chord frozen beyond 4 bars": report.worst("frozen_beats") <= MAX_FROZEN_BEATS,
+        "no silence longer than the pause between pieces": (
+            report.max_silent_beats * TICKS_PER_BEAT <= BREATH_TICKS
+        ),
+        "no stuck note (8 bars)": no_stuck_note,
+        f"no loop ({loop_limit / BAR_BEATS:g} bars)": report.worst("loop_beats") <= loop_limit,
+        "no two pieces with the same opening": not report.repeated_openings,
+        "memory does not grow": memory_mib[-1] <= memory_mib[4] * MAX_MEMORY_GROWTH,
+    }
