@@ -44,6 +44,7 @@ snapserver other rooms, for the tests, which start their own
 snapclient other rooms, for the tests, which start their own
 icecast2 the world, for the tests, which start their own
 chromium a browser for the tests of the page
+nodejs to run the tests of the page's JavaScript
 stress-ng to keep the machine busy while it plays
 abcmidi abc2midi, to read the tunes that are written
 LIST
