@@ -244,7 +244,9 @@ def _set_composer_priority(pid: int) -> None:
     try:
         os.sched_setscheduler(pid, os.SCHED_RR, os.sched_param(COMPOSER_PRIORITY))
     except PermissionError:
-        os.setpriority(os.PRIO_PROCESS, pid, COMPOSER_NICENESS)
+        # Refused where the daemon itself was started with `nice`: that cannot be undone.
+        with contextlib.suppress(PermissionError):
+            os.setpriority(os.PRIO_PROCESS, pid, COMPOSER_NICENESS)
 
 
 def play(
