@@ -1,7 +1,8 @@
-"""Whatever is wrong, a person reads one sentence that says what, where and what to do.
+"""Bad input: one sentence that says what is wrong, where, and what to do.
 
-Exit code 2 for what was asked for, 1 for the rest; no traceback, and nothing half-written under
-the name that was asked for.
+The exit code is 2 for a request that cannot be met and 1 for other failures. There is no
+traceback, and no incomplete file. Most commands run in this process, where each saves the start
+of a Python; a few run as processes of their own.
 """
 
 from __future__ import annotations
@@ -9,13 +10,16 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
+import signal
 import subprocess
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from appliance import cli
+from appliance.common import logs
 from tests.support.command import BACHBOX, NO_CARD, Finished, bachbox, home, playing
 
 CHORALES = Path(__file__).parents[2] / "models" / "chorales.tflite"
@@ -27,17 +31,53 @@ def env(tmp_path: Path) -> dict[str, str]:
 
 
 @pytest.fixture
-def fails(env: dict[str, str], tmp_path: Path) -> Callable[..., Finished]:
-    """Run a command in an empty folder that must stay empty."""
+def fails(
+    env: dict[str, str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> Iterator[Callable[..., Finished]]:
+    """Run a command in this process, in an empty folder that must stay empty."""
+    folder = tmp_path / "place"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    for name, value in env.items():
+        monkeypatch.setenv(name, value)
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    handlers = [signal.getsignal(number) for number in numbers]
 
     def run(*arguments: object) -> Finished:
-        place = tmp_path / "place"
-        place.mkdir(exist_ok=True)
-        said = bachbox(*arguments, env=env, cwd=place)
-        assert list(place.iterdir()) == []
-        return said
+        code = cli.run([str(argument) for argument in arguments])
+        assert list(folder.iterdir()) == []
+        return Finished(code, *capfd.readouterr())
 
-    return run
+    yield run
+    logs.install()
+    for number, handler in zip(numbers, handlers, strict=True):
+        signal.signal(number, handler)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "parts"),
+    [
+        (("play", "--tempo", "fast"), 2, ("--tempo", "'fast'", "40 to 240")),
+        (("play", "--output", "wav:"), 2, ("wav:FILE",)),
+        (("render", "x.mid", "--model", "jazz"), 2, ("'jazz'", "chorales")),
+        (("render", "x.wav", "--soundfont", "none.sf2"), 1, ("none.sf2",)),
+        (("rendr",), 2, ("rendr", "render")),
+    ],
+)
+def test_a_process_fails_with_one_sentence(
+    env: dict[str, str],
+    tmp_path: Path,
+    arguments: tuple[str, ...],
+    code: int,
+    parts: tuple[str, ...],
+) -> None:
+    folder = tmp_path / "place"
+    folder.mkdir()
+    bachbox(*arguments, env=env, cwd=folder).is_one_sentence(code, *parts)
+    assert list(folder.iterdir()) == []
 
 
 @pytest.mark.parametrize(
@@ -80,7 +120,7 @@ def fails(env: dict[str, str], tmp_path: Path) -> Callable[..., Finished]:
         (("play", "--output", "null", "--prime", "none.mid"), ("none.mid",)),
     ],
 )
-def test_what_cannot_be_asked_for(
+def test_arguments_that_are_refused(
     fails: Callable[..., Finished], arguments: tuple[str, ...], parts: tuple[str, ...]
 ) -> None:
     fails(*arguments).is_one_sentence(2, *parts)
@@ -99,7 +139,7 @@ def test_what_cannot_be_asked_for(
         ("damaged", lambda good: good[:9999] + b"damage" + good[10005:], "checksum"),
     ],
 )
-def test_a_file_that_is_no_model(
+def test_model_files_that_are_unusable(
     fails: Callable[..., Finished],
     tmp_path: Path,
     verb: tuple[str, ...],
@@ -113,19 +153,17 @@ def test_a_file_that_is_no_model(
     fails(*verb, "--model", path).is_one_sentence(1, str(path), part)
 
 
-def test_a_model_whose_vocabulary_does_not_fit(
-    fails: Callable[..., Finished], tmp_path: Path
-) -> None:
+def test_model_with_the_wrong_vocabulary(fails: Callable[..., Finished], tmp_path: Path) -> None:
     path = _model(tmp_path, vocabulary=b"one\ntwo\n")
     fails("render", "x.wav", "--model", path).is_one_sentence(1, str(path), "vocabulary")
 
 
 @pytest.mark.parametrize("verb", ["render", "play"])
-def test_a_hostile_model_harms_only_a_child(
+def test_model_that_crashes_the_runtime_harms_only_a_child(
     fails: Callable[..., Finished], env: dict[str, str], tmp_path: Path, verb: str
 ) -> None:
-    # Its checksum is right and its flatbuffer ends in the middle: tflite-runtime runs off its end,
-    # where ai-edge-litert notices.
+    # The checksum is right but the flatbuffer is cut off: tflite-runtime reads past its end,
+    # ai-edge-litert notices.
     path = _model(tmp_path, flatbuffer=lambda good: good[: len(good) // 2])
     if verb == "render":
         fails("render", "x.wav", "--model", path).is_one_sentence(1, str(path), "this model")
@@ -136,27 +174,26 @@ def test_a_hostile_model_harms_only_a_child(
         assert "Traceback" not in "".join(box.lines)
 
 
-def test_one_bad_model_does_not_hide_the_good_ones(env: dict[str, str], tmp_path: Path) -> None:
+def test_models_lists_the_good_ones_beside_a_bad_one(env: dict[str, str], tmp_path: Path) -> None:
     (tmp_path / "bad.tflite").write_bytes(b"nothing")
     config = tmp_path / "c.toml"
     config.write_text('music.models_folder = "."')
-    said = bachbox("models", "--config", config, env=env)
-    said.is_one_sentence(1, "bad.tflite")
-    assert "chorales" in said.out
+    done = bachbox("models", "--config", config, env=env)
+    done.is_one_sentence(1, "bad.tflite")
+    assert "chorales" in done.out
 
 
 @pytest.mark.parametrize(
     "verb", [("play", "--output", "null"), ("render", "x.wav"), ("instruments",)]
 )
 @pytest.mark.parametrize("content", [None, b"just some text\n", b"RIFF\x04\0\0\0sfbk", b""])
-def test_a_file_that_is_no_soundfont(
+def test_soundfont_files_that_are_unusable(
     fails: Callable[..., Finished], tmp_path: Path, verb: tuple[str, ...], content: bytes | None
 ) -> None:
     path = tmp_path / "font.sf2"
     if content is not None:
         path.write_bytes(content)
-    said = fails(*verb, "--soundfont", path)
-    said.is_one_sentence(1, str(path), "timgm6mb-soundfont")
+    fails(*verb, "--soundfont", path).is_one_sentence(1, str(path), "timgm6mb-soundfont")
 
 
 @pytest.mark.parametrize(
@@ -169,7 +206,7 @@ def test_a_file_that_is_no_soundfont(
         ("a.mxl", b"PK not a zip"),
     ],
 )
-def test_a_prime_that_is_no_score(
+def test_prime_files_that_are_unusable(
     fails: Callable[..., Finished], tmp_path: Path, name: str, content: bytes
 ) -> None:
     path = tmp_path / name
@@ -177,21 +214,21 @@ def test_a_prime_that_is_no_score(
     fails("render", "x.mid", "--prime", path).is_one_sentence(2, str(path))
 
 
-def test_a_config_with_several_mistakes_names_each(
+def test_config_with_several_mistakes_reports_each(
     fails: Callable[..., Finished], tmp_path: Path
 ) -> None:
     path = tmp_path / "c.toml"
     path.write_text('[music]\ntempo = 90\nlook_ahead_s = "long"\n[mqtt]\npassword = "hunter2"\n')
-    said = fails("play", "--config", path)
-    lines = said.err.splitlines()
-    assert said.code == 2
+    done = fails("play", "--config", path)
+    lines = done.err.splitlines()
+    assert done.code == 2
     assert len(lines) == 3
     assert all(line.startswith(f"bachbox: {path}: [") for line in lines)
     assert "did you mean 'tempo_bpm'?" in lines[0]
-    assert "hunter2" not in said.err
+    assert "hunter2" not in done.err
 
 
-def test_a_config_that_is_not_toml(fails: Callable[..., Finished], tmp_path: Path) -> None:
+def test_config_that_is_not_toml(fails: Callable[..., Finished], tmp_path: Path) -> None:
     path = tmp_path / "c.toml"
     path.write_text("[music\n")
     fails("config", "--config", path).is_one_sentence(2, str(path), "not TOML", "line 1")
@@ -199,7 +236,7 @@ def test_a_config_that_is_not_toml(fails: Callable[..., Finished], tmp_path: Pat
     fails("play", "--config", path).is_one_sentence(2, str(path), "UTF-8")
 
 
-def test_without_a_sound_card_it_says_so_and_waits_for_one(env: dict[str, str]) -> None:
+def test_play_without_a_sound_card_reports_it_and_waits(env: dict[str, str]) -> None:
     with playing("--output", NO_CARD, env=env) as box:
         box.wait_for("performer: .*no sound card")
         assert box.end() == 0
@@ -210,45 +247,45 @@ def test_without_a_sound_card_it_says_so_and_waits_for_one(env: dict[str, str]) 
     ("output", "part"),
     [("missing/x.wav", "missing"), ("folder.wav", "folder.wav"), ("/proc/x.wav", "/proc")],
 )
-def test_an_output_that_cannot_be_written(
+def test_output_that_cannot_be_written(
     env: dict[str, str], tmp_path: Path, output: str, part: str
 ) -> None:
     (tmp_path / "folder.wav").mkdir()
-    said = bachbox("render", output, "--seconds", 1, env=env, cwd=tmp_path)
-    said.is_one_sentence(1, "cannot write", part)
-    said = bachbox("play", "--output", f"wav:{output}", env=env, cwd=tmp_path)
-    said.is_one_sentence(1, "cannot write", part)
+    done = bachbox("render", output, "--seconds", 1, env=env, cwd=tmp_path)
+    done.is_one_sentence(1, "cannot write", part)
+    done = bachbox("play", "--output", f"wav:{output}", env=env, cwd=tmp_path)
+    done.is_one_sentence(1, "cannot write", part)
 
 
-def test_a_pipe_that_is_no_pipe(fails: Callable[..., Finished]) -> None:
+def test_output_pipe_that_is_not_a_pipe(fails: Callable[..., Finished]) -> None:
     fails("play", "--output", "pipe:/").is_one_sentence(1, "/")
 
 
 @pytest.mark.parametrize(("name", "free_kib"), [("a.wav", 64), ("a.mid", 0)])
-def test_a_full_disk_leaves_nothing_under_the_name(
+def test_full_disk_leaves_no_incomplete_file(
     env: dict[str, str], tmp_path: Path, name: str, free_kib: int
 ) -> None:
-    said, left = _on_a_small_disk(tmp_path, env, free_kib, "render", name, "--seconds", "5")
-    said.is_one_sentence(1, f"cannot write {name}", "No space left on device")
+    done, left = _on_a_small_disk(tmp_path, env, free_kib, "render", name, "--seconds", "5")
+    done.is_one_sentence(1, f"cannot write {name}", "No space left on device")
     assert left == ["filler"]
 
 
-def test_a_full_disk_leaves_the_file_of_before(env: dict[str, str], tmp_path: Path) -> None:
-    said, left = _on_a_small_disk(tmp_path, env, 64, "render", "filler.wav", "--seconds", "5")
-    said.is_one_sentence(1, "filler.wav", "No space left on device")
+def test_full_disk_leaves_the_previous_file(env: dict[str, str], tmp_path: Path) -> None:
+    done, left = _on_a_small_disk(tmp_path, env, 64, "render", "filler.wav", "--seconds", "5")
+    done.is_one_sentence(1, "filler.wav", "No space left on device")
     assert left == ["filler", "filler.wav"]
 
 
-def test_a_disk_that_fills_up_while_playing_ends_it(env: dict[str, str], tmp_path: Path) -> None:
-    said, _ = _on_a_small_disk(tmp_path, env, 64, "play", "--output", "wav:a.wav")
-    lines = said.err.splitlines()
-    assert said.code == 1
-    assert "Traceback" not in said.err
+def test_disk_that_fills_up_while_playing_ends_it(env: dict[str, str], tmp_path: Path) -> None:
+    done, _ = _on_a_small_disk(tmp_path, env, 64, "play", "--output", "wav:a.wav")
+    lines = done.err.splitlines()
+    assert done.code == 1
+    assert "Traceback" not in done.err
     assert sum("No space left on device" in line for line in lines) == 1, lines
     assert lines[-1].startswith("bachbox: cannot write a.wav")
 
 
-def test_the_reader_of_a_listing_may_go_away(env: dict[str, str]) -> None:
+def test_listing_whose_reader_goes_away_ends_quietly(env: dict[str, str]) -> None:
     command = " ".join([*BACHBOX, "instruments", "|", "head", "-1"])
     done = subprocess.run(["sh", "-c", command], env=env, capture_output=True, check=False)
     assert done.stdout == b"Piano\n"
@@ -260,14 +297,14 @@ def _model(
     flatbuffer: Callable[[bytes], bytes] = lambda good: good,
     vocabulary: bytes | None = None,
 ) -> Path:
-    """The prebuilt model, changed, with a checksum that fits."""
+    """Make a changed copy of the chorales model, with a correct checksum."""
     with zipfile.ZipFile(CHORALES) as archive:
         entries = {name: archive.read(name) for name in archive.namelist()}
         start = min(entry.header_offset for entry in archive.infolist())
     content = flatbuffer(CHORALES.read_bytes()[:start])
-    about = json.loads(entries["bundle.json"])
+    about = json.loads(entries["metadata.json"])
     about["sha256"] = hashlib.sha256(content).hexdigest()
-    entries["bundle.json"] = json.dumps(about).encode()
+    entries["metadata.json"] = json.dumps(about).encode()
     if vocabulary is not None:
         entries["vocabulary.txt"] = vocabulary
     path = folder / "hostile.tflite"
@@ -281,9 +318,9 @@ def _model(
 def _on_a_small_disk(
     folder: Path, env: dict[str, str], free_kib: int, *arguments: str
 ) -> tuple[Finished, list[str]]:
-    """Run it where only ``free_kib`` are free; what it said and what it left there.
+    """Run a command on a disk with ``free_kib`` free; return its result and the files left there.
 
-    The disk is a tmpfs in a mount namespace of its own, so no trace of it stays.
+    The disk is a tmpfs in a mount namespace of its own, which vanishes with the command.
     """
     disk = folder / "disk"
     disk.mkdir()
