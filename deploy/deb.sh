@@ -40,7 +40,7 @@ inside() { # a command in the sources, there
 mkdir "$work/sources"
 (cd "$here" && git ls-files -z --cached --others --exclude-standard | tar -c --null -T - -f -) | tar -x -C "$work/sources"
 cp -r "$here/deploy/debian" "$work/sources/debian"
-number=$(sed -n 's/^version = "\(.*\)"/\1/p' "$here/pyproject.toml")
+number=$(sed -n 's/^__version__ = "\(.*\)"/\1/p' "$here/appliance/__init__.py")
 debian=$(. "$root/etc/os-release" && echo "$VERSION_ID")
 SOURCE_DATE_EPOCH=$(git -C "$here" log -1 --format=%ct)
 export SOURCE_DATE_EPOCH

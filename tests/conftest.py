@@ -28,6 +28,7 @@ _TIER_OF: Final = {
     "ipc": "unit",
     "music": "unit",
     "state": "unit",
+    "test_public_api.py": "unit",
     "training": "unit",
     # Commands and whole boxes are started; they play into a file or into nothing.
     "cli": "process",

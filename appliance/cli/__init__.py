@@ -14,6 +14,7 @@ from typing import Final, NoReturn
 
 import click
 
+from appliance import __version__
 from appliance.cli import (
     config,
     doctor,
@@ -101,7 +102,7 @@ _COLOUR: Final = False if os.environ.get("NO_COLOR") or os.environ.get("TERM") =
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "color": _COLOUR})
-@click.version_option(package_name="bachbox")
+@click.version_option(__version__)
 def cli() -> None:
     """New four-part Bach, endlessly."""
 

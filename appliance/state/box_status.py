@@ -9,12 +9,12 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable
-from importlib import metadata
 from pathlib import Path
 from typing import Final, NamedTuple
 
 import msgspec
 
+from appliance import __version__
 from appliance.audio import broadcast
 from appliance.common import procfs
 from appliance.ipc.audio_tap import TapReader
@@ -151,7 +151,7 @@ class BoxStatus:
         self._restarts = restarts
         self._pids = pids
         self._started_s = time.monotonic()
-        self._version = metadata.version("bachbox")
+        self._version = __version__
         self.recent_log = recent_log
         """Gives the last lines of the log."""
         self.sound = broadcast.of_the_sound(lambda: TapReader(shared))

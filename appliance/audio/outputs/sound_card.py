@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
-import difflib
 import os
 import threading
 import time
@@ -20,6 +19,7 @@ from typing import Any, Final, NamedTuple
 
 from appliance.audio.outputs import DeviceLost, Render
 from appliance.audio.silence_stderr import quiet
+from appliance.common.text import similar
 from appliance.errors import BachboxError
 from appliance.ipc.pcm import BYTES_PER_FRAME
 
@@ -169,7 +169,7 @@ def choose(cards: list[Card], name: str) -> Card:
         raise DeviceLost(
             f"{name!r} can mean {_listing(names)}: write more of the name of the one you want"
         )
-    close = difflib.get_close_matches(name, names, n=1)
+    close = similar(name, names)
     hint = f" (did you mean {close[0]!r}?)" if close else ""
     raise DeviceLost(f"no sound card is called {name!r}{hint}: there is {_listing(names)}")
 

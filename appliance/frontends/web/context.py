@@ -7,11 +7,11 @@ import socket
 from collections import deque
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
-from importlib import metadata
 from typing import Any
 
 from aiohttp import web
 
+from appliance import __version__
 from appliance.config.loader import Config
 from appliance.config.schema import Web
 from appliance.frontends.gpio.input_events import InputEvent
@@ -53,7 +53,7 @@ class WebContext:
     @property
     def version(self) -> str:
         """The version of Bachbox."""
-        return metadata.version("bachbox")
+        return __version__
 
     def start_task(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
         """Run ``work`` in the background; it is cancelled when the web server stops."""

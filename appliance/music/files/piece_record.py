@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from importlib import metadata
 from typing import Annotated, Final
 
 import msgspec
 from msgspec import Meta
 
+from appliance import __version__
 from appliance.errors import BachboxError, UsageError
 from appliance.music.events import Event, NoteOff, NoteOn, Piece, PieceStart, TempoFactor
 from appliance.music.files.recorded_events import (
@@ -136,7 +136,7 @@ def of(
     start_tick = events[0].tick
     recorded = [record(event, start_tick) for event in events]
     return PieceRecord(
-        made_by=f"Bachbox {metadata.version('bachbox')}",
+        made_by=f"Bachbox {__version__}",
         model=model,
         seed=seed,
         settings=dict(settings),

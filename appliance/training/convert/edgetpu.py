@@ -22,6 +22,7 @@ from typing import Any
 
 from ai_edge_litert import schema_py_generated as schema
 
+from appliance.common.atomic_write import write_atomically
 from appliance.composing import model_file
 from appliance.composing.model_file import ModelFile
 from appliance.errors import BachboxError
@@ -76,7 +77,6 @@ def _write(path: Path, flatbuffer: bytes, model: ModelFile) -> None:
     """The compiled flatbuffer with the model's own files appended, its tensors found anew."""
     with zipfile.ZipFile(model.path) as archive:
         texts = [(entry, archive.read(entry)) for entry in archive.infolist()]
-    unfinished = path.with_suffix(".part")
     file = io.BytesIO(flatbuffer)
     with zipfile.ZipFile(file, "a", zipfile.ZIP_DEFLATED) as archive:
         for entry, text in texts:
@@ -87,8 +87,7 @@ def _write(path: Path, flatbuffer: bytes, model: ModelFile) -> None:
                 about["tensors"] = _moved(about["tensors"], model, flatbuffer)
                 text = json.dumps(about).encode()
             archive.writestr(entry, text, zipfile.ZIP_DEFLATED)
-    unfinished.write_bytes(file.getvalue())
-    unfinished.replace(path)
+    write_atomically(path, file.getvalue())
 
 
 def _moved(
