@@ -121,6 +121,8 @@ def _operation(route: Route) -> dict[str, Any]:
             {"session": []} if route.method == "GET" else {"session": [], "csrf": []}
         )
         operation["security"] = [session, {}]
+    if route.endless:
+        operation["x-endless"] = True
     if route.websocket is not None:
         operation["x-websocket-messages"] = {
             direction: msgspec.json.schema_components(

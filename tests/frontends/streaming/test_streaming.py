@@ -1,4 +1,4 @@
-"""Other rooms and the world: Debian's own Snapcast and Icecast play the sound of the card."""
+"""Debian's own Snapcast and Icecast play the sound of the box."""
 
 from __future__ import annotations
 
@@ -19,14 +19,15 @@ from tests.support.command import Playing, home, playing
 from tests.support.priority import hurry_children, real_time_children
 from tests.support.virtual_card import VirtualCard, virtual_card
 
-ALIKE = 0.9
+MIN_LIKENESS = 0.9
+"""Correlation of two recordings of the same sound."""
 
-IN_STEP_S = 0.02
-"""Sooner than the ear tells two sounds apart."""
+MAX_OFFSET_S = 0.02
+"""Less than the ear can hear."""
 
 TIMEOUT_S = 60.0
 
-PASSWORD = "for the tests"  # nothing is kept behind it
+PASSWORD = "for the tests"  # it protects nothing
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +39,7 @@ def card() -> Iterator[VirtualCard]:
 
 @contextlib.contextmanager
 def program(folder: Path, name: str, *arguments: object, **environment: str) -> Iterator[Path]:
-    """Runs one, its words in the file that this gives."""
+    """Run a program; yield the file with its output."""
     found = shutil.which(name, path=f"{os.environ['PATH']}:/usr/sbin")
     if found is None:
         raise RuntimeError(f"{name} is not installed: run `make test`, which installs it")
@@ -62,7 +63,7 @@ def program(folder: Path, name: str, *arguments: object, **environment: str) -> 
 
 @contextlib.contextmanager
 def box(folder: Path, line: str, env: dict[str, str], output: str = "null") -> Iterator[Playing]:
-    """A box with one line of config more."""
+    """Run a box with one more line in its config; fail if it logs a bug."""
     config = folder / "bachbox.toml"
     config.write_text(f'[sound]\noutput = "{output}"\n[stream]\n{line}\n')
     with playing("--config", config, "--seed", 5, env=env) as one:
@@ -73,14 +74,14 @@ def box(folder: Path, line: str, env: dict[str, str], output: str = "null") -> I
         assert not [said for said in one.lines if "mistake" in said], one.lines
 
 
-def eventually(what: object, log: Path) -> None:
+def eventually(condition: object, log: Path) -> None:
     deadline = time.monotonic() + TIMEOUT_S
-    while not what():  # type: ignore[operator]
+    while not condition():  # type: ignore[operator]
         assert time.monotonic() < deadline, log.read_text()
         time.sleep(0.1)
 
 
-def test_two_snapclients_play_in_step(
+def test_two_snapclients_play_in_sync(
     card: VirtualCard, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     pipe, recording = tmp_path / "pipe", tmp_path / "rooms.raw"
@@ -116,18 +117,18 @@ def test_two_snapclients_play_in_step(
                 continue
             # Either may be the later one.
             ways = [audio_analysis.lag(kitchen, bath), audio_analysis.lag(bath, kitchen)]
-            apart_s, alike = max(ways, key=lambda way: way[1])
-            found.append((round(apart_s, 4), round(alike, 3)))
-            if apart_s < IN_STEP_S and alike > ALIKE:
+            offset_s, alike = max(ways, key=lambda way: way[1])
+            found.append((round(offset_s, 4), round(alike, 3)))
+            if offset_s < MAX_OFFSET_S and alike > MIN_LIKENESS:
                 break
         with capsys.disabled():
-            print(f"\nsnapclients: seconds apart, likeness of their waves: {found}")
+            print(f"\nsnapclients: offset in seconds, likeness of their waves: {found}")
         assert found, log.read_text() + "".join(client.read_text() for client in clients)
-        assert apart_s < IN_STEP_S, log.read_text()
-        assert alike > ALIKE, log.read_text()
+        assert offset_s < MAX_OFFSET_S, log.read_text()
+        assert alike > MIN_LIKENESS, log.read_text()
         heard = audio_analysis.picture(kitchen)[20:80]
         alike, _ = audio_analysis.likeness(heard, audio_analysis.picture(audio_analysis.wav(sound)))
-        assert alike > ALIKE, "and it is the box's sound"
+        assert alike > MIN_LIKENESS, "they must play the sound of the box"
 
 
 ICECAST = """<icecast>
@@ -148,7 +149,7 @@ OWNER = "<changeowner><user>nobody</user><group>nogroup</group></changeowner>"
 
 @contextlib.contextmanager
 def icecast(folder: Path, port: int) -> Iterator[Path]:
-    """Debian's server; as root it wants to become somebody else, to whom the folder is open."""
+    """Run Debian's server; started as root it changes to another user, who needs the folder."""
     place = folder / "icecast"
     place.mkdir(exist_ok=True)
     place.chmod(0o777)
@@ -163,7 +164,7 @@ def icecast(folder: Path, port: int) -> Iterator[Path]:
 
 
 def _heard(port: int, seconds: float) -> bytes:
-    """What a listener of the mount gets."""
+    """Return what a listener of the mount receives."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
     with contextlib.closing(connection):
         connection.request("GET", "/bachbox.ogg")
@@ -177,7 +178,7 @@ def _heard(port: int, seconds: float) -> bytes:
         return found
 
 
-def test_icecast_plays_the_box_and_again_after_it_was_gone(
+def test_icecast_plays_sound_and_reconnects(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     port = free_port()
@@ -187,7 +188,7 @@ def test_icecast_plays_the_box_and_again_after_it_was_gone(
         one.wait_for("icecast: .*trying again")
         for count in (1, 2):
             with icecast(tmp_path, port) as log:
-                one.wait_for(f"icecast: plays at 127.0.0.1:{port}/bachbox.ogg", count)
+                one.wait_for(f"icecast: playing at 127.0.0.1:{port}/bachbox.ogg", count)
                 eventually(lambda: _heard(port, 0.1), log)
                 ogg = tmp_path / "heard.ogg"
                 ogg.write_bytes(_heard(port, 8.0))
@@ -204,11 +205,11 @@ def test_icecast_plays_the_box_and_again_after_it_was_gone(
         with capsys.disabled():
             print(f"\nicecast: likeness to the box {alike:.3f}, {len(heard) / 192_000:.1f} s")
         assert len(part) > 60
-        assert alike > ALIKE
+        assert alike > MIN_LIKENESS
         assert PASSWORD not in " ".join(one.lines)
 
 
-def test_a_wrong_password_is_told_once_and_the_music_goes_on(tmp_path: Path) -> None:
+def test_icecast_wrong_password_is_reported(tmp_path: Path) -> None:
     port = free_port()
     with (
         icecast(tmp_path, port),
@@ -218,11 +219,11 @@ def test_a_wrong_password_is_told_once_and_the_music_goes_on(tmp_path: Path) -> 
             home(tmp_path),
         ) as one,
     ):
-        one.wait_for("icecast: .*(does not take the password|trying again)")
-        one.wait_for("icecast: .*does not take the password")
+        one.wait_for("icecast: .*(does not accept the password|trying again)")
+        one.wait_for("icecast: .*does not accept the password")
 
 
-def test_a_pipe_that_is_none_is_told(tmp_path: Path) -> None:
+def test_snapcast_path_that_is_not_a_pipe(tmp_path: Path) -> None:
     plain = tmp_path / "plain"
     plain.write_text("mine")
     with box(tmp_path, f'snapcast = "{plain}"', home(tmp_path)) as one:
@@ -230,14 +231,14 @@ def test_a_pipe_that_is_none_is_told(tmp_path: Path) -> None:
         assert plain.read_text() == "mine"
 
 
-def test_a_pipe_may_come_later_and_be_made_anew(tmp_path: Path) -> None:
+def test_snapcast_pipe_may_appear_later_and_be_replaced(tmp_path: Path) -> None:
     folder = tmp_path / "snapserver"
     pipe = folder / "bachbox"
     with box(tmp_path, f'snapcast = "{pipe}"', home(tmp_path)) as one:
-        one.wait_for("snapcast: cannot write the pipe")
+        one.wait_for("snapcast: cannot write to the pipe")
         folder.mkdir()
         for _ in range(2):
-            # It is thrown away and made anew, as a server does that is started again.
+            # A server that restarts removes its pipe and creates a new one.
             pipe.unlink(missing_ok=True)
             os.mkfifo(pipe)
             with pipe.open("rb") as reader:

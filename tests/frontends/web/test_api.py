@@ -65,7 +65,7 @@ def test_actions(box: WebBox) -> None:
         ({"instrument": "kazoo"}, "no instrument"),
         ({"model": "wagner"}, "there is no model"),
         ({"model": "<script>alert(1)</script>"}, "there is no model"),
-        ({"tmpo": 96}, "did you mean tempo"),
+        ({"tmpo": 96}, "did you mean 'tempo'"),
         ({"playing": "maybe"}, "on or off"),
         ({"tempo": None}, "invalid request"),
         ({"tempo": [1]}, "invalid request"),
@@ -131,19 +131,19 @@ def test_metrics_parse_as_prometheus_text(box: WebBox) -> None:
 def test_health_has_samples_and_log(box: WebBox) -> None:
     eventually(lambda: len(box.get("/api/health")["samples"]) >= 2)
     report = box.get("/api/health")
-    assert report["well"]
+    assert report["healthy"]
     assert report["samples"][-1]["rss_mib"]["composer"] > 10
     assert any("chorales composes, seed 5" in line for line in report["log"])
     assert sum(report["latency"]["counts"]) >= 0
     assert len(report["latency"]["counts"]) == len(report["latency"]["bounds_ms"]) + 1
 
 
-def test_the_box_is_tried_from_the_page(box: WebBox) -> None:
+def test_hardware_tests(box: WebBox) -> None:
     assert box.request("POST", "/api/tests/tone").json["ok"]
     broker = box.request("POST", "/api/tests/broker").json
     assert not broker["ok"]
-    assert "none is configured" in broker["detail"]
-    assert box.get("/api/input-events") == {"wired": False, "touches": []}
+    assert "no broker is configured" in broker["detail"]
+    assert box.get("/api/input-events") == {"configured": False, "events": []}
 
 
 def test_security_headers(box: WebBox) -> None:
@@ -221,13 +221,19 @@ CHECKS = [
 @pytest.mark.parametrize("mode", list(GenerationMode))
 def test_responses_conform_to_openapi(box: WebBox, mode: GenerationMode) -> None:
     eventually(lambda: box.request("GET", "/api").status == 200)
-    described = schemathesis.openapi.from_dict(box.get("/api"))
+    document = box.get("/api")
+    endless = {
+        path for path, item in document["paths"].items() if item.get("get", {}).get("x-endless")
+    }
+    described = schemathesis.openapi.from_dict(document)
     tried = set()
     for result in described.get_all_operations():
         assert isinstance(result, Ok)
         operation = result.ok()
-        takes_something = "{" in operation.path or operation.body
-        if mode is GenerationMode.NEGATIVE and not takes_something:
+        if operation.path in endless:
+            continue
+        has_input = "{" in operation.path or operation.body
+        if mode is GenerationMode.NEGATIVE and not has_input:
             continue
 
         @given(operation.as_strategy(generation_mode=mode))
