@@ -1,4 +1,4 @@
-"""Every event sounds at its own frame, in a file as on the card, whatever the hand does."""
+"""The performer: every event sounds at its own frame, in a file as on the card."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from appliance.audio.event_source import EventSource, StepSource, finished
-from appliance.audio.performer import LET_GO_S, TONE_PITCH, TONE_VOICE, Performer
+from appliance.audio.performer import MAX_WAIT_S, TEST_TONE_PITCH, TEST_TONE_VOICE, Performer
 from appliance.audio.transport import Transport
 from appliance.ipc.ring import RingReader, RingWriter
 from appliance.ipc.shared_state import LiveSettings, SharedState
-from appliance.music.events import Event, Kind, NoteOff, NoteOn, Piece, PieceStart, TempoFactor
+from appliance.music.events import Event, NoteOff, NoteOn, Piece, PieceStart, TempoFactor
 from appliance.music.expression import apply_expression
 from appliance.music.temperament import key_cents
 
@@ -27,7 +27,7 @@ Call = tuple[int, str, int, int]
 
 
 class RecordingSynth:
-    """Writes down at which frame it was asked for what; its sound is the frame's number."""
+    """Records its calls and their frames; its sound is the number of each frame."""
 
     def __init__(self) -> None:
         self.frame = 0
@@ -62,17 +62,17 @@ class RecordingSynth:
         return [call for call in self.calls if call[1] != "program"]
 
 
-class ComposerWorker:
-    """A performer with a hand at its controls."""
+class Setup:
+    """A performer, its synth, and settings that a test can change."""
 
     def __init__(self, source: EventSource, tempo_bpm: float = 80.0) -> None:
-        self.controls = LiveSettings(tempo_bpm=tempo_bpm)
+        self.settings = LiveSettings(tempo_bpm=tempo_bpm)
         self.synth = RecordingSynth()
         self.transport = Transport(RATE, tempo_bpm)
-        self.performer = Performer(source, self.synth, self.transport, lambda: self.controls)
+        self.performer = Performer(source, self.synth, self.transport, lambda: self.settings)
 
     def set(self, **changes: object) -> None:
-        self.controls = self.controls._replace(**changes)  # type: ignore[arg-type]
+        self.settings = self.settings._replace(**changes)  # type: ignore[arg-type]
 
     def render(self, blocks: Iterable[int]) -> bytes:
         return b"".join(self.performer.render(frames) for frames in blocks)
@@ -91,7 +91,7 @@ def _ring_of(events: Iterable[Event], horizon_tick: int) -> tuple[RingWriter, Ri
 _music = st.lists(
     st.tuples(
         st.integers(0, 300),
-        st.sampled_from([Kind.NOTE_ON, Kind.NOTE_OFF, Kind.PACE]),
+        st.sampled_from([NoteOn, NoteOff, TempoFactor]),
         st.integers(0, 3),
         st.integers(36, 81),
         st.integers(500, 1500),
@@ -101,13 +101,13 @@ _music = st.lists(
 _blocks = st.lists(st.integers(1, 4096), min_size=1, max_size=40)
 
 
-def _events(music: list[tuple[int, Kind, int, int, int]]) -> list[Event]:
-    tick, events = 0, []
+def _events(music: list[tuple[int, type[Event], int, int, int]]) -> list[Event]:
+    tick, events = 0, list[Event]()
     for gap, kind, voice, pitch, permille in music:
         tick += gap
-        if kind is Kind.PACE:
+        if kind is TempoFactor:
             events.append(TempoFactor(tick, permille))
-        elif kind is Kind.NOTE_ON:
+        elif kind is NoteOn:
             events.append(NoteOn(tick, voice, pitch, 80))
         else:
             events.append(NoteOff(tick, voice, pitch))
@@ -116,23 +116,23 @@ def _events(music: list[tuple[int, Kind, int, int, int]]) -> list[Event]:
 
 @given(music=_music, blocks=_blocks)
 def test_each_event_sounds_at_its_own_frame(
-    music: list[tuple[int, Kind, int, int, int]], blocks: list[int]
+    music: list[tuple[int, type[Event], int, int, int]], blocks: list[int]
 ) -> None:
     events = _events(music)
-    desk = ComposerWorker(finished(events))
-    sound = desk.render(blocks)
+    setup = Setup(finished(events))
+    sound = setup.render(blocks)
     expected: list[Call] = []
     frame, tick, frames_per_tick = 0.0, 0, float(FRAMES_PER_TICK)
     for event in events:
         frame += (event.tick - tick) * frames_per_tick
         tick = event.tick
         if isinstance(event, TempoFactor):
-            frames_per_tick = FRAMES_PER_TICK * 1000 / event.value
-        else:
+            frames_per_tick = FRAMES_PER_TICK * 1000 / event.permille
+        elif isinstance(event, NoteOn | NoteOff):
             word = "on" if isinstance(event, NoteOn) else "off"
             expected.append((round(frame), word, event.voice, event.pitch))
     total = sum(blocks)
-    heard = desk.synth.notes
+    heard = setup.synth.notes
     assert len(heard) in (
         sum(call[0] < total for call in expected),
         sum(call[0] < total - 1 for call in expected),
@@ -146,12 +146,12 @@ def test_each_event_sounds_at_its_own_frame(
 
 @given(music=_music, live_blocks=_blocks, offline_frames=st.integers(1, 4096))
 def test_live_and_offline_give_the_same_frames(
-    music: list[tuple[int, Kind, int, int, int]], live_blocks: list[int], offline_frames: int
+    music: list[tuple[int, type[Event], int, int, int]], live_blocks: list[int], offline_frames: int
 ) -> None:
     events = _events(music)
     horizon = (events[-1].tick if events else 0) + 10**6
     _, reader = _ring_of(events, horizon)
-    live, offline = ComposerWorker(reader), ComposerWorker(finished(events))
+    live, offline = Setup(reader), Setup(finished(events))
     live_sound = live.render(live_blocks)
     total = sum(live_blocks)
     whole, rest = divmod(total, offline_frames)
@@ -160,7 +160,7 @@ def test_live_and_offline_give_the_same_frames(
     assert live_sound == offline_sound
 
 
-def test_a_composer_is_asked_for_no_more_than_the_music_needs() -> None:
+def test_a_step_source_composes_no_more_than_the_music_needs() -> None:
     steps = 0
 
     def step() -> list[Event]:
@@ -168,105 +168,105 @@ def test_a_composer_is_asked_for_no_more_than_the_music_needs() -> None:
         steps += 1
         return [NoteOn(120 * (steps - 1), 0, 60, 80)]
 
-    desk = ComposerWorker(StepSource(step, lambda: 120 * steps))
-    desk.render([1024] * 100)
+    setup = Setup(StepSource(step, lambda: 120 * steps))
+    setup.render([1024] * 100)
     played = 100 * 1024 // (120 * FRAMES_PER_TICK) + 1
-    assert len(desk.synth.notes) == played
+    assert len(setup.synth.notes) == played
     assert steps < played + 20
-    assert desk.performer.starved == 0
+    assert setup.performer.starved == 0
 
 
-def test_at_the_horizon_the_music_waits_and_then_goes_on_in_time() -> None:
+def test_at_the_horizon_the_music_waits_and_continues_in_time() -> None:
     writer, reader = _ring_of([NoteOn(0, 0, 60, 80), NoteOn(10, 0, 62, 80)], 20)
-    desk = ComposerWorker(reader)
-    desk.render([1000] * 5)
-    assert [call[0] for call in desk.synth.notes] == [0, 750]
-    assert desk.performer.starved == 4, "the horizon was reached in the second block"
-    assert desk.performer.playhead_tick == 20
+    setup = Setup(reader)
+    setup.render([1000] * 5)
+    assert [call[0] for call in setup.synth.notes] == [0, 750]
+    assert setup.performer.starved == 4, "the horizon was reached in the second block"
+    assert setup.performer.playhead_tick == 20
     writer.append(NoteOn(20, 0, 64, 80))
     writer.append(NoteOn(30, 0, 65, 80))
     writer.publish(1000)
-    desk.render([1000])
-    assert [call[0] for call in desk.synth.notes] == [0, 750, 5000, 5750]
-    assert desk.performer.late_events == 0
+    setup.render([1000])
+    assert [call[0] for call in setup.synth.notes] == [0, 750, 5000, 5750]
+    assert setup.performer.late_events == 0
 
 
-def test_a_chord_that_waits_for_seconds_is_let_go_and_struck_anew_when_the_music_goes_on() -> None:
+def test_a_chord_that_waits_for_seconds_is_released_and_struck_again_when_the_music_continues() -> (
+    None
+):
     writer, reader = _ring_of([NoteOn(0, 0, 60, 80), NoteOn(0, 1, 55, 80)], 100)
-    desk = ComposerWorker(reader)
-    waited_frames = round(LET_GO_S * RATE)
-    desk.render([7500, waited_frames - 1500, 1500])
-    assert [call[1] for call in desk.synth.notes] == ["on", "on"], "so long it may ring"
-    desk.render([1500, RATE, RATE])
-    assert [call[1] for call in desk.synth.notes] == ["on", "on", "off", "off"]
-    assert desk.performer.sounding == 0
+    setup = Setup(reader)
+    waited_frames = round(MAX_WAIT_S * RATE)
+    setup.render([7500, waited_frames - 1500, 1500])
+    assert [call[1] for call in setup.synth.notes] == ["on", "on"], "this long it may sound"
+    setup.render([1500, RATE, RATE])
+    assert [call[1] for call in setup.synth.notes] == ["on", "on", "off", "off"]
+    assert setup.performer.sounding == 0
     writer.append(NoteOff(110, 1, 55))
     writer.publish(1000)
-    again = desk.synth.frame
-    desk.render([1500])
-    assert desk.synth.notes[4:] == [
+    again = setup.synth.frame
+    setup.render([1500])
+    assert setup.synth.notes[4:] == [
         (again, "on", 0, 60),
         (again, "on", 1, 55),
         (again + 750, "off", 1, 55),
     ]
 
 
-def test_waiting_for_the_first_note_is_not_starving() -> None:
-    desk = ComposerWorker(RingReader(SharedState.create()))
-    desk.render([1024] * 10)
-    assert desk.performer.starved == 0
-    assert not desk.performer.begun
-    assert desk.performer.playhead_tick == 0
+def test_waiting_for_the_first_note_counts_no_starved_block() -> None:
+    setup = Setup(RingReader(SharedState.create()))
+    setup.render([1024] * 10)
+    assert setup.performer.starved == 0
+    assert not setup.performer.begun
+    assert setup.performer.playhead_tick == 0
 
 
 def test_a_tempo_change_acts_at_the_next_block_without_a_jump() -> None:
     events = [NoteOn(tick, 0, 60, 80) for tick in range(0, 200, 10)]
-    desk = ComposerWorker(finished(events))
-    desk.render([1000])
-    desk.set(tempo_bpm=160.0)
-    desk.render([2000])
-    frames = [call[0] for call in desk.synth.notes]
+    setup = Setup(finished(events))
+    setup.render([1000])
+    setup.set(tempo_bpm=160.0)
+    setup.render([2000])
+    frames = [call[0] for call in setup.synth.notes]
     # 1000 frames are 13 1/3 ticks; tick 20 is 6 2/3 ticks of 37.5 frames later.
     assert frames == [0, 750, 1250, 1625, 2000, 2375, 2750]
 
 
-def test_it_gets_no_faster_into_music_that_is_not_there_yet() -> None:
+def test_the_tempo_does_not_rise_into_music_that_is_not_composed_yet() -> None:
     writer, reader = _ring_of([NoteOn(0, 0, 60, 80)], 100)
-    desk = ComposerWorker(reader)
-    desk.render([750])
-    # Two blocks at 240 would be 60 ticks; 50 are left behind the block that is coming.
-    desk.set(tempo_bpm=240.0)
-    desk.render([3000])
-    assert desk.performer.playhead_tick == 50
+    setup = Setup(reader)
+    setup.render([750])
+    # Two blocks at 240 would be 60 ticks; 50 are left after the next block.
+    setup.set(tempo_bpm=240.0)
+    setup.render([3000])
+    assert setup.performer.playhead_tick == 50
     writer.publish(1000)
-    desk.render([750])
-    assert desk.performer.playhead_tick == 80
-    assert desk.performer.starved == 0
+    setup.render([750])
+    assert setup.performer.playhead_tick == 80
+    assert setup.performer.starved == 0
 
 
-def test_a_cut_that_its_writer_could_hardly_follow_is_refused() -> None:
+def test_a_rewind_that_is_too_near_is_refused() -> None:
     writer, reader = _ring_of([NoteOn(tick, 0, 60, 80) for tick in range(0, 1000, 10)], 1000)
-    desk = ComposerWorker(reader)
-    desk.render([750])
+    setup = Setup(reader)
+    setup.render([750])
     for near, answer in ((2, False), (3, True)):
-        here = round(desk.performer.playhead_tick) // 10
+        here = round(setup.performer.playhead_tick) // 10
         writer.request_rewind(here + near, 10 * (here + near))
-        desk.render([750])
+        setup.render([750])
         assert writer.rewind_answer() is answer
 
 
-def test_pause_releases_what_sounds_and_going_on_strikes_it_again() -> None:
-    desk = ComposerWorker(
-        finished([NoteOn(0, 0, 60, 80), NoteOn(0, 1, 55, 80), NoteOn(20, 2, 50, 80)])
-    )
-    desk.render([750])
-    assert desk.performer.sounding == 2
-    desk.set(playing=False)
-    desk.render([1000, 1000])
-    assert desk.performer.sounding == 0
-    desk.set(playing=True)
-    desk.render([1000])
-    assert desk.synth.notes == [
+def test_a_pause_releases_the_notes_and_its_end_strikes_them_again() -> None:
+    setup = Setup(finished([NoteOn(0, 0, 60, 80), NoteOn(0, 1, 55, 80), NoteOn(20, 2, 50, 80)]))
+    setup.render([750])
+    assert setup.performer.sounding == 2
+    setup.set(playing=False)
+    setup.render([1000, 1000])
+    assert setup.performer.sounding == 0
+    setup.set(playing=True)
+    setup.render([1000])
+    assert setup.synth.notes == [
         (0, "on", 0, 60),
         (0, "on", 1, 55),
         (750, "off", 0, 60),
@@ -277,12 +277,12 @@ def test_pause_releases_what_sounds_and_going_on_strikes_it_again() -> None:
     ], "the music has waited 2000 frames"
 
 
-def test_another_instrument_is_heard_at_once_and_no_note_hangs() -> None:
-    desk = ComposerWorker(finished([NoteOn(0, 0, 60, 80), NoteOff(100, 0, 60)]))
-    desk.render([1000])
-    desk.set(program=48)
-    desk.render([1000, 7000])
-    assert desk.synth.calls == [
+def test_another_instrument_sounds_at_once_and_no_note_hangs() -> None:
+    setup = Setup(finished([NoteOn(0, 0, 60, 80), NoteOff(100, 0, 60)]))
+    setup.render([1000])
+    setup.set(program=48)
+    setup.render([1000, 7000])
+    assert setup.synth.calls == [
         (0, "program", 19, 0),
         (0, "on", 0, 60),
         (1000, "off", 0, 60),
@@ -292,14 +292,14 @@ def test_another_instrument_is_heard_at_once_and_no_note_hangs() -> None:
     ]
 
 
-def test_an_instrument_chosen_while_paused_waits_with_the_music() -> None:
-    desk = ComposerWorker(finished([NoteOn(0, 0, 60, 80)]))
-    desk.render([1000])
-    desk.set(program=48, playing=False)
-    desk.render([1000])
-    desk.set(playing=True)
-    desk.render([1000])
-    assert [call[:2] for call in desk.synth.calls[1:]] == [
+def test_an_instrument_chosen_during_a_pause_sounds_after_it() -> None:
+    setup = Setup(finished([NoteOn(0, 0, 60, 80)]))
+    setup.render([1000])
+    setup.set(program=48, playing=False)
+    setup.render([1000])
+    setup.set(playing=True)
+    setup.render([1000])
+    assert [call[:2] for call in setup.synth.calls[1:]] == [
         (0, "on"),
         (1000, "off"),
         (1000, "program"),
@@ -307,39 +307,40 @@ def test_an_instrument_chosen_while_paused_waits_with_the_music() -> None:
     ]
 
 
-def test_volume_is_handed_on_only_when_it_changes() -> None:
-    desk = ComposerWorker(finished([]))
-    desk.render([100, 100])
-    desk.set(volume=20.0)
-    desk.render([100, 100])
-    assert desk.synth.volumes == [70.0, 20.0]
+def test_volume_is_set_only_when_it_changes() -> None:
+    setup = Setup(finished([]))
+    setup.render([100, 100])
+    setup.set(volume=20.0)
+    setup.render([100, 100])
+    assert setup.synth.volumes == [70.0, 20.0]
 
 
-def lifted(tick: int, voice: int, pitch: int, ticks: int) -> Event:
-    return NoteOff(tick, voice, pitch)._replace(value=ticks, aux=ticks)
+def early(tick: int, voice: int, pitch: int, ticks: int) -> Event:
+    """A note-off that comes ``ticks`` early at full expression, repeated or not."""
+    return NoteOff(tick, voice, pitch, ticks, ticks)
 
 
-def test_expression_acts_at_the_next_block_on_loudness_pace_and_length() -> None:
-    music = []
+def test_expression_acts_at_the_next_block_on_velocity_tempo_and_length() -> None:
+    music: list[Event] = []
     for beat in range(4):
         at = 480 * beat
-        music += [NoteOn(at, 0, 60, 100), TempoFactor(at, 500), lifted(at + 480, 0, 60, 120)]
-    desk = ComposerWorker(finished(sorted(music, key=lambda event: event.tick)))
-    desk.set(expression=0.0)
+        music += [NoteOn(at, 0, 60, 100), TempoFactor(at, 500), early(at + 480, 0, 60, 120)]
+    setup = Setup(finished(sorted(music, key=lambda event: event.tick)))
+    setup.set(expression=0.0)
     beat = 480 * FRAMES_PER_TICK
-    desk.render([beat] * 2)
-    desk.set(expression=100.0)
-    desk.render([beat] * 2)
-    desk.set(expression=50.0)
-    desk.render([beat] * 2)
-    assert desk.synth.velocities == [80, 80, 100, 90]
-    ends = [frame for frame, what, *_ in desk.synth.notes if what == "off"]
+    setup.render([beat] * 2)
+    setup.set(expression=100.0)
+    setup.render([beat] * 2)
+    setup.set(expression=50.0)
+    setup.render([beat] * 2)
+    assert setup.synth.velocities == [80, 80, 100, 90]
+    ends = [frame for frame, what, *_ in setup.synth.notes if what == "off"]
     assert ends == [
         *(beat, 2 * beat),
-        # At half the pace, a quarter of it earlier than written; then at 3/4, an eighth of it.
+        # At half the tempo, a quarter of a beat before the written end; then at 3/4, an eighth.
         *(2 * beat + 2 * 360 * FRAMES_PER_TICK, 4 * beat + 420 * FRAMES_PER_TICK * 4 // 3),
     ]
-    onsets = [frame for frame, what, *_ in desk.synth.notes if what == "on"]
+    onsets = [frame for frame, what, *_ in setup.synth.notes if what == "on"]
     assert onsets == [0, beat, 2 * beat, 4 * beat]
 
 
@@ -348,67 +349,75 @@ def test_expression_acts_at_the_next_block_on_loudness_pace_and_length() -> None
     st.floats(0, 100),
     st.lists(st.sampled_from([64, 300, 1024, 4096]), min_size=1, max_size=9),
 )
-def test_a_note_left_early_is_heard_as_it_is_written_into_a_file(
+def test_a_note_released_early_sounds_as_it_is_written_into_a_file(
     notes: list[tuple[int, int, int]], percent: float, blocks: list[int]
 ) -> None:
-    """Repeated notes on one key in each voice: the hardest case, for no end may hit the next."""
-    ends, music = [0] * 4, []
-    for length, lift, voice in notes:
+    """Repeated notes on one key in each voice, the hardest case: no end may hit the next note."""
+    ends, music = [0] * 4, list[Event]()
+    for length, early_ticks, voice in notes:
         start, end = ends[voice], ends[voice] + length
         ends[voice] = end
-        music += [NoteOn(start, voice, 60, 90), lifted(end, voice, 60, min(lift, length // 2))]
+        music += [
+            NoteOn(start, voice, 60, 90),
+            early(end, voice, 60, min(early_ticks, length // 2)),
+        ]
     # At one tick, as composers do it, ends come before beginnings.
-    music.sort(key=lambda event: (event.tick, -event.kind))
-    desk = ComposerWorker(finished(music))
-    desk.set(expression=percent)
+    music.sort(key=lambda event: (event.tick, isinstance(event, NoteOn)))
+    setup = Setup(finished(music))
+    setup.set(expression=percent)
     last = (max(ends) + 1) * FRAMES_PER_TICK
-    while desk.performer.frame <= last:
-        desk.render(blocks)
-    names = {Kind.NOTE_ON: "on", Kind.NOTE_OFF: "off"}
+    while setup.performer.frame <= last:
+        setup.render(blocks)
     wanted = [
-        (event.tick * FRAMES_PER_TICK, names[event.kind], event.voice, event.pitch)
+        (
+            event.tick * FRAMES_PER_TICK,
+            "on" if isinstance(event, NoteOn) else "off",
+            event.voice,
+            event.pitch,
+        )
         for event in apply_expression(music, percent)
+        if isinstance(event, NoteOn | NoteOff)
     ]
-    assert sorted(desk.synth.notes) == sorted(wanted)
+    assert sorted(setup.synth.notes) == sorted(wanted)
     for voice in range(4):
-        whats = [what for _, what, of, _ in desk.synth.notes if of == voice]
+        whats = [what for _, what, of, _ in setup.synth.notes if of == voice]
         assert whats == ["on", "off"] * (len(whats) // 2)
 
 
-def test_what_was_left_early_is_not_composed_anew() -> None:
-    music = [NoteOn(0, 0, 60, 90), lifted(480, 0, 60, 120), NoteOn(480, 0, 60, 90)]
+def test_a_note_that_was_released_early_is_not_rewound() -> None:
+    music: list[Event] = [NoteOn(0, 0, 60, 90), early(480, 0, 60, 120), NoteOn(480, 0, 60, 90)]
     writer, reader = _ring_of(music, 960)
-    desk = ComposerWorker(reader)
-    desk.render([370 * FRAMES_PER_TICK])
-    assert desk.synth.notes[-1][1] == "off"
+    setup = Setup(reader)
+    setup.render([370 * FRAMES_PER_TICK])
+    assert setup.synth.notes[-1][1] == "off"
     writer.request_rewind(1, 480)
-    desk.render([FRAMES_PER_TICK])
+    setup.render([FRAMES_PER_TICK])
     assert writer.rewind_answer() is False
 
 
-def test_a_temperament_or_another_pitch_is_heard_at_the_next_block_and_said_once() -> None:
-    desk = ComposerWorker(finished([]))
-    desk.render([64, 64])
-    desk.set(temperament="vallotti", pitch_hz=415.0)
-    desk.render([64, 64])
-    assert desk.synth.tunings == [key_cents("equal", 440), key_cents("vallotti", 415)]
+def test_a_temperament_or_concert_pitch_is_set_at_the_next_block_and_once() -> None:
+    setup = Setup(finished([]))
+    setup.render([64, 64])
+    setup.set(temperament="vallotti", pitch_hz=415.0)
+    setup.render([64, 64])
+    assert setup.synth.tunings == [key_cents("equal", 440), key_cents("vallotti", 415)]
 
 
-def test_a_piece_begins_with_nothing_held() -> None:
+def test_a_piece_start_releases_held_notes() -> None:
     about = Piece(2, 7, True, 3, 480, 40)
-    desk = ComposerWorker(finished([NoteOn(0, 0, 60, 80), PieceStart.of(about), NoteOn(40, 0, 67, 80)]))
-    desk.render([4000])
-    assert desk.synth.notes == [
+    setup = Setup(finished([NoteOn(0, 0, 60, 80), PieceStart.of(about), NoteOn(40, 0, 67, 80)]))
+    setup.render([4000])
+    assert setup.synth.notes == [
         (0, "on", 0, 60),
         (3000, "off", 0, 60),
         (3000, "on", 0, 67),
     ]
-    assert desk.performer.piece == about
+    assert setup.performer.piece == about
 
 
-def test_an_event_that_comes_too_late_is_played_at_once_and_counted() -> None:
+def test_a_late_event_is_played_at_once_and_counted() -> None:
     class Careless:
-        """Promises what it does not hold."""
+        """A source whose horizon is wrong."""
 
         horizon_tick = 10**9
         events: list[Event] = []  # noqa: RUF012
@@ -426,16 +435,16 @@ def test_an_event_that_comes_too_late_is_played_at_once_and_counted() -> None:
             return self.events
 
     source = Careless()
-    desk = ComposerWorker(source)
-    desk.render([7500])
+    setup = Setup(source)
+    setup.render([7500])
     source.events = [NoteOn(50, 0, 60, 80)]
-    desk.render([7500])
-    assert desk.synth.notes == [(7500, "on", 0, 60)]
-    assert desk.performer.late_events == 1
+    setup.render([7500])
+    assert setup.synth.notes == [(7500, "on", 0, 60)]
+    assert setup.performer.late_events == 1
 
 
-def test_a_successor_strikes_what_its_predecessor_held_and_keeps_time() -> None:
-    played = [
+def test_a_performer_that_takes_over_strikes_the_held_notes_and_keeps_time() -> None:
+    played: list[Event] = [
         PieceStart.of(Piece(3, 2, False, 4, 0, 0)),
         NoteOn(0, 0, 72, 80),
         NoteOn(0, 1, 64, 80),
@@ -446,33 +455,36 @@ def test_a_successor_strikes_what_its_predecessor_held_and_keeps_time() -> None:
     for _ in played:
         reader.pop()
     reader.refresh(100.5)
-    desk = ComposerWorker(reader)
-    desk.performer.resume(played, 100.5)
-    desk.render([3000])
-    assert desk.synth.notes == [
+    setup = Setup(reader)
+    setup.performer.resume(played, 100.5)
+    setup.render([3000])
+    assert setup.synth.notes == [
         (0, "on", 0, 72),
         (round(9.5 * 150), "on", 2, 55),
     ]
-    assert desk.performer.piece.number == 3
+    assert setup.performer.piece.number == 3
 
 
-def test_the_end_releases_what_sounds_whatever_the_controls_say() -> None:
-    desk = ComposerWorker(finished([NoteOn(0, 0, 60, 80), NoteOn(30, 0, 64, 80)]))
-    desk.render([1000])
-    desk.performer.end()
-    desk.render([1000, 1000])
-    assert desk.synth.notes == [(0, "on", 0, 60), (1000, "off", 0, 60)]
+def test_end_releases_the_notes_whatever_the_settings_say() -> None:
+    setup = Setup(finished([NoteOn(0, 0, 60, 80), NoteOn(30, 0, 64, 80)]))
+    setup.render([1000])
+    setup.performer.end()
+    setup.render([1000, 1000])
+    assert setup.synth.notes == [(0, "on", 0, 60), (1000, "off", 0, 60)]
 
 
 @pytest.mark.parametrize("playing", [True, False])
 def test_a_test_tone_sounds_for_a_second_whether_music_plays_or_not(playing: bool) -> None:
-    desk = ComposerWorker(finished([]))
-    desk.set(tone_count=7, playing=playing)
-    desk.render([1024])
-    assert not desk.synth.notes, "one asked for before us is not ours to play"
-    desk.set(tone_count=8)
-    desk.render([1024] * (2 * RATE // 1024))
-    calls = [(word, voice, pitch) for _, word, voice, pitch in desk.synth.notes]
-    assert calls == [("on", TONE_VOICE, TONE_PITCH), ("off", TONE_VOICE, TONE_PITCH)]
-    (begun, *_), (ended, *_) = desk.synth.notes
+    setup = Setup(finished([]))
+    setup.set(tone_count=7, playing=playing)
+    setup.render([1024])
+    assert not setup.synth.notes, "one that was requested before it started is not played"
+    setup.set(tone_count=8)
+    setup.render([1024] * (2 * RATE // 1024))
+    calls = [(word, voice, pitch) for _, word, voice, pitch in setup.synth.notes]
+    assert calls == [
+        ("on", TEST_TONE_VOICE, TEST_TONE_PITCH),
+        ("off", TEST_TONE_VOICE, TEST_TONE_PITCH),
+    ]
+    (begun, *_), (ended, *_) = setup.synth.notes
     assert abs(ended - begun - RATE) <= 2 * 1024

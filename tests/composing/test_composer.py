@@ -1,4 +1,4 @@
-"""An endless sequence of pieces: the same for the same seed, and each of them whole."""
+"""The composer: the same music for the same seed, and every piece complete."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ from typing import Any
 
 import pytest
 
-from appliance.composing.composer import MAX_PIECE_STEPS, Composer
+from appliance.composing.composer import Composer
 from appliance.composing.model_file import ModelFile
+from appliance.composing.piece_plan import MAX_PIECE_STEPS
 from appliance.errors import UsageError
 from appliance.music.codecs.four_part import HOLD, REST, FourPartCodec
 from appliance.music.events import (
@@ -46,11 +47,11 @@ RELATED = {(7, False), (5, False), (2, False), (0, False), (0, True)}
 """Dominant, subdominant, supertonic, the same; and the relative of the other mode."""
 
 
-def notes(events: list[Event]) -> list[Event]:
+def notes(events: list[Event]) -> list[NoteOn | NoteOff]:
     return [event for event in events if isinstance(event, NoteOn | NoteOff)]
 
 
-# The same and not the same
+# Seeds
 
 
 def test_the_same_seed_is_the_same_music(shipped: ModelFile, runtime: str) -> None:
@@ -62,7 +63,7 @@ def test_the_same_seed_is_the_same_music(shipped: ModelFile, runtime: str) -> No
 
 
 @pytest.mark.parametrize("seed", [0, 1, -1, 2**31, 2**64 + 5, -(2**80)])
-def test_any_whole_number_is_a_seed(shipped: ModelFile, seed: int) -> None:
+def test_any_integer_is_a_seed(shipped: ModelFile, seed: int) -> None:
     composer = Composer(shipped, seed=seed)
     assert 0 <= composer.seed < 2**63
     assert compose(composer, 20) == compose(Composer(shipped, seed=composer.seed), 20)
@@ -73,7 +74,7 @@ def test_other_seeds_are_other_music(shipped: ModelFile) -> None:
     assert len(openings) == 12
 
 
-def test_without_a_seed_one_is_drawn_and_told(shipped: ModelFile) -> None:
+def test_without_a_seed_one_is_drawn_and_shown(shipped: ModelFile) -> None:
     one, other = Composer(shipped), Composer(shipped)
     assert one.seed != other.seed
     assert compose(Composer(shipped, seed=one.seed), 30) == compose(one, 30)
@@ -88,7 +89,7 @@ def test_a_loop_over_a_composer_never_ends(shipped: ModelFile) -> None:
 # Thirty pieces
 
 
-def test_a_piece_begins_with_its_announcement(thirty: list[Played]) -> None:
+def test_a_piece_begins_with_its_start_event(thirty: list[Played]) -> None:
     for number, played in enumerate(thirty, 1):
         first, *rest = played.events
         assert isinstance(first, PieceStart)
@@ -97,19 +98,19 @@ def test_a_piece_begins_with_its_announcement(thirty: list[Played]) -> None:
         assert all(not isinstance(event, PieceStart) for event in rest)
 
 
-def test_time_never_goes_back_and_every_note_is_left(thirty: list[Played]) -> None:
+def test_ticks_never_go_back_and_every_note_ends(thirty: list[Played]) -> None:
     assert is_well_formed(event for played in thirty for event in played.events)
 
 
-def test_a_piece_leaves_its_last_notes_where_it_ends(thirty: list[Played]) -> None:
+def test_a_piece_releases_its_last_notes_where_it_ends(thirty: list[Played]) -> None:
     for played in thirty:
         assert isinstance(played.events[-1], NoteOff)
         assert played.events[-1].tick <= played.end_tick
         assert is_well_formed(played.events)
 
 
-def test_between_two_pieces_is_a_breath(thirty: list[Played]) -> None:
-    """Rests with which a piece ends are part of it."""
+def test_between_two_pieces_is_a_pause(thirty: list[Played]) -> None:
+    """Rests at the end of a piece are part of it."""
     for before, after in itertools.pairwise(thirty):
         last = max(event.tick for event in before.events if isinstance(event, NoteOff))
         assert after.about.start_tick - last == BREATH_TICKS
@@ -123,13 +124,15 @@ def test_the_next_piece_is_in_a_related_key(thirty: list[Played]) -> None:
         assert (up, turned) in RELATED
 
 
-def test_keys_wander(thirty: list[Played]) -> None:
+def test_the_keys_of_pieces_vary(thirty: list[Played]) -> None:
     keys = {(played.about.tonic, played.about.minor) for played in thirty}
     assert len(keys) >= 4
     assert {minor for _, minor in keys} == {False, True}
 
 
-def test_a_piece_is_as_long_as_a_form_of_its_metre(shipped: ModelFile, thirty: list[Played]) -> None:
+def test_a_piece_is_as_long_as_a_form_of_its_meter(
+    shipped: ModelFile, thirty: list[Played]
+) -> None:
     whole = [played for played in thirty if not played.given_up]
     assert len(whole) > len(thirty) / 2
     for played in whole:
@@ -152,7 +155,7 @@ def test_notes_are_playable_and_in_their_voices_range(
             assert 1 <= event.velocity <= 127
 
 
-def test_it_is_music_for_four_voices_that_move(thirty: list[Played]) -> None:
+def test_all_four_voices_have_notes_that_change(thirty: list[Played]) -> None:
     for played in thirty:
         struck = [e for e in played.events if isinstance(e, NoteOn)]
         if not played.given_up:
@@ -160,29 +163,29 @@ def test_it_is_music_for_four_voices_that_move(thirty: list[Played]) -> None:
             assert len({event.pitch for event in struck}) > VOICES
 
 
-def test_the_pace_is_slower_at_rests_and_as_written_at_the_start(thirty: list[Played]) -> None:
+def test_the_tempo_is_full_at_the_start_and_slower_at_the_end(thirty: list[Played]) -> None:
     for played in thirty:
-        paces = [event for event in played.events if isinstance(event, TempoFactor)]
-        assert paces[0].tick == played.about.start_tick
-        assert paces[0].value == 1000
-        assert all(500 <= event.value <= 1040 for event in paces)
+        factors = [event for event in played.events if isinstance(event, TempoFactor)]
+        assert factors[0].tick == played.about.start_tick
+        assert factors[0].permille == 1000
+        assert all(500 <= event.permille <= 1040 for event in factors)
         if not played.given_up:
-            assert paces[-1].value < 1000
+            assert factors[-1].permille < 1000
 
 
 # Snapshots
 
 
-def test_from_a_snapshot_the_music_goes_on_as_it_did(shipped: ModelFile) -> None:
-    dice, composer = random.Random(4), Composer(shipped, seed=4)
+def test_a_restored_snapshot_gives_the_same_music(shipped: ModelFile) -> None:
+    rng, composer = random.Random(4), Composer(shipped, seed=4)
     for _ in range(4):
-        compose(composer, dice.randrange(1, 60))
+        compose(composer, rng.randrange(1, 60))
         snapshot = composer.snapshot()
         if snapshot is None:
             continue
         expected = compose(composer, 40)
         composer.temperature = 2.0
-        compose(composer, dice.randrange(200))
+        compose(composer, rng.randrange(200))
         composer.temperature = shipped.temperature
         composer.restore(snapshot)
         assert compose(composer, 40) == expected
@@ -201,7 +204,9 @@ def test_after_a_snapshot_another_temperature_is_other_music(shipped: ModelFile)
     assert compose(composer, 60) != cool
 
 
-def test_what_was_rehearsed_is_performed_without_a_second_calculation(shipped: ModelFile) -> None:
+def test_a_sampled_ending_is_not_computed_twice(
+    shipped: ModelFile,
+) -> None:
     one, other = Composer(shipped, seed=3), Composer(shipped, seed=3)
     calls = [0, 0]
     for number, composer in enumerate((one, other)):
@@ -217,28 +222,28 @@ def test_what_was_rehearsed_is_performed_without_a_second_calculation(shipped: M
     twice: list[Event] = []
     while one.piece.number < 3:
         once += one.step()
-        other._rehearsed.clear()
+        other._sampled_ending.clear()
         twice += other.step()
     assert once == twice
     assert calls[0] < 0.95 * calls[1]
 
 
-def test_an_ending_turned_at_in_the_midst_is_not_the_rehearsed_one(shipped: ModelFile) -> None:
+def test_a_changed_temperature_discards_the_sampled_ending(shipped: ModelFile) -> None:
     rehearsed = Composer(shipped, seed=3)
-    while not rehearsed._rehearsed:
+    while not rehearsed._sampled_ending:
         rehearsed.step()
     for _ in range(3):
         rehearsed.step()
     plain = Composer(shipped, seed=3)
     while plain.tick < rehearsed.tick:
         plain.step()
-    plain._rehearsed.clear()
-    assert rehearsed._rehearsed
+    plain._sampled_ending.clear()
+    assert rehearsed._sampled_ending
     rehearsed.temperature = plain.temperature = 2.5
     assert compose(rehearsed, 40) == compose(plain, 40)
 
 
-def test_between_two_pieces_there_is_nothing_to_go_back_to(shipped: ModelFile) -> None:
+def test_between_two_pieces_there_is_no_snapshot(shipped: ModelFile) -> None:
     composer = Composer(shipped, seed=1)
     assert composer.snapshot() is None
     compose_pieces(composer, 1)
@@ -247,19 +252,19 @@ def test_between_two_pieces_there_is_nothing_to_go_back_to(shipped: ModelFile) -
     assert composer.snapshot() is not None
 
 
-# Taking over from one that died
+# Resuming after a composer that died
 
 
-def took_over(bundle: ModelFile, seed: int, done: list[Event], tick: int) -> Composer:
+def resumed(model_file: ModelFile, seed: int, done: list[Event], tick: int) -> Composer:
     starts = [at for at, event in enumerate(done) if isinstance(event, PieceStart)]
-    composer = Composer(bundle, seed=seed)
+    composer = Composer(model_file, seed=seed)
     composer.resume(done[starts[-1] :], tick)
     return composer
 
 
 @pytest.mark.parametrize("seed", [11, 12])
-def test_whoever_takes_over_goes_on_as_if_nothing_had_happened(shipped: ModelFile, seed: int) -> None:
-    """At random places, and at those where a piece begins, is full, and has ended."""
+def test_a_resumed_composer_gives_the_same_music(shipped: ModelFile, seed: int) -> None:
+    """At random places, and where a piece begins, is complete, and has ended."""
     composer = Composer(shipped, seed=seed)
     steps: list[list[Event]] = []
     ticks: list[int] = []
@@ -274,36 +279,36 @@ def test_whoever_takes_over_goes_on_as_if_nothing_had_happened(shipped: ModelFil
         places += [end - 1, end, end + 1, end + 2]
     for place in places:
         done = [event for events in steps[:place] for event in events]
-        second = took_over(shipped, seed, done, ticks[place - 1])
+        second = resumed(shipped, seed, done, ticks[place - 1])
         assert second.tick == ticks[place - 1]
-        assert second.counts.notes == 0, "they were counted by the one that died"
+        assert second.counts.notes == 0, "the composer that died has counted them"
         for expected, tick in zip(steps[place : place + 30], ticks[place:], strict=False):
             assert second.step() == expected, place
             assert second.tick == tick
 
 
 @pytest.mark.parametrize("done_before", [1, 2, 3, 30, 77])
-def test_a_piece_that_was_left_is_not_gone_on_with(shipped: ModelFile, done_before: int) -> None:
+def test_an_abandoned_piece_is_not_resumed(shipped: ModelFile, done_before: int) -> None:
     composer = Composer(shipped, seed=13)
     done = compose(composer, done_before) + composer.next_piece()
-    second = took_over(shipped, 13, done, composer.tick)
+    second = resumed(shipped, 13, done, composer.tick)
     assert compose(second, 30) == compose(composer, 30)
     assert second.piece.number == 2
 
 
-def test_a_model_changed_meanwhile_takes_over_all_the_same(shipped: ModelFile) -> None:
-    """The form is another one then: a longer one is gone on with, a shorter one is full."""
+def test_another_model_can_resume(shipped: ModelFile) -> None:
+    """The form is then another one: a longer one is continued, a shorter one is complete."""
     composer = Composer(shipped, seed=14)
     done = compose(composer, 120)
-    second = took_over(shipped, 999, done, composer.tick)
+    second = resumed(shipped, 999, done, composer.tick)
     rest = compose_pieces(second, 2)
     assert is_well_formed(done + [event for played in rest for event in played.events])
 
 
-# What a person asks for
+# What a user asks for
 
 
-def test_the_next_piece_comes_after_a_breath(shipped: ModelFile) -> None:
+def test_the_next_piece_comes_after_a_pause(shipped: ModelFile) -> None:
     composer = Composer(shipped, seed=6)
     done = compose(composer, 50)
     done += composer.next_piece()
@@ -314,7 +319,7 @@ def test_the_next_piece_comes_after_a_breath(shipped: ModelFile) -> None:
     assert first.tick == last + BREATH_TICKS
 
 
-def test_again_is_the_same_piece_from_its_start(shipped: ModelFile) -> None:
+def test_restart_gives_the_same_piece_from_its_start(shipped: ModelFile) -> None:
     composer = Composer(shipped, seed=6)
     compose_pieces(composer, 1)
     first_time = compose(composer, 60)
@@ -325,7 +330,7 @@ def test_again_is_the_same_piece_from_its_start(shipped: ModelFile) -> None:
     assert piece_of(composer.step()[0]).number == 3
 
 
-def test_asking_twice_or_between_two_pieces_is_harmless(shipped: ModelFile) -> None:
+def test_next_piece_twice_or_between_two_pieces_is_harmless(shipped: ModelFile) -> None:
     composer = Composer(shipped, seed=6)
     assert composer.next_piece() == []
     assert composer.next_piece(restart=True) == []
@@ -358,7 +363,7 @@ def test_a_top_p_out_of_range_is_refused(shipped: ModelFile, top_p: float) -> No
 
 
 @pytest.mark.parametrize(("temperature", "top_p"), [(0.1, 0.05), (3.0, 1.0), (0.1, 1.0)])
-def test_at_the_edges_of_the_knobs_it_is_still_a_piece(
+def test_at_the_limits_of_the_settings_pieces_are_well_formed(
     shipped: ModelFile, temperature: float, top_p: float
 ) -> None:
     composer = Composer(shipped, seed=8, temperature=temperature, top_p=top_p)
@@ -366,15 +371,15 @@ def test_at_the_edges_of_the_knobs_it_is_still_a_piece(
     assert is_well_formed(event for one in played for event in one.events)
 
 
-# From the user's own bars
+# Primes
 
 
-def primed(bundle: ModelFile, prime: Score = OPENING, seed: int = 9) -> Composer:
-    assert isinstance(bundle.codec, FourPartCodec)
-    return Composer(bundle, seed=seed, prime=bundle.codec.opening_from(prime))
+def primed(model_file: ModelFile, prime: Score = OPENING, seed: int = 9) -> Composer:
+    assert isinstance(model_file.codec, FourPartCodec)
+    return Composer(model_file, seed=seed, prime=model_file.codec.opening_from(prime))
 
 
-def test_a_prime_opens_the_first_piece_and_the_music_goes_on(shipped: ModelFile) -> None:
+def test_the_first_piece_starts_from_the_prime_and_continues(shipped: ModelFile) -> None:
     played = compose_pieces(primed(shipped), 2)
     about, events = played[0].about, played[0].events
     pitches, onsets = rows(events, played[0].end_tick)
@@ -395,7 +400,7 @@ def test_a_prime_changes_what_follows(shipped: ModelFile) -> None:
     assert after[0] != after[1]
 
 
-def test_again_opens_with_the_prime_again(shipped: ModelFile) -> None:
+def test_a_restart_starts_from_the_prime_again(shipped: ModelFile) -> None:
     composer = primed(shipped)
     first_time = compose(composer, 60)
     composer.next_piece(restart=True)
@@ -403,7 +408,7 @@ def test_again_opens_with_the_prime_again(shipped: ModelFile) -> None:
 
 
 @pytest.mark.parametrize("place", [1, 2, 20, 33, 34, 60])
-def test_taking_over_in_a_primed_piece_is_exact_too(shipped: ModelFile, place: int) -> None:
+def test_resuming_a_primed_piece_is_exact_too(shipped: ModelFile, place: int) -> None:
     composer = primed(shipped)
     done = compose(composer, place)
     second = primed(shipped)
@@ -421,14 +426,16 @@ def test_a_snapshot_within_the_prime_is_exact_too(shipped: ModelFile) -> None:
     assert compose(composer, 60) == expected
 
 
-def test_the_metre_is_the_users(shipped: ModelFile) -> None:
+def test_the_meter_is_that_of_the_prime(shipped: ModelFile) -> None:
     prime = chords(*[(4, (72, 67, 64, 48))] * 6, bar=12)
     composer = primed(shipped, prime)
     assert piece_of(composer.step()[0]).beats_per_bar == 3
     assert is_well_formed(compose_pieces(composer, 1)[0].events)
 
 
-def test_the_users_pickup_is_kept_and_what_follows_fits_into_the_bar(shipped: ModelFile) -> None:
+def test_the_pickup_of_the_prime_is_kept(
+    shipped: ModelFile,
+) -> None:
     prime = Score(
         "pickup", OPENING.pitches[:20], OPENING.onsets[:20], Key(0, False), Form(16, 4, 20)
     )
@@ -447,7 +454,7 @@ def test_the_users_pickup_is_kept_and_what_follows_fits_into_the_bar(shipped: Mo
         assert all(20 <= start < end <= form.steps for start, end in form.fermatas)
 
 
-def test_a_long_and_busy_prime_comes_step_by_step(shipped: ModelFile) -> None:
+def test_a_long_and_busy_prime_is_written_step_by_step(shipped: ModelFile) -> None:
     """Its 4,000 events at once would not fit into the ring."""
     busy = chords(*[(1, (72 + up, 67 + up, 60 + up, 48 + up)) for up in (0, 1)] * 256)
     composer = primed(shipped, busy)
@@ -460,8 +467,8 @@ def test_a_long_and_busy_prime_comes_step_by_step(shipped: ModelFile) -> None:
     assert rows(compose(primed(shipped, busy), 513), 512 * TICKS_PER_STEP)[0] == busy.pitches
 
 
-def test_a_prime_is_not_judged(shipped: ModelFile) -> None:
-    """Six bars of silence, or of one chord, are the user's own wish."""
+def test_a_prime_is_never_a_stall(shipped: ModelFile) -> None:
+    """Six bars of silence, or of one chord, are what the user wants."""
     for chord in ((SILENT,) * 4, (72, 67, 64, 48)):
         prime = chords((96, chord), (4, (72, 67, 64, 48)))
         composer = primed(shipped, prime)
@@ -475,7 +482,7 @@ def test_a_prime_is_not_judged(shipped: ModelFile) -> None:
 # A model that is stuck
 
 
-def test_a_model_that_would_be_silent_is_never_silent_for_longer_than_a_breath(
+def test_a_model_that_prefers_rests_is_never_silent_for_longer_than_a_pause(
     shipped: ModelFile,
 ) -> None:
     composer = Composer(shipped, seed=1)
@@ -491,7 +498,7 @@ def test_a_model_that_would_be_silent_is_never_silent_for_longer_than_a_breath(
 
 
 @pytest.mark.parametrize(
-    ("name", "favour"),
+    ("name", "preferred"),
     [
         ("always holds", lambda token: HOLD),
         ("always strikes the same chord", lambda token: (72, 48, 60, 67)[token % 4] - LOWEST_PITCH),
@@ -499,11 +506,11 @@ def test_a_model_that_would_be_silent_is_never_silent_for_longer_than_a_breath(
         ("loops over two chords", lambda token: CHORDS[token // 16 % 2][token % 4] - LOWEST_PITCH),
     ],
 )
-def test_a_stuck_model_never_stays_in_one_place_for_more_than_four_bars(
-    shipped: ModelFile, name: str, favour: Callable[[int], int]
+def test_a_stuck_model_moves_on_within_four_bars(
+    shipped: ModelFile, name: str, preferred: Callable[[int], int]
 ) -> None:
     composer = Composer(shipped, seed=1)
-    composer.step_model = Puppet(favour)  # type: ignore[assignment]
+    composer.step_model = Puppet(preferred)  # type: ignore[assignment]
     events = compose(composer, 1500)
     assert composer.piece.number > 5, name
     assert sum(composer.interventions.values()) >= composer.piece.number - 1
@@ -522,12 +529,14 @@ def test_a_stuck_model_never_stays_in_one_place_for_more_than_four_bars(
             assert event.tick - sounding.pop(event.voice) <= four_bars
 
 
-def test_the_piece_before_the_first_is_no_piece(shipped: ModelFile) -> None:
+def test_the_piece_before_the_first_has_number_0(shipped: ModelFile) -> None:
     assert Composer(shipped, seed=1).piece == Piece(0, 0, False, 4, 0, 0)
 
 
-def test_it_is_pure(shipped: ModelFile, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Neither the clock nor the folder nor another generator's numbers have a say."""
+def test_the_music_depends_on_nothing_but_the_arguments(
+    shipped: ModelFile, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither the clock nor the folder nor another random generator changes it."""
     expected = compose(Composer(shipped, seed=21), 80)
     monkeypatch.chdir(tmp_path)
     random.seed(99)

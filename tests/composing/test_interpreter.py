@@ -1,4 +1,4 @@
-"""Both runtimes run the shipped model; what they cannot run is refused before the music."""
+"""Both runtimes run the shipped model, and what they cannot run is refused at the start."""
 
 from __future__ import annotations
 
@@ -32,10 +32,10 @@ def test_the_shipped_model_runs_on_both_runtimes(shipped: ModelFile, runtime: st
     assert first.shape == second.shape == (len(shipped.vocabulary),)
     assert first.dtype == np.float32
     assert np.isfinite(first).all()
-    assert not np.array_equal(first, second), "it remembers nothing"
+    assert not np.array_equal(first, second), "the state has no effect"
 
 
-def test_a_state_can_be_kept_and_given_back(shipped: ModelFile, runtime: str) -> None:
+def test_a_state_can_be_saved_and_restored(shipped: ModelFile, runtime: str) -> None:
     del runtime
     model = StepModel(shipped)
     for one in range(5):
@@ -50,8 +50,8 @@ def test_a_state_can_be_kept_and_given_back(shipped: ModelFile, runtime: str) ->
     assert np.array_equal(model.step([3, 9]), fresh.step([3, 9]))
 
 
-def test_a_memory_can_be_kept_and_given_back_at_every_place_of_its_window(runtime: str) -> None:
-    """`keyboard` remembers the last tokens as rows, many more than once around."""
+def test_a_kv_cache_can_be_saved_and_restored_at_every_place_of_its_window(runtime: str) -> None:
+    """`keyboard` keeps the last tokens as rows; the buffer is refilled several times."""
     del runtime
     keyboard = model_file.load(MODELS / "keyboard.tflite")
     model, inputs = StepModel(keyboard), np.random.default_rng(1).integers(0, 300, 700)
@@ -76,30 +76,30 @@ def test_two_models_do_not_disturb_each_other(shipped: ModelFile, runtime: str) 
         other.step([300 - feature])
 
 
-def test_on_older_pythons_the_older_runtime_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_on_older_pythons_the_older_runtime_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv(RUNTIME_VARIABLE, raising=False)
     expected = "tflite_runtime" if sys.version_info < (3, 12) else "ai_edge_litert"
     assert interpreter.runtime()[0] == expected
 
 
-def test_a_runtime_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_runtime(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(RUNTIME_VARIABLE, "no_such_runtime")
     with pytest.raises(BachboxError, match=r"no_such_runtime.*pip install"):
         interpreter.runtime()
 
 
 @pytest.mark.parametrize("content", [b"", b"\0\0\0\0TFL3", b"\x1c\0\0\0TFL3" + bytes(2000)])
-def test_no_flatbuffer_at_all(shipped: ModelFile, content: bytes) -> None:
-    """Behind a checksum that agrees; the newer runtime checks, the older one crashes."""
+def test_a_flatbuffer_that_is_none_is_refused(shipped: ModelFile, content: bytes) -> None:
+    """With a correct checksum. The newer runtime checks it, the older one crashes."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv(RUNTIME_VARIABLE, "ai_edge_litert")
         with pytest.raises(BachboxError, match=r"chorales\.tflite: ai_edge_litert cannot run"):
-            StepModel(replace(shipped, model=content))
+            StepModel(replace(shipped, flatbuffer=content))
 
 
 @pytest.fixture
 def crashes_are_quiet() -> Iterator[None]:
-    """pytest would have the forked process print where it crashed."""
+    """pytest would make the forked process print where it crashed."""
     faulthandler.disable()
     yield
     faulthandler.enable(2)
@@ -109,7 +109,7 @@ def crashes_are_quiet() -> Iterator[None]:
 @settings(max_examples=25)
 @given(data=st.data())
 def test_a_hostile_model_is_refused_or_plays(tmp_path: Path, data: st.DataObject) -> None:
-    """Its checksum is forged, so that only the runtime can find it out, or crash."""
+    """Its checksum is forged, so that only the runtime can notice, or crash."""
     model, texts = parts_of()
     hostile = bytearray(model)
     edge = len(model) - 40_000
@@ -131,8 +131,8 @@ def swap(tensors: dict[str, dict[str, int]], kind: str, one: str, other: str) ->
     names[one], names[other] = names[other], names[one]
 
 
-def about_tensors(shipped: ModelFile) -> dict[str, dict[str, int]]:
-    found: dict[str, dict[str, int]] = msgspec.to_builtins(shipped.about.tensors)
+def tensors_of(shipped: ModelFile) -> dict[str, dict[str, int]]:
+    found: dict[str, dict[str, int]] = msgspec.to_builtins(shipped.metadata.tensors)
     return found
 
 
@@ -150,16 +150,16 @@ def about_tensors(shipped: ModelFile) -> dict[str, dict[str, int]]:
         lambda t: swap(t, "outputs", "c0_next", "h0_next"),
     ],
 )
-def test_tensors_that_are_not_what_the_bundle_says(
+def test_tensors_that_are_not_what_the_metadata_says(
     shipped: ModelFile, change: Any, runtime: str
 ) -> None:
-    tensors = about_tensors(shipped)
+    tensors = tensors_of(shipped)
     change(tensors)
-    about = msgspec.structs.replace(
-        shipped.about, tensors=msgspec.convert(tensors, type(shipped.about.tensors))
+    metadata = msgspec.structs.replace(
+        shipped.metadata, tensors=msgspec.convert(tensors, type(shipped.metadata.tensors))
     )
     with pytest.raises(BachboxError, match=f"{runtime} cannot run this model") as refused:
-        StepModel(replace(shipped, about=about))
+        StepModel(replace(shipped, metadata=metadata))
     assert "\n" not in str(refused.value)
 
 

@@ -1,4 +1,4 @@
-"""A model file is whole and ours, or one sentence says what it is instead."""
+"""A model file is complete and valid, or one sentence says what is wrong with it."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ Change = Callable[[dict[str, Any]], object]
 
 
 def refusal(path: Path) -> str:
-    """The sentence with which a file is refused; it names the file."""
+    """The sentence that refuses a file; it names the file."""
     with pytest.raises(BachboxError) as refused:
         model_file.load(path)
     sentence = str(refused.value)
@@ -33,7 +33,7 @@ def refusal(path: Path) -> str:
     return sentence.removeprefix(str(path))
 
 
-def test_the_shipped_model_says_all_there_is_to_know(shipped: ModelFile) -> None:
+def test_the_shipped_model_has_all_metadata(shipped: ModelFile) -> None:
     assert shipped.name == "chorales"
     assert shipped.title
     assert shipped.description
@@ -41,15 +41,13 @@ def test_the_shipped_model_says_all_there_is_to_know(shipped: ModelFile) -> None
     assert "Trained on" in shipped.card
     assert len(shipped.vocabulary) == len(shipped.codec.vocabulary)
     assert len(shipped.forms) > 100
-    # Voices lie above each other, by their lowest and by their highest notes.
+    # Voices are ordered from the highest, by their lowest and by their highest notes.
     ranges = shipped.codec.options["ranges"]
     assert len(ranges) == VOICES
     assert ranges == sorted(ranges, reverse=True)
 
 
-def test_a_file_to_start_from_that_does_not_fit_names_the_model(
-    tmp_path: Path, shipped: ModelFile
-) -> None:
+def test_a_prime_that_does_not_fit_names_the_model(tmp_path: Path, shipped: ModelFile) -> None:
     with pytest.raises(UsageError, match=r"none\.mid.*the model is chorales"):
         shipped.opening(tmp_path / "none.mid")
 
@@ -58,7 +56,7 @@ def test_a_missing_file(tmp_path: Path) -> None:
     assert "no such model" in refusal(tmp_path / "none.tflite")
 
 
-def test_a_folder_or_a_pipe_is_no_model(tmp_path: Path) -> None:
+def test_a_folder_or_a_pipe_is_refused(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe.tflite")
     assert "not a file" in refusal(tmp_path / "pipe.tflite")
     assert "not a file" in refusal(tmp_path)
@@ -74,13 +72,13 @@ def test_a_file_of_something_else(tmp_path: Path, content: bytes) -> None:
     assert "not a TensorFlow Lite model" in refusal(path)
 
 
-def test_a_zip_alone_is_no_model(tmp_path: Path) -> None:
+def test_a_zip_alone_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "model.tflite"
     path.write_bytes(joined(b"", parts_of()[1]))
     assert "not a TensorFlow Lite model" in refusal(path)
 
 
-def test_a_model_of_somebody_else(tmp_path: Path) -> None:
+def test_a_tflite_model_without_metadata_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "mobilenet.tflite"
     path.write_bytes(parts_of()[0])
     assert "not one of Bachbox" in refusal(path)
@@ -101,7 +99,7 @@ def test_a_model_cut_short(tmp_path: Path, share: float) -> None:
 
 
 @pytest.mark.parametrize("share", [0.01, 0.5, 0.99])
-def test_a_bit_that_flipped_among_the_weights(tmp_path: Path, share: float) -> None:
+def test_a_flipped_bit_in_the_weights_is_refused(tmp_path: Path, share: float) -> None:
     model, texts = parts_of()
     at = int(len(model) * share)
     path = tmp_path / "model.tflite"
@@ -112,7 +110,7 @@ def test_a_bit_that_flipped_among_the_weights(tmp_path: Path, share: float) -> N
 @settings(max_examples=100)
 @given(data=st.data())
 def test_garbage_among_the_appended_files(tmp_path: Path, data: st.DataObject) -> None:
-    """The short stand-in for the weights is found out only after all has been read."""
+    """The short stand-in for the weights is refused only after everything has been read."""
     model, texts = parts_of()
     content = bytearray(joined(model[:64], texts))
     for at in data.draw(st.lists(st.integers(64, len(content) - 1), min_size=1, max_size=4)):
@@ -123,7 +121,7 @@ def test_garbage_among_the_appended_files(tmp_path: Path, data: st.DataObject) -
     refusal(path)
 
 
-def test_an_entry_that_unpacks_to_gigabytes(tmp_path: Path) -> None:
+def test_a_zip_bomb_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "model.tflite"
     model, texts = parts_of()
     path.write_bytes(joined(model[:64], texts | {"card.md": "0" * (9 << 20)}))
@@ -131,7 +129,7 @@ def test_an_entry_that_unpacks_to_gigabytes(tmp_path: Path) -> None:
     assert "'card.md' inside it is larger than 8 MiB" in refusal(path)
 
 
-def test_a_file_of_a_size_that_no_model_has(tmp_path: Path) -> None:
+def test_a_file_that_is_too_large_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "model.tflite"
     path.touch()
     os.truncate(path, 300 << 20)
@@ -139,7 +137,7 @@ def test_a_file_of_a_size_that_no_model_has(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["metadata.json", "vocabulary.txt", "card.md"])
-def test_a_text_that_is_not_there_or_no_text(tmp_path: Path, name: str) -> None:
+def test_a_text_that_is_missing_or_not_text_is_refused(tmp_path: Path, name: str) -> None:
     path = tmp_path / "model.tflite"
     model, texts = parts_of()
     path.write_bytes(joined(model, {n: t for n, t in texts.items() if n != name}))
@@ -175,7 +173,7 @@ def test_a_model_for_another_codec(tmp_path: Path) -> None:
     assert "do not fit its codec" in refusal(path)
 
 
-def test_a_model_that_needs_forms_and_brings_none(tmp_path: Path) -> None:
+def test_a_model_that_needs_forms_and_has_none(tmp_path: Path) -> None:
     path = altered(tmp_path / "model.tflite", lambda about: about.update(forms=[]))
     assert "needs forms" in refusal(path)
 
@@ -224,34 +222,38 @@ def test_a_form_that_makes_no_sense(tmp_path: Path, form: object) -> None:
 
 
 @pytest.mark.parametrize(
-    ("scopes", "why"),
+    ("tessituras", "why"),
     [
         ([[36, 67, 0.1]], "do not fit its forms"),
-        ([[67, 36, 0.1]], "form that makes no sense"),
-        ([[36, 200, 0.1]], "scopes"),
-        ([[36, 67, 2]], "scopes"),
-        ([[36, 67]], "scopes"),
-        ([None], "scopes"),
-        ("high", "scopes"),
+        ([[67, 36, 0.1]], "forms makes no sense"),
+        ([[36, 200, 0.1]], "tessituras"),
+        ([[36, 67, 2]], "tessituras"),
+        ([[36, 67]], "tessituras"),
+        ([None], "tessituras"),
+        ("high", "tessituras"),
     ],
     ids=repr,
 )
-def test_scopes_that_make_no_sense(tmp_path: Path, scopes: Any, why: str) -> None:
+def test_tessituras_that_make_no_sense(tmp_path: Path, tessituras: Any, why: str) -> None:
     def add(about: dict[str, Any]) -> None:
         many = 1 if why == "do not fit its forms" else len(about["forms"])
-        about["scopes"] = scopes if scopes == "high" else scopes * many
+        about["tessituras"] = tessituras if tessituras == "high" else tessituras * many
 
     assert why in refusal(altered(tmp_path / "model.tflite", add))
 
 
 @pytest.mark.parametrize("name", ["strings", "keyboard"])
-def test_every_form_in_free_rhythm_has_the_scope_of_its_piece(name: str) -> None:
-    scopes = [form.tessitura for form in model_file.load(MODELS / f"{name}.tflite").forms if form.tessitura]
+def test_every_form_in_free_rhythm_has_the_tessitura_of_its_piece(name: str) -> None:
+    scopes = [
+        form.tessitura
+        for form in model_file.load(MODELS / f"{name}.tflite").forms
+        if form.tessitura
+    ]
     assert len(scopes) == len(model_file.load(MODELS / f"{name}.tflite").forms) > 30
     if name == "strings":
-        for lowest, _, together in scopes:
+        for lowest, _, chord_share in scopes:
             assert 36 <= lowest <= 39 or lowest >= 55, "a cello's or a violin's"
-            assert together < 0.5
+            assert chord_share < 0.5
 
 
 @pytest.mark.parametrize(
@@ -268,7 +270,10 @@ def test_voices_that_make_no_sense(tmp_path: Path, ranges: object) -> None:
 
     path = altered(tmp_path / "model.tflite", change)
     if ranges is None or ranges in ([], {}):
-        assert model_file.load(path).codec.options["ranges"] == [(LOWEST_PITCH, HIGHEST_PITCH)] * VOICES
+        assert (
+            model_file.load(path).codec.options["ranges"]
+            == [(LOWEST_PITCH, HIGHEST_PITCH)] * VOICES
+        )
     else:
         assert "cannot be made from its options" in refusal(path)
 
@@ -279,7 +284,7 @@ def test_options_that_the_codec_does_not_know(tmp_path: Path, options: dict[str,
     assert "cannot be made from its options" in refusal(path)
 
 
-def test_json_as_deep_as_the_sea(tmp_path: Path) -> None:
+def test_deeply_nested_json_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "model.tflite"
     model, texts = parts_of()
     for deep in ("[" * 200_000, '{"a":' * 200_000, '{"format": 1, "a":' + "[" * 200_000):
@@ -287,7 +292,7 @@ def test_json_as_deep_as_the_sea(tmp_path: Path) -> None:
         assert "metadata.json" in refusal(path)
 
 
-def test_more_than_is_known_is_left_alone(tmp_path: Path) -> None:
+def test_unknown_fields_are_ignored(tmp_path: Path) -> None:
     path = altered(tmp_path / "model.tflite", lambda about: about.update(key="of tomorrow"))
     assert model_file.load(path).name == "chorales"
 
@@ -309,7 +314,7 @@ def test_the_first_folder_wins(tmp_path: Path) -> None:
     assert model_file.find("chorales", [MODELS, tmp_path]) == MODEL
 
 
-def test_an_unknown_model_is_told_the_known_ones(tmp_path: Path) -> None:
+def test_an_unknown_name_is_answered_with_the_known_ones(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"no model called 'fuges' in .*; there are: .*chorales"):
         model_file.find("fuges", [tmp_path, MODELS])
     with pytest.raises(UsageError, match="there are: none"):

@@ -1,4 +1,4 @@
-"""One number, one draw: likely classes often, forbidden ones never."""
+"""The sampler: the same number gives the same class, and forbidden classes never come."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ Logits = NDArray[np.float32]
 
 
 @given(logit_lists, temperatures, shares, uniforms, forbidden_sets)
-def test_a_class_is_drawn_that_is_allowed_and_the_same_one_each_time(
+def test_the_same_number_gives_the_same_allowed_class(
     logits: Logits, temperature: float, top_p: float, uniform: float, forbidden: list[int]
 ) -> None:
     before = logits.copy()
@@ -45,13 +45,15 @@ def test_a_class_is_drawn_that_is_allowed_and_the_same_one_each_time(
 
 
 @given(logit_lists, shares, uniforms)
-def test_at_no_temperature_the_likeliest_wins(logits: Logits, top_p: float, uniform: float) -> None:
+def test_at_the_lowest_temperature_the_likeliest_class_wins(
+    logits: Logits, top_p: float, uniform: float
+) -> None:
     drawn = sampler.sample(logits, temperature=1e-6, top_p=top_p, uniform=uniform, forbidden=[])
     assert logits[drawn] >= logits.max() - 1e-3
 
 
 @given(logit_lists, temperatures, uniforms)
-def test_the_smallest_share_leaves_the_likeliest(
+def test_the_smallest_top_p_leaves_the_likeliest_class(
     logits: Logits, temperature: float, uniform: float
 ) -> None:
     drawn = sampler.sample(
@@ -61,7 +63,7 @@ def test_the_smallest_share_leaves_the_likeliest(
 
 
 @given(logit_lists, temperatures, forbidden_sets)
-def test_even_the_largest_random_number_draws_nothing_forbidden(
+def test_the_largest_random_number_gives_no_forbidden_class(
     logits: Logits, temperature: float, forbidden: list[int]
 ) -> None:
     last = math.nextafter(1.0, 0.0)
@@ -73,7 +75,7 @@ def test_even_the_largest_random_number_draws_nothing_forbidden(
 
 @pytest.mark.parametrize("temperature", [0.5, 1.0, 2.0])
 @pytest.mark.parametrize("top_p", [0.5, 0.9, 1.0])
-def test_classes_come_as_often_as_they_are_likely(temperature: float, top_p: float) -> None:
+def test_classes_are_drawn_with_their_probabilities(temperature: float, top_p: float) -> None:
     logits = np.array([2.0, -1.0, 1.5, 0.0, 3.0, 2.9], np.float32)
     forbidden = [4]
     draws = 4_000
@@ -105,11 +107,11 @@ def test_a_temperature_out_of_range_is_refused(temperature: float) -> None:
 
 
 @pytest.mark.parametrize("top_p", [0, 0.04, 1.01, math.nan])
-def test_a_share_out_of_range_is_refused(top_p: float) -> None:
+def test_a_top_p_out_of_range_is_refused(top_p: float) -> None:
     with pytest.raises(UsageError, match=r"top-p .* out of range; allowed: 0\.05 to 1"):
         sampler.check(1.0, top_p)
 
 
-def test_the_edges_are_allowed() -> None:
+def test_the_limits_are_allowed() -> None:
     sampler.check(0.1, 0.05)
     sampler.check(3.0, 1.0)

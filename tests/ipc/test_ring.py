@@ -1,4 +1,4 @@
-"""What is read is what was written, in order, whatever is cut, torn or killed."""
+"""The ring: what is read is what was written, in order, whatever is rewound, torn or killed."""
 
 from __future__ import annotations
 
@@ -12,20 +12,35 @@ from appliance.ipc.ring import (
     RingReader,
     RingWriter,
     events_before,
-    history,
-    write_slot,
+    last_piece,
 )
+from appliance.ipc.ring_slots import write_slot
 from appliance.ipc.shared_state import SLOT_BYTES, SLOT_COUNT, ReaderState, SharedState, WriterState
-from appliance.music.events import Event, Kind, NoteOff, NoteOn, Piece, PieceStart
+from appliance.music.events import Event, NoteOff, NoteOn, Piece, PieceStart, TempoFactor, Tokens
 
 _gaps = st.integers(0, 200)
+
+
+def event_at(tick: int, kind: str, number: int) -> Event:
+    """An event of a kind, with fields that follow from a number below 128."""
+    match kind:
+        case "note_on":
+            return NoteOn(tick, number % 16, number, 127 - number)
+        case "note_off":
+            return NoteOff(tick, number % 16, number, number, 2 * number)
+        case "tempo_factor":
+            return TempoFactor(tick, 1000 + number)
+        case "tokens":
+            return Tokens(tick, bytes(range(number % 9)))
+        case _:
+            return PieceStart(tick, 1000 * number, number % 12, number % 2 == 0, 4, number, 480)
 
 
 class RingMachine(RuleBasedStateMachine):
     """A composer and a performer, each with its own mapping of the memory, and a model.
 
-    ``timeline`` is the music that counts: what was written, less what an accepted cut took
-    back. The first ``published`` of its events were handed over, with ``horizon``.
+    ``timeline`` is the valid music: what was written, without what an accepted rewind removed.
+    The first ``published`` of its events were published, with ``horizon``.
     """
 
     @initialize(base=st.sampled_from([0, SLOT_COUNT - 5, 7 * SLOT_COUNT + 1]))
@@ -45,12 +60,12 @@ class RingMachine(RuleBasedStateMachine):
         self.playhead = 0.0
         self.read: list[Event] = []
         self.read_reported = 0
-        self.cut: tuple[int, int] | None = None
+        self.rewind: tuple[int, int] | None = None
         self.hidden: tuple[int, bytes] | None = None
         self.overwritten: dict[int, bytes] = {}
 
     def teardown(self) -> None:
-        if hasattr(self, "board"):
+        if hasattr(self, "shared"):
             self.shared.close()
 
     def _attach(self) -> SharedState:
@@ -62,14 +77,14 @@ class RingMachine(RuleBasedStateMachine):
     @precondition(_writer_is_free)
     @rule(
         gap=_gaps,
-        kind=st.sampled_from([Kind.NOTE_ON, Kind.NOTE_OFF, Kind.PACE]),
-        pitch=st.integers(0, 127),
+        kind=st.sampled_from(["note_on", "note_off", "tempo_factor", "piece_start", "tokens"]),
+        number=st.integers(0, 127),
     )
-    def append(self, gap: int, kind: Kind, pitch: int) -> None:
+    def append(self, gap: int, kind: str, number: int) -> None:
         if self.writer.room() <= 0:
             return
         tick = self.writer.horizon_tick + gap
-        event = Event(tick, kind, pitch % 16, pitch, 127 - pitch, -pitch, 1000 * pitch)
+        event = event_at(tick, kind, number)
         offset = self.shared.slot_offset_bytes(self.base + len(self.timeline))
         self.overwritten[offset] = self.shared.memory[offset : offset + SLOT_BYTES]
         index = self.writer.append(event)
@@ -87,10 +102,10 @@ class RingMachine(RuleBasedStateMachine):
     @rule(gaps=st.lists(_gaps, min_size=1, max_size=12), to_horizon=_gaps)
     def compose(self, gaps: list[int], to_horizon: int) -> None:
         for gap in gaps:
-            self.append(gap, Kind.NOTE_ON, gap % 128)
+            self.append(gap, "note_on", gap % 128)
         self.publish(to_horizon)
 
-    @precondition(lambda self: self._writer_is_free() and self.cut is None)
+    @precondition(lambda self: self._writer_is_free() and self.rewind is None)
     @rule(events_ahead=st.integers(-2, 8))
     def request_rewind(self, events_ahead: int) -> None:
         index = min(max(0, len(self.read) + events_ahead), self.published)
@@ -99,16 +114,16 @@ class RingMachine(RuleBasedStateMachine):
         ):
             index += 1
         tick = self.timeline[index].tick if index < self.published else self.horizon
-        # What was appended and not published is not worth keeping when writing anew.
+        # What was appended and not published is given up with the rewind.
         del self.timeline[self.published :]
         self.writer.request_rewind(self.base + index, tick)
-        self.cut = (index, tick)
+        self.rewind = (index, tick)
 
     @rule()
-    def take_answer(self) -> None:
+    def poll_answer(self) -> None:
         pending = self.writer.rewind_pending
         answer = self.writer.rewind_answer()
-        if pending and self.cut is None:
+        if pending and self.rewind is None:
             assert answer is not None
         if answer is False:
             # Refused: the unpublished ones that the model dropped are dropped here too.
@@ -121,10 +136,10 @@ class RingMachine(RuleBasedStateMachine):
         self.playhead += max(0.0, min(advance, self.reader.horizon_tick - self.playhead))
         self.reader.refresh(self.playhead)
         self.read_reported = len(self.read)
-        if self.cut is None:
+        if self.rewind is None:
             return
-        index, tick = self.cut
-        self.cut = None
+        index, tick = self.rewind
+        self.rewind = None
         accepted = self.shared.reader.read().accepted
         assert accepted == (len(self.read) <= index and self.playhead < tick)
         if accepted:
@@ -138,7 +153,7 @@ class RingMachine(RuleBasedStateMachine):
             if event is None:
                 break
             assert self.reader.read_index == self.base + len(self.read)
-            assert len(self.read) < self.published, "an event that was not handed over"
+            assert len(self.read) < self.published, "an event that was not published"
             assert event == self.timeline[len(self.read)]
             assert not self.read or event.tick >= self.read[-1].tick
             self.reader.pop()
@@ -152,13 +167,13 @@ class RingMachine(RuleBasedStateMachine):
         due = sum(event.tick < horizon for event in self.timeline[: self.published])
         assert len(self.read) >= due, "the horizon promised an event that is not there"
 
-    @rule(torn=st.binary(min_size=1, max_size=SLOT_BYTES), in_a_cell=st.booleans())
-    def kill_writer(self, torn: bytes, in_a_cell: bool) -> None:
-        # It may have died in the middle of a slot, or of its next word about its progress.
+    @rule(torn=st.binary(min_size=1, max_size=SLOT_BYTES), in_a_value=st.booleans())
+    def kill_writer(self, torn: bytes, in_a_value: bool) -> None:
+        # It may have died in the middle of a slot, or of publishing its progress.
         offset = self.shared.slot_offset_bytes(self.writer.write_index)
         if self.writer.room() > 0 and not self.writer.rewind_pending:
             self.shared.memory[offset : offset + len(torn)] = torn
-        if in_a_cell:
+        if in_a_value:
             head = self.writer._shared.writer
             head.read()
             older = head._offset + ((head._serial + 1) % 2) * head._copy_bytes
@@ -166,7 +181,7 @@ class RingMachine(RuleBasedStateMachine):
             self.shared.memory[older : older + size] = torn[:size]
         del self.timeline[self.published :]
         self.writer = RingWriter(self._attach())
-        if self.cut is None:
+        if self.rewind is None:
             assert self.writer.write_index == self.base + len(self.timeline)
             assert not self.writer.rewind_pending
         else:
@@ -235,7 +250,7 @@ def test_nothing_is_read_before_it_is_published() -> None:
     assert reader.horizon_tick == 120
 
 
-def test_a_cut_replaces_what_has_not_been_played() -> None:
+def test_a_rewind_replaces_what_has_not_been_played() -> None:
     _, writer, reader = _ring()
     for tick in range(0, 1000, 100):
         writer.append(NoteOn(tick, 0, 60, 80))
@@ -246,7 +261,9 @@ def test_a_cut_replaces_what_has_not_been_played() -> None:
     assert writer.request_rewind(5, 500) == 1
     assert writer.rewind_answer() is None
     reader.refresh(260.0)
-    assert reader.horizon_tick == 500, "until the composer writes on, the music is sure to 500"
+    assert reader.horizon_tick == 500, (
+        "until the composer continues, the music is certain up to 500"
+    )
     assert writer.rewind_answer() is True
     writer.append(NoteOn(510, 0, 72, 80))
     writer.publish(600)
@@ -259,7 +276,7 @@ def test_a_cut_replaces_what_has_not_been_played() -> None:
     assert reader.horizon_tick == 600
 
 
-def test_a_cut_that_comes_too_late_changes_nothing() -> None:
+def test_a_rewind_that_comes_too_late_is_refused() -> None:
     _, writer, reader = _ring()
     for tick in range(0, 1000, 100):
         writer.append(NoteOn(tick, 0, 60, 80))
@@ -280,7 +297,7 @@ def test_a_cut_that_comes_too_late_changes_nothing() -> None:
     assert rest == [600, 700, 800, 900, 1000]
 
 
-def test_after_a_cut_a_slot_not_yet_visible_holds_the_music_at_the_cut() -> None:
+def test_after_a_rewind_a_slot_not_yet_visible_holds_the_music_there() -> None:
     shared, writer, reader = _ring()
     for tick in range(0, 1000, 100):
         writer.append(NoteOn(tick, 0, 60, 80))
@@ -302,7 +319,7 @@ def test_after_a_cut_a_slot_not_yet_visible_holds_the_music_at_the_cut() -> None
     assert reader.horizon_tick == 2000
 
 
-def test_the_writer_is_told_how_much_room_there_is() -> None:
+def test_room_counts_the_free_slots() -> None:
     _, writer, reader = _ring()
     for count in range(HISTORY_SLOTS):
         assert writer.room() == HISTORY_SLOTS - count
@@ -318,7 +335,7 @@ def test_the_writer_is_told_how_much_room_there_is() -> None:
     assert writer.room() == 10
 
 
-def test_events_must_come_in_their_order() -> None:
+def test_events_out_of_order_are_refused() -> None:
     _, writer, _ = _ring()
     writer.publish(100)
     with pytest.raises(ValueError, match="before tick 100"):
@@ -329,7 +346,7 @@ def test_events_must_come_in_their_order() -> None:
         writer.request_rewind(1, 50)
 
 
-def test_history_begins_with_the_piece() -> None:
+def test_last_piece_begins_with_its_start() -> None:
     shared, writer, _ = _ring()
     first = Piece(1, 0, False, 4, 0, 0)
     second = Piece(2, 7, True, 3, 480, 1000)
@@ -341,13 +358,12 @@ def test_history_begins_with_the_piece() -> None:
         NoteOn(1000, 0, 67, 80),
     ):
         writer.append(event)
-    assert history(shared) == [], "nothing has been handed over"
+    assert last_piece(shared) == [], "nothing has been published"
     writer.publish(1100)
-    assert [event.tick for event in history(shared)] == [1000, 1000]
-    assert [event.tick for event in history(shared, from_tick=999)] == [0, 0, 900, 1000, 1000]
+    assert [event.tick for event in last_piece(shared)] == [1000, 1000]
 
 
-def test_a_writer_that_died_between_answer_and_use_is_replaced_at_the_cut() -> None:
+def test_a_writer_that_died_between_answer_and_use_is_replaced_at_the_rewind() -> None:
     shared, writer, reader = _ring()
     for tick in range(0, 500, 100):
         writer.append(NoteOn(tick, 0, 60, 80))
@@ -364,6 +380,7 @@ def test_a_writer_that_died_between_answer_and_use_is_replaced_at_the_cut() -> N
     reader.refresh(2.0)
     pitches = []
     while (event := reader.peek()) is not None:
+        assert isinstance(event, NoteOn)
         pitches.append(event.pitch)
         reader.pop()
     assert pitches == [60, 60, 72]

@@ -1,4 +1,4 @@
-"""Whoever looks on sees the music that is there, however often it is written anew."""
+"""The ring observer sees the music that is valid, however often the ring is rewound."""
 
 from __future__ import annotations
 
@@ -8,21 +8,21 @@ from hypothesis import strategies as st
 from appliance.ipc.ring import RingReader, RingWriter, events_before
 from appliance.ipc.ring_observer import RingObserver, RingUpdate, notes_of
 from appliance.ipc.shared_state import SLOT_COUNT, SharedState
-from appliance.music.events import Event, Kind, NoteOff, NoteOn, Piece, PieceStart, TempoFactor
+from appliance.music.events import Event, NoteOff, NoteOn, Piece, PieceStart, TempoFactor
 
 STEP = 120
 
 
 class Screen:
-    """What a browser does with the news."""
+    """What a browser does with the updates."""
 
-    def __init__(self, follower: RingObserver) -> None:
-        self.events = list(follower.events)
+    def __init__(self, observer: RingObserver) -> None:
+        self.events = list(observer.events)
 
-    def hear(self, news: RingUpdate) -> None:
-        if news.rewind_tick is not None:
-            self.events = [e for e in self.events if e.tick < news.rewind_tick]
-        self.events += news.events
+    def update(self, update: RingUpdate) -> None:
+        if update.rewind_tick is not None:
+            self.events = [e for e in self.events if e.tick < update.rewind_tick]
+        self.events += update.events
 
 
 def truth(shared: SharedState, writer: RingWriter) -> list[Event]:
@@ -33,28 +33,28 @@ STEPS = st.lists(
     st.one_of(
         st.tuples(st.just("write"), st.integers(1, 4), st.integers(48, 60)),
         st.tuples(st.just("play"), st.integers(1, 3), st.just(0)),
-        st.tuples(st.just("cut"), st.integers(0, 5), st.just(0)),
-        st.tuples(st.just("look"), st.just(0), st.just(0)),
+        st.tuples(st.just("rewind"), st.integers(0, 5), st.just(0)),
+        st.tuples(st.just("poll"), st.just(0), st.just(0)),
     ),
     max_size=60,
 )
 
 
 @given(STEPS)
-def test_what_is_seen_is_what_is_composed(steps: list[tuple[str, int, int]]) -> None:
+def test_an_observer_sees_what_is_composed(steps: list[tuple[str, int, int]]) -> None:
     shared = SharedState.create()
     try:
         writer, reader = RingWriter(shared), RingReader(shared)
-        follower = RingObserver(shared)
-        screen = Screen(follower)
+        observer = RingObserver(shared)
+        screen = Screen(observer)
         tick, playhead = 0, 0.0
-        marks: list[tuple[int, int]] = []
+        checkpoints: list[tuple[int, int]] = []
         for what, number, pitch in steps:
             if what == "write":
                 for _ in range(number):
-                    marks.append((writer.write_index, tick))
+                    checkpoints.append((writer.write_index, tick))
                     if tick:
-                        # Often the same as what was cut off: such slots do not change.
+                        # Often the same as before the rewind: such slots do not change.
                         writer.append(NoteOff(tick, 0, 48))
                     writer.append(NoteOn(tick, 0, pitch, 80))
                     tick += STEP
@@ -65,31 +65,31 @@ def test_what_is_seen_is_what_is_composed(steps: list[tuple[str, int, int]]) -> 
                 while (event := reader.peek()) is not None and event.tick < playhead:
                     reader.pop()
                 reader.refresh(playhead)
-            elif what == "cut":
-                ahead = [mark for mark in marks if mark[1] > playhead]
+            elif what == "rewind":
+                ahead = [point for point in checkpoints if point[1] > playhead]
                 if ahead:
                     index, at = ahead[min(number, len(ahead) - 1)]
                     writer.request_rewind(index, at)
                     reader.refresh(playhead)
                     if number % 2:
-                        screen.hear(follower.poll())
+                        screen.update(observer.poll())
                     if writer.rewind_answer():
                         tick = at
-                        marks = [mark for mark in marks if mark[1] < at]
+                        checkpoints = [point for point in checkpoints if point[1] < at]
             else:
-                screen.hear(follower.poll())
-        screen.hear(follower.poll())
+                screen.update(observer.poll())
+        screen.update(observer.poll())
         assert screen.events == truth(shared, writer)
-        assert follower.events == screen.events
-        assert follower.horizon_tick == writer.horizon_tick
+        assert observer.events == screen.events
+        assert observer.horizon_tick == writer.horizon_tick
     finally:
         shared.close()
 
 
-def test_one_that_was_away_for_a_lap_begins_anew() -> None:
+def test_an_observer_that_was_away_for_a_lap_starts_over() -> None:
     shared = SharedState.create()
     writer, reader = RingWriter(shared), RingReader(shared)
-    follower = RingObserver(shared)
+    observer = RingObserver(shared)
     tick = 0
     for _ in range(3):
         # As much as the composer may write ahead.
@@ -101,31 +101,30 @@ def test_one_that_was_away_for_a_lap_begins_anew() -> None:
         while reader.peek() is not None:
             reader.pop()
         reader.refresh(float(tick))
-    news = follower.poll()
-    assert news.rewind_tick == 0
-    assert news.events[-1].tick == tick - 1
+    update = observer.poll()
+    assert update.rewind_tick == 0
+    assert update.events[-1].tick == tick - 1
     shared.close()
 
 
-def test_a_newcomer_gets_what_it_needs_to_draw_from_there_on() -> None:
+def test_a_new_observer_gets_what_is_in_force() -> None:
     shared = SharedState.create()
     writer = RingWriter(shared)
     about = Piece(3, 7, True, 4, 0, 0)
-    written = [
+    written: list[Event] = [
         PieceStart.of(about), TempoFactor(0, 1000), NoteOn(0, 0, 60, 80), NoteOn(0, 1, 55, 80),
         NoteOff(480, 0, 60), TempoFactor(480, 800), NoteOn(480, 0, 62, 80), NoteOff(960, 1, 55),
     ]  # fmt: skip
     for event in written:
         writer.append(event)
     writer.publish(1000)
-    follower = RingObserver(shared)
-    since = follower.since(700)
-    assert {(e.kind, e.tick) for e in since} == {
-        (Kind.PIECE, 0), (Kind.PACE, 480), (Kind.NOTE_ON, 0), (Kind.NOTE_ON, 480),
-        (Kind.NOTE_OFF, 960),
+    observer = RingObserver(shared)
+    since = observer.since(700)
+    assert {(type(e), e.tick) for e in since} == {
+        (PieceStart, 0), (TempoFactor, 480), (NoteOn, 0), (NoteOn, 480), (NoteOff, 960),
     }  # fmt: skip
     notes = notes_of(since)
     assert [(n.pitch, n.start_tick, n.end_tick) for n in notes] == [(55, 0, 960), (62, 480, None)]
-    assert follower.tempo_factor_permille(479) == 1000
-    assert follower.tempo_factor_permille(481) == 800
+    assert observer.tempo_factor_permille(479) == 1000
+    assert observer.tempo_factor_permille(481) == 800
     shared.close()

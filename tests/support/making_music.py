@@ -1,4 +1,4 @@
-"""Scores, composers and model files for the tests of the music."""
+"""Scores, composers and model files for tests."""
 
 from __future__ import annotations
 
@@ -33,14 +33,14 @@ def piece_of(event: Event) -> Piece:
 
 
 class Played(NamedTuple):
-    """One piece as it was composed."""
+    """A piece as it was composed."""
 
     about: Piece
     events: list[Event]
     end_tick: int
-    """Where its last chord is left."""
+    """Where its last chord is released."""
     given_up: bool
-    """The guard or a person ended it before its form was full."""
+    """The stall detector or a user ended it before its form was full."""
 
 
 def compose(composer: Composer, steps: int) -> list[Event]:
@@ -48,7 +48,7 @@ def compose(composer: Composer, steps: int) -> list[Event]:
 
 
 def compose_pieces(composer: Composer, count: int) -> list[Played]:
-    """So many whole pieces, from the beginning of one on."""
+    """Compose ``count`` whole pieces; the composer must be between two pieces."""
     found: list[Played] = []
     events: list[Event] = []
     while len(found) < count:
@@ -63,10 +63,12 @@ def compose_pieces(composer: Composer, count: int) -> list[Played]:
 
 
 def events_of(score: Score, codec: FourPartCodec | None = None) -> list[Event]:
-    """A score as the events that a composer would write, its last notes left at the end."""
+    """A score as the events that a composer would write, its last notes released at the end."""
     codec = codec or FourPartCodec(onsets=True, form=True)
     context = codec.start(score.form._replace(steps=score.steps), score.key)
-    events = [PieceStart.of(Piece(1, score.key.tonic, score.key.minor, score.form.bar_steps // 4, 0, 0))]
+    events: list[Event] = [
+        PieceStart.of(Piece(1, score.key.tonic, score.key.minor, score.form.bar_steps // 4, 0, 0))
+    ]
     for token in codec.encode(score)[1]:
         events += context.accept(token)
     return events + context.release_all()
@@ -94,7 +96,7 @@ def rows(
 
 
 def is_well_formed(events: Iterable[Event]) -> bool:
-    """Ticks never go back, and every voice leaves a note before it strikes another."""
+    """Whether ticks never go back and every voice releases a note before it strikes another."""
     tick, sounding = 0, dict.fromkeys(range(VOICES), SILENT)
     for event in events:
         assert event.tick >= tick, event
@@ -109,7 +111,7 @@ def is_well_formed(events: Iterable[Event]) -> bool:
 
 
 def last_piece(events: list[Event]) -> list[Event]:
-    """Everything since the last piece began, as the ring keeps it."""
+    """Everything since the last piece began."""
     starts = [at for at, event in enumerate(events) if isinstance(event, PieceStart)]
     return events[starts[-1] :]
 
@@ -121,7 +123,7 @@ def from_start(events: list[Event]) -> list[Event]:
 
 
 def chords(*steps_and_pitches: tuple[int, tuple[int, ...]], bar: int = 16) -> Score:
-    """Four voices that strike together, each chord for so many steps."""
+    """Four voices that strike together; each chord comes with its length in steps."""
     pitches: list[tuple[int, ...]] = []
     onsets: list[tuple[bool, ...]] = []
     for steps, chord in steps_and_pitches:
@@ -136,11 +138,11 @@ OPENING = chords(
     *[(4, chord) for chord in ((71, 67, 62, 55), (72, 67, 64, 48))],
     (8, (72, 67, 64, 48)),
 )
-"""Two bars that lead from C major home again; the last chord is struck twice."""
+"""Two bars in C major that close on the tonic; the last chord is struck twice."""
 
 
 REST_MOVE, AGAIN_MOVE = -2, -1
-"""Below those a voice holds; from 0 on it strikes another note."""
+"""Below these a voice holds; from 0 on it strikes another note."""
 
 
 @st.composite
@@ -173,12 +175,12 @@ def scores(draw: st.DrawFn, form: bool = True) -> Score:
 
 
 class Puppet:
-    """Stands for a model: ``favour`` says which class it insists on, by its count of tokens."""
+    """A model that always prefers the class that ``preferred`` gives for its count of tokens."""
 
     runtime = "puppet"
 
-    def __init__(self, favour: Callable[[int], int], classes: int = CLASSES) -> None:
-        self._favour = favour
+    def __init__(self, preferred: Callable[[int], int], classes: int = CLASSES) -> None:
+        self._preferred = preferred
         self._classes = classes
         self.state: Any = 0
 
@@ -188,7 +190,7 @@ class Puppet:
     def step(self, features: list[int]) -> NDArray[np.float32]:
         del features
         logits = np.full(self._classes, -30, np.float32)
-        logits[self._favour(self.state)] = 30
+        logits[self._preferred(self.state)] = 30
         self.state += 1
         return logits
 
@@ -205,7 +207,7 @@ def parts_of(path: Path = MODEL) -> tuple[bytes, dict[str, str]]:
 
 
 def joined(model: bytes, texts: dict[str, str]) -> bytes:
-    """The other way round."""
+    """A model file of a flatbuffer and texts, see :func:`parts_of`."""
     file = io.BytesIO(model)
     with zipfile.ZipFile(file, "a", zipfile.ZIP_DEFLATED) as archive:
         for name, text in texts.items():
@@ -214,7 +216,7 @@ def joined(model: bytes, texts: dict[str, str]) -> bytes:
 
 
 def altered(path: Path, change: Callable[[dict[str, Any]], object]) -> Path:
-    """A copy of the shipped model at ``path`` with something else in its metadata.json."""
+    """Write the shipped model with a changed metadata.json to ``path``, and return ``path``."""
     model, texts = parts_of()
     about = json.loads(texts["metadata.json"])
     change(about)
@@ -228,12 +230,12 @@ def span(first: int, last: int) -> range:
 
 
 class Noise:
-    """Stands for a model that has learnt nothing, but remembers: as random as its whole past."""
+    """A model without training but with memory: its logits are a hash of its whole past."""
 
     runtime = "noise"
 
-    def __init__(self, bundle: ModelFile) -> None:
-        self._classes = len(bundle.vocabulary)
+    def __init__(self, model_file: ModelFile) -> None:
+        self._classes = len(model_file.vocabulary)
         self.state: Any = 0
 
     def reset(self) -> None:
@@ -245,7 +247,7 @@ class Noise:
 
 
 def model_file_of(codec: Codec, forms: Iterable[Form]) -> ModelFile:
-    """A model file's contents, but for the model: for :class:`Noise`."""
+    """A model file without a flatbuffer, for :class:`Noise`."""
     about = ModelMetadata(
         name="noise",
         title="Noise",

@@ -1,4 +1,4 @@
-"""The model that is shipped, and one runtime after the other."""
+"""Fixtures: the shipped model, thirty pieces by it, and the runtimes."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.support.making_music import MODEL, Played, compose_pieces
 
 @pytest.fixture(scope="package", autouse=True)
 def _faster_runtime() -> Iterator[None]:
-    """The one that is four times as fast, wherever a test does not ask for ``runtime``."""
+    """Use the runtime that is four times as fast, unless a test asks for ``runtime``."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv(RUNTIME_VARIABLE, "ai_edge_litert")
         yield
@@ -42,7 +42,7 @@ def _thirty() -> list[Played]:
 
 @pytest.fixture(params=RUNTIMES if sys.version_info < (3, 12) else ["ai_edge_litert"])
 def runtime(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-    """Both runtimes where there are both."""
+    """Each of the runtimes that this Python has."""
     name = str(request.param)
     monkeypatch.setenv(RUNTIME_VARIABLE, name)
     return name
