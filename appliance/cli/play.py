@@ -104,7 +104,7 @@ def _frontends(config: Config, soundfont: Path) -> list[Frontend]:
     input_events: deque[InputEvent] = deque(maxlen=MAX_INPUT_EVENTS)
     opus = OpusBroadcast()
     if config.mqtt.host:
-        mqtt = "appliance.frontends.mqtt.session:MqttFrontend"
+        mqtt = "appliance.frontends.mqtt.mqtt_frontend:MqttFrontend"
         frontends.append(LateFrontend("mqtt", mqtt, config.mqtt))
     if config.web.port:
         from appliance.frontends import history

@@ -45,7 +45,9 @@ def unregister(config: Mqtt) -> Unregistered:
     topics = Topics(box_id(config.id))
     filters = [f"{topics.base}/#"]
     for as_device in (False, True):
-        filters += homeassistant.discovery_filters(topics, config.discovery_prefix, as_device=as_device)
+        filters += homeassistant.discovery_filters(
+            topics, config.discovery_prefix, as_device=as_device
+        )
     with connected(broker_of(config), "unregister", TIMEOUT_S) as client:
         retained = _retained(client, filters)
         running = retained.get(topics.availability) == ONLINE.encode()

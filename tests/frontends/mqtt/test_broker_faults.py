@@ -15,19 +15,19 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from appliance.config import loader as configs
+from appliance.config import loader
 from appliance.config.schema import Mqtt
 from appliance.errors import BachboxError
 from appliance.frontends.mqtt import client as mqtt_client
-from appliance.frontends.mqtt import connection, session, unregister
+from appliance.frontends.mqtt import connection, mqtt_frontend, unregister
+from appliance.frontends.mqtt.broker_check import check_broker
 from appliance.frontends.mqtt.client import Broker, MqttClient
 from appliance.frontends.mqtt.connection import Connection, Message
 from appliance.frontends.mqtt.messages import Topics
-from appliance.frontends.mqtt.session import MqttFrontend
+from appliance.frontends.mqtt.mqtt_frontend import MqttFrontend
 from appliance.frontends.mqtt.throttle import Throttle
 from appliance.frontends.mqtt.unregister import Unregistered
 from appliance.ipc.shared_state import SharedState
-from appliance.offline import doctor_checks
 from appliance.state.box_status import BoxStatus
 from appliance.state.settings import ModelDefaults, RequestedSettings, Settings
 from tests.support.broker import broker, certificates, client, free_port, program, proxy
@@ -102,9 +102,8 @@ def test_a_wrong_password_is_logged_once_and_never_shown_while_the_music_plays(
             box.wait_for("piece 1 in")
             with pytest.MonkeyPatch.context() as patch:
                 patch.setenv("CREDENTIALS_DIRECTORY", str(tmp_path))
-                [finding] = doctor_checks._broker(configs.load(config)[0])
-            assert finding.health is doctor_checks.Health.BAD
-            assert "password_file right?" in finding.detail
+                with pytest.raises(BachboxError, match=r"password_file right\?") as error:
+                    check_broker(loader.load(config)[0].mqtt)
             set_password("hunter2")
             server.kill()
             server.start()
@@ -112,7 +111,7 @@ def test_a_wrong_password_is_logged_once_and_never_shown_while_the_music_plays(
             assert len([line for line in box.lines if "refuses the login" in line]) == 1
             assert box.end() == 0
             assert box.counts()["performer"] == 0
-        assert "hunter2" not in "\n".join(box.lines) + str(finding) + server.log
+        assert "hunter2" not in "\n".join(box.lines) + str(error.value) + server.log
 
 
 def test_an_expired_certificate_is_refused_and_a_renewed_one_accepted(tmp_path: Path) -> None:
@@ -301,7 +300,7 @@ def test_discovery_payloads_are_published_as_configured_and_removed_by_unregiste
 
         async def work() -> None:
             await asyncio.to_thread(listener.wait_for, "bachbox/kitchen/availability", "online")
-            await asyncio.sleep(2 * session.DISCOVERY_DELAY_S)
+            await asyncio.sleep(2 * mqtt_frontend.DISCOVERY_DELAY_S)
 
         alone.run(work)
         announced = {h.topic for h in listener.messages if h.topic.startswith("ha/here/")}
@@ -317,8 +316,8 @@ def test_discovery_payloads_are_published_as_configured_and_removed_by_unregiste
 def test_a_new_model_updates_the_discovery_payload(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(session, "HEALTH_INTERVAL_S", 0.5)
-    monkeypatch.setattr(session, "DISCOVERY_INTERVAL_S", 0.1)
+    monkeypatch.setattr(mqtt_frontend, "HEALTH_INTERVAL_S", 0.5)
+    monkeypatch.setattr(mqtt_frontend, "DISCOVERY_INTERVAL_S", 0.1)
     models = ["chorales"]
     with broker(tmp_path) as server, client(server.port) as listener:
         alone = FrontendAlone(mqtt(server.port))
@@ -354,7 +353,7 @@ def test_inbox_keeps_the_last_message_of_each_key_in_the_order_received() -> Non
     async def run() -> None:
         connection = Connection(
             *(Broker("127.0.0.1", 1, "x"), ("a", "b"), [], Topics("a").address),
-            *(lambda: None, got.append, print),
+            *(lambda: None, got.append),
         )
 
         def receive(name: str, payload: bytes, retain: bool = False) -> None:

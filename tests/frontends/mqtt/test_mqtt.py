@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from appliance.frontends.mqtt.session import DISCOVERY_INTERVAL_S
+from appliance.frontends.mqtt.mqtt_frontend import DISCOVERY_INTERVAL_S
 from appliance.state.settings import NAMES
 from tests.support.broker import Broker, TcpProxy, TestClient, broker, client, proxy
 from tests.support.command import Playing, bachbox, home, playing
@@ -180,7 +180,7 @@ def test_group_commands_reach_the_box(kitchen: Kitchen) -> None:
         ("model", "wagner", "there is no model"),
         ("playing", "maybe", "on or off"),
         ("next_piece", "OFF", "PRESS"),
-        ("tmpo", "96", "did you mean tempo"),
+        ("tmpo", "96", "did you mean 'tempo'"),
         ("tempo", b"\xff\xfe\x00", "not text in UTF-8"),
         ("tempo", b"9" * (1 << 20), "1048576 bytes"),
         ("tempo", b"", "payload is empty"),

@@ -1,7 +1,7 @@
-"""The MQTT frontend at work: publishes the settings and the box's state, obeys commands.
+"""The MQTT frontend: publishes the settings and the box's state, and obeys commands.
 
-Published are the effective settings, whoever changed them. A state that the broker already has
-is not sent again; all of them are after each connection and each start of Home Assistant.
+The effective settings are published, whichever frontend changed them. A state that the broker
+already has is not sent again, except after a new connection or a start of Home Assistant.
 """
 
 from __future__ import annotations
@@ -114,7 +114,10 @@ class Session:
             return []
         other = self._config.discovery != "device"
         prefix = self._config.discovery_prefix
-        return [self._birth_topic, *homeassistant.discovery_filters(self._topics, prefix, as_device=other)]
+        return [
+            self._birth_topic,
+            *homeassistant.discovery_filters(self._topics, prefix, as_device=other),
+        ]
 
     # Out ----------------------------------------------------------------------------------
 
