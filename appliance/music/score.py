@@ -1,17 +1,20 @@
-"""What corpora give and codecs encode: four voices on the 16th grid, or notes in free rhythm."""
+"""The music that corpora contain and codecs encode: four voices on a grid, or notes."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
+from appliance.music.notes import Note
+
 VOICES = 4
 """Soprano, alto, tenor, bass, numbered 0 to 3 everywhere."""
 
-LOWEST, HIGHEST = 36, 81
-"""The MIDI notes that four voices sing."""
+LOWEST_PITCH, HIGHEST_PITCH = 36, 81
+"""The MIDI notes that four-part music uses."""
 
 SILENT = -1
+"""Stands for a MIDI note where a voice rests."""
 
 
 class Key(NamedTuple):
@@ -20,7 +23,7 @@ class Key(NamedTuple):
     tonic: int
     minor: bool
 
-    def up(self, semitones: int) -> Key:
+    def transposed(self, semitones: int) -> Key:
         """The same mode on another tonic."""
         return Key((self.tonic + semitones) % 12, self.minor)
 
@@ -32,41 +35,43 @@ class Key(NamedTuple):
 
 
 class Tessitura(NamedTuple):
-    """What a piece asks of its instrument: a cello is not a harpsichord."""
+    """What a piece asks of its instrument: a cello's range and chords are not a harpsichord's."""
 
     lowest: int
     highest: int
     """MIDI notes."""
-    together: float
-    """Share of the notes that are struck together with a higher one."""
+    chord_share: float
+    """Share of the notes that are struck together with a higher one, 0 to 1."""
 
 
 class Form(NamedTuple):
-    """The frame that a piece fills: metre, length, and where its phrases rest.
+    """The frame that a piece fills: meter, length, and where its phrases rest.
 
-    A form holds no note; those of the corpus are facts about it, and the composer draws
-    one for every new piece.
+    A form contains no notes. The forms in a model file are facts about pieces of its corpus; the
+    composer draws one for every new piece. Steps are 16th notes.
     """
 
     bar_steps: int
     """16 in common time, 12 in triple time."""
     pickup_steps: int
+    """Steps before the first full bar."""
     steps: int
+    """Length of the piece."""
     fermatas: tuple[tuple[int, int], ...] = ()
     """Half-open spans of steps, in order, in which a phrase rests on its last chord."""
     beat_steps: int = 4
     """6 in compound time, 2 where an eighth is the beat."""
-    scope: Tessitura | None = None
-    """Of the piece that has this form; ``None``: whatever the codec can tell."""
+    tessitura: Tessitura | None = None
+    """Of the piece that has this form; ``None``: the codec's whole range."""
 
 
 @dataclass(frozen=True)
 class Score:
-    """Pitches and onsets of four voices, one row a 16th step.
+    """Pitches and onsets of four voices, one row per 16th step.
 
-    ``pitches[t][v]`` is a MIDI note or ``SILENT``; ``onsets[t][v]`` tells a note struck
-    from one held. Where the source does not say (the JSB benchmark), every change of
-    pitch is an onset and nothing else is.
+    ``pitches[step][voice]`` is a MIDI note or ``SILENT``; ``onsets[step][voice]`` is true where a
+    note is struck and false where it is held. Where the source does not tell these apart (the JSB
+    benchmark), every change of pitch is an onset and nothing else is.
     """
 
     name: str
@@ -85,16 +90,24 @@ class Score:
         rows = tuple(
             tuple(p if p == SILENT else p + semitones for p in row) for row in self.pitches
         )
-        return replace(self, pitches=rows, key=self.key.up(semitones))
+        return replace(self, pitches=rows, key=self.key.transposed(semitones))
 
-    def range(self) -> tuple[int, int]:
-        """Lowest and highest MIDI note."""
+    def pitch_range(self) -> tuple[int, int]:
+        """Lowest and highest MIDI note.
+
+        Raises:
+            ValueError: the score has no notes.
+        """
         sounding = [p for row in self.pitches for p in row if p != SILENT]
         return min(sounding), max(sounding)
 
 
 def onsets_by_change(pitches: list[list[int]]) -> tuple[tuple[bool, ...], ...]:
-    """Onsets for a source that does not record them: where the pitch changes."""
+    """Onsets for a source that does not record them: where the pitch changes.
+
+    Args:
+        pitches: rows of four MIDI notes or ``SILENT``, as in :class:`Score`.
+    """
     before = [SILENT] * VOICES
     found = []
     for row in pitches:
@@ -104,10 +117,16 @@ def onsets_by_change(pitches: list[list[int]]) -> tuple[tuple[bool, ...], ...]:
 
 
 def key_of(pitches: list[list[int]]) -> Key:
-    """The key of a whole piece: its last bass note, in the mode of the thirds over it.
+    """The key of a whole four-part piece: its last bass note, in the mode of the thirds over it.
 
-    Every chorale but a few modal ones closes on its tonic; the last chord itself does not
-    vote, because a minor piece often ends with a major third (the Picardy third).
+    Every chorale but a few modal ones closes on its tonic. The last two beats do not vote for the
+    mode, because a minor piece often ends with a major third (the Picardy third).
+
+    Args:
+        pitches: rows of four MIDI notes or ``SILENT``, as in :class:`Score`.
+
+    Raises:
+        StopIteration: there are no notes.
     """
     last = next(row for row in reversed(pitches) if any(p != SILENT for p in row))
     tonic = next(p for p in reversed(last) if p != SILENT) % 12
@@ -117,14 +136,6 @@ def key_of(pitches: list[list[int]]) -> Key:
             if p != SILENT and (p - tonic) % 12 in (3, 4):
                 thirds[4 - (p - tonic) % 12] += 1
     return Key(tonic, minor=thirds[1] > thirds[0])
-
-
-class Note(NamedTuple):
-    """A note in ticks since the piece began."""
-
-    start: int
-    length: int
-    pitch: int
 
 
 @dataclass(frozen=True)
@@ -139,15 +150,19 @@ class FreeRhythmScore:
     def transposed(self, semitones: int) -> FreeRhythmScore:
         """The same music in another key."""
         notes = tuple(note._replace(pitch=note.pitch + semitones) for note in self.notes)
-        return replace(self, notes=notes, key=self.key.up(semitones))
+        return replace(self, notes=notes, key=self.key.transposed(semitones))
 
-    def range(self) -> tuple[int, int]:
-        """Lowest and highest MIDI note."""
+    def pitch_range(self) -> tuple[int, int]:
+        """Lowest and highest MIDI note.
+
+        Raises:
+            ValueError: the score has no notes.
+        """
         pitches = [note.pitch for note in self.notes]
         return min(pitches), max(pitches)
 
     @property
-    def scope(self) -> Tessitura:
-        """What it asks of its instrument."""
+    def tessitura(self) -> Tessitura:
+        """Range, and the share of notes that are struck together."""
         onsets = len({note.start for note in self.notes})
-        return Tessitura(*self.range(), round(1 - onsets / len(self.notes), 3))
+        return Tessitura(*self.pitch_range(), round(1 - onsets / len(self.notes), 3))

@@ -197,4 +197,6 @@ def write_abc(
         BachboxError: the file cannot be written.
     """
     with errors_about(output.path):
-        output.part.write_text(writer.book(events, tempo_bpm=settings.tempo_bpm, title=title))
+        output.part.write_text(
+            writer.format_book(events, tempo_bpm=settings.tempo_bpm, title=title)
+        )

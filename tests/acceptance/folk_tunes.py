@@ -12,7 +12,7 @@ from pathlib import Path
 
 from appliance.composing import model_file
 from appliance.composing.composer import Composer
-from appliance.music.codecs.abc.writer import book
+from appliance.music.codecs.abc.writer import format_book
 from appliance.music.events import Event
 from tests.support.abc2midi import abc2midi, are_the_same, played
 from tests.support.making_music import MODELS, compose_pieces, from_start
@@ -39,7 +39,7 @@ def main() -> int:
     for piece in compose_pieces(composer, asked.tunes):
         finished += not piece.given_up
         everything += piece.events
-        tune = book(piece.events, title="Acceptance", tempo_bpm=composer.bundle.tempo_bpm)
+        tune = format_book(piece.events, title="Acceptance", tempo_bpm=composer.model_file.tempo_bpm)
         heard = abc2midi(tune)
         clean += not heard.complaints
         ours = played(from_start(piece.events))
@@ -48,11 +48,11 @@ def main() -> int:
         if heard.complaints or not agree:
             print(tune, *heard.complaints[:3], f"{len(heard.notes)} notes, {len(ours)} of ours")
     if asked.keep:
-        asked.keep.write_text(book(everything, title="Folk", tempo_bpm=composer.bundle.tempo_bpm))
+        asked.keep.write_text(format_book(everything, title="Folk", tempo_bpm=composer.model_file.tempo_bpm))
     print(
         f"{asked.tunes} tunes at temperature {asked.temperature}: {clean} without a complaint, "
         f"{same} the same notes in abc2midi's MIDI, {finished} ended by themselves; "
-        f"cures {composer.cures}"
+        f"cures {composer.interventions}"
     )
     return 0 if clean >= MIN_CLEAN * asked.tunes and same == asked.tunes else 1
 

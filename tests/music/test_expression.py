@@ -4,33 +4,33 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from itertools import pairwise
+from typing import cast
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from appliance.composing.composer import Composer
-from appliance.composing.model_file import Bundle
+from appliance.composing.model_file import ModelFile
 from appliance.music import expression
 from appliance.music.events import (
     PLAIN_VELOCITY,
     TICKS_PER_BEAT,
     TICKS_PER_STEP,
     Event,
-    Kind,
-    note_off,
-    note_on,
-    pace,
+    NoteOff,
+    NoteOn,
+    TempoFactor,
 )
 from appliance.music.expression import (
-    MAX_LIFT_TICKS,
+    MAX_EARLY_RELEASE_TICKS,
     RESTING_PERMILLE,
     Performance,
     Place,
-    lift_ticks,
-    pace_permille,
+    apply_expression,
+    early_release_ticks,
     place_of,
-    played,
+    tempo_factor_permille,
     velocity,
 )
 from appliance.music.score import Form
@@ -63,7 +63,7 @@ def test_where_the_form_knows_no_phrases_they_have_four_bars() -> None:
 
 def test_tempo_and_loudness_rise_to_the_middle_of_a_phrase_and_fall_to_its_end() -> None:
     quantities: list[Callable[[Place], int]] = [
-        pace_permille,
+        tempo_factor_permille,
         # On the same place of every bar, so that no accent is in between.
         lambda place: velocity(place._replace(in_bar_ticks=0), 0, 4, 60),
     ]
@@ -77,7 +77,7 @@ def test_tempo_and_loudness_rise_to_the_middle_of_a_phrase_and_fall_to_its_end()
 
 
 def test_over_a_phrase_the_tempo_is_the_one_that_was_asked_for() -> None:
-    paces = [pace_permille(at(step)) for step in range(32, 60)]
+    paces = [tempo_factor_permille(at(step)) for step in range(32, 60)]
     assert sum(1000 / pace for pace in paces) / len(paces) == pytest.approx(1, abs=0.02)
 
 
@@ -105,41 +105,46 @@ def test_where_notes_have_no_parts_the_higher_is_the_louder() -> None:
 
 
 def test_a_fermata_is_held_and_breathed_after() -> None:
-    assert [pace_permille(at(step)) for step in range(60, 64)] == [RESTING_PERMILLE] * 4
-    assert pace_permille(at(59)) > RESTING_PERMILLE < pace_permille(at(64))
+    assert [tempo_factor_permille(at(step)) for step in range(60, 64)] == [RESTING_PERMILLE] * 4
+    assert tempo_factor_permille(at(59)) > RESTING_PERMILLE < tempo_factor_permille(at(64))
     reading, rest = Performance(CHORALE, 10_000, 4), 60 * TICKS_PER_STEP
-    reading.play([note_on(rest, 0, 60, 80)])
-    [off, _] = reading.play([note_off(rest + 480, 0, 60), note_on(rest + 480, 0, 62, 80)])
-    assert (off.tick, off.value) == (10_000 + rest + 480, MAX_LIFT_TICKS)
+    reading.play([NoteOn(rest, 0, 60, 80)])
+    [off, _] = reading.play([NoteOff(rest + 480, 0, 60), NoteOn(rest + 480, 0, 62, 80)])
+    assert isinstance(off, NoteOff)
+    assert off.tick == 10_000 + rest + 480
+    assert off.early_release_ticks == MAX_EARLY_RELEASE_TICKS
 
 
 def test_nobody_breathes_where_phrases_are_only_guessed() -> None:
     reading, bar_line = Performance(TUNE), 48 * TICKS_PER_STEP
-    reading.play([note_on(bar_line - 480, 0, 60, 80)])
-    [off] = reading.play([note_off(bar_line, 0, 60)])
-    assert off.value == 0
+    reading.play([NoteOn(bar_line - 480, 0, 60, 80)])
+    [off] = reading.play([NoteOff(bar_line, 0, 60)])
+    assert isinstance(off, NoteOff)
+    assert off.early_release_ticks == 0
 
 
 def test_the_last_ritard_is_that_of_a_runner_who_stops() -> None:
     """v(x) = (1 + (w^q - 1) x)^(1/q), with q = 3 (Friberg and Sundberg 1999)."""
     form = Form(16, 0, 160, ((60, 64), (92, 96)))
-    fastest = max(pace_permille(at(step, form)) for step in range(96, 156))
-    paces = [pace_permille(at(step, form)) for step in range(140, 156)]
+    fastest = max(tempo_factor_permille(at(step, form)) for step in range(96, 156))
+    paces = [tempo_factor_permille(at(step, form)) for step in range(140, 156)]
     assert paces == sorted(paces, reverse=True)
-    assert paces[0] >= 0.99 * min(fastest, 1000) > pace_permille(at(152, form))
-    assert pace_permille(at(148, form)) == pytest.approx(fastest * (1 - 7 / 16) ** (1 / 3), abs=2)
+    assert paces[0] >= 0.99 * min(fastest, 1000) > tempo_factor_permille(at(152, form))
+    assert tempo_factor_permille(at(148, form)) == pytest.approx(
+        fastest * (1 - 7 / 16) ** (1 / 3), abs=2
+    )
     # By constant braking power, it slows the more the nearer the end is.
     losses = [before - after for before, after in pairwise(paces)]
     assert losses[-1] == max(losses)
-    assert {pace_permille(at(step, form)) for step in range(156, 160)} == {RESTING_PERMILLE}
+    assert {tempo_factor_permille(at(step, form)) for step in range(156, 160)} == {RESTING_PERMILLE}
 
 
 def test_repeated_and_short_notes_are_left_early_and_long_ones_are_not() -> None:
     quarter, eighth = TICKS_PER_BEAT, TICKS_PER_BEAT // 2
-    legato = lift_ticks(quarter, repeated=False, phrase_ends=False)
-    repeated = lift_ticks(quarter, repeated=True, phrase_ends=False)
-    short = lift_ticks(eighth, repeated=False, phrase_ends=False)
-    ends = lift_ticks(quarter, repeated=False, phrase_ends=True)
+    legato = early_release_ticks(quarter, repeated=False, phrase_ends=False)
+    repeated = early_release_ticks(quarter, repeated=True, phrase_ends=False)
+    short = early_release_ticks(eighth, repeated=False, phrase_ends=False)
+    ends = early_release_ticks(quarter, repeated=False, phrase_ends=True)
     assert legato == 0
     assert 0 < short < repeated <= ends
 
@@ -148,8 +153,8 @@ def test_repeated_and_short_notes_are_left_early_and_long_ones_are_not() -> None
 def test_a_note_is_never_left_before_half_of_it(
     length: int, repeated: bool, phrase_ends: bool
 ) -> None:
-    lift = lift_ticks(length, repeated=repeated, phrase_ends=phrase_ends)
-    assert 0 <= lift <= min(MAX_LIFT_TICKS, (length + 1) / 2)
+    lift = early_release_ticks(length, repeated=repeated, phrase_ends=phrase_ends)
+    assert 0 <= lift <= min(MAX_EARLY_RELEASE_TICKS, (length + 1) / 2)
 
 
 @given(
@@ -164,16 +169,17 @@ def test_everything_stays_within_what_midi_and_ears_bear(
 ) -> None:
     place = place_of(form, tick)
     assert 40 <= velocity(place, voice, voices, pitch) <= 127
-    assert RESTING_PERMILLE <= pace_permille(place) <= 1050
+    assert RESTING_PERMILLE <= tempo_factor_permille(place) <= 1050
 
 
 def test_a_copy_reads_on_as_its_original_would() -> None:
     reading = Performance(CHORALE, 0, 4)
-    reading.play([note_on(480, 1, 60, 80)])
+    reading.play([NoteOn(480, 1, 60, 80)])
     twin = reading.copy()
-    reading.play([note_off(600, 1, 60)])
-    [off] = twin.play([note_off(960, 1, 60)])
-    assert off.aux == lift_ticks(480, repeated=True, phrase_ends=False)
+    reading.play([NoteOff(600, 1, 60)])
+    [off] = twin.play([NoteOff(960, 1, 60)])
+    assert isinstance(off, NoteOff)
+    assert off.repeated_release_ticks == early_release_ticks(480, repeated=True, phrase_ends=False)
 
 
 @pytest.mark.parametrize(("next_pitch", "left_early"), [(60, True), (62, False)])
@@ -181,23 +187,23 @@ def test_whether_a_note_is_repeated_may_be_known_only_later(
     next_pitch: int, left_early: bool
 ) -> None:
     reading = Performance(TUNE)
-    written = reading.play([note_on(0, 0, 60, 80)]) + reading.play([note_off(480, 0, 60)])
-    written += reading.play([note_on(480, 3, next_pitch, 80)])
-    [left] = [event.tick for event in played(written, 100) if event.kind is Kind.NOTE_OFF]
+    written = reading.play([NoteOn(0, 0, 60, 80)]) + reading.play([NoteOff(480, 0, 60)])
+    written += reading.play([NoteOn(480, 3, next_pitch, 80)])
+    [left] = [event.tick for event in apply_expression(written, 100) if isinstance(event, NoteOff)]
     assert (left < 480) == left_early
 
 
 _events = st.lists(
     st.one_of(
         st.builds(
-            note_on, st.integers(0, 5000), st.integers(0, 3), st.just(60), st.integers(1, 127)
+            NoteOn, st.integers(0, 5000), st.integers(0, 3), st.just(60), st.integers(1, 127)
         ),
         st.builds(
-            lambda tick, lift: note_off(tick, 0, 61)._replace(value=min(tick, lift)),
+            lambda tick, release: NoteOff(tick, 0, 61, min(tick, release)),
             st.integers(0, 5000),
-            st.integers(0, MAX_LIFT_TICKS),
+            st.integers(0, MAX_EARLY_RELEASE_TICKS),
         ),
-        st.builds(pace, st.integers(0, 5000), st.integers(500, 1040)),
+        st.builds(TempoFactor, st.integers(0, 5000), st.integers(500, 1040)),
     )
 ).map(lambda events: sorted(events, key=lambda event: event.tick))
 
@@ -206,50 +212,59 @@ _events = st.lists(
 def test_what_is_played_lies_between_the_printed_page_and_full_expression(
     events: list[Event], percent: float
 ) -> None:
-    heard = played(events, percent)
+    heard = apply_expression(events, percent)
     assert [event.tick for event in heard] == sorted(event.tick for event in heard)
     for event in events:
-        now = expression.scaled(event, percent)
-        plain, full = expression.scaled(event, 0), expression.scaled(event, 100)
-        for a, b, c in zip(plain, now, full, strict=True):
+        now = expression.scale_event(event, percent)
+        plain, full = expression.scale_event(event, 0), expression.scale_event(event, 100)
+        numbers = (cast("tuple[int, ...]", each) for each in (plain, now, full))
+        for a, b, c in zip(*numbers, strict=True):
             assert min(a, c) <= b <= max(a, c)
         assert full == (
-            event._replace(tick=event.tick - event.value) if event.kind is Kind.NOTE_OFF else event
+            event._replace(tick=event.tick - event.early_release_ticks)
+            if isinstance(event, NoteOff)
+            else event
         )
 
 
 @pytest.fixture(scope="module")
-def piece_written(shipped: Bundle) -> list[Event]:
+def piece_written(shipped: ModelFile) -> list[Event]:
     composer, events = Composer(shipped, seed=7), list[Event]()
     while composer.piece.number < 2:
         events += composer.step()
     return [event for event in events if event.tick < composer.piece.start_tick]
 
 
+def _written(event: Event) -> tuple[object, ...]:
+    """What the printed page has of an event: neither velocity, release nor tempo factor."""
+    if isinstance(event, NoteOn | NoteOff):
+        return (type(event), event.tick, event.voice, event.pitch)
+    return (type(event), event.tick) if isinstance(event, TempoFactor) else event
+
+
 def test_at_0_a_piece_is_the_printed_page(piece_written: list[Event]) -> None:
-    page = played(piece_written, 0)
-    assert {e.velocity for e in page if e.kind is Kind.NOTE_ON} == {PLAIN_VELOCITY}
-    assert {e.value for e in page if e.kind is Kind.PACE} == {1000}
+    page = apply_expression(piece_written, 0)
+    assert {e.velocity for e in page if isinstance(e, NoteOn)} == {PLAIN_VELOCITY}
+    assert {e.permille for e in page if isinstance(e, TempoFactor)} == {1000}
     assert all(event.tick % TICKS_PER_STEP == 0 for event in page)
-    assert [e[:4] for e in page] == [e[:4] for e in piece_written]
+    assert [_written(e) for e in page] == [_written(e) for e in piece_written]
 
 
 def test_a_piece_has_shades_its_onsets_stay_and_no_note_is_lost(
     piece_written: list[Event],
 ) -> None:
-    heard = played(piece_written, 60)
-    onsets = [(e.tick, e.voice, e.pitch) for e in heard if e.kind is Kind.NOTE_ON]
-    assert onsets == [(e.tick, e.voice, e.pitch) for e in piece_written if e.kind is Kind.NOTE_ON]
-    loudness = {e.velocity for e in heard if e.kind is Kind.NOTE_ON}
+    heard = apply_expression(piece_written, 60)
+    onsets = [(e.tick, e.voice, e.pitch) for e in heard if isinstance(e, NoteOn)]
+    assert onsets == [(e.tick, e.voice, e.pitch) for e in piece_written if isinstance(e, NoteOn)]
+    loudness = {e.velocity for e in heard if isinstance(e, NoteOn)}
     assert 15 < max(loudness) - min(loudness) < 60
     sounding: set[tuple[int, int]] = set()
     for event in heard:
-        note = event.voice, event.pitch
-        if event.kind is Kind.NOTE_ON:
-            assert note not in sounding
-            sounding.add(note)
-        elif event.kind is Kind.NOTE_OFF:
-            sounding.remove(note)
+        if isinstance(event, NoteOn):
+            assert (event.voice, event.pitch) not in sounding
+            sounding.add((event.voice, event.pitch))
+        elif isinstance(event, NoteOff):
+            sounding.remove((event.voice, event.pitch))
     # Notes that are struck again are heard to be.
-    left = {(e.voice, e.pitch, e.tick) for e in heard if e.kind is Kind.NOTE_OFF}
-    assert not left & {(e.voice, e.pitch, e.tick) for e in heard if e.kind is Kind.NOTE_ON}
+    left = {(e.voice, e.pitch, e.tick) for e in heard if isinstance(e, NoteOff)}
+    assert not left & {(e.voice, e.pitch, e.tick) for e in heard if isinstance(e, NoteOn)}

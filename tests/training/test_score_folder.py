@@ -95,7 +95,9 @@ def test_every_split_has_all_three_sides(pieces: int) -> None:
 def test_too_few_pieces_are_one_sentence(tmp_path: Path, pieces: int) -> None:
     source = folder(tmp_path / "in", pieces)
     (source / "bad.mid").write_bytes(b"nothing")
-    with pytest.raises(folders.NotEnoughMusicError, match=f"{pieces} different pieces with .* at least"):
+    with pytest.raises(
+        folders.NotEnoughMusicError, match=f"{pieces} different pieces with .* at least"
+    ):
         read(source, tmp_path)
     with pytest.raises(folders.NotEnoughMusicError) as refused:
         read(source, tmp_path)

@@ -1,14 +1,14 @@
-"""What a codec is: music as tokens, and what the model hears before each of them.
+"""What a codec is: music as tokens, and what the model sees before each of them.
 
-A kind of music is one module with a codec in it (``satb``: four voices on a grid, ``lines``:
-notes in free rhythm, ``abc``: tunes as text), listed in ``codecs``. Composer, training and
-evaluation know only what stands here.
+A kind of music is one codec (``four_part``: four voices on a grid, ``free_rhythm``: notes in free
+rhythm, ``abc``: tunes as text), listed in ``registry``. Composer, training and evaluation know
+only what this module declares.
 """
 
 from __future__ import annotations
 
 import enum
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
@@ -20,15 +20,35 @@ class Cadence(enum.IntEnum):
     """How a piece closes, from bad to good."""
 
     OPEN = 0
-    """Elsewhere than on the tonic's chord."""
-    HOME = 1
-    """On the tonic's chord with its root in the bass."""
+    """Not on the tonic chord."""
+    TONIC = 1
+    """On the tonic chord with its root in the bass."""
     FULL = 2
-    """And from a bass note that leads there."""
+    """On the tonic chord, and the bass comes to it from a note that leads there."""
+
+
+CADENCE_BASSES = (2, 5, 7, 11)
+"""Semitones above the tonic from which a bass leads to it: the basses of vii6, IV, V and vii."""
+
+
+def cadence_of(chord: Iterable[int], bass: int, bass_before: int | None, tonic: int) -> Cadence:
+    """How a piece closes that ends with ``chord``.
+
+    Args:
+        chord: MIDI notes.
+        bass: the MIDI note of the chord that counts as its bass.
+        bass_before: the bass note before that; ``None`` where there was none.
+        tonic: pitch class, 0 = C.
+    """
+    degrees = {(pitch - tonic) % 12 for pitch in chord}
+    if (bass - tonic) % 12 or not (degrees <= {0, 4, 7} or degrees <= {0, 3, 7}):
+        return Cadence.OPEN
+    leads = bass_before is not None and (bass_before - tonic) % 12 in CADENCE_BASSES
+    return Cadence.FULL if leads else Cadence.TONIC
 
 
 class Opening(NamedTuple):
-    """Music that is known already: a person's bars to start from."""
+    """Music that a piece starts from, such as a user's own bars."""
 
     form: Form
     key: Key
@@ -36,68 +56,69 @@ class Opening(NamedTuple):
 
 
 class Context(Protocol):
-    """A piece being written: the model's input before each token, the music after it."""
+    """A piece being written: the model's input before each token, the music after it.
+
+    Ticks count from the beginning of the piece.
+    """
 
     form: Form
     key: Key
     done: bool
-    """The piece is written; ``close`` leaves its last notes."""
+    """The piece is complete; :meth:`release_all` ends the notes that still sound."""
 
     @property
     def tick(self) -> int:
-        """Ticks since the piece began up to which the music is complete."""
+        """The tick up to which the music is complete."""
 
     def features(self) -> list[int]:
-        """Indices of the ones in the multi-hot input for the next token."""
+        """Indices of the ones in the multi-hot input for the next token, each below ``width``."""
 
     def forbidden(self, *, must_sound: bool = False) -> list[int]:
-        """Classes that make no sense as the next token; ``must_sound`` rules out rests."""
+        """Classes that are not allowed as the next token; ``must_sound`` rules out rests."""
 
     def accept(self, token: int) -> list[Event]:
-        """Write the token down; the events it gives, in ticks since the piece began.
+        """Append a token, and return the events that follow from it, in order of tick.
 
-        Whatever the token: one that makes no sense is taken as one that does.
+        A token that is not allowed is replaced by one that is.
         """
 
-    def close(self) -> list[Event]:
-        """Leave every note still sounding, at ``tick``."""
+    def release_all(self) -> list[Event]:
+        """End every sounding note at :attr:`tick`, and return the note-offs."""
 
     @property
-    def faded(self) -> bool:
-        """The last notes have been left before ``done``: nothing more is to come."""
+    def only_rests_left(self) -> bool:
+        """The last notes have ended before ``done``; nothing but rests can follow."""
 
     @property
-    def at_ending(self) -> bool:
-        """Here the last phrase begins: from here it is worth trying several."""
+    def at_last_phrase(self) -> bool:
+        """The last phrase begins here: from here it pays to compare several endings."""
 
     def cadence(self) -> Cadence:
-        """How the piece closes, if it closes with what sounds now."""
+        """How the piece closes if it ends with what sounds now."""
 
     def copy(self) -> Context:
-        """A copy that goes its own way."""
+        """A copy that changes independently of this context."""
 
 
 class Codec(Protocol):
-    """A kind of music: how it is told in tokens.
+    """A kind of music and its encoding in tokens.
 
     Attributes:
-        name: of the kind, as model files say it.
+        name: of the kind, as model files have it.
         width: length of the multi-hot input.
-        vocabulary: a name for every class, in order.
-        forms: whether a piece fills a form that is drawn for it, with a key.
-        voices: how many have a part of their own, 0 being the highest; 1 where notes come as
-            they may.
-        unit: what figures are given a, such as ``note``.
-        cycle: tokens with a fixed order of meanings, such as pitch and length: 2. A piece can
-            be entered at every multiple of it.
+        uses_forms: whether each piece fills a form and a key that are chosen for it.
+        voices: how many voices have parts of their own, 0 the highest; 1 for notes without voices.
+        unit: what losses are given per, such as ``note``.
+        tokens_per_group: length of the fixed cycle of token meanings: 4 voices of a step, 3 facts
+            about a note, 1 symbol. Training may enter a piece at every multiple of it.
     """
 
     name: str
     width: int
-    forms: bool
+    uses_forms: bool
     voices: int
     unit: str
-    cycle: int
+    tokens_per_group: int
 
     @property
     def vocabulary(self) -> list[str]:
@@ -105,29 +126,34 @@ class Codec(Protocol):
 
     @property
     def options(self) -> dict[str, Any]:
-        """What makes the same codec again (see :func:`appliance.music.codecs.registry.make`)."""
+        """The arguments that make the same codec again, see ``registry.make``."""
 
     def start(self, form: Form, key: Key) -> Context:
         """An empty piece in this form and key."""
 
     def encode(self, score: Any) -> tuple[list[list[int]], list[int]]:
-        """Features and the true token at every place of a score of this kind."""
+        """The features at every place of a score of this kind, and the true tokens.
 
-    def units(self, score: Any) -> tuple[int, int]:
-        """How many of a score's tokens count for its figure, and how many units they are."""
-
-    def shifts(self, score: Any) -> list[int]:
-        """By how many semitones a score can be moved and still be told."""
-
-    def moved(self, semitones: int) -> tuple[list[int], list[int]]:
-        """Where each input and each class of a piece is found in the same piece moved.
-
-        What would leave the codec's range stays on its last note.
+        Both lists have one item per token. Features are indices of ones, as
+        :meth:`Context.features` gives them.
         """
 
-    def opening(self, path: Path) -> Opening:
-        """The music in a person's file.
+    def loss_counts(self, score: Any) -> tuple[int, int]:
+        """How many of a score's tokens count for its loss, and how many units they make."""
+
+    def transpositions(self, score: Any) -> list[int]:
+        """By how many semitones a score can be transposed and still be encoded."""
+
+    def transposition_maps(self, semitones: int) -> tuple[list[int], list[int]]:
+        """The inputs and the classes of a piece after it has been transposed.
+
+        Two lists of indices, of length ``width`` and ``len(vocabulary)``. A pitch that would
+        leave the codec's range stays on its last note.
+        """
+
+    def read_opening(self, path: Path) -> Opening:
+        """Read the music in a user's file.
 
         Raises:
-            UsageError: no such file, or none that a piece of this kind can start from.
+            UsageError: there is no such file, or a piece of this kind cannot start from it.
         """

@@ -1,4 +1,4 @@
-"""What Bach's pupils were told first: no two voices in parallel fifths, octaves or unisons.
+"""The first rule of counterpoint: no two voices in parallel fifths, octaves or unisons.
 
 Source: J. J. Fux, Gradus ad Parnassum (1725), and every textbook since.
 """
@@ -9,23 +9,23 @@ from collections.abc import Iterable
 
 from appliance.music.score import SILENT
 
-PERFECT = (0, 7)
-"""Octaves and unisons, fifths: semitones modulo 12."""
+PERFECT_INTERVALS = (0, 7)
+"""Unisons and octaves, fifths: semitones modulo 12."""
 
 
 def parallels(now: int, others: Iterable[tuple[int | None, int | None]]) -> list[int]:
-    """The MIDI notes to which a voice must not go on from ``now``.
+    """The MIDI notes to which a voice must not move from ``now``.
 
     Args:
         now: the MIDI note that the voice leaves.
-        others: of each other voice its note before and its note after; ``None`` or ``SILENT``
+        others: the note before and the note after of each other voice; ``None`` or ``SILENT``
             where it had or has none.
     """
     found = []
     for before, after in others:
         if before is None or after is None or SILENT in (before, after) or before == after:
             continue
-        if abs(before - now) % 12 in PERFECT:
+        if abs(before - now) % 12 in PERFECT_INTERVALS:
             # A fifth that becomes a twelfth, or an octave a unison, is a parallel as well.
             found += [
                 pitch

@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Final, NamedTuple
 from xml.sax.saxutils import escape
 
-from appliance.music.events import TICKS_PER_BEAT, Event, Kind, Piece
+from appliance.music.events import TICKS_PER_BEAT, Event, NoteOff, NoteOn, Piece
 from appliance.music.files import piece_embedding
-from appliance.music.files.midi_writer import VOICE_NAMES, metre
+from appliance.music.files.midi_writer import VOICE_NAMES, meter
 from appliance.music.files.piece_record import PieceRecord
 
 SUFFIXES: Final = (".musicxml", ".xml")
@@ -119,11 +119,11 @@ def _voices(events: Iterable[Event]) -> dict[int, list[_Span]]:
     found: dict[int, list[_Span]] = defaultdict(list)
     for event in events:
         at = (event.tick + _GRID_TICKS // 2) // _GRID_TICKS
-        if event.kind in (Kind.NOTE_ON, Kind.NOTE_OFF):
+        if isinstance(event, NoteOn | NoteOff):
             start = open_notes.pop((event.voice, event.pitch), None)
             if start is not None:
                 found[event.voice].append(_Span(start, max(at, start + 1), event.pitch))
-        if event.kind is Kind.NOTE_ON:
+        if isinstance(event, NoteOn):
             open_notes[event.voice, event.pitch] = at
     return {voice: sorted(found[voice]) for voice in sorted(found)}
 
@@ -153,7 +153,7 @@ def _part(
             yield (
                 f"<attributes><divisions>{_DIVISIONS}</divisions>"
                 f"<key><fifths>{fifths}</fifths><mode>{mode}</mode></key>"
-                f"{_metre(about)}<clef>{clef}</clef></attributes>"
+                f"{_meter(about)}<clef>{clef}</clef></attributes>"
             )
             yield f'<sound tempo="{tempo_bpm:g}"/>'
         for layer, chords in enumerate(layers, start=1):
@@ -163,8 +163,8 @@ def _part(
         yield "</measure>"
 
 
-def _metre(about: Piece) -> str:
-    said = metre(about)
+def _meter(about: Piece) -> str:
+    said = meter(about)
     return (
         f"<time><beats>{said['numerator']}</beats>"
         f"<beat-type>{said['denominator']}</beat-type></time>"

@@ -11,20 +11,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from appliance.errors import UsageError
+from appliance.music.codecs import free_rhythm_conversion
 from appliance.music.codecs.base import Cadence
-from appliance.music.codecs.free_rhythm import (
+from appliance.music.codecs.free_rhythm import FreeRhythmCodec
+from appliance.music.codecs.free_rhythm_context import (
+    MAX_OVERRUN_STEPS,
     MAX_SILENCE_TICKS,
-    OVERTIME_STEPS,
-    PITCH,
-    SPARE_CHORDS,
-    FreeRhythmCodec,
-    nearest,
+    SPARE_CHORD_NOTES,
 )
-from appliance.music.codecs.match_model import ECHOED_NOTES, MAX_ECHOED
+from appliance.music.codecs.free_rhythm_tokens import PITCH, nearest
+from appliance.music.codecs.match_model import MAX_REPEATED_NOTES, REPETITION_WINDOW_NOTES
 from appliance.music.codecs.voice_allocation import MAX_VOICES
-from appliance.music.events import TICKS_PER_BEAT, TICKS_PER_STEP, Event, Kind
-from appliance.music.files import free_rhythm_reader
-from appliance.music.score import Form, FreeRhythmScore, Key, Note, Tessitura
+from appliance.music.events import TICKS_PER_BEAT, TICKS_PER_STEP, Event, NoteOff, NoteOn
+from appliance.music.notes import Note
+from appliance.music.score import Form, FreeRhythmScore, Key, Tessitura
 
 LENGTHS = [30, 60, 80, 120, 240, 360, 480, 960]
 CODEC = FreeRhythmCodec(lowest=36, highest=88, lengths=LENGTHS)
@@ -39,7 +39,9 @@ forms = st.builds(
 
 
 def score_of(*notes: tuple[int, int, int], key: Key | None = None) -> FreeRhythmScore:
-    return free_rhythm_reader.score("made", [Note(*note) for note in notes], (16, 4), 0, key)
+    return free_rhythm_conversion.score_from_notes(
+        "made", [Note(*note) for note in notes], (16, 4), 0, key
+    )
 
 
 @st.composite
@@ -63,20 +65,21 @@ def spoken(score: FreeRhythmScore) -> list[Event]:
     return [event for token in CODEC.encode(score)[1] for event in context.accept(token)]
 
 
-def notes_of(events: list[Event]) -> list[tuple[int, int, int]]:
-    """Start, length and pitch of every note."""
-    begun: dict[int, tuple[int, int]] = {}
-    found = []
+def notes_of(events: list[Event]) -> list[Note]:
+    """The notes of events in which each voice ends a note before it starts another."""
+    sounding: dict[int, NoteOn] = {}
+    notes = []
     for event in events:
-        if event.kind == Kind.NOTE_ON:
-            assert event.voice not in begun, "a voice leaves a note before it strikes another"
-            begun[event.voice] = (event.tick, event.pitch)
+        if isinstance(event, NoteOn):
+            assert event.voice not in sounding, "a voice ends a note before it starts another"
+            sounding[event.voice] = event
         else:
-            start, pitch = begun.pop(event.voice)
-            assert pitch == event.pitch
-            found.append((start, event.tick - start, pitch))
-    assert not begun
-    return sorted(found)
+            assert isinstance(event, NoteOff)
+            start = sounding.pop(event.voice)
+            assert start.pitch == event.pitch
+            notes.append(Note(start.tick, event.tick - start.tick, event.pitch))
+    assert not sounding
+    return sorted(notes)
 
 
 @given(score=scores())
@@ -93,7 +96,7 @@ def test_time_never_goes_back(score: FreeRhythmScore) -> None:
 @given(score=scores())
 def test_every_place_has_its_features_and_its_token(score: FreeRhythmScore) -> None:
     features, tokens = CODEC.encode(score)
-    counted, notes = CODEC.units(score)
+    counted, notes = CODEC.loss_counts(score)
     assert len(features) == len(tokens) == counted + 1
     assert notes == len(score.notes)
     for ones in features:
@@ -112,10 +115,10 @@ def test_whatever_is_drawn_the_music_is_well_formed_and_ends(form: Form, tokens:
             break
         if token not in forbidden:
             events += context.accept(token)
-    notes_of(events + context.close())
-    assert context.close() == []
+    notes_of(events + context.release_all())
+    assert context.release_all() == []
     longest = max(LENGTHS)
-    assert context.tick <= (form.steps + OVERTIME_STEPS) * TICKS_PER_STEP + 2 * longest
+    assert context.tick <= (form.steps + MAX_OVERRUN_STEPS) * TICKS_PER_STEP + 2 * longest
 
 
 @given(form=forms, tokens=said)
@@ -127,7 +130,7 @@ def test_nobody_waits_in_silence_for_longer_than_a_breath(form: Form, tokens: li
             events += context.accept(token)
     sounding, silent_since = 0, 0
     for event in events:
-        if event.kind == Kind.NOTE_ON:
+        if isinstance(event, NoteOn):
             if not sounding:
                 assert event.tick - silent_since <= MAX_SILENCE_TICKS
             sounding += 1
@@ -168,7 +171,7 @@ def test_a_sequence_on_another_degree_is_expected() -> None:
             notes.append((now, length, degree + up))
             now += length
     features, tokens = CODEC.encode(score_of(*notes))
-    second = CODEC.at["echo"] + CODEC.classes + 1 + 8
+    second = CODEC.inputs["match", 1, 0]
     expected = [
         [one - second for one in ones if second <= one < second + CODEC.classes]
         for ones in features
@@ -179,12 +182,12 @@ def test_a_sequence_on_another_degree_is_expected() -> None:
 
 
 def said_again(tokens: list[int]) -> list[bool]:
-    """Of every note, whether all of it was what the echo expected."""
+    """Of every note, whether all of it was what the match expected."""
     context, found = CODEC.start(Form(16, 0, 1000), Key(0, False)), []
     for at in range(0, len(tokens) - 2, 3):
         expected: list[int | None] = []
         for token in tokens[at : at + 3]:
-            expected.append(context.echo.expected)
+            expected.append(context.match.predicted)
             context.accept(token)
         found.append(expected == tokens[at : at + 3])
     return found
@@ -197,13 +200,16 @@ def test_whoever_only_repeats_is_made_to_say_something_new(figure: list[int], se
     context, tokens = CODEC.start(Form(16, 0, 1000), Key(0, False)), list[int]()
     for note in range(150):
         pitch = CODEC.first_pitch + figure[note % len(figure)] - CODEC.lowest
-        for wanted in (CODEC.after.index(120) if note else 0, pitch, CODEC.first_length + 3):
+        for wanted in (CODEC.time_shifts.index(120) if note else 0, pitch, CODEC.first_length + 3):
             allowed = sorted({*range(CODEC.classes)} - {*context.forbidden(), CODEC.end})
             tokens.append(wanted if wanted in allowed else dice.choice(allowed))
             context.accept(tokens[-1])
     again = said_again(tokens)
-    windows = [sum(again[at : at + ECHOED_NOTES]) for at in range(len(again) - ECHOED_NOTES)]
-    assert max(windows) == MAX_ECHOED
+    windows = [
+        sum(again[at : at + REPETITION_WINDOW_NOTES])
+        for at in range(len(again) - REPETITION_WINDOW_NOTES)
+    ]
+    assert max(windows) == MAX_REPEATED_NOTES
 
 
 @given(
@@ -225,7 +231,7 @@ def test_a_piece_keeps_to_its_scope(
     inside = max(low, CODEC.lowest), min(low + size, CODEC.highest)
     if inside[0] < inside[1]:
         assert all(inside[0] <= pitch <= inside[1] for pitch in context.pitches)
-    assert context.chords <= together * len(context.pitches) + SPARE_CHORDS + 1
+    assert context.chord_notes <= together * len(context.pitches) + SPARE_CHORD_NOTES + 1
 
 
 @given(score=scores())
@@ -233,9 +239,9 @@ def test_a_scope_is_its_pieces(score: FreeRhythmScore) -> None:
     context = CODEC.start(score.form, score.key)
     for token in CODEC.encode(score)[1]:
         context.accept(token)
-    lowest, highest, together = score.scope
-    assert (lowest, highest) == score.range()
-    assert together == pytest.approx(context.chords / len(score.notes), abs=1e-3)
+    lowest, highest, together = score.tessitura
+    assert (lowest, highest) == score.pitch_range()
+    assert together == pytest.approx(context.chord_notes / len(score.notes), abs=1e-3)
 
 
 @given(pitch=st.integers(0, 127), highest=st.integers(41, 127))
@@ -254,7 +260,7 @@ def test_a_note_out_of_range_is_told_in_another_octave(pitch: int, highest: int)
 def test_a_piece_closes_on_its_tonic_from_a_note_that_leads_there() -> None:
     for notes, cadence in (
         ([(0, 480, 55), (480, 480, 60)], Cadence.FULL),
-        ([(0, 480, 57), (480, 480, 60)], Cadence.HOME),
+        ([(0, 480, 57), (480, 480, 60)], Cadence.TONIC),
         ([(0, 480, 60), (480, 480, 62)], Cadence.OPEN),
         ([(0, 480, 43), (480, 480, 48), (480, 480, 64)], Cadence.FULL),
         ([(0, 480, 43), (480, 480, 52), (480, 480, 60)], Cadence.OPEN),
@@ -293,10 +299,10 @@ def test_options_that_make_no_codec(options: dict[str, object]) -> None:
 # Files
 
 
-def midi(path: Path, *notes: tuple[int, int, int], metre: tuple[int, int] = (4, 4)) -> Path:
+def midi(path: Path, *notes: tuple[int, int, int], meter: tuple[int, int] = (4, 4)) -> Path:
     file = mido.MidiFile(ticks_per_beat=TICKS_PER_BEAT)
     track = mido.MidiTrack()
-    track.append(mido.MetaMessage("time_signature", numerator=metre[0], denominator=metre[1]))
+    track.append(mido.MetaMessage("time_signature", numerator=meter[0], denominator=meter[1]))
     timed = [(start, 90, pitch) for start, _, pitch in notes]
     timed += [(start + length, 0, pitch) for start, length, pitch in notes]
     now = 0
@@ -312,18 +318,18 @@ def midi(path: Path, *notes: tuple[int, int, int], metre: tuple[int, int] = (4, 
 def test_a_midi_file_is_read_as_it_was_written(
     tmp_path_factory: pytest.TempPathFactory, score: FreeRhythmScore
 ) -> None:
-    path = midi(tmp_path_factory.mktemp("midi") / "a.mid", *score.notes)
-    assert free_rhythm_reader.read(path).notes == score.notes
+    path = midi(tmp_path_factory.mktemp("midi") / "a.mid", *(note[:3] for note in score.notes))
+    assert free_rhythm_conversion.read(path).notes == score.notes
 
 
 @pytest.mark.parametrize(
-    ("metre", "bar", "beat"),
+    ("meter", "bar", "beat"),
     [((4, 4), 16, 4), ((3, 8), 6, 2), ((6, 8), 12, 6), ((12, 8), 24, 6), ((2, 2), 16, 4)],
 )
 def test_the_metre_is_the_files(
-    tmp_path: Path, metre: tuple[int, int], bar: int, beat: int
+    tmp_path: Path, meter: tuple[int, int], bar: int, beat: int
 ) -> None:
-    form = free_rhythm_reader.read(midi(tmp_path / "a.mid", (0, 480, 60), metre=metre)).form
+    form = free_rhythm_conversion.read(midi(tmp_path / "a.mid", (0, 480, 60), meter=meter)).form
     assert (form.bar_steps, form.beat_steps) == (bar, beat)
 
 
@@ -332,10 +338,10 @@ def test_an_upbeat_is_heard() -> None:
     for bar in range(4):
         start = 120 + bar * 1920
         notes += [(start, 960, 60 + bar), (start + 960, 840, 64), (start + 1800, 120, 67)]
-    pickup = free_rhythm_reader.pickup_of(tuple(Note(*note) for note in notes), 16)
+    pickup = free_rhythm_conversion.pickup_of(tuple(Note(*note) for note in notes), 16)
     assert pickup in (0, 1)  # a single 16th is not looked for
     moved = [(start + 360, length, pitch) for start, length, pitch in notes]
-    assert free_rhythm_reader.pickup_of(tuple(Note(*note) for note in moved), 16) == 4
+    assert free_rhythm_conversion.pickup_of(tuple(Note(*note) for note in moved), 16) == 4
 
 
 def test_the_key_is_heard() -> None:
@@ -357,16 +363,16 @@ def test_a_file_that_is_no_score_is_refused_with_its_name(
     path = tmp_path / name
     path.write_bytes(content)
     with pytest.raises(UsageError, match=str(path)):
-        free_rhythm_reader.read(path)
-    with pytest.raises(UsageError, match="no such file"):
-        free_rhythm_reader.read(tmp_path / "none.mid")
+        free_rhythm_conversion.read(path)
+    with pytest.raises(UsageError, match="No such file"):
+        free_rhythm_conversion.read(tmp_path / "none.mid")
 
 
 def test_a_person_may_start_from_a_file_in_range(tmp_path: Path) -> None:
-    opening = CODEC.opening(midi(tmp_path / "a.mid", (0, 480, 60), (480, 480, 62)))
+    opening = CODEC.read_opening(midi(tmp_path / "a.mid", (0, 480, 60), (480, 480, 62)))
     assert len(opening.tokens) == 6
     with pytest.raises(UsageError, match="MIDI note 100 is out of the model's range"):
-        CODEC.opening(midi(tmp_path / "b.mid", (0, 480, 100)))
+        CODEC.read_opening(midi(tmp_path / "b.mid", (0, 480, 100)))
 
 
 @given(score=scores(), semitones=st.integers(-5, 6))
@@ -374,7 +380,7 @@ def test_a_moved_piece_is_heard_and_answered_where_the_codec_says(
     score: FreeRhythmScore, semitones: int
 ) -> None:
     codec = FreeRhythmCodec(lowest=0, highest=127, lengths=LENGTHS)
-    inputs, classes = codec.moved(semitones)
+    inputs, classes = codec.transposition_maps(semitones)
     features, said = codec.encode(score)
     moved_features, moved_said = codec.encode(score.transposed(semitones))
     assert [{inputs[one] for one in ones} for ones in features] == [*map(set, moved_features)]
@@ -383,7 +389,7 @@ def test_a_moved_piece_is_heard_and_answered_where_the_codec_says(
 
 def test_what_leaves_the_range_stays_on_its_last_note() -> None:
     for semitones in (-100, -1, 1, 100):
-        inputs, classes = CODEC.moved(semitones)
+        inputs, classes = CODEC.transposition_maps(semitones)
         assert len(inputs) == CODEC.width
         assert len(classes) == CODEC.classes
         assert {*inputs} <= {*range(CODEC.width)}

@@ -11,63 +11,63 @@ symbols = st.lists(st.integers(0, 3), max_size=120)
 
 
 def heard(said: list[int], shortest: int = 4) -> MatchModel:
-    echo = MatchModel(shortest)
+    match = MatchModel(shortest)
     for symbol in said:
-        echo.hear(symbol)
-    return echo
+        match.update(symbol)
+    return match
 
 
 def test_nothing_is_expected_before_anything_has_been_repeated() -> None:
-    echo = MatchModel(4)
+    match = MatchModel(4)
     for symbol in range(50):
-        assert echo.expected is None
-        assert echo.bucket == 0
-        echo.hear(symbol)
+        assert match.predicted is None
+        assert match.length_bucket == 0
+        match.update(symbol)
 
 
 def test_a_repeated_strain_is_known_to_its_end() -> None:
     strain = list(range(40))
-    echo = heard([*strain, 99, *strain[:4]])
+    match = heard([*strain, 99, *strain[:4]])
     for symbol in strain[4:]:
-        assert echo.expected == symbol
-        echo.hear(symbol)
-    assert echo.expected == 99
+        assert match.predicted == symbol
+        match.update(symbol)
+    assert match.predicted == 99
 
 
 def test_the_longer_the_match_the_higher_its_bucket() -> None:
     strain = list(range(200))
-    echo, buckets = heard([*strain, *strain[:4]]), []
+    match, buckets = heard([*strain, *strain[:4]]), []
     for symbol in strain[4:]:
-        buckets.append(echo.bucket)
-        echo.hear(symbol)
+        buckets.append(match.length_bucket)
+        match.update(symbol)
     assert buckets == sorted(buckets)
     assert {*buckets} == set(range(1, len(MATCH_LENGTHS) + 1))
 
 
 def test_a_surprise_ends_the_match() -> None:
     strain = list(range(20))
-    echo = heard([*strain, *strain[:8]])
-    assert (echo.expected, echo.bucket) == (8, 1)
-    echo.hear(77)
-    assert (echo.expected, echo.bucket) == (None, 0)
+    match = heard([*strain, *strain[:8]])
+    assert (match.predicted, match.length_bucket) == (8, 1)
+    match.update(77)
+    assert (match.predicted, match.length_bucket) == (None, 0)
 
 
 @given(said=symbols)
 def test_what_is_expected_once_followed_what_was_heard_last(said: list[int]) -> None:
-    echo = heard(said, shortest=3)
-    if echo.expected is None:
+    match = heard(said, shortest=3)
+    if match.predicted is None:
         assert all(said[at : at + 3] != said[-3:] for at in range(len(said) - 3)) or len(said) < 3
     else:
         followers = [said[at + 3] for at in range(len(said) - 3) if said[at : at + 3] == said[-3:]]
-        assert echo.expected in followers
+        assert match.predicted in followers
 
 
 @given(before=symbols, after=symbols)
 def test_a_copy_goes_its_own_way(before: list[int], after: list[int]) -> None:
-    echo = heard(before)
-    was, twin = (echo.expected, echo.bucket), echo.copy()
+    match = heard(before)
+    was, twin = (match.predicted, match.length_bucket), match.copy()
     for symbol in after:
-        twin.hear(symbol)
-    assert (echo.expected, echo.bucket) == was
+        twin.update(symbol)
+    assert (match.predicted, match.length_bucket) == was
     both = heard(before + after)
-    assert (twin.expected, twin.bucket) == (both.expected, both.bucket)
+    assert (twin.predicted, twin.length_bucket) == (both.predicted, both.length_bucket)

@@ -11,16 +11,16 @@ from hypothesis import strategies as st
 from music21 import converter
 
 from appliance.composing.composer import Composer
-from appliance.composing.model_file import Bundle
+from appliance.composing.model_file import ModelFile
 from appliance.music.events import (
+    EVENT_TYPES,
     TICKS_PER_BEAT,
     Event,
-    Kind,
+    NoteOff,
+    NoteOn,
     Piece,
-    note_off,
-    note_on,
-    pace,
-    piece,
+    PieceStart,
+    TempoFactor,
 )
 from appliance.music.files import midi_writer
 from appliance.music.score import VOICES
@@ -46,11 +46,12 @@ def heard(path: Path) -> list[tuple[int, str, int, int, int]]:
 
 
 def told(events: list[Event]) -> list[tuple[int, str, int, int, int]]:
-    names = {Kind.NOTE_ON: "note_on", Kind.NOTE_OFF: "note_off"}
     return sorted(
-        (event.tick, names[event.kind], event.voice, event.pitch, event.velocity)
+        (event.tick, "note_on", event.voice, event.pitch, event.velocity)
+        if isinstance(event, NoteOn)
+        else (event.tick, "note_off", event.voice, event.pitch, 0)
         for event in events
-        if event.kind in names
+        if isinstance(event, NoteOn | NoteOff)
     )
 
 
@@ -61,20 +62,20 @@ def performances(draw: st.DrawFn) -> list[Event]:
     tick, sounding = 0, [-1] * VOICES
     for _ in range(draw(st.integers(0, 25))):
         tick += draw(st.sampled_from([0, 1, 120, 960, 100_000]))
-        kind = draw(st.sampled_from(list(Kind)))
+        kind = draw(st.sampled_from([*EVENT_TYPES]))
         voice = draw(st.integers(0, VOICES - 1))
-        if kind == Kind.PIECE:
+        if kind is PieceStart:
             tonic, minor = draw(st.integers(0, 11)), draw(st.booleans())
             beats = draw(st.sampled_from([3, 4]))
-            events.append(piece(Piece(len(events) + 1, tonic, minor, beats, 0, tick)))
-        elif kind == Kind.PACE:
-            events.append(pace(tick, draw(st.integers(300, 1500))))
+            events.append(PieceStart.of(Piece(len(events) + 1, tonic, minor, beats, 0, tick)))
+        elif kind is TempoFactor:
+            events.append(TempoFactor(tick, draw(st.integers(300, 1500))))
         elif sounding[voice] >= 0:
-            events.append(note_off(tick, voice, sounding[voice]))
+            events.append(NoteOff(tick, voice, sounding[voice]))
             sounding[voice] = -1
         else:
             sounding[voice] = draw(st.integers(0, 127))
-            events.append(note_on(tick, voice, sounding[voice], draw(st.integers(1, 127))))
+            events.append(NoteOn(tick, voice, sounding[voice], draw(st.integers(1, 127))))
     return events
 
 
@@ -97,7 +98,7 @@ def test_every_note_is_read_back_at_its_tick(
 def test_pace_and_pieces_become_tempo_metre_key_and_marker(tmp_path: Path) -> None:
     path = written(
         tmp_path / "a.mid",
-        [piece(Piece(3, 9, True, 3, 480, 0)), pace(0, 1000), pace(960, 700)],
+        [PieceStart.of(Piece(3, 9, True, 3, 480, 0)), TempoFactor(0, 1000), TempoFactor(960, 700)],
         tempo_bpm=100,
         title="Größe",
     )
@@ -114,7 +115,7 @@ def test_pace_and_pieces_become_tempo_metre_key_and_marker(tmp_path: Path) -> No
 @pytest.mark.parametrize("minor", [False, True])
 @pytest.mark.parametrize("tonic", range(12))
 def test_every_key_can_be_written(tmp_path: Path, tonic: int, minor: bool) -> None:
-    path = written(tmp_path / "a.mid", [piece(Piece(1, tonic, minor, 4, 0, 0))])
+    path = written(tmp_path / "a.mid", [PieceStart.of(Piece(1, tonic, minor, 4, 0, 0))])
     keys = [m.key for m in mido.MidiFile(path).tracks[0] if m.type == "key_signature"]
     assert len(keys) == 1
     assert keys[0].endswith("m") == minor
@@ -130,7 +131,7 @@ def test_composed_music_is_read_by_mido_and_by_music21(
     parts = converter.parse(path, forceSource=True).parts
     assert len(parts) == VOICES
     for voice, part in enumerate(parts):
-        struck = [e for e in events if e.kind == Kind.NOTE_ON and e.voice == voice]
+        struck = [e for e in events if isinstance(e, NoteOn) and e.voice == voice]
         # What lasts beyond a bar line comes as notes that are tied.
         read = part.stripTies().flatten().notes
         assert [n.pitch.midi for n in read] == [e.pitch for e in struck]
@@ -142,7 +143,7 @@ def test_a_folder_that_cannot_be_written_is_an_os_error(tmp_path: Path) -> None:
         written(tmp_path / "nowhere" / "a.mid", [])
 
 
-def test_pieces_in_a_row_are_one_file(tmp_path: Path, shipped: Bundle) -> None:
+def test_pieces_in_a_row_are_one_file(tmp_path: Path, shipped: ModelFile) -> None:
     played = compose_pieces(Composer(shipped, seed=2), 2)
     events = [event for one in played for event in one.events]
     path = written(tmp_path / "two.mid", events)

@@ -1,6 +1,6 @@
-"""Tunes written out as ABC: signs on C (see ``abc``) in the key that they are played in.
+"""Tunes as ABC text: symbols in C (see ``tokens``), transposed to the key they are played in.
 
-The layout is that of the books: notes of a beat are joined, four bars make a line.
+The layout is that of printed books: notes of a beat are joined, four bars make a line.
 """
 
 from __future__ import annotations
@@ -8,53 +8,59 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from appliance.music.codecs.abc.abc_codec import AbcContext
-from appliance.music.codecs.abc.grammar import MAX_STEPS
+from appliance.music.codecs.abc.context import AbcContext
 from appliance.music.codecs.abc.tokens import (
     ACCIDENTALS,
-    AGAIN,
-    BARS,
+    BAR_LINES,
     END,
     LENGTHS,
     LETTERS,
     NATURAL,
     PITCHES,
+    REPLAY,
     SCALES,
     VOCABULARY,
     alterations_of,
-    degree_sign,
+    degree_symbol,
 )
+from appliance.music.codecs.abc.tune import MAX_STEPS
 from appliance.music.events import (
     TICKS_PER_BEAT,
     TICKS_PER_STEP,
     Event,
-    Kind,
     Piece,
-    piece_of,
-    tokens_of,
+    PieceStart,
+    Tokens,
 )
 from appliance.music.score import Form, Key
 
 MODE_NAMES = {"major": "", "minor": "m", "dorian": "dor", "mixolydian": "mix"}
-BARS_A_LINE = 4
+BARS_PER_LINE = 4
+BEATS = {2: "1/8", 4: "1/4", 6: "3/8", 8: "1/2"}
+"""A beat as the field ``Q:`` has it, by its length in 16ths."""
 OPENINGS = {"|:": ("||", "|:"), "::": (":|", "|:"), "||": ("||", ""), ":|": (":|", "")}
-"""What a line of music ends with, and the next begins with, where a section begins."""
-WRITTEN = {2: "^^", 1: "^", 0: "=", -1: "_", -2: "__"}
+"""What a line of text ends with, and the next begins with, where a section begins."""
+ACCIDENTAL_TEXTS = {2: "^^", 1: "^", 0: "=", -1: "_", -2: "__"}
 
 
 class Spelling(NamedTuple):
-    """A key as it is written."""
+    """A key as it is written: the letter of its tonic and its signature."""
 
     letter: int
     """Of the tonic, C = 0."""
     alterations: tuple[int, ...]
     """By how many semitones the key raises each letter, C to B."""
     name: str
-    """For the line ``K:``."""
+    """As the field ``K:`` has it."""
 
 
 def spelling(tonic: int, mode: str) -> Spelling:
-    """The name of a key that needs the fewest accidentals; sharps where flats are as many."""
+    """The spelling of a key with the fewest accidentals; sharps rather than as many flats.
+
+    Args:
+        tonic: pitch class.
+        mode: one of ``tokens.SCALES``.
+    """
     found = []
     for letter, natural in enumerate(NATURAL):
         sharp = (tonic - natural + 6) % 12 - 6
@@ -65,45 +71,59 @@ def spelling(tonic: int, mode: str) -> Spelling:
     return min(found)[2]
 
 
-def written(
+def format_tune(
     tokens: Sequence[int], form: Form, key: Key, *, number: int, title: str, tempo_bpm: float
 ) -> str:
-    """A tune as a block of ABC, ``X:`` to the last bar line.
+    """A tune as a block of ABC, from ``X:`` to the last bar line.
 
-    A tune that breaks off is written up to its last whole bar, and what was to be repeated
-    there is not.
+    A tune that breaks off is written up to its last full bar, and a section that has not closed
+    there is not repeated.
+
+    Args:
+        tokens: of the tune, from its mode on.
+        form: of the tune; its length does not matter.
+        key: that it is played in.
+        number: for the field ``X:``.
+        title: for the field ``T:``.
+        tempo_bpm: quarter notes per minute.
     """
     context = AbcContext(form, key)
     layout = _Layout(context)
     for token in tokens:
-        if VOCABULARY[token] != AGAIN:
+        if VOCABULARY[token] != REPLAY:
             layout.add(VOCABULARY[token])
         context.accept(token)
-    body = layout.body(whole=context.done)
+    body = layout.body(complete=context.done)
     over, under = form.bar_steps // 2, 8
     if form.beat_steps == 4 and form.bar_steps % 4 == 0:
         over, under = form.bar_steps // 4, 4
-    beat = {2: "1/8", 4: "1/4", 6: "3/8", 8: "1/2"}.get(form.beat_steps, "1/4")
-    beats_a_minute = round(tempo_bpm * 4 / (4 if beat == "1/4" else form.beat_steps))
-    head = (
+    beat = BEATS.get(form.beat_steps, "1/4")
+    beats_per_minute = round(tempo_bpm * 4 / (4 if beat == "1/4" else form.beat_steps))
+    header = (
         f"X:{number}",
         f"T:{title}",
         f"M:{over}/{under}",
         "L:1/8",
-        f"Q:{beat}={beats_a_minute}",
+        f"Q:{beat}={beats_per_minute}",
         f"K:{spelling(key.tonic, context.mode or 'major').name}",
     )
-    return "\n".join((*head, body)) + "\n"
+    return "\n".join((*header, body)) + "\n"
 
 
-def book(events: Iterable[Event], *, title: str, tempo_bpm: float) -> str:
-    """The tunes that a composer wrote, from its events."""
+def format_book(events: Iterable[Event], *, title: str, tempo_bpm: float) -> str:
+    """The tunes that a composer wrote, as a collection in ABC.
+
+    Args:
+        events: with the events of kind ``PIECE`` and ``TOKENS``; others are skipped.
+        title: of every tune, before its number.
+        tempo_bpm: quarter notes per minute.
+    """
     pieces: list[tuple[Piece, list[int]]] = []
     for event in events:
-        if event.kind == Kind.PIECE:
-            pieces.append((piece_of(event), []))
-        elif event.kind == Kind.TOKENS and pieces:
-            pieces[-1][1].extend(tokens_of(event))
+        if isinstance(event, PieceStart):
+            pieces.append((event.piece, []))
+        elif isinstance(event, Tokens) and pieces:
+            pieces[-1][1].extend(event.tokens)
     found = ["%abc-2.1\n"]
     for about, tokens in pieces:
         beat_steps = about.beat_ticks // TICKS_PER_STEP
@@ -115,7 +135,7 @@ def book(events: Iterable[Event], *, title: str, tempo_bpm: float) -> str:
         )
         key, name = Key(about.tonic, about.minor), f"{title}, piece {about.number}"
         found.append(
-            written(tokens, form, key, number=about.number, title=name, tempo_bpm=tempo_bpm)
+            format_tune(tokens, form, key, number=about.number, title=name, tempo_bpm=tempo_bpm)
         )
     return "\n".join(found)
 
@@ -126,40 +146,42 @@ class _Bar(NamedTuple):
     line: str
     text: str
     upbeat: bool
+    """It is not full, so it does not count as a bar of a line."""
 
 
 class _Layout:
-    """Signs laid out in bars and lines."""
+    """Lays out symbols in bars and lines."""
 
     def __init__(self, context: AbcContext) -> None:
         self._context = context
         self._bars: list[_Bar] = []
         self._line, self._text, self._upbeat = "", "", False
         self._beat = -1
+        """The beat of the last note or group; -1 before the first of a bar."""
         self._accidental: int | None = None
 
-    def add(self, sign: str) -> None:
-        """Take a sign that the context is to take next."""
-        if sign in SCALES or sign == END:
+    def add(self, symbol: str) -> None:
+        """Add a symbol, before the context takes it."""
+        if symbol in SCALES or symbol == END:
             return
-        if sign in BARS:
+        if symbol in BAR_LINES:
             self._bars.append(_Bar(self._line, self._text, self._upbeat))
-            self._line, self._text, self._upbeat, self._beat = sign, "", False, -1
-        elif sign in PITCHES:
+            self._line, self._text, self._upbeat, self._beat = symbol, "", False, -1
+        elif symbol in PITCHES:
             if self._accidental is None:
                 self._space()
-            self._text += self._note(PITCHES[sign])
+            self._text += self._note(PITCHES[symbol])
             self._accidental = None
         else:
-            if sign not in LENGTHS and sign not in (">", "<"):
+            if symbol not in LENGTHS and symbol not in (">", "<"):
                 self._space()
-            if sign in ACCIDENTALS:
-                self._accidental = ACCIDENTALS[sign]
+            if symbol in ACCIDENTALS:
+                self._accidental = ACCIDENTALS[symbol]
             else:
-                self._text += sign
+                self._text += symbol
 
     def _space(self) -> None:
-        """Between two beats, but not within a pair or a triplet."""
+        """Add a space between two beats, but not within a pair or a triplet."""
         context = self._context
         pending = context.pending
         within = context.triplet_left > (pending is not None) and self._text[-2:] != "(3"
@@ -175,20 +197,20 @@ class _Layout:
     def _note(self, degree: int) -> str:
         key = spelling(self._context.key.tonic, self._context.mode)
         step = degree + key.letter
-        sign = ""
+        accidental = ""
         if self._accidental is not None:
-            sign = WRITTEN[key.alterations[step % 7] + self._accidental]
-        return sign + degree_sign(step)
+            accidental = ACCIDENTAL_TEXTS[key.alterations[step % 7] + self._accidental]
+        return accidental + degree_symbol(step)
 
-    def body(self, *, whole: bool) -> str:
-        """The tune; where it is not ``whole``, to its last whole bar, which is not repeated."""
+    def body(self, *, complete: bool) -> str:
+        """The text of the tune, up to its last full bar if it is not ``complete``."""
         bars = [*self._bars, _Bar(self._line, self._text, self._upbeat)]
-        if not whole:
-            bars = _to_last_bar(bars)
+        if not complete:
+            bars = _up_to_last_bar(bars)
         found, count = "", 0
         for bar in bars:
             closing, opening = OPENINGS.get(bar.line, (bar.line, ""))
-            if bar.line in OPENINGS or (bar.line == "|" and count == BARS_A_LINE):
+            if bar.line in OPENINGS or (bar.line == "|" and count == BARS_PER_LINE):
                 found += (closing if found else "") + "\n" + opening
                 count = 0
             else:
@@ -199,8 +221,8 @@ class _Layout:
         return found if found.endswith(":|") else found + "|]"
 
 
-def _to_last_bar(bars: list[_Bar]) -> list[_Bar]:
-    """A tune that breaks off in its last bar, made one that ends with the bar before."""
+def _up_to_last_bar(bars: list[_Bar]) -> list[_Bar]:
+    """The bars of a tune that breaks off, closed before its last bar and not repeated there."""
     *whole, last = bars
     if last.line in OPENINGS:
         whole.append(last._replace(text=""))

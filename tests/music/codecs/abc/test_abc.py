@@ -13,31 +13,33 @@ from hypothesis import strategies as st
 from appliance.composing.stall_detector import SILENT_TICKS
 from appliance.errors import UsageError
 from appliance.music.codecs.abc import reader, writer
-from appliance.music.codecs.abc.abc_codec import WIDTH, AbcCodec, AbcContext
-from appliance.music.codecs.abc.grammar import MAX_SECTION_BARS, PLAYED_AT_ONCE
+from appliance.music.codecs.abc.abc_codec import AbcCodec
+from appliance.music.codecs.abc.context import INPUTS, AbcContext
+from appliance.music.codecs.abc.grammar import MAX_SECTION_BARS
 from appliance.music.codecs.abc.tokens import (
     ACCIDENTALS,
-    AGAIN,
-    BARS,
+    BAR_LINES,
     CLASSES,
     END,
+    REPLAY,
     TOKEN,
     VOCABULARY,
 )
+from appliance.music.codecs.abc.tune import MAX_NOTES_PER_REPLAY
 from appliance.music.codecs.base import Cadence
-from appliance.music.events import TICKS_PER_STEP, Event, Kind
+from appliance.music.events import TICKS_PER_STEP, Event, NoteOn
 from appliance.music.score import Form, Key
 from tests.support.abc2midi import Sounding, abc2midi, are_the_same, played
 from tests.support.making_music import is_well_formed
 
 CODEC = AbcCodec()
-METRES = [(16, 0, 4), (16, 2, 4), (16, 4, 4), (12, 0, 6), (12, 2, 6), (18, 4, 6), (12, 4, 4)]
+METERS = [(16, 0, 4), (16, 2, 4), (16, 4, 4), (12, 0, 6), (12, 2, 6), (18, 4, 6), (12, 4, 4)]
 MAX_TOKENS = 6000
 
 
 @st.composite
 def forms(draw: st.DrawFn) -> Form:
-    bar, pickup, beat = draw(st.sampled_from(METRES))
+    bar, pickup, beat = draw(st.sampled_from(METERS))
     return Form(bar, pickup, bar * draw(st.sampled_from([8, 16])), (), beat)
 
 
@@ -51,15 +53,15 @@ def drawn(form: Form, key: Key, seed: int) -> tuple[AbcContext, list[int], list[
     events: list[Event] = []
     while not context.done:
         assert len(said) < MAX_TOKENS, "it never ends"
-        allowed = sorted(context.allowed())
-        weights = [3 if VOCABULARY[token] in BARS else 1 for token in allowed]
+        allowed = sorted(context.allowed_tokens())
+        weights = [3 if VOCABULARY[token] in BAR_LINES else 1 for token in allowed]
         said += dice.choices(allowed, weights)
         events += context.accept(said[-1])
     return context, said, events
 
 
-def tune(body: str, metre: str = "4/4", key: str = "C") -> str:
-    return f"X:1\nT:made\nM:{metre}\nL:1/8\nK:{key}\n{body}\n"
+def tune(body: str, meter: str = "4/4", key: str = "C") -> str:
+    return f"X:1\nT:made\nM:{meter}\nL:1/8\nK:{key}\n{body}\n"
 
 
 def sounds(text: str) -> list[Sounding]:
@@ -85,14 +87,14 @@ def test_any_tokens_make_a_tune(form: Form, key: Key, said: list[int]) -> None:
     events: list[Event] = []
     for token in said:
         if not context.done:
-            assert 0 <= min(context.features()) <= max(context.features()) < WIDTH
+            assert 0 <= min(context.features()) <= max(context.features()) < INPUTS.width
             assert len(context.forbidden()) < CLASSES
             before = context.tick
             new = context.accept(token)
             assert all(before <= event.tick <= context.tick for event in new)
-            assert len(new) <= 2 * PLAYED_AT_ONCE
+            assert len(new) <= 2 * MAX_NOTES_PER_REPLAY
             events += new
-    assert is_well_formed(events + context.close())
+    assert is_well_formed(events + context.release_all())
 
 
 @settings(max_examples=15, deadline=None)
@@ -100,9 +102,9 @@ def test_any_tokens_make_a_tune(form: Form, key: Key, said: list[int]) -> None:
 def test_every_tune_ends_in_time(form: Form, key: Key, seed: int) -> None:
     context, _, events = drawn(form, key, seed)
     late = form.steps + 2 * MAX_SECTION_BARS * form.bar_steps
-    assert context.now <= late * TICKS_PER_STEP
+    assert context.tick <= late * TICKS_PER_STEP
     assert is_well_formed(events)
-    assert all(21 <= event.pitch <= 108 for event in events if event.kind == Kind.NOTE_ON)
+    assert all(21 <= event.pitch <= 108 for event in events if isinstance(event, NoteOn))
 
 
 @settings(max_examples=15, deadline=None)
@@ -110,12 +112,14 @@ def test_every_tune_ends_in_time(form: Form, key: Key, seed: int) -> None:
 def test_a_tune_that_is_written_can_be_read_again(form: Form, key: Key, seed: int) -> None:
     context, said, events = drawn(form, key, seed)
     # A book's last bar is mended where it does not leave room for the upbeat.
-    closed = context.signs[-1] == ":|" or context.at_ticks % context.bar_ticks == context.phase
-    assume(closed and context.section_start == context.phase)
-    text = writer.written(said, form, key, number=1, title="drawn", tempo_bpm=190)
+    closed = (
+        context.symbols[-1] == ":|" or context.at_ticks % context.bar_ticks == context.phase_ticks
+    )
+    assume(closed and context.section_start == context.phase_ticks)
+    text = writer.format_tune(said, form, key, number=1, title="drawn", tempo_bpm=190)
     score = reader.parse(text)
     # Accidentals that say nothing new are not read.
-    assert without_accidentals(score.signs) == without_accidentals(context.signs)
+    assert without_accidentals(score.symbols) == without_accidentals(context.symbols)
     assert (score.key, score.form[:2]) == (key, form[:2])
     assert sounds(text) == played(events)
 
@@ -126,7 +130,7 @@ def test_abc2midi_reads_every_tune_and_plays_the_same_notes(
     form: Form, key: Key, seed: int
 ) -> None:
     _, said, events = drawn(form, key, seed)
-    heard = abc2midi(writer.written(said, form, key, number=1, title="drawn", tempo_bpm=190))
+    heard = abc2midi(writer.format_tune(said, form, key, number=1, title="drawn", tempo_bpm=190))
     assert heard.complaints == []
     assert are_the_same(heard.notes, played(events))
 
@@ -141,7 +145,7 @@ def test_a_tune_that_breaks_off_is_written_to_its_last_bar(
     assume(bars and bars[0] < len(said) - 1)
     first_bar = bars[0]
     kept = said[: data.draw(st.integers(first_bar + 1, len(said) - 1))]
-    text = writer.written(kept, form, context.key, number=1, title="cut", tempo_bpm=190)
+    text = writer.format_tune(kept, form, context.key, number=1, title="cut", tempo_bpm=190)
     assert abc2midi(text).complaints == []
 
 
@@ -174,7 +178,7 @@ def test_a_copy_goes_its_own_way() -> None:
         for token in said[cut : cut + 30]:
             context.accept(token)
         assert context.features() == twin.features()
-        assert vars(context)["now"] == vars(twin)["now"]
+        assert context.tick == twin.tick
 
 
 # How it sounds
@@ -217,13 +221,13 @@ def test_a_tune_in_semiquavers_is_a_reel() -> None:
 def test_what_is_no_note_is_left_out() -> None:
     plain = reader.parse(tune(EIGHT + "c8|]"))
     dressed = '"G7"~(CD)!trill!EF {g}G.ATB[Ac]|% words\nw:la la la\n' + EIGHT[10:] + "c8|]"
-    assert reader.parse(tune(dressed)).signs == plain.signs
+    assert reader.parse(tune(dressed)).symbols == plain.symbols
 
 
 def test_a_bar_that_leaves_no_room_for_the_upbeat_is_mended() -> None:
     full = reader.parse(tune("|:G|" + "CDEF GABc|" * 7 + "c8:|"))
     right = reader.parse(tune("|:G|" + "CDEF GABc|" * 7 + "c7:|"))
-    assert full.signs == right.signs
+    assert full.symbols == right.symbols
 
 
 @pytest.mark.parametrize(
@@ -233,7 +237,7 @@ def test_a_bar_that_leaves_no_room_for_the_upbeat_is_mended() -> None:
         ("T:no number\nK:C\nC8|", "no tune in ABC"),
         ("X:1\nK:C\n", "no notes"),
         (tune("C8|" * 8, key="H"), "K:H is no key"),
-        (tune("C8|" * 8, metre="7/9"), "M:7/9 is no metre"),
+        (tune("C8|" * 8, meter="7/9"), "M:7/9 is no meter"),
         (tune("C8|C7|" + "C8|" * 6), "a bar has 7 eighths instead of 8"),
         (tune("C8|C4z4|" + "C8|" * 6), "does not go on after"),
         (tune("C8|" * 3), "shorter than eight bars"),
@@ -252,7 +256,7 @@ def test_a_file_that_is_no_tune_is_refused_with_a_sentence(
     path = tmp_path / "tune.abc"
     path.write_text(text)
     with pytest.raises(UsageError, match=why) as refused:
-        CODEC.opening(path)
+        CODEC.read_opening(path)
     assert str(path) in str(refused.value)
 
 
@@ -266,10 +270,10 @@ def test_any_text_is_a_tune_or_refused(text: str) -> None:
 
 def test_a_file_that_cannot_be_read_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="cannot read"):
-        CODEC.opening(tmp_path / "none.abc")
+        CODEC.read_opening(tmp_path / "none.abc")
     (tmp_path / "big.abc").write_bytes(b"X:1\n" * 300_000)
     with pytest.raises(UsageError, match="megabyte"):
-        CODEC.opening(tmp_path / "big.abc")
+        CODEC.read_opening(tmp_path / "big.abc")
 
 
 # What the composer asks
@@ -281,8 +285,8 @@ def test_the_last_bars_begin_once() -> None:
     ending = []
     for token in CODEC.encode(score)[1]:
         context.accept(token)
-        if context.at_ending:
-            ending.append(len([sign for sign in context.signs if sign == "|"]))
+        if context.at_last_phrase:
+            ending.append(len([sign for sign in context.symbols if sign == "|"]))
     assert ending == [13], "two bars before the end, as it is written"
 
 
@@ -300,7 +304,7 @@ def test_the_text_is_what_the_figure_counts() -> None:
     score = reader.parse(tune("|:" + EIGHT + "c8:|"))
     said = CODEC.encode(score)[1]
     assert said[-1] == TOKEN[END]
-    assert said.count(TOKEN[AGAIN]) == 8
-    assert CODEC.units(score) == (len(said) - 1, len("|:" + EIGHT.replace(" ", "") + "c8:|"))
-    assert CODEC.shifts(score) == [0]
+    assert said.count(TOKEN[REPLAY]) == 8
+    assert CODEC.loss_counts(score) == (len(said) - 1, len("|:" + EIGHT.replace(" ", "") + "c8:|"))
+    assert CODEC.transpositions(score) == [0]
     assert score.transposed(2).text == score.text

@@ -9,7 +9,7 @@ from typing import NoReturn
 import pytest
 
 from appliance.composing.composer import Composer
-from appliance.composing.model_file import Bundle
+from appliance.composing.model_file import ModelFile
 from appliance.composing.stall_detector import StallDetector
 from appliance.errors import UsageError
 from appliance.ipc.shared_state import LiveSettings
@@ -17,18 +17,19 @@ from appliance.music.codecs.abc import reader, writer
 from appliance.music.codecs.abc.abc_codec import AbcCodec
 from appliance.music.codecs.abc.tokens import CLASSES, TOKEN
 from appliance.music.codecs.four_part import FourPartCodec
-from appliance.music.events import TICKS_PER_STEP, Event, Kind, piece_of, tokens_of
+from appliance.music.events import TICKS_PER_STEP, Event, NoteOn, PieceStart, Tokens
 from appliance.music.score import Form
 from appliance.offline.renderer import Length, render
 from tests.support.abc2midi import abc2midi, are_the_same, played
 from tests.support.making_music import (
     Noise,
     Puppet,
-    bundle_of,
     compose,
     compose_pieces,
     from_start,
     is_well_formed,
+    model_file_of,
+    piece_of,
 )
 
 FORMS = [Form(16, 0, 256), Form(16, 2, 128), Form(12, 2, 192, (), 6), Form(18, 0, 144, (), 6)]
@@ -37,30 +38,30 @@ TUNE = "X:1\nM:6/8\nL:1/8\nK:Ador\n|:E|ABc dcB|ABA GEG|ABc dcB|ABA A2:|\n"
 
 
 @pytest.fixture
-def folk(monkeypatch: pytest.MonkeyPatch) -> Bundle:
+def folk(monkeypatch: pytest.MonkeyPatch) -> ModelFile:
     """A model of tunes that has learnt nothing but the grammar."""
     monkeypatch.setattr("appliance.composing.composer.StepModel", Noise)
-    return bundle_of(AbcCodec(), FORMS)
+    return model_file_of(AbcCodec(), FORMS)
 
 
-def test_tunes_follow_one_another_and_each_is_read_by_others(folk: Bundle) -> None:
+def test_tunes_follow_one_another_and_each_is_read_by_others(folk: ModelFile) -> None:
     composer = Composer(folk, seed=2)
     pieces = compose_pieces(composer, 6)
     assert is_well_formed(event for piece in pieces for event in piece.events)
     assert len({(piece.about.beats_per_bar, piece.about.beat_ticks) for piece in pieces}) > 1
     for piece in pieces:
-        heard = abc2midi(writer.book(piece.events, title="Noise", tempo_bpm=190))
+        heard = abc2midi(writer.format_book(piece.events, title="Noise", tempo_bpm=190))
         assert heard.complaints == []
         assert are_the_same(heard.notes, played(from_start(piece.events)))
 
 
-def test_a_step_has_room_in_the_ring(folk: Bundle) -> None:
+def test_a_step_has_room_in_the_ring(folk: ModelFile) -> None:
     composer = Composer(folk, seed=5)
     for _ in range(600):
         assert len(composer.step()) <= ROOM_FOR_A_STEP
 
 
-def test_whoever_takes_over_goes_on_as_if_nothing_had_happened(folk: Bundle) -> None:
+def test_whoever_takes_over_goes_on_as_if_nothing_had_happened(folk: ModelFile) -> None:
     composer = Composer(folk, seed=6)
     steps = [composer.step() for _ in range(2)]
     ticks = [composer.tick] * 2
@@ -75,7 +76,7 @@ def test_whoever_takes_over_goes_on_as_if_nothing_had_happened(folk: Bundle) -> 
             assert second.step() == expected
 
 
-def test_from_a_snapshot_the_music_goes_on_as_it_did(folk: Bundle) -> None:
+def test_from_a_snapshot_the_music_goes_on_as_it_did(folk: ModelFile) -> None:
     composer = Composer(folk, seed=7)
     compose(composer, 90)
     snapshot = composer.snapshot()
@@ -85,53 +86,53 @@ def test_from_a_snapshot_the_music_goes_on_as_it_did(folk: Bundle) -> None:
     assert compose(composer, 60) == after
 
 
-def test_again_is_the_same_piece_from_its_start(folk: Bundle) -> None:
+def test_again_is_the_same_piece_from_its_start(folk: ModelFile) -> None:
     composer = Composer(folk, seed=8)
     once = compose(composer, 60)
-    composer.next_piece(again=True)
+    composer.next_piece(restart=True)
     assert [e._replace(tick=0) for e in compose(composer, 60)] == [e._replace(tick=0) for e in once]
 
 
-def test_a_prime_opens_the_first_tune(folk: Bundle, tmp_path: Path) -> None:
+def test_a_prime_opens_the_first_tune(folk: ModelFile, tmp_path: Path) -> None:
     path = tmp_path / "tune.abc"
     path.write_text(TUNE)
-    composer = Composer(folk, seed=9, prime=folk.codec.opening(path))
+    composer = Composer(folk, seed=9, prime=folk.codec.read_opening(path))
     piece = compose_pieces(composer, 1)[0]
     assert (piece.about.tonic, piece.about.minor) == (9, True)
     assert piece.about.pickup_ticks == 2 * TICKS_PER_STEP
-    notes = [e.pitch for e in piece.events if e.kind == Kind.NOTE_ON]
+    notes = [e.pitch for e in piece.events if isinstance(e, NoteOn)]
     once = [64, 69, 71, 72, 74, 72, 71, 69, 71, 69, 67, 64, 67]
     assert notes[: len(once)] == once
-    book = writer.book(piece.events, title="Primed", tempo_bpm=190)
+    book = writer.format_book(piece.events, title="Primed", tempo_bpm=190)
     assert "K:Ador\n|:E|ABc dcB|ABA GEG|ABc dcB|ABA A2:|\n" in book
 
 
-def test_a_whole_tune_is_gone_on_from(folk: Bundle, tmp_path: Path) -> None:
+def test_a_whole_tune_is_gone_on_from(folk: ModelFile, tmp_path: Path) -> None:
     path = tmp_path / "tune.abc"
     path.write_text(TUNE)
-    opening = folk.codec.opening(path)
+    opening = folk.codec.read_opening(path)
     piece = compose_pieces(Composer(folk, seed=9, prime=opening), 1)[0]
-    told = [token for e in piece.events if e.kind == Kind.TOKENS for token in tokens_of(e)]
+    told = [token for e in piece.events if isinstance(e, Tokens) for token in e.tokens]
     assert tuple(told[: len(opening.tokens)]) == tuple(opening.tokens)
     assert piece.end_tick >= (opening.form.steps + 4 * 12) * TICKS_PER_STEP
 
 
-def test_a_model_that_repeats_itself_is_given_up(folk: Bundle) -> None:
+def test_a_model_that_repeats_itself_is_given_up(folk: ModelFile) -> None:
     composer = Composer(folk, seed=1)
-    composer.model = Puppet(lambda token: TOKEN["C"], CLASSES)  # type: ignore[assignment]
+    composer.step_model = Puppet(lambda token: TOKEN["C"], CLASSES)  # type: ignore[assignment]
     compose(composer, 400)
     assert composer.piece.number > 3
-    assert composer.cures["frozen"] + composer.cures["loop"] > 2
+    assert composer.interventions["frozen"] + composer.interventions["loop"] > 2
 
 
 def test_a_bar_played_again_at_once_is_no_frozen_chord() -> None:
     """Each of its bars ends on the note that the bar before ended on."""
     score = reader.parse("X:1\nL:1/8\nK:C\n|:" + "CEGC EGGC|DFAC FADC|" * 3 + "CEGC EGGC:|\n")
-    context, guard = AbcCodec().start(score.form, score.key), StallDetector()
+    context, detector = AbcCodec().start(score.form, score.key), StallDetector()
     for token in AbcCodec().encode(score)[1]:
         before = context.tick
-        guard.hear(before, context.tick, context.accept(token))
-        assert guard.trouble is None
+        detector.update(before, context.tick, context.accept(token))
+        assert detector.trouble is None
 
 
 # Written as ABC
@@ -141,7 +142,7 @@ def no_keepsake(events: list[Event], end_tick: int) -> NoReturn:
     raise AssertionError("a keepsake is of one piece")
 
 
-def rendered(bundle: Bundle, path: Path, length: Length) -> list[Event]:
+def rendered(bundle: ModelFile, path: Path, length: Length) -> list[Event]:
     composer = Composer(bundle, seed=3)
     controls = LiveSettings(tempo_bpm=190)
     render(
@@ -150,21 +151,21 @@ def rendered(bundle: Bundle, path: Path, length: Length) -> list[Event]:
     return compose(Composer(bundle, seed=3), 800)
 
 
-def test_whole_tunes_are_rendered_as_abc(folk: Bundle, tmp_path: Path) -> None:
+def test_whole_tunes_are_rendered_as_abc(folk: ModelFile, tmp_path: Path) -> None:
     path = tmp_path / "tunes.abc"
     events = rendered(folk, path, Length(pieces=2))
     text = path.read_text()
     assert text.startswith("%abc-2.1\n\nX:1\nT:Noise, seed 3, piece 1\nM:")
     assert text.count("\nX:") == 2
     first = text[text.index("X:1") : text.index("X:2")]
-    ends = [n for n, e in enumerate(events) if e.kind == Kind.PIECE]
+    ends = [n for n, e in enumerate(events) if isinstance(e, PieceStart)]
     assert are_the_same(abc2midi(first).notes, played(from_start(events[: ends[1]])))
     assert first.rstrip()[-2:] in ("|]", ":|")
     assert piece_of(events[0]).number == 1
-    assert any(tokens_of(event) for event in events[:5] if event.kind == Kind.TOKENS)
+    assert any(event.tokens for event in events[:5] if isinstance(event, Tokens))
 
 
-def test_a_minute_of_tunes_ends_with_a_whole_bar(folk: Bundle, tmp_path: Path) -> None:
+def test_a_minute_of_tunes_ends_with_a_whole_bar(folk: ModelFile, tmp_path: Path) -> None:
     path = tmp_path / "minute.abc"
     rendered(folk, path, Length(seconds=8))
     for tune in path.read_text().split("\n\n")[1:]:
@@ -172,10 +173,10 @@ def test_a_minute_of_tunes_ends_with_a_whole_bar(folk: Bundle, tmp_path: Path) -
 
 
 def test_other_models_write_no_abc(
-    monkeypatch: pytest.MonkeyPatch, folk: Bundle, tmp_path: Path
+    monkeypatch: pytest.MonkeyPatch, folk: ModelFile, tmp_path: Path
 ) -> None:
     del folk
-    other = bundle_of(FourPartCodec(onsets=True, form=True), [Form(16, 0, 64)])
+    other = model_file_of(FourPartCodec(onsets=True, form=True), [Form(16, 0, 64)])
     with pytest.raises(UsageError, match="does not write ABC"):
         rendered(other, tmp_path / "tune.abc", Length(pieces=1))
     assert list(tmp_path.iterdir()) == []

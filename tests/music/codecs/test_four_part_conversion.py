@@ -13,9 +13,10 @@ from hypothesis import strategies as st
 from music21 import expressions, instrument, metadata, meter, note, stream
 
 from appliance.errors import UsageError
-from appliance.music.files import four_part_reader, midi_writer
-from appliance.music.files.four_part_reader import MAX_STEPS
-from appliance.music.score import HIGHEST, LOWEST, SILENT, VOICES, Score
+from appliance.music.codecs import four_part_conversion
+from appliance.music.codecs.four_part_conversion import MAX_STEPS
+from appliance.music.files import midi_writer
+from appliance.music.score import HIGHEST_PITCH, LOWEST_PITCH, SILENT, VOICES, Score
 from tests.support.making_music import OPENING, chords, events_of, scores
 
 Notes = Sequence[tuple[int, int, int]]
@@ -24,7 +25,7 @@ Notes = Sequence[tuple[int, int, int]]
 
 def refusal(path: Path) -> str:
     with pytest.raises(UsageError) as refused:
-        four_part_reader.read(path)
+        four_part_conversion.read(path)
     sentence = str(refused.value)
     assert sentence.startswith(str(path))
     assert "\n" not in sentence
@@ -52,7 +53,7 @@ def midi(path: Path, *tracks: mido.MidiTrack, ticks_per_beat: int = 480) -> Path
     return path
 
 
-def meter(numerator: int, denominator: int) -> mido.MetaMessage:
+def time_signature(numerator: int, denominator: int) -> mido.MetaMessage:
     return mido.MetaMessage("time_signature", numerator=numerator, denominator=denominator)
 
 
@@ -83,7 +84,7 @@ def test_what_we_write_we_read_back(tmp_path: Path, score: Score) -> None:
     if not heights:
         assert "no notes" in refusal(path)
     elif every_voice:
-        read = four_part_reader.read(path)
+        read = four_part_conversion.read(path)
         columns = sorted(zip(*read.pitches, strict=True))
         longest = len(columns[0])
         assert columns == sorted(zip(*score.pitches[:longest], strict=True))
@@ -93,13 +94,13 @@ def test_what_we_write_we_read_back(tmp_path: Path, score: Score) -> None:
 def test_a_track_for_each_voice_in_any_order(tmp_path: Path) -> None:
     path = tmp_path / "a.mid"
     midi_writer.write(path, events_of(OPENING), tempo_bpm=80, program=0, title="")
-    score = four_part_reader.read(path)
+    score = four_part_conversion.read(path)
     same_music(score, OPENING)
     assert score.key == OPENING.key
     assert score.form.bar_steps == 16
     file = mido.MidiFile(path)
     for order in ((0, 4, 3, 2, 1), (2, 0, 4, 1, 3)):
-        same_music(four_part_reader.read(midi(path, *[file.tracks[n] for n in order])), OPENING)
+        same_music(four_part_conversion.read(midi(path, *[file.tracks[n] for n in order])), OPENING)
 
 
 def test_four_channels_in_one_track(tmp_path: Path) -> None:
@@ -116,15 +117,15 @@ def test_four_channels_in_one_track(tmp_path: Path) -> None:
         now = tick
     apart = midi(tmp_path / "apart.mid", *map(track, voices()))
     same_music(
-        four_part_reader.read(midi(tmp_path / "one.mid", merged)),
-        four_part_reader.read(apart),
+        four_part_conversion.read(midi(tmp_path / "one.mid", merged)),
+        four_part_conversion.read(apart),
     )
 
 
 def test_four_part_chords_in_one_track(tmp_path: Path) -> None:
     together = sorted(entry for part in voices() for entry in part)
-    apart = four_part_reader.read(midi(tmp_path / "a.mid", *map(track, voices())))
-    same_music(four_part_reader.read(midi(tmp_path / "b.mid", track(together))), apart)
+    apart = four_part_conversion.read(midi(tmp_path / "a.mid", *map(track, voices())))
+    same_music(four_part_conversion.read(midi(tmp_path / "b.mid", track(together))), apart)
 
 
 def test_chords_with_a_voice_resting_never_cross(tmp_path: Path) -> None:
@@ -132,7 +133,7 @@ def test_chords_with_a_voice_resting_never_cross(tmp_path: Path) -> None:
     held = [(0, 1920, 60), (0, 1440, 72), (0, 1440, 66), (0, 1920, 48)]
     moving = [(1440, 1920, 58)]
     path = midi(tmp_path / "a.mid", track([*held, *moving]))
-    score = four_part_reader.read(path)
+    score = four_part_conversion.read(path)
     for row in score.pitches:
         sounding = [p for p in row if p != SILENT]
         assert sounding == sorted(sounding, reverse=True)
@@ -150,11 +151,13 @@ def test_chords_of_up_to_four_are_never_crossed_and_lose_no_note(
     for beat in range(12):
         size = 4 if beat < 9 else data.draw(st.integers(1, 4))
         chord = data.draw(
-            st.lists(st.integers(LOWEST, HIGHEST), min_size=size, max_size=size, unique=True)
+            st.lists(
+                st.integers(LOWEST_PITCH, HIGHEST_PITCH), min_size=size, max_size=size, unique=True
+            )
         )
         sounding.append(set(chord))
         notes += [(480 * beat, 480 * beat + 480, pitch) for pitch in chord]
-    score = four_part_reader.read(midi(tmp_path / "a.mid", track(notes)))
+    score = four_part_conversion.read(midi(tmp_path / "a.mid", track(notes)))
     assert score.steps == 48
     for step, row in enumerate(score.pitches):
         heard = [p for p in row if p != SILENT]
@@ -163,38 +166,38 @@ def test_chords_of_up_to_four_are_never_crossed_and_lose_no_note(
 
 def test_a_repeated_note_is_struck_again(tmp_path: Path) -> None:
     parts: list[Notes] = [[(0, 240, p), (240, 480, p), (480, 960, p)] for p in (72, 67, 60, 48)]
-    score = four_part_reader.read(midi(tmp_path / "a.mid", *map(track, parts)))
+    score = four_part_conversion.read(midi(tmp_path / "a.mid", *map(track, parts)))
     struck = [step for step, row in enumerate(score.onsets) if all(row)]
     assert struck == [0, 2, 4]
     assert score.pitches == ((72, 67, 60, 48),) * 8
 
 
 def test_another_resolution_and_notes_off_the_grid(tmp_path: Path) -> None:
-    exact = four_part_reader.read(midi(tmp_path / "a.mid", *map(track, voices())))
+    exact = four_part_conversion.read(midi(tmp_path / "a.mid", *map(track, voices())))
     other: list[Notes] = [
         [(start // 5 + 3, end // 5 - 4, pitch) for start, end, pitch in part] for part in voices()
     ]
     path = midi(tmp_path / "b.mid", *map(track, other), ticks_per_beat=96)
-    same_music(four_part_reader.read(path), exact)
+    same_music(four_part_conversion.read(path), exact)
 
 
 def test_three_four(tmp_path: Path) -> None:
     first, *rest = voices(3)
-    path = midi(tmp_path / "a.mid", track(first, before=[meter(3, 4)]), *map(track, rest))
-    assert four_part_reader.read(path).form.bar_steps == 12
+    path = midi(tmp_path / "a.mid", track(first, before=[time_signature(3, 4)]), *map(track, rest))
+    assert four_part_conversion.read(path).form.bar_steps == 12
 
 
 def test_drums_do_not_count(tmp_path: Path) -> None:
     beats = track([(240 * n, 240 * n + 60, 35) for n in range(16)], channel=9)
-    plain = four_part_reader.read(midi(tmp_path / "a.mid", *map(track, voices())))
+    plain = four_part_conversion.read(midi(tmp_path / "a.mid", *map(track, voices())))
     with_drums = midi(tmp_path / "b.mid", beats, *map(track, voices()))
-    same_music(four_part_reader.read(with_drums), plain)
+    same_music(four_part_conversion.read(with_drums), plain)
     assert "no notes" in refusal(midi(tmp_path / "c.mid", beats))
 
 
 def test_of_a_long_file_the_beginning_is_taken(tmp_path: Path) -> None:
     path = midi(tmp_path / "a.mid", *map(track, voices(100)))
-    assert four_part_reader.read(path).steps == MAX_STEPS
+    assert four_part_conversion.read(path).steps == MAX_STEPS
     hours = [(start + 10**8, end + 10**8, pitch) for start, end, pitch in voices()[0]]
     path = midi(tmp_path / "b.mid", *map(track, [hours, *voices()[1:]]))
     assert "silent for its first 32 bars" in refusal(path)
@@ -206,7 +209,9 @@ def test_of_a_long_file_the_beginning_is_taken(tmp_path: Path) -> None:
 @pytest.mark.parametrize("other", [(6, 8), (5, 4), (3, 8), (12, 8)])
 def test_a_metre_we_do_not_know(tmp_path: Path, other: tuple[int, int]) -> None:
     first, *rest = voices()
-    path = midi(tmp_path / "a.mid", track(first, before=[meter(*other)]), *map(track, rest))
+    path = midi(
+        tmp_path / "a.mid", track(first, before=[time_signature(*other)]), *map(track, rest)
+    )
     said = refusal(path)
     assert f"{other[0]}/{other[1]}" in said
     assert "4/4" in said
@@ -215,7 +220,9 @@ def test_a_metre_we_do_not_know(tmp_path: Path, other: tuple[int, int]) -> None:
 def test_a_metre_that_changes(tmp_path: Path) -> None:
     first, *rest = voices()
     path = midi(
-        tmp_path / "a.mid", track(first, before=[meter(4, 4), meter(3, 4)]), *map(track, rest)
+        tmp_path / "a.mid",
+        track(first, before=[time_signature(4, 4), time_signature(3, 4)]),
+        *map(track, rest),
     )
     assert "3/4, 4/4" in refusal(path)
 
@@ -228,7 +235,9 @@ def test_not_four_voices(tmp_path: Path, count: int) -> None:
     assert "a model of four voices" in said
 
 
-@pytest.mark.parametrize(("pitch", "named"), [(LOWEST - 1, 35), (HIGHEST + 1, 82), (127, 127)])
+@pytest.mark.parametrize(
+    ("pitch", "named"), [(LOWEST_PITCH - 1, 35), (HIGHEST_PITCH + 1, 82), (127, 127)]
+)
 def test_a_note_out_of_range(tmp_path: Path, pitch: int, named: int) -> None:
     parts = voices()
     which = 0 if pitch > 60 else 3
@@ -276,7 +285,7 @@ def test_a_damaged_midi_file_is_read_or_refused(tmp_path: Path, data: st.DataObj
         tmp_path / "a.mid",
         track(
             voices(1)[0],
-            before=[meter(4, 4), mido.MetaMessage("key_signature", key="F#m"),
+            before=[time_signature(4, 4), mido.MetaMessage("key_signature", key="F#m"),
                     mido.MetaMessage("track_name", name="Soprano"),
                     mido.MetaMessage("set_tempo", tempo=500_000),
                     mido.Message("sysex", data=(1, 2, 3))],
@@ -288,7 +297,7 @@ def test_a_damaged_midi_file_is_read_or_refused(tmp_path: Path, data: st.DataObj
         content[at] = data.draw(st.integers(0, 255))
     path.write_bytes(content[: data.draw(st.integers(0, len(content)))] or content)
     try:
-        score = four_part_reader.read(path)
+        score = four_part_conversion.read(path)
     except UsageError as refused:
         assert str(refused).startswith(str(path))
         assert "\n" not in str(refused)
@@ -329,7 +338,7 @@ def musicxml(path: Path, score: stream.Score) -> Path:
 
 
 def test_a_musicxml_file_is_read_as_it_sounds(tmp_path: Path) -> None:
-    score = four_part_reader.read(musicxml(tmp_path / "a.musicxml", engraved(OPENING)))
+    score = four_part_conversion.read(musicxml(tmp_path / "a.musicxml", engraved(OPENING)))
     same_music(score, OPENING)
     assert score.key == OPENING.key
     assert (score.form.bar_steps, score.form.pickup_steps) == (16, 0)
@@ -347,7 +356,7 @@ def test_triple_time_fermatas_and_a_pickup(tmp_path: Path) -> None:
         second.notes[1].expressions.append(expressions.Fermata())
         part.append([first, second])
         made.insert(0, part)
-    score = four_part_reader.read(musicxml(tmp_path / "a.musicxml", made))
+    score = four_part_conversion.read(musicxml(tmp_path / "a.musicxml", made))
     assert score.form.bar_steps == 12
     assert score.form.pickup_steps == 4
     assert score.form.fermatas == ((8, 16),)
@@ -356,7 +365,7 @@ def test_triple_time_fermatas_and_a_pickup(tmp_path: Path) -> None:
 
 def test_a_long_musicxml_file_is_cut(tmp_path: Path) -> None:
     long = chords(*[(16, (72 + n % 5, 67, 60, 48)) for n in range(40)])
-    score = four_part_reader.read(musicxml(tmp_path / "a.musicxml", engraved(long)))
+    score = four_part_conversion.read(musicxml(tmp_path / "a.musicxml", engraved(long)))
     same_music(score, Score("", long.pitches[:512], long.onsets[:512], long.key, long.form))
 
 
@@ -377,7 +386,7 @@ def test_three_parts_or_drums_in_musicxml(tmp_path: Path) -> None:
     made.insert(0, drums)
     path = musicxml(tmp_path / "b.musicxml", made)
     try:  # A drum is no voice; a score that has one for its fourth part has only three.
-        read = four_part_reader.read(path)
+        read = four_part_conversion.read(path)
     except UsageError as refused:
         assert str(refused).startswith(str(path))
     else:
@@ -396,7 +405,7 @@ def test_a_damaged_musicxml_file_is_read_or_refused(tmp_path: Path, data: st.Dat
     path = tmp_path / "damaged.musicxml"
     path.write_bytes(content)
     try:
-        four_part_reader.read(path)
+        four_part_conversion.read(path)
     except UsageError as refused:
         assert str(refused).startswith(str(path))
         assert "\n" not in str(refused)

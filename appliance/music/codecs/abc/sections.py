@@ -1,0 +1,102 @@
+"""The bars of a tune put together by what is repeated."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from appliance.music.codecs.abc.bars import Bar
+
+REPEAT_ENDS = (":|", "::")
+
+
+@dataclass
+class Section:
+    """Bars that are played once or twice, and the different endings."""
+
+    bars: list[Bar] = field(default_factory=list)
+    first: list[Bar] = field(default_factory=list)
+    """The ending of the first time; empty if both times end alike."""
+    second: list[Bar] = field(default_factory=list)
+    """The ending of the second time."""
+    repeated: bool = False
+
+    def last_bars(self) -> list[Bar]:
+        """The last bar of each time through."""
+        return [part[-1] for part in (self.first, self.second) if part] or self.bars[-1:]
+
+
+def sections_of(bars: list[Bar]) -> list[Section]:
+    """The sections that bars make; ABC may leave out where a repeat begins.
+
+    Raises:
+        ValueError: endings or repeats do not fit together, or there are no notes.
+    """
+    builder = _Builder()
+    for bar in bars:
+        builder.take(bar)
+    return builder.finish()
+
+
+class _Builder:
+    """Collects bars into sections."""
+
+    def __init__(self) -> None:
+        self._found: list[Section] = []
+        self._section = Section()
+        self._opened = False
+        """The section began with a repeat sign."""
+        self._part = self._section.bars
+        """The list of the section that the next bar belongs to."""
+
+    def take(self, bar: Bar) -> None:
+        """Take the next bar, and do what the bar line at its end says.
+
+        Raises:
+            ValueError: the bar line does not fit.
+        """
+        section = self._section
+        if bar.notes:
+            self._part.append(bar)
+        within = self._opened and self._part is section.bars
+        if bar.line == "|" or (bar.line == "||" and within):
+            return
+        if bar.line == "|1":
+            if self._part is not section.bars:
+                raise ValueError("a first ending within an ending")
+            section.repeated, self._part = True, section.first
+        elif bar.line == ":|2":
+            if self._part is not section.first or not self._part:
+                raise ValueError("a second ending without a first")
+            self._part = section.second
+        else:
+            self._close(bar.line)
+
+    def _close(self, line: str) -> None:
+        """End the section at a bar line."""
+        section = self._section
+        repeats = line in REPEAT_ENDS
+        if self._part is section.first:
+            if not repeats:
+                raise ValueError("a first ending without a second")
+            section.bars, section.first = section.bars + section.first, []
+        section.repeated = section.repeated or repeats
+        if section.bars:
+            self._found.append(section)
+        elif section.first or section.second or (self._found and repeats):
+            raise ValueError("it repeats nothing")
+        self._section, self._opened = Section(), line in ("|:", "::")
+        self._part = self._section.bars
+
+    def finish(self) -> list[Section]:
+        """All sections.
+
+        Raises:
+            ValueError: the last one is not complete, or there is none.
+        """
+        if self._part is self._section.first and self._part:
+            raise ValueError("a first ending without a second")
+        if self._section.bars:
+            self._found.append(self._section)
+        if not self._found:
+            raise ValueError("it has no notes")
+        return self._found

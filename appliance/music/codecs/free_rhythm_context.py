@@ -1,0 +1,246 @@
+"""A piece in free rhythm that is being written, and what the model sees of it."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+
+from appliance.common.copying import Copyable
+from appliance.music.codecs.base import Cadence, cadence_of
+from appliance.music.codecs.free_rhythm_tokens import (
+    INTERVALS,
+    MAX_BAR_STEPS,
+    METERS,
+    PAST_INTERVALS,
+    PAST_PITCHES,
+    PITCH,
+    PLACES_IN_STEP,
+    TIME_SHIFT,
+    TO_END_STEPS,
+    FreeRhythmTokens,
+)
+from appliance.music.codecs.match_model import MatchModel, RepetitionLimit, match_features
+from appliance.music.codecs.voice_allocation import MAX_VOICES, VoiceAllocator
+from appliance.music.events import TICKS_PER_BEAT, TICKS_PER_STEP, Event
+from appliance.music.score import Form, Key, Tessitura
+
+MIN_MATCH_SYMBOLS = 9
+"""Tokens, three notes, that must agree before a match counts."""
+MAX_SILENCE_TICKS = 3 * TICKS_PER_BEAT // 2
+MAX_OVERRUN_STEPS = 16
+"""How far a piece may go beyond its form before it is ended."""
+MAX_ENDING_STEPS = 32
+"""Length of the ending of which several are compared."""
+SPARE_CHORD_NOTES = 6
+"""Notes that may be struck together beyond the tessitura's share of them, for a last chord."""
+
+
+class FreeRhythmContext(Copyable):
+    """A piece in free rhythm being written.
+
+    Args:
+        codec: its tokens.
+        form: the form that it fills.
+        key: its key.
+    """
+
+    shared_when_copied = frozenset({"codec"})
+
+    def __init__(self, codec: FreeRhythmTokens, form: Form, key: Key) -> None:
+        self.codec = codec
+        self.form = form
+        self.key = key
+        self.done = False
+        self.tick = 0
+        """The tick at which the next note begins, or the last one did; the music is complete up
+        to here."""
+        self.place = TIME_SHIFT
+        """What the next token tells."""
+        # The model has learned from other instruments too, but a cello's piece stays a cello's.
+        tessitura = form.tessitura or Tessitura(codec.lowest, codec.highest, 1.0)
+        self.chord_share = tessitura.chord_share
+        self.lowest = min(max(tessitura.lowest, codec.lowest), codec.highest - 1)
+        self.highest = max(min(tessitura.highest, codec.highest), self.lowest + 1)
+        self.pitches: list[int] = []
+        """The MIDI note of every note so far, in the order of the tokens."""
+        self.last_choices = [-1, -1, -1]
+        """Index of the last choice of each kind of token, -1 before the first."""
+        self.voices = VoiceAllocator()
+        self.struck: list[int] = []
+        """MIDI notes struck at ``tick``."""
+        self.bass_before: int | None = None
+        """The bass before the notes that were struck last."""
+        self.last_chord: list[int] = []
+        """What sounded when the piece was ended."""
+        self.match = MatchModel(MIN_MATCH_SYMBOLS)
+        """Of the tokens."""
+        self.interval_match = MatchModel(MIN_MATCH_SYMBOLS)
+        """Of the tokens, with intervals instead of pitches."""
+        self.repetition = RepetitionLimit()
+        self.chord_notes = 0
+        """Notes that were struck together with a higher one."""
+
+    def features(self) -> list[int]:
+        """Indices of the ones in the multi-hot input for the next token."""
+        codec, inputs = self.codec, self.codec.inputs
+        ones = [inputs["place", self.place]]
+        for back in range(PAST_PITCHES):
+            known = len(self.pitches) > back
+            pitch = self.pitches[-1 - back] - codec.lowest if known else codec.pitches
+            ones.append(inputs["past_pitch", back, pitch])
+        time_shift, _, length = self.last_choices
+        ones.append(inputs["time_shift", time_shift + 1])
+        ones.append(inputs["length", length + 1])
+        sounding = {*self.voices.sounding.values()}
+        ones += [inputs["sounding", pitch - codec.lowest] for pitch in sounding]
+        ones += [inputs["struck", pitch - codec.lowest] for pitch in {*self.struck}]
+        for back in range(PAST_INTERVALS):
+            ones.append(inputs["past_interval", back, self._interval(back)])
+        step, within = divmod(self.tick - self.form.pickup_steps * TICKS_PER_STEP, TICKS_PER_STEP)
+        ones.append(inputs["bar", step % self.form.bar_steps % MAX_BAR_STEPS])
+        ones.append(inputs["in_step", within * PLACES_IN_STEP // TICKS_PER_STEP])
+        meter = (self.form.bar_steps, self.form.beat_steps)
+        ones.append(inputs["meter", METERS.index(meter) if meter in METERS else len(METERS)])
+        ones.append(inputs["key", self.key.tonic * 2 + self.key.minor])
+        degree = (self.pitches[-1] - self.key.tonic) % 12 if self.pitches else 12
+        ones.append(inputs["degree", degree])
+        steps_left = self.form.steps - self.tick // TICKS_PER_STEP
+        ones.append(inputs["end", bisect_right(TO_END_STEPS, steps_left)])
+        matches = (
+            (self.match.predicted, self.match.length_bucket),
+            (self._predicted_by_interval(), self.interval_match.length_bucket),
+        )
+        return ones + match_features(inputs, codec.classes, matches)
+
+    def _interval(self, back: int) -> int:
+        """The class of the interval ``back`` notes ago; the last class if there is none."""
+        if len(self.pitches) < back + 2:
+            return INTERVALS
+        interval = self.pitches[-1 - back] - self.pitches[-2 - back]
+        return max(-12, min(12, interval)) + 12
+
+    def _predicted_by_interval(self) -> int | None:
+        symbol = self.interval_match.predicted
+        if symbol is None or self.place != PITCH:
+            return symbol if symbol is not None and 0 <= symbol < self.codec.classes else None
+        # Symbols above every class are intervals from the last note.
+        pitch = self.pitches[-1] + symbol - self.codec.classes - 128
+        if self.codec.lowest <= pitch <= self.codec.highest:
+            return self.codec.first_pitch + pitch - self.codec.lowest
+        return None
+
+    def forbidden(self, *, must_sound: bool = False) -> list[int]:
+        """Classes that are not allowed as the next token; ``must_sound`` rules out rests."""
+        codec = self.codec
+        if self.place == TIME_SHIFT:
+            return [
+                *range(codec.first_pitch, codec.classes),
+                *self._forbidden_time_shifts(must_sound),
+            ]
+        if self.place == PITCH:
+            # The notes of a chord go down.
+            highest = min(self.highest, min(self.struck, default=self.highest + 1) - 1)
+            lowest = codec.first_pitch + self.lowest - codec.lowest
+            above = codec.first_pitch + highest - codec.lowest + 1
+            found = [*range(lowest), *range(above, codec.classes)]
+            predicted = self.match.predicted
+            # The lowest note stays allowed: it may be the only one left.
+            if self.repetition.reached and predicted is not None and predicted > lowest:
+                found.append(predicted)
+            return found
+        return [*range(codec.first_length)]
+
+    def _forbidden_time_shifts(self, must_sound: bool) -> list[int]:
+        """Waits that lead into silence, notes for a chord that is full, or too early an end."""
+        codec = self.codec
+        if not self.pitches:
+            # There has been a breath before the piece.
+            return [*range(1, codec.end + 1)]
+        found = []
+        left = self.form.steps * TICKS_PER_STEP - self.tick
+        if left > self.form.bar_steps * TICKS_PER_STEP:
+            found.append(codec.end)
+        at_lowest = self.struck and min(self.struck) <= self.lowest
+        chordal = self.chord_notes >= self.chord_share * len(self.pitches) + SPARE_CHORD_NOTES
+        if len(self.struck) == MAX_VOICES or at_lowest or chordal:
+            found.append(0)
+        silence = 0 if must_sound else MAX_SILENCE_TICKS
+        latest = self.voices.last_end(self.tick) + silence
+        allowed = [n for n, shift in enumerate(codec.time_shifts) if self.tick + shift <= latest]
+        longest = max(1, len(allowed) - 1)
+        return [*found, *range(longest + 1, codec.end)]
+
+    def accept(self, token: int) -> list[Event]:
+        """Append a token, and return the events that follow from it.
+
+        Their ticks count from the beginning of the piece.
+        """
+        codec, place = self.codec, self.place
+        if place == TIME_SHIFT and token == codec.end:
+            return self._end()
+        first, choices = codec.choices_at(place)
+        choice = max(0, min(choices - 1, token - first))
+        self.repetition.update(as_predicted=self.match.predicted == first + choice)
+        self.match.update(first + choice)
+        self.last_choices[place] = choice
+        self.place = (place + 1) % codec.tokens_per_group
+        if place == PITCH:
+            self._take_pitch(codec.lowest + choice)
+            return []
+        self.interval_match.update(first + choice)
+        if place == TIME_SHIFT:
+            return self._advance(codec.time_shifts[choice])
+        return self._strike(codec.lengths[choice])
+
+    def _take_pitch(self, pitch: int) -> None:
+        before = self.pitches[-1] if self.pitches else pitch
+        self.interval_match.update(self.codec.classes + 128 + pitch - before)
+        self.pitches.append(pitch)
+
+    def _advance(self, ticks: int) -> list[Event]:
+        if not ticks:
+            return []
+        self.bass_before = min(self.voices.sounding.values(), default=self.bass_before)
+        self.struck = []
+        self.tick += ticks
+        events = self.voices.release_until(self.tick)
+        if self.tick >= (self.form.steps + MAX_OVERRUN_STEPS) * TICKS_PER_STEP:
+            return events + self._end()
+        return events
+
+    def _strike(self, length: int) -> list[Event]:
+        self.chord_notes += bool(self.struck)
+        self.struck.append(self.pitches[-1])
+        self.repetition.end_note()
+        return self.voices.start_note(self.tick, self.pitches[-1], length)
+
+    def _end(self) -> list[Event]:
+        """End the piece; the last notes sound to their ends."""
+        self.done = True
+        self.last_chord = [*self.voices.sounding.values()]
+        self.tick = self.voices.last_end(self.tick)
+        return self.voices.release_until(self.tick)
+
+    def release_all(self) -> list[Event]:
+        """End every sounding note, and return the note-offs."""
+        return self.voices.release_all(self.tick)
+
+    @property
+    def only_rests_left(self) -> bool:
+        """Never: a token ends the piece."""
+        return False
+
+    @property
+    def at_last_phrase(self) -> bool:
+        """The last bars begin here."""
+        first = max(0, self.form.steps - MAX_ENDING_STEPS) * TICKS_PER_STEP
+        time_shift = self.last_choices[TIME_SHIFT]
+        waited = self.codec.time_shifts[time_shift] if time_shift >= 0 else 0
+        at_onset = self.place == PITCH and not self.struck
+        return at_onset and self.tick - waited < first <= self.tick
+
+    def cadence(self) -> Cadence:
+        """How the piece closes if it ends with what sounds now."""
+        last = self.last_chord or [*self.voices.sounding.values()]
+        if not last:
+            return Cadence.OPEN
+        return cadence_of(last, min(last), self.bass_before, self.key.tonic)

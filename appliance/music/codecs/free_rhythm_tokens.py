@@ -1,0 +1,130 @@
+"""The tokens and the inputs of music in free rhythm, for one range of notes and set of lengths."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Sequence
+from typing import Any
+
+from appliance.music.codecs.input_layout import Inputs
+from appliance.music.codecs.match_model import match_input_count
+
+TIME_SHIFT, PITCH, LENGTH = range(3)
+"""What the next token tells: the time since the note before, the pitch or the length of a note."""
+METERS = ((16, 4), (12, 4), (8, 4), (12, 6), (6, 2), (24, 6), (18, 6), (24, 4), (32, 8))
+"""Bar and beat in 16th steps; any other meter is one more class."""
+MAX_BAR_STEPS = 32
+PLACES_IN_STEP = 4
+"""Places within a 16th that are told apart."""
+TO_END_STEPS = (4, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256)
+"""Lower ends of the buckets for the distance to the end."""
+PAST_PITCHES = 4
+"""How many notes before the next one are inputs by their pitch."""
+PAST_INTERVALS = 2
+INTERVALS = 25
+"""Intervals from an octave down to an octave up; larger ones are clipped."""
+
+
+class FreeRhythmTokens:
+    """The vocabulary and the layout of the input.
+
+    Args:
+        lowest: lowest MIDI note.
+        highest: highest MIDI note.
+        lengths: the lengths of notes in ticks, rising; any other is rounded to the nearest.
+
+    Attributes:
+        time_shifts: waits in ticks since the note before; token ``n`` stands for
+            ``time_shifts[n]``.
+        end: the token that ends the piece.
+        first_pitch: the token of the lowest note.
+        first_length: the token of the first of ``lengths``.
+        classes: size of the vocabulary.
+        inputs: the layout of the multi-hot input.
+        width: its length.
+
+    Raises:
+        ValueError: the arguments give no vocabulary.
+    """
+
+    tokens_per_group = 3
+
+    def __init__(self, *, lowest: int, highest: int, lengths: Sequence[int]) -> None:
+        self.lowest, self.highest = lowest, highest
+        self.lengths = list(lengths)
+        if not 0 <= lowest < highest <= 127:
+            raise ValueError(f"notes from {lowest} to {highest}")
+        if not 2 <= len(lengths) <= 64 or list(lengths) != sorted({*lengths}) or lengths[0] < 1:
+            raise ValueError("its lengths are no rising list of at most 64")
+        self.pitches = highest - lowest + 1
+        self.time_shifts = [0, *self.lengths]
+        self.end = len(self.time_shifts)
+        self.first_pitch = self.end + 1
+        self.first_length = self.first_pitch + self.pitches
+        self.classes = self.first_length + len(self.lengths)
+        if self.classes > 256:
+            raise ValueError("more than 256 tokens")
+        self.inputs = Inputs(
+            ("place", self.tokens_per_group),
+            ("past_pitch", PAST_PITCHES, self.pitches + 1),
+            ("time_shift", len(self.time_shifts) + 1),
+            ("length", len(self.lengths) + 1),
+            ("sounding", self.pitches),
+            ("struck", self.pitches),
+            ("past_interval", PAST_INTERVALS, INTERVALS + 1),
+            ("bar", MAX_BAR_STEPS),
+            ("in_step", PLACES_IN_STEP),
+            ("meter", len(METERS) + 1),
+            ("key", 24),
+            ("degree", 13),
+            ("end", len(TO_END_STEPS) + 1),
+            ("match", 2, match_input_count(self.classes)),
+        )
+        self.width = self.inputs.width
+
+    @property
+    def vocabulary(self) -> list[str]:
+        """A name for every class, in order."""
+        names = ["C", "C#", "D", "D#", "E", "F", "F#", "G", "G#", "A", "A#", "B"]
+        return [
+            *(f"after {ticks}" for ticks in self.time_shifts),
+            "end",
+            *(f"{names[p % 12]}{p // 12 - 1}" for p in range(self.lowest, self.highest + 1)),
+            *(f"for {ticks}" for ticks in self.lengths),
+        ]
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """The arguments that make the same codec again."""
+        return {"lowest": self.lowest, "highest": self.highest, "lengths": self.lengths}
+
+    def choices_at(self, place: int) -> tuple[int, int]:
+        """The first token of a kind (``TIME_SHIFT``, ``PITCH``, ``LENGTH``), and their number."""
+        if place == TIME_SHIFT:
+            return 0, len(self.time_shifts)
+        if place == PITCH:
+            return self.first_pitch, self.pitches
+        return self.first_length, len(self.lengths)
+
+    def transposition_maps(self, semitones: int) -> tuple[list[int], list[int]]:
+        """See :meth:`appliance.music.codecs.base.Codec.transposition_maps`."""
+        up = [min(max(p + semitones, 0), self.pitches - 1) for p in range(self.pitches)]
+        first, at = self.first_pitch, self.inputs
+        classes = list(range(self.classes))
+        classes[first : first + self.pitches] = [first + p for p in up]
+        past = [at["past_pitch", back, 0] for back in range(PAST_PITCHES)]
+        predicted = [at["match", row, first] for row in range(2)]
+        inputs = list(range(self.width))
+        for start in (*past, at["sounding", 0], at["struck", 0], *predicted):
+            inputs[start : start + self.pitches] = [start + p for p in up]
+        for key in range(24):
+            inputs[at["key", key]] = at["key", (key + 2 * semitones) % 24]
+        return inputs, classes
+
+
+def nearest(choices: Sequence[int], wanted: int) -> int:
+    """Index of the choice (of a rising list) that is nearest to ``wanted``."""
+    index = bisect_left(choices, wanted)
+    if index == len(choices) or (index and wanted - choices[index - 1] <= choices[index] - wanted):
+        return index - 1
+    return index
