@@ -1,10 +1,11 @@
-"""A config file is read whole: everything wrong in it is said at once, in sentences."""
+"""A config file is checked as a whole: all its problems are listed at once, in sentences."""
 
 from __future__ import annotations
 
 import re
 import tomllib
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -20,6 +21,10 @@ EXAMPLE = Path(__file__).parents[2] / "bachbox.example.toml"
 HERE = Path("/etc/bachbox/bachbox.toml")
 
 
+# With what it only suggests, too.
+SUGGESTED = tomllib.loads(re.sub(r"^#(\w+ =)", r"\1", EXAMPLE.read_text(), flags=re.MULTILINE))
+
+
 def problems_of(text: str) -> list[str]:
     with pytest.raises(ConfigError) as error:
         loader.parse(text, HERE)
@@ -31,7 +36,7 @@ def test_the_example_equals_the_defaults() -> None:
     assert loader.parse("", EXAMPLE) == Config()
 
 
-def test_the_example_names_every_key_and_what_it_suggests_is_allowed() -> None:
+def test_the_example_names_every_key_and_its_suggestions_are_allowed() -> None:
     text = re.sub(r"^#(\w+ =)", r"\1", EXAMPLE.read_text(), flags=re.MULTILINE)
     loader.parse(text, EXAMPLE)
     named = {section: set(keys) for section, keys in tomllib.loads(text).items()}
@@ -39,7 +44,7 @@ def test_the_example_names_every_key_and_what_it_suggests_is_allowed() -> None:
     assert named == known
 
 
-def test_what_sections_there_are_is_said() -> None:
+def test_an_unknown_section_is_answered_with_the_known_ones() -> None:
     (said,) = problems_of("[zzz]")
     assert "there is no section [zzz]; there are [music], [sound], [mqtt], " in said
 
@@ -93,20 +98,20 @@ def test_all_problems_are_listed_with_file_key_value_and_what_is_allowed() -> No
         ("buttons = 3", "buttons is 3; allowed is a list of { pin = 16"),
     ],
 )
-def test_what_is_wired_is_checked_entry_by_entry(line: str, said: str) -> None:
+def test_gpio_parts_are_checked_one_by_one(line: str, said: str) -> None:
     [problem] = problems_of(f"[gpio]\n{line}\n")
     assert said in problem
     assert "allowed is a list of {" in problem
 
 
-def test_broken_toml_says_where() -> None:
+def test_broken_toml_is_reported_with_its_line() -> None:
     assert "line 2" in problems_of("[music]\nmodel = x\n")[0]
     assert "write [music]" in problems_of("music = 3")[0]
     assert problems_of("x = " + "[" * 100_000)
 
 
 @given(st.text())
-def test_any_text_is_a_config_or_sentences(text: str) -> None:
+def test_any_text_is_a_config_or_a_list_of_problems(text: str) -> None:
     try:
         loader.parse(text, HERE)
     except ConfigError as error:
@@ -118,12 +123,40 @@ scalar = st.one_of(
 )
 
 
-@given(
-    st.sampled_from(
-        [(name, key) for name, kind in loader.SECTIONS.items() for key in kind.__struct_fields__]
-    ),
-    st.one_of(scalar, st.lists(scalar), st.dictionaries(st.text(), scalar)),
+every_key = st.sampled_from(
+    [(name, key) for name, kind in loader.SECTIONS.items() for key in kind.__struct_fields__]
 )
+
+
+def allowed(where: tuple[str, str]) -> st.SearchStrategy[Any]:
+    """Values that a key may have: in its range, its choices, or what the example suggests."""
+    section, key = where
+    fields = msgspec.inspect.type_info(loader.SECTIONS[section]).fields  # type: ignore[attr-defined]
+    kind = next(field.type for field in fields if field.name == key)
+    match kind:
+        case msgspec.inspect.IntType(ge=int(low), le=int(high)):
+            return st.integers(low, high)
+        case msgspec.inspect.FloatType(ge=int() | float() as low, le=int() | float() as high):
+            return st.floats(low, high)
+        case msgspec.inspect.BoolType():
+            return st.booleans()
+        case msgspec.inspect.LiteralType(values=values):
+            return st.sampled_from(sorted(values))
+    return st.just(SUGGESTED[section][key])
+
+
+@given(every_key.flatmap(lambda where: st.tuples(st.just(where), allowed(where))))
+def test_an_allowed_value_of_any_key_is_taken(example: tuple[tuple[str, str], Any]) -> None:
+    (section, key), value = example
+    problems: list[str] = []
+    parsed = loader._section(section, loader.SECTIONS[section], {key: value}, HERE, problems)
+    assert problems == []
+    msgspec.convert(msgspec.structs.asdict(parsed), loader.SECTIONS[section], strict=True)
+    if isinstance(value, (bool, int, float)):
+        assert getattr(parsed, key) == value
+
+
+@given(every_key, st.one_of(scalar, st.lists(scalar), st.dictionaries(st.text(), scalar)))
 def test_any_value_of_any_key_is_taken_typed_or_refused(
     where: tuple[str, str], value: object
 ) -> None:
@@ -131,11 +164,14 @@ def test_any_value_of_any_key_is_taken_typed_or_refused(
     problems: list[str] = []
     content = {key: value}
     parsed = loader._section(section, loader.SECTIONS[section], content, HERE, problems)
-    if not problems:
+    if problems:
+        assert all(key in problem for problem in problems)
+        assert parsed == loader.SECTIONS[section]()
+    else:
         msgspec.convert(msgspec.structs.asdict(parsed), loader.SECTIONS[section], strict=True)
 
 
-def test_the_first_of_asked_user_system_wins(
+def test_the_explicit_file_wins_over_the_users_and_the_users_over_the_systems(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     system = tmp_path / "system.toml"
@@ -152,7 +188,7 @@ def test_the_first_of_asked_user_system_wins(
     assert loader.load(asked) == (loader.parse("sound.volume = 3", asked), asked)
 
 
-def test_a_file_that_cannot_be_read_gets_its_sentence(tmp_path: Path) -> None:
+def test_an_unreadable_file_is_reported(tmp_path: Path) -> None:
     (tmp_path / "picture").write_bytes(b"\x89PNG\xff")
     with pytest.raises(UsageError, match="no such config file"):
         loader.load(tmp_path / "missing")
@@ -164,7 +200,7 @@ def test_a_file_that_cannot_be_read_gets_its_sentence(tmp_path: Path) -> None:
         loader.load(Path("/dev/zero"))
 
 
-def test_paths_start_beside_the_file_and_at_home() -> None:
+def test_relative_paths_start_at_the_files_folder() -> None:
     parsed = loader.parse('sound.soundfont = "my.sf2"\nmusic.models_folder = "~/m"', HERE)
     assert parsed.sound.soundfont == Path("/etc/bachbox/my.sf2")
     assert parsed.music.models_folder == Path.home() / "m"
@@ -190,7 +226,7 @@ def test_the_password_is_read_and_never_shown(tmp_path: Path) -> None:
         loader.password(parsed.mqtt)
 
 
-def test_the_password_may_be_a_credential_of_systemd(
+def test_the_password_may_be_a_systemd_credential(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert loader.password(Config().mqtt) == ""
@@ -200,7 +236,7 @@ def test_the_password_may_be_a_credential_of_systemd(
     assert loader.password(Config().mqtt) == "hunter2"
 
 
-def test_models_of_ones_own_are_found_before_the_shipped_ones(
+def test_custom_models_are_found_before_the_shipped_ones(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))

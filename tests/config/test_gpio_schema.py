@@ -1,4 +1,4 @@
-"""What is wired is checked before anything is claimed; what cannot be is off, the rest works."""
+"""The wiring is checked before a pin is used; a part with a problem is off, the rest works."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def test_every_setting_can_be_turned() -> None:
     assert get_args(gpio_schema.SettingName) == NAMES
 
 
-def test_a_pin_used_twice_belongs_to_the_first() -> None:
+def test_a_pin_used_twice_belongs_to_the_first_part() -> None:
     assert problems(
         Encoder("tempo", 17, 27, push=22),
         Button(22, press="next_piece"),
@@ -43,26 +43,26 @@ def test_a_pin_used_twice_belongs_to_the_first() -> None:
     ]
 
 
-def test_a_pin_that_does_not_exist_is_told() -> None:
+def test_a_pin_that_does_not_exist_is_reported() -> None:
     assert problems(Led(28, "beat"), Led(-1, "trouble"), Led(27, "playing")) == [
         "[gpio] leds 1 (beat): there is no pin 28; BCM numbers go from 0 to 27",
         "[gpio] leds 2 (trouble): there is no pin -1; BCM numbers go from 0 to 27",
     ]
 
 
-def test_potentiometers_share_the_converters_pins_and_nobody_else_has_them() -> None:
+def test_only_potentiometers_share_the_converters_pins() -> None:
     assert not problems(Pot("tempo", 0), Pot("volume", 1), Pot("top_p", 0, select=1))
     assert (
         "pin 10 is already taken by [gpio] pots 1" in problems(Pot("tempo", 0), Led(10, "beat"))[0]
     )
 
 
-def test_a_button_that_does_nothing_is_told() -> None:
+def test_a_button_that_does_nothing_is_reported() -> None:
     assert "it does nothing" in problems(Button(16))[0]
 
 
 @given(st.lists(st.builds(Led, st.integers(-5, 40), st.just("beat"))))
-def test_no_two_parts_that_work_share_a_pin(leds: list[Led]) -> None:
+def test_no_two_working_parts_share_a_pin(leds: list[Led]) -> None:
     good = [found.part for found in wired_parts(Gpio(leds=tuple(leds))) if not found.problem]
     used = [pin for part in good for pin in gpio_schema.pins_of(part)]
     assert len(used) == len(set(used))

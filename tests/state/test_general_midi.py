@@ -1,4 +1,4 @@
-"""Instruments are found by what a person would type."""
+"""Instruments are found by what people type."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def test_there_are_128_different_names_in_16_families() -> None:
         (127, "Gunshot", "Sound Effects"),
     ],
 )
-def test_landmarks_of_the_standard(program: int, name: str, family: str) -> None:
+def test_programs_have_the_names_of_the_standard(program: int, name: str, family: str) -> None:
     assert general_midi.name(program) == name
     assert general_midi.family(program) == family
 
@@ -52,7 +52,7 @@ def test_every_name_and_number_is_found_in_any_case(program: int, upper: bool) -
         ("flute", 73),
     ],
 )
-def test_a_beginning_is_enough_where_it_tells_them_apart(said: str, program: int) -> None:
+def test_an_unambiguous_beginning_is_enough(said: str, program: int) -> None:
     assert general_midi.find(said) == program
 
 
@@ -69,14 +69,14 @@ def test_a_beginning_is_enough_where_it_tells_them_apart(said: str, program: int
         ("a" * 10_000, "lists all 128"),
     ],
 )
-def test_what_does_not_fit_gets_a_sentence(said: str, sentence: str) -> None:
+def test_an_unknown_instrument_is_rejected_with_a_hint(said: str, sentence: str) -> None:
     with pytest.raises(UsageError, match=sentence) as error:
         general_midi.find(said)
     assert len(str(error.value)) < 300
 
 
 @given(st.text())
-def test_any_text_is_an_instrument_or_a_sentence(said: str) -> None:
+def test_any_text_is_an_instrument_or_an_error(said: str) -> None:
     try:
         assert 0 <= general_midi.find(said) <= 127
     except UsageError as error:

@@ -1,4 +1,4 @@
-"""Settings are changed by anyone, checked once, and seen by all."""
+"""Settings can be changed by any frontend, are checked once, and every observer sees them."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def settings() -> Settings:
         ("pitch", "415", 415.0),
     ],
 )
-def test_values_come_typed_or_as_text(
+def test_a_value_may_be_typed_or_text(
     settings: Settings, name: str, said: object, value: object
 ) -> None:
     assert getattr(settings.change(name, said), name.replace("-", "_")) == value
@@ -78,7 +78,7 @@ def test_values_come_typed_or_as_text(
         ("colour", "red", "there is no setting 'colour'"),
     ],
 )
-def test_what_cannot_be_is_refused_and_changes_nothing(
+def test_a_value_that_is_not_allowed_is_rejected_and_changes_nothing(
     settings: Settings, name: str, said: object, sentence: str
 ) -> None:
     before = settings.requested
@@ -92,7 +92,7 @@ def test_what_cannot_be_is_refused_and_changes_nothing(
     st.sampled_from(NAMES),
     st.one_of(st.text(), st.floats(), st.integers(), st.booleans(), st.none(), st.binary()),
 )
-def test_anything_is_a_change_or_a_sentence(name: str, said: object) -> None:
+def test_any_value_is_either_set_or_rejected_with_one_sentence(name: str, said: object) -> None:
     settings = Settings(
         RequestedSettings(model="chorales"),
         models=lambda: ["chorales"],
@@ -110,30 +110,30 @@ def test_anything_is_a_change_or_a_sentence(name: str, said: object) -> None:
     assert values.temperament in TEMPERAMENTS
 
 
-def test_observers_hear_each_change_once_and_no_non_change(settings: Settings) -> None:
-    heard: list[tuple[float | None, frozenset[str]]] = []
-    stop = settings.observe(lambda values, changed: heard.append((values.tempo, changed)))
+def test_observers_are_called_once_per_change_and_not_without_a_change(settings: Settings) -> None:
+    calls: list[tuple[float | None, frozenset[str]]] = []
+    stop = settings.observe(lambda values, changed: calls.append((values.tempo, changed)))
     settings.change("tempo", 96)
     settings.change("tempo", "96.0")
     settings.change("volume", 70)
     stop()
     settings.change("tempo", 97)
-    assert heard == [(96.0, frozenset({"tempo"}))]
+    assert calls == [(96.0, frozenset({"tempo"}))]
 
 
-def test_an_action_is_told_and_leaves_the_values_as_they_are(settings: Settings) -> None:
-    heard: list[frozenset[str]] = []
-    settings.observe(lambda _, changed: heard.append(changed))
+def test_an_action_calls_the_observers_and_changes_no_value(settings: Settings) -> None:
+    calls: list[frozenset[str]] = []
+    settings.observe(lambda _, changed: calls.append(changed))
     before = settings.requested
     settings.act("next-piece")
     settings.act("restart_piece")
     with pytest.raises(UsageError, match="there are next_piece, restart_piece, test_tone"):
         settings.act("encore")
-    assert heard == [{"next_piece"}, {"restart_piece"}]
+    assert calls == [{"next_piece"}, {"restart_piece"}]
     assert settings.requested is before
 
 
-def test_several_at_once_are_all_set_or_none(settings: Settings) -> None:
+def test_several_changes_are_made_together_or_not_at_all(settings: Settings) -> None:
     with pytest.raises(UsageError, match="did you mean 'temperature'"):
         settings.change_all({"tempo": 96, "temprature": 1})
     assert settings.requested.tempo is None
@@ -141,7 +141,7 @@ def test_several_at_once_are_all_set_or_none(settings: Settings) -> None:
     assert (values.tempo, values.volume) == (96, 50)
 
 
-def test_what_is_left_open_is_the_models_own_again_when_asked(settings: Settings) -> None:
+def test_default_returns_to_the_models_default(settings: Settings) -> None:
     settings.change_all({"tempo": 96, "instrument": "oboe"})
     assert (settings.effective.tempo, settings.effective.instrument) == (96, 68)
     settings.change_all({"tempo": "default", "instrument": "Default"})
@@ -152,7 +152,7 @@ def test_what_is_left_open_is_the_models_own_again_when_asked(settings: Settings
     )
 
 
-def test_a_model_that_cannot_be_used_is_refused_and_changes_nothing() -> None:
+def test_an_unusable_model_is_rejected_and_changes_nothing() -> None:
     def defaults_of(name: str) -> ModelDefaults:
         if name == "broken":
             raise BachboxError("broken.tflite: not a model")
@@ -168,29 +168,29 @@ def test_a_model_that_cannot_be_used_is_refused_and_changes_nothing() -> None:
     assert settings.requested.model == "good"
 
 
-def test_an_observer_that_fails_keeps_nobody_else_from_hearing(settings: Settings) -> None:
-    heard: list[float | None] = []
-    troubles: list[Exception] = []
+def test_a_failing_observer_does_not_keep_others_from_being_called(settings: Settings) -> None:
+    calls: list[float | None] = []
+    errors: list[Exception] = []
 
     def fails(_values: RequestedSettings, _changed: frozenset[str]) -> None:
         raise RuntimeError("broken knob")
 
-    settings.on_observer_error = troubles.append
+    settings.on_observer_error = errors.append
     settings.observe(fails)
-    settings.observe(lambda values, _: heard.append(values.tempo))
+    settings.observe(lambda values, _: calls.append(values.tempo))
     settings.change("tempo", 96)
-    assert heard == [96]
-    assert [str(trouble) for trouble in troubles] == ["broken knob"]
+    assert calls == [96]
+    assert [str(error) for error in errors] == ["broken knob"]
 
 
-def test_who_hears_of_a_change_hears_the_newest_state(settings: Settings) -> None:
-    heard: list[float] = []
+def test_an_observer_gets_the_newest_state(settings: Settings) -> None:
+    calls: list[float] = []
 
     def limits(values: RequestedSettings, _changed: frozenset[str]) -> None:
         if values.volume > 80:
             settings.change("volume", 80)
 
     settings.observe(limits)
-    settings.observe(lambda values, _: heard.append(values.volume))
+    settings.observe(lambda values, _: calls.append(values.volume))
     settings.change("volume", 100)
-    assert heard == [80, 80]
+    assert calls == [80, 80]

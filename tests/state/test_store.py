@@ -1,4 +1,4 @@
-"""What hands have set survives restarts, power cuts and bad disks."""
+"""Changed settings survive restarts, power cuts and bad disks."""
 
 from __future__ import annotations
 
@@ -22,7 +22,9 @@ from hypothesis import strategies as st
 from appliance.music.temperament import NAMES as TEMPERAMENTS
 from appliance.state import store as stores
 from appliance.state.box_status import BoxStatus
+from appliance.state.setting_kinds import Number
 from appliance.state.settings import NAMES, ModelDefaults, RequestedSettings, Settings
+from appliance.state.settings_table import SETTINGS
 from appliance.state.store import Store
 from tests.support.log_lines import log_lines
 
@@ -35,8 +37,8 @@ def new_settings() -> Settings:
     )
 
 
-def keep(path: Path, work: Callable[[Settings], Any], *, seconds: float = 0.0) -> list[str]:
-    """Have a store watch while ``work`` changes settings; what it said."""
+def run_store(path: Path, work: Callable[[Settings], Any], *, seconds: float = 0.0) -> list[str]:
+    """Run a store while ``work`` changes settings; return the log."""
     settings, store = new_settings(), Store(path)
     store.restore(settings)
 
@@ -55,13 +57,13 @@ def keep(path: Path, work: Callable[[Settings], Any], *, seconds: float = 0.0) -
     return lines
 
 
-def restored(path: Path, *said: str) -> tuple[RequestedSettings, list[str]]:
+def restored(path: Path, *overridden: str) -> tuple[RequestedSettings, list[str]]:
     settings = new_settings()
-    sentences = Store(path).restore(settings, said)
+    sentences = Store(path).restore(settings, overridden)
     return settings.requested, sentences
 
 
-wishes = st.one_of(
+changes_to_make = st.one_of(
     st.tuples(st.just("playing"), st.booleans()),
     st.tuples(st.just("model"), st.sampled_from(["chorales", "fugues"])),
     st.tuples(st.just("instrument"), st.one_of(st.integers(0, 127), st.just("default"))),
@@ -75,8 +77,8 @@ wishes = st.one_of(
 )
 
 
-@given(st.lists(wishes))
-def test_whatever_was_set_reads_back_the_same(
+@given(st.lists(changes_to_make))
+def test_stored_settings_are_read_back_unchanged(
     tmp_path_factory: pytest.TempPathFactory, changes: list[tuple[str, object]]
 ) -> None:
     path = tmp_path_factory.getbasetemp() / "round.json"
@@ -89,29 +91,29 @@ def test_whatever_was_set_reads_back_the_same(
     assert restored(path) == (settings.requested, [])
 
 
-def test_what_was_set_is_there_after_a_restart_and_the_rest_stays_open(tmp_path: Path) -> None:
+def test_only_changed_settings_are_restored_after_a_restart(tmp_path: Path) -> None:
     path = tmp_path / "deep" / "settings.json"
-    keep(path, lambda settings: settings.change_all({"tempo": 96, "instrument": "oboe"}))
+    run_store(path, lambda settings: settings.change_all({"tempo": 96, "instrument": "oboe"}))
     assert restored(path) == (RequestedSettings(model="chorales", tempo=96, instrument=68), [])
     assert set(stores.read(path)) == {"tempo", "instrument"}
     # The next session adds to it.
-    keep(path, lambda settings: settings.change("tempo", "default"))
+    run_store(path, lambda settings: settings.change("tempo", "default"))
     assert restored(path)[0] == RequestedSettings(model="chorales", instrument=68)
 
 
-def test_what_the_command_line_says_comes_first(tmp_path: Path) -> None:
+def test_the_command_line_overrides_stored_settings(tmp_path: Path) -> None:
     path = tmp_path / "settings.json"
-    keep(path, lambda settings: settings.change_all({"tempo": 96, "volume": 30}))
+    run_store(path, lambda settings: settings.change_all({"tempo": 96, "volume": 30}))
     assert restored(path, "tempo")[0] == RequestedSettings(model="chorales", volume=30)
 
 
-def test_a_session_without_changes_writes_nothing(tmp_path: Path) -> None:
+def test_a_run_without_changes_writes_nothing(tmp_path: Path) -> None:
     path = tmp_path / "settings.json"
-    keep(path, lambda settings: settings.act("next_piece"))
+    run_store(path, lambda settings: settings.act("next_piece"))
     assert not path.exists()
 
 
-def test_a_turning_knob_is_written_once_a_second_and_its_last_value_always(
+def test_a_turning_knob_is_stored_once_per_second_and_its_last_value_always(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path, writes = tmp_path / "settings.json", list[float]()
@@ -128,7 +130,7 @@ def test_a_turning_knob_is_written_once_a_second_and_its_last_value_always(
             settings.change("tempo", tempo)
             await asyncio.sleep(0.01)
 
-    keep(path, turn)
+    run_store(path, turn)
     assert restored(path)[0].tempo == 239
     gaps = [b - a for a, b in itertools.pairwise(writes)]
     # The last one, at the end, need not wait.
@@ -140,7 +142,7 @@ def test_a_turning_knob_is_written_once_a_second_and_its_last_value_always(
     "content",
     [b"", b"{", b"\xff\xfe", b"[1, 2]", b'{"tempo": {"a": 1}}', b"\0" * 4096, b"[" * 100_000],
 )
-def test_a_file_of_something_else_is_set_aside_and_the_defaults_play(
+def test_a_file_with_other_content_is_renamed_and_the_defaults_apply(
     tmp_path: Path, content: bytes
 ) -> None:
     path = tmp_path / "settings.json"
@@ -154,7 +156,7 @@ def test_a_file_of_something_else_is_set_aside_and_the_defaults_play(
     assert not path.exists()
 
 
-def test_a_value_that_can_no_longer_be_is_told_and_the_others_hold(tmp_path: Path) -> None:
+def test_a_value_that_is_no_longer_allowed_is_reported_and_the_others_apply(tmp_path: Path) -> None:
     path = tmp_path / "settings.json"
     path.write_text('{"tempo": 9999, "volume": 20, "model": "gone", "colour": "red"}')
     values, sentences = restored(path)
@@ -163,28 +165,39 @@ def test_a_value_that_can_no_longer_be_is_told_and_the_others_hold(tmp_path: Pat
     assert all(str(path) in sentence for sentence in sentences)
 
 
+allowed_values = {
+    setting.name: st.floats(setting.kind.low, setting.kind.high)
+    if isinstance(setting.kind, Number)
+    else st.sampled_from(list(setting.kind.options(["chorales", "fugues"])))
+    for setting in SETTINGS
+}
+any_value = st.one_of(st.floats(allow_nan=False, allow_infinity=False), st.text(), st.booleans())
+
+
 @given(
-    st.dictionaries(
-        st.one_of(st.sampled_from(NAMES), st.text()),
-        st.one_of(st.floats(allow_nan=False, allow_infinity=False), st.text(), st.booleans()),
-    )
+    st.fixed_dictionaries({}, optional=allowed_values),
+    st.dictionaries(st.one_of(st.sampled_from(NAMES), st.text()), any_value, max_size=3),
 )
-def test_any_file_of_values_restores_to_something_allowed(
-    tmp_path_factory: pytest.TempPathFactory, content: dict[str, Any]
+def test_any_file_of_values_restores_to_what_is_allowed_of_it(
+    tmp_path_factory: pytest.TempPathFactory, allowed: dict[str, Any], others: dict[str, Any]
 ) -> None:
     path = tmp_path_factory.getbasetemp() / "any.json"
     try:
-        stores.write(path, content)
+        stores.write(path, allowed | others)
     except UnicodeEncodeError:
         return
     values, _ = restored(path)
+    expected = new_settings()
+    for name in allowed.keys() - others.keys():
+        expected.change(name, allowed[name])
+        assert getattr(values, name) == getattr(expected.requested, name)
     for name in NAMES:
         new_settings().change(
             name, "default" if getattr(values, name) is None else getattr(values, name)
         )
 
 
-def test_killed_while_writing_leaves_the_old_or_the_new(tmp_path: Path) -> None:
+def test_a_kill_while_writing_leaves_the_old_or_the_new_file(tmp_path: Path) -> None:
     path = tmp_path / "settings.json"
     code = (
         "import sys, pathlib; from appliance.state.store import write\n"
@@ -206,7 +219,7 @@ def test_killed_while_writing_leaves_the_old_or_the_new(tmp_path: Path) -> None:
         path.unlink()
 
 
-def test_a_full_disk_is_told_once_and_kept_when_there_is_room_again(
+def test_a_full_disk_is_reported_once_and_the_values_are_stored_later(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "settings.json"
@@ -227,12 +240,12 @@ def test_a_full_disk_is_told_once_and_kept_when_there_is_room_again(
         assert stores.read(path) == {"tempo": 50}
         settings.change("tempo", 61)
 
-    [sentence] = keep(path, fill, seconds=0.1)
+    [sentence] = run_store(path, fill, seconds=0.1)
     assert "cannot be kept (No space left on device)" in sentence
     assert stores.read(path) == {"tempo": 61}
 
 
-def test_a_folder_that_cannot_be_is_a_sentence(tmp_path: Path) -> None:
+def test_an_impossible_folder_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     settings = new_settings()
     store = Store(tmp_path / "file" / "settings.json")
@@ -241,7 +254,7 @@ def test_a_folder_that_cannot_be_is_a_sentence(tmp_path: Path) -> None:
         asyncio.run(store.run(settings, cast(BoxStatus, None)))
 
 
-def test_a_second_box_leaves_the_first_ones_file_alone(tmp_path: Path) -> None:
+def test_a_second_box_does_not_touch_the_file_of_the_first(tmp_path: Path) -> None:
     path = tmp_path / "settings.json"
     said: list[str] = []
 
@@ -257,12 +270,12 @@ def test_a_second_box_leaves_the_first_ones_file_alone(tmp_path: Path) -> None:
         )
         said.append(run.stderr)
 
-    keep(path, second)
+    run_store(path, second)
     assert "another Bachbox keeps its settings" in said[0]
     assert restored(path)[0].tempo == 96
 
 
-def test_systemd_says_where(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_systemd_names_the_folder(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("STATE_DIRECTORY", "/var/lib/bachbox:/var/lib/more")
     assert stores.state_folder() == Path("/var/lib/bachbox")
     monkeypatch.delenv("STATE_DIRECTORY")

@@ -1,4 +1,4 @@
-"""What Home Assistant is told is what it understands, in each of its versions."""
+"""Discovery payloads are valid in every supported version of Home Assistant."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ OLD_DEVICE_KEYS = {
     *("identifiers", "connections", "manufacturer", "model", "name", "serial_number"),
     *("hw_version", "sw_version", "suggested_area", "via_device", "configuration_url"),
 }
-"""Those that 2024.3 knows; it refuses the whole payload for another."""
+"""The keys that 2024.3 knows; it rejects the whole payload for any other."""
 
 
 def entities() -> dict[str, dict[str, Any]]:
@@ -42,7 +42,7 @@ def test_every_setting_and_action_is_an_entity() -> None:
 
 
 @pytest.mark.parametrize("topic", entities())
-def test_an_entity_is_complete_and_has_nothing_that_2024_3_refuses(topic: str) -> None:
+def test_an_entity_is_complete_and_valid_in_2024_3(topic: str) -> None:
     entity = entities()[topic]
     prefix, kind, node, key, config = topic.split("/")
     assert (prefix, node, config) == ("homeassistant", "bachbox_kitchen", "config")
@@ -56,11 +56,11 @@ def test_an_entity_is_complete_and_has_nothing_that_2024_3_refuses(topic: str) -
     if kind == "number":
         assert entity["step"] >= 0.001
         assert entity["min"] < entity["max"]
-    # One that begins with the device's name would be said twice.
+    # Home Assistant puts the device's name before it.
     assert not entity["name"].startswith("Bachbox")
 
 
-def test_as_a_device_it_is_the_same_in_one_message() -> None:
+def test_the_device_form_has_the_same_entities_in_one_message() -> None:
     [device] = homeassistant.discovery_messages(BOX, "homeassistant", as_device=True)
     assert device.topic == "homeassistant/device/bachbox_kitchen/config"
     payload = json.loads(device.payload)
@@ -74,14 +74,14 @@ def test_as_a_device_it_is_the_same_in_one_message() -> None:
 
 
 @pytest.mark.parametrize("as_device", [False, True])
-def test_what_was_announced_is_found_again(as_device: bool) -> None:
+def test_the_filters_match_the_messages_of_their_form(as_device: bool) -> None:
     [wanted] = homeassistant.discovery_filters(BOX.topics, "homeassistant", as_device=as_device)
     for form in (False, True):
         for announcement in homeassistant.discovery_messages(BOX, "homeassistant", as_device=form):
             assert topic_matches_sub(wanted, announcement.topic) == (form == as_device)
 
 
-def test_ids_are_spoken_once() -> None:
+def test_the_name_stands_in_an_id_once() -> None:
     named = DiscoveredDevice(Topics("bachbox-2"), "Bachbox bachbox-2", "1", ["chorales"])
     found = homeassistant.discovery_messages(named, "homeassistant", as_device=False)
     assert {json.loads(a.payload)["object_id"] for a in found if a.payload} > {"bachbox_2_tempo"}
