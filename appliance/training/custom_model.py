@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from appliance.audio.silence_stderr import quiet
+from appliance.audio.silence_stderr import silence_stderr
 from appliance.common.atomic_write import write_atomically
 from appliance.composing import model_file
 from appliance.composing.model_check import try_model
@@ -136,7 +136,7 @@ def _make_model(
     weights = train(recipe, codec, corpus["train"], corpus["valid"], folder)
     trained = TrainedModel(recipe, [weights])
     report("Converting to int8, which takes a minute or two")
-    with quiet():
+    with silence_stderr():
         samples = calibration_samples(trained, codec, corpus["train"])
         flatbuffer = to_int8_tflite(trained, codec, samples)
     path = folder / target.name

@@ -1,4 +1,4 @@
-"""Every shipped model that is no Transformer is what an Edge TPU's compiler takes, op by op."""
+"""Every operation of the shipped LSTMs is one that the Edge TPU's compiler accepts."""
 
 from __future__ import annotations
 
@@ -28,12 +28,14 @@ from appliance.training.convert.edgetpu_ops import LIST, Operation, Tensor, obje
 from tests.support.making_music import MODEL, MODELS, joined, parts_of
 
 SHIPPED = [
-    path for path in sorted(MODELS.rglob("*.tflite")) if not path.stem.endswith(model_file.COMPILED_SUFFIX)
+    path
+    for path in sorted(MODELS.rglob("*.tflite"))
+    if path.with_suffix(".toml").is_file() and not path.stem.endswith(model_file.COMPILED_SUFFIX)
 ]
 TRANSFORMERS = [
-    path for path in SHIPPED if recipe.load(path.with_suffix(".toml")).network.kind == "attention"
+    path for path in SHIPPED if recipe.load(path.with_suffix(".toml")).network.kind == "transformer"
 ]
-"""By their recipes: attention multiplies activations with one another, which is not listed."""
+"""By their recipes. Attention multiplies activations with activations, which is not on the list."""
 
 QUALIFIED = [path for path in SHIPPED if path not in TRANSFORMERS]
 
@@ -42,7 +44,7 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.mark.parametrize("path", QUALIFIED, ids=lambda path: str(path.stem))
 def test_every_operation_is_on_the_list_and_int8(path: Path) -> None:
-    found = operations(model_file.load(path).model)
+    found = operations(model_file.load(path).flatbuffer)
     assert len(found) > 10
     for number, operation in enumerate(found):
         assert not objections(operation), f"operation {number}: {operation}"
@@ -50,22 +52,26 @@ def test_every_operation_is_on_the_list_and_int8(path: Path) -> None:
     assert all(tensor.type == "INT8" for operation in found for tensor in operation.outputs)
 
 
-def test_there_is_something_to_read() -> None:
+def test_an_lstm_is_shipped() -> None:
     assert MODEL in QUALIFIED
 
 
 @pytest.mark.parametrize("path", TRANSFORMERS, ids=lambda path: str(path.stem))
-def test_a_transformer_has_weights_in_int8_and_stays_with_the_cpu(path: Path) -> None:
+def test_a_transformer_has_int8_weights_and_stays_on_the_cpu(path: Path) -> None:
     model = model_file.load(path)
-    products = [one for one in operations(model.model) if one.name == "FULLY_CONNECTED"]
+    products = [
+        operation
+        for operation in operations(model.flatbuffer)
+        if operation.name == "FULLY_CONNECTED"
+    ]
     assert len(products) > 10
-    assert all(tensor.type == "INT8" for one in products for tensor in one.inputs[:2])
+    assert all(tensor.type == "INT8" for operation in products for tensor in operation.inputs[:2])
     assert "BATCH_MATMUL is not on the list" in report(model)
 
 
 def altered(change: Callable[[Any], object], model: bytes | None = None) -> bytes:
-    """The shipped flatbuffer with something else in it."""
-    content = bytearray(model_file.load(MODEL).model if model is None else model)
+    """The shipped flatbuffer after a change to its tree."""
+    content = bytearray(model_file.load(MODEL).flatbuffer if model is None else model)
     tree = schema.ModelT.InitFromObj(schema.Model.GetRootAsModel(content, 0))
     change(tree)
     builder = flatbuffers.Builder(len(content))
@@ -73,13 +79,13 @@ def altered(change: Callable[[Any], object], model: bytes | None = None) -> byte
     return bytes(builder.Output())
 
 
-def another_operation(tree: Any, name: str) -> None:
+def replace_first_operation(tree: Any, name: str) -> None:
     code = tree.operatorCodes[tree.subgraphs[0].operators[0].opcodeIndex]
     code.builtinCode = getattr(schema.BuiltinOperator, name)
     code.deprecatedBuiltinCode = min(code.builtinCode, 127)
 
 
-def of_the_first_output(tree: Any) -> Any:
+def first_output(tree: Any) -> Any:
     graph = tree.subgraphs[0]
     return graph.tensors[graph.operators[0].outputs[0]]
 
@@ -87,33 +93,37 @@ def of_the_first_output(tree: Any) -> Any:
 @pytest.mark.parametrize(
     ("change", "why"),
     [
-        (lambda tree: another_operation(tree, "GATHER"), "GATHER is not on the list"),
-        (lambda tree: another_operation(tree, "BATCH_MATMUL"), "BATCH_MATMUL is not on the list"),
-        (lambda tree: another_operation(tree, "GELU"), "GELU is not on the list"),
-        (lambda tree: another_operation(tree, "PACK"), "PACK is limited: not along the batch"),
+        (lambda tree: replace_first_operation(tree, "GATHER"), "GATHER is not on the list"),
         (
-            lambda tree: setattr(of_the_first_output(tree), "type", schema.TensorType.FLOAT32),
+            lambda tree: replace_first_operation(tree, "BATCH_MATMUL"),
+            "BATCH_MATMUL is not on the list",
+        ),
+        (lambda tree: replace_first_operation(tree, "GELU"), "GELU is not on the list"),
+        (
+            lambda tree: replace_first_operation(tree, "PACK"),
+            "PACK is limited: not along the batch",
+        ),
+        (
+            lambda tree: setattr(first_output(tree), "type", schema.TensorType.FLOAT32),
             "is FLOAT32, not INT8",
         ),
         (
-            lambda tree: setattr(of_the_first_output(tree), "type", schema.TensorType.INT16),
+            lambda tree: setattr(first_output(tree), "type", schema.TensorType.INT16),
             "is INT16, not INT8",
         ),
         (
             lambda tree: setattr(
-                of_the_first_output(tree), "shapeSignature", np.array([-1, 512], np.int32)
+                first_output(tree), "shapeSignature", np.array([-1, 512], np.int32)
             ),
             "has an open size: (-1, 512)",
         ),
         (
-            lambda tree: setattr(
-                of_the_first_output(tree), "shape", np.array([2, 1, 1, 512], np.int32)
-            ),
+            lambda tree: setattr(first_output(tree), "shape", np.array([2, 1, 1, 512], np.int32)),
             "has more than three dimensions: (2, 1, 1, 512)",
         ),
         (
-            lambda tree: setattr(of_the_first_output(tree), "shape", np.array([2, 512], np.int32)),
-            "FULLY_CONNECTED is limited: weights in the default format, a vector comes out",
+            lambda tree: setattr(first_output(tree), "shape", np.array([2, 512], np.int32)),
+            "FULLY_CONNECTED is limited: weights in the default format, and a vector as output",
         ),
         (
             lambda tree: setattr(tree.subgraphs[0].operators[0].builtinOptions, "weightsFormat", 1),
@@ -125,10 +135,10 @@ def of_the_first_output(tree: Any) -> Any:
         ),
     ],
 )
-def test_what_the_compiler_would_leave_to_the_cpu_is_seen(
+def test_an_operation_that_the_compiler_refuses_is_reported(
     change: Callable[[Any], object], why: str
 ) -> None:
-    model = replace(model_file.load(MODEL), model=altered(change))
+    model = replace(model_file.load(MODEL), flatbuffer=altered(change))
     _, *found = report(model)
     assert any(why in line for line in found), found
 
@@ -159,13 +169,13 @@ def test_the_limits_of_the_list(
     assert (not objections(operation)) == taken
 
 
-def test_the_list_is_in_the_languages_own_names() -> None:
+def test_the_list_has_tflites_names() -> None:
     assert set(LIST) <= set(vars(schema.BuiltinOperator))
     assert LIST.keys().isdisjoint({"GATHER", "BATCH_MATMUL", "EMBEDDING_LOOKUP"})
 
 
 FAKE = """#!{python}
-# Stands for Coral's compiler: the same model, its tensors numbered from the other end.
+# Stands for Coral's compiler: writes the same model with its tensors in reverse order.
 import sys
 from pathlib import Path
 import flatbuffers
@@ -194,7 +204,7 @@ print("Model compiled successfully")
 
 
 def make_edgetpu(folder: Path, *models: Path, does: str) -> subprocess.CompletedProcess[str]:
-    """Run it with a compiler of our own, or with none."""
+    """Run `make edgetpu` with a fake compiler, or without one."""
     if does != "nothing":
         (folder / "bin").mkdir()
         fake = folder / "bin" / "edgetpu_compiler"
@@ -217,20 +227,20 @@ def model(tmp_path: Path) -> Path:
     return path
 
 
-def test_a_compiled_model_is_the_model(
+def test_a_compiled_model_gives_the_same_logits(
     model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    done = make_edgetpu(tmp_path, model, does="compile")
-    assert done.returncode == 0, done.stderr
-    assert "Model compiled successfully" in done.stdout
+    finished = make_edgetpu(tmp_path, model, does="compile")
+    assert finished.returncode == 0, finished.stderr
+    assert "Model compiled successfully" in finished.stdout
     first, second = model_file.load(model), model_file.load(model_file.compiled_path(model))
-    assert second.about.compiled_from == first.about.sha256
-    assert second.about.tensors != first.about.tensors, "this compiler numbers them anew"
+    assert second.metadata.compiled_from == first.metadata.sha256
+    assert second.metadata.tensors != first.metadata.tensors, "the fake compiler renumbers them"
     assert (second.card, second.vocabulary) == (first.card, first.vocabulary)
-    assert second.about.forms == first.about.forms
+    assert second.metadata.forms == first.metadata.forms
     monkeypatch.setenv(RUNTIME_VARIABLE, "ai_edge_litert")
     assert steps(second) == steps(first)
-    # Making it again is no trouble.
+    # It can be run again.
     before = model_file.compiled_path(model).read_bytes()
     (tmp_path / "bin" / "edgetpu_compiler").unlink()
     (tmp_path / "bin").rmdir()
@@ -246,35 +256,37 @@ def steps(model: ModelFile) -> list[list[float]]:
 @pytest.mark.parametrize(
     ("does", "why"),
     [
-        ("fail", "edgetpu_compiler does not take it: Internal compiler error. Aborting!"),
+        ("fail", "edgetpu_compiler refuses it: Internal compiler error. Aborting!"),
         ("rename", "edgetpu_compiler has renamed its inputs or outputs"),
     ],
 )
-def test_a_compiler_that_fails(model: Path, tmp_path: Path, does: str, why: str) -> None:
-    done = make_edgetpu(tmp_path, model, does=does)
-    assert done.returncode == 1
-    assert done.stderr == f"bachbox: {model}: {why}\n"
+def test_a_failure_of_the_compiler_is_reported(
+    model: Path, tmp_path: Path, does: str, why: str
+) -> None:
+    finished = make_edgetpu(tmp_path, model, does=does)
+    assert finished.returncode == 1
+    assert finished.stderr == f"bachbox: {model}: {why}\n"
     assert not model_file.compiled_path(model).exists()
 
 
-def test_without_the_compiler_it_says_how_to_get_it(model: Path, tmp_path: Path) -> None:
-    done = make_edgetpu(tmp_path, model, does="nothing")
-    assert done.returncode == 1
-    assert "chorales.tflite: all int8 and all on the Edge TPU compiler's list" in done.stdout
-    assert re.search(r"chorales.tflite: .*\d+ FULLY_CONNECTED", done.stdout)
-    assert "sudo apt install edgetpu-compiler" in done.stderr
-    assert "coral.ai/docs/edgetpu/compiler" in done.stderr
-    assert len(done.stderr.splitlines()) == 1
+def test_a_missing_compiler_is_reported_with_the_remedy(model: Path, tmp_path: Path) -> None:
+    finished = make_edgetpu(tmp_path, model, does="nothing")
+    assert finished.returncode == 1
+    assert "chorales.tflite: all int8 and all on the Edge TPU compiler's list" in finished.stdout
+    assert re.search(r"chorales.tflite: .*\d+ FULLY_CONNECTED", finished.stdout)
+    assert "sudo apt install edgetpu-compiler" in finished.stderr
+    assert "coral.ai/docs/edgetpu/compiler" in finished.stderr
+    assert len(finished.stderr.splitlines()) == 1
     assert not model_file.compiled_path(model).exists()
 
 
-def test_what_it_would_not_take_stays_with_the_cpu(model: Path, tmp_path: Path) -> None:
-    content = altered(lambda tree: another_operation(tree, "GATHER"))
+def test_a_refused_model_stays_on_the_cpu(model: Path, tmp_path: Path) -> None:
+    content = altered(lambda tree: replace_first_operation(tree, "GATHER"))
     _, texts = parts_of()
     about = json.loads(texts["metadata.json"]) | {"sha256": hashlib.sha256(content).hexdigest()}
     model.write_bytes(joined(content, texts | {"metadata.json": json.dumps(about)}))
-    done = make_edgetpu(tmp_path, model, does="compile")
-    assert done.returncode == 0, done.stderr
-    assert "GATHER is not on the list" in done.stdout
-    assert "chorales.tflite: stays with the CPU" in done.stdout
+    finished = make_edgetpu(tmp_path, model, does="compile")
+    assert finished.returncode == 0, finished.stderr
+    assert "GATHER is not on the list" in finished.stdout
+    assert "chorales.tflite: stays on the CPU" in finished.stdout
     assert not model_file.compiled_path(model).exists()

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from appliance.errors import UsageError
-from appliance.music.codecs.abc.abc_codec import AbcScore
+from appliance.music.codecs.abc.score import AbcScore
 from appliance.music.score import Form, Key
 from appliance.training.data import folk_corpus
 

@@ -1,4 +1,4 @@
-"""A recipe says how a model is made, all of it, and a misspelt one says what is wrong."""
+"""A recipe says everything about how a model is made; a mistake in it is named."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 from appliance.composing import model_file
 from appliance.errors import UsageError
 from appliance.music.codecs.four_part import FourPartCodec
-from appliance.training import __main__ as training
+from appliance.training import __main__ as command
 from appliance.training import recipe
 
 ROOT = Path(__file__).parents[2]
@@ -29,7 +29,7 @@ GOOD: dict[str, dict[str, Any]] = {
 }  # fmt: skip
 
 
-ATTENTION = {"kind": "attention", "heads": 2, "inner": 8, "memory_tokens": 8}
+TRANSFORMER = {"kind": "transformer", "heads": 2, "feedforward": 8, "memory_tokens": 8}
 
 
 def toml(parts: dict[str, dict[str, Any]]) -> str:
@@ -37,8 +37,8 @@ def toml(parts: dict[str, dict[str, Any]]) -> str:
     for part, values in parts.items():
         lines.append(f"[{part}]")
         for key, value in values.items():
-            said = str(value).lower() if isinstance(value, bool) else repr(value)
-            lines.append(f"{key} = {said}")
+            text = str(value).lower() if isinstance(value, bool) else repr(value)
+            lines.append(f"{key} = {text}")
     return "\n".join(lines) + "\n"
 
 
@@ -50,12 +50,12 @@ def refusal(path: Path) -> str:
     return str(refused.value)
 
 
-def test_there_are_recipes() -> None:
+def test_recipes_are_shipped() -> None:
     assert {path.stem for path in RECIPES} >= {"chorales", "jsb16"}
 
 
 @pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
-def test_a_shipped_recipe_can_be_read(path: Path) -> None:
+def test_a_shipped_recipe_is_valid(path: Path) -> None:
     made = recipe.load(path)
     assert made.name == path.stem
     assert 40 <= made.card.tempo_bpm <= 240
@@ -84,7 +84,7 @@ def test_the_shipped_model_was_made_by_its_recipe() -> None:
     assert len(model.forms) > len(made.corpus.test)
 
 
-def test_a_recipe_as_it_should_be(tmp_path: Path) -> None:
+def test_a_minimal_recipe_is_valid(tmp_path: Path) -> None:
     path = tmp_path / "tiny.toml"
     path.write_text(toml(GOOD))
     assert recipe.load(path).training.tokens == 1000
@@ -92,7 +92,7 @@ def test_a_recipe_as_it_should_be(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("part", "key", "value", "said"),
+    ("part", "key", "value", "message"),
     [
         ("network", "hiden", 3, "hiden"),
         ("network", "hidden", "large", "hidden"),
@@ -104,48 +104,50 @@ def test_a_recipe_as_it_should_be(tmp_path: Path) -> None:
         ("card", "tempo_bpm", "fast", "tempo_bpm"),
     ],
 )
-def test_a_mistake_is_named(tmp_path: Path, part: str, key: str, value: object, said: str) -> None:
+def test_a_mistake_is_named(
+    tmp_path: Path, part: str, key: str, value: object, message: str
+) -> None:
     path = tmp_path / "tiny.toml"
     path.write_text(toml(GOOD | {part: GOOD[part] | {key: value}}))
-    assert said in refusal(path)
+    assert message in refusal(path)
 
 
 @pytest.mark.parametrize(
-    ("network", "training", "said"),
+    ("network", "training", "message"),
     [
-        ({"embedding": 0}, {}, "an LSTM wants an embedding"),
-        ({"kind": "attention"}, {}, "attention wants heads"),
+        ({"embedding": 0}, {}, "an LSTM needs an embedding size"),
+        ({"kind": "transformer"}, {}, "a Transformer needs heads"),
         (
-            {"kind": "attention", "heads": 3, "inner": 8, "memory_tokens": 8},
+            {"kind": "transformer", "heads": 3, "feedforward": 8, "memory_tokens": 8},
             {},
-            "that share hidden",
+            "a multiple of heads",
         ),
-        (ATTENTION, {"start": "HEAD:models/chorales.tflite"}, "starts from nothing"),
-        ({"members": 0}, {}, "at least 1"),
-        ({"keys": []}, {}, "keys begin with 0"),
-        ({"keys": [1, 0]}, {}, "keys begin with 0"),
-        ({}, {"tokens": 0}, "either tokens or processor_s"),
-        ({}, {"processor_s": 60}, "either tokens or processor_s"),
+        (TRANSFORMER, {"warm_start": "models/chorales.tflite"}, "warm_start is for LSTMs only"),
+        ({"ensemble_size": 0}, {}, "at least 1"),
+        ({"transpositions": []}, {}, "must start with 0"),
+        ({"transpositions": [1, 0]}, {}, "must start with 0"),
+        ({}, {"tokens": 0}, "either tokens or cpu_budget_s"),
+        ({}, {"cpu_budget_s": 60}, "either tokens or cpu_budget_s"),
     ],
 )
-def test_what_does_not_go_together_is_named(
-    tmp_path: Path, network: dict[str, Any], training: dict[str, Any], said: str
+def test_a_contradiction_is_named(
+    tmp_path: Path, network: dict[str, Any], training: dict[str, Any], message: str
 ) -> None:
     path = tmp_path / "tiny.toml"
     parts = {"network": GOOD["network"] | network, "training": GOOD["training"] | training}
     path.write_text(toml(GOOD | parts))
-    assert said in refusal(path)
+    assert message in refusal(path)
 
 
 @pytest.mark.parametrize("part", GOOD)
-def test_a_missing_part_is_named(tmp_path: Path, part: str) -> None:
+def test_a_missing_section_is_named(tmp_path: Path, part: str) -> None:
     path = tmp_path / "tiny.toml"
     path.write_text(toml({name: values for name, values in GOOD.items() if name != part}))
     assert part in refusal(path)
 
 
 @pytest.mark.parametrize("content", [b"", b"name = ", b"\xff\xfe", b"[[[", b"name = 3"])
-def test_no_recipe_at_all(tmp_path: Path, content: bytes) -> None:
+def test_another_file_in_place_of_a_recipe_is_refused(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "tiny.toml"
     path.write_bytes(content)
     refusal(path)
@@ -154,24 +156,24 @@ def test_no_recipe_at_all(tmp_path: Path, content: bytes) -> None:
 
 def test_recipes_are_found_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(ROOT)
-    assert training.find_recipe("chorales") == Path("models/chorales.toml")
-    assert training.find_recipe("jsb16") == Path("models/benchmarks/jsb16.toml")
-    assert training.find_recipe("models/chorales.toml") == Path("models/chorales.toml")
+    assert command.find_recipe("chorales") == Path("models/chorales.toml")
+    assert command.find_recipe("jsb16") == Path("models/benchmarks/jsb16.toml")
+    assert command.find_recipe("models/chorales.toml") == Path("models/chorales.toml")
     with pytest.raises(
-        UsageError, match=r"no recipe called 'fugues'; there are: chorales, .*jsb16"
+        UsageError, match=r"no recipe called 'fugues'; the recipes are: chorales, .*jsb16"
     ):
-        training.find_recipe("fugues")
+        command.find_recipe("fugues")
 
 
-def test_the_command_says_what_is_missing(
+def test_the_command_names_what_is_missing(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     monkeypatch.chdir(ROOT)
-    for arguments, said in (
+    for arguments, message in (
         (["fugues"], "no recipe called"),
         (["jsb16", "--evaluate"], "--data FOLDER"),
         (["jsb16", "--evaluate", "--data", str(tmp_path)], "the benchmark is not there"),
     ):
         monkeypatch.setattr("sys.argv", ["training", *arguments])
-        assert training.main() == 2
-        assert said in capsys.readouterr().err
+        assert command.main() == 2
+        assert message in capsys.readouterr().err

@@ -1,8 +1,8 @@
-"""What the Edge TPU's compiler takes: its list of operations, and a model read against it.
+"""The operations that the Edge TPU's compiler accepts, and a check of a model against them.
 
 Source: the requirements and the table "Supported operations" of "TensorFlow models on the Edge
 TPU", coral.ai/docs/edgetpu/models-intro, for the compiler's last version (16, runtime 14). A limit
-of the table that is not checked here counts as an objection, so nothing passes unseen.
+of the table that is not checked here counts as an objection, so that nothing is overlooked.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ MAX_SOFTMAX_ELEMENTS: Final = 16_000
 
 
 class Tensor(NamedTuple):
-    """One tensor of a model; ``shape`` has -1 where a size is open, ``type`` is TFLite's name."""
+    """One tensor of a model; ``shape`` has -1 for an open size, ``type`` is TFLite's name."""
 
     name: str
     type: str
@@ -26,7 +26,7 @@ class Tensor(NamedTuple):
 
     @property
     def is_vector(self) -> bool:
-        """At most one size is more than 1."""
+        """Whether at most one size is more than 1."""
         return math.prod(self.shape) == max(self.shape, default=1)
 
 
@@ -39,15 +39,15 @@ class Operation(NamedTuple):
     options: Any
 
     def option(self, name: str) -> Any:
-        """One of its options; ``None`` where it has none."""
+        """The value of an option; ``None`` where the operation does not have it."""
         return getattr(self.options, name, None)
 
 
 class Limit(NamedTuple):
-    """A "known limitation" of the table, and whether an operation keeps it."""
+    """A "known limitation" of the table: its text, and whether an operation keeps to it."""
 
-    words: str
-    kept: Callable[[Operation], bool] = lambda _: False
+    text: str
+    is_kept: Callable[[Operation], bool] = lambda _: False
 
 
 NO_LIMIT: Final = Limit("", lambda _: True)
@@ -84,7 +84,9 @@ LIST: Final[dict[str, Limit]] = {
     "CONV_2D": Limit("the same dilation in x and y", _dilation_is_square),
     "DEPTHWISE_CONV_2D": Limit("the same dilation in x and y", _dilation_is_square),
     "EXPAND_DIMS": NO_LIMIT,
-    "FULLY_CONNECTED": Limit("weights in the default format, a vector comes out", _plain_weights),
+    "FULLY_CONNECTED": Limit(
+        "weights in the default format, and a vector as output", _plain_weights
+    ),
     "L2_NORMALIZATION": NO_LIMIT,
     "LOGISTIC": NO_LIMIT,
     "LSTM": Limit("in one direction only"),
@@ -119,7 +121,7 @@ LIST: Final[dict[str, Limit]] = {
     "TRANSPOSE": NO_LIMIT,
     "TRANSPOSE_CONV": NO_LIMIT,
 }
-"""TFLite's names of the operations that the table lists, each with its limit."""
+"""The operations of the table by TFLite's names, each with its limit."""
 
 
 def operations(model: bytes) -> list[Operation]:
@@ -132,20 +134,20 @@ def operations(model: bytes) -> list[Operation]:
             Tensor(
                 tensor.name.decode(),
                 types[tensor.type],
-                tuple(map(int, _given(tensor.shapeSignature, _given(tensor.shape, ())))),
+                tuple(map(int, _or_default(tensor.shapeSignature, _or_default(tensor.shape, ())))),
                 tree.buffers[tensor.buffer].data is not None,
             )
             for tensor in graph.tensors
         ]
         for operator in graph.operators:
             code = tree.operatorCodes[operator.opcodeIndex]
-            # Older files have the code in the older field, which ends at 127.
+            # Older files have the code in the deprecated field, which ends at 127.
             name = names[max(code.builtinCode, code.deprecatedBuiltinCode)]
             found.append(
                 Operation(
                     code.customCode.decode() if name == "CUSTOM" else name,
-                    tuple(tensors[at] for at in _given(operator.inputs, ()) if at >= 0),
-                    tuple(tensors[at] for at in _given(operator.outputs, ())),
+                    tuple(tensors[at] for at in _or_default(operator.inputs, ()) if at >= 0),
+                    tuple(tensors[at] for at in _or_default(operator.outputs, ())),
                     operator.builtinOptions,
                 )
             )
@@ -153,15 +155,15 @@ def operations(model: bytes) -> list[Operation]:
 
 
 def objections(operation: Operation) -> list[str]:
-    """Why the compiler would leave an operation to the CPU; none where it takes it."""
+    """The reasons why the compiler would leave an operation to the CPU; none if it accepts it."""
     found = []
     limit = LIST.get(operation.name)
     if limit is None:
         found.append(f"{operation.name} is not on the list")
-    elif not limit.kept(operation):
-        found.append(f"{operation.name} is limited: {limit.words}")
+    elif not limit.is_kept(operation):
+        found.append(f"{operation.name} is limited: {limit.text}")
     for tensor in (*operation.inputs, *operation.outputs):
-        # Biases are sums of products, and sizes and axes are no data.
+        # Biases have the precision of the sums; sizes and axes are not data.
         if tensor.type != "INT8" and not (tensor.type == "INT32" and tensor.constant):
             found.append(f"{tensor.name} is {tensor.type}, not INT8")
         if min(tensor.shape, default=1) < 0:
@@ -177,6 +179,6 @@ def _names(enumeration: type) -> dict[int, str]:
     return {code: name for name, code in vars(enumeration).items() if isinstance(code, int)}
 
 
-def _given(array: Any, otherwise: Any) -> Any:
-    """The schema's arrays are ``None`` where the file has none."""
-    return otherwise if array is None else array
+def _or_default(array: Any, default: Any) -> Any:
+    """The schema's arrays are ``None`` where the file does not have them."""
+    return default if array is None else array
