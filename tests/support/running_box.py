@@ -28,8 +28,8 @@ TIMEOUT_S = 120.0
 
 SEED = 7
 
-LONGEST_BREATH_S = 1.5
-"""The longest silence between two pieces; longer than this there is no music."""
+LONGEST_BREATH_S = 2.5
+"""Longer than this there is no music: between two pieces are two beats, at 60 a minute or more."""
 
 LOOK_AHEAD_S = 3.5
 """So much is composed ahead when a fault is injected."""
