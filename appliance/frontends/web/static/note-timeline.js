@@ -4,7 +4,7 @@ const KEPT_TICKS = 480 * 120;
 const DISCARDED_MS = 1500; // How long discarded notes are kept, to be drawn as they fade.
 
 export class NoteTimeline {
-  /** {voice, pitch, startTick, endTick (null: not known yet), velocity, addedMs (0: unknown)} */
+  /** {voice, pitch, startTick, endTick (null: not known yet), velocity, addedMs (0: it replaces none)} */
   notes = [];
   /** {number, tonic, minor, beatTicks, beatsPerBar, pickupTicks, startTick} */
   pieces = [];
@@ -14,12 +14,16 @@ export class NoteTimeline {
   horizonTick = 0;
   /** How often the composer has gone back since the page was loaded. */
   rewinds = 0;
+  /** Notes before this tick replace others: the composer had been here before it went back. */
+  #replacedBeforeTick = 0;
 
   /** Take a `notes` message. `isFirst`: it is the first of a connection, so nothing in it is new. */
   update(message, isFirst, ms = performance.now()) {
     if (message.rewind_tick !== null) this.#rewind(message.rewind_tick, isFirst, ms);
-    const addedMs = isFirst || message.rewind_tick === null ? 0 : ms;
-    for (const event of message.events) this.#add(event, addedMs);
+    for (const event of message.events) {
+      const isReplacement = !isFirst && event.tick < this.#replacedBeforeTick;
+      this.#add(event, isReplacement ? ms : 0);
+    }
     this.horizonTick = message.horizon_tick;
     this.#forgetOld(ms);
   }
@@ -70,9 +74,11 @@ export class NoteTimeline {
     this.pieces = this.pieces.filter((piece) => piece.startTick < tick);
     if (isFirst) {
       this.discarded = [];
+      this.#replacedBeforeTick = 0;
       return;
     }
     this.discarded.push(...dropped.map((note) => ({ ...note, discardedMs: ms })));
+    this.#replacedBeforeTick = Math.max(this.#replacedBeforeTick, this.horizonTick);
     this.rewinds += 1;
   }
 

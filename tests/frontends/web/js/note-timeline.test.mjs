@@ -29,6 +29,14 @@ test('a rewind discards notes and reopens those that sound then', () => {
   assert.equal(timeline.notes[1].addedMs, 100);
 });
 
+test('notes that replace discarded ones are marked, also when they come later', () => {
+  const timeline = new NoteTimeline();
+  timeline.update(message([on(0, 60), on(480, 62)], 960), true, 0);
+  timeline.update(message([], 480, 480), false, 100);
+  timeline.update(message([on(480, 64), on(960, 65)], 1440), false, 150);
+  assert.deepEqual(timeline.notes.map((note) => note.addedMs), [0, 150, 0]);
+});
+
 test('the first message of a connection replaces everything and is not a rewind', () => {
   const timeline = new NoteTimeline();
   timeline.update(message([on(0, 60)], 480), true, 0);
