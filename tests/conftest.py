@@ -108,6 +108,14 @@ def pytest_runtest_logreport(report: pytest.TestReport) -> None:
         _terminal.write_line(f"\nFAILED {report.nodeid}", red=True)
 
 
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Name the tests that passed only when they listened again."""
+    for report in terminalreporter.stats.get("passed", []):
+        counted = [value for name, value in report.user_properties if name == "tries"]
+        if report.when == "call" and max(counted, default=1) > 1:
+            terminalreporter.write_line(f"repeated: {report.nodeid}: {max(counted)} tries")
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Run the quick tiers first, and keep together in one worker what shares a fixture.
 

@@ -39,6 +39,7 @@ pytest() { # tier, argument ...
     "$python" -m pytest -m "$tier" "$@" 2>&1 | tee $logs/"$tier".log
     local code=${PIPESTATUS[0]}
     grep -E '(passed|failed|error|no tests ran|deselected).* in [0-9.]+s' $logs/"$tier".log | tail -n1 | tr -d '=' | sed 's/^ *//' >$logs/"$tier".summary
+    grep -E '^repeated: ' $logs/"$tier".log >>$logs/"$tier".summary
     # 5: no test of this tier was asked for.
     [ "$code" -eq 0 ] || [ "$code" -eq 5 ]
 }

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import errno
-import itertools
 import os
 import random
 import signal
@@ -132,10 +131,9 @@ def test_a_turning_knob_is_stored_once_per_second_and_its_last_value_always(
 
     run_store(path, turn)
     assert restored(path)[0].tempo == 239
-    gaps = [b - a for a, b in itertools.pairwise(writes)]
-    # The last one, at the end, need not wait.
-    assert all(gap >= stores.WRITE_INTERVAL_S for gap in gaps[:-1])
-    assert len(writes) >= 3
+    took_s = writes[-1] - writes[0]
+    # One at once and one at the end, which do not wait.
+    assert 3 <= len(writes) <= took_s / stores.WRITE_INTERVAL_S + 2
 
 
 @pytest.mark.parametrize(
@@ -223,12 +221,13 @@ def test_a_full_disk_is_reported_once_and_the_values_are_stored_later(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "settings.json"
-    real, full = stores.write, [True]
+    real, full, before = stores.write, [True], list[stores.StoredValues]()
 
     def write(where: Path, what: stores.StoredValues) -> None:
         if full:
             full.clear()
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        before.append(stores.read(where))
         real(where, what)
 
     monkeypatch.setattr(stores, "write", write)
@@ -236,12 +235,14 @@ def test_a_full_disk_is_reported_once_and_the_values_are_stored_later(
 
     async def fill(settings: Settings) -> None:
         settings.change("tempo", 60)
-        await asyncio.sleep(0.2)
-        assert stores.read(path) == {"tempo": 50}
+        while full:
+            await asyncio.sleep(0.01)
         settings.change("tempo", 61)
 
     [sentence] = run_store(path, fill, seconds=0.1)
     assert "cannot be kept (No space left on device)" in sentence
+    # What was there stayed whole until there was room.
+    assert before[0] == {"tempo": 50}
     assert stores.read(path) == {"tempo": 61}
 
 

@@ -101,9 +101,10 @@ def test_watchdog_gets_no_ping_while_a_child_hangs(tmp_path: Path, manager: List
         for name in ("composer", "performer"):
             manager.wait_for(ALIVE, 2, after=time.monotonic())
             with hanging(box.child(name).pid):
-                hung_at = time.monotonic() + 1.0
-                time.sleep(3.0)
-                assert manager.count(ALIVE, after=hung_at) == 0
+                hung_at = time.monotonic()
+                time.sleep(4.0)
+                # For what was done before it hung.
+                assert manager.count(ALIVE, after=hung_at) <= 1
             # The supervisor replaces it.
             manager.wait_for(ALIVE, after=hung_at)
         assert box.end() == 0
