@@ -141,7 +141,7 @@ def allowed(where: tuple[str, str]) -> st.SearchStrategy[Any]:
         case msgspec.inspect.BoolType():
             return st.booleans()
         case msgspec.inspect.LiteralType(values=values):
-            return st.sampled_from(sorted(values))
+            return st.sampled_from(sorted(values, key=str))
     return st.just(SUGGESTED[section][key])
 
 
