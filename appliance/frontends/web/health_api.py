@@ -85,7 +85,7 @@ def add_routes(table: RouteTable, context: WebContext) -> None:
     )  # fmt: skip
     async def get_metrics(_request: web.Request) -> web.Response:
         status, counts = await asyncio.to_thread(lambda: (box.status(), box.workload()))
-        text = exposition(status, counts, monitor.latency(), well=monitor.is_healthy())
+        text = exposition(status, counts, monitor.latency(), healthy=monitor.is_healthy())
         return web.Response(body=text.encode(), headers={"Content-Type": CONTENT_TYPE})
 
     @table.route(

@@ -29,19 +29,19 @@ class _Family(NamedTuple):
     samples: Iterable[tuple[Mapping[str, str], float]]
 
 
-def exposition(status: Status, workload: Workload, latency: Latency, *, well: bool) -> str:
+def exposition(status: Status, workload: Workload, latency: Latency, *, healthy: bool) -> str:
     """Return all metrics as the text that Prometheus reads.
 
     Args:
         status: the state of the box.
         workload: the work and the resources of its processes.
         latency: how long changes of settings took to be heard.
-        well: sound is flowing, or no sound is expected.
+        healthy: sound is flowing, or no sound is expected.
     """
     health = status.health
     families = [
         _info(status),
-        _gauge("up", "1 if sound is flowing or no sound is expected, 0 otherwise.", well),
+        _gauge("up", "1 if sound is flowing or no sound is expected, 0 otherwise.", healthy),
         *_settings(status.settings),
         *_health(health),
         _counter("notes_total", "Notes composed since the start.", workload.notes),
@@ -97,9 +97,9 @@ def _health(health: Health) -> Iterator[_Family]:
     yield _counter(
         "starved_blocks_total",
         "Audio blocks for which no music was composed in time.",
-        health.starved,
+        health.starved_blocks,
     )
-    yield _counter("late_notes_total", "Notes played after their time.", health.late)
+    yield _counter("late_notes_total", "Notes played after their time.", health.late_notes)
     yield _counter("pieces_total", "Pieces composed since the start.", health.pieces)
     yield _counter(
         "rewinds_total",

@@ -47,7 +47,7 @@ def box(folder: Path, line: str, env: dict[str, str], output: str = "null") -> I
         one.wait_for("piece 1")
         yield one
         assert one.end() == 0
-        assert not [said for said in one.lines if "mistake" in said], one.lines
+        assert not [result for result in one.lines if "mistake" in result], one.lines
 
 
 def eventually(condition: object, log: Path) -> None:
@@ -72,15 +72,15 @@ def test_two_snapclients_play_the_box(
                 time.sleep(5.0)
             sides = audio_analysis.sides(recording.read_bytes())
             played = audio_analysis.picture(audio_analysis.wav(sound))
-            alike = [
+            likeness = [
                 audio_analysis.likeness(audio_analysis.picture(side)[20:80], played)[0]
                 if abs(side.astype(int)).max() > 100
                 else 0.0
                 for side in sides
             ]
-            if min(alike) > MIN_LIKENESS:
+            if min(likeness) > MIN_LIKENESS:
                 break
-        assert min(alike) > MIN_LIKENESS, log()
+        assert min(likeness) > MIN_LIKENESS, log()
 
 
 ICECAST = """<icecast>
@@ -145,19 +145,19 @@ def test_icecast_plays_sound_and_reconnects(
                 ogg = tmp_path / "heard.ogg"
                 ogg.write_bytes(_heard(port, 8.0))
         time.sleep(0.5)
-        heard = subprocess.run(
+        recorded = subprocess.run(
             ["opusdec", "--quiet", "--rate", "48000", "--force-stereo", ogg, "-"],
             capture_output=True,
             check=True,
         ).stdout
-        part = audio_analysis.picture(audio_analysis.raw(heard))
-        alike, _ = audio_analysis.likeness(
+        part = audio_analysis.picture(audio_analysis.raw(recorded))
+        likeness, _ = audio_analysis.likeness(
             part[:100], audio_analysis.picture(audio_analysis.wav(sound))
         )
         with capsys.disabled():
-            print(f"\nicecast: likeness to the box {alike:.3f}, {len(heard) / 192_000:.1f} s")
+            print(f"\nicecast: likeness to the box {likeness:.3f}, {len(recorded) / 192_000:.1f} s")
         assert len(part) > 60
-        assert alike > MIN_LIKENESS
+        assert likeness > MIN_LIKENESS
         assert PASSWORD not in " ".join(one.lines)
 
 

@@ -72,14 +72,14 @@ def test_forged_session_is_refused(text: str, at: int, sign: str) -> None:
 
 
 def test_password_file_is_private(tmp_path: Path) -> None:
-    kept = Passwords(tmp_path / "state")
-    kept.set_password(GOOD)
+    saved = Passwords(tmp_path / "state")
+    saved.set_password(GOOD)
     file = tmp_path / "state" / passwords.FILE_NAME
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     assert GOOD not in file.read_text()
     assert Passwords(tmp_path / "state").verify(GOOD)
     with pytest.raises(UsageError, match="8 to 200 characters"):
-        kept.set_password("short")
+        saved.set_password("short")
 
 
 def test_damaged_password_file_prevents_start(tmp_path: Path) -> None:
@@ -104,10 +104,10 @@ def test_rate_limiter_allows_burst_then_rate(
 
 
 def test_hash_password_command_prints_config_line(tmp_path: Path) -> None:
-    said = bachbox("hash-password", "--stdin", env=os.environ.copy(), stdin=f"{GOOD}\n")
-    assert said.code == 0, said.err
+    result = bachbox("hash-password", "--stdin", env=os.environ.copy(), stdin=f"{GOOD}\n")
+    assert result.code == 0, result.err
     config = tmp_path / "bachbox.toml"
-    config.write_text(said.out)
+    config.write_text(result.out)
     shown = bachbox("config", "--config", config, env=os.environ.copy())
     assert 'password_hash = "********"' in shown.out
     short = bachbox("hash-password", "--stdin", env=os.environ.copy(), stdin="x\n")

@@ -30,8 +30,8 @@ from tests.support.web_server import WebBox, eventually
 
 def test_settings_agree_with_command_line(box: WebBox) -> None:
     box.set(tempo=96, instrument="oboe", temperature="0.8")
-    told = bachbox("status", "--json", env=box.env)
-    shell = json.loads(told.out)["settings"]
+    status = bachbox("status", "--json", env=box.env)
+    shell = json.loads(status.out)["settings"]
     assert shell["tempo"] == 96
     assert shell["instrument"] == "Oboe"
     assert shell["temperature"] == 0.8
@@ -57,7 +57,7 @@ def test_actions(box: WebBox) -> None:
 
 
 @pytest.mark.parametrize(
-    ("wish", "reason"),
+    ("change", "reason"),
     [
         ({"tempo": 300}, "it is a number from 40 to 240"),
         ({"tempo": "fast"}, "it is a number"),
@@ -73,10 +73,10 @@ def test_actions(box: WebBox) -> None:
     ],
 )
 def test_invalid_changes_are_refused_and_change_nothing(
-    box: WebBox, wish: Any, reason: str
+    box: WebBox, change: Any, reason: str
 ) -> None:
     before = box.settings
-    answer = box.request("PATCH", "/api/settings", wish)
+    answer = box.request("PATCH", "/api/settings", change)
     assert answer.status == 422
     assert reason in answer.json["error"]
     assert answer.headers["Content-Type"].startswith("application/json")
@@ -120,12 +120,12 @@ def test_metrics_parse_as_prometheus_text(box: WebBox) -> None:
         *("daemon", "composer", "performer"),
     }
 
-    def heard() -> float:
+    def recorded() -> float:
         text = box.request("GET", "/metrics").body.decode()
         rows = {s.name: s.value for f in text_string_to_metric_families(text) for s in f.samples}
         return float(rows["bachbox_change_latency_seconds_count"])
 
-    eventually(lambda: heard() >= 1)
+    eventually(lambda: recorded() >= 1)
 
 
 def test_health_has_samples_and_log(box: WebBox) -> None:

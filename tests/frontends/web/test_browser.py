@@ -84,9 +84,9 @@ def violations(one: Page) -> list[tuple[str, list[str]]]:
     return [(rule["id"], [node["html"] for node in rule["nodes"]]) for rule in found]
 
 
-def set_elsewhere(box: WebBox, *wishes: str) -> None:
-    said = bachbox("set", *wishes, env=box.env)
-    assert said.code == 0, said.err
+def set_elsewhere(box: WebBox, *changes: str) -> None:
+    result = bachbox("set", *changes, env=box.env)
+    assert result.code == 0, result.err
 
 
 @pytest.mark.parametrize(
@@ -285,11 +285,11 @@ def test_two_browsers_and_mqtt_agree_after_many_changes(
         for number in range(200):
             name = dice.choice(list(values))
             value = values[name]()
-            hand = (shown, second, listener)[number % 3]
-            if isinstance(hand, TestClient):
-                hand.publish(f"{BASE}/{name}/set", "on" if value is True else str(value))
+            changer = (shown, second, listener)[number % 3]
+            if isinstance(changer, TestClient):
+                changer.publish(f"{BASE}/{name}/set", "on" if value is True else str(value))
             else:
-                hand.evaluate(
+                changer.evaluate(
                     "([name, value]) => void bachbox.connection.request({set: {[name]: value}})",
                     [name, value],
                 )
@@ -306,7 +306,7 @@ def test_two_browsers_and_mqtt_agree_after_many_changes(
                 )
             )
 
-        def told() -> dict[str, Any]:
+        def published() -> dict[str, Any]:
             states = {name: listener.last(f"{BASE}/{name}") or "" for name in values}
             numbers = {n: float(states[n]) for n in ("tempo", "volume", "temperature", "top_p")}
             return {**numbers, "instrument": states["instrument"],
@@ -314,7 +314,7 @@ def test_two_browsers_and_mqtt_agree_after_many_changes(
 
         def agree() -> bool:
             truth = {name: value for name, value in box.settings.items() if name in values}
-            return shows(shown) == shows(second) == told() == truth
+            return shows(shown) == shows(second) == published() == truth
 
         eventually(agree)
     box.set(playing=True, temperature="default", top_p="default", tempo="default", volume=60)

@@ -18,7 +18,7 @@ from tests.support.command import bachbox
 from tests.support.priority import hurry_children
 from tests.support.web_server import WebBox, eventually
 
-ALIKE = 0.9
+MIN_LIKENESS = 0.9
 
 Notes = list[tuple[int, int, int, int]]
 
@@ -54,11 +54,11 @@ def test_piece_with_changed_settings_is_rendered_as_heard(
     with contextlib.closing(connection), stream.open("wb") as file:
         connection.request("GET", "/stream.wav")
         response = connection.getresponse()
-        begun = time.monotonic()
+        started = time.monotonic()
         turns: list[tuple[int, dict[str, Any]]] = [
             (3, {"temperature": 2.5}), (6, {"tempo": 100}), (9, {"instrument": "Flute"})
         ]  # fmt: skip
-        while (now := time.monotonic() - begun) < 13:
+        while (now := time.monotonic() - started) < 13:
             file.write(response.read1(65536))
             if turns and now > turns[0][0]:
                 box.set(**turns.pop(0)[1])
@@ -73,18 +73,18 @@ def test_piece_with_changed_settings_is_rendered_as_heard(
     assert len(wanted) == about["notes"]
     for kind, path in files.items():
         again = tmp_path / f"again-{kind}.mid"
-        said = bachbox("render", "--replay", path, again, env=box.env)
-        assert said.code == 0, said.err
+        result = bachbox("render", "--replay", path, again, env=box.env)
+        assert result.code == 0, result.err
         assert notes(again) == wanted, kind
         assert again.read_bytes() == files["mid"].read_bytes()
-    heard = audio_analysis.picture(
+    recorded = audio_analysis.picture(
         audio_analysis.music(audio_analysis.raw(stream.read_bytes()[44:]))
     )
     played = audio_analysis.picture(audio_analysis.wav(files["wav"]))
-    alike, _ = audio_analysis.likeness(heard[: len(played) - 30][:180], played)
+    likeness, _ = audio_analysis.likeness(recorded[: len(played) - 30][:180], played)
     with capsys.disabled():
-        print(f"\nlikeness of the stream to the downloaded file: {alike:.3f}")
-    assert alike > ALIKE, "changed settings must be in the file, too"
+        print(f"\nlikeness of the stream to the downloaded file: {likeness:.3f}")
+    assert likeness > MIN_LIKENESS, "changed settings must be in the file, too"
 
 
 def test_replay_with_other_tempo_keeps_notes(box: WebBox, tmp_path: Path) -> None:
@@ -92,20 +92,20 @@ def test_replay_with_other_tempo_keeps_notes(box: WebBox, tmp_path: Path) -> Non
     piece = box.get("/api/pieces")["pieces"][0]
     taken = download(box, piece["id"], "mid", tmp_path)
     other = tmp_path / "other.mid"
-    said = bachbox("render", "--replay", taken, other, "--tempo", 60, env=box.env)
-    assert said.code == 0, said.err
+    result = bachbox("render", "--replay", taken, other, "--tempo", 60, env=box.env)
+    assert result.code == 0, result.err
     assert notes(other) == notes(taken)
     tempos = [m.tempo for m in mido.MidiFile(other).tracks[0] if m.type == "set_tempo"]
     assert tempos[0] == 1_000_000
-    for wish in ("--seed", "--pieces", "--seconds"):
-        refused = bachbox("render", "--replay", taken, other, wish, 1, env=box.env)
-        refused.is_one_sentence(2, wish, "exclude")
+    for change in ("--seed", "--pieces", "--seconds"):
+        refused = bachbox("render", "--replay", taken, other, change, 1, env=box.env)
+        refused.is_one_sentence(2, change, "exclude")
 
 
 def test_rendered_file_can_be_replayed(box: WebBox, tmp_path: Path) -> None:
     names = [tmp_path / f"one.{kind}" for kind in ("mid", "wav", "musicxml")]
-    said = bachbox("render", *names, "--pieces", 1, "--seed", 7, env=box.env)
-    assert said.code == 0, said.err
+    result = bachbox("render", *names, "--pieces", 1, "--seed", 7, env=box.env)
+    assert result.code == 0, result.err
     for path in names:
         again = tmp_path / "again.mid"
         assert bachbox("render", "--replay", path, again, env=box.env).code == 0

@@ -20,7 +20,7 @@ from tests.support.priority import hurry_children
 from tests.support.virtual_card import VirtualCard, virtual_card
 from tests.support.web_server import WebBox, playing_web_box
 
-ALIKE = 0.9
+MIN_LIKENESS = 0.9
 """Correlation of two pictures of the same music; of other music in the same style: about 0.4."""
 
 ROLL_S = 0.25
@@ -93,13 +93,13 @@ def test_browser_plays_sound_and_roll_is_in_time(
         assert one.get_attribute("#listen", "aria-pressed") == "true"
         for tries in range(1, TRIES + 1):
             record_property("tries", tries)
-            behind_s, alike = _both(card, tmp_path)
+            delay_s, likeness = _both(card, tmp_path)
             rolled_s = _roll_behind_s(one)
-            if alike > ALIKE and abs(rolled_s - behind_s) < ROLL_S:
+            if likeness > MIN_LIKENESS and abs(rolled_s - delay_s) < ROLL_S:
                 break
-        assert alike > ALIKE
+        assert likeness > MIN_LIKENESS
         # The page's notes are drawn where they are heard: as far behind the box as the sound.
-        assert abs(rolled_s - behind_s) < ROLL_S
+        assert abs(rolled_s - delay_s) < ROLL_S
         one.click("#listen")
         wait_until(one, "() => window.bachbox.player.state === 'off'")
         assert one.get_attribute("#listen", "aria-pressed") == "false"
@@ -107,7 +107,7 @@ def test_browser_plays_sound_and_roll_is_in_time(
 
 def _roll_behind_s(one: Page) -> float:
     """How far the roll is behind the box's own clock, in seconds of the music: a median."""
-    said = one.evaluate(
+    result = one.evaluate(
         """() => new Promise((done) => {
           const found = [];
           window.bachbox.connection.addEventListener('clock', function hear({detail}) {
@@ -119,7 +119,7 @@ def _roll_behind_s(one: Page) -> float:
           });
         })"""
     )
-    return float(said)
+    return float(result)
 
 
 def test_browser_reconnects_audio(
@@ -139,10 +139,10 @@ def test_browser_reconnects_audio(
         wait_until(one, "() => window.bachbox.player.state === 'playing'")
         for tries in range(1, TRIES + 1):
             record_property("tries", tries)
-            _, alike = _both(card, tmp_path, 3.0)
-            if alike > ALIKE:
+            _, likeness = _both(card, tmp_path, 3.0)
+            if likeness > MIN_LIKENESS:
                 break
-        assert alike > ALIKE
+        assert likeness > MIN_LIKENESS
 
 
 @pytest.mark.parametrize("kind", ["wav", "opus"])
@@ -156,16 +156,17 @@ def test_media_player_hears_sound(
     recording, stream = tmp_path / "card.raw", tmp_path / f"stream.{kind}"
     with card.recording(recording):
         _record(box, kind, stream, 10.0)
-    heard = audio_analysis.raw(_pcm(stream))
-    part = audio_analysis.picture(heard)
+    recorded = audio_analysis.raw(_pcm(stream))
+    part = audio_analysis.picture(recorded)
     whole = audio_analysis.picture(audio_analysis.sides(recording.read_bytes())[0])
-    alike, _ = audio_analysis.likeness(part[:100], whole)
+    likeness, _ = audio_analysis.likeness(part[:100], whole)
     with capsys.disabled():
         print(
-            f"\n{kind}: likeness to the card {alike:.3f}, {len(heard) / audio_analysis.RATE:.1f} s"
+            f"\n{kind}: likeness to the card {likeness:.3f}, "
+            f"{len(recorded) / audio_analysis.RATE:.1f} s"
         )
     assert len(part) > 60
-    assert alike > ALIKE
+    assert likeness > MIN_LIKENESS
 
 
 def _record(box: WebBox, kind: str, to: Path, seconds: float) -> None:

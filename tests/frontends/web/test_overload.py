@@ -56,8 +56,8 @@ def undisturbed(
             time.sleep(2.0)
         assert health(box)["restarts"] == before["restarts"]
         eventually(lambda: health(box)["notes"] > before["notes"])
-        heard = audio_analysis.raw(recording.read_bytes())
-        assert audio_analysis.silence_seconds(heard) < LONGEST_BREATH_S
+        recorded = audio_analysis.raw(recording.read_bytes())
+        assert audio_analysis.silence_seconds(recorded) < LONGEST_BREATH_S
 
     return check
 
