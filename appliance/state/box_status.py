@@ -64,9 +64,9 @@ class Health(msgspec.Struct, frozen=True):
 
     uptime_s: int
     xruns: int
-    starved: int
+    starved_blocks: int
     """Audio blocks for which the composer had written no music in time."""
-    late: int
+    late_notes: int
     """Notes that were played after their time."""
     notes: int
     """Notes composed."""
@@ -154,7 +154,7 @@ class BoxStatus:
         self._version = __version__
         self.recent_log = recent_log
         """Gives the last lines of the log."""
-        self.sound = broadcast.of_the_sound(lambda: TapReader(shared))
+        self.sound = broadcast.sound_broadcast(lambda: TapReader(shared))
         """The sound that is played, for any number of listeners."""
 
     def status(self) -> Status:
@@ -249,8 +249,8 @@ class BoxStatus:
         return Health(
             uptime_s=int(time.monotonic() - self._started_s),
             xruns=performer.xruns,
-            starved=performer.starved,
-            late=performer.late_events,
+            starved_blocks=performer.starved,
+            late_notes=performer.late_events,
             notes=composer.notes,
             pieces=composer.pieces,
             look_ahead_s=round(self.look_ahead_s(), 2),
