@@ -20,10 +20,10 @@ from appliance.errors import BachboxError
     "--gpio", is_flag=True, help="Print what each knob and button does as you use it, until Ctrl-C."
 )
 def doctor(config_file: Path | None, as_json: bool, gpio: bool) -> int:
-    """Check whether this machine can play, and say how to fix what is wrong.
+    """Check whether this machine can play, and how to fix it.
 
     Checks the config, sound card, soundfont, runtime, models, permissions, MQTT broker and GPIO
-    pins. Changes nothing. Exits with 1 if a check fails.
+    pins. Nothing is changed. The exit code is 1 if a check fails.
     """
     if gpio:
         _test_gpio(config_file)
@@ -34,18 +34,18 @@ def doctor(config_file: Path | None, as_json: bool, gpio: bool) -> int:
     from appliance.offline import doctor_checks
 
     findings: list[doctor_checks.Finding] = []
-    colours = {"ok": "green", "off": None, "bad": "red"}
+    colours = {"ok": "green", "off": None, "failed": "red"}
     for finding in doctor_checks.examine(*loader.load(config_file)):
         findings.append(finding)
         if as_json:
             continue
-        click.secho(f"{finding.health.value:>4}", fg=colours[finding.health.value], nl=False)
-        click.echo(f"  {finding.thing}: {finding.detail}")
+        click.secho(f"{finding.status:>6}", fg=colours[finding.status], nl=False)
+        click.echo(f"  {finding.check}: {finding.detail}")
         if finding.remedy:
-            click.echo(f"      -> {finding.remedy}")
+            click.echo(f"        -> {finding.remedy}")
     if as_json:
         click.echo(json.dumps(msgspec.to_builtins(findings), indent=2))
-    failed = any(finding.health is doctor_checks.Health.BAD for finding in findings)
+    failed = any(finding.status is doctor_checks.CheckStatus.FAILED for finding in findings)
     return BachboxError.exit_code if failed else 0
 
 

@@ -10,9 +10,10 @@ import click
 @click.command(name="hash-password")
 @click.option("--stdin", "from_stdin", is_flag=True, help="Read the password from standard input.")
 def hash_password(from_stdin: bool) -> None:
-    """Ask for a password and print its hash as a line for the config file.
+    """Hash a password of the web page, for the config file.
 
-    With that line under [web], the web page asks for the password.
+    Asks for a password and prints the lines for the config file, with which the web page asks
+    for it.
     """
     from appliance.frontends.web import passwords
 

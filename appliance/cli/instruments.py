@@ -16,7 +16,10 @@ from appliance.cli.overrides import apply_overrides
 @config_option
 @json_option
 def instruments(soundfont: Path | None, config_file: Path | None, as_json: bool) -> None:
-    """List the 128 General MIDI instruments and mark those missing from the soundfont."""
+    """List the General MIDI instruments.
+
+    Those that the soundfont lacks are marked.
+    """
     from appliance.audio.soundfont import presets
     from appliance.config import loader
     from appliance.state.general_midi import NAMES, family

@@ -19,7 +19,10 @@ logger = logging.getLogger(__name__)
 @config_option
 @json_option
 def models(config_file: Path | None, as_json: bool) -> int:
-    """List the installed models. To add one, put its .tflite file into the models folder."""
+    """List the models.
+
+    To add one, put its .tflite file into a models folder.
+    """
     from appliance.composing import model_file
     from appliance.config import loader
     from appliance.state import general_midi

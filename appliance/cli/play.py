@@ -42,7 +42,7 @@ def play(
     verbose: bool,
     **options: Any,
 ) -> None:
-    """Play until Ctrl-C (or SIGTERM)."""
+    """Play new music until Ctrl-C (or SIGTERM)."""
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         # An exception in the middle of an import can be lost; the daemon handles the signal.
         signal.signal(signal.SIGINT, signal.SIG_DFL)

@@ -59,9 +59,10 @@ def render(
     as_json: bool,
     **options: Any,
 ) -> None:
-    """Write music to OUT.wav, OUT.mid or (tunes only) OUT.abc, faster than real time.
+    """Write music to files, faster than real time.
 
-    A single piece (--pieces 1 or --replay FILE) can also be written to OUT.musicxml. Its files
+    The suffix of OUT says what is written: .wav, .mid, or .abc (models of tunes only). A single
+    piece (--pieces 1 or --replay FILE) can also be written to OUT.musicxml. Its files
     contain all that --replay needs to play it again.
     """
     if replay_file is not None:
@@ -128,12 +129,12 @@ def _composer(
     Raises:
         BachboxError: the model or the prime cannot be used.
     """
-    from appliance.audio.silence_stderr import quiet
+    from appliance.audio.silence_stderr import silence_stderr
     from appliance.composing.composer import Composer
     from appliance.composing.delegates import ModelLoader
 
     model = ModelLoader(config.music.delegate, logger.warning).load(model_path)
-    with quiet():
+    with silence_stderr():
         return Composer(
             model,
             seed=choose_seed(config),

@@ -42,9 +42,11 @@ class Change(ParamType):
         return [CompletionItem(name) for name in known if name.startswith(incomplete)]
 
 
-_HELP: Final = f"""Change what the running box plays: tempo=96 instrument="church organ" next_piece.
+_HELP: Final = f"""Change what the running box plays.
 
-The settings: {', '.join(NAMES)}. NAME={USE_DEFAULT} sets {', '.join(_WITH_MODEL_DEFAULT)}
+For example: bachbox set tempo=96 instrument="church organ" next_piece
+
+The settings: {", ".join(NAMES)}. NAME={USE_DEFAULT} sets {", ".join(_WITH_MODEL_DEFAULT)}
 to the model's default again. The actions, which take no value: next_piece, restart_piece,
 test_tone.
 """

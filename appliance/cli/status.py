@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     "--follow", is_flag=True, help="Print again whenever something changes, until Ctrl-C."
 )
 def status(as_json: bool, follow: bool) -> None:
-    """Show what the running box plays, its settings and its health."""
+    """Show what the running box plays, and its health."""
     from appliance.frontends import local_socket
 
     try:

@@ -28,7 +28,9 @@ _REQUIRED_PACKAGES: Final = ("torch", "tensorflow", "tqdm", "music21")
 @click.option("--seed", type=SEED, default=1, show_default=True, help="The seed of the training.")
 @config_option
 def train(folder: Path, name: str, minutes: float, seed: int, config_file: Path | None) -> None:
-    """Train a model on the MIDI, MusicXML or ABC files in FOLDER.
+    """Train a model on your own music.
+
+    FOLDER has MIDI, MusicXML or ABC files.
 
     Training needs the extra `train` (Python 3.11, several gigabytes). It prints an estimate of
     the time before it starts. See docs/training.md.

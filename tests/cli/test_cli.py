@@ -1,4 +1,4 @@
-"""The command does what its help says."""
+"""The commands do what their help says."""
 
 from __future__ import annotations
 
@@ -43,11 +43,11 @@ def test_help_imports_nothing_heavy(env: dict[str, str]) -> None:
     subprocess.run([BACHBOX[0], "-c", code], check=True, stdout=subprocess.DEVNULL, env=env)
 
 
-def test_render_writes_both_files_whole(env: dict[str, str], tmp_path: Path) -> None:
+def test_render_writes_complete_wav_and_midi_files(env: dict[str, str], tmp_path: Path) -> None:
     sound, score = tmp_path / "a.wav", tmp_path / "a.mid"
-    said = bachbox("render", sound, score, "--seconds", 12.5, "--seed", 3, "--json", env=env)
-    assert said.code == 0, said.err
-    facts = json.loads(said.out)
+    done = bachbox("render", sound, score, "--seconds", 12.5, "--seed", 3, "--json", env=env)
+    assert done.code == 0, done.err
+    facts = json.loads(done.out)
     with wave.open(str(sound)) as file:
         assert (file.getnchannels(), file.getsampwidth()) == (2, 2)
         assert file.getnframes() == 12.5 * file.getframerate()
@@ -57,9 +57,7 @@ def test_render_writes_both_files_whole(env: dict[str, str], tmp_path: Path) -> 
     assert {path.name for path in tmp_path.iterdir()} == {"a.wav", "a.mid"}
 
 
-def test_the_same_seed_is_the_same_music_and_another_is_not(
-    env: dict[str, str], tmp_path: Path
-) -> None:
+def test_seed_determines_the_music(env: dict[str, str], tmp_path: Path) -> None:
     for name, seed in (("a", 3), ("b", 3), ("c", 4)):
         score = tmp_path / f"{name}.mid"
         assert bachbox("render", score, "--seconds", 20, "--seed", seed, env=env).code == 0
@@ -68,15 +66,15 @@ def test_the_same_seed_is_the_same_music_and_another_is_not(
     assert first != other
 
 
-def test_render_pieces_ends_with_the_last_one(env: dict[str, str], tmp_path: Path) -> None:
+def test_render_pieces_stops_after_the_last_one(env: dict[str, str], tmp_path: Path) -> None:
     score = tmp_path / "two.mid"
-    said = bachbox("render", score, "--pieces", 2, "--seed", 5, "--json", env=env)
-    assert json.loads(said.out)["pieces"] == 2
+    done = bachbox("render", score, "--pieces", 2, "--seed", 5, "--json", env=env)
+    assert json.loads(done.out)["pieces"] == 2
     markers = [m for track in mido.MidiFile(score).tracks for m in track if m.type == "marker"]
     assert len(markers) == 2
 
 
-def test_settings_of_the_command_line_reach_the_music(env: dict[str, str], tmp_path: Path) -> None:
+def test_render_options_reach_the_music(env: dict[str, str], tmp_path: Path) -> None:
     score = tmp_path / "fast.mid"
     wishes = ("--tempo", 200, "--instrument", "flute", "--seconds", 5)
     assert bachbox("render", score, *wishes, env=env).code == 0
@@ -87,9 +85,7 @@ def test_settings_of_the_command_line_reach_the_music(env: dict[str, str], tmp_p
     assert tempos[0] == pytest.approx(200, abs=0.01)
 
 
-def test_at_expression_0_the_file_is_the_printed_page_and_at_60_it_is_played(
-    env: dict[str, str], tmp_path: Path
-) -> None:
+def test_render_expression_shapes_velocity_and_tempo(env: dict[str, str], tmp_path: Path) -> None:
     page, played = tmp_path / "page.mid", tmp_path / "played.mid"
     for score, percent in ((page, 0), (played, 60)):
         wishes = ("--expression", percent, "--pieces", 1, "--seed", 7)
@@ -104,24 +100,24 @@ def test_at_expression_0_the_file_is_the_printed_page_and_at_60_it_is_played(
     assert mido.MidiFile(played).length > mido.MidiFile(page).length
 
 
-def test_a_rendered_file_is_tuned_as_asked(env: dict[str, str], tmp_path: Path) -> None:
+def test_render_writes_the_tuning(env: dict[str, str], tmp_path: Path) -> None:
     score = tmp_path / "tuned.mid"
     wishes = ("--temperament", "Vallotti", "--pitch", 415, "--seconds", 5)
     assert bachbox("render", score, *wishes, env=env).code == 0
     assert any(m.type == "sysex" for track in mido.MidiFile(score).tracks for m in track)
 
 
-def test_a_prime_opens_the_first_piece(env: dict[str, str], tmp_path: Path) -> None:
+def test_prime_opens_the_first_piece(env: dict[str, str], tmp_path: Path) -> None:
     mine, theirs = tmp_path / "mine.mid", tmp_path / "theirs.mid"
     bachbox("render", mine, "--seconds", 15, "--seed", 3, env=env)
-    said = bachbox("render", theirs, "--seconds", 30, "--seed", 9, "--prime", mine, env=env)
-    assert said.code == 0, said.err
+    done = bachbox("render", theirs, "--seconds", 30, "--seed", 9, "--prime", mine, env=env)
+    assert done.code == 0, done.err
     opening, continued = _notes(mine), _notes(theirs)
     assert [pitch for _, pitch in continued[:20]] == [pitch for _, pitch in opening[:20]]
     assert len(continued) > len(opening)
 
 
-def test_listings_are_for_people_and_for_programs(env: dict[str, str]) -> None:
+def test_listings_in_text_and_json(env: dict[str, str]) -> None:
     assert "chorales" in bachbox("models", env=env).out
     models = json.loads(bachbox("models", "--json", env=env).out)
     assert {"name", "tempo_bpm", "licence", "path"} <= models[0].keys()
@@ -131,7 +127,7 @@ def test_listings_are_for_people_and_for_programs(env: dict[str, str]) -> None:
     assert "Church Organ" in bachbox("instruments", env=env).out
 
 
-def test_a_model_is_one_file_put_into_a_folder(env: dict[str, str], tmp_path: Path) -> None:
+def test_model_file_put_into_a_folder_is_found(env: dict[str, str], tmp_path: Path) -> None:
     models = json.loads(bachbox("models", "--json", env=env).out)
     content = Path(models[0]["path"]).read_bytes()
     (tmp_path / "mine").mkdir()
@@ -144,7 +140,7 @@ def test_a_model_is_one_file_put_into_a_folder(env: dict[str, str], tmp_path: Pa
     assert bachbox("render", score, "--seconds", 2, "--config", config, env=env).code == 0
 
 
-def test_config_shows_what_is_in_force(env: dict[str, str], tmp_path: Path) -> None:
+def test_config_prints_the_effective_config(env: dict[str, str], tmp_path: Path) -> None:
     path = tmp_path / "config" / "bachbox" / "bachbox.toml"
     path.parent.mkdir(parents=True)
     path.write_text('[music]\ninstrument = "church"\ntempo_bpm = 66\n')
@@ -152,24 +148,24 @@ def test_config_shows_what_is_in_force(env: dict[str, str], tmp_path: Path) -> N
     assert shown["file"] == str(path)
     assert shown["music"]["instrument"] == "Church Organ"
     assert shown["music"]["tempo_bpm"] == 66
-    # What it prints is a config file again.
+    # The output is a valid config file.
     copy = tmp_path / "copy.toml"
     copy.write_text(bachbox("config", env=env).out)
     again = json.loads(bachbox("config", "--config", copy, "--json", env=env).out)
     assert again == shown | {"file": str(copy)}
 
 
-def test_doctor_names_each_thing(env: dict[str, str], tmp_path: Path) -> None:
+def test_doctor_reports_each_check(env: dict[str, str], tmp_path: Path) -> None:
     config = tmp_path / "c.toml"
     config.write_text(f'sound.output = "{NO_CARD}"')
-    said = bachbox("doctor", "--config", config, "--json", env=env)
-    findings = {row["thing"]: row for row in json.loads(said.out)}
-    assert said.code == 1
-    assert findings["sound card"]["health"] == "bad"
+    done = bachbox("doctor", "--config", config, "--json", env=env)
+    findings = {row["check"]: row for row in json.loads(done.out)}
+    assert done.code == 1
+    assert findings["sound card"]["status"] == "failed"
     assert "no sound card" in findings["sound card"]["detail"]
     for thing in ("soundfont", "runtime", "model chorales"):
-        assert findings[thing]["health"] == "ok", findings[thing]
-    assert findings["broker"]["health"] == "off"
+        assert findings[thing]["status"] == "ok", findings[thing]
+    assert findings["broker"]["status"] == "off"
     assert {"audio group", "real time", "pins"} <= findings.keys()
 
 
@@ -181,20 +177,22 @@ def test_doctor_tries_the_broker(env: dict[str, str], tmp_path: Path) -> None:
         '[sound]\noutput = "null"\n'
         '[mqtt]\nhost = "127.0.0.1"\nport = 1\nusername = "me"\npassword_file = "secret"\n'
     )
-    said = bachbox("doctor", "--config", config, env=env)
-    assert said.code == 1
-    assert "bad  broker: 127.0.0.1:1 refuses the connection" in said.out
-    assert "hunter2" not in said.out + said.err
+    done = bachbox("doctor", "--config", config, env=env)
+    assert done.code == 1
+    assert "failed  broker: 127.0.0.1:1 refuses the connection" in done.out
+    assert "hunter2" not in done.out + done.err
 
 
-def test_doctor_is_content_where_no_card_is_asked_for(env: dict[str, str], tmp_path: Path) -> None:
+def test_doctor_succeeds_without_a_card_if_none_is_needed(
+    env: dict[str, str], tmp_path: Path
+) -> None:
     config = tmp_path / "c.toml"
     config.write_text('sound.output = "null"')
-    said = bachbox("doctor", "--config", config, env=env)
-    assert said.code == 0, said.out
+    done = bachbox("doctor", "--config", config, env=env)
+    assert done.code == 0, done.out
 
 
-def test_play_without_a_card_takes_the_fallback_and_says_so(
+def test_play_without_a_card_uses_the_fallback_and_reports_it(
     env: dict[str, str], tmp_path: Path
 ) -> None:
     sound = tmp_path / "instead.wav"
@@ -207,7 +205,9 @@ def test_play_without_a_card_takes_the_fallback_and_says_so(
         assert file.getnframes() >= 2 * file.getframerate()
 
 
-def test_on_a_terminal_one_line_lives_and_the_cursor_comes_back(env: dict[str, str]) -> None:
+def test_play_on_a_terminal_updates_a_status_line_and_restores_the_cursor(
+    env: dict[str, str],
+) -> None:
     ours, theirs = pty.openpty()
     process = subprocess.Popen(
         [*BACHBOX, "play", "--output", "null", "--duration", "3", "--seed", "5"],
@@ -231,13 +231,13 @@ def test_on_a_terminal_one_line_lives_and_the_cursor_comes_back(env: dict[str, s
     assert text.rfind("\x1b[?25h") > text.rfind("\x1b[?25l") >= 0
 
 
-def test_shell_completion_knows_instruments_and_models(env: dict[str, str]) -> None:
+def test_shell_completion_of_instruments_models_and_commands(env: dict[str, str]) -> None:
     for words, expected in (
         ("bachbox play --instrument Chu", "plain,church-organ\n"),
         ("bachbox render --model cho", "chorales"),
         ("bachbox re", "render"),
     ):
-        said = bachbox(
+        done = bachbox(
             env=env
             | {
                 "_BACHBOX_COMPLETE": "bash_complete",
@@ -245,11 +245,11 @@ def test_shell_completion_knows_instruments_and_models(env: dict[str, str]) -> N
                 "COMP_CWORD": str(len(words.split()) - 1),
             }
         )
-        assert expected in said.out
+        assert expected in done.out
 
 
 def _notes(score: Path) -> list[tuple[int, int]]:
-    """Start tick and pitch of every note, in order."""
+    """Return start tick and pitch of every note, in order."""
     found = []
     for track in mido.MidiFile(score).tracks:
         tick = 0
@@ -260,16 +260,16 @@ def _notes(score: Path) -> list[tuple[int, int]]:
     return sorted(found)
 
 
-def test_doctor_survives_what_the_libraries_do_not(env: dict[str, str], tmp_path: Path) -> None:
+def test_doctor_survives_crashes_of_libraries(env: dict[str, str], tmp_path: Path) -> None:
     (tmp_path / "empty.conf").touch()
-    said = bachbox("doctor", env=env | {"ALSA_CONFIG_PATH": str(tmp_path / "empty.conf")})
-    assert said.code == 1
-    assert "bad  sound card" in said.out
-    assert "pins" in said.out
+    done = bachbox("doctor", env=env | {"ALSA_CONFIG_PATH": str(tmp_path / "empty.conf")})
+    assert done.code == 1
+    assert "failed  sound card" in done.out
+    assert "pins" in done.out
 
 
 @pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_a_render_that_is_ended_leaves_nothing_behind(tmp_path: Path, ending: int) -> None:
+def test_render_ended_by_a_signal_leaves_no_file(tmp_path: Path, ending: int) -> None:
     process = subprocess.Popen(
         [sys.executable, "-m", "appliance", "render", "out.wav", "--seconds", "20000"],
         cwd=tmp_path,
@@ -294,7 +294,7 @@ def test_a_render_that_is_ended_leaves_nothing_behind(tmp_path: Path, ending: in
         ["play", "--fallback", "bogus"],
     ],
 )
-def test_what_is_no_number_and_no_output_is_refused(tmp_path: Path, arguments: list[str]) -> None:
+def test_options_with_invalid_values_are_refused(tmp_path: Path, arguments: list[str]) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "appliance", *arguments],
         cwd=tmp_path,

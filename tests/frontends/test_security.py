@@ -1,4 +1,4 @@
-"""What the box keeps to itself: secrets, ports, and what strangers' files can reach."""
+"""Security of a running box: secrets, ports, and what untrusted files can reach."""
 
 from __future__ import annotations
 
@@ -22,19 +22,19 @@ SECRET = "correct-horse-battery-staple"
 LOCK = Path(__file__).parents[2] / "deploy" / "lock"
 
 
-PATHS = ("/", "/api/status", "/api/health", "/api/known", "/api/settings", "/metrics")
-"""Of the page, what tells of the box."""
+PATHS = ("/", "/api/status", "/api/health", "/api/schema", "/api/settings", "/metrics")
+"""The parts of the web interface that report the state of the box."""
 
 
 def listens(port: int) -> bool:
-    """Whether somebody does."""
+    """Return whether something listens on ``port``."""
     with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port)):
         return True
     return False
 
 
 def fetched(port: int, path: str) -> str:
-    """What a browser on this machine gets."""
+    """Return what a browser on this machine gets."""
     with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=30) as answer:
         return str(answer.read().decode())
 
@@ -48,13 +48,13 @@ def env(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
 
 
 def family(box: Playing) -> list[psutil.Process]:
-    """The daemon and all that it has started."""
+    """Return the daemon and all its child processes."""
     daemon = psutil.Process(box.process.pid)
     return [daemon, *daemon.children(recursive=True)]
 
 
 @pytest.mark.parametrize("kept", ["file", "credential"])
-def test_the_brokers_password_is_nowhere_but_where_it_is_kept(
+def test_broker_password_appears_nowhere_outside_its_file(
     env: dict[str, str], tmp_path: Path, kept: str
 ) -> None:
     passwords = tmp_path / "passwords"
@@ -86,7 +86,7 @@ def test_the_brokers_password_is_nowhere_but_where_it_is_kept(
                 eventually(lambda: listens(page))
                 messages = repr(listener.messages)
             processes = family(box)
-            told = [
+            outputs = [
                 messages,
                 repr([process.cmdline() for process in processes]),
                 repr([process.environ() for process in processes]),
@@ -95,44 +95,42 @@ def test_the_brokers_password_is_nowhere_but_where_it_is_kept(
                 bachbox("config", "--config", config, env=env).out,
                 bachbox("config", "--json", "--config", config, env=env).out,
                 bachbox("doctor", "--config", config, env=env).out,
-                # A guest's mistake is told with what he said, not with what we know.
+                # An error message quotes the user's input, nothing else.
                 bachbox("set", "tempo=fast", env=env).err,
             ]
             for process in processes[1:]:
-                # The children have no use for it: it is not even in their memory's files.
+                # The child processes do not need it, and have no file of it open.
                 assert not any("secrets" in file.path for file in process.open_files())
             assert box.end() == 0
-        told += [*box.lines, server.log]
-        told += [
+        outputs += [*box.lines, server.log]
+        outputs += [
             file.read_text(errors="replace")
             for place in ("state", "run")
             for file in (tmp_path / place).rglob("*")
             if file.is_file()
         ]
-    assert len(told) > 10
-    assert [text for text in told if SECRET in text] == []
-    # And that it would have been found is shown by its place.
+    assert len(outputs) > 10
+    assert [text for text in outputs if SECRET in text] == []
+    # The search would have found it: it is in its own file.
     assert SECRET in (folder / "mqtt-password").read_text()
 
 
 def sockets(box: Playing) -> list[Any]:
-    """Every network socket of the box, as psutil tells of it."""
+    """Return every network socket of the box."""
     return [found for process in family(box) for found in process.net_connections("inet")]
 
 
-def test_nothing_listens_to_the_network_and_nothing_is_called(env: dict[str, str]) -> None:
+def test_no_network_socket_is_open_by_default(env: dict[str, str]) -> None:
     with playing("--output", "null", env=env) as box:
         box.wait_for("piece 1")
         assert sockets(box) == []
-        # The shell's way in is a file that only its owner and his group may use.
-        way_in = Path(env["XDG_RUNTIME_DIR"]) / "bachbox" / "control.sock"
-        assert way_in.stat().st_mode & 0o007 == 0
+        # Only the owner and the group may use the local socket.
+        local_socket = Path(env["XDG_RUNTIME_DIR"]) / "bachbox" / "control.sock"
+        assert local_socket.stat().st_mode & 0o007 == 0
         assert box.end() == 0
 
 
-def test_with_a_broker_there_is_one_connection_outwards(
-    env: dict[str, str], tmp_path: Path
-) -> None:
+def test_with_a_broker_the_only_connection_is_to_it(env: dict[str, str], tmp_path: Path) -> None:
     with broker(tmp_path) as server:
         config = tmp_path / "bachbox.toml"
         config.write_text(
@@ -143,15 +141,13 @@ def test_with_a_broker_there_is_one_connection_outwards(
             open_ones = sockets(box)
             assert {found.status for found in open_ones} == {psutil.CONN_ESTABLISHED}
             assert len([one for one in open_ones if one.raddr.port == server.port]) == 1
-            # The others are pairs by which paho wakes its own thread.
+            # The others are pairs with which paho wakes its own thread.
             inside = [one for one in open_ones if one.raddr.port != server.port]
             assert {one.laddr for one in inside} == {one.raddr for one in inside}
             assert box.end() == 0
 
 
-def test_the_page_listens_on_this_machine_alone_unless_told_otherwise(
-    env: dict[str, str], tmp_path: Path
-) -> None:
+def test_web_server_listens_on_the_loopback_by_default(env: dict[str, str], tmp_path: Path) -> None:
     port = free_port()
     config = tmp_path / "bachbox.toml"
     config.write_text(f'[sound]\noutput = "null"\n[web]\nport = {port}\n')
@@ -164,7 +160,7 @@ def test_the_page_listens_on_this_machine_alone_unless_told_otherwise(
         assert box.end() == 0
 
 
-def test_what_strangers_have_made_is_parsed_in_the_children_only(env: dict[str, str]) -> None:
+def test_untrusted_files_are_parsed_only_in_child_processes(env: dict[str, str]) -> None:
     with playing("--output", "null", env=env) as box:
         box.wait_for("piece 1")
         libraries = {
@@ -185,11 +181,11 @@ def test_what_strangers_have_made_is_parsed_in_the_children_only(env: dict[str, 
     assert [has(name, runtime) for name in libraries] == [False, False, True]
 
 
-def test_every_package_of_the_service_is_pinned_by_hash() -> None:
+def test_locked_packages_are_pinned_by_hash() -> None:
     locks = sorted(LOCK.glob("*.txt"))
     assert len(locks) >= 5
     for lock in locks:
-        # One entry is a line and what is continued after it.
+        # An entry is a line with its continuation lines.
         entries = [
             entry
             for entry in lock.read_text().replace("\\\n", " ").splitlines()

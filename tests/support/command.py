@@ -1,4 +1,4 @@
-"""The command as a person runs it: a real process, and what it said."""
+"""Run the command as a user does, as a real process, and read its output."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ NO_CARD = "a card that nobody has"
 
 
 class Finished(NamedTuple):
-    """What a finished command left."""
+    """A finished command."""
 
     code: int
     out: str
     err: str
 
     def is_one_sentence(self, code: int, *parts: str) -> None:
-        """It failed with ``code`` and nothing but one sentence, which has all ``parts``."""
+        """Check that it failed with ``code`` and one sentence that contains all ``parts``."""
         lines = self.err.splitlines()
         assert self.code == code, self.err
         assert "Traceback" not in self.err
@@ -46,7 +46,7 @@ class Finished(NamedTuple):
 
 
 def home(folder: Path) -> dict[str, str]:
-    """An environment without the user's own config, state and running box."""
+    """Return an environment without the user's own config, state and running box."""
     names = {
         "XDG_CACHE_HOME": "cache",
         "XDG_CONFIG_HOME": "config",
@@ -60,7 +60,7 @@ def home(folder: Path) -> dict[str, str]:
 def bachbox(
     *arguments: object, env: dict[str, str], cwd: Path | None = None, stdin: str | None = None
 ) -> Finished:
-    """Run it to its end."""
+    """Run ``bachbox`` to its end."""
     done = subprocess.run(
         [*BACHBOX, *map(str, arguments)],
         env=env | {"PYTHONPATH": str(Path(__file__).parents[2])},
@@ -75,7 +75,7 @@ def bachbox(
 
 
 class Playing:
-    """A ``bachbox play`` that runs."""
+    """A running ``bachbox play``."""
 
     def __init__(self, process: subprocess.Popen[str]) -> None:
         self.process = process
@@ -85,7 +85,7 @@ class Playing:
         self._reader.start()
 
     def wait_for(self, pattern: str, count: int = 1) -> str:
-        """The first line that matches, once ``count`` of them have been said."""
+        """Wait until ``count`` lines match ``pattern``; return the first of them."""
         deadline = time.monotonic() + _TIMEOUT_S
         with self._news:
             while True:
@@ -98,7 +98,7 @@ class Playing:
                 self._news.wait(min(left, 0.5))
 
     def child(self, name: str) -> psutil.Process:
-        """The composer or the performer."""
+        """Return the process of the composer or the performer."""
         deadline = time.monotonic() + _TIMEOUT_S
         while time.monotonic() < deadline:
             with contextlib.suppress(psutil.NoSuchProcess):
@@ -109,18 +109,18 @@ class Playing:
         raise AssertionError(f"there is no {name}")
 
     def end(self, number: int = signal.SIGTERM) -> int:
-        """Send a signal and wait; the exit code."""
+        """Send a signal and wait; return the exit code."""
         self.process.send_signal(number)
         return self.finish()
 
     def finish(self) -> int:
-        """Wait until it ends by itself; the exit code."""
+        """Wait until it ends by itself; return the exit code."""
         code = self.process.wait(_TIMEOUT_S * 2)
         self._reader.join(5)
         return code
 
     def counts(self) -> dict[str, int]:
-        """What the last line sums up."""
+        """Return the counts in the summary line."""
         summary = self.wait_for(r"^bachbox: played ")
         found = re.findall(r"(xruns|starved|late|composer|performer) (\d+)", summary)
         pieces = re.findall(r"(\d+) pieces", summary)
