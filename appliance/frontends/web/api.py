@@ -63,7 +63,7 @@ class Roll(msgspec.Struct, frozen=True):
 
 def add_routes(table: RouteTable, context: WebContext) -> None:
     """Add the routes of state, settings and actions."""
-    settings, box = context.settings, context.box
+    box = context.box
 
     @table.route(
         "GET", "/api/status", needs=Permission.READ, returns=Status,
@@ -80,6 +80,21 @@ def add_routes(table: RouteTable, context: WebContext) -> None:
     async def get_now(_request: web.Request) -> web.Response:
         now: NowPlaying = box.now_playing()
         return json_response(now)
+
+    @table.route(
+        "GET", "/api/roll", needs=Permission.READ, returns=Roll,
+        summary="Notes played lately and composed ahead",
+    )  # fmt: skip
+    async def get_roll(_request: web.Request) -> web.Response:
+        observer = box.ring_observer()
+        notes = [roll_note(note) for note in notes_of(observer.events)]
+        return json_response(Roll(box.playhead().tick, observer.horizon_tick, notes))
+
+    _add_settings_routes(table, context)
+
+
+def _add_settings_routes(table: RouteTable, context: WebContext) -> None:
+    settings = context.settings
 
     @table.route(
         "GET", "/api/settings", needs=Permission.READ, returns=SettingsState,
@@ -107,7 +122,7 @@ def add_routes(table: RouteTable, context: WebContext) -> None:
         if name not in actions():
             raise web.HTTPNotFound(text=f"no such action; choose one of {', '.join(actions())}")
         settings.act(name)
-        return json_response(box.now_playing())
+        return json_response(context.box.now_playing())
 
     @table.route(
         "GET", "/api/schema", needs=Permission.READ, returns=Capabilities,
@@ -115,15 +130,6 @@ def add_routes(table: RouteTable, context: WebContext) -> None:
     )  # fmt: skip
     async def get_schema(_request: web.Request) -> web.Response:
         return json_response(Capabilities(settings_schema(settings), actions()))
-
-    @table.route(
-        "GET", "/api/roll", needs=Permission.READ, returns=Roll,
-        summary="Notes played lately and composed ahead",
-    )  # fmt: skip
-    async def get_roll(_request: web.Request) -> web.Response:
-        observer = box.ring_observer()
-        notes = [roll_note(note) for note in notes_of(observer.events)]
-        return json_response(Roll(box.playhead().tick, observer.horizon_tick, notes))
 
 
 def settings_state(context: WebContext) -> SettingsState:

@@ -77,12 +77,14 @@ export class AudioPlayer extends EventTarget {
 
   #enqueue(data) {
     const { generation } = this.#socket;
-    this.#queue = this.#queue.then(() => {
+    const handle = () => {
       if (generation !== this.#socket.generation) return null;
       return typeof data === 'string'
         ? this.#startOutput(JSON.parse(data).sample_rate, generation)
         : this.#play(data);
-    });
+    };
+    // An error with one message must not end the queue.
+    this.#queue = this.#queue.then(handle).catch((error) => console.error(error));
   }
 
   async #startOutput(sampleRate, generation) {
