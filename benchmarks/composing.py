@@ -117,7 +117,7 @@ def judged(runtime: str, result: ChildResult) -> list[Row]:
 class _TimedModel(StepModel):
     """Notes how long every step takes."""
 
-    def __init__(self, bundle: model_file.Bundle) -> None:
+    def __init__(self, bundle: model_file.ModelFile) -> None:
         self.step_ns: list[int] = []
         super().__init__(bundle)
 
@@ -149,7 +149,7 @@ def main(model: str, tokens: int) -> None:
     """Compose, and print how long it took."""
     path = model_file.find(model, loader.model_folders(loader.Config()))
     composer = Composer(model_file.load(path), seed=1)
-    composer.model = timed = _TimedModel(composer.bundle)
+    composer.step_model = timed = _TimedModel(composer.model_file)
     while not composer.counts.notes:
         composer.step()
     measure.print_first_note()
@@ -167,12 +167,12 @@ def main(model: str, tokens: int) -> None:
     wall_s, cpu_s = time.perf_counter() - start, time.process_time() - cpu_start
     made = composer.counts.tokens - tokens_before
     notes = composer.counts.notes - notes_before
-    tempo_bpm = composer.bundle.tempo_bpm
+    tempo_bpm = composer.model_file.tempo_bpm
     music_s = (composer.tick - tick) / TICKS_PER_BEAT * 60 / tempo_bpm
-    weights = len(composer.bundle.model)
+    weights = len(composer.model_file.flatbuffer)
     measure.print_figures(
         {
-            "model": composer.bundle.name,
+            "model": composer.model_file.name,
             "runtime": f"{timed.runtime} {report.version(timed.runtime)}",
             "weights_mb": weights / 1e6,
             "floor_us": floor_us(weights),

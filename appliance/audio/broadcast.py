@@ -1,7 +1,7 @@
-"""One source, any number of listeners, none of whom waits for another.
+"""Passes items from one source to any number of listeners, none of whom waits for another.
 
-The source works only while somebody listens. What it gives is kept for a moment; a listener who
-is slower than that misses some, and one who has gone is missed by nobody.
+The source runs only while somebody listens. The newest items are kept, and a listener that falls
+further behind misses some.
 """
 
 from __future__ import annotations
@@ -16,48 +16,54 @@ from appliance.ipc.audio_tap import Sound, TapReader
 
 T = TypeVar("T")
 
-Give = Callable[[T], None]
-"""Takes the next item from a source."""
+Publish = Callable[[T], None]
+"""What a source calls with each item."""
 
 POLL_INTERVAL_S: Final = 0.03
-"""How often the sound is fetched: a listener hears it up to twice as much later."""
+"""How often sound is fetched; the delay of a listener is up to twice this."""
 
-KEPT_SOUNDS: Final = 64
-"""Two seconds: a listener who is further behind jumps ahead."""
+MAX_KEPT_SOUNDS: Final = 64
+"""Two seconds; a listener that is further behind jumps ahead."""
 
 LINGER_S: Final = 5.0
-"""How long a source works on when nobody listens any more: one may come again."""
+"""How long a source keeps running when nobody listens any more: somebody may return."""
 
 
 class Broadcast(Generic[T]):
-    """Hands what ``source`` gives to everybody who listens; the newest ``kept`` are kept."""
+    """Passes the items of a source to everybody who listens.
 
-    def __init__(self, source: Callable[[Give[T]], Awaitable[None]], kept: int) -> None:
+    Args:
+        source: a coroutine function that calls its argument with each item, and runs until it is
+            cancelled.
+        max_kept: how many of the newest items are kept.
+    """
+
+    def __init__(self, source: Callable[[Publish[T]], Awaitable[None]], max_kept: int) -> None:
         self._source = source
-        self._kept: deque[T] = deque(maxlen=kept)
+        self._kept: deque[T] = deque(maxlen=max_kept)
         self._next = 0
-        """Number of the next item."""
-        self._news = asyncio.Event()
-        self._work: asyncio.Task[None] | None = None
+        """Serial number of the next item."""
+        self._new_item = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
         self._ending: asyncio.TimerHandle | None = None
         self.listeners = 0
-        """How many listen now."""
+        """How many are listening."""
 
     async def listen(self) -> AsyncGenerator[T, None]:
-        """The items from now on, until you close the iterator (``contextlib.aclosing``).
+        """Yield the items from now on; close the iterator with ``contextlib.aclosing``.
 
         Raises:
-            BachboxError: whatever the source raises, to everybody.
+            BachboxError: what the source raises reaches every listener.
         """
         self.listeners += 1
-        work = self._begin()
+        task = self._begin()
         at = self._next
         try:
             while True:
-                while at == self._next and not work.done():
-                    await self._news.wait()
+                while at == self._next and not task.done():
+                    await self._new_item.wait()
                 if at == self._next:
-                    work.result()
+                    task.result()
                     return
                 if at < self._next - len(self._kept):
                     at = self._next - 1
@@ -68,47 +74,51 @@ class Broadcast(Generic[T]):
             self.listeners -= 1
             if not self.listeners:
                 loop = asyncio.get_running_loop()
-                self._ending = loop.call_later(LINGER_S, work.cancel)
+                self._ending = loop.call_later(LINGER_S, task.cancel)
 
     async def close(self) -> None:
-        """End the source; whoever still listens is done."""
-        if self._work is not None:
-            self._work.cancel()
-            await asyncio.gather(self._work, return_exceptions=True)
+        """End the source, and with it every iteration."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
 
     def _begin(self) -> asyncio.Task[None]:
         if self._ending is not None:
             self._ending.cancel()
             self._ending = None
-        if self._work is None or self._work.done():
+        if self._task is None or self._task.done():
             self._kept.clear()
-            self._work = asyncio.create_task(self._run())
-            self._work.add_done_callback(lambda _work: self._wake())
-        return self._work
+            self._task = asyncio.create_task(self._run())
+            self._task.add_done_callback(lambda _task: self._wake())
+        return self._task
 
     async def _run(self) -> None:
         with contextlib.suppress(asyncio.CancelledError):
-            await self._source(self._give)
+            await self._source(self._publish)
 
-    def _give(self, item: T) -> None:
+    def _publish(self, item: T) -> None:
         self._kept.append(item)
         self._next += 1
         self._wake()
 
     def _wake(self) -> None:
-        # A new event for the next time: whoever waits for this one has been woken for good.
-        news, self._news = self._news, asyncio.Event()
-        news.set()
+        # The old event stays set for those that wait for it; the next item has a new one.
+        new_item, self._new_item = self._new_item, asyncio.Event()
+        new_item.set()
 
 
-def of_the_sound(reader: Callable[[], TapReader]) -> Broadcast[Sound]:
-    """The box's own sound, as it is played."""
+def sound_broadcast(reader: Callable[[], TapReader]) -> Broadcast[Sound]:
+    """Return a broadcast of the sound that is played.
 
-    async def fetch(give: Give[Sound]) -> None:
+    Args:
+        reader: returns a new reader of the audio tap.
+    """
+
+    async def fetch(publish: Publish[Sound]) -> None:
         tap = reader()
         while True:
             if sound := tap.take():
-                give(sound)
+                publish(sound)
             await asyncio.sleep(POLL_INTERVAL_S)
 
-    return Broadcast(fetch, KEPT_SOUNDS)
+    return Broadcast(fetch, MAX_KEPT_SOUNDS)

@@ -1,4 +1,4 @@
-"""Where the performer's events come from: the ring when live, a composer in-process offline."""
+"""Where the performer's events come from: the ring, or a composer in the same process."""
 
 from __future__ import annotations
 
@@ -9,40 +9,47 @@ from typing import Protocol
 from appliance.music.events import TICKS_PER_BEAT, Event
 
 _LOOK_AHEAD_TICKS = 4 * TICKS_PER_BEAT
-"""Far more than one audio block needs at any tempo, little enough to stay in the cache."""
+"""More than one audio block needs at any tempo, but little enough to stay in the cache."""
 
 FOREVER_TICK = 1 << 62
-"""A horizon that is never reached: there is nothing more to wait for."""
+"""The horizon of a source to which nothing will be added."""
 
 
 class EventSource(Protocol):
-    """Events in the order of their ticks, known to be complete up to a horizon."""
+    """Events in the order of their ticks, complete up to a horizon."""
 
     @property
     def horizon_tick(self) -> int:
-        """Every event before this tick can be taken by now; fixed until the next refresh."""
+        """Every event before this tick can be taken; fixed until the next :meth:`refresh`."""
 
     def refresh(self, playhead_tick: float, near_ticks: float = 0.0) -> None:
-        """Called once at the start of each block, with where the music is.
+        """Fetch new events; called once, at the start of each block.
 
-        What is nearer than ``near_ticks`` is played as it is.
+        Args:
+            playhead_tick: where the music is.
+            near_ticks: events that are less than this after the playhead must not change.
         """
 
     def peek(self) -> Event | None:
-        """The next event, or None where there is none yet."""
+        """Return the next event without taking it, or None if there is none yet."""
 
     def pop(self) -> None:
-        """Take the event that :meth:`peek` showed."""
+        """Take the event that :meth:`peek` returns.
+
+        Raises:
+            IndexError: there is none.
+        """
 
     def ahead(self) -> Iterable[Event]:
-        """All that :meth:`peek` will show next, as far as is known; nothing is taken."""
+        """Return all events that are known and not taken, in order."""
 
 
 class StepSource:
     """Events composed on demand, for rendering faster than real time.
 
-    ``step`` gives the next events and ``horizon`` the tick up to which they are complete
-    (a composer's ``step`` and ``tick``).
+    Args:
+        step: returns the next events, as a composer's ``step`` does.
+        horizon: returns the tick up to which the events are complete, as a composer's ``tick``.
     """
 
     def __init__(self, step: Callable[[], Iterable[Event]], horizon: Callable[[], int]) -> None:
@@ -53,7 +60,7 @@ class StepSource:
 
     @property
     def horizon_tick(self) -> int:
-        """Where composing has got to."""
+        """See :attr:`EventSource.horizon_tick`."""
         return self._horizon_tick
 
     def refresh(self, playhead_tick: float, near_ticks: float = 0.0) -> None:
@@ -63,19 +70,23 @@ class StepSource:
         self._horizon_tick = tick
 
     def peek(self) -> Event | None:
-        """The next event, or None after the last."""
+        """Return the next event without taking it, or None after the last."""
         return self._events[0] if self._events else None
 
     def pop(self) -> None:
-        """Take the event that :meth:`peek` showed."""
+        """Take the event that :meth:`peek` returns.
+
+        Raises:
+            IndexError: there is none.
+        """
         self._events.popleft()
 
     def ahead(self) -> Iterable[Event]:
-        """All that has been composed and not taken."""
+        """Return all events that are composed and not taken."""
         return self._events
 
 
 def finished(events: Iterable[Event]) -> StepSource:
-    """A source of just these events, after which only silence comes."""
+    """Return a source of these events, which are followed by silence."""
     left = [list(events)]
     return StepSource(left.pop, lambda: 0 if left else FOREVER_TICK)

@@ -96,7 +96,7 @@ class Performer:
         self._program: int | None = None
         self._volume: float | None = None
         self._tuning: tuple[str, float] | None = None
-        self._expression = expression.FULL
+        self._expression = expression.FULL_EXPRESSION
         self._written_permille = FULL_TEMPO_PERMILLE
         """The last tempo factor that the composer wrote."""
         self._held: dict[tuple[int, int], NoteOn] = {}
@@ -263,7 +263,7 @@ class Performer:
     def _early_releases(self, end_tick: float) -> deque[NoteOff]:
         """Return the note-offs before ``end_tick`` that come earlier than they are written."""
         max_early_ticks = round(
-            expression.MAX_EARLY_RELEASE_TICKS * self._expression / expression.FULL
+            expression.MAX_EARLY_RELEASE_TICKS * self._expression / expression.FULL_EXPRESSION
         )
         last_tick = min(end_tick + max_early_ticks, self._source.horizon_tick - 1)
         ahead = list(takewhile(lambda event: event.tick <= last_tick, self._source.ahead()))

@@ -1,4 +1,4 @@
-"""The C libraries of sound talk to standard error; their users should not have to read it."""
+"""Keeps C libraries from writing to standard error."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from collections.abc import Iterator
 
 
 @contextlib.contextmanager
-def quiet() -> Iterator[None]:
-    """Only Python may write to standard error.
+def silence_stderr() -> Iterator[None]:
+    """Discard what anything but Python writes to standard error.
 
-    ALSA, JACK, PortAudio and GLib write to file descriptor 2 whatever they try in vain.
+    ALSA, JACK, PortAudio and GLib report on file descriptor 2 everything that they try in vain.
     """
     sys.stderr.flush()
     python_stderr, kept = sys.stderr, os.dup(2)
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, 2)
-    os.close(nowhere)
+    null = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(null, 2)
+    os.close(null)
     sys.stderr = os.fdopen(kept, "w", buffering=1)
     try:
         yield

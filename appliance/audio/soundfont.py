@@ -1,7 +1,7 @@
-"""Whether a file is a soundfont, and which instruments it has.
+"""Checks whether a file is a soundfont, and which instruments it has.
 
-FluidSynth's parser is C and has had its CVEs, so a file is looked at here first: an
-SF2/SF3 file is one RIFF form ``sfbk`` of three LISTs, of which ``pdta`` holds the chunk
+FluidSynth's parser is written in C and has had vulnerabilities, so a file is checked here first.
+An SF2 or SF3 file is a RIFF form ``sfbk`` of three LISTs, of which ``pdta`` holds the chunk
 ``phdr``, a table of the presets (SoundFont Technical Specification 2.04, section 7.2).
 """
 
@@ -16,10 +16,10 @@ from appliance.errors import BachboxError
 
 _CHUNK = struct.Struct("<4sI")
 _PRESET = struct.Struct("<20sHHHIII")
-"""Name, program, bank, first zone, and three fields that nothing uses."""
+"""Name, program, bank, first zone, and three reserved fields."""
 
 _MAX_PRESETS: Final = 16384
-"""128 banks of 128: more is no preset table but an attack on memory."""
+"""128 banks of 128; a longer table is an attack on memory."""
 
 _REMEDY: Final = (
     "give an .sf2 or .sf3 file, such as the one that `sudo apt install timgm6mb-soundfont` "
@@ -28,12 +28,20 @@ _REMEDY: Final = (
 
 
 def check(soundfont: Path) -> None:
-    """Raise the sentence that says why ``soundfont`` cannot be one."""
+    """Check that a file is a soundfont.
+
+    Raises:
+        BachboxError: it is not, or cannot be read; the message says why.
+    """
     presets(soundfont)
 
 
 def presets(soundfont: Path) -> set[tuple[int, int]]:
-    """The (bank, program) pairs that the font has; General MIDI's 128 are bank 0."""
+    """Return the (bank, program) pairs that a soundfont has; General MIDI's 128 are bank 0.
+
+    Raises:
+        BachboxError: the file is not a soundfont, or cannot be read.
+    """
     if soundfont.exists() and not soundfont.is_file():
         raise BachboxError(f"the soundfont {soundfont} cannot be read (not a file): {_REMEDY}")
     try:
@@ -76,7 +84,7 @@ def _read_presets(soundfont: Path, file: BinaryIO) -> set[tuple[int, int]]:
 
 
 def _chunks(file: BinaryIO, start: int, end: int) -> Iterator[tuple[bytes, int, int]]:
-    """Name, first byte and length of each chunk that lies wholly in ``start..end``."""
+    """Name, first byte and length of each chunk that lies completely in ``start..end``."""
     while start + _CHUNK.size <= end:
         file.seek(start)
         name, length = _CHUNK.unpack(file.read(_CHUNK.size))

@@ -1,4 +1,4 @@
-"""Try a soundfont in a process that may crash, before this process loads it."""
+"""Tries a soundfont in a process that may crash, before this process loads it."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from appliance.sandbox import refuse_crash, run_in_fork
 
 
 def try_soundfont(path: Path) -> None:
-    """Load the soundfont where a crash does no harm.
+    """Load the soundfont in a forked process.
 
     Raises:
-        BachboxError: FluidSynth crashes, or never comes back.
+        BachboxError: FluidSynth crashes, or does not return.
     """
 
     def load() -> None:

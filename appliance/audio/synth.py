@@ -1,8 +1,8 @@
-"""FluidSynth as the performer's instrument: a soundfont, one MIDI channel a voice, stereo out.
+"""FluidSynth as the performer's synth: one soundfont, one MIDI channel per voice, stereo.
 
-Only pyfluidsynth's thin function layer is used. Its ``Synth`` class hides return codes, turns
-every block into a numpy array (numpy alone costs 23 MiB here), and has no gain. Importing
-pyfluidsynth takes about 20 ms and 8 MiB, so it happens when a synth is made and not before.
+Only the functions of pyfluidsynth are used. Its ``Synth`` class hides return codes, turns every
+block into a numpy array (numpy alone costs 23 MiB), and has no gain. Importing pyfluidsynth takes
+about 20 ms and 8 MiB, so it happens when a synth is made.
 """
 
 from __future__ import annotations
@@ -18,26 +18,26 @@ from pathlib import Path
 from types import ModuleType
 from typing import Final
 
-from appliance.audio import soundfont as fonts
-from appliance.audio.silence_stderr import quiet
+from appliance.audio import soundfont as soundfonts
+from appliance.audio.silence_stderr import silence_stderr
 from appliance.errors import BachboxError
 
 RAMP_SEGMENT_FRAMES: Final = 64
-"""FluidSynth renders in steps of 64 frames, so a finer ramp is not heard."""
+"""FluidSynth renders in steps of 64 frames, so a finer ramp would have no effect."""
 
 RAMP_S: Final = 0.03
-"""From silence to full volume: short to the hand, long enough not to click."""
+"""How long a change from silence to full volume takes: short, but long enough not to click."""
 
 FULL_GAIN: Final = 1.0
-"""FluidSynth's gain at volume 100, where four voices of the default font's loudest instrument,
-at velocity 90, peak at 0.9 of full scale and its church organ at 0.4."""
+"""FluidSynth's gain at volume 100. Four voices of the default font's loudest instrument, at
+velocity 90, then peak at 0.9 of full scale, and its church organ at 0.4."""
 
 _DRUM_CHANNEL: Final = 9
 _MIDI_CHANNELS: Final = 16
 _VOICE_CHANNELS: Final = [c for c in range(_MIDI_CHANNELS) if c != _DRUM_CHANNEL]
 
 _PANS: Final = (46, 58, 70, 82)
-"""MIDI pan of soprano, alto, tenor and bass: a choir seen from the nave, 64 is the middle."""
+"""MIDI pan of soprano, alto, tenor and bass, left to right; 64 is the middle."""
 
 _CC_PAN: Final = 10
 _CC_REVERB: Final = 91
@@ -46,17 +46,17 @@ _REVERB_SEND: Final = 56
 _LOG_LEVELS: Final = 5
 
 _TUNING: Final = (0, 0)
-"""Bank and program of the one tuning that there is."""
+"""Tuning bank and program of the only tuning."""
 
-_AT_ONCE: Final = 1
-"""To the notes too that sound already."""
+_APPLY_NOW: Final = 1
+"""Retune sounding notes too."""
 
 _SETTINGS: Final[dict[str, float | int]] = {
     "synth.midi-channels": _MIDI_CHANNELS,
     "synth.polyphony": 128,
     "synth.cpu-cores": 1,
     "synth.chorus.active": 0,
-    # The defaults of these have changed between releases; a small church is meant.
+    # Their defaults have changed between releases. These are those of a small church.
     "synth.reverb.active": 1,
     "synth.reverb.room-size": 0.6,
     "synth.reverb.damp": 0.3,
@@ -66,13 +66,20 @@ _SETTINGS: Final[dict[str, float | int]] = {
 
 
 class FluidSynth:
-    """Plays one soundfont at ``sample_rate``; meets :class:`appliance.audio.performer.Synth`.
+    """Plays one soundfont; implements :class:`appliance.audio.performer.Synth`.
 
-    ``gain`` is FluidSynth's own at volume 100.
+    Args:
+        soundfont: an SF2 or SF3 file.
+        sample_rate: frames per second.
+        gain: FluidSynth's gain at volume 100.
+
+    Raises:
+        BachboxError: FluidSynth or pyfluidsynth is missing or too old, or the file is not a
+            soundfont that it can load.
     """
 
     def __init__(self, soundfont: Path, sample_rate: int, gain: float = FULL_GAIN) -> None:
-        fonts.check(soundfont)
+        soundfonts.check(soundfont)
         self.sample_rate = sample_rate
         self._full_gain = gain
         self._fl = _library()
@@ -84,7 +91,7 @@ class FluidSynth:
         self._set("synth.gain", self._gain)
         self._fresh = True
         self._synth = self._fl.new_fluid_synth(self._settings)
-        with quiet():
+        with silence_stderr():
             font_id = self._fl.fluid_synth_sfload(self._synth, os.fsencode(soundfont), 1)
         if font_id < 0:
             self.close()
@@ -100,50 +107,59 @@ class FluidSynth:
         self._buffer = ctypes.create_string_buffer(0)
 
     def note_on(self, voice: int, pitch: int, velocity: int) -> None:
-        """A voice begins a note."""
+        """Begin a note of ``voice`` (0 to 14): MIDI note number and MIDI velocity, 0 to 127."""
         self._fl.fluid_synth_noteon(self._synth, _VOICE_CHANNELS[voice], pitch, velocity)
 
     def note_off(self, voice: int, pitch: int) -> None:
-        """A voice leaves a note."""
+        """Release the MIDI note ``pitch`` of ``voice``."""
         self._fl.fluid_synth_noteoff(self._synth, _VOICE_CHANNELS[voice], pitch)
 
-    def all_notes_off(self) -> None:
-        """Every voice leaves every note."""
-        self._fl.fluid_synth_all_notes_off(self._synth, -1)
-
     def program(self, program: int) -> None:
-        """General MIDI program of every voice; where the font lacks it, FluidSynth's stand-in."""
+        """Choose the General MIDI program (0 to 127) of every voice.
+
+        If the font does not have it, FluidSynth chooses a substitute.
+        """
         for channel in _VOICE_CHANNELS:
             self._fl.fluid_synth_program_change(self._synth, channel, program)
 
     def tune(self, cents: Sequence[float]) -> None:
-        """Tune all 128 keys, in cents above key 0 as it comes; what sounds is retuned too.
+        """Tune all 128 keys; sounding notes change too.
+
+        Args:
+            cents: the pitch of each MIDI key, above the untuned key 0.
 
         Raises:
-            BachboxError: the library refuses.
+            BachboxError: the library is too old.
         """
-        # FluidSynth plays whole cents and cuts off the rest: half a cent is the most we are off.
-        fl, tuning = self._fl, (ctypes.c_double * len(cents))(*map(round, cents))
-        done = [fl.fluid_synth_activate_key_tuning(self._synth, *_TUNING, b"own", tuning, _AT_ONCE)]
-        done += [
-            fl.fluid_synth_activate_tuning(self._synth, channel, *_TUNING, _AT_ONCE)
+        # FluidSynth truncates to whole cents; rounding first keeps the error below half a cent.
+        fl, pitches = self._fl, (ctypes.c_double * len(cents))(*map(round, cents))
+        codes = [
+            fl.fluid_synth_activate_key_tuning(
+                self._synth, *_TUNING, b"bachbox", pitches, _APPLY_NOW
+            )
+        ]
+        codes += [
+            fl.fluid_synth_activate_tuning(self._synth, channel, *_TUNING, _APPLY_NOW)
             for channel in _VOICE_CHANNELS
         ]
-        if any(code != self._fl.FLUID_OK for code in done):
+        if any(code != self._fl.FLUID_OK for code in codes):
             raise BachboxError(
                 f"this FluidSynth cannot be tuned ({_reason()}): 2.0 or later is needed; "
                 "run `sudo apt install libfluidsynth3`"
             )
 
     def volume(self, percent: float) -> None:
-        """0 to 100 by ear: the square of it is the amplitude. The first one acts at once."""
+        """Set the volume, 0 to 100 percent; its square is the amplitude.
+
+        The first call acts at once, later ones within :data:`RAMP_S`.
+        """
         self._target_gain = self._full_gain * (percent / 100.0) ** 2
         if self._fresh:
             self._fresh = False
             self._set_gain(self._target_gain)
 
     def render(self, frames: int) -> bytes:
-        """The next ``frames`` of sound, interleaved stereo s16le."""
+        """Return the next ``frames`` frames of sound, interleaved stereo s16le."""
         if len(self._buffer) < 4 * frames:
             self._buffer = ctypes.create_string_buffer(4 * frames)
         done = 0
@@ -157,7 +173,7 @@ class FluidSynth:
         return self._buffer.raw[: 4 * frames]
 
     def close(self) -> None:
-        """Give the font's memory back."""
+        """Free the synth and its font."""
         self._fl.delete_fluid_synth(self._synth)
         self._fl.delete_fluid_settings(self._settings)
 
@@ -183,7 +199,7 @@ class FluidSynth:
 
 
 _log: Final[deque[str]] = deque(maxlen=4)
-"""What FluidSynth had to say, which would otherwise go to standard error."""
+"""The last messages of FluidSynth, which would otherwise go to standard error."""
 
 _LogHandler = ctypes.CFUNCTYPE(None, ctypes.c_int, ctypes.c_char_p, ctypes.c_void_p)
 
@@ -193,18 +209,18 @@ def _keep_log(level: int, message: bytes, data: object) -> None:
 
 
 _log_handler: Final = _LogHandler(_keep_log)
-"""Never freed: the library holds the bare pointer for as long as it is loaded."""
+"""Never freed: the library keeps the pointer for as long as it is loaded."""
 
 
 def _reason() -> str:
-    """The newest line of the log, the reason of the failure just met."""
+    """The newest message, which gives the reason of a failure that was just met."""
     return _log[-1] if _log else "it does not say why"
 
 
 @functools.cache
 def _library() -> ModuleType:
     try:
-        # pyfluidsynth prints where it found the library when the variable CI is set.
+        # pyfluidsynth prints where it found the library if the variable CI is set.
         with contextlib.redirect_stdout(io.StringIO()):
             import fluidsynth
     except ModuleNotFoundError as error:

@@ -1,26 +1,32 @@
-"""Musical time to sound: ticks to frames, under a tempo that may change at any moment.
+"""Maps musical time to sound: ticks to frames, under a tempo that may change at any moment.
 
-One anchor says which tick sounds at which frame; everything else is one multiplication away
-from it, so nothing adds up over the hours. Only a change of speed, or a wait, moves the anchor.
-The anchor is a whole tick at a whole frame plus a phase below one frame: floats then hold only
-small distances, and a box that has played for years is as exact as a new one.
+One anchor says which tick sounds at which frame. Everything else is one multiplication away from
+it, so that errors do not add up. Only a change of speed or a wait moves the anchor. It is a whole
+tick at a whole frame plus a phase below one frame: floats hold only small distances, and a box
+that has played for years is as exact as a new one.
 """
 
 from __future__ import annotations
 
 import math
 
-from appliance.music.events import FULL_TEMPO_PERMILLE, TICKS_PER_BEAT, TempoFactor
+from appliance.music.events import FULL_TEMPO_PERMILLE, TICKS_PER_BEAT
 
 
 class Transport:
-    """The clock of one performer; frame 0 is the first that it renders."""
+    """Which tick sounds at which frame; frame 0 is the first that the performer renders.
+
+    Args:
+        sample_rate: frames per second.
+        tempo_bpm: quarter notes per minute.
+        tick: what sounds at frame 0.
+    """
 
     def __init__(self, sample_rate: int, tempo_bpm: float, tick: float = 0.0) -> None:
         self.sample_rate = sample_rate
         self._tempo_bpm = tempo_bpm
         self._tempo_factor_permille = FULL_TEMPO_PERMILLE
-        self._frames_per_tick = self._speed()
+        self._frames_per_tick = self._new_frames_per_tick()
         self._tick = 0
         self._frame = 0
         self._phase = 0.0
@@ -37,55 +43,55 @@ class Transport:
         return self._tempo_factor_permille
 
     def frame_of(self, tick: int) -> int:
-        """The frame nearest to ``tick``, at today's speed."""
+        """Return the frame nearest to ``tick``, at the present speed."""
         return self._frame + round(self._phase + (tick - self._tick) * self._frames_per_tick)
 
     def tick_at(self, frame: int) -> float:
-        """The tick, and part of one, that sounds at ``frame``."""
+        """Return the tick that sounds at ``frame``, with its fraction."""
         return self._tick + (frame - self._frame - self._phase) / self._frames_per_tick
 
     def set_tempo(self, tempo_bpm: float, frame: int) -> None:
-        """Another tempo from ``frame`` on."""
+        """Change the tempo, in quarter notes per minute, from ``frame`` on."""
         if tempo_bpm == self._tempo_bpm:
             return
         ticks_passed = (frame - self._frame - self._phase) / self._frames_per_tick
         whole_ticks = math.ceil(ticks_passed)
         self._tempo_bpm = tempo_bpm
-        self._frames_per_tick = self._speed()
+        self._frames_per_tick = self._new_frames_per_tick()
         self.hold(self._tick + whole_ticks, frame)
         self._shift((whole_ticks - ticks_passed) * self._frames_per_tick)
 
     def set_tempo_factor(self, tempo_factor_permille: int, tick: int) -> None:
-        """Change the tempo factor from ``tick`` on."""
+        """Change the tempo factor, in thousandths, from ``tick`` on."""
         if tempo_factor_permille == self._tempo_factor_permille:
             return
         self._shift((tick - self._tick) * self._frames_per_tick)
         self._tick = tick
         self._tempo_factor_permille = tempo_factor_permille
-        self._frames_per_tick = self._speed()
+        self._frames_per_tick = self._new_frames_per_tick()
 
     def wait(self, frames: int) -> None:
-        """Let every tick sound ``frames`` later."""
+        """Delay every tick by ``frames``."""
         self._frame += frames
 
     def hold(self, tick: int, frame: int) -> None:
-        """Let ``tick`` sound exactly at ``frame``."""
+        """Set the tick that sounds at ``frame``."""
         self._tick, self._frame, self._phase = tick, frame, 0.0
 
     def seek(self, tick: float, frame: int) -> None:
-        """Let ``tick``, which may lie between two, sound at ``frame``."""
+        """Set the tick that sounds at ``frame``, with its fraction."""
         whole_tick = math.ceil(tick)
         self.hold(whole_tick, frame)
         self._shift((whole_tick - tick) * self._frames_per_tick)
 
     def _shift(self, frames: float) -> None:
-        """Move the anchor's place in sound by ``frames``."""
+        """Move the anchor by ``frames``."""
         place = self._phase + frames
         whole = math.floor(place)
         self._frame += whole
         self._phase = place - whole
 
-    def _speed(self) -> float:
-        """Frames in a tick."""
+    def _new_frames_per_tick(self) -> float:
+        """Frames per tick."""
         beats_per_minute = self._tempo_bpm * self._tempo_factor_permille / FULL_TEMPO_PERMILLE
         return self.sample_rate * 60.0 / (beats_per_minute * TICKS_PER_BEAT)

@@ -94,7 +94,7 @@ def render(
 
         from appliance.music.files import piece_record
 
-        return piece_record.of(
+        return piece_record.record_piece(
             *(events, end_tick),
             model=model,
             seed=composer.seed,

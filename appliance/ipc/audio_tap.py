@@ -57,7 +57,8 @@ class TapWriter:
 
         Args:
             samples: interleaved stereo s16le, at most 8192 frames.
-            start_tick, end_tick: where the music is at its beginning and at its end.
+            start_tick: where the music is at its beginning.
+            end_tick: where the music is at its end.
         """
         memory, shared = self._shared.memory, self._shared
         frames = len(samples) // BYTES_PER_FRAME

@@ -68,8 +68,7 @@ def write_slot(shared: SharedState, index: int, epoch: int, event: Event) -> Non
 def read_slot(shared: SharedState, index: int, epoch: int | None = None) -> Event | None:
     """Return the event of ``index``, or None if its slot holds another, an old or a torn one.
 
-    Args:
-        epoch: the epoch that the slot must be of; None: any.
+    The slot must be of ``epoch``; None stands for any.
     """
     offset = shared.slot_offset_bytes(index)
     slot = shared.memory[offset : offset + SLOT_BYTES]

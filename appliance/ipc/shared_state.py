@@ -122,7 +122,7 @@ class RewindRequest(NamedTuple):
     """Where the composer wants to write again from; written by the composer."""
 
     epoch: int = 0
-    """Serial number of the request. If it is accepted, the slots written after it have this epoch."""
+    """Serial number of the request; if it is accepted, the epoch of the slots written after it."""
     from_index: int = 0
     from_tick: int = 0
 

@@ -1,4 +1,4 @@
-"""A child of the daemon must not outlive it, whatever kills the daemon."""
+"""Ends a child process with its parent, whatever kills the parent."""
 
 from __future__ import annotations
 
@@ -14,8 +14,11 @@ _PR_SET_PDEATHSIG: Final = 1
 def end_with_parent(parent: int | None = None) -> None:
     """Have the kernel send this process SIGTERM when its parent process ends.
 
-    ``parent`` is who started it: one that has ended while we were starting cannot be asked any
-    more, and somebody else is our parent then (prctl(2), PR_SET_PDEATHSIG).
+    Source: prctl(2), PR_SET_PDEATHSIG.
+
+    Args:
+        parent: process ID of the process that started this one; by default the present parent.
+            If it has ended already, this process has another parent and gets SIGTERM at once.
     """
     parent = os.getppid() if parent is None else parent
     ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)

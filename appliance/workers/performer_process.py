@@ -1,16 +1,15 @@
-"""The performer's process: the ring in shared memory in, sound out, and nothing else.
+"""The performer process: reads events from the ring and plays them.
 
-Started by the daemon as ``python -m appliance.workers.performer_process``. It keeps no state that is
-not on the board, so one that is killed is replaced by another that goes on at the same place.
-It ends with
+The daemon starts it as ``python -m appliance.workers.performer_process``. All its state is in the
+shared memory, so if it is killed, the next one continues at the same place. Its exit status is
 
-* 0 after SIGTERM, within half a second, the last chord released;
-* 75 (``EX_TEMPFAIL``) when there is no sound card or it went away: start another, later;
-* 1 or 2 with a sentence on standard error when starting another would not help.
+* 0 after SIGTERM, within half a second, with the last chord released;
+* 75 (``EX_TEMPFAIL``) if there is no sound card, or it went away: another start may help later;
+* 1 or 2, with an error in the log, if another start would not help.
 
-It needs 40 MB with the default font, of which 13 MB are Python's own (numpy, which would add
-23 MB, is not imported), and 17 MB more for PortAudio and ALSA; and 1 % of a core, FluidSynth
-included, to which a PulseAudio in between adds 2 %.
+It needs 40 MB of memory with the default font, of which 13 MB are Python's own (numpy, which
+would add 23 MB, is not imported), and 17 MB more for PortAudio and ALSA. It takes 1 % of a core,
+FluidSynth included, and 2 % more if it plays through PulseAudio.
 """
 
 from __future__ import annotations
@@ -31,7 +30,7 @@ from typing import Final, NoReturn
 
 from appliance.audio.outputs import DeviceLost, Output, open_output
 from appliance.audio.performer import Performer
-from appliance.audio.silence_stderr import quiet
+from appliance.audio.silence_stderr import silence_stderr
 from appliance.audio.synth import FluidSynth
 from appliance.audio.transport import Transport
 from appliance.common import logs
@@ -42,23 +41,27 @@ from appliance.ipc.shared_state import EXIT_NO_CARD, Condition, PerformerState, 
 from appliance.workers.parent_death import end_with_parent
 
 _MCL_CURRENT, _MCL_FUTURE, _MCL_ONFAULT = 1, 2, 4
-"""From linux/mman.h: what is in memory, now or later, stays there when memory gets short."""
+"""From linux/mman.h: keep in memory what is there now, and what comes later."""
 
 _FADE_S: Final = 0.2
-"""How long the last chord takes to die away when we are told to end."""
+"""How long the last chord takes to die away after SIGTERM."""
 
 _DRAIN_S: Final = 0.1
-"""Silence after that, until a card's buffer has played what was in it."""
+"""Silence after that, until the sound card has played its buffer."""
 
-_END_S: Final = 0.45
-"""After so long we end without the last chord: the output no longer asks for blocks."""
+_EXIT_TIMEOUT_S: Final = 0.45
+"""When to exit without the last chord, because the output no longer asks for blocks."""
 
-# Not by __name__, which is __main__ here.
+# Not __name__, which is "__main__" here.
 logger = logging.getLogger("appliance.workers.performer_process")
 
 
 class RenderLoop:
-    """What the output calls for each block: the performer, its report, and its end."""
+    """What an output calls for each block: renders it, passes it on, and reports.
+
+    Attributes:
+        stop: set when the music has died away after :meth:`end`.
+    """
 
     def __init__(self, shared: SharedState, output: Output, performer: Performer) -> None:
         self._shared = shared
@@ -71,7 +74,7 @@ class RenderLoop:
         self.stop = threading.Event()
 
     def render(self, frames: int) -> bytes:
-        """One block."""
+        """Return the next block of sound: ``frames`` frames, interleaved stereo s16le."""
         start_tick = self._performer.playhead_tick
         sound = self._performer.render(frames)
         if self._ending:
@@ -81,12 +84,12 @@ class RenderLoop:
         return sound
 
     def end(self) -> None:
-        """From the next block on, let the music die away; then :attr:`stop` is set."""
+        """Let the music die away from the next block on, and then set :attr:`stop`."""
         self._ending = True
         self._performer.end()
 
     def close(self, condition: Condition) -> None:
-        """The last report."""
+        """Report ``condition`` for the last time."""
         self._report(condition)
 
     def _fade(self, sound: bytes, frames: int) -> bytes:
@@ -124,7 +127,7 @@ class RenderLoop:
 
 
 def main(arguments: list[str] | None = None) -> NoReturn:
-    """Run until SIGTERM, until the parent ends, or until the output fails."""
+    """Play until SIGTERM, until the parent ends, or until the output fails; then exit."""
     parser = argparse.ArgumentParser(prog="appliance.workers.performer_process", allow_abbrev=False)
     parser.add_argument("--shared-fd", type=int, required=True)
     parser.add_argument("--parent", type=int, help="process ID of the daemon")
@@ -135,15 +138,15 @@ def main(arguments: list[str] | None = None) -> NoReturn:
     options = parser.parse_args(arguments)
     logs.install_in_worker(verbose=options.verbose)
 
-    # Until the music plays, SIGTERM ends us at once: the device may take long to answer.
+    # Until the music plays, SIGTERM ends the process at once: opening a device may take long.
     end_with_parent(options.parent)
-    # A terminal's Ctrl-C reaches the daemon too, which then ends us in its own order.
+    # A Ctrl-C in the terminal reaches the daemon too, which then sends SIGTERM.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     code = 0
     try:
         shared = SharedState.attach(options.shared_fd)
         try:
-            with contextlib.nullcontext() if options.verbose else quiet():
+            with contextlib.nullcontext() if options.verbose else silence_stderr():
                 _perform(shared, options)
         except DeviceLost as error:
             logger.warning("%s", error)
@@ -157,7 +160,7 @@ def main(arguments: list[str] | None = None) -> NoReturn:
     except Exception as error:
         logger.exception("%s", bug_sentence(error))
         code = BachboxError.exit_code
-    # Not by the interpreter's clean end: PortAudio may never come back from a lost card.
+    # Without the interpreter's clean-up, in which PortAudio may hang after a card was lost.
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(code)
@@ -176,32 +179,32 @@ def _perform(shared: SharedState, options: argparse.Namespace) -> None:
     transport = Transport(output.sample_rate, shared.live_settings.read().tempo_bpm)
     performer = Performer(reader, synth, transport, shared.live_settings.read)
     performer.resume(events_before(shared, reader.read_index), reader.playhead_tick)
-    stage = RenderLoop(shared, output, performer)
+    render_loop = RenderLoop(shared, output, performer)
 
     def end(_signal: int, _frame: FrameType | None) -> None:
-        signal.setitimer(signal.ITIMER_REAL, _END_S)
-        stage.end()
+        signal.setitimer(signal.ITIMER_REAL, _EXIT_TIMEOUT_S)
+        render_loop.end()
 
     def give_up(_signal: int, _frame: FrameType | None) -> None:
         os._exit(0)
 
     signal.signal(signal.SIGALRM, give_up)
     signal.signal(signal.SIGTERM, end)
-    _pause_for_nothing()
+    _avoid_pauses()
     logger.info(
         "plays on %s at %d Hz in blocks of %d frames",
         options.output, output.sample_rate, options.block_frames,
     )  # fmt: skip
-    output.run(stage.render, stage.stop)
+    output.run(render_loop.render, render_loop.stop)
     output.close()
-    stage.close(Condition.STOPPED)
+    render_loop.close(Condition.STOPPED)
 
 
-def _pause_for_nothing() -> None:
-    """No pause for collecting garbage, nor for fetching a page back."""
+def _avoid_pauses() -> None:
+    """Avoid pauses in the audio callback: garbage collection and page faults."""
     gc.collect()
     gc.freeze()
-    # Refused where the limit of locked memory is below our size, as it mostly is for a user.
+    # Fails if the limit of locked memory is too low, as it usually is for a user. No harm done.
     ctypes.CDLL(None).mlockall(_MCL_CURRENT | _MCL_FUTURE | _MCL_ONFAULT)
 
 

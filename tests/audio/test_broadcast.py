@@ -8,7 +8,7 @@ import contextlib
 import pytest
 
 from appliance.audio import broadcast
-from appliance.audio.broadcast import Broadcast, Give
+from appliance.audio.broadcast import Broadcast, Publish
 from appliance.errors import BachboxError
 
 
@@ -22,10 +22,10 @@ async def _take(source: Broadcast[int], count: int) -> list[int]:
     return found
 
 
-async def _counting(give: Give[int]) -> None:
+async def _counting(publish: Publish[int]) -> None:
     number = 0
     while True:
-        give(number)
+        publish(number)
         number += 1
         await asyncio.sleep(0.001)
 
@@ -58,11 +58,11 @@ def test_the_source_works_only_while_somebody_listens(monkeypatch: pytest.Monkey
     monkeypatch.setattr(broadcast, "LINGER_S", 0.01)
     begun = ended = 0
 
-    async def source(give: Give[int]) -> None:
+    async def source(publish: Publish[int]) -> None:
         nonlocal begun, ended
         begun += 1
         try:
-            await _counting(give)
+            await _counting(publish)
         finally:
             ended += 1
 
@@ -82,10 +82,10 @@ def test_the_source_works_only_while_somebody_listens(monkeypatch: pytest.Monkey
 def test_what_the_source_cannot_do_everybody_is_told_and_the_next_tries_again() -> None:
     tries = 0
 
-    async def broken(give: Give[int]) -> None:
+    async def broken(publish: Publish[int]) -> None:
         nonlocal tries
         tries += 1
-        give(tries)
+        publish(tries)
         await asyncio.sleep(0.01)
         raise BachboxError("it is broken")
 

@@ -112,7 +112,8 @@ def test_four_voices_of_any_instrument_stay_below_full_scale(synth: FluidSynth) 
         for voice, pitch in enumerate((72, 67, 60, 48)):
             synth.note_on(voice, pitch, 90)
         assert np.abs(stereo(synth.render(RATE // 4)).astype(int)).max() < 32_000
-        synth.all_notes_off()
+        for voice, pitch in enumerate((72, 67, 60, 48)):
+            synth.note_off(voice, pitch)
         synth.render(RATE // 2)
 
 

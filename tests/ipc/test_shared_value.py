@@ -13,11 +13,11 @@ from appliance.errors import BachboxError, UsageError
 from appliance.ipc.shared_state import (
     Action,
     ComposerState,
+    Condition,
     LiveSettings,
     PerformerState,
     ReaderState,
     SharedState,
-    Condition,
     WriterState,
 )
 from appliance.music import temperament

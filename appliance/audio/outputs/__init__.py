@@ -1,7 +1,7 @@
-"""Where the sound goes: a card, a file, a pipe, or nowhere at a card's pace.
+"""Where the sound goes: a sound card, a file, a pipe, or nowhere, all in real time.
 
-An output pulls: :meth:`Output.run` calls ``render`` for the next block whenever there is room
-for one, until ``stop`` is set. What kind it is says the spec, see :func:`open_output`.
+An output pulls: :meth:`Output.run` calls ``render`` for the next block whenever there is room for
+one, until ``stop`` is set.
 """
 
 from __future__ import annotations
@@ -14,32 +14,37 @@ from typing import Final, Protocol
 from appliance.errors import BachboxError, UsageError
 
 Render = Callable[[int], bytes]
-"""Frames wanted -> that many frames of interleaved stereo s16le."""
+"""Returns the given number of frames, interleaved stereo s16le."""
 
 DEFAULT_SAMPLE_RATE: Final = 48_000
-"""Frames a second where no device says otherwise."""
+"""Frames per second of all outputs but sound cards, which have their own."""
 
 
-class DeviceLost(BachboxError):  # noqa: N818 - it says what happened
-    """There is no such sound card now, or it went away; it may come back."""
+class DeviceLost(BachboxError):  # noqa: N818 - names what happened
+    """The sound card does not exist now, or went away; it may come back."""
 
 
 class Output(Protocol):
-    """One place that sound goes to."""
+    """Plays blocks of sound in real time."""
 
     @property
     def sample_rate(self) -> int:
-        """Frames a second that the output takes; the synth has to follow."""
+        """Frames per second that the output takes; the synth must render at this rate."""
 
     @property
     def xruns(self) -> int:
-        """Times that the output was short of sound, since it was opened."""
+        """How often the output ran out of sound since it was opened."""
 
     def run(self, render: Render, stop: threading.Event) -> None:
-        """Play what ``render`` gives until ``stop`` is set; raises :class:`DeviceLost`."""
+        """Play what ``render`` returns until ``stop`` is set.
+
+        Raises:
+            DeviceLost: the sound card cannot be opened, or went away.
+            BachboxError: the file or the pipe cannot be written.
+        """
 
     def close(self) -> None:
-        """Leave the file or the device in order."""
+        """Complete the file, or release the device."""
 
 
 def open_output(
@@ -49,11 +54,19 @@ def open_output(
     *,
     resume: bool = False,
 ) -> Output:
-    """The output that ``spec`` names, ready to run.
+    """Open an output.
 
-    ``default`` or the name of a sound card, ``wav:FILE``, ``pipe:FILE`` (raw s16le stereo),
-    or ``null``. ``sample_rate`` is for all but the card, which has its own. ``resume`` goes on
-    with a WAV file that is there instead of beginning it anew.
+    Args:
+        spec: ``default`` or the name of a sound card, ``wav:FILE``, ``pipe:FILE`` (raw stereo
+            s16le), or ``null``.
+        block_frames: size of a block.
+        sample_rate: frames per second. A sound card chooses its own.
+        resume: append to a WAV file that exists, instead of replacing it.
+
+    Raises:
+        UsageError: ``spec`` names no output.
+        DeviceLost: there is no such sound card.
+        BachboxError: the file or the pipe cannot be written, or PortAudio is missing.
     """
     from appliance.audio.outputs import file_outputs, sound_card
 

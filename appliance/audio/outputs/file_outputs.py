@@ -1,7 +1,7 @@
-"""Outputs without a card: a WAV file, a pipe of raw sound, and none at all.
+"""Outputs without a sound card: a WAV file, a pipe of raw sound, and none at all.
 
-None of them has a clock of its own, so all keep a card's pace by the system's monotonic clock:
-the composer writes only a few seconds ahead, and the music must not outrun it.
+They have no clock of their own, so they play in real time by the system's monotonic clock: the
+composer writes only a few seconds ahead, and the music must not overtake it.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ from appliance.errors import BachboxError, cannot_write
 from appliance.ipc.pcm import BYTES_PER_FRAME
 
 _BUFFERED_BLOCKS: Final = 4
-"""Blocks that a pacer may lag behind before it counts an xrun: a card's usual buffer."""
+"""How many blocks a pacer may be late before it counts an xrun: a sound card's usual buffer."""
 
-_HEADER_EVERY_S: Final = 1.0
-"""How often a growing WAV file's header is put right, so that a killed player leaves one
-that can be read."""
+_HEADER_INTERVAL_S: Final = 1.0
+"""How often the header of a growing WAV file is updated, so that the file can be read even if the
+process is killed."""
 
 _WAV_MAX_BYTES: Final = (1 << 32) - 4096
 """A WAV file's sizes are 32-bit numbers."""
@@ -34,15 +34,15 @@ _WAV_HEADER: Final = struct.Struct("<4sI4s4sIHHIIHH4sI")
 """RIFF form, format chunk (PCM, stereo), head of the data chunk: 44 bytes."""
 
 _ATOMIC_BYTES: Final = 4096
-"""A write of at most this many bytes (PIPE_BUF) goes into a pipe wholly or not at all, so
-that a reader never loses the frame's beginning."""
+"""PIPE_BUF: a write of at most this many bytes goes into a pipe completely or not at all, so that a
+reader never loses the beginning of a frame."""
 
 
 class Pacer:
-    """Lets one block pass each ``block_frames / sample_rate`` seconds."""
+    """Paces blocks in real time: one every ``block_frames / sample_rate`` seconds."""
 
     def __init__(self, block_frames: int, sample_rate: int) -> None:
-        self._block_seconds = block_frames / sample_rate
+        self._block_s = block_frames / sample_rate
         self._due: float | None = None
         self.xruns = 0
 
@@ -51,8 +51,8 @@ class Pacer:
         now = time.monotonic()
         if self._due is None:
             self._due = now
-        self._due += self._block_seconds
-        if now > self._due + _BUFFERED_BLOCKS * self._block_seconds:
+        self._due += self._block_s
+        if now > self._due + _BUFFERED_BLOCKS * self._block_s:
             self.xruns += 1
             self._due = now
         elif now < self._due:
@@ -60,7 +60,7 @@ class Pacer:
 
 
 class NullOutput:
-    """Throws the sound away, at the pace of a card."""
+    """Discards the sound, in real time."""
 
     def __init__(self, block_frames: int, sample_rate: int) -> None:
         self.sample_rate = sample_rate
@@ -69,7 +69,7 @@ class NullOutput:
 
     @property
     def xruns(self) -> int:
-        """Blocks that came too late for a card."""
+        """How many blocks came too late for a sound card."""
         return self._pacer.xruns
 
     def run(self, render: Render, stop: threading.Event) -> None:
@@ -79,17 +79,19 @@ class NullOutput:
             self._pacer.wait(stop)
 
     def write(self, sound: bytes) -> None:
-        """Take one block."""
+        """Discard a block."""
 
     def close(self) -> None:
-        """Nothing is open."""
+        """Do nothing."""
 
 
 class WavFile:
-    """A WAV file that grows, stereo and 16 bits; its header is right within a second.
+    """A growing WAV file, 16-bit stereo, whose header is at most a second old.
 
-    With ``resume``, goes on at the end of what a player that died has left there. Errors call it
-    ``shown_path``, if it is given.
+    Args:
+        path: where it is.
+        sample_rate: frames per second.
+        resume: append to the file if it exists, as after a process that was killed.
 
     Raises:
         BachboxError: the file cannot be written.
@@ -104,7 +106,7 @@ class WavFile:
     ) -> None:
         self._shown_path = shown_path or path
         self._rate = sample_rate
-        self._header_every_bytes = int(_HEADER_EVERY_S * sample_rate) * BYTES_PER_FRAME
+        self._header_every_bytes = int(_HEADER_INTERVAL_S * sample_rate) * BYTES_PER_FRAME
         try:
             resume = resume and path.is_file()
             # The file stays open for as long as the object.
@@ -116,7 +118,14 @@ class WavFile:
             raise cannot_write(self._shown_path, error) from error
 
     def write(self, sound: bytes) -> None:
-        """Add ``sound``, whole frames of interleaved stereo s16le."""
+        """Append sound.
+
+        Args:
+            sound: whole frames, interleaved stereo s16le.
+
+        Raises:
+            BachboxError: the file cannot be written, or would exceed 4 GiB.
+        """
         if self._bytes + len(sound) > _WAV_MAX_BYTES:
             raise BachboxError(
                 f"{self._shown_path} is as long as a WAV file can be (4 GiB, six hours): play to "
@@ -131,12 +140,16 @@ class WavFile:
             raise cannot_write(self._shown_path, error) from error
 
     def close(self) -> None:
-        """Put the header right and close."""
+        """Update the header and close the file.
+
+        Raises:
+            BachboxError: the file cannot be written.
+        """
         try:
             self._write_header()
             self._file.close()
         except OSError as error:
-            # Closing tries to write what could not be written before; only the first matters.
+            # Closing tries again to write what could not be written; only the first error matters.
             with contextlib.suppress(OSError):
                 self._file.close()
             raise cannot_write(self._shown_path, error) from error
@@ -157,7 +170,7 @@ class WavFile:
 
 
 class WavOutput(NullOutput):
-    """Plays into a WAV file at a card's pace."""
+    """Plays into a WAV file, in real time."""
 
     def __init__(
         self, path: Path, block_frames: int, sample_rate: int, resume: bool = False
@@ -170,22 +183,24 @@ class WavOutput(NullOutput):
         self._file.write(sound)
 
     def close(self) -> None:
-        """Put the header right."""
+        """Update the header and close the file."""
         self._file.close()
 
 
 class PipeOutput(NullOutput):
-    """Raw sound into a FIFO, whose reader may come and go, or into a plain file.
+    """Writes raw sound into a FIFO, whose reader may come and go, or into a regular file.
 
-    Without a reader the music plays on unheard, as a radio does. A FIFO is made where there is
-    nothing at ``path``.
+    Without a reader the sound is discarded. A FIFO is created if ``path`` does not exist.
+
+    Raises:
+        BachboxError: ``path`` is neither, or cannot be written.
     """
 
     def __init__(self, path: Path, block_frames: int, sample_rate: int) -> None:
         super().__init__(block_frames, sample_rate)
         self._path = path
         self._fd: int | None = None
-        self._wait_seconds = _BUFFERED_BLOCKS * block_frames / sample_rate
+        self._wait_s = _BUFFERED_BLOCKS * block_frames / sample_rate
         self._dropped = 0
         self._behind = False
         try:
@@ -205,11 +220,15 @@ class PipeOutput(NullOutput):
 
     @property
     def xruns(self) -> int:
-        """Blocks that came too late, and gaps because the reader took too little."""
+        """How many blocks came too late, and how many gaps a slow reader has caused."""
         return super().xruns + self._dropped
 
     def write(self, sound: bytes) -> None:
-        """Take one block: to the reader if there is one who keeps pace."""
+        """Pass a block to the reader, if there is one and it is fast enough.
+
+        Raises:
+            BachboxError: the pipe or the file cannot be written.
+        """
         if self._fd is None and not self._find_reader():
             return
         for start in range(0, len(sound), _ATOMIC_BYTES):
@@ -223,7 +242,7 @@ class PipeOutput(NullOutput):
         self._behind = False
 
     def close(self) -> None:
-        """Close the pipe; it stays where it is."""
+        """Close the pipe; it is not removed."""
         if self._fd is not None:
             os.close(self._fd)
             self._fd = None
@@ -232,20 +251,20 @@ class PipeOutput(NullOutput):
         try:
             self._fd = os.open(self._path, os.O_WRONLY | os.O_NONBLOCK)
         except OSError:
-            # ENXIO: nobody reads; ENOENT: somebody has removed the pipe and may make it again.
+            # ENXIO: there is no reader. ENOENT: the pipe was removed, and may be created again.
             return False
         return True
 
     def _send(self, fd: int, chunk: bytes) -> bool:
         try:
             if self._behind:
-                # No more waiting for this reader: the music goes on.
+                # Do not wait for this reader again.
                 os.write(fd, chunk)
                 return True
             try:
                 os.write(fd, chunk)
             except BlockingIOError:
-                select.select([], [fd], [], self._wait_seconds)
+                select.select([], [fd], [], self._wait_s)
                 os.write(fd, chunk)
         except BlockingIOError:
             return False

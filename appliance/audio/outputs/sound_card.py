@@ -1,9 +1,9 @@
 """A sound card, through PortAudio's callback.
 
-The callback, because blocking writes hide underruns. PortAudio lists the devices once in the
-life of a process and is known to spin for ever when a card is unplugged, so nothing is cured
-here: a lost card is told as :class:`DeviceLost` within seconds and the process ends; the next
-one finds the cards as they are then.
+Blocking writes would hide underruns. PortAudio lists the devices once in the life of a process,
+and is known to loop for ever when a card is unplugged. So no recovery is tried here: a lost card
+raises :class:`DeviceLost` within seconds, the process ends, and the next one finds the cards that
+there are then.
 """
 
 from __future__ import annotations
@@ -18,23 +18,23 @@ from types import ModuleType
 from typing import Any, Final, NamedTuple
 
 from appliance.audio.outputs import DeviceLost, Render
-from appliance.audio.silence_stderr import quiet
+from appliance.audio.silence_stderr import silence_stderr
 from appliance.common.text import similar
 from appliance.errors import BachboxError
 from appliance.ipc.pcm import BYTES_PER_FRAME
 
 _STALLED_S: Final = 3.0
-"""No callback for so long means that the card is gone, whatever PortAudio thinks."""
+"""If there was no callback for this long, the card is gone, whatever PortAudio reports."""
 
 _POLL_INTERVAL_S: Final = 0.25
-"""How often the stream is looked at from outside."""
+"""How often the state of the stream is checked."""
 
 
 MIXER_RATE_HZ: Final = 48_000
 
 _SETTLE_S: Final = 0.3
-"""Silence at the start: sound servers size their buffers while a new stream already runs, and
-an underrun in that moment takes nothing from the music, so it does not count."""
+"""Silence at the start. Sound servers size their buffers while a new stream is already running;
+an underrun at that moment loses no music and is not counted."""
 
 
 class Card(NamedTuple):
@@ -42,20 +42,34 @@ class Card(NamedTuple):
 
     name: str
     number: int
-    """PortAudio's number, good for this process only."""
+    """PortAudio's device index, valid in this process only."""
     sample_rate: int
-    """The device's own, frames a second."""
+    """The default of the device, frames per second."""
     default: bool
 
 
 def list_cards() -> list[Card]:
-    """The cards there are now, for `bachbox doctor`; empty where there is none."""
-    with quiet(), _portaudio() as (_, audio):
+    """Return the sound cards that can play stereo.
+
+    Raises:
+        BachboxError: PortAudio or pyaudio is missing.
+        DeviceLost: the sound system cannot be opened.
+    """
+    with silence_stderr(), _portaudio() as (_, audio):
         return _cards(audio)
 
 
 class CardOutput:
-    """Plays on a sound card."""
+    """Plays on a sound card.
+
+    Args:
+        name: ``default``, a card's name, or a part that only one name has.
+        block_frames: size of a block.
+
+    Raises:
+        DeviceLost: there is no such card.
+        BachboxError: PortAudio or pyaudio is missing.
+    """
 
     def __init__(self, name: str, block_frames: int) -> None:
         self._block_frames = block_frames
@@ -71,14 +85,14 @@ class CardOutput:
 
     @property
     def xruns(self) -> int:
-        """Underruns that PortAudio has told of."""
+        """How many underruns PortAudio has reported."""
         return self._xruns
 
     def _rate(self) -> int:
-        """48 kHz where the card takes it, else what PortAudio calls its default.
+        """48 kHz if the card takes it, otherwise PortAudio's default for it.
 
-        PortAudio says 44.1 kHz of every device that can be made to take it, through a resampler
-        too; the mixers in front of the cards (dmix, PulseAudio, PipeWire) run at 48 kHz.
+        PortAudio's default is 44.1 kHz for every device that takes it, even through a resampler,
+        but the mixers in front of the cards (dmix, PulseAudio, PipeWire) run at 48 kHz.
         """
         try:
             self._audio.is_format_supported(
@@ -92,9 +106,13 @@ class CardOutput:
         return MIXER_RATE_HZ
 
     def run(self, render: Render, stop: threading.Event) -> None:
-        """Play until ``stop`` is set; raises :class:`DeviceLost` when the card goes away."""
+        """Play what ``render`` returns until ``stop`` is set.
+
+        Raises:
+            DeviceLost: the card cannot be opened, or went away.
+        """
         underflow = self._library.paOutputUnderflow
-        go_on, abort = self._library.paContinue, self._library.paAbort
+        proceed, abort = self._library.paContinue, self._library.paAbort
         failure: list[Exception] = []
         last_call = time.monotonic()
         settling_frames = int(_SETTLE_S * self.sample_rate)
@@ -103,19 +121,19 @@ class CardOutput:
         def callback(_in: None, frames: int, _time: object, flags: int) -> tuple[bytes, int]:
             nonlocal last_call, settling_frames, kept_state
             if not kept_state:
-                # Else PyAudio lets Python make and unmake a thread state for every block, whose
-                # stack is mapped and unmapped: then each `ps` on the machine, which locks the
-                # map of memory to read our name, can hold up a block.
+                # Otherwise Python creates and destroys a thread state for every block, and the
+                # state's stack is mapped and unmapped. Then every `ps` on the machine, which locks
+                # the memory map to read the process name, can delay a block.
                 ctypes.pythonapi.PyGILState_Ensure()
                 kept_state = True
             last_call = time.monotonic()
             if settling_frames > 0:
                 settling_frames -= frames
-                return bytes(frames * BYTES_PER_FRAME), go_on
+                return bytes(frames * BYTES_PER_FRAME), proceed
             if flags & underflow:
                 self._xruns += 1
             try:
-                return render(frames), go_on
+                return render(frames), proceed
             except Exception as error:
                 failure.append(error)
                 return b"", abort
@@ -146,12 +164,20 @@ class CardOutput:
         stream.close()
 
     def close(self) -> None:
-        """Give PortAudio back (not after :class:`DeviceLost`: it may never return)."""
+        """Close PortAudio. Not after :class:`DeviceLost`: it may never return."""
         self._stack.close()
 
 
 def choose(cards: list[Card], name: str) -> Card:
-    """The card that ``name`` means: ``default``, a whole name, or a part that only one has."""
+    """Return the card that ``name`` means.
+
+    Args:
+        cards: all cards.
+        name: ``default``, a card's name, or a part that only one name has; case is ignored.
+
+    Raises:
+        DeviceLost: no card, or more than one, has that name.
+    """
     if not cards:
         raise DeviceLost(
             "there is no sound card: plug one in, or play to a file with --output wav:FILE"
@@ -198,8 +224,8 @@ def _cards(audio: Any) -> list[Card]:
 
 @contextlib.contextmanager
 def _portaudio() -> Iterator[tuple[ModuleType, Any]]:
-    """The library and its device list."""
-    # PortAudio would otherwise start a JACK server just to see whether there is one.
+    """The library, and its list of devices."""
+    # Otherwise PortAudio starts a JACK server to find out whether there is one.
     os.environ.setdefault("JACK_NO_START_SERVER", "1")
     try:
         import pyaudio

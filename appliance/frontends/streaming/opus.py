@@ -12,7 +12,7 @@ import struct
 from collections.abc import AsyncGenerator, AsyncIterator
 from typing import Final
 
-from appliance.audio.broadcast import Broadcast, Give
+from appliance.audio.broadcast import Broadcast, Publish
 from appliance.errors import BachboxError
 from appliance.ipc.audio_tap import Sound
 from appliance.state.box_status import BoxStatus
@@ -50,7 +50,7 @@ class OpusBroadcast:
             BachboxError: opusenc is missing or fails.
         """
         if self._broadcast is None:
-            self._broadcast = Broadcast(lambda give: self._encode(box, give), KEPT_PAGES)
+            self._broadcast = Broadcast(lambda publish: self._encode(box, publish), KEPT_PAGES)
         headers_sent = False
         async with contextlib.aclosing(self._broadcast.listen()) as pages:
             async for page in pages:
@@ -59,7 +59,7 @@ class OpusBroadcast:
                     yield self._headers
                 yield page
 
-    async def _encode(self, box: BoxStatus, give: Give[bytes]) -> None:
+    async def _encode(self, box: BoxStatus, publish: Publish[bytes]) -> None:
         async with contextlib.aclosing(box.sound.listen()) as sounds:
             first = await anext(sounds)
             process = await _start_opusenc(first.sample_rate)
@@ -75,7 +75,7 @@ class OpusBroadcast:
                         headers.append(page)
                         self._headers = b"".join(headers)
                     else:
-                        give(page)
+                        publish(page)
                 if not feeding.done():
                     raise BachboxError("the Opus encoder has stopped; it starts again when needed")
             finally:

@@ -138,15 +138,15 @@ def test_a_bar_played_again_at_once_is_no_frozen_chord() -> None:
 # Written as ABC
 
 
-def no_keepsake(events: list[Event], end_tick: int) -> NoReturn:
-    raise AssertionError("a keepsake is of one piece")
+def no_record(events: list[Event], end_tick: int) -> NoReturn:
+    raise AssertionError("a record holds one piece")
 
 
 def rendered(bundle: ModelFile, path: Path, length: Length) -> list[Event]:
     composer = Composer(bundle, seed=3)
     controls = LiveSettings(tempo_bpm=190)
     render(
-        composer, controls, lambda: Path("none.sf2"), [path], length, lambda done: None, no_keepsake
+        composer, controls, lambda: Path("none.sf2"), [path], length, lambda done: None, no_record
     )
     return compose(Composer(bundle, seed=3), 800)
 
