@@ -6,14 +6,14 @@ TRAIN_PYTHON ?= python3.11
 TRAIN_VENV ?= .venv-train
 KERAS_VENV ?= .venv-keras
 AUDIT_VENV ?= .venv-audit
-# The oldest Home Assistant that Bachbox knows wants Python 3.11 or 3.12.
+# The oldest supported Home Assistant needs Python 3.11 or 3.12.
 HASS_PYTHON ?= python3.11
 HASS_VENV ?= .venv-homeassistant
 HASS_VERSION ?= 2024.3.3
-# What `make play` hands on: make play ARGS="--instrument 'church organ' --tempo 96"
+# Arguments that `make play` passes on: make play ARGS="--instrument 'church organ' --tempo 96"
 ARGS ?=
 MODEL ?= chorales
-# `make deb` and `make image`: for which Debian and which machine; how `make test-systemd` installs.
+# `make deb`: for which Debian and machine. `make test-systemd`: whether to install the package or from source.
 SUITE ?=
 ARCH ?=
 WAY ?= package
@@ -29,19 +29,19 @@ SOURCES := appliance tests $(wildcard benchmarks)
 .DEFAULT_GOAL := help
 .PHONY: help play test test-long coverage test-homeassistant test-training bench soak audit install deb image uninstall test-systemd test-machine train workshop evaluate card quality listen edgetpu lint lint-style lint-types lint-layers clean system-packages always
 
-help: ## this list
+help: ## print this list
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1 \t/p' $(MAKEFILE_LIST)
 
-play: $(VENV)/.play ## new Bach from the sound card, or into bachbox.wav where there is none
+play: $(VENV)/.play ## play on the sound card, or into bachbox.wav if there is none
 	@exec $(VENV)/bin/bachbox play --fallback wav:bachbox.wav $(ARGS)
 
-test: $(if $(TIER),$(VENV)/.dev,lint) ## everything that is checked: style, types, layers, behaviour; as root, on a booted Debian too
+test: $(if $(TIER),$(VENV)/.dev,lint) ## check style, types and layers, and run all tests; as root, on a booted Debian too
 	@VENV=$(VENV) tests/run.sh $(TIER) $(ARGS)
 
-test-long: $(VENV)/.dev ## the unit tests with ten times as many examples, drawn afresh each time
+test-long: $(VENV)/.dev ## run the unit tests with ten times as many examples, different ones each time
 	HYPOTHESIS_PROFILE=long VENV=$(VENV) tests/run.sh unit --timeout=3600 $(ARGS)
 
-coverage: $(VENV)/.dev ## how much of the code the unit and process tests run through
+coverage: $(VENV)/.dev ## measure which code the unit and process tests run
 	@rm -rf build/coverage && mkdir -p build/coverage
 	$(VENV)/bin/coverage run -m pytest -m 'unit or process' --numprocesses=auto --dist=loadgroup $(ARGS)
 	@$(VENV)/bin/coverage combine --quiet
@@ -49,22 +49,22 @@ coverage: $(VENV)/.dev ## how much of the code the unit and process tests run th
 	@echo "All of appliance but training: $$($(VENV)/bin/coverage report --omit='appliance/training/*' --format=total) %"
 	@echo "appliance/training: $$($(VENV)/bin/coverage report --include='appliance/training/*' --format=total) %"
 
-test-homeassistant: $(VENV)/.dev $(HASS_VENV)/.$(HASS_VERSION) ## the real Home Assistant turns everything
+test-homeassistant: $(VENV)/.dev $(HASS_VENV)/.$(HASS_VERSION) ## test against the real Home Assistant
 	HASS=$(HASS_VENV)/bin/hass $(VENV)/bin/python -m pytest tests/acceptance/homeassistant.py $(ARGS)
 
-test-training: $(TRAIN_VENV)/.train ## the workshop trains, converts and plays tiny models
+test-training: $(TRAIN_VENV)/.train ## train, convert and play tiny models
 	@$(TRAIN_VENV)/bin/python $(PIP) install 'pytest>=8,<10' 'pytest-timeout>=2.3,<3' 'hypothesis>=6.100,<7' 'psutil>=6,<8'
 	$(TRAIN_VENV)/bin/python -m pytest tests/acceptance/training.py $(ARGS)
 
-test-systemd: | system-packages ## installed on a Debian 13, booted: killed, hung, misconfigured (root; WAY=source: by make install)
+test-systemd: | system-packages ## install on a fresh Debian 13, boot it, and break things (root; WAY=source: by make install)
 	@tests/systemd/run.sh $(WAY)
 
-test-machine: $(VENV)/.dev ## whole machines in QEMU: sound, pulled plugs, knobs, the card (root; up to an hour; not in CI)
+test-machine: $(VENV)/.dev ## test on whole machines in QEMU: sound, power cuts, knobs, the card image (root; up to an hour; not in CI)
 	@for tool in qemu-system-x86_64 qemu-system-aarch64 mmdebstrap lintian mcopy mkfs.vfat sfdisk arch-test; do command -v $$tool >/dev/null || { \
 	  echo "$$tool is missing; apt install qemu-system-x86 qemu-system-arm qemu-user-static mmdebstrap lintian mtools dosfstools fdisk arch-test" >&2; exit 1; }; done
 	nice $(VENV)/bin/python -m tests.machine $(ARGS)
 
-lint: $(VENV)/.dev ## style, types and layers alone
+lint: $(VENV)/.dev ## check style, types and layers
 	@$(MAKE) --no-print-directory --jobs=3 --output-sync=target lint-style lint-types lint-layers
 
 lint-style:
@@ -77,59 +77,59 @@ lint-types:
 lint-layers:
 	$(VENV)/bin/lint-imports
 
-install: ## as a service of this machine, under /opt/bachbox: sudo make install
+install: ## sudo make install: install as a systemd service, under /opt/bachbox
 	@deploy/install.sh
 
-deb: ## a Debian package for this machine; sudo make deb SUITE=trixie ARCH=arm64 for another one
+deb: ## build a Debian package for this machine; for another one, sudo make deb SUITE=trixie ARCH=arm64
 	@deploy/deb.sh $(SUITE) $(ARCH)
 
-image: ## a card image for a Raspberry Pi 3 or 4 (root)
+image: ## build an SD card image for a Raspberry Pi 3 or 4 (root)
 	@deploy/image.sh
 
-uninstall: ## away with the service; /etc/bachbox stays
+uninstall: ## sudo make uninstall: remove the service, but not its config in /etc/bachbox
 	@deploy/install.sh --remove
 
-bench: $(VENV)/.dev $(KERAS_VENV)/.keras ## speed, memory and latency, measured here
+bench: $(VENV)/.dev $(KERAS_VENV)/.keras ## measure speed, memory and latency on this machine
 	$(VENV)/bin/python -m benchmarks --keras-python $(KERAS_VENV)/bin/python $(ARGS)
 
-soak: $(VENV)/.dev ## make soak HOURS=2: plays for hours, looked at every minute, into build/soak
+soak: $(VENV)/.dev ## make soak HOURS=2: play for hours, measure every minute, write build/soak
 	$(VENV)/bin/python -m benchmarks.soak --hours $(HOURS) $(ARGS)
 
-audit: ## known weaknesses of the packages that the service is pinned to (needs pypi.org)
+audit: ## look for known vulnerabilities in the pinned packages (needs pypi.org)
 	@[ -x $(AUDIT_VENV)/bin/pip-audit ] || { $(PYTHON) -m venv $(AUDIT_VENV) && \
 	  $(AUDIT_VENV)/bin/python $(PIP) install 'pip-audit>=2.9,<3'; }
 	@for lock in deploy/lock/*.txt; do echo "$$lock"; \
 	  $(AUDIT_VENV)/bin/pip-audit --strict --require-hashes --disable-pip --requirement "$$lock" || exit; done
 
-train: $(TRAIN_VENV)/.train ## make train MODEL=chorales: from scores to models/chorales.tflite
+train: $(TRAIN_VENV)/.train ## make train MODEL=chorales: train a model, into models/chorales.tflite
 	$(TRAIN_VENV)/bin/python -m appliance.training $(MODEL) $(if $(DATA),--data $(DATA)) $(ARGS)
 
-workshop: $(TRAIN_VENV)/.train ## what `bachbox train` needs, into .venv-train
+workshop: $(TRAIN_VENV)/.train ## install what `bachbox train` needs, into .venv-train
 
-evaluate: $(TRAIN_VENV)/.train ## make evaluate MODEL=chorales: a model file's figures on its held-out pieces
+evaluate: $(TRAIN_VENV)/.train ## make evaluate MODEL=chorales: evaluate a model on its held-out pieces
 	$(TRAIN_VENV)/bin/python -m appliance.training $(MODEL) --evaluate $(if $(DATA),--data $(DATA)) $(ARGS)
 
-card: $(TRAIN_VENV)/.train ## make card MODEL=chorales: what its recipe's card says now, into the model file
+card: $(TRAIN_VENV)/.train ## make card MODEL=chorales: update the model card inside the model file, from the recipe
 	$(TRAIN_VENV)/bin/python -m appliance.training $(MODEL) --card $(if $(DATA),--data $(DATA)) $(ARGS)
 
-quality: $(TRAIN_VENV)/.train ## every model's music measured, beside Bach's, into docs/quality.md
+quality: $(TRAIN_VENV)/.train ## compare every model's music with Bach's, into docs/quality.md
 	$(TRAIN_VENV)/bin/python -m appliance.training.evaluate.quality $(if $(DATA),--data $(DATA)) $(ARGS)
 
-listen: $(TRAIN_VENV)/.train ## a minute of every model, as sound (build/listen) and as a picture
+listen: $(TRAIN_VENV)/.train ## render a minute of every model, as sound (build/listen) and as a picture
 	$(TRAIN_VENV)/bin/python -m appliance.training.evaluate.listening_excerpts $(ARGS)
 
-edgetpu: $(VENV)/.dev ## the models compiled for a Coral Edge TPU, where its compiler is installed
+edgetpu: $(VENV)/.dev ## compile the models for a Coral Edge TPU (needs its compiler)
 	$(VENV)/bin/python -m appliance.training.convert.edgetpu $(ARGS)
 
 $(HASS_VENV)/.$(HASS_VERSION): tests/support/homeassistant_requirements.py
-	@echo "Installing Home Assistant $(HASS_VERSION) into $(HASS_VENV) (once; some minutes)"
+	@echo "Installing Home Assistant $(HASS_VERSION) into $(HASS_VENV) (once; several minutes)"
 	@rm -rf $(HASS_VENV) && $(HASS_PYTHON) -m venv $(HASS_VENV)
 	@$(HASS_VENV)/bin/python $(PIP) install 'homeassistant==$(HASS_VERSION)' $(if $(filter 2024.%,$(HASS_VERSION)),'josepy<2')
 	@$(HASS_VENV)/bin/python tests/support/homeassistant_requirements.py >$(HASS_VENV)/requirements.txt
 	@$(HASS_VENV)/bin/python $(PIP) install --requirement $(HASS_VENV)/requirements.txt
 	@touch $@
 
-clean: ## away with everything that was made here
+clean: ## delete everything that was built or installed here
 	rm -rf $(VENV) $(TRAIN_VENV) $(KERAS_VENV) $(AUDIT_VENV) $(HASS_VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	find appliance tests -name __pycache__ -prune -exec rm -rf {} +
 
@@ -137,7 +137,7 @@ system-packages:
 	@deploy/system-packages.sh $(if $(filter play,$(MAKECMDGOALS)),play,test)
 
 # The environment's interpreter. One named by PYTHON= replaces an environment made with another;
-# the stamp is touched only then, and what was installed follows from the stamp.
+# the stamp is touched only then, and the stamps of installed packages depend on it.
 $(VENV)/.python: always | system-packages
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' || { \
 	  echo "Bachbox needs Python 3.11, 3.12 or 3.13; name one with make PYTHON=/path/to/python3.11" >&2; \
@@ -155,19 +155,19 @@ $(VENV)/.play: pyproject.toml $(VENV)/.python
 	@touch $@
 
 $(VENV)/.dev: pyproject.toml $(VENV)/.python
-	@echo "Installing Bachbox and its tests' tools into $(VENV) (once; about two minutes)"
+	@echo "Installing Bachbox and the tools for its tests into $(VENV) (once; about two minutes)"
 	@$(VENV)/bin/python $(PIP) install --editable '.[dev]'
 	@touch $(VENV)/.play $@
 
 $(TRAIN_VENV)/.train: pyproject.toml | system-packages
-	@echo "Installing the workshop into $(TRAIN_VENV) (once; some minutes, some gigabytes)"
+	@echo "Installing the training packages into $(TRAIN_VENV) (once; several minutes and gigabytes)"
 	@[ -x $(TRAIN_VENV)/bin/python ] || $(TRAIN_PYTHON) -m venv $(TRAIN_VENV)
 	@$(TRAIN_VENV)/bin/python $(PIP) install --editable '.[train]'
 	@touch $@
 
-# Only for comparison, so nothing stops where it cannot be had; the page of figures says so then.
+# Only for comparison: if it cannot be installed, the benchmark leaves the comparison out.
 $(KERAS_VENV)/.keras: pyproject.toml | system-packages
-	@echo "Installing TensorFlow into $(KERAS_VENV) (once; some minutes, 2 GB)"
+	@echo "Installing TensorFlow into $(KERAS_VENV) (once; several minutes, 2 GB)"
 	@{ [ -x $(KERAS_VENV)/bin/python ] || $(TRAIN_PYTHON) -m venv $(KERAS_VENV); } && \
 	  $(KERAS_VENV)/bin/python $(PIP) install --editable '.[keras]' && touch $@ || \
 	  echo "TensorFlow could not be installed; without it the comparison is left out" >&2
