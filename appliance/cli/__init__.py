@@ -1,4 +1,4 @@
-"""The command ``bachbox``. Whatever goes wrong, a person reads one sentence and no traceback.
+"""The command ``bachbox``. Whatever goes wrong, the user reads one sentence and no traceback.
 
 Everything heavy is imported where it is used, so that ``bachbox --help`` answers at once.
 """
@@ -34,7 +34,7 @@ from appliance.common.text import lowered
 from appliance.errors import BachboxError, bug_sentence
 
 _INTERRUPTED: Final = 130
-"""128 + SIGINT, as a shell tells it."""
+"""128 + SIGINT, as shells report it."""
 
 _TRACEBACK_VARIABLE: Final = "BACHBOX_TRACEBACK"
 """An environment variable: where it is set, a bug leaves its traceback on the screen."""
@@ -43,17 +43,17 @@ logger = logging.getLogger(__name__)
 
 
 def main(arguments: list[str] | None = None) -> NoReturn:
-    """Run the command and exit: 0, 1 (something went wrong), 2 (asked for what cannot be)."""
+    """Run the command and exit: 0, 1 (something went wrong) or 2 (the request cannot be met)."""
     code = run(arguments)
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(AttributeError, OSError, ValueError):
             stream.flush()
-    # Taking the interpreter apart in good order lasts 0.3 s on a busy machine, and is for nothing.
+    # An orderly shutdown of the interpreter takes 0.3 s on a busy machine, for no benefit.
     os._exit(code)
 
 
 def run(arguments: list[str] | None = None) -> int:
-    """Run the command; the exit code. The one place where errors become sentences."""
+    """Run the command and return the exit code. Only here do errors become sentences."""
     tracebacks = bool(os.environ.get(_TRACEBACK_VARIABLE))
     logs.install(StderrHandler(SentenceFormatter(tracebacks=tracebacks)))
     try:
@@ -77,7 +77,7 @@ def run(arguments: list[str] | None = None) -> int:
     except (click.Abort, KeyboardInterrupt):
         return _fail("stopped", _INTERRUPTED)
     except BrokenPipeError:
-        # The reader has seen enough (`bachbox instruments | head`); Python must not flush again.
+        # The reader closed the pipe (`bachbox instruments | head`); Python must not flush again.
         sys.stdout = None
         return 0
     except OSError as error:
@@ -97,7 +97,7 @@ def _fail(sentences: str, code: int) -> int:
     return code
 
 
-# click colours whatever is a terminal; None leaves that to it, False forbids it.
+# None lets click use colours on terminals; False forbids them.
 _COLOUR: Final = False if os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb" else None
 
 
