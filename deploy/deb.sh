@@ -1,7 +1,7 @@
 #!/bin/sh
-# Builds the Debian package, says what lintian thinks of it, and prints its path:
+# Builds the Debian package, checks it with lintian, and prints its path:
 #   make deb                              for this machine's Debian
-#   sudo make deb SUITE=trixie            for another one, in a tree of it (mmdebstrap)
+#   sudo make deb SUITE=trixie            for another one, in a chroot (mmdebstrap)
 #   sudo make deb SUITE=trixie ARCH=arm64 for a Raspberry Pi, through QEMU (qemu-user-static)
 set -eu
 umask 022
@@ -11,7 +11,7 @@ suite=${1:-}
 architecture=${2:-$(dpkg --print-architecture)}
 out="$here/build/deb"
 
-# Building works on a copy, in which debhelper may do as it likes; `root` is the Debian to build for.
+# debhelper works on a copy of the sources; `root` is the Debian to build for.
 root=
 for tool in $([ -n "$suite" ] || echo dpkg-buildpackage dh) lintian; do
     command -v "$tool" >/dev/null || { echo "deb.sh: $tool is missing; apt install build-essential debhelper lintian" >&2; exit 1; }
@@ -23,15 +23,15 @@ if [ -n "$suite" ]; then
     exec 9>"$root.lock"
     flock 9
     cp /etc/resolv.conf "$root/etc/resolv.conf"
-    # Whom this machine trusts.
+    # The CA certificates that this machine trusts.
     [ ! -e /etc/ssl/certs/ca-certificates.crt ] || cp /etc/ssl/certs/ca-certificates.crt "$root/etc/ssl/certs/"
 fi
 work=$(mktemp -d "$root/tmp/bachbox.XXXXXX")
 trap 'rm -rf "$work"' EXIT
-inside() { # a command in the sources, there
+inside() { # run a command in the copied sources, inside that Debian
     if [ -z "$root" ]; then (cd "$work/sources" && "$@"); else
-        # Where else this machine's pip looks is not in there, nor are its caches.
-        # shellcheck disable=SC2016  # that is for the inner shell
+        # This machine's pip settings and caches do not exist in there.
+        # shellcheck disable=SC2016  # for the inner shell
         env -u PIP_FIND_LINKS -u PIP_EXTRA_INDEX_URL -u XDG_CACHE_HOME HOME=/root LC_ALL=C.UTF-8 \
             chroot "$root" sh -c 'cd "$0" && exec "$@"' "${work#"$root"}/sources" "$@"
     fi
@@ -44,7 +44,7 @@ number=$(sed -n 's/^__version__ = "\(.*\)"/\1/p' "$here/appliance/__init__.py")
 debian=$(. "$root/etc/os-release" && echo "$VERSION_ID")
 SOURCE_DATE_EPOCH=$(git -C "$here" log -1 --format=%ct)
 export SOURCE_DATE_EPOCH
-# A package for Debian 12 is older than one for 13, so that it goes when the machine is upgraded.
+# A package for Debian 12 has a lower version than one for 13, so that an upgrade of the machine replaces it.
 cat >"$work/sources/debian/changelog" <<CHANGES
 bachbox ($number+deb$debian) unstable; urgency=medium
 
@@ -54,11 +54,11 @@ bachbox ($number+deb$debian) unstable; urgency=medium
 CHANGES
 
 name="bachbox_$number+deb${debian}_$architecture.deb"
-# Emulated, to save an eighth of the size takes many minutes.
+# Under emulation, the best compression takes many minutes and saves an eighth of the size.
 [ "$architecture" = "$(dpkg --print-architecture)" ] || export DPKG_DEB_COMPRESSOR_LEVEL=1
 log="$out/${name%.deb}.log"
 mkdir -p "$out"
-echo "Building $name (some minutes; what is said meanwhile is in $log)" >&2
+echo "Building $name (several minutes; the log is $log)" >&2
 inside dpkg-buildpackage --build=binary --unsigned-changes >"$log" 2>&1 || { tail -n 30 "$log" >&2; exit 1; }
 lintian --fail-on error --allow-root "$work/$name" >&2 || { echo "deb.sh: lintian found errors" >&2; exit 1; }
 mv "$work/$name" "$out/"

@@ -1,9 +1,9 @@
 #!/bin/bash
-# Builds the card image for a Raspberry Pi 3 or 4 out of Debian 13 and Bachbox's package:
+# Builds the SD card image for a Raspberry Pi 3 or 4 from Debian 13 and the Bachbox package:
 #   sudo make image
-# into build/image/bachbox.img: a FAT partition with bachbox.txt, which any computer can edit; a root
-# that is only read; a small journalled file system for the settings. No loop device is needed.
-# Wants mmdebstrap, lintian, qemu-user-static and arch-test (on other processors), dosfstools, mtools, fdisk.
+# The result is build/image/bachbox.img. It has a FAT partition with bachbox.txt, which any computer
+# can edit, a read-only root, and a small journalled file system for the settings. No loop device is
+# needed. Needs mmdebstrap, lintian, qemu-user-static and arch-test (on other processors), dosfstools, mtools, fdisk.
 set -euo pipefail
 umask 022
 
@@ -12,7 +12,7 @@ out="$here/build/image"
 image="$out/bachbox.img"
 boot_mib=256
 state_mib=64
-# QEMU wants cards of 1, 2, 4 ... GiB.
+# QEMU needs the size of a card to be a power of two.
 card_mib=2048
 root_mib=$((card_mib - boot_mib - state_mib - 8))
 
@@ -25,19 +25,19 @@ fail() {
     echo "image.sh: $1" >&2
     exit 1
 }
-[ "$(id -u)" -eq 0 ] || fail "only root may make the files of another system; say sudo make image"
+[ "$(id -u)" -eq 0 ] || fail "this needs root; run: sudo make image"
 for tool in mmdebstrap lintian mkfs.vfat mcopy sfdisk mkfs.ext4; do
     command -v $tool >/dev/null || fail "$tool is missing; apt install mmdebstrap qemu-user-static arch-test lintian dosfstools mtools fdisk e2fsprogs"
 done
 
-say "The package for ARM"
+say "Building the package for ARM"
 package=${PACKAGE:-$("$here/deploy/deb.sh" trixie arm64)}
 
-say "Debian 13 for the Pi"
+say "Making a Debian 13 for the Pi"
 # shellcheck disable=SC2046  # the names are words on purpose
 tree=$("$here/deploy/tree.sh" trixie arm64 $(cat "$here/deploy/card/packages"))
 
-say "Bachbox into it"
+say "Installing Bachbox"
 work=$(mktemp -d /var/tmp/bachbox-image.XXXXXX)
 root="$work/root"
 tidy() {
@@ -47,7 +47,7 @@ tidy() {
 }
 trap tidy EXIT
 mkdir "$work/upper" "$work/overlay" "$root"
-# On top of the tree, which stays as it is for the next image.
+# An overlay, so that the tree stays unchanged for the next image.
 mount -t overlay -o "lowerdir=$tree,upperdir=$work/upper,workdir=$work/overlay" overlay "$root"
 mount -t proc proc "$root/proc"
 cp -r "$here/deploy/card/root/." "$root/"
@@ -57,27 +57,27 @@ inside() { env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin LC_ALL=C.UTF-8 DEBIAN_FRONT
 mkdir -p "$out"
 cp --remove-destination /etc/resolv.conf "$root/etc/resolv.conf"
 inside sh -c 'apt-get install --quiet=2 --yes --no-install-recommends /tmp/bachbox_*.deb' >"$out/log" 2>&1 ||
-    { tail -n 20 "$out/log" >&2; fail "apt install did not work"; }
-# The place of the settings, should their file system be lost.
+    { tail -n 20 "$out/log" >&2; fail "apt install failed"; }
+# The folder for the settings, in case their file system cannot be mounted.
 owner=$(inside id -u bachbox):$(inside id -g bachbox)
 install -d -m 750 "$root/var/lib/bachbox"
 chown "$owner" "$root/var/lib/bachbox"
 inside systemctl --quiet enable bachbox-card.service systemd-networkd.service systemd-resolved.service wpa_supplicant@wlan0.service
 inside systemctl --quiet disable systemd-networkd-wait-online.service wpa_supplicant.service
-# What writes to the root at times of its own.
+# These write to the root from time to time.
 inside systemctl --quiet mask apt-daily.timer apt-daily-upgrade.timer dpkg-db-backup.timer e2scrub_all.timer e2scrub_reap.service
 ln -sf /run/systemd/resolve/stub-resolv.conf "$root/etc/resolv.conf"
-# Each box makes one of its own at each start.
+# Each box makes its own at each start.
 : >"$root/etc/machine-id"
 rm -f "$root/var/lib/dbus/machine-id"
-# Nobody logs in: there is nothing to log in for.
+# Nobody needs to log in.
 inside passwd --quiet --lock root
-# Writes config.txt and cmdline.txt anew, with what /etc/default says now.
+# Write config.txt and cmdline.txt again, with the settings in /etc/default.
 inside env DEB_MAINT_PARAMS=configure /etc/kernel/postinst.d/z50-raspi-firmware >>"$out/log" 2>&1
 rm -rf "$root"/tmp/* "$root"/var/lib/apt/lists/* "$root"/var/cache/apt/*.bin "$root"/root/.cache
 umount "$root/proc"
 
-say "The boot partition"
+say "Making the boot partition"
 cp "$here/deploy/card/bachbox.txt" "$root/boot/firmware/"
 cp "$here/bachbox.example.toml" "$root/boot/firmware/"
 truncate --size ${boot_mib}M "$work/boot.img"
@@ -85,13 +85,13 @@ mkfs.vfat -F 32 -n BACHBOX "$work/boot.img" >/dev/null
 mcopy -s -i "$work/boot.img" "$root"/boot/firmware/* ::/
 rm -rf "$root"/boot/firmware/*
 
-say "The root and the settings' file system"
+say "Making the root and the file system for the settings"
 truncate --size ${root_mib}M "$work/root.img"
 mkfs.ext4 -q -L bachbox-root -m 0 -d "$root" "$work/root.img"
 truncate --size ${state_mib}M "$work/state.img"
 mkfs.ext4 -q -L bachbox-state -m 0 -E "lazy_itable_init=0,root_owner=$owner" "$work/state.img"
 
-say "The card"
+say "Making the card image"
 truncate --size ${card_mib}M "$work/card.img"
 sfdisk --quiet "$work/card.img" <<PARTITIONS
 label: dos
@@ -106,4 +106,4 @@ for part in boot root state; do
     at=$((at + ${!size}))
 done
 mv "$work/card.img" "$image"
-echo "$image: a card of $((card_mib / 1024)) GiB, $(du -m "$image" | cut -f1) MiB of it used, after $SECONDS s"
+echo "$image: for a card of $((card_mib / 1024)) GiB or more; $(du -m "$image" | cut -f1) MiB used; took $SECONDS s"

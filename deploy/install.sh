@@ -1,7 +1,7 @@
 #!/bin/sh
-# Installs Bachbox as a service of this machine, or the version that lies here over another one:
+# Installs Bachbox from this checkout as a systemd service, or updates it:
 #   sudo make install      (or: sudo deploy/install.sh)
-#   sudo make uninstall    (or: sudo deploy/install.sh --remove) leaves nothing but /etc/bachbox
+#   sudo make uninstall    (or: sudo deploy/install.sh --remove) removes all but /etc/bachbox
 # For Debian 12 and 13 and Raspberry Pi OS, 64 bit. It also works in a chroot, to make an image.
 set -eu
 umask 022
@@ -22,8 +22,8 @@ fail() {
 
 running() { [ -d /run/systemd/system ]; }
 
-# Where udev runs, it learns of the rules at once.
-tell_udev() {
+# If udev is running, it loads the rules at once.
+reload_udev() {
     if running && command -v udevadm >/dev/null; then
         udevadm control --reload && udevadm trigger --subsystem-match=gpio --subsystem-match=spidev || true
     fi
@@ -38,15 +38,15 @@ remove() {
     if getent passwd bachbox >/dev/null; then userdel bachbox; fi
     if getent group bachbox >/dev/null; then groupdel bachbox; fi
     if running; then systemctl daemon-reload; fi
-    tell_udev
-    echo "Bachbox is gone; its config stays in $config."
+    reload_udev
+    echo "Bachbox is removed; its config is still in $config."
 }
 
 case "${1:-}" in
     "" | --remove) ;;
-    *) fail "say nothing, or --remove; not '$1'" 2 ;;
+    *) fail "unknown argument '$1'; the only one is --remove" 2 ;;
 esac
-[ "$(id -u)" -eq 0 ] || fail "only root may do this; say sudo make install, or sudo make uninstall"
+[ "$(id -u)" -eq 0 ] || fail "this needs root; run: sudo make install, or sudo make uninstall"
 if [ "${1:-}" = --remove ]; then
     remove
     exit
@@ -55,27 +55,27 @@ fi
 [ -x /usr/bin/python3 ] || { apt-get update -q && apt-get install -y --no-install-recommends python3; }
 python=$(/usr/bin/python3 -c 'import sys; print("%d.%d" % sys.version_info[:2])')
 lock="$here/deploy/lock/python$python-$(uname -m).txt"
-[ -e "$lock" ] || fail "there is nothing tested for Python $python on $(uname -m); it has to be Debian 12 or 13 (or Raspberry Pi OS), 64 bit, on x86-64 or ARM"
+[ -e "$lock" ] || fail "Python $python on $(uname -m) is not supported; Bachbox needs Debian 12 or 13 (or Raspberry Pi OS), 64 bit, on x86-64 or ARM"
 
 "$here/deploy/system-packages.sh" install
 
-[ "$(dpkg-query -W -f='${db:Status-Status}' bachbox 2>/dev/null)" != installed ] || fail "the package bachbox is here already; apt remove bachbox first (its config stays)"
+[ "$(dpkg-query -W -f='${db:Status-Status}' bachbox 2>/dev/null)" != installed ] || fail "the Debian package bachbox is installed; run apt remove bachbox first (its config stays)"
 
-# Beside the version that runs, which goes on until this one is whole.
+# Beside the running version, which plays on until this one is complete.
 release="$home/$(date +%Y%m%d-%H%M%S)"
-trap 'rm -rf "$release"; echo "install.sh: not installed; what was there before is as it was" >&2' EXIT
-echo "Making $release with Python $python (some minutes)"
+trap 'rm -rf "$release"; echo "install.sh: not installed; the previous version, if any, is unchanged" >&2' EXIT
+echo "Installing into $release with Python $python (several minutes)"
 mkdir -p "$home"
 /usr/bin/python3 -m venv "$release"
 install_pinned() {
-    # PYPI=1: lgpio with its library inside, where it has no wheel (Python 3.13).
+    # PYPI=1: builds lgpio with its library inside, on Python 3.13, for which it has no wheel.
     PYPI=1 "$release/bin/python" -m pip --disable-pip-version-check --quiet install --ignore-installed \
         --no-build-isolation "$@"
 }
 install_pinned --require-hashes --requirement "$here/deploy/lock/build.txt"
 install_pinned --require-hashes --requirement "$lock"
 install_pinned --no-deps "$here"
-"$release/bin/bachbox" models >/dev/null || fail "what was installed does not work here"
+"$release/bin/bachbox" models >/dev/null || fail "the installed program does not work on this machine"
 
 install -d -m 755 "$config"
 [ -e "$config/bachbox.toml" ] || install -m 644 "$here/bachbox.example.toml" "$config/bachbox.toml"
@@ -84,9 +84,9 @@ install -D -m 644 "$here/deploy/udev.rules" "$devices"
 install -D -m 644 "$here/deploy/polkit.rules" "$power"
 install -D -m 644 "$here/systemd/bachbox.service" "$unit"
 systemd-sysusers "$users"
-tell_udev
+reload_udev
 
-# One rename takes the new version in.
+# Switch to the new version with one rename.
 ln -sfn "$release/bin" "$home/bin.new"
 mv -T "$home/bin.new" "$home/bin"
 trap - EXIT
@@ -99,8 +99,8 @@ done
 systemctl enable --quiet bachbox.service
 if running; then
     systemctl daemon-reload
-    echo "Starting it; this is over when it plays"
-    systemctl restart bachbox.service || fail "it does not start; journalctl -u bachbox says why"
+    echo "Starting the service; this ends when music plays"
+    systemctl restart bachbox.service || fail "the service does not start; journalctl -u bachbox says why"
     systemctl show --property=StatusText --value bachbox.service
 fi
-echo "Bachbox is installed. Its config is $config/bachbox.toml; systemctl restart bachbox takes it up."
+echo "Bachbox is installed. Its config is $config/bachbox.toml; after a change: systemctl restart bachbox"

@@ -2,19 +2,19 @@
 # Installs the Debian packages that Bachbox needs and this machine lacks.
 #   deploy/system-packages.sh play    to play
 #   deploy/system-packages.sh test    to play and to run the tests
-#   deploy/system-packages.sh install to be a service
-# Says what it installs and why; asks sudo where it is not root; does nothing where all are there.
+#   deploy/system-packages.sh install to install Bachbox as a service
+# Prints what it installs and why; uses sudo if not root; does nothing if all are installed.
 set -eu
 
 needed() {
     cat <<'LIST'
 libfluidsynth3 the synthesizer
 timgm6mb-soundfont the default General MIDI soundfont
-portaudio19-dev the way to the sound card (PyAudio is built against it)
+portaudio19-dev access to the sound card (PyAudio is built against it)
 gcc to build PyAudio
 python3-dev to build PyAudio
-python3-venv for Bachbox's own .venv
-opus-tools the sound as Opus, for /stream.opus and Icecast
+python3-venv for the Python environment
+opus-tools to encode the sound as Opus, for /stream.opus and Icecast
 LIST
     if [ "$1" = install ]; then
         cat <<'LIST'
@@ -25,28 +25,29 @@ LIST
     fi
     if [ "$1" = test ] && [ "$(id -u)" -eq 0 ]; then
         cat <<'LIST'
-mmdebstrap to make a Debian to boot
-debian-archive-keyring to know that it is Debian
+mmdebstrap to make a Debian system to boot
+debian-archive-keyring to verify its packages
 systemd-container to boot it
 lintian to check the Debian package
+wpasupplicant to check the Wi-Fi settings of the card image
 LIST
     fi
     if [ "$1" = test ]; then
         cat <<'LIST'
 pulseaudio a virtual sound card for the tests
 pulseaudio-utils to record what the virtual card plays
-libasound2-plugins to reach the virtual card as programs reach a real one
+libasound2-plugins to reach the virtual card through ALSA, like a real one
 libsystemd-dev to build systemd-python
 pkg-config to build systemd-python
-systemd for systemd-analyze, which checks the unit
-mosquitto an MQTT broker for the tests, which start their own
-snapserver other rooms, for the tests, which start their own
-snapclient other rooms, for the tests, which start their own
-icecast2 the world, for the tests, which start their own
-chromium a browser for the tests of the page
-nodejs to run the tests of the page's JavaScript
-stress-ng to keep the machine busy while it plays
-abcmidi abc2midi, to read the tunes that are written
+systemd for systemd-analyze, which checks the unit file
+mosquitto an MQTT broker for the tests
+snapserver multi-room audio, for the tests
+snapclient multi-room audio, for the tests
+icecast2 an internet radio server, for the tests
+chromium a browser for the tests of the web page
+nodejs to run the tests of the web page's JavaScript
+stress-ng to keep the machine busy during some tests
+abcmidi abc2midi, to check the ABC files
 LIST
     fi
 }
@@ -54,16 +55,16 @@ LIST
 purpose="${1:-play}"
 case "$purpose" in
     play | test | install) ;;
-    *) echo "system-packages.sh: say 'play', 'test' or 'install', not '$purpose'." >&2; exit 2 ;;
+    *) echo "system-packages.sh: unknown purpose '$purpose'; it is play, test or install." >&2; exit 2 ;;
 esac
 
 if ! command -v dpkg-query >/dev/null; then
-    echo "This is no Debian, so please see to these yourself, under your system's names:"
+    echo "This is not a Debian system. Please install the equivalents of these packages yourself:"
     needed "$purpose" | sed 's/^/  /'
     exit 0
 fi
 
-# One call for all of them: this runs at every start.
+# One call for all of them: this runs at every `make play`.
 present=$(needed "$purpose" | cut -d' ' -f1 | xargs dpkg-query -W -f='${Package} ${db:Status-Status}\n' 2>/dev/null || true)
 missing=$(needed "$purpose" | while read -r package reason; do
     printf '%s\n' "$present" | grep -qx "$package installed" || printf '%s %s\n' "$package" "$reason"
@@ -77,17 +78,17 @@ done
 sudo=
 if [ "$(id -u)" -ne 0 ]; then
     if ! command -v sudo >/dev/null; then
-        echo "Neither root nor sudo here: please install them as root with" >&2
+        echo "This needs root, and sudo is not installed. Please run as root:" >&2
         echo "  apt-get install $(printf '%s\n' "$missing" | cut -d' ' -f1 | xargs)" >&2
         exit 1
     fi
     sudo=sudo
-    echo "Installing them with sudo; it may ask for your password."
+    echo "Installing them with sudo, which may ask for your password."
 fi
 names=$(printf '%s\n' "$missing" | cut -d' ' -f1 | xargs)
 install() {
     # shellcheck disable=SC2086  # the names are words on purpose
     $sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends $names
 }
-# A fresh machine has no package lists yet, an old one stale ones: fetch them, then install.
+# A fresh machine has no package lists, an old one has outdated ones: update them first.
 $sudo apt-get update -q && install

@@ -1,8 +1,8 @@
 #!/bin/sh
-# Makes a Debian in a folder, or finds the one made before, and prints where it is:
+# Makes a Debian root file system in a folder, or finds one made before, and prints its path:
 #   deploy/tree.sh SUITE ARCHITECTURE PACKAGE...
-# For building and testing, as root. It lies in the user's cache folder, is made anew when the
-# packages asked for are others or a month has gone by, and is for reading: who writes takes a copy.
+# For building and testing, as root. It is in the user's cache folder, and is made again if the list
+# of packages changes or it is a month old. Treat it as read-only: copy it to write to it.
 set -eu
 
 suite=$1
@@ -12,10 +12,10 @@ packages=$(echo "$@" | tr ' ' ',')
 cache="${XDG_CACHE_HOME:-$HOME/.cache}/bachbox/trees"
 tree="$cache/$suite-$architecture-$(echo "$packages" | cksum | cut -d' ' -f1)"
 
-[ "$(id -u)" -eq 0 ] || { echo "tree.sh: only root may make a Debian in a folder" >&2; exit 1; }
+[ "$(id -u)" -eq 0 ] || { echo "tree.sh: this needs root" >&2; exit 1; }
 command -v mmdebstrap >/dev/null || { echo "tree.sh: mmdebstrap is missing; apt install mmdebstrap" >&2; exit 1; }
 
-# Programs for another processor run in QEMU, once the kernel knows of it.
+# Programs for another architecture run in QEMU, once it is registered with the kernel.
 if [ "$architecture" != "$(dpkg --print-architecture)" ] && ! arch-test "$architecture" >/dev/null 2>&1; then
     [ -e /proc/sys/fs/binfmt_misc/register ] || mount -t binfmt_misc binfmt_misc /proc/sys/fs/binfmt_misc
     /usr/lib/systemd/systemd-binfmt
@@ -29,11 +29,11 @@ mkdir -p "$cache"
 exec 9>"$tree.lock"
 flock 9
 if [ -z "$(find "$cache" -maxdepth 1 -path "$tree.whole" -mtime -30)" ]; then
-    echo "Making a Debian $suite for $architecture in $tree (some minutes, once)" >&2
-    # An mmdebstrap that was killed leaves this machine's own /dev/shm and more mounted in there, and
-    # removing the tree would empty them.
+    echo "Making a Debian $suite for $architecture in $tree (once; several minutes)" >&2
+    # A killed mmdebstrap leaves file systems of this machine (such as /dev/shm) mounted in the tree;
+    # removing the tree would delete their content.
     if grep -qF " $tree/" /proc/self/mountinfo; then
-        echo "tree.sh: something is still mounted under $tree, so it is left alone; these have to be unmounted first:" >&2
+        echo "tree.sh: cannot replace $tree: file systems are mounted below it; unmount them first:" >&2
         grep -F " $tree/" /proc/self/mountinfo | cut -d' ' -f5 | sort -r | sed 's/^/  umount /' >&2
         exit 1
     fi

@@ -1,7 +1,7 @@
 #!/bin/sh
-# Writes the lock files anew, with the newest versions that pyproject.toml allows:
+# Updates the lock files to the newest versions that pyproject.toml allows:
 #   pip install uv && deploy/lock/update.sh
-# One for each Python that Debian 12 and 13 have, and each machine, because the wheels differ.
+# One for each Python of Debian 12 and 13 and each architecture, because the wheels differ.
 set -eu
 cd "$(dirname "$0")/../.."
 

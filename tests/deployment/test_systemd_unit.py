@@ -1,4 +1,4 @@
-"""The unit file: systemd understands every line of it, and it shuts the box in."""
+"""The systemd unit file: it is valid, and it confines the service."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ ROOT = Path(__file__).parents[2]
 UNIT = ROOT / "systemd" / "bachbox.service"
 
 MAX_EXPOSED = 20
-"""Tenths of systemd's points from 0 (shut in) to 10; Debian's mosquitto has 9.2."""
+"""In tenths of the exposure level of systemd-analyze, 0 (confined) to 10; mosquitto has 9.2."""
 
 
 def analyze(*arguments: object) -> subprocess.CompletedProcess[str]:
@@ -22,31 +22,31 @@ def analyze(*arguments: object) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_systemd_finds_nothing_to_complain_of(tmp_path: Path) -> None:
+def test_unit_is_valid(tmp_path: Path) -> None:
     unit = tmp_path / UNIT.name
-    # The command has to be there; it is where the box is installed.
+    # The command must exist; here Bachbox is not installed.
     unit.write_text(UNIT.read_text().replace("/opt/bachbox/bin/bachbox", "/bin/true"))
-    # Without looking at what else this machine would start.
-    said = analyze("verify", "--man=no", "--recursive-errors=no", unit)
-    assert said.returncode == 0, said.stdout
-    assert said.stdout == ""
+    # Without checking the other units of this machine.
+    result = analyze("verify", "--man=no", "--recursive-errors=no", unit)
+    assert result.returncode == 0, result.stdout
+    assert result.stdout == ""
 
 
-def test_it_is_shut_in() -> None:
-    said = analyze("security", "--offline=yes", f"--threshold={MAX_EXPOSED}", UNIT)
-    assert said.returncode == 0, said.stdout
-    assert "Invalid" not in said.stdout
+def test_unit_confines_the_service() -> None:
+    result = analyze("security", "--offline=yes", f"--threshold={MAX_EXPOSED}", UNIT)
+    assert result.returncode == 0, result.stdout
+    assert "Invalid" not in result.stdout
 
 
-def test_what_real_time_and_pins_need_is_not_forbidden() -> None:
+def test_unit_allows_real_time_and_pins() -> None:
     settings = set(UNIT.read_text().splitlines())
     assert "LimitRTPRIO=20" in settings
     for line in ("RestrictRealtime=yes", "SystemCallFilter=~@resources", "ProcSubset=pid"):
         assert line not in settings
 
 
-def test_drivers_of_what_it_may_use_are_loaded_before_it_starts() -> None:
-    """DeviceAllow= of a kind of device that the kernel does not know yet allows nothing."""
+def test_unit_loads_drivers_before_it_starts() -> None:
+    """DeviceAllow= has no effect on devices whose driver is not loaded yet."""
     lines = UNIT.read_text().splitlines()
     for kind, module in (("alsa", "snd"), ("spidev", "spidev")):
         assert f"DeviceAllow=char-{kind} rw" in lines
