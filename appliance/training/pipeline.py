@@ -23,9 +23,9 @@ from appliance.training.recipe import Recipe, TrainedModel
 log = logging.getLogger(__name__)
 
 WHAT_IS_SCORED = {
-    FourPartCodec.name: "the notes of whole pieces, summed over the four voices, in 16th steps",
-    FreeRhythmCodec.name: "start, pitch and duration of every note of whole pieces",
-    AbcCodec.name: "the text of whole tunes in C, with mode and bar lines, per character",
+    FourPartCodec.name: "the notes of all four voices",
+    FreeRhythmCodec.name: "start, pitch and duration of every note",
+    AbcCodec.name: "the text of the tune in C, with mode and bar lines",
 }
 """By the name of the codec, for the card."""
 
@@ -101,8 +101,8 @@ def installed_runtimes() -> list[str]:
 def evaluation_text(codec: Codec, test_count: int, figures: Sequence[str]) -> str:
     """The text of a card about the figures, one line of a list for each."""
     return (
-        f"On {test_count} test pieces that were not in training in any key. Scored are "
-        f"{WHAT_IS_SCORED[codec.name]}; less is better.\n\n"
+        f"The negative log-likelihood of {test_count} whole test pieces, which were not in "
+        f"training in any key ({WHAT_IS_SCORED[codec.name]}); less is better.\n\n"
         + "\n".join(f"- {figure}" for figure in figures)
     )
 
