@@ -204,7 +204,7 @@ class History:
                 at_start |= change.settings
             elif change.tick < end_tick:
                 changes.append(change)
-        return piece_record.of(
+        return piece_record.record_piece(
             current.events,
             end_tick,
             model=str(at_start["model"]),

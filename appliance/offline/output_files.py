@@ -160,7 +160,7 @@ def write_piece(
                     midi_writer.Playing(tick, settings.tempo_bpm, settings.program)
                     for tick, settings in timeline[1:]
                 ],
-                keepsake=record,
+                record=record,
             )
 
 

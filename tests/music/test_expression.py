@@ -26,10 +26,10 @@ from appliance.music.expression import (
     MAX_EARLY_RELEASE_TICKS,
     RESTING_PERMILLE,
     Performance,
-    Place,
+    Position,
     apply_expression,
     early_release_ticks,
-    place_of,
+    position_of,
     tempo_factor_permille,
     velocity,
 )
@@ -41,16 +41,16 @@ TUNE = Form(12, 0, 96)
 """Eight bars in triple time that say nothing of phrases."""
 
 
-def at(step: int, form: Form = CHORALE) -> Place:
-    return place_of(form, step * TICKS_PER_STEP)
+def at(step: int, form: Form = CHORALE) -> Position:
+    return position_of(form, step * TICKS_PER_STEP)
 
 
 def test_a_place_is_told_in_ticks() -> None:
-    assert at(0) == Place(1440, 1920, 480, 0, 28 * 120, resting=False, left_ticks=124 * 120)
-    assert at(36) == Place(0, 1920, 480, 4 * 120, 28 * 120, resting=False, left_ticks=88 * 120)
+    assert at(0) == Position(1440, 1920, 480, 0, 28 * 120, resting=False, left_ticks=124 * 120)
+    assert at(36) == Position(0, 1920, 480, 4 * 120, 28 * 120, resting=False, left_ticks=88 * 120)
     assert at(60).resting
     assert not at(64).resting
-    assert at(124) == Place(960, 1920, 480, 28 * 120, 28 * 120, resting=True, left_ticks=0)
+    assert at(124) == Position(960, 1920, 480, 28 * 120, 28 * 120, resting=True, left_ticks=0)
 
 
 def test_where_the_form_knows_no_phrases_they_have_four_bars() -> None:
@@ -62,7 +62,7 @@ def test_where_the_form_knows_no_phrases_they_have_four_bars() -> None:
 
 
 def test_tempo_and_loudness_rise_to_the_middle_of_a_phrase_and_fall_to_its_end() -> None:
-    quantities: list[Callable[[Place], int]] = [
+    quantities: list[Callable[[Position], int]] = [
         tempo_factor_permille,
         # On the same place of every bar, so that no accent is in between.
         lambda place: velocity(place._replace(in_bar_ticks=0), 0, 4, 60),
@@ -167,7 +167,7 @@ def test_a_note_is_never_left_before_half_of_it(
 def test_everything_stays_within_what_midi_and_ears_bear(
     tick: int, voice: int, voices: int, pitch: int, form: Form
 ) -> None:
-    place = place_of(form, tick)
+    place = position_of(form, tick)
     assert 40 <= velocity(place, voice, voices, pitch) <= 127
     assert RESTING_PERMILLE <= tempo_factor_permille(place) <= 1050
 

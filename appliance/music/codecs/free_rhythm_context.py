@@ -181,15 +181,21 @@ class FreeRhythmContext(Copyable):
         choice = max(0, min(choices - 1, token - first))
         self.repetition.update(as_predicted=self.match.predicted == first + choice)
         self.match.update(first + choice)
-        self.last_choices[place] = choice
-        self.place = (place + 1) % codec.tokens_per_group
-        if place == PITCH:
-            self._take_pitch(codec.lowest + choice)
+        events = self._take(choice)
+        if not self.done:
+            self.last_choices[place] = choice
+            self.place = (place + 1) % codec.tokens_per_group
+        return events
+
+    def _take(self, choice: int) -> list[Event]:
+        if self.place == PITCH:
+            self._take_pitch(self.codec.lowest + choice)
             return []
+        first, _ = self.codec.choices_at(self.place)
         self.interval_match.update(first + choice)
-        if place == TIME_SHIFT:
-            return self._advance(codec.time_shifts[choice])
-        return self._strike(codec.lengths[choice])
+        if self.place == TIME_SHIFT:
+            return self._advance(self.codec.time_shifts[choice])
+        return self._strike(self.codec.lengths[choice])
 
     def _take_pitch(self, pitch: int) -> None:
         before = self.pitches[-1] if self.pitches else pitch

@@ -12,6 +12,7 @@ from appliance.music.events import (
     FULL_TEMPO_PERMILLE,
     TICKS_PER_BEAT,
     Event,
+    NoteEvent,
     NoteOff,
     NoteOn,
     Piece,
@@ -20,6 +21,7 @@ from appliance.music.events import (
 )
 from appliance.music.files import piece_embedding
 from appliance.music.files.piece_record import PieceRecord
+from appliance.music.notes import still_sounding
 from appliance.music.score import VOICES, Key
 
 VOICE_NAMES = ("Soprano", "Alto", "Tenor", "Bass")
@@ -32,21 +34,21 @@ TONICS = {
 _DRUM_CHANNEL: Final = 9
 
 _Timed = list[tuple[int, Any]]
-"""mido's messages at their ticks."""
+"""Messages of mido, each with its absolute tick."""
 
 
 class Playing(NamedTuple):
-    """How the music is played from a tick on."""
+    """The settings with which the music is played from a tick on."""
 
     tick: int
     tempo_bpm: float
-    """Quarters a minute; the events' tempo factors are applied to it."""
+    """Quarter notes per minute; the events' tempo factors are applied to it."""
     program: int
     """General MIDI program, 0 to 127."""
 
 
 STANDARD_CENTS = tuple(100.0 * key for key in range(128))
-"""Every key as it comes: equal temperament, a' = 440 Hz."""
+"""Every key in equal temperament at a' = 440 Hz, in cents above key 0."""
 
 
 def write(
@@ -57,80 +59,81 @@ def write(
     program: int,
     title: str,
     changes: Sequence[Playing] = (),
-    keepsake: PieceRecord | None = None,
+    record: PieceRecord | None = None,
     cents: Sequence[float] = STANDARD_CENTS,
 ) -> None:
-    """Write a type 1 file: a track for tempo, meter and keys, then one a voice.
+    """Write a type 1 file: a track for tempo, meter and keys, then one for each voice.
 
     Args:
-        path: written directly; a caller who wants it whole or not at all moves it into place.
-        events: in order of tick; notes still on at the end are left there.
-        tempo_bpm: quarters a minute; the events' tempo factors become tempo changes.
+        path: written in place; to write a file completely or not at all, write to another path
+            and rename it.
+        events: in order of tick; notes that still sound at the end are released there.
+        tempo_bpm: quarter notes per minute; the events' tempo factors become tempo changes.
         program: General MIDI program, 0 to 127.
-        title: the file's name to its reader.
+        title: name of the first track.
         changes: of tempo and program, in order of tick.
-        keepsake: goes into the file, for :mod:`appliance.music.files.piece_embedding` to find.
-        cents: how all 128 keys are tuned, in cents above key 0 as it comes. Another tuning than
-            that is written down for players that know the MIDI Tuning Standard.
+        record: of the piece, embedded in the file for
+            :mod:`appliance.music.files.piece_embedding` to find.
+        cents: tuning of all 128 keys, in cents above key 0 of :data:`STANDARD_CENTS`. Another
+            tuning than the standard one is written for players that know the MIDI Tuning Standard.
 
     Raises:
         OSError: the file cannot be written.
     """
     events = list(events)
     playing = [Playing(0, tempo_bpm, program), *changes]
-    file = mido.MidiFile(type=1, ticks_per_beat=TICKS_PER_BEAT, charset="utf-8")
-    conductor: _Timed = [(0, mido.MetaMessage("track_name", name=title))]
     tuned = max(map(abs, map(float.__sub__, cents, STANDARD_CENTS))) > MIN_CENTS
+    conductor: _Timed = [(0, mido.MetaMessage("track_name", name=title))]
     if tuned:
         conductor += [(0, message) for message in _tuning(cents)]
-    if keepsake is not None:
+    if record is not None:
         conductor += [
-            (0, mido.MetaMessage("text", text=keepsake.described())),
-            (0, mido.MetaMessage("sequencer_specific", data=piece_embedding.midi_data(keepsake))),
+            (0, mido.MetaMessage("text", text=record.description)),
+            (0, mido.MetaMessage("sequencer_specific", data=piece_embedding.midi_data(record))),
         ]
     conductor += _tempos(events, playing)
-    count = max((e.voice for e in events if isinstance(e, NoteOn | NoteOff)), default=-1) + 1
-    names = VOICE_NAMES if count <= VOICES else [f"Voice {v + 1}" for v in range(count)]
-    voices: list[_Timed] = [
-        [
-            (0, mido.MetaMessage("track_name", name=name)),
-            *((0, message) for message in _chosen_tuning(_channel(voice)) if tuned),
-            *_programs(voice, playing),
-        ]
-        for voice, name in enumerate(names)
-    ]
-    end = 0
-    sounding: dict[tuple[int, int], None] = {}
     for event in events:
-        end = max(end, event.tick)
         if isinstance(event, PieceStart):
             conductor += _announcement(event)
-        elif isinstance(event, NoteOn):
-            sounding[event.voice, event.pitch] = None
-            message = _note(event.voice, event.pitch, event.velocity, on=True)
-            voices[event.voice].append((event.tick, message))
-        elif isinstance(event, NoteOff):
-            sounding.pop((event.voice, event.pitch), None)
-            message = _note(event.voice, event.pitch, 0, on=False)
-            voices[event.voice].append((event.tick, message))
-    for voice, pitch in sounding:
-        voices[voice].append((end, _note(voice, pitch, 0, on=False)))
-    for track in (conductor, *voices):
-        # Stable: what belongs to the same tick stays in its order.
+    file = mido.MidiFile(type=1, ticks_per_beat=TICKS_PER_BEAT, charset="utf-8")
+    for track in (conductor, *_voice_tracks(events, playing, tuned=tuned)):
+        # The sort is stable: messages at the same tick keep their order.
         file.tracks.append(_track(sorted(track, key=lambda timed: timed[0])))
     file.save(path)
 
 
+def _voice_tracks(events: list[Event], playing: Sequence[Playing], *, tuned: bool) -> list[_Timed]:
+    """The messages of each voice; not in order of tick."""
+    notes = [event for event in events if isinstance(event, NoteEvent)]
+    count = max((note.voice for note in notes), default=-1) + 1
+    names = VOICE_NAMES if count <= VOICES else [f"Voice {v + 1}" for v in range(count)]
+    tracks: list[_Timed] = [
+        [
+            (0, mido.MetaMessage("track_name", name=name)),
+            *((0, message) for message in _select_tuning(_channel(voice)) if tuned),
+            *_programs(voice, playing),
+        ]
+        for voice, name in enumerate(names)
+    ]
+    for note in notes:
+        tracks[note.voice].append((note.tick, _message(note)))
+    end_tick = max((event.tick for event in events), default=0)
+    for note in still_sounding(notes):
+        off = NoteOff(end_tick, note.voice, note.pitch)
+        tracks[note.voice].append((end_tick, _message(off)))
+    return tracks
+
+
 def _tempos(events: list[Event], playing: Sequence[Playing]) -> _Timed:
     """The tempo changes: the tempo that was set, times the music's own tempo factor."""
-    turns = [(now.tick, now.tempo_bpm, None) for now in playing]
+    settings = [(now.tick, now.tempo_bpm, None) for now in playing]
     factors = [
         (event.tick, None, event.permille) for event in events if isinstance(event, TempoFactor)
     ]
     tempo_bpm, permille = playing[0].tempo_bpm, FULL_TEMPO_PERMILLE
     found: _Timed = []
-    for tick, turned, factor in sorted([*turns, *factors], key=lambda change: change[0]):
-        tempo_bpm = tempo_bpm if turned is None else turned
+    for tick, set_bpm, factor in sorted([*settings, *factors], key=lambda change: change[0]):
+        tempo_bpm = tempo_bpm if set_bpm is None else set_bpm
         permille = permille if factor is None else factor
         tempo = mido.bpm2tempo(tempo_bpm * permille / FULL_TEMPO_PERMILLE)
         found.append((tick, mido.MetaMessage("set_tempo", tempo=tempo)))
@@ -149,23 +152,28 @@ def _programs(voice: int, playing: Sequence[Playing]) -> _Timed:
 
 
 def _channel(voice: int) -> int:
-    """The MIDI channel of a voice: the drums' is left out."""
+    """The MIDI channel of a voice, from 0; the drum channel is left out."""
     return voice + (voice >= _DRUM_CHANNEL)
 
 
-def _note(voice: int, pitch: int, velocity: int, *, on: bool) -> mido.Message:
-    kind = "note_on" if on else "note_off"
-    return mido.Message(kind, channel=_channel(voice), note=pitch, velocity=velocity)
+def _message(note: NoteOn | NoteOff) -> mido.Message:
+    on = isinstance(note, NoteOn)
+    return mido.Message(
+        "note_on" if on else "note_off",
+        channel=_channel(note.voice),
+        note=note.pitch,
+        velocity=note.velocity if isinstance(note, NoteOn) else 0,
+    )
 
 
 MIN_CENTS = 100 / 2**14
-"""The standard's resolution."""
+"""The resolution of the MIDI Tuning Standard."""
 MAX_KEYS = 64
-"""In one message: some players read no longer ones."""
+"""Keys per message; some players do not read longer ones."""
 
 
 def _tuning(cents: Sequence[float]) -> list[mido.Message]:
-    """Tuning program 0, key by key.
+    """The messages that define tuning program 0, key by key.
 
     Source: MIDI Tuning Standard, single note tuning change, real-time (CA-020).
     """
@@ -181,8 +189,8 @@ def _tuning(cents: Sequence[float]) -> list[mido.Message]:
     ]
 
 
-def _chosen_tuning(channel: int) -> list[mido.Message]:
-    """Registered parameter 3: the channel plays in tuning program 0."""
+def _select_tuning(channel: int) -> list[mido.Message]:
+    """The messages that let a channel play in tuning program 0 (registered parameter 3)."""
     return [
         mido.Message("control_change", channel=channel, control=control, value=value)
         for control, value in ((101, 0), (100, 3), (6, 0), (101, 127), (100, 127))
@@ -196,15 +204,12 @@ def _announcement(event: PieceStart) -> _Timed:
     return [
         (event.tick, mido.MetaMessage("marker", text=f"Piece {about.number}, {key}")),
         (event.tick, mido.MetaMessage("key_signature", key=name)),
-        (
-            event.tick,
-            mido.MetaMessage("time_signature", **meter(about)),
-        ),
+        (event.tick, mido.MetaMessage("time_signature", **time_signature(about))),
     ]
 
 
-def meter(about: Piece) -> dict[str, int]:
-    """6/8 for two beats of three eighths, 3/8 for three of one, and so on."""
+def time_signature(about: Piece) -> dict[str, int]:
+    """The time signature of a piece: 6/8 for two beats of three eighths, and so on."""
     eighths = about.beats_per_bar * about.beat_ticks * 2 // TICKS_PER_BEAT
     if about.beat_ticks == TICKS_PER_BEAT:
         return {"numerator": about.beats_per_bar, "denominator": 4}
@@ -212,7 +217,7 @@ def meter(about: Piece) -> dict[str, int]:
 
 
 def _track(timed: _Timed) -> mido.MidiTrack:
-    """Messages at absolute ticks as a track of deltas."""
+    """A track of messages with relative times, from messages at absolute ticks."""
     track = mido.MidiTrack()
     before = 0
     for tick, message in timed:

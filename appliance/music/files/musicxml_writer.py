@@ -1,8 +1,9 @@
-"""A piece as a score: MusicXML 4.0, written as text.
+"""Piece records as scores: MusicXML 4.0, written as text.
 
-Everything lies on a grid of 10 ticks, a third of a 64th, on which all that is engraved lies. A
-voice of the music is a part; where it has notes that overlap (a hand on a keyboard), the part has
-as many layers as it takes. What no single note can last is tied, over bar lines too.
+All times are on a grid of 10 ticks, a third of a 64th note, of which all usual durations are
+multiples. A voice of the music is a part. Where its notes overlap (a hand on a keyboard), the part
+has as many layers as it needs. A duration that no single note has is written as tied notes, across
+bar lines too.
 """
 
 from __future__ import annotations
@@ -14,10 +15,11 @@ from pathlib import Path
 from typing import Final, NamedTuple
 from xml.sax.saxutils import escape
 
-from appliance.music.events import TICKS_PER_BEAT, Event, NoteOff, NoteOn, Piece
+from appliance.music.events import TICKS_PER_BEAT, Event, Piece
 from appliance.music.files import piece_embedding
-from appliance.music.files.midi_writer import VOICE_NAMES, meter
+from appliance.music.files.midi_writer import VOICE_NAMES, time_signature
 from appliance.music.files.piece_record import PieceRecord
+from appliance.music.notes import paired
 
 SUFFIXES: Final = (".musicxml", ".xml")
 
@@ -32,11 +34,11 @@ _MAJOR_FIFTHS: Final = (0, -5, 2, -3, 4, -1, 6, 1, -4, 3, -2, 5)
 """Sharps of the major key on each pitch class, flats below 0."""
 
 _FLATTEST: Final = -3
-"""From a key on the circle of fifths its notes are spelt from so far down, and eleven up."""
+"""Notes are spelt from this far below their key on the circle of fifths to eleven above that."""
 
 
 class _Span(NamedTuple):
-    """A note's place on the grid."""
+    """A note on the grid: start and end in units of 10 ticks."""
 
     start: int
     end: int
@@ -44,7 +46,7 @@ class _Span(NamedTuple):
 
 
 class _Value(NamedTuple):
-    """How long a written note lasts."""
+    """A written duration: in units of 10 ticks, and as notation has it."""
 
     duration: int
     type: str
@@ -62,25 +64,30 @@ def _values() -> list[_Value]:
                 found.append(_Value(plain * 3 // 2, name, 1))
             if plain * 2 % 3 == 0:
                 found.append(_Value(plain * 2 // 3, name, triplet=True))
-    # Where a dotted note lasts as long as a triplet's, the plain reading comes first.
+    # Where a dotted note is as long as a triplet note, the dotted one comes first.
     return sorted(found, key=lambda value: (-value.duration, value.triplet))
 
 
 _VALUES: Final = _values()
 
 
-def write(path: Path, keepsake: PieceRecord, tempo_bpm: float) -> None:
-    """Write the score, with the keepsake inside.
+def write(path: Path, record: PieceRecord, tempo_bpm: float) -> None:
+    """Write a piece as a score, with its record inside.
+
+    Args:
+        path: written in place.
+        record: of the piece.
+        tempo_bpm: quarter notes per minute.
 
     Raises:
         OSError: the file cannot be written.
     """
-    path.write_text("\n".join(_document(keepsake, tempo_bpm)) + "\n", encoding="utf-8")
+    path.write_text("\n".join(_document(record, tempo_bpm)) + "\n", encoding="utf-8")
 
 
-def _document(keepsake: PieceRecord, tempo_bpm: float) -> Iterator[str]:
-    about = keepsake.piece
-    voices = _voices(keepsake.events())
+def _document(record: PieceRecord, tempo_bpm: float) -> Iterator[str]:
+    about = record.piece
+    voices = _voices(record.events())
     names = VOICE_NAMES if list(voices) == list(range(len(VOICE_NAMES))) else ()
     ends = [span.end for spans in voices.values() for span in spans]
     bars = _bars(about, max(ends, default=1))
@@ -90,13 +97,13 @@ def _document(keepsake: PieceRecord, tempo_bpm: float) -> Iterator[str]:
         '"http://www.musicxml.org/dtds/partwise.dtd">'
     )
     yield '<score-partwise version="4.0">'
-    yield f"<work><work-title>{escape(keepsake.title)}</work-title></work>"
+    yield f"<work><work-title>{escape(record.title)}</work-title></work>"
     yield "<identification>"
-    yield f'<creator type="composer">{escape(keepsake.described())}</creator>'
-    yield f"<encoding><software>{escape(keepsake.made_by)}</software></encoding>"
+    yield f'<creator type="composer">{escape(record.description)}</creator>'
+    yield f"<encoding><software>{escape(record.made_by)}</software></encoding>"
     yield "<miscellaneous>"
     yield (
-        f'<miscellaneous-field name="{piece_embedding.FIELD}">{piece_embedding.xml_text(keepsake)}'
+        f'<miscellaneous-field name="{piece_embedding.FIELD}">{piece_embedding.xml_text(record)}'
         "</miscellaneous-field>"
     )
     yield "</miscellaneous>"
@@ -114,22 +121,21 @@ def _document(keepsake: PieceRecord, tempo_bpm: float) -> Iterator[str]:
 
 
 def _voices(events: Iterable[Event]) -> dict[int, list[_Span]]:
-    """The notes of every voice that has any, by their beginnings."""
-    open_notes: dict[tuple[int, int], int] = {}
+    """The notes of every voice that has any, in order of their start."""
     found: dict[int, list[_Span]] = defaultdict(list)
-    for event in events:
-        at = (event.tick + _GRID_TICKS // 2) // _GRID_TICKS
-        if isinstance(event, NoteOn | NoteOff):
-            start = open_notes.pop((event.voice, event.pitch), None)
-            if start is not None:
-                found[event.voice].append(_Span(start, max(at, start + 1), event.pitch))
-        if isinstance(event, NoteOn):
-            open_notes[event.voice, event.pitch] = at
+    for note_on, note_end in paired(events):
+        if note_end is not None:
+            start, end = _on_grid(note_on.tick), _on_grid(note_end.tick)
+            found[note_on.voice].append(_Span(start, max(end, start + 1), note_on.pitch))
     return {voice: sorted(found[voice]) for voice in sorted(found)}
 
 
+def _on_grid(tick: int) -> int:
+    return (tick + _GRID_TICKS // 2) // _GRID_TICKS
+
+
 def _bars(about: Piece, end: int) -> list[tuple[int, int]]:
-    """The bars as half-open spans, the pickup the first of them."""
+    """The bars as half-open spans on the grid; the first one may be a pickup."""
     length = about.beats_per_bar * about.beat_ticks // _GRID_TICKS
     pickup = about.pickup_ticks // _GRID_TICKS
     edges = [0, *([pickup] if pickup else [])]
@@ -142,19 +148,12 @@ def _part(
     spans: list[_Span], bars: list[tuple[int, int]], about: Piece, tempo_bpm: float
 ) -> Iterator[str]:
     fifths = _fifths(about)
-    high = sum(span.pitch for span in spans) >= 60 * len(spans)
     layers = _layers(spans)
     for number, (start, end) in enumerate(bars, start=0 if about.pickup_ticks else 1):
         implicit = "" if number else ' implicit="yes"'
         yield f'<measure number="{number}"{implicit}>'
         if start == 0:
-            clef = "<sign>G</sign><line>2</line>" if high else "<sign>F</sign><line>4</line>"
-            mode = "minor" if about.minor else "major"
-            yield (
-                f"<attributes><divisions>{_DIVISIONS}</divisions>"
-                f"<key><fifths>{fifths}</fifths><mode>{mode}</mode></key>"
-                f"{_meter(about)}<clef>{clef}</clef></attributes>"
-            )
+            yield _attributes(spans, about)
             yield f'<sound tempo="{tempo_bpm:g}"/>'
         for layer, chords in enumerate(layers, start=1):
             if layer > 1:
@@ -163,16 +162,23 @@ def _part(
         yield "</measure>"
 
 
-def _meter(about: Piece) -> str:
-    said = meter(about)
+def _attributes(spans: list[_Span], about: Piece) -> str:
+    """Key, time and clef of a part."""
+    high = sum(span.pitch for span in spans) >= 60 * len(spans)
+    clef = "<sign>G</sign><line>2</line>" if high else "<sign>F</sign><line>4</line>"
+    mode = "minor" if about.minor else "major"
+    time = time_signature(about)
     return (
-        f"<time><beats>{said['numerator']}</beats>"
-        f"<beat-type>{said['denominator']}</beat-type></time>"
+        f"<attributes><divisions>{_DIVISIONS}</divisions>"
+        f"<key><fifths>{_fifths(about)}</fifths><mode>{mode}</mode></key>"
+        f"<time><beats>{time['numerator']}</beats>"
+        f"<beat-type>{time['denominator']}</beat-type></time>"
+        f"<clef>{clef}</clef></attributes>"
     )
 
 
 def _layers(spans: list[_Span]) -> list[list[tuple[int, int, list[int]]]]:
-    """Chords (start, end, pitches) that do not overlap within a layer."""
+    """The notes as layers of chords (start, end, pitches); chords of a layer do not overlap."""
     together: dict[tuple[int, int], list[int]] = defaultdict(list)
     for span in spans:
         together[span.start, span.end].append(span.pitch)
@@ -189,17 +195,17 @@ def _bar(
     chords: list[tuple[int, int, list[int]]], start: int, end: int, layer: int, fifths: int
 ) -> Iterator[str]:
     """One layer of one bar."""
-    at = start
+    now = start
     for chord_start, chord_end, pitches in chords:
         if chord_end <= start or chord_start >= end:
             continue
         first, last = max(chord_start, start), min(chord_end, end)
-        yield from _notes([], first - at, layer, fifths)
+        yield from _notes([], first - now, layer, fifths)
         yield from _notes(
             pitches, last - first, layer, fifths, chord_start < first, chord_end > last
         )
-        at = last
-    yield from _notes([], end - at, layer, fifths)
+        now = last
+    yield from _notes([], end - now, layer, fifths)
 
 
 def _notes(
@@ -210,7 +216,7 @@ def _notes(
     tied_from: bool = False,
     tied_on: bool = False,
 ) -> Iterator[str]:
-    """A chord, or a rest, as one written note or as several tied ones."""
+    """A chord, or a rest if there are no pitches, as one written note or several tied ones."""
     values = list(_split(duration))
     for place, value in enumerate(values):
         stop = bool(pitches) and (tied_from or place > 0)
@@ -259,7 +265,7 @@ def _fifths(about: Piece) -> int:
 
 
 def _pitch(pitch: int, fifths: int) -> str:
-    """A note as it is spelt in a key: the nearest on the circle of fifths, leading notes raised."""
+    """A pitch as it is spelt in a key: nearest on the circle of fifths, leading notes raised."""
     place = pitch * 7 % 12
     lowest = fifths + _FLATTEST
     place = lowest + (place - lowest) % 12

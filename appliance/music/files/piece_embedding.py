@@ -1,11 +1,11 @@
-"""Where a keepsake lies in a file: in MIDI, WAV and MusicXML, each has a place for such things.
+"""Piece records inside other files: MIDI, WAV and MusicXML have room for them.
 
-* MIDI: a sequencer-specific meta event (FF 7F) of the first track.
-* WAV: a RIFF chunk ``bach``; title and settings for people in a ``LIST`` of kind ``INFO``.
+* MIDI: a sequencer-specific meta event (FF 7F) in the first track.
+* WAV: a RIFF chunk ``bach``; title and settings for people in a ``LIST`` chunk of type ``INFO``.
 * MusicXML: a ``miscellaneous-field`` called ``bachbox``, in base64.
 
-Reading trusts nothing in the file, and needs no reader of MIDI or XML: in all three the keepsake
-is found by its mark, and ends by itself.
+Reading trusts nothing in the file and needs no parser of MIDI or XML: in all three a record is
+found by its mark (:data:`appliance.music.files.piece_record.MAGIC`), and it marks its own end.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from appliance.music.files.piece_record import (
     MAX_PACKED_BYTES,
     PieceRecord,
     pack,
-    require,
+    require_notes,
     unpack,
 )
 
@@ -32,7 +32,7 @@ MAX_FILE_BYTES: Final = 8 << 20
 """Of a MIDI or MusicXML file with one piece in it; a WAV file may be any size."""
 
 NON_COMMERCIAL: Final = 0x7D
-"""The manufacturer of sequencer-specific events that belong to none."""
+"""The manufacturer ID of sequencer-specific events for non-commercial use."""
 
 FIELD: Final = "bachbox"
 
@@ -47,16 +47,17 @@ _WAV_CHUNK: Final = b"bach"
 
 
 def read(path: Path) -> PieceRecord:
-    """The piece that lies in a file.
+    """Read the record in a file.
 
     Raises:
-        UsageError: no such file, or none with a piece of ours in it; the sentence says why.
+        UsageError: there is no such file, or no piece recorded by Bachbox in it; the message says
+            which.
     """
     try:
         if path.exists() and not path.is_file():
             raise UsageError("not a file, so there is no piece in it", path=path)
         with path.open("rb") as file:
-            return require(unpack(_found(file)))
+            return require_notes(unpack(_found(file)))
     except OSError as why:
         raise UsageError(f"{path}: cannot read it: {why.strerror or why}") from why
     except BachboxError as why:
@@ -69,20 +70,24 @@ def read(path: Path) -> PieceRecord:
 
 
 def _found(file: BinaryIO) -> bytes:
-    """The packed keepsake."""
+    """The packed record in a file, with whatever follows it.
+
+    Raises:
+        BachboxError: there is none.
+    """
     head = file.read(_RIFF_HEAD_BYTES)
     if head.startswith(b"RIFF") and head.endswith(b"WAVE"):
         return _chunk(file)
     content = head + file.read(MAX_FILE_BYTES)
     if len(content) > MAX_FILE_BYTES:
-        raise BachboxError("larger than 8 MiB, which no score of ours is")
+        raise BachboxError("larger than 8 MiB; no score by Bachbox is")
     if content.startswith((MAGIC, b"MThd")):
         return content[max(0, content.find(MAGIC)) :]
     if content.startswith(b"PK"):
         raise BachboxError("it is compressed (.mxl): save it as .musicxml")
     field = _FIELD.search(content)
     if field is None:
-        raise BachboxError("there is no piece of Bachbox in it")
+        raise BachboxError("there is no piece recorded by Bachbox in it")
     try:
         return base64.b64decode(b"".join(field[1].split()), validate=True)
     except binascii.Error as why:
@@ -90,7 +95,7 @@ def _found(file: BinaryIO) -> bytes:
 
 
 def _chunk(file: BinaryIO) -> bytes:
-    """The content of the chunk that is ours."""
+    """The content of the chunk ``bach`` of a WAV file."""
     for _ in range(_MAX_CHUNKS):
         head = file.read(_CHUNK.size)
         if len(head) < _CHUNK.size:
@@ -99,21 +104,21 @@ def _chunk(file: BinaryIO) -> bytes:
         if name == _WAV_CHUNK:
             return file.read(min(size, MAX_PACKED_BYTES))
         file.seek(size + size % 2, SEEK_CUR)
-    raise BachboxError("there is no piece of Bachbox in it")
+    raise BachboxError("there is no piece recorded by Bachbox in it")
 
 
-def midi_data(keepsake: PieceRecord) -> tuple[int, ...]:
-    """The bytes of the sequencer-specific event."""
-    return (NON_COMMERCIAL, *pack(keepsake))
+def midi_data(piece: PieceRecord) -> tuple[int, ...]:
+    """The bytes of the sequencer-specific event that holds a record."""
+    return (NON_COMMERCIAL, *pack(piece))
 
 
-def xml_text(keepsake: PieceRecord) -> str:
-    """The text of the field."""
-    return base64.b64encode(pack(keepsake)).decode()
+def xml_text(piece: PieceRecord) -> str:
+    """The text of the MusicXML field that holds a record."""
+    return base64.b64encode(pack(piece)).decode()
 
 
-def append_to_wav(path: Path, keepsake: PieceRecord) -> None:
-    """Put it behind the sound of a WAV file that is whole.
+def append_to_wav(path: Path, piece: PieceRecord) -> None:
+    """Append a record to a WAV file that is complete.
 
     Raises:
         OSError: the file cannot be written.
@@ -121,14 +126,14 @@ def append_to_wav(path: Path, keepsake: PieceRecord) -> None:
     info = b"INFO" + b"".join(
         _riff(name, text.encode() + b"\0")
         for name, text in (
-            (b"INAM", keepsake.title),
-            (b"ICMT", keepsake.described()),
-            (b"ISFT", keepsake.made_by),
+            (b"INAM", piece.title),
+            (b"ICMT", piece.description),
+            (b"ISFT", piece.made_by),
         )
     )
     with path.open("r+b") as file:
         file.seek(0, SEEK_END)
-        file.write(_riff(b"LIST", info) + _riff(_WAV_CHUNK, pack(keepsake)))
+        file.write(_riff(b"LIST", info) + _riff(_WAV_CHUNK, pack(piece)))
         size = file.tell() - _CHUNK.size
         file.seek(0)
         file.write(_CHUNK.pack(b"RIFF", size))

@@ -1,8 +1,8 @@
-"""A piece that was played, with everything that it takes to play it again note for note.
+"""A record of one piece that was played, from which it can be played again note for note.
 
-The notes themselves are kept, not only the seed: temperature may have been turned in the midst of
-the piece, and another runtime draws other notes from the same seed. How it was played is kept as
-names and values of the settings, whatever settings there are.
+The notes themselves are recorded, not only the seed: temperature may have been changed in the
+middle of the piece, and another runtime draws other notes from the same seed. The settings are
+recorded by name and value, whatever settings there are.
 """
 
 from __future__ import annotations
@@ -20,25 +20,25 @@ from appliance.music.events import Event, NoteOff, NoteOn, Piece, PieceStart, Te
 from appliance.music.files.recorded_events import (
     RecordedEvent,
     RecordedNoteOn,
-    RecordedPieceStart,
     Tick,
     record,
     replay,
 )
+from appliance.music.notes import still_sounding
 from appliance.music.score import Key
 
 FORMAT: Final = 2
 
-MAGIC: Final = b"BachboxKeepsake1"
-"""Before the compressed JSON, wherever it is put."""
+MAGIC: Final = b"BachboxPiece"
+"""The mark before the compressed JSON, by which a record is found in a file."""
 
 MAX_PACKED_BYTES: Final = 1 << 20
 MAX_BYTES: Final = 16 << 20
 MAX_EVENTS: Final = 100_000
-"""A piece has some hundred; a minute of the densest keyboard music some thousand."""
+"""A piece has some hundreds; a minute of the densest keyboard music has some thousands."""
 
 VOICES: Final = 15
-"""What there are MIDI channels for, the drums' left out."""
+"""There is a MIDI channel for each; the drum channel is left out."""
 
 _TEMPO_FACTORS_PERMILLE: Final = range(200, 5001)
 _BEATS_PER_BAR: Final = range(1, 65)
@@ -51,68 +51,64 @@ _Settings = dict[_Name, _Text | bool | int | float | None]
 
 
 class Change(msgspec.Struct, frozen=True):
-    """What somebody set while it played."""
+    """Settings that were changed while the piece played."""
 
     tick: Tick
-    """Of the piece."""
+    """Since the piece began; in :func:`record_piece`, since the session began."""
     settings: _Settings
 
 
 class PieceRecord(msgspec.Struct, frozen=True):
-    """One piece. Ticks count from its beginning."""
+    """One piece. All ticks count from its beginning."""
 
     made_by: _Text
-    """Program and version."""
+    """Program and version, such as ``Bachbox 0.2.0``."""
     model: _Text
     seed: Annotated[int, Meta(ge=0, le=2**63 - 1)]
     settings: _Settings
-    """In force at the beginning, by the names that they have everywhere."""
+    """The settings in force at the beginning, by name."""
     changes: list[Change]
     length_ticks: Tick
     complete: bool
-    """Heard to its end; not one that was asked for while it played, or left for the next."""
+    """Played to its end; false for one that was saved while it played, or skipped."""
     recorded: Annotated[list[RecordedEvent], Meta(min_length=1, max_length=MAX_EVENTS)] = (
         msgspec.field(name="events")
     )
     """The events, without tokens; the first is the start of the piece."""
     played_at: _Text = ""
-    """When it began, ISO 8601; "" where it was rendered."""
+    """When it began, ISO 8601; "" if it was rendered to a file."""
     format: int = FORMAT
 
     @property
     def piece(self) -> Piece:
-        """Number, key and meter."""
+        """Number, key and meter of the piece."""
         start = replay(self.recorded[0])
         assert isinstance(start, PieceStart)
         return start.piece
 
     @property
     def title(self) -> str:
-        """For people."""
+        """A title for people, such as ``Bachbox, piece 3 in a minor``."""
         about = self.piece
         return f"Bachbox, piece {about.number} in {Key(about.tonic, about.minor)}"
 
     @property
     def note_count(self) -> int:
-        """How many notes it has."""
+        """How many notes the piece has."""
         return sum(isinstance(event, RecordedNoteOn) for event in self.recorded)
 
     def events(self) -> Iterator[Event]:
-        """The events in order; what still sounds at the end is left there."""
-        sounding: dict[tuple[int, int], None] = {}
-        for event in map(replay, self.recorded):
-            if isinstance(event, NoteOn):
-                sounding[event.voice, event.pitch] = None
-            elif isinstance(event, NoteOff):
-                sounding.pop((event.voice, event.pitch), None)
-            yield event
-        for voice, pitch in sounding:
-            yield NoteOff(self.length_ticks, voice, pitch)
+        """The events in order; notes that still sound at the end are released there."""
+        events = [replay(recorded) for recorded in self.recorded]
+        yield from events
+        for note in still_sounding(events):
+            yield NoteOff(self.length_ticks, note.voice, note.pitch)
 
-    def described(self) -> str:
-        """What made it, in one line for people."""
+    @property
+    def description(self) -> str:
+        """One line for people: program, model, seed and settings."""
         settings = ", ".join(
-            f"{name} {_said(value)}"
+            f"{name} {_formatted(value)}"
             for name, value in self.settings.items()
             if name not in ("model", "playing")
         )
@@ -120,7 +116,7 @@ class PieceRecord(msgspec.Struct, frozen=True):
         return f"{self.made_by}: model {self.model}, seed {self.seed}, {settings}{changed}"
 
 
-def of(
+def record_piece(
     events: Iterable[Event],
     end_tick: int,
     *,
@@ -131,7 +127,19 @@ def of(
     complete: bool = True,
     played_at: str = "",
 ) -> PieceRecord:
-    """A piece from its first event (which announces it) on; the ticks are the composer's."""
+    """Record a piece.
+
+    Args:
+        events: of the piece, in order of tick, the start of the piece first. Ticks count from the
+            beginning of the session.
+        end_tick: where the piece ends, in ticks of the session.
+        model: name of the model.
+        seed: of the composer.
+        settings: in force at the beginning.
+        changes: of settings while it played, in ticks of the session.
+        complete: whether it was played to its end.
+        played_at: when it began, ISO 8601.
+    """
     events = list(events)
     start_tick = events[0].tick
     recorded = [record(event, start_tick) for event in events]
@@ -148,58 +156,59 @@ def of(
     )
 
 
-def pack(keepsake: PieceRecord) -> bytes:
-    """Everything in some kilobytes."""
-    return MAGIC + zlib.compress(msgspec.json.encode(keepsake), 9)
+def pack(piece: PieceRecord) -> bytes:
+    """A record as bytes: :data:`MAGIC`, then compressed JSON; some kilobytes in all."""
+    return MAGIC + zlib.compress(msgspec.json.encode(piece), 9)
 
 
 def unpack(content: bytes) -> PieceRecord:
-    """What :func:`pack` made; more may follow it.
+    """The record that begins ``content``, as :func:`pack` wrote it; more bytes may follow.
 
     Raises:
-        BachboxError: it is none, a damaged one, or of a later version; the sentence says which.
+        BachboxError: there is none, it is damaged, or it has another format; the message says
+            which.
     """
     if not content.startswith(MAGIC):
-        raise BachboxError("there is no piece of Bachbox in it")
+        raise BachboxError("there is no piece recorded by Bachbox in it")
     unzip = zlib.decompressobj()
     try:
         packed = memoryview(content)[len(MAGIC) : len(MAGIC) + MAX_PACKED_BYTES]
         text = unzip.decompress(packed, MAX_BYTES)
         if not unzip.eof:
-            raise BachboxError("the piece in it is cut short, or larger than any of ours")
-        kept = msgspec.json.decode(text, type=_Format)
-        if kept.format != FORMAT:
+            raise BachboxError("the piece in it is cut short, or larger than 16 MiB")
+        found = msgspec.json.decode(text, type=_Format).format
+        if found != FORMAT:
             raise BachboxError(
-                f"the piece in it is of format {kept.format}, this Bachbox reads {FORMAT}; "
+                f"the piece in it is of format {found}, this Bachbox reads {FORMAT}; "
                 "update the one that is older"
             )
-        keepsake = msgspec.json.decode(text, type=PieceRecord)
+        piece = msgspec.json.decode(text, type=PieceRecord)
     except (zlib.error, msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as why:
         raise BachboxError(f"the piece in it is damaged ({why!s:.200})") from why
-    _check(keepsake)
-    return keepsake
+    _check(piece)
+    return piece
 
 
 class _Format(msgspec.Struct):
-    """Read first: another format may have other fields."""
+    """Decoded first, because another format may have other fields."""
 
     format: int
 
 
-def _check(keepsake: PieceRecord) -> None:
-    """Whether it can be played.
+def _check(piece: PieceRecord) -> None:
+    """Check that the events can be played.
 
     Raises:
-        BachboxError: it cannot.
+        BachboxError: they cannot.
     """
     tick = 0
-    for at, recorded in enumerate(keepsake.recorded):
+    for index, recorded in enumerate(piece.recorded):
         event = replay(recorded)
-        if event.tick < tick or event.tick > keepsake.length_ticks:
-            raise BachboxError(f"the piece in it is damaged: event {at} is out of order")
+        if event.tick < tick or event.tick > piece.length_ticks:
+            raise BachboxError(f"the piece in it is damaged: event {index} is out of order")
         tick = event.tick
-        if wrong := _wrong(event, first=at == 0):
-            raise BachboxError(f"the piece in it is damaged: event {at} {wrong}")
+        if wrong := _wrong(event, first=index == 0):
+            raise BachboxError(f"the piece in it is damaged: event {index} {wrong}")
 
 
 def _wrong(event: NoteOn | NoteOff | TempoFactor | PieceStart, *, first: bool) -> str:
@@ -210,27 +219,27 @@ def _wrong(event: NoteOn | NoteOff | TempoFactor | PieceStart, *, first: bool) -
         bar_ticks = event.beats_per_bar * event.beat_ticks
         fits = event.tonic < 12 and event.beats_per_bar in _BEATS_PER_BAR and bar_ticks > 0
         fits = fits and event.pickup_ticks < bar_ticks
-        return "" if fits and event.tick == 0 else "has no key or meter that there is"
+        return "" if fits and event.tick == 0 else "has an impossible key or meter"
     if isinstance(event, TempoFactor):
         return "" if event.permille in _TEMPO_FACTORS_PERMILLE else "has an impossible tempo"
     velocity = event.velocity if isinstance(event, NoteOn) else 0
     if event.voice >= VOICES or event.pitch > 127 or velocity > 127:
-        return "is no note that there is"
+        return "is no note: its voice, pitch or velocity is out of range"
     return ""
 
 
-def _said(value: Value) -> str:
+def _formatted(value: Value) -> str:
     if isinstance(value, bool):
         return "on" if value else "off"
     return f"{value:g}" if isinstance(value, int | float) else str(value)
 
 
-def require(keepsake: PieceRecord) -> PieceRecord:
-    """``keepsake``, if it has a note in it.
+def require_notes(piece: PieceRecord) -> PieceRecord:
+    """The record itself.
 
     Raises:
-        UsageError: it has none.
+        UsageError: it has no notes.
     """
-    if not keepsake.note_count:
+    if not piece.note_count:
         raise UsageError("the piece in it has no notes")
-    return keepsake
+    return piece

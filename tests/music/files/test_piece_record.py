@@ -61,7 +61,7 @@ def pieces(draw: st.DrawFn, voices: int = 15) -> list[Event]:
 
 def kept(events: list[Event], **more: Any) -> PieceRecord:
     facts: dict[str, Any] = {"model": "chorales", "seed": 7, "settings": {"tempo": 80.0}}
-    return piece_record.of(events, events[-1].tick + 480, **facts | more)
+    return piece_record.record_piece(events, events[-1].tick + 480, **facts | more)
 
 
 def small() -> PieceRecord:
@@ -100,7 +100,7 @@ def test_it_is_found_in_every_kind_of_file(events: list[Event], said: Any, tmp_p
     sound.write(bytes(4000))
     sound.close()
     piece_embedding.append_to_wav(wav, one)
-    midi_writer.write(midi, one.events(), tempo_bpm=80, program=19, title="x", keepsake=one)
+    midi_writer.write(midi, one.events(), tempo_bpm=80, program=19, title="x", record=one)
     musicxml_writer.write(score, one, 80)
     for path in (wav, midi, score):
         assert piece_embedding.read(path) == one
@@ -110,7 +110,7 @@ def test_it_is_found_in_every_kind_of_file(events: list[Event], said: Any, tmp_p
 @settings(max_examples=15)
 def test_midi_is_played_as_it_was(events: list[Event], tmp_path: Path) -> None:
     one, path = kept(events), tmp_path / "one.mid"
-    midi_writer.write(path, one.events(), tempo_bpm=80, program=19, title="x", keepsake=one)
+    midi_writer.write(path, one.events(), tempo_bpm=80, program=19, title="x", record=one)
     heard, channels = [], set()
     for track in mido.MidiFile(path).tracks:
         tick = 0
@@ -167,7 +167,7 @@ def test_garbage_is_refused_with_a_sentence(content: bytes) -> None:
 def test_a_damaged_file_is_refused_or_is_as_it_was(at: int, bit: int, tmp_path: Path) -> None:
     path = tmp_path / "one.mid"
     one = small()
-    midi_writer.write(path, one.events(), tempo_bpm=80, program=19, title="x", keepsake=one)
+    midi_writer.write(path, one.events(), tempo_bpm=80, program=19, title="x", record=one)
     content = bytearray(path.read_bytes())
     content[at % len(content)] ^= 1 << bit
     path.write_bytes(content)

@@ -132,7 +132,7 @@ def test_a_bar_played_again_at_once_is_no_frozen_chord() -> None:
     for token in AbcCodec().encode(score)[1]:
         before = context.tick
         detector.update(before, context.tick, context.accept(token))
-        assert detector.trouble is None
+        assert detector.stall is None
 
 
 # Written as ABC
