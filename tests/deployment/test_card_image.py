@@ -2,30 +2,59 @@
 
 from __future__ import annotations
 
+import os
+import re
 import runpy
 import subprocess
 import sys
+import time
 import tomllib
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
+
+from tests.support.programs import program
 
 CARD = Path(__file__).parents[2] / "deploy" / "card"
 script = runpy.run_path(str(CARD / "settings.py"))
 """The script's names; it is not a part of the package."""
 
+PASSWORDS = st.from_regex(r"[ -~]{8,63}", fullmatch=True).filter(lambda text: '" ' not in text)
 
-def understood(text: str) -> dict[str, str]:
-    known: dict[str, str] = script["understand"](script["split"](text)[0])
+
+@pytest.fixture(autouse=True)
+def no_problems() -> Iterator[None]:
+    """Start with no problems, and leave none to the next test."""
+    script["problems"].clear()
+    yield
+    script["problems"].clear()
+
+
+def parsed(text: str) -> dict[str, str | None]:
+    script["problems"].clear()
+    known: dict[str, str | None] = script["parse"](script["split"](text)[0])
     return known
+
+
+def wifi(*lines: str) -> str:
+    """Return wpa_supplicant's config for these lines under [card]."""
+    config: str = script["wpa_config"](parsed("\n".join(("[card]", *lines))))
+    return config
+
+
+def told() -> str:
+    return "\n".join(script["problems"])
 
 
 def test_the_file_that_comes_along_is_in_order(tmp_path: Path) -> None:
     card, box = script["split"]((CARD / "bachbox.txt").read_text())
-    assert set(script["understand"](card)) == set(script["KEYS"])
+    settings = script["parse"](card)
+    assert set(settings) == set(script["KEYS"])
+    assert script["wpa_config"](settings) == ""
+    assert not script["problems"]
     assert "card" not in tomllib.loads(box)
     config = tmp_path / "bachbox.toml"
     config.write_text(box)
@@ -38,31 +67,153 @@ def test_the_file_that_comes_along_is_in_order(tmp_path: Path) -> None:
     assert checked.returncode == 0, checked.stderr
 
 
-def test_from_any_editor(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "content",
+    [
+        "\ufeff[card]\r\nwifi_name = “Zuhause ü”\r\n".encode(),
+        '\ufeff[card]\r\nwifi_name = "Zuhause ü"\r\n'.encode("utf-16-le"),
+        '\ufeff[card]\r\nwifi_name = "Zuhause ü"\r\n'.encode("utf-16-be"),
+        "[ card ]\rwifi_name = 'Zuhause ü' # ours\r".encode(),
+    ],
+)
+def test_any_editor(content: bytes, tmp_path: Path) -> None:
     path = tmp_path / "bachbox.txt"
-    path.write_bytes("\ufeff[card]\r\nwifi_name = “Zuhause”\r\n".encode())
-    assert understood(script["read"](path)) == {"wifi_name": "Zuhause"}
+    path.write_bytes(content)
+    assert parsed(script["read"](path)) == {"wifi_name": "Zuhause ü"}
+    assert not told()
+
+
+def test_another_encoding_is_guessed_and_reported(tmp_path: Path) -> None:
+    path = tmp_path / "bachbox.txt"
+    path.write_bytes('[card]\nwifi_name = "Grüße"\n'.encode("cp1252"))
+    text = script["read"](path)
+    assert "UTF-8" in told()
+    assert parsed(text) == {"wifi_name": "Grüße"}
 
 
 @pytest.mark.parametrize(
-    ("line", "sentence"),
+    ("line", "key", "sentence"),
     [
-        ('wifi = "home"', "there is no wifi"),
-        ('wifi_password = "short"', "wifi_password has to be 8 to 63"),
-        ('wifi_country = "Germany"', "two capital letters"),
-        ("hostname = 7", "hostname has to be letters"),
-        ("wifi_name = home", "quotation marks"),
-        ('broker_password = "a\\nb"', "broker_password has to be one line"),
+        ('wifi = "home"', "", "there is no key wifi;"),
+        ('wifi_password = "short"', "wifi_password", "wifi_password has to be 8 to 63"),
+        ('wifi_country = "Germany"', "wifi_country", "two capital letters"),
+        ("hostname = 7", "hostname", "write the value of hostname in quotation marks"),
+        ("wifi_name = home", "wifi_name", "quotation marks"),
+        ('wifi_name = "home', "wifi_name", "quotation marks"),
+        ('wifi_name = "home" cellar', "wifi_name", "nothing after it"),
+        ('wifi_name = "home" # "ours"', "wifi_name", "a line of its own"),
+        ("wifi_open = yes", "wifi_open", "true or false"),
+        ("wifi_name", "", "not a key and a value"),
     ],
 )
-def test_a_mistake_is_told_of(line: str, sentence: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert understood(f"[card]\n{line}\n") == {}
-    assert sentence in capsys.readouterr().err
+def test_a_mistake_is_reported_alone(line: str, key: str, sentence: str) -> None:
+    known = parsed(f'[card]\nhostname = "box"\n{line}\nbroker_password = "x"\n'.replace(
+        'hostname = "box"', 'hostname = "box"' if key != "hostname" else ""
+    ))  # fmt: skip
+    assert told().startswith("line 3: ")
+    assert sentence in told()
+    assert len(script["problems"]) == 1
+    expected = {"hostname": "box", "broker_password": "x"} | ({key: None} if key else {})
+    assert known == expected
 
 
-def test_a_password_is_not_told(capsys: pytest.CaptureFixture[str]) -> None:
-    understood('[card]\nwifi_password = "tööö secret"\n')
-    assert "secret" not in capsys.readouterr().err
+@pytest.mark.parametrize(
+    "password", [r"pa\ssw0rd1", 'pa"ssw0rd1', r"\"\"\"\"\"", "it's # 1", "\\u00e4bcd", ' " " " " ']
+)
+def test_values_are_taken_as_they_stand(password: str) -> None:
+    lines = (
+        'hostname = "box"', f'wifi_name = "{password}"',
+        f'wifi_password = "{password}"  # ours', f'broker_password = "{password}"',
+    )  # fmt: skip
+    assert parsed("\n".join(("[card]", *lines))) == {
+        "hostname": "box",
+        "wifi_name": password,
+        "wifi_password": password,
+        "broker_password": password,
+    }
+    assert not told()
+
+
+BAD_PASSWORDS = (
+    "short", "1234567", "x" * 64, "f" * 63 + "g", "f" * 65, "x" * 200, "Grüße123",
+    "日本語日本語日本語", "pass\tword", "emoji😀😀😀😀😀😀", "naïve password",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("password", BAD_PASSWORDS)
+@pytest.mark.parametrize("is_open", ["true", "false"])
+def test_a_wrong_password_never_leads_to_an_open_network(password: str, is_open: str) -> None:
+    name = 'wifi_name = "Haus"'
+    assert wifi(name, f'wifi_password = "{password}"', f"wifi_open = {is_open}") == ""
+    assert "wifi_password has to be" in told()
+    assert "no Wi-Fi is joined" in told()
+    assert password not in told()
+    assert wifi(name, f"wifi_open = {is_open}", f"wifi_password = {password}") == ""
+    assert password not in told()
+
+
+@given(st.text(st.characters(exclude_characters="\n\r", exclude_categories=["Cs"])))
+@example("")
+def test_a_network_with_any_password_is_never_open(password: str) -> None:
+    config = wifi('wifi_name = "Haus"', f'wifi_password = "{password}"')
+    assert "NONE" not in config
+    assert bool(config) != bool(script["problems"])
+
+
+def test_an_open_network_is_joined_only_on_request() -> None:
+    name = 'wifi_name = "Café"'
+    assert wifi(name) == wifi(name, 'wifi_password = ""') == ""
+    assert "write wifi_open = true" in told()
+    assert "key_mgmt=NONE" in wifi(name, 'wifi_password = ""', "wifi_open = true")
+    assert not told()
+    assert wifi("wifi_open = true") == ""
+    both = wifi(name, 'wifi_password = "12345678"', "wifi_open = true")
+    assert "NONE" not in both
+    assert f"sae_password={b'12345678'.hex()}" in both
+    assert "wifi_open" in told()
+
+
+def test_names_have_32_bytes() -> None:
+    password = 'wifi_password = "12345678"'
+    assert wifi(f'wifi_name = "{"ü" * 16}"', password)
+    assert not told()
+    for name in ("ü" * 17, "😀" * 9, "x" * 33, "ü" * 20):
+        assert wifi(f'wifi_name = "{name}"', password) == ""
+        assert "32 bytes" in told()
+
+
+def test_a_key_in_hex() -> None:
+    config = wifi('wifi_name = "home"', f'wifi_password = "{"0f" * 32}"')
+    assert f"psk={'0f' * 32}\n" in config
+    assert "SAE" not in config
+
+
+@given(st.text(st.characters(exclude_categories=["Cs"]), max_size=32), PASSWORDS)
+def test_name_and_password_cannot_be_taken_for_anything_else(name: str, password: str) -> None:
+    settings = {"wifi_name": "x" + name, "wifi_password": password}
+    lines = script["wpa_config"](settings).splitlines()
+    assert lines[3] == f"\tssid={('x' + name).encode().hex()}"
+    assert lines[5:7] == ["\tkey_mgmt=WPA-PSK SAE", "\tieee80211w=1"]
+    assert re.fullmatch(r"\tpsk=[0-9a-f]{64}", lines[7])
+    assert lines[8] == f"\tsae_password={password.encode().hex()}"
+    assert len(lines) == 10
+
+
+def test_the_key_is_the_one_of_the_standard() -> None:
+    """IEEE 802.11-2016, J.4.2: two of the test vectors."""
+    for name, password, key in (
+        ("IEEE", "password", "f42c6fc52df0ebef9ebb4b90b38a5f90" "2e83fe1b135a70e23aed762e9710a12e"),
+        ("ThisIsASSID", "ThisIsAPassword",
+         "0dc0d6eb90555ed6419756b9a15ec3e3" "209b63df707dd508d14581f8982721af"),
+    ):  # fmt: skip
+        assert f"psk={key}\n" in wifi(f'wifi_name = "{name}"', f'wifi_password = "{password}"')
+
+
+def test_without_a_name_there_is_no_wifi() -> None:
+    assert wifi('wifi_name = ""', 'wifi_password = ""') == ""
+    assert not told()
+    assert wifi('wifi_password = "12345678"') == ""
+    assert "no wifi_name" in told()
 
 
 def test_the_box_s_lines_stay_where_they_are() -> None:
@@ -73,17 +224,69 @@ def test_the_box_s_lines_stay_where_they_are() -> None:
 
 def test_no_file_is_no_mistake(tmp_path: Path) -> None:
     assert script["read"](tmp_path / "none") == ""
+    assert not told()
 
 
-@given(st.text(max_size=32), st.from_regex(r"[ -~]{8,63}", fullmatch=True))
-def test_a_name_or_password_can_be_nothing_else(name: str, password: str) -> None:
-    lines = script["wpa_config"](name, password, "DE").splitlines()
-    assert lines[3] == f"\tssid={name.encode().hex()}"
-    assert lines[5] == f'\tpsk="{password}"'
-    assert len(lines) == 7
+def test_problems_are_listed_beside_the_file(tmp_path: Path) -> None:
+    list_file = tmp_path / "bachbox-problems.txt"
+    script["save_problems"](tmp_path)
+    assert not list_file.exists()
+    parsed("[card]\nhostname = box\nwifi_name = home")
+    script["save_problems"](tmp_path)
+    lines = list_file.read_bytes().decode().split("\r\n")
+    assert [line[:6] for line in lines[2:4]] == ["line 2", "line 3"]
+    written_at = list_file.stat().st_mtime_ns
+    script["save_problems"](tmp_path)
+    assert list_file.stat().st_mtime_ns == written_at, "the same list is not written again"
+    script["problems"].clear()
+    script["save_problems"](tmp_path)
+    assert list(tmp_path.iterdir()) == []
 
 
-def test_an_open_network_and_a_key_in_hex() -> None:
-    wpa: Any = script["wpa_config"]
-    assert "key_mgmt=NONE" in wpa("cafe", "", "FR")
-    assert f"psk={'0f' * 32}\n" in wpa("home", "0f" * 32, "FR")
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may mount")
+def test_problems_reach_a_read_only_partition(tmp_path: Path) -> None:
+    def is_read_only() -> bool:
+        return bool(os.statvfs(tmp_path).f_flag & os.ST_RDONLY)
+
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "ro", "bachbox-test", tmp_path], check=True)
+    try:
+        parsed("[card]\nhostname = box")
+        script["save_problems"](tmp_path)
+        assert "hostname" in (tmp_path / "bachbox-problems.txt").read_text()
+        assert is_read_only()
+        script["problems"].clear()
+        script["save_problems"](tmp_path)
+        assert list(tmp_path.iterdir()) == []
+        assert is_read_only()
+    finally:
+        subprocess.run(["umount", tmp_path], check=True)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may run wpa_supplicant")
+@pytest.mark.parametrize(
+    ("name", "password", "key_management"),
+    [
+        ("Haus", "12345678", "key_mgmt: 0x402"),
+        ("ü" * 16, r'a\b"c#"d e"' + " " * 52, "key_mgmt: 0x402"),
+        ('😀 "}\\', '12345"#678', "key_mgmt: 0x402"),
+        ("#home", "f" * 64, "key_mgmt: 0x2"),
+    ],
+)
+def test_wpa_supplicant_reads_it(
+    name: str, password: str, key_management: str, tmp_path: Path
+) -> None:
+    config = wifi(f'wifi_name = "{name}"', f'wifi_password = "{password}"')
+    path = tmp_path / "wpa.conf"
+    path.write_text(config.replace("/run/wpa_supplicant", str(tmp_path / "control")))
+    with program(tmp_path, "wpa_supplicant", "-ddK", f"-c{path}", "-ilo", "-Dwired") as log:
+        until = time.monotonic() + 60
+        while not re.search(r"Added interface lo\n|ailed to", log.read_text(errors="replace")):
+            assert time.monotonic() < until
+            time.sleep(0.1)
+    text = log.read_text(errors="replace")
+    if len(password) < 64:
+        assert f"sae_password - hexdump_ascii(len={len(password)})" in text
+    for sentence in (key_management, "ieee80211w=1", "PSK - hexdump(len=32)"):
+        assert sentence in text
+    assert "ailed to" not in text, text
+    assert not re.search(r"Line \d+:", text.partition("Priority group")[0]), text
