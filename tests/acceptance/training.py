@@ -1,4 +1,8 @@
-"""The workshop really trains, with tiny networks: `make test-training` (needs the extra train)."""
+"""Tiny networks of every kind are trained, converted, loaded on both runtimes, and compose.
+
+`make test-training` runs this in the training environment (the extra `train`). All scores are made
+here. Nothing here judges how fast the machine is.
+"""
 
 from __future__ import annotations
 
@@ -19,294 +23,359 @@ from appliance.composing.composer import Composer
 from appliance.composing.interpreter import RUNTIME_VARIABLE, RUNTIMES, StepModel
 from appliance.music.codecs.base import Codec
 from appliance.music.codecs.four_part import FourPartCodec
-from appliance.music.events import Kind
-from appliance.music.score import VOICES
-from appliance.training import custom_model as own
-from appliance.training import trainer as training
-from appliance.training.convert import export_tflite
+from appliance.music.events import NoteOn
+from appliance.music.score import Score
+from appliance.training import custom_model, custom_recipe, pipeline, trainer
+from appliance.training.convert.calibration import calibration_samples
+from appliance.training.convert.ensemble_step import ensemble_step
+from appliance.training.convert.export_tflite import to_int8_tflite
 from appliance.training.convert.lstm_step import CELL_LIMIT
+from appliance.training.convert.model_card import figures_in_card
+from appliance.training.convert.write_model_file import write_model_file
+from appliance.training.custom_recipe import Request
 from appliance.training.data import free_rhythm_corpus
-from appliance.training.data import score_folder as folders
 from appliance.training.data.batches import encode
-from appliance.training.evaluate import likelihood, window_baseline
-from appliance.training.networks import transformer
-from appliance.training.networks.warm_start import networks_of
-from appliance.training.recipe import NetworkPart, Recipe, Trained, Weights, load
-from tests.support.making_music import OPENING
+from appliance.training.data.corpus import PRETRAIN
+from appliance.training.data.score_folder import ScoreFolder, read_folder
+from appliance.training.evaluate import window_baseline
+from appliance.training.evaluate.float_likelihood import model_nll_per_unit
+from appliance.training.evaluate.int8_likelihood import nll_per_unit
+from appliance.training.networks.factory import load_weights, make_network
+from appliance.training.networks.transformer import TransformerNetwork
+from appliance.training.networks.warm_start import networks_from_tflite
+from appliance.training.recipe import NetworkConfig, Recipe, TrainedModel, Weights, load
+from tests.support.making_music import MODELS, OPENING, chords
 from tests.support.scores import folder, tune
 
-TINY = NetworkPart(embedding=16, hidden=24, layers=1)
-SIZES = NetworkPart(kind="attention", hidden=16, layers=2, heads=2, inner=24, memory_tokens=10)
+LSTM = NetworkConfig(embedding=16, hidden=24, layers=1)
+TRANSFORMER = NetworkConfig(
+    kind="transformer", hidden=16, layers=2, heads=2, feedforward=24, memory_tokens=10
+)
+every_kind = pytest.mark.parametrize("network", [LSTM, TRANSFORMER], ids=["LSTM", "Transformer"])
 
 
 @pytest.fixture(autouse=True)
 def _small(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     torch.set_num_threads(1)
-    monkeypatch.setattr(own, "NETWORK", TINY)
-    monkeypatch.setattr(own, "MIN_TOKENS", 6000)
+    monkeypatch.setattr(custom_recipe, "NETWORK", LSTM)
+    monkeypatch.setattr(custom_recipe, "MIN_TOKENS", 6000)
     for name in ("CACHE", "CONFIG", "DATA"):
         monkeypatch.setenv(f"XDG_{name}_HOME", str(tmp_path / name.lower()))
 
 
-def made(source: Path, name: str, *more: str) -> Path:
-    arguments = ["train", str(source), "--name", name, "--minutes", "0.01", *more]
-    assert cli.run(arguments) == 0
-    return Path(
-        model_file.find(name, [own.working_folder(name).parents[3] / "data/bachbox/models"])
-    )
-
-
-def plays(path: Path) -> int:
+def note_count(path: Path, steps: int = 64) -> int:
+    """How many notes a model composes in some steps."""
     composer = Composer(model_file.load(path), seed=1)
-    return sum(e.kind == Kind.NOTE_ON for _ in range(64) for e in composer.step())
+    return sum(isinstance(event, NoteOn) for _ in range(steps) for event in composer.step())
 
 
-def test_midi_files_become_a_composer(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    path = made(folder(tmp_path / "in"), "walk")
-    said = capsys.readouterr().out
-    assert said.index("It will take") < said.index("Converting") < said.index(": the model as")
-    assert plays(path) > 8
+def small_recipe(tmp_path: Path, network: NetworkConfig) -> tuple[Recipe, ScoreFolder, Codec]:
+    """A recipe for a few MIDI files, with these files and their codec."""
+    scores = read_folder(folder(tmp_path / "in"), tmp_path / "scores.json")
+    recipe = custom_recipe.recipe_for(Request(tmp_path, "small", 1, 1), scores)
+    recipe.network, recipe.training.batch_size = network, 4
+    return recipe, scores, custom_model._make_codec(tmp_path, scores)
+
+
+def convert(trained: TrainedModel, codec: Codec, scores: list[Any], path: Path) -> bytes:
+    samples = calibration_samples(trained, codec, scores)
+    flatbuffer = to_int8_tflite(trained, codec, samples)
+    write_model_file(trained.recipe, codec, flatbuffer, scores, "", path)
+    return flatbuffer
+
+
+# Whole pipelines
+
+
+def train_custom_model(source: Path, name: str) -> Path:
+    """Run `bachbox train`, and return the model file."""
+    assert cli.run(["train", str(source), "--name", name, "--minutes", "0.01"]) == 0
+    models = custom_model.working_folder(name).parents[3] / "data/bachbox/models"
+    return Path(model_file.find(name, [models]))
+
+
+def test_midi_files_become_a_model_that_plays(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = train_custom_model(folder(tmp_path / "in"), "walk")
+    output = capsys.readouterr().out
+    assert output.index("It will take") < output.index("Converting")
+    assert output.index("Converting") < output.index(": the model file")
+    assert note_count(path) > 8
     score = tmp_path / "walk.mid"
     assert cli.run(["render", str(score), "--model", "walk", "--pieces", "1"]) == 0
     assert mido.MidiFile(score).length > 1
 
 
-def test_tunes_become_a_composer(tmp_path: Path) -> None:
+def test_abc_tunes_become_a_model_that_plays(tmp_path: Path) -> None:
     source = tmp_path / "in"
     source.mkdir()
     (source / "book.abc").write_text("".join(map(tune, range(12))))
-    assert plays(made(source, "reels")) > 8
+    assert note_count(train_custom_model(source, "reels")) > 8
 
 
-def test_what_was_stopped_goes_on_from_its_checkpoint(
+def four_part_scores(count: int) -> list[Score]:
+    """Pieces of eight bars that walk through the chords of a key."""
+    triads = [(72, 67, 64, 48), (69, 65, 60, 53), (71, 67, 62, 55), (69, 64, 60, 45)]
+    rng = np.random.default_rng(1)
+    return [
+        chords(*[(4, triads[number]) for number in rng.integers(4, size=31)], (4, triads[0]))
+        for _ in range(count)
+    ]
+
+
+@every_kind
+def test_a_recipe_becomes_a_model_file_that_runs_on_both_runtimes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, network: NetworkConfig
+) -> None:
+    recipe = load(MODELS / "chorales.toml")
+    recipe.network = msgspec.structs.replace(network, ensemble_size=2, transpositions=(0, 1))
+    recipe.training = msgspec.structs.replace(
+        recipe.training, tokens=4000, batch_size=4, bptt_tokens=64, warm_start=""
+    )
+    scores = four_part_scores(8)
+    corpus = {"train": scores[:4], "valid": scores[4:5], "test": scores[5:6], PRETRAIN: scores[6:]}
+    path = tmp_path / "chorales.tflite"
+    pipeline.make_model(recipe, corpus, tmp_path / "work", path)
+    model = model_file.load(path)
+    assert path.with_suffix(".md").read_text() == model.card
+    in_float, *int8, ngram = [float(line.split()[0]) for line in figures_in_card(model.card)]
+    assert int8 == [pytest.approx(in_float, rel=0.02)] * len(RUNTIMES)
+    assert 0 < ngram < 4 * np.log(len(model.vocabulary))
+    for runtime in RUNTIMES:
+        monkeypatch.setenv(RUNTIME_VARIABLE, runtime)
+        assert StepModel(model).runtime == runtime
+        assert note_count(path) > 8
+    if network.kind == "lstm":
+        recipe.training.warm_start = str(path)
+        starts = trainer.Trainer(recipe, model.codec, scores[:1], tmp_path / "none.pt", 2)
+        started = starts._checkpoint.network.state_dict()["embed.weight"].numpy()
+        known = networks_from_tflite(model.flatbuffer)[1]["embed.weight"]
+        assert np.array_equal(started, known)
+
+
+# Training
+
+
+def test_a_stopped_training_is_resumed_from_its_checkpoint(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     source = folder(tmp_path / "in")
-    monkeypatch.setattr(training, "CHECKPOINT_EVERY_S", 0)
-    monkeypatch.setattr(own, "MIN_TOKENS", 30_000)
-    real, updates = training.update, 0
+    monkeypatch.setattr(trainer, "CHECKPOINT_INTERVAL_S", 0)
+    monkeypatch.setattr(custom_recipe, "MIN_TOKENS", 30_000)
+    update, updates = trainer.update, 0
 
-    def stopping(*arguments: Any) -> Any:
+    def interrupted_update(*arguments: Any) -> Any:
         nonlocal updates
         updates += 1
-        if updates == training.MEASURED_UPDATES + 5:
+        if updates == trainer.SPEED_TEST_UPDATES + 5:
             raise KeyboardInterrupt
-        return real(*arguments)
+        return update(*arguments)
 
-    monkeypatch.setattr(training, "update", stopping)
+    monkeypatch.setattr(trainer, "update", interrupted_update)
     arguments = ["train", str(source), "--name", "walk", "--minutes", "0.01"]
     assert cli.run(arguments) == 130
-    kept = torch.load(own.working_folder("walk") / "checkpoint.pt")
+    saved = torch.load(custom_model.working_folder("walk") / trainer.CHECKPOINT_NAME)
     updates = 1000
-    ended: list[dict[str, Any]] = []
-    put = own._put
+    finished: list[dict[str, Any]] = []
+    install = custom_model._install
 
-    def looking(file: Path, target: Path) -> None:
-        ended.append(torch.load(file.with_name("checkpoint.pt")))
-        put(file, target)
+    def look_and_install(path: Path, target: Path) -> None:
+        finished.append(torch.load(path.with_name(trainer.CHECKPOINT_NAME)))
+        install(path, target)
 
-    monkeypatch.setattr(own, "_put", looking)
+    monkeypatch.setattr(custom_model, "_install", look_and_install)
     assert cli.run(arguments) == 0
-    assert "goes on from where it was stopped" in capsys.readouterr().out
-    assert ended[0]["updates"] == kept["updates"] + updates - 1000
-    assert kept["seen"] < ended[0]["seen"]
+    assert "Resuming the training that was stopped" in capsys.readouterr().out
+    assert finished[0]["updates"] == saved["updates"] + updates - 1000
+    assert saved["seen_tokens"] < finished[0]["seen_tokens"]
 
 
-def test_training_ends_when_it_gains_nothing(tmp_path: Path) -> None:
-    found = folders.read(folder(tmp_path / "in"), tmp_path / "scores.json")
-    recipe = own.recipe_for(tmp_path, "stale", 1, 1, found)
-    recipe.training.tokens, recipe.training.patience_looks = 200_000, 2
+def test_training_stops_early_without_improvement(tmp_path: Path) -> None:
+    recipe, scores, codec = small_recipe(tmp_path, LSTM)
+    recipe.training.batch_size = 32
+    recipe.training.tokens, recipe.training.patience_evals = 200_000, 2
     recipe.training.learning_rate = 0.0
-    codec = own._codec(tmp_path, found)
-    training.train(recipe, codec, found.scores["train"], found.scores["valid"], tmp_path)
-    kept = torch.load(tmp_path / "checkpoint.pt")
-    assert kept["worse_looks"] == 2
-    assert kept["seen"] < 100_000
+    trainer.train(recipe, codec, scores.corpus["train"], scores.corpus["valid"], tmp_path)
+    saved = torch.load(tmp_path / trainer.CHECKPOINT_NAME)
+    assert saved["evals_without_improvement"] == 2
+    assert saved["seen_tokens"] < 100_000
 
 
-def untaught(made: Recipe, codec: Codec) -> Trained:
-    members: list[Weights] = []
-    for seed in range(made.network.members):
-        torch.manual_seed(seed)
-        network = training.network_for(made, codec, 0)
-        weights = {name: value.numpy() for name, value in network.state_dict().items()}
-        # So that they are not all of the opinion that everything is equally likely.
-        members.append(weights | {"out.weight": 5 * weights["out.weight"]})
-    return Trained(made, members)
-
-
-def converted(trained: Trained, codec: Codec, scores: list[Any], path: Path) -> bytes:
-    samples = export_tflite.calibration(trained, codec, scores)
-    model = export_tflite.tflite(trained, codec, samples)
-    export_tflite.write(trained.recipe, codec, model, scores, "", path)
-    return model
-
-
-@pytest.mark.parametrize("sizes", [TINY, SIZES], ids=["LSTM", "Transformer"])
-def test_the_model_is_the_mean_of_its_networks_in_all_their_keys(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sizes: NetworkPart
+@every_kind
+def test_a_cpu_budget_is_spent_and_something_is_learned(
+    tmp_path: Path, network: NetworkConfig
 ) -> None:
-    made, found = small(tmp_path, sizes)
-    made.network = msgspec.structs.replace(sizes, members=2, keys=(0, 1, -2))
-    codec, scores = own._codec(tmp_path, found), found.scores
-    trained = untaught(made, codec)
-    path = tmp_path / "mean.tflite"
-    model = converted(trained, codec, scores["train"], path)
-    in_float = training.float_nats_a_unit(trained, codec, scores["test"])
-    first = Trained(made, trained.members[:1])
-    assert abs(training.float_nats_a_unit(first, codec, scores["test"]) - in_float) > 0.01
-    for runtime in RUNTIMES:
-        monkeypatch.setenv(RUNTIME_VARIABLE, runtime)
-        measured = likelihood.nats_a_unit(model_file.load(path), scores["test"])
-        assert measured == pytest.approx(in_float, rel=0.02), runtime
-    if sizes is TINY:
-        for weights, known in zip(trained.members, networks_of(model), strict=True):
-            for name in ("embed.weight", "out.weight", "layers.0.weight_hh_l0"):
-                most = np.abs(weights[name]).max()
-                assert np.abs(weights[name] - known[name]).max() < 0.02 * most
+    recipe, scores, codec = small_recipe(tmp_path, network)
+    recipe.training.tokens, recipe.training.cpu_budget_s = 0, 3
+    recipe.training.warmup_updates = 1
+    start_s = time.process_time()
+    trainer.train(recipe, codec, scores.corpus["train"], scores.corpus["valid"], tmp_path)
+    assert time.process_time() - start_s >= 3
+    saved = torch.load(tmp_path / trainer.CHECKPOINT_NAME)
+    assert 3 <= saved["cpu_s"] < 6
+    untrained_nll = 3 * torch.log(torch.tensor(len(codec.vocabulary))).item()
+    assert 0 < saved["best_nll"] < untrained_nll
 
 
-# Attention
+def test_the_window_baseline_learns(tmp_path: Path) -> None:
+    path = folder(tmp_path / "in", 5)
+    scores = free_rhythm_corpus.read_files(sorted(path.iterdir()), tmp_path / "scores.json")[0]
+    before = window_baseline.score_window_lstm(scores[:4], scores[4:], 0.001)
+    after = window_baseline.score_window_lstm(scores[:4], scores[4:], 10)
+    assert after.nll < before.nll
+    assert 0 <= after.accuracy <= 1
 
 
-def random_features(tokens: int, lanes: int) -> torch.Tensor:
-    return torch.randint(0, 30, (tokens, lanes, 3))
+# The Transformer
 
 
-def network() -> transformer.MemoryNetwork:
+def random_features(tokens: int, batch: int) -> torch.Tensor:
+    return torch.randint(0, 30, (tokens, batch, 3))
+
+
+def random_transformer() -> TransformerNetwork:
     torch.manual_seed(1)
-    net = transformer.MemoryNetwork(30, 9, SIZES, 0.0)
-    net.eval()
-    return net
+    network = TransformerNetwork(30, 9, TRANSFORMER, 0.0)
+    network.eval()
+    return network
 
 
-@pytest.mark.parametrize("at_once", [1, 7, 24])
-def test_a_token_sees_the_same_memory_wherever_in_a_chunk_it_stands(at_once: int) -> None:
-    features, net = random_features(48, 2), network()
-    whole, _ = net(features, None)
+@pytest.mark.parametrize("chunk_tokens", [1, 7, 24])
+def test_a_token_sees_the_same_memory_wherever_in_a_chunk_it_is(chunk_tokens: int) -> None:
+    features, network = random_features(48, 2), random_transformer()
+    whole, _ = network(features, None)
     state, parts = None, []
-    for chunk in features.split(at_once):
-        logits, state = net(chunk, state)
+    for chunk in features.split(chunk_tokens):
+        logits, state = network(chunk, state)
         parts.append(logits)
     assert torch.allclose(torch.cat(parts), whole, atol=1e-5)
-    alone, _ = net(features[16:], None)
-    assert not torch.allclose(alone[0], whole[16], atol=1e-2)
+    without_past, _ = network(features[16:], None)
+    assert not torch.allclose(without_past[0], whole[16], atol=1e-2)
 
 
-def test_nothing_is_seen_of_what_is_to_come() -> None:
-    features, net = random_features(12, 2), network()
+def test_attention_does_not_see_later_tokens() -> None:
+    features, network = random_features(12, 2), random_transformer()
     other = features.clone()
     other[8:] = random_features(4, 2)
-    assert torch.allclose(net(features, None)[0][:8], net(other, None)[0][:8], atol=1e-5)
+    logits, other_logits = network(features, None)[0], network(other, None)[0]
+    assert torch.allclose(logits[:8], other_logits[:8], atol=1e-5)
 
 
-def test_a_lane_that_begins_has_forgotten() -> None:
-    features, net = random_features(8, 2), network()
-    _, state = net(random_features(8, 2), None)
+def test_a_zeroed_state_is_the_initial_state() -> None:
+    features, network = random_features(8, 2), random_transformer()
+    _, state = network(random_features(8, 2), None)
     keep = torch.tensor([0.0, 1.0])[None, :, None]
-    logits, _ = net(features, [(h * keep, c * keep) for h, c in state])
-    afresh, _ = net(features, None)
-    assert torch.allclose(logits[:, 0], afresh[:, 0], atol=1e-5)
-    assert not torch.allclose(logits[:, 1], afresh[:, 1], atol=1e-3)
-
-
-def small(tmp_path: Path, network: NetworkPart) -> tuple[Recipe, folders.Folder]:
-    found = folders.read(folder(tmp_path / "in"), tmp_path / "scores.json")
-    recipe = own.recipe_for(tmp_path, "small", 1, 1, found)
-    recipe.network, recipe.training.lanes = network, 4
-    return recipe, found
-
-
-@pytest.mark.parametrize("sizes", [TINY, SIZES])
-def test_every_kind_learns_for_as_long_as_its_recipe_says(
-    tmp_path: Path, sizes: NetworkPart
-) -> None:
-    recipe, found = small(tmp_path, sizes)
-    recipe.training.tokens, recipe.training.processor_s = 0, 3
-    recipe.training.warmup_updates = 1
-    codec = own._codec(tmp_path, found)
-    began = time.process_time()
-    training.train(recipe, codec, found.scores["train"], found.scores["valid"], tmp_path)
-    assert time.process_time() - began >= 3
-    kept = torch.load(tmp_path / "checkpoint.pt")
-    assert 3 <= kept["spent_s"] < 6
-    untaught = 3 * torch.log(torch.tensor(len(codec.vocabulary))).item()
-    assert 0 < kept["best"] < untaught
+    logits, _ = network(features, [(keys * keep, values * keep) for keys, values in state])
+    initial, _ = network(features, None)
+    assert torch.allclose(logits[:, 0], initial[:, 0], atol=1e-5)
+    assert not torch.allclose(logits[:, 1], initial[:, 1], atol=1e-3)
 
 
 # Conversion
 
 
-def test_a_step_at_a_time_is_what_whole_chunks_are(
+def untrained(recipe: Recipe, codec: Codec) -> TrainedModel:
+    ensemble: list[Weights] = []
+    for seed in range(recipe.network.ensemble_size):
+        torch.manual_seed(seed)
+        network = make_network(recipe.network, codec)
+        weights = {name: value.numpy() for name, value in network.state_dict().items()}
+        # Larger logits, so that the networks do not all predict the uniform distribution.
+        ensemble.append(weights | {"out.weight": 5 * weights["out.weight"]})
+    return TrainedModel(recipe, ensemble)
+
+
+@every_kind
+def test_a_model_is_the_average_of_its_networks_in_all_transpositions(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, network: NetworkConfig
+) -> None:
+    recipe, scores, codec = small_recipe(tmp_path, network)
+    recipe.network = msgspec.structs.replace(network, ensemble_size=2, transpositions=(0, 1, -2))
+    trained, test_scores = untrained(recipe, codec), scores.corpus["test"]
+    path = tmp_path / "average.tflite"
+    flatbuffer = convert(trained, codec, scores.corpus["train"], path)
+    in_float = model_nll_per_unit(trained, codec, test_scores)
+    first = TrainedModel(recipe, trained.ensemble[:1])
+    assert abs(model_nll_per_unit(first, codec, test_scores) - in_float) > 0.01
+    for runtime in RUNTIMES:
+        monkeypatch.setenv(RUNTIME_VARIABLE, runtime)
+        int8 = nll_per_unit(model_file.load(path), test_scores)
+        assert int8 == pytest.approx(in_float, rel=0.02), runtime
+    if network.kind == "lstm":
+        for weights, known in zip(trained.ensemble, networks_from_tflite(flatbuffer), strict=True):
+            for name in ("embed.weight", "out.weight", "layers.0.weight_hh_l0"):
+                largest = np.abs(weights[name]).max()
+                assert np.abs(weights[name] - known[name]).max() < 0.02 * largest
+
+
+def test_single_steps_give_the_logits_of_whole_chunks(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """In floating point exactly; through the model file but for the rounding of int8."""
-    recipe, found = small(tmp_path, SIZES)
-    codec, scores = own._codec(tmp_path, found), found.scores["train"]
+    """Exactly in floating point, and up to the rounding of int8 through the model file."""
+    recipe, scores, codec = small_recipe(tmp_path, TRANSFORMER)
+    train_scores, valid_scores = scores.corpus["train"], scores.corpus["valid"]
     recipe.training.tokens = 20_000
-    weights = training.train(recipe, codec, scores, found.scores["valid"], tmp_path)
-    net = training.network_for(recipe, codec, 0.0).eval()
-    net.load_state_dict({name: torch.tensor(value) for name, value in weights.items()})
-    piece = encode(codec, found.scores["valid"][0])
-    assert len(piece.targets) > 5 * SIZES.memory_tokens
+    weights = trainer.train(recipe, codec, train_scores, valid_scores, tmp_path)
+    network = make_network(recipe.network, codec).eval()
+    load_weights(network, weights)
+    piece = encode(codec, valid_scores[0])
+    assert len(piece.targets) > 5 * TRANSFORMER.memory_tokens
+    features = torch.tensor(piece.features[:, None].astype(np.int64))
     with torch.no_grad():
-        whole = net(torch.tensor(piece.features[:, None].astype(np.int64)), None)[0][:, 0].numpy()
-    inputs = [[at for at in row if at >= 0] for row in piece.features.tolist()]
+        whole = network(features, None)[0][:, 0].numpy()
+    inputs = [[index for index in row if index >= 0] for row in piece.features.tolist()]
 
-    trained = Trained(recipe, [weights])
-    step = export_tflite.step_for(trained, codec)
-    state = {name: np.zeros(shape, np.float32) for name, shape in step.states.items()}
+    trained = TrainedModel(recipe, [weights])
+    step = ensemble_step(trained, codec)
+    state = {name: np.zeros(shape, np.float32) for name, shape in step.state_shapes.items()}
     for active, expected in zip(inputs[:40], whole, strict=False):
         x = np.zeros((1, codec.width), np.float32)
         x[0, active] = 1
-        told = step.function(x, *state.values())
-        assert np.allclose(told["logits"][0], expected, atol=1e-4)
+        outputs = step.function(x, *state.values())
+        assert np.allclose(outputs["logits"][0], expected, atol=1e-4)
         for name, rows in state.items():
-            state[name] = np.concatenate([rows[:, 1:], told[f"{name}_next"][:, None]], 1)
+            state[name] = np.concatenate([rows[:, 1:], outputs[f"{name}_next"][:, None]], 1)
 
     path = tmp_path / "small.tflite"
-    converted(trained, codec, scores, path)
+    convert(trained, codec, train_scores, path)
     for runtime in RUNTIMES:
         monkeypatch.setenv(RUNTIME_VARIABLE, runtime)
-        running = StepModel(model_file.load(path))
-        stepped = np.array([running.step(active) for active in inputs])
+        model = StepModel(model_file.load(path))
+        stepped = np.array([model.step(active) for active in inputs])
         assert np.sqrt(np.mean((stepped - whole) ** 2)) < 0.1 * whole.std(), runtime
-        assert plays(path) > 8
+        assert note_count(path) > 8
 
 
-def test_the_calibration_shows_every_voice_and_a_state_within_its_bounds() -> None:
+def test_calibration_samples_have_every_voice_and_states_within_their_bounds() -> None:
     codec = FourPartCodec(onsets=True, form=True)
-    made = load(Path("models/chorales.toml"))
-    made.network = NetworkPart(embedding=4, hidden=3, layers=2, keys=(0, 1))
+    recipe = load(MODELS / "chorales.toml")
+    recipe.network = NetworkConfig(embedding=4, hidden=3, layers=2, transpositions=(0, 1))
     rng = np.random.default_rng(1)
-    network = training.network_for(made, codec, 0.0)
+    network = make_network(recipe.network, codec)
     weights = {
-        name: rng.normal(size=v.shape).astype("f4") for name, v in network.named_parameters()
+        name: rng.normal(size=value.shape).astype("f4")
+        for name, value in network.named_parameters()
     }
     for name in weights:
         if "bias_ih" in name:
             weights[name][:] = 9
-    samples = list(export_tflite.calibration(Trained(made, [weights] * 2), codec, [OPENING] * 3)())
+    trained = TrainedModel(recipe, [weights] * 2)
+    samples = list(calibration_samples(trained, codec, [OPENING] * 3)())
     assert len(samples) > 10
-    turns = [sample["x"][0, codec._voice : codec._voice + VOICES] for sample in samples]
-    assert np.any(turns, axis=0).all()
-    networks = ("", "_2", "_3", "_4")  # two members, two keys
-    states = {f"{kind}{layer}{of}" for kind in "hc" for layer in "01" for of in networks}
-    assert all(set(s) == {"x", *states} for s in samples)
-    own, higher = (np.concatenate([s[name] for s in samples]) for name in ("h1", "h1_2"))
-    assert not np.allclose(own, higher), "both keys hear the same"
-    cells = np.concatenate([s[name].ravel() for s in samples for name in states if "c" in name])
+    voices = [sample["x"][0, codec.inputs.indices("voice")] for sample in samples]
+    assert np.any(voices, axis=0).all()
+    suffixes = ("", "_2", "_3", "_4")  # two ensemble members, two transpositions
+    states = {f"{kind}{layer}{suffix}" for kind in "hc" for layer in "01" for suffix in suffixes}
+    assert all(set(sample) == {"x", *states} for sample in samples)
+    original, transposed = (
+        np.concatenate([sample[name] for sample in samples]) for name in ("h1", "h1_2")
+    )
+    assert not np.allclose(original, transposed), "the transpositions have the same states"
+    cell_states = [name for name in states if "c" in name]
+    cells = np.concatenate([sample[name].ravel() for sample in samples for name in cell_states])
     assert np.abs(cells).max() <= CELL_LIMIT
     assert cells.any()
-
-
-def test_the_naive_network_learns(tmp_path: Path) -> None:
-    path = folder(tmp_path / "in", 5)
-    scores = free_rhythm_corpus.read(sorted(path.iterdir()), tmp_path / "scores.json")[0]
-    before = window_baseline.windowed(scores[:4], scores[4:], 0.001)
-    after = window_baseline.windowed(scores[:4], scores[4:], 10)
-    assert after.nats < before.nats
-    assert 0 <= after.right <= 1
 
 
 if __name__ == "__main__":

@@ -65,7 +65,8 @@ Python {platform.python_version()}, {runtime()[0]}).
 
 ## Likelihood
 
-The likelihood of the held-out pieces under the model; less is better. From the cards of the models:
+The negative log-likelihood of the held-out pieces under the model; less is better. From the cards
+of the models:
 
 {_lines(_likelihood(quality) for quality in qualities)}
 
@@ -75,9 +76,9 @@ The likelihood of the held-out pieces under the model; less is better. From the 
 
 The longest run of notes that a piece has in common with the training pieces, in any key: with all
 voices in the order of their onsets, and in the melody alone (the soprano, or the highest notes).
-Runs are the same if all intervals and all times between onsets are. Given are the median and the
-maximum over the pieces. Bach shares runs with himself, because hymns and figures wander from piece
-to piece; a model that shares more than he does would be copying.
+Runs are the same if all intervals and all times between onsets are. The table has the median and
+the maximum over the pieces. Bach shares runs with himself, because hymns and figures wander from
+piece to piece; a model that shares more than he does would be copying.
 
 | model | music | all voices: median | maximum | melody: median | maximum |
 |---|---|---|---|---|---|
