@@ -85,7 +85,7 @@ class Number(_Kind):
 
     def clamp(self, value: float) -> float:
         """Return the allowed number that is nearest to ``value``, rounded to four decimals."""
-        return round(min(max(value, self.low), self.high), 4)
+        return round(float(min(max(value, self.low), self.high)), 4)
 
 
 @dataclass(frozen=True)

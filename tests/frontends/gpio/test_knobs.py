@@ -126,7 +126,7 @@ class Clock:
         self.now = 0.0
         self.due: list[tuple[float, Callable[[], None]]] = []
 
-    def later(self, seconds: float, function: Callable[[], None]) -> Clock.Entry:
+    def call_later(self, seconds: float, function: Callable[[], None]) -> Clock.Entry:
         entry = (self.now + seconds, function)
         self.due.append(entry)
         return Clock.Entry(self, entry)
@@ -161,7 +161,7 @@ def test_debounced_button_counts_each_press_once(
     clock, contact, done = Clock(), [False], list[str]()
     button = DebouncedButton(
         lambda: contact[0],
-        clock.later,
+        clock.call_later,
         lambda: done.append("press"),
         (lambda: done.append("hold")) if with_hold else None,
     )
