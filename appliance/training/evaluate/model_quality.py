@@ -128,6 +128,36 @@ class ModelQuality:
         return sum((a < b) + (a == b) / 2 for a, b in pairs) / len(pairs)
 
 
+class PieceMeasurer:
+    """Measures pieces against the training pieces of a model.
+
+    Args:
+        codec_name: decides which features and which melody a piece has.
+        corpus: the pieces of the model's corpus, by split.
+    """
+
+    def __init__(self, codec_name: str, corpus: dict[str, list[FinishedPiece]]) -> None:
+        self._grader = StyleGrader(features_for(codec_name), corpus["train"])
+        self._melody = melody_of(codec_name)
+        seen = training_scores(corpus)
+        self._runs = SharedRuns([piece.notes for piece in seen])
+        self._melodies = SharedRuns([self._melody(piece) for piece in seen])
+
+    def distances(self, pieces: Sequence[FinishedPiece]) -> list[Distances]:
+        """The distances of each piece from the training pieces."""
+        return [self._grader.distances(piece) for piece in pieces]
+
+    def measure(self, pieces: Sequence[FinishedPiece]) -> PieceGroup:
+        """Everything in :class:`PieceGroup`."""
+        return PieceGroup(
+            distances=self.distances(pieces),
+            shared_runs=[self._runs.longest(piece.notes) for piece in pieces],
+            shared_melodies=[self._melodies.longest(self._melody(piece)) for piece in pieces],
+            defects=[find_defects(piece) for piece in pieces],
+            minor_share=sum(piece.key.minor for piece in pieces) / max(1, len(pieces)),
+        )
+
+
 def measure_quality(
     model: ModelFile,
     recipe_setting: SamplingSetting,
@@ -146,28 +176,12 @@ def measure_quality(
         other_runs: music at other settings.
         grid: the settings from which the best is chosen.
     """
-    features = features_for(model.codec.name)
-    train, valid = reference.corpus["train"], reference.corpus["valid"]
-    grader = StyleGrader(features, train)
+    measurer = PieceMeasurer(model.codec.name, reference.corpus)
+    train, valid = reference.corpus["train"], measurer.distances(reference.corpus["valid"])
     train_sample = train[:: -(-len(train) // MAX_TRAINING_PIECES)]
-    train_distances = [grader.distances(piece) for piece in train_sample]
-    valid_distances = [grader.distances(piece) for piece in valid]
-    melody = melody_of(model.codec.name)
-    seen = training_scores(reference.corpus)
-    runs = SharedRuns([piece.notes for piece in seen])
-    melodies = SharedRuns([melody(piece) for piece in seen])
-
-    def group(pieces: Sequence[FinishedPiece]) -> PieceGroup:
-        return PieceGroup(
-            distances=[grader.distances(piece) for piece in pieces],
-            shared_runs=[runs.longest(piece.notes) for piece in pieces],
-            shared_melodies=[melodies.longest(melody(piece)) for piece in pieces],
-            defects=[find_defects(piece) for piece in pieces],
-            minor_share=sum(piece.key.minor for piece in pieces) / max(1, len(pieces)),
-        )
-
-    composed, held_out = group(long_run.pieces), group(reference.corpus["test"])
-    ngram = group(reference.ngram)
+    composed = measurer.measure(long_run.pieces)
+    held_out = measurer.measure(reference.corpus["test"])
+    ngram = measurer.measure(reference.ngram)
     training_defects = [find_defects(piece) for piece in train]
     in_grid = [run for run in other_runs if run.setting in grid]
     sweep = [run for run in other_runs if run.setting.top_p == model.top_p]
@@ -181,18 +195,15 @@ def measure_quality(
         ngram=ngram,
         training_defects=training_defects,
         distance_by_setting={
-            run.setting: set_distance(
-                [grader.distances(piece) for piece in run.pieces], valid_distances
-            )
-            for run in in_grid
+            run.setting: set_distance(measurer.distances(run.pieces), valid) for run in in_grid
         },
         given_up_share={
             run.setting: run.report.given_up / max(1, len(run.pieces)) for run in in_grid
         },
-        training_distance=set_distance(train_distances, valid_distances),
+        training_distance=set_distance(measurer.distances(train_sample), valid),
         test_distances={
             "composed": set_distance(composed.distances, held_out.distances),
-            "valid": set_distance(valid_distances, held_out.distances),
+            "valid": set_distance(valid, held_out.distances),
             "n-gram": set_distance(ngram.distances, held_out.distances),
         },
         guarantees=check_guarantees(long_run, training_defects),
