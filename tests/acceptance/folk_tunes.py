@@ -1,7 +1,7 @@
-"""Tunes of the folk model as others see them: ``python -m tests.acceptance.folk_tunes 200``.
+"""Tunes of the folk model as another program reads them: ``python -m tests.acceptance.folk_tunes 200``.
 
-Every tune is given to abc2midi; it must read it without an error or a warning, and play the notes
-that we play, repeats and all.
+Every tune is given to abc2midi, which must read it without an error or a warning and play the same
+notes as Bachbox, repeats included.
 """
 
 from __future__ import annotations
@@ -14,14 +14,15 @@ from appliance.composing import model_file
 from appliance.composing.composer import Composer
 from appliance.music.codecs.abc.writer import format_book
 from appliance.music.events import Event
-from tests.support.abc2midi import abc2midi, are_the_same, played
+from appliance.music.notes import notes_from
+from tests.support.abc2midi import abc2midi, are_the_same
 from tests.support.making_music import MODELS, compose_pieces, from_start
 
 MIN_CLEAN = 0.95
 
 
 def main() -> int:
-    """0 where enough of the tunes are read without a complaint and all are the same music."""
+    """Return 0 if enough tunes are read without a complaint and all have the same notes."""
     parser = argparse.ArgumentParser(
         prog="python -m tests.acceptance.folk_tunes", description=__doc__
     )
@@ -39,20 +40,24 @@ def main() -> int:
     for piece in compose_pieces(composer, asked.tunes):
         finished += not piece.given_up
         everything += piece.events
-        tune = format_book(piece.events, title="Acceptance", tempo_bpm=composer.model_file.tempo_bpm)
+        tune = format_book(
+            piece.events, title="Acceptance", tempo_bpm=composer.model_file.tempo_bpm
+        )
         heard = abc2midi(tune)
         clean += not heard.complaints
-        ours = played(from_start(piece.events))
+        ours = notes_from(from_start(piece.events))
         agree = are_the_same(heard.notes, ours)
         same += agree
         if heard.complaints or not agree:
             print(tune, *heard.complaints[:3], f"{len(heard.notes)} notes, {len(ours)} of ours")
     if asked.keep:
-        asked.keep.write_text(format_book(everything, title="Folk", tempo_bpm=composer.model_file.tempo_bpm))
+        asked.keep.write_text(
+            format_book(everything, title="Folk", tempo_bpm=composer.model_file.tempo_bpm)
+        )
     print(
         f"{asked.tunes} tunes at temperature {asked.temperature}: {clean} without a complaint, "
         f"{same} the same notes in abc2midi's MIDI, {finished} ended by themselves; "
-        f"cures {composer.interventions}"
+        f"interventions {composer.interventions}"
     )
     return 0 if clean >= MIN_CLEAN * asked.tunes and same == asked.tunes else 1
 

@@ -1,37 +1,28 @@
-"""What others make of our ABC: abcmidi's abc2midi reads it, and its MIDI file is listened to."""
+"""How another program reads our ABC: abcmidi's abc2midi plays it, and the notes are compared."""
 
 from __future__ import annotations
 
 import subprocess
 import tempfile
-from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
-import mido
+from appliance.music.files import midi_reader
+from appliance.music.notes import Note
 
-from appliance.music.events import TICKS_PER_BEAT, Event, Kind
-
-OFF_BY_TICKS = 2
+TOLERANCE_TICKS = 2
 """abc2midi begins every note a tick late and rounds triplets of short notes."""
 
 
-class Sounding(NamedTuple):
-    """A note in our ticks."""
-
-    start: float
-    length: float
-    pitch: int
-
-
-class Heard(NamedTuple):
-    """What abc2midi said and played."""
+class Abc2MidiResult(NamedTuple):
+    """What abc2midi printed and played."""
 
     complaints: list[str]
-    notes: list[Sounding]
+    """Its errors and warnings."""
+    notes: list[Note]
 
 
-def abc2midi(tune: str) -> Heard:
+def abc2midi(tune: str) -> Abc2MidiResult:
     """Let abc2midi read one tune."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -44,44 +35,20 @@ def abc2midi(tune: str) -> Heard:
             timeout=60,
             check=False,
         )
-        said = (done.stdout + done.stderr).splitlines()
-        complaints = [line for line in said if "error" in line.lower() or "warning" in line.lower()]
+        lines = (done.stdout + done.stderr).splitlines()
+        complaints = [
+            line for line in lines if "error" in line.lower() or "warning" in line.lower()
+        ]
         path = folder / "tune.mid"
-        return Heard(complaints, _notes(mido.MidiFile(path)) if path.is_file() else [])
+        parts = midi_reader.read(path).parts if path.is_file() else ()
+        return Abc2MidiResult(complaints, sorted(note for part in parts for note in part))
 
 
-def _notes(file: mido.MidiFile) -> list[Sounding]:
-    found = []
-    for track in file.tracks:
-        now, begun = 0, dict[int, int]()
-        for message in track:
-            now += message.time
-            if message.type == "note_on" and message.velocity:
-                begun[message.note] = now
-            elif message.type in ("note_on", "note_off") and message.note in begun:
-                start = begun.pop(message.note)
-                ours = TICKS_PER_BEAT / file.ticks_per_beat
-                found.append(Sounding(start * ours, (now - start) * ours, message.note))
-    return sorted(found)
-
-
-def played(events: Iterable[Event]) -> list[Sounding]:
-    """The notes of our own events, one voice."""
-    found, begun = [], None
-    for event in events:
-        if event.kind == Kind.NOTE_ON:
-            begun = event
-        elif event.kind == Kind.NOTE_OFF:
-            assert begun is not None
-            found.append(Sounding(begun.tick, event.tick - begun.tick, event.pitch))
-    return found
-
-
-def are_the_same(theirs: list[Sounding], ours: list[Sounding]) -> bool:
-    """Note for note, each as high and as long, at its time."""
+def are_the_same(theirs: list[Note], ours: list[Note]) -> bool:
+    """Whether both are the same notes, up to :data:`TOLERANCE_TICKS` in time."""
     return len(theirs) == len(ours) and all(
-        abs(a.start - b.start) <= OFF_BY_TICKS
-        and abs(a.length - b.length) <= OFF_BY_TICKS
+        abs(a.start - b.start) <= TOLERANCE_TICKS
+        and abs(a.length - b.length) <= TOLERANCE_TICKS
         and a.pitch == b.pitch
         for a, b in zip(theirs, ours, strict=True)
     )

@@ -28,8 +28,9 @@ from appliance.music.codecs.abc.tokens import (
 from appliance.music.codecs.abc.tune import MAX_NOTES_PER_REPLAY
 from appliance.music.codecs.base import Cadence
 from appliance.music.events import TICKS_PER_STEP, Event, NoteOn
+from appliance.music.notes import Note, notes_from
 from appliance.music.score import Form, Key
-from tests.support.abc2midi import Sounding, abc2midi, are_the_same, played
+from tests.support.abc2midi import abc2midi, are_the_same
 from tests.support.making_music import is_well_formed
 
 CODEC = AbcCodec()
@@ -64,10 +65,10 @@ def tune(body: str, meter: str = "4/4", key: str = "C") -> str:
     return f"X:1\nT:made\nM:{meter}\nL:1/8\nK:{key}\n{body}\n"
 
 
-def sounds(text: str) -> list[Sounding]:
+def sounds(text: str) -> list[Note]:
     score = reader.parse(text)
     context = CODEC.start(score.form, score.key)
-    return played(event for token in CODEC.encode(score)[1] for event in context.accept(token))
+    return notes_from(event for token in CODEC.encode(score)[1] for event in context.accept(token))
 
 
 def without_accidentals(signs: Sequence[str]) -> list[str]:
@@ -121,7 +122,7 @@ def test_a_tune_that_is_written_can_be_read_again(form: Form, key: Key, seed: in
     # Accidentals that say nothing new are not read.
     assert without_accidentals(score.symbols) == without_accidentals(context.symbols)
     assert (score.key, score.form[:2]) == (key, form[:2])
-    assert sounds(text) == played(events)
+    assert sounds(text) == notes_from(events)
 
 
 @settings(max_examples=12, deadline=None)
@@ -132,7 +133,7 @@ def test_abc2midi_reads_every_tune_and_plays_the_same_notes(
     _, said, events = drawn(form, key, seed)
     heard = abc2midi(writer.format_tune(said, form, key, number=1, title="drawn", tempo_bpm=190))
     assert heard.complaints == []
-    assert are_the_same(heard.notes, played(events))
+    assert are_the_same(heard.notes, notes_from(events))
 
 
 @settings(max_examples=12, deadline=None)
@@ -152,7 +153,7 @@ def test_a_tune_that_breaks_off_is_written_to_its_last_bar(
 @given(forms(), keys, st.integers(0, 2**32))
 @settings(max_examples=10, deadline=None)
 def test_nobody_waits_long_for_the_next_note(form: Form, key: Key, seed: int) -> None:
-    notes = played(drawn(form, key, seed)[2])
+    notes = notes_from(drawn(form, key, seed)[2])
     ends = [0, *(note.start + note.length for note in notes)]
     assert all(note.start - end < SILENT_TICKS for note, end in zip(notes, ends, strict=False))
 

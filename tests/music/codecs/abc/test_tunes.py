@@ -18,9 +18,10 @@ from appliance.music.codecs.abc.abc_codec import AbcCodec
 from appliance.music.codecs.abc.tokens import CLASSES, TOKEN
 from appliance.music.codecs.four_part import FourPartCodec
 from appliance.music.events import TICKS_PER_STEP, Event, NoteOn, PieceStart, Tokens
+from appliance.music.notes import notes_from
 from appliance.music.score import Form
 from appliance.offline.renderer import Length, render
-from tests.support.abc2midi import abc2midi, are_the_same, played
+from tests.support.abc2midi import abc2midi, are_the_same
 from tests.support.making_music import (
     Noise,
     Puppet,
@@ -52,7 +53,7 @@ def test_tunes_follow_one_another_and_each_is_read_by_others(folk: ModelFile) ->
     for piece in pieces:
         heard = abc2midi(writer.format_book(piece.events, title="Noise", tempo_bpm=190))
         assert heard.complaints == []
-        assert are_the_same(heard.notes, played(from_start(piece.events)))
+        assert are_the_same(heard.notes, notes_from(from_start(piece.events)))
 
 
 def test_a_step_has_room_in_the_ring(folk: ModelFile) -> None:
@@ -159,7 +160,7 @@ def test_whole_tunes_are_rendered_as_abc(folk: ModelFile, tmp_path: Path) -> Non
     assert text.count("\nX:") == 2
     first = text[text.index("X:1") : text.index("X:2")]
     ends = [n for n, e in enumerate(events) if isinstance(e, PieceStart)]
-    assert are_the_same(abc2midi(first).notes, played(from_start(events[: ends[1]])))
+    assert are_the_same(abc2midi(first).notes, notes_from(from_start(events[: ends[1]])))
     assert first.rstrip()[-2:] in ("|]", ":|")
     assert piece_of(events[0]).number == 1
     assert any(event.tokens for event in events[:5] if isinstance(event, Tokens))
