@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import signal
 from collections import deque
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +15,7 @@ import click
 from appliance.cli.model_catalog import ModelCatalog
 from appliance.cli.options import Seconds, music_options
 from appliance.cli.overrides import apply_overrides, choose_seed, new_settings
-from appliance.errors import BachboxError, UsageError
+from appliance.errors import BachboxError, UsageError, bug_sentence
 
 if TYPE_CHECKING:
     from appliance.config.loader import Config
@@ -85,6 +87,17 @@ def play(
     daemon.play(plan, settings, log, [store, *_frontends(config, plan.soundfont)])
 
 
+@contextlib.contextmanager
+def _optional(name: str) -> Iterator[None]:
+    """Log an error while the frontend ``name`` is built; the music plays without it."""
+    try:
+        yield
+    except BachboxError as error:
+        logger.error("%s: %s", name, error)
+    except Exception as error:
+        logger.exception("%s: %s; the music plays without it", name, bug_sentence(error))
+
+
 def _frontends(config: Config, soundfont: Path) -> list[Frontend]:
     """Return the frontends that ``config`` asks for; log why one is missing."""
     from appliance.config.gpio_schema import Gpio
@@ -107,25 +120,42 @@ def _frontends(config: Config, soundfont: Path) -> list[Frontend]:
         mqtt = "appliance.frontends.mqtt.mqtt_frontend:MqttFrontend"
         frontends.append(LateFrontend("mqtt", mqtt, config.mqtt))
     if config.web.port:
-        from appliance.frontends import history
-        from appliance.frontends.web.media import Media
+        with _optional("web"):
+            from appliance.frontends import history
+            from appliance.frontends.web.media import Media
 
-        pieces = history.History(state_folder() / history.FILE_NAME)
-        media = Media(pieces, opus, soundfont)
-        web = "appliance.frontends.web.server:WebFrontend"
-        frontends += [pieces, LateFrontend("web", web, config, input_events, media)]
+            pieces = history.History(state_folder() / history.FILE_NAME)
+            media = Media(pieces, opus, soundfont)
+            web = "appliance.frontends.web.server:WebFrontend"
+            frontends += [pieces, LateFrontend("web", web, config, input_events, media)]
     if config.stream.snapcast:
+        with _optional("snapcast"):
+            frontends.append(_snapcast(config.stream.snapcast))
+    if config.stream.icecast:
+        with _optional("icecast"):
+            from appliance.config.addresses import parse_icecast
+            from appliance.frontends.streaming.icecast import IcecastSource
+
+            frontends.append(IcecastSource(parse_icecast(config.stream.icecast), opus))
+    if config.gpio != Gpio():
+        with _optional("gpio"):
+            from appliance.frontends.gpio.gpio_frontend import GpioFrontend
+
+            frontends.append(
+                GpioFrontend(config.gpio, lambda *event: input_events.append(InputEvent(*event)))
+            )
+    return frontends
+
+
+def _snapcast(address: str) -> Frontend:
+    """Return the frontend for ``[stream] snapcast``, a pipe or ``tcp://HOST:PORT``."""
+    from appliance.config.addresses import parse_snapcast
+
+    target = parse_snapcast(address, Path())
+    if isinstance(target, Path):
         from appliance.frontends.streaming.snapcast import SnapcastPipe
 
-        frontends.append(SnapcastPipe(config.stream.snapcast))
-    if config.stream.icecast:
-        from appliance.frontends.streaming.icecast import IcecastSource
+        return SnapcastPipe(target)
+    from appliance.frontends.streaming.snapcast_tcp import SnapcastTcp
 
-        frontends.append(IcecastSource(config.stream.icecast, opus))
-    if config.gpio != Gpio():
-        from appliance.frontends.gpio.gpio_frontend import GpioFrontend
-
-        frontends.append(
-            GpioFrontend(config.gpio, lambda *event: input_events.append(InputEvent(*event)))
-        )
-    return frontends
+    return SnapcastTcp(*target)

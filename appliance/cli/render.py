@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from appliance.music.events import Event
     from appliance.music.files.piece_record import PieceRecord
     from appliance.offline.renderer import Rendered
+    from appliance.state.settings import EffectiveSettings
 
 logger = logging.getLogger(__name__)
 
@@ -69,11 +70,9 @@ def render(
         others = {"prime": prime, "seconds": seconds, "pieces": pieces, **options}
         _replay(replay_file, outputs, config_file, as_json, others)
         return
-    from appliance.composing import model_file
-    from appliance.composing.model_check import try_model
     from appliance.config import loader
     from appliance.offline import output_files, renderer
-    from appliance.state.settings import effective, live_settings, shown
+    from appliance.state.settings import effective, live_settings
 
     if seconds is not None and pieces is not None:
         raise UsageError("--seconds and --pieces exclude each other; give one of them")
@@ -85,22 +84,7 @@ def render(
     catalog = ModelCatalog(config)
     model = catalog.configured
     settings = effective(requested_settings(config, model), catalog.defaults_of(model))
-    path = model_file.find(model, catalog.folders)
-    try_model(path)
-    composer = _composer(config, path, prime, live_settings(settings))
-
-    def make_record(events: list[Event], end_tick: int) -> PieceRecord:
-        from msgspec.structs import asdict
-
-        from appliance.music.files import piece_record
-
-        return piece_record.record_piece(
-            *(events, end_tick),
-            model=model,
-            seed=composer.seed,
-            settings=asdict(shown(settings)),
-        )
-
+    composer = _composer(config, catalog, prime, live_settings(settings))
     _stop_on_signals()
     with _progress_bar("Composing") as progress:
         rendered = renderer.render(
@@ -110,7 +94,7 @@ def render(
             outputs,
             length,
             progress,
-            make_record,
+            _record_maker(model, composer.seed, settings),
         )
     _print_result(
         outputs,
@@ -122,18 +106,22 @@ def render(
 
 
 def _composer(
-    config: Config, model_path: Path, prime: Path | None, settings: LiveSettings
+    config: Config, catalog: ModelCatalog, prime: Path | None, settings: LiveSettings
 ) -> Composer:
-    """Return a composer with the model at ``model_path``.
+    """Return a composer with the configured model.
 
     Raises:
         BachboxError: the model or the prime cannot be used.
     """
     from appliance.audio.silence_stderr import silence_stderr
+    from appliance.composing import model_file
     from appliance.composing.composer import Composer
     from appliance.composing.delegates import ModelLoader
+    from appliance.composing.model_check import try_model
 
-    model = ModelLoader(config.music.delegate, logger.warning).load(model_path)
+    path = model_file.find(catalog.configured, catalog.folders)
+    try_model(path)
+    model = ModelLoader(config.music.delegate, logger.warning).load(path)
     with silence_stderr():
         return Composer(
             model,
@@ -142,6 +130,24 @@ def _composer(
             top_p=settings.top_p,
             prime=model.opening(prime) if prime else None,
         )
+
+
+def _record_maker(
+    model: str, seed: int, settings: EffectiveSettings
+) -> Callable[[list[Event], int], PieceRecord]:
+    """Return a function that makes the record of a piece from its events and end tick."""
+
+    def make_record(events: list[Event], end_tick: int) -> PieceRecord:
+        from msgspec.structs import asdict
+
+        from appliance.music.files import piece_record
+        from appliance.state.settings import shown
+
+        return piece_record.record_piece(
+            events, end_tick, model=model, seed=seed, settings=asdict(shown(settings))
+        )
+
+    return make_record
 
 
 def _replay(

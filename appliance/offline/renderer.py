@@ -95,8 +95,8 @@ def render(
     for path in outputs:
         if path.suffix.lower() == ".abc" and composer.model_file.codec.name != AbcCodec.name:
             raise UsageError(
-                f"{path}: the model {composer.model_file.name} does not write ABC; a model of tunes "
-                "does, such as --model folk; all models write .mid"
+                f"{path}: the model {composer.model_file.name} does not write ABC; a model of "
+                "tunes does, such as --model folk; all models write .mid"
             )
     with contextlib.ExitStack() as stack:
         # All files are renamed at the end, so none appears if something goes wrong before.

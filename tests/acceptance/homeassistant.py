@@ -1,7 +1,7 @@
-"""The real Home Assistant sees the box and turns everything; `make test-homeassistant` runs it.
+"""The real Home Assistant with a running box; `make test-homeassistant` runs this.
 
-Not part of `make test`: it needs Home Assistant in an environment of its own. ``HASS`` names its
-program ``hass``; it is set up as a person does, by its own HTTP API: a user, the MQTT integration.
+Not part of `make test`: it needs Home Assistant in an environment of its own. ``HASS`` is the path
+of its program ``hass``. It is set up through its HTTP API: a user, then the MQTT integration.
 """
 
 from __future__ import annotations
@@ -33,10 +33,11 @@ WITH_STATE = {
     "sensor": ["now_playing", "key", "look_ahead", "xruns", "uptime"],
 }
 BUTTONS = ["next_piece", "restart_piece", "test_tone"]
+ENTITIES = sum(map(len, WITH_STATE.values())) + len(BUTTONS)
 
 
 def until(what: Callable[[], object], why: Callable[[], object] = lambda: "") -> None:
-    """Wait for ``what`` to be true."""
+    """Wait until ``what`` returns true."""
     deadline = time.monotonic() + _TIMEOUT_S
     while not what():
         assert time.monotonic() < deadline, why()
@@ -44,7 +45,7 @@ def until(what: Callable[[], object], why: Callable[[], object] = lambda: "") ->
 
 
 class HomeAssistant:
-    """One that runs, and that we may command."""
+    """A Home Assistant that the test controls."""
 
     def __init__(self, folder: Path) -> None:
         self._port = free_port()
@@ -70,7 +71,7 @@ class HomeAssistant:
             self._process.wait(_TIMEOUT_S)
 
     def set_up(self, broker_port: int) -> None:
-        """A first user, and the MQTT integration."""
+        """Create the first user and the MQTT integration."""
         person = {"name": "Tester", "username": "tester", "password": "turn-everything"}
         code = self.call(
             "/api/onboarding/users", person | {"client_id": f"{self._url}/", "language": "en"}
@@ -96,25 +97,25 @@ class HomeAssistant:
             return json.loads(answer.read())
 
     def states(self) -> dict[str, str]:
-        """The state of everything of the box, by entity id."""
+        """Return the states of the box's entities, by entity ID."""
         return {
             one["entity_id"]: one["state"]
             for one in self.call("/api/states")
             if ".bachbox_kitchen_" in one["entity_id"]
         }
 
-    def serve(self, service: str, entity: str, **data: object) -> None:
+    def call_service(self, service: str, entity: str, **data: object) -> None:
         self.call(f"/api/services/{service}", {"entity_id": entity, **data})
 
     @property
-    def complaints(self) -> list[str]:
-        """What it logged about MQTT, or about us, as a warning or worse."""
+    def problems(self) -> list[str]:
+        """The warnings and errors that it has logged about MQTT or Bachbox."""
         return [
             line
             for line in self._log.read_text().splitlines()
             if re.search(r"WARNING|ERROR", line)
             and re.search(r"mqtt|bachbox", line, re.IGNORECASE)
-            # Its own connection, when we take the broker or the box away.
+            # Expected when the test stops the broker or the box.
             and "Disconnected from MQTT server" not in line
             and "Failed to connect to MQTT server" not in line
         ]
@@ -140,7 +141,7 @@ def home_assistant(folder: Path) -> Iterator[HomeAssistant]:
 
 
 @pytest.mark.parametrize("discovery", os.environ.get("DISCOVERY", "entities").split())
-def test_everything_is_seen_and_turned(tmp_path: Path, discovery: str) -> None:
+def test_entities_show_and_change_every_setting(tmp_path: Path, discovery: str) -> None:
     env = home(tmp_path)
     config = tmp_path / "bachbox.toml"
     folder = tmp_path / "home-assistant"
@@ -148,7 +149,7 @@ def test_everything_is_seen_and_turned(tmp_path: Path, discovery: str) -> None:
     with (
         broker(tmp_path) as server,
         client(server.port) as listener,
-        home_assistant(folder) as house,
+        home_assistant(folder) as assistant,
     ):
         config.write_text(
             '[sound]\noutput = "null"\n'
@@ -166,14 +167,14 @@ def test_everything_is_seen_and_turned(tmp_path: Path, discovery: str) -> None:
             return lambda: bool(settings()[key] == value)
 
         def state_is(entity: str, state: str) -> Callable[[], bool]:
-            return lambda: house.states()[entity] == state
+            return lambda: assistant.states()[entity] == state
 
         def rewound_since(count: int) -> Callable[[], bool]:
             return lambda: bool(status()["health"]["rewinds"] > count)
 
         def all_there() -> bool:
-            states = house.states()
-            return len(states) == 14 and all(
+            states = assistant.states()
+            return len(states) == ENTITIES and all(
                 states.get(f"{kind}.bachbox_kitchen_{key}", "unknown")
                 not in ("unknown", "unavailable")
                 for kind, keys in WITH_STATE.items()
@@ -182,9 +183,9 @@ def test_everything_is_seen_and_turned(tmp_path: Path, discovery: str) -> None:
 
         with playing("--config", config, "--tempo", "90", env=env) as box:
             box.wait_for("connected to the broker")
-            house.set_up(server.port)
-            until(all_there, house.states)
-            states = house.states()
+            assistant.set_up(server.port)
+            until(all_there, assistant.states)
+            states = assistant.states()
             assert states["number.bachbox_kitchen_tempo"] == "90"
             assert states["switch.bachbox_kitchen_playing"] == "on"
             assert states["select.bachbox_kitchen_model"] == "chorales"
@@ -197,46 +198,50 @@ def test_everything_is_seen_and_turned(tmp_path: Path, discovery: str) -> None:
                 *(("tempo", 123), ("volume", 33), ("temperature", 1.25), ("top_p", 0.71)),
                 *(("expression", 45), ("pitch", 415)),
             ]:
-                house.serve("number/set_value", f"number.bachbox_kitchen_{key}", value=value)
+                assistant.call_service(
+                    "number/set_value", f"number.bachbox_kitchen_{key}", value=value
+                )
                 until(setting_is(key, value), settings)
-                until(state_is(f"number.bachbox_kitchen_{key}", f"{value:g}"), house.states)
+                until(state_is(f"number.bachbox_kitchen_{key}", f"{value:g}"), assistant.states)
             for key, option in [
                 *(("instrument", "Lead 8 (bass + lead)"), ("model", "chorales")),
                 ("temperament", "vallotti"),
             ]:
-                house.serve("select/select_option", f"select.bachbox_kitchen_{key}", option=option)
+                assistant.call_service(
+                    "select/select_option", f"select.bachbox_kitchen_{key}", option=option
+                )
                 until(setting_is(key, option), settings)
-                until(state_is(f"select.bachbox_kitchen_{key}", option), house.states)
+                until(state_is(f"select.bachbox_kitchen_{key}", option), assistant.states)
             for turn, on in (("off", False), ("on", True)):
-                house.serve(f"switch/turn_{turn}", "switch.bachbox_kitchen_playing")
+                assistant.call_service(f"switch/turn_{turn}", "switch.bachbox_kitchen_playing")
                 until(setting_is("playing", on), settings)
-                until(state_is("switch.bachbox_kitchen_playing", turn), house.states)
+                until(state_is("switch.bachbox_kitchen_playing", turn), assistant.states)
             for button in BUTTONS:
                 before = status()["health"]["rewinds"]
-                house.serve("button/press", f"button.bachbox_kitchen_{button}")
+                assistant.call_service("button/press", f"button.bachbox_kitchen_{button}")
                 until(rewound_since(before), status)
 
-            # The other way: what is turned elsewhere is seen there.
+            # Changes by other frontends are shown.
             assert bachbox("set", "tempo=66", "instrument=oboe", env=env).code == 0
-            until(state_is("number.bachbox_kitchen_tempo", "66"), house.states)
-            until(state_is("select.bachbox_kitchen_instrument", "Oboe"), house.states)
+            until(state_is("number.bachbox_kitchen_tempo", "66"), assistant.states)
+            until(state_is("select.bachbox_kitchen_instrument", "Oboe"), assistant.states)
 
-            # Home Assistant is started anew: all is there again.
-            house.stop()
-            house.start()
-            until(all_there, house.states)
+            # After a restart of Home Assistant, everything is back.
+            assistant.stop()
+            assistant.start()
+            until(all_there, assistant.states)
 
-            # The power cut: unavailable, by the last will.
+            # After a power cut, the entities are unavailable: the broker has sent the last will.
             box.process.kill()
-            until(lambda: set(house.states().values()) == {"unavailable"}, house.states)
+            until(lambda: set(assistant.states().values()) == {"unavailable"}, assistant.states)
 
         with playing("--config", config, env=env) as box:
-            until(all_there, house.states)
-            assert house.states()["number.bachbox_kitchen_tempo"] == "66"
+            until(all_there, assistant.states)
+            assert assistant.states()["number.bachbox_kitchen_tempo"] == "66"
             assert box.end() == 0
             assert box.counts()["performer"] == 0
-        until(lambda: set(house.states().values()) == {"unavailable"}, house.states)
+        until(lambda: set(assistant.states().values()) == {"unavailable"}, assistant.states)
         assert bachbox("mqtt", "unregister", "--config", config, env=env).code == 0
-        until(lambda: not house.states(), house.states)
+        until(lambda: not assistant.states(), assistant.states)
         assert not listener.last("bachbox/kitchen/error")
-        assert house.complaints == []
+        assert assistant.problems == []

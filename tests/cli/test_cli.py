@@ -76,8 +76,8 @@ def test_render_pieces_stops_after_the_last_one(env: dict[str, str], tmp_path: P
 
 def test_render_options_reach_the_music(env: dict[str, str], tmp_path: Path) -> None:
     score = tmp_path / "fast.mid"
-    wishes = ("--tempo", 200, "--instrument", "flute", "--seconds", 5)
-    assert bachbox("render", score, *wishes, env=env).code == 0
+    options = ("--tempo", 200, "--instrument", "flute", "--seconds", 5)
+    assert bachbox("render", score, *options, env=env).code == 0
     messages = [m for track in mido.MidiFile(score).tracks for m in track]
     programs = {m.program for m in messages if m.type == "program_change"}
     tempos = [mido.tempo2bpm(m.tempo) for m in messages if m.type == "set_tempo"]
@@ -88,8 +88,8 @@ def test_render_options_reach_the_music(env: dict[str, str], tmp_path: Path) -> 
 def test_render_expression_shapes_velocity_and_tempo(env: dict[str, str], tmp_path: Path) -> None:
     page, played = tmp_path / "page.mid", tmp_path / "played.mid"
     for score, percent in ((page, 0), (played, 60)):
-        wishes = ("--expression", percent, "--pieces", 1, "--seed", 7)
-        assert bachbox("render", score, *wishes, env=env).code == 0
+        options = ("--expression", percent, "--pieces", 1, "--seed", 7)
+        assert bachbox("render", score, *options, env=env).code == 0
     assert _notes(page) == _notes(played), "the same notes at the same ticks"
     messages = [m for track in mido.MidiFile(page).tracks for m in track]
     assert {m.velocity for m in messages if m.type == "note_on"} == {80}
@@ -102,8 +102,8 @@ def test_render_expression_shapes_velocity_and_tempo(env: dict[str, str], tmp_pa
 
 def test_render_writes_the_tuning(env: dict[str, str], tmp_path: Path) -> None:
     score = tmp_path / "tuned.mid"
-    wishes = ("--temperament", "Vallotti", "--pitch", 415, "--seconds", 5)
-    assert bachbox("render", score, *wishes, env=env).code == 0
+    options = ("--temperament", "Vallotti", "--pitch", 415, "--seconds", 5)
+    assert bachbox("render", score, *options, env=env).code == 0
     assert any(m.type == "sysex" for track in mido.MidiFile(score).tracks for m in track)
 
 
@@ -196,8 +196,8 @@ def test_play_without_a_card_uses_the_fallback_and_reports_it(
     env: dict[str, str], tmp_path: Path
 ) -> None:
     sound = tmp_path / "instead.wav"
-    wishes = ("--output", NO_CARD, "--fallback", f"wav:{sound}", "--duration", 2)
-    with playing(*wishes, env=env) as box:
+    options = ("--output", NO_CARD, "--fallback", f"wav:{sound}", "--duration", 2)
+    with playing(*options, env=env) as box:
         assert box.finish() == 0
         assert f"written to {sound}" in box.wait_for("no sound card")
         assert box.counts()["pieces"] == 1

@@ -1,8 +1,8 @@
 """Knobs, buttons and LEDs on the pins of a Raspberry Pi, through gpiozero.
 
 gpiozero and lgpio call back from threads of their own, and the potentiometers are read in another
-thread; all of them only hand a function over to the event loop, where everything happens. A part
-that cannot work is logged once, and the others work.
+thread. All of these threads only schedule functions in the event loop, where everything happens. A
+part that cannot work is logged once, and the others work.
 """
 
 from __future__ import annotations

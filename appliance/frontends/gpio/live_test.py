@@ -32,7 +32,7 @@ class _BlinkingSource:
 
 
 def watch(gpio: Gpio, settings: Settings, print_line: Callable[[str], None]) -> None:
-    """Print the parts, then each turn and press, until Ctrl-C; the LEDs blink meanwhile.
+    """Print the parts, then each turn and press, until Ctrl-C; every LED blinks.
 
     Raises:
         UsageError: nothing is wired.

@@ -153,7 +153,7 @@ def test_ca_file_is_checked_at_start(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("served", "config", "sentence"),
     [
-        ("nobody", {}, "127.0.0.1:"),
+        ("closed port", {}, "refuses the connection: is the broker running"),
         ("plain", {"tls": True}, "does not speak TLS"),
         (
             "tls",
@@ -175,7 +175,7 @@ def test_connection_failures_have_a_sentence_each(
     with contextlib.ExitStack() as stack:
         port = (
             free_port()
-            if served == "nobody"
+            if served == "closed port"
             else stack.enter_context(broker(tmp_path, *rules)).port
         )
         alone = FrontendAlone(mqtt(port, **config))
