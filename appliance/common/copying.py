@@ -28,7 +28,8 @@ class Copyable:
 
     Attributes of immutable types are shared. Lists, deques, dicts and sets are copied, and so are
     their items where these are containers or :class:`Copyable` themselves; the items of one
-    container must be of one kind. Subclasses must keep their state in ``__dict__`` (no slots).
+    container must be of one kind. Subclasses must keep their state in ``__dict__`` (no slots), and
+    an attribute must not change from an immutable type to a mutable one, except from ``None``.
     """
 
     shared_when_copied: ClassVar[frozenset[str]] = frozenset()
@@ -44,35 +45,39 @@ class Copyable:
         """
         kind = type(self)
         attributes = self.__dict__.copy()
-        types = (kind, *map(type, attributes.values()))
-        plan = _plans.get(types)
-        for name, copier in _plan(types, attributes) if plan is None else plan:
-            attributes[name] = copier(attributes[name])
+        names = _copied_names.get((kind, len(attributes)))
+        for name in _names_to_copy(kind, attributes) if names is None else names:
+            value = attributes[name]
+            attributes[name] = _copiers[type(value)](value)
         twin = object.__new__(kind)
         twin.__dict__ = attributes
         return twin
 
 
-_plans: dict[tuple[type, ...], list[tuple[str, _Copier]]] = {}
-"""What a copy must not share and how to copy it, by a class and the types of its attributes."""
-
-_copiers: dict[type, _Copier] = {}
+_copied_names: dict[tuple[type[Copyable], int], list[str]] = {}
+"""The attributes that a copy must not share, by a class and its number of attributes."""
 
 
-def _plan(types: tuple[Any, ...], attributes: dict[str, Any]) -> list[tuple[str, _Copier]]:
-    found = []
-    for name, kind in zip(attributes, types[1:], strict=True):
-        if name not in types[0].shared_when_copied and (copier := _copier(kind)) is not _share:
-            found.append((name, copier))
-    _plans[types] = found
-    return found
+def _names_to_copy(kind: type[Copyable], attributes: dict[str, Any]) -> list[str]:
+    names = [
+        name
+        for name, value in attributes.items()
+        if name not in kind.shared_when_copied
+        and (value is None or _copiers[type(value)] is not _share)
+    ]
+    _copied_names[kind, len(attributes)] = names
+    return names
 
 
-def _copier(kind: type) -> _Copier:
-    found = _copiers.get(kind)
-    if found is None:
-        found = _copiers[kind] = _copier_of(kind)
-    return found
+class _Copiers(dict[type, _Copier]):
+    """How to copy a value, by its type."""
+
+    def __missing__(self, kind: type) -> _Copier:
+        self[kind] = copier = _copier_of(kind)
+        return copier
+
+
+_copiers = _Copiers()
 
 
 def _copier_of(kind: type) -> _Copier:
@@ -102,8 +107,7 @@ def _share(value: Any) -> Any:
 def _copy_dict(source: dict[Any, Any]) -> dict[Any, Any]:
     twin = source.copy()
     for item in source.values():
-        if (copier := _copiers.get(type(item))) is not _share:
-            copier = copier or _copier(type(item))
+        if (copier := _copiers[type(item)]) is not _share:
             twin.update((key, copier(item)) for key, item in source.items())
         break
     return twin
@@ -111,8 +115,7 @@ def _copy_dict(source: dict[Any, Any]) -> dict[Any, Any]:
 
 def _copy_sequence(source: list[Any]) -> list[Any]:
     twin = source.copy()
-    if source and (copier := _copiers.get(type(source[0]))) is not _share:
-        copier = copier or _copier(type(source[0]))
+    if source and (copier := _copiers[type(source[0])]) is not _share:
         for index, item in enumerate(source):
             twin[index] = copier(item)
     return twin

@@ -67,9 +67,9 @@ class MatchModel(Copyable):
 
     def __init__(self, min_length: int) -> None:
         self._min_length = min_length
-        self._pages: list[tuple[int, ...]] = []
+        self._pages: tuple[tuple[int, ...], ...] = ()
         self._page: list[int] = []
-        self._indexes: list[Mapping[tuple[int, ...], int]] = []
+        self._indexes: tuple[Mapping[tuple[int, ...], int], ...] = ()
         """One index per full page."""
         self._index: dict[tuple[int, ...], int] = {}
         """Where a run of ``min_length`` symbols was last followed by another symbol."""
@@ -106,8 +106,8 @@ class MatchModel(Copyable):
                 self._look_up()
             self._index[self._recent] = len(self._pages) * PAGE_SYMBOLS + len(self._page)
         if len(self._page) == PAGE_SYMBOLS:
-            self._pages.append(tuple(self._page))
-            self._indexes.append(MappingProxyType(self._index))
+            self._pages += (tuple(self._page),)
+            self._indexes += (MappingProxyType(self._index),)
             self._page, self._index = [], {}
 
     def _look_up(self) -> None:
