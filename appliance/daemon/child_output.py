@@ -52,7 +52,7 @@ class ChildOutput:
         """
         while self._held_back and self._held_back[0][0] < before:
             _, record = self._held_back.pop(0)
-            # That a sound card is still missing is said once.
+            # That a sound card is still missing is logged once.
             if record != self._last_logged:
                 about = {"event": event} if event and not self._held_back else {}
                 self._logger.log(
