@@ -19,6 +19,7 @@ from typing import Any, Final
 import msgspec
 
 from appliance.common.text import did_you_mean, lowered, quoted, shortened
+from appliance.config.addresses import parse_host, parse_icecast, parse_snapcast, parse_topic
 from appliance.config.gpio_schema import Gpio
 from appliance.config.schema import Mqtt, Music, Sound, Stream, Web
 from appliance.errors import BachboxError, UsageError
@@ -43,8 +44,8 @@ _SECRET: Final = re.compile(
     r"pass(word|wd|phrase)?(_hash)?$|secret|token|api_?key|credential", re.IGNORECASE
 )
 
-_USER_INFO: Final = re.compile(r"(?<=://)[^/@]*(?=@)")
-"""User and password in a URL."""
+_USER_INFO: Final = re.compile(r"(?<=://).*(?=@)", re.DOTALL)
+"""User and password in a URL. The last @ ends them, as in :mod:`appliance.config.addresses`."""
 
 CREDENTIAL: Final = "mqtt-password"
 """The systemd credential with the broker's password: ``LoadCredential=mqtt-password:FILE``."""
@@ -223,7 +224,8 @@ def _read(path: Path) -> str:
             content = file.read(_MAX_BYTES + 1)
         if len(content) > _MAX_BYTES:
             raise UsageError(f"{path}: larger than 1 MiB, so probably not the file that is meant")
-        return content.decode()
+        # Some editors begin a file with a byte order mark.
+        return content.decode("utf-8-sig")
     except (FileNotFoundError, UsageError):
         raise
     except UnicodeDecodeError as error:
@@ -256,7 +258,7 @@ def _section(
         except UsageError as error:
             problems.append(f"{where}: {error}")
         except (msgspec.ValidationError, ValueError, OverflowError) as error:
-            secret = _SECRET.search(key) or (isinstance(given, str) and "@" in given)
+            secret = key == "icecast" or _SECRET.search(key) or "@" in str(given)
             shown = MASK if secret else _shown(given)
             if isinstance(given, list) and (found := re.search(r"(.*) - at `\$(.*)`$", str(error))):
                 shown = f"not right ({lowered(found[1])} at {found[2] or 'its start'})"
@@ -292,6 +294,25 @@ def _value(section: str, key: str, hint: Any, given: Any, base: Path) -> Any:
         return str(base / Path(value).expanduser())
     if isinstance(value, float) and not math.isfinite(value):
         raise ValueError
+    return _address(key, value, base) if isinstance(value, str) and value else value
+
+
+def _address(key: str, value: str, base: Path) -> str:
+    """Return the value of a key as it is used, if it is one with an address; else ``value``.
+
+    Raises:
+        UsageError: it is not allowed; the message says why.
+    """
+    match key:
+        case "host":
+            return parse_host(value)
+        case "discovery_prefix":
+            return parse_topic(value)
+        case "icecast":
+            parse_icecast(value)
+        case "snapcast":
+            parsed = parse_snapcast(value, base)
+            return str(parsed) if isinstance(parsed, Path) else value
     return value
 
 

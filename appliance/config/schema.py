@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Final, Literal
 import msgspec
 from msgspec import Meta
 
+from appliance.config.addresses import ICECAST_EXAMPLE
 from appliance.config.settings_section import settings_section
 from appliance.state.settings_table import number
 
@@ -79,9 +80,7 @@ class Sound(_SoundSettings, frozen=True, forbid_unknown_fields=True):
 class Mqtt(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """``[mqtt]``: the MQTT broker; none while ``host`` is empty."""
 
-    host: Annotated[
-        str, Meta(pattern=r"^[^/@\s]*\Z", description="a host name or address without user or path")
-    ] = ""
+    host: Annotated[str, Meta(description="a host name or address")] = ""
     port: Annotated[int, Meta(ge=1, le=65535, description="a port from 1 to 65535")] = 1883
     username: Annotated[str, Meta(description="text")] = ""
     password_file: Annotated[
@@ -96,9 +95,9 @@ class Mqtt(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     discovery: Annotated[
         Literal["entities", "device", "off"], Meta(description='"entities", "device" or "off"')
     ] = "entities"
-    discovery_prefix: Annotated[
-        str, Meta(pattern=r"^[^+#\s\x00]+\Z", description="a topic without + and #")
-    ] = "homeassistant"
+    discovery_prefix: Annotated[str, Meta(min_length=1, description="a topic without + and #")] = (
+        "homeassistant"
+    )
 
 
 class Web(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -107,7 +106,6 @@ class Web(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     host: Annotated[
         str,
         Meta(
-            pattern=r"^[^/@\s]*\Z",
             description='an address: "127.0.0.1" (for this machine alone), or "" (for everybody)',
         ),
     ] = "127.0.0.1"
@@ -139,12 +137,6 @@ class Stream(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """``[stream]``: the sound for other rooms and for the internet, beside the sound card."""
 
     snapcast: Annotated[
-        Path | None, Meta(description="the path of the pipe that snapserver reads")
-    ] = None
-    icecast: Annotated[
-        str,
-        Meta(
-            pattern=r"^(https?://([^\s/@:]*:[^\s/@]*@)?[^\s/@:?#]+(:[0-9]{1,5})?/[^\s?#]+)?\Z",
-            description='an address such as "http://source:PASSWORD@HOST:8000/bachbox.ogg"',
-        ),
+        str, Meta(description='the path of the pipe that snapserver reads, or "tcp://HOST:PORT"')
     ] = ""
+    icecast: Annotated[str, Meta(description=f'an address such as "{ICECAST_EXAMPLE}"')] = ""

@@ -12,9 +12,9 @@ import contextlib
 import logging
 import ssl
 from typing import Final
-from urllib.parse import unquote, urlsplit
 
 from appliance.common.backoff import Backoff
+from appliance.config.addresses import IcecastAddress, host_port
 from appliance.errors import BachboxError
 from appliance.frontends.streaming.opus import OpusBroadcast
 from appliance.state.box_status import BoxStatus
@@ -29,8 +29,6 @@ RESPONSE_TIMEOUT_S: Final = 10.0
 
 SEND_TIMEOUT_S: Final = 20.0
 """A server that takes nothing for this long is considered gone."""
-
-_DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 
 _PERMANENT_ERRORS: Final = {
     401: "it does not accept the password in [stream] icecast",
@@ -47,20 +45,16 @@ class IcecastSource:
     """Sends to one mount; see :class:`appliance.frontends.Frontend`.
 
     Args:
-        url: ``http://USER:PASSWORD@HOST:PORT/MOUNT``, or ``https``.
+        address: the mount, with user and password.
         opus: the encoder.
     """
 
     name = "icecast"
 
-    def __init__(self, url: str, opus: OpusBroadcast) -> None:
-        parts = urlsplit(url)
-        self._tls = parts.scheme == "https"
-        self._host = parts.hostname or ""
-        self._port = parts.port or _DEFAULT_PORTS[parts.scheme]
-        self._mount = parts.path
-        credentials = f"{unquote(parts.username or 'source')}:{unquote(parts.password or '')}"
-        self._credentials = base64.b64encode(credentials.encode()).decode()
+    def __init__(self, address: IcecastAddress, opus: OpusBroadcast) -> None:
+        self._address = address
+        login = f"{address.user}:{address.password}"
+        self._credentials = base64.b64encode(login.encode(errors="replace")).decode()
         self._opus = opus
         self._is_sending = False
 
@@ -87,15 +81,12 @@ class IcecastSource:
             self._is_sending = False
             await asyncio.sleep(backoff.next_s())
 
-    @property
-    def _address(self) -> str:
-        """The mount, without the password."""
-        return f"{self._host}:{self._port}{self._mount}"
-
     async def _send(self, box: BoxStatus) -> None:
         async with asyncio.timeout(RESPONSE_TIMEOUT_S):
             reader, writer = await asyncio.open_connection(
-                self._host, self._port, ssl=ssl.create_default_context() if self._tls else None
+                self._address.host,
+                self._address.port,
+                ssl=ssl.create_default_context() if self._address.is_tls else None,
             )
         try:
             writer.write(self._request())
@@ -113,8 +104,8 @@ class IcecastSource:
 
     def _request(self) -> bytes:
         lines = (
-            f"PUT {self._mount} HTTP/1.1",
-            f"Host: {self._host}:{self._port}",
+            f"PUT {self._address.mount} HTTP/1.1",
+            f"Host: {host_port(self._address.host, self._address.port)}",
             f"Authorization: Basic {self._credentials}",
             "User-Agent: Bachbox",
             "Content-Type: audio/ogg",

@@ -32,7 +32,7 @@ _ATOMIC_BYTES: Final = 4096
 
 _PIPE_BYTES: Final = 1 << 16
 
-_DEFAULT_RATE: Final = 48_000
+DEFAULT_RATE: Final = 48_000
 
 
 class SnapcastPipe:
@@ -51,8 +51,14 @@ class SnapcastPipe:
         """Write until cancelled.
 
         Raises:
-            BachboxError: there is something else at that path.
+            BachboxError: there is something else at that path, or no other program sees it.
         """
+        if in_private_tmp(self._path, Path("/proc/self/mountinfo").read_text(errors="replace")):
+            raise BachboxError(
+                f"{self._path}: the service has a /tmp and a /var/tmp of its own, so snapserver "
+                "does not see this pipe",
+                remedy="set [stream] snapcast, and the source in snapserver.conf, to /run/snapfifo",
+            )
         reported = ""
         while True:
             try:
@@ -87,7 +93,7 @@ class SnapcastPipe:
     async def _feed(self, fd: int, box: BoxStatus) -> None:
         """Write the sound into the pipe ``fd`` until another file takes its place."""
         loop = asyncio.get_running_loop()
-        sample_rate, check_at = _DEFAULT_RATE, 0.0
+        sample_rate, check_at = DEFAULT_RATE, 0.0
         async with contextlib.aclosing(box.sound.listen()) as sounds:
             async for sound in sounds:
                 if sound.sample_rate != sample_rate:
@@ -106,6 +112,19 @@ class SnapcastPipe:
         with contextlib.suppress(OSError):
             return os.path.samestat(os.fstat(fd), self._path.stat())
         return False
+
+
+def in_private_tmp(path: Path, mountinfo: str) -> bool:
+    """Return whether ``path`` is in a /tmp that systemd's PrivateTmp= gave to this service alone.
+
+    Args:
+        path: an absolute path.
+        mountinfo: the text of ``/proc/self/mountinfo`` (proc(5)).
+    """
+    mounts = [line.split()[3:5] for line in mountinfo.splitlines()]
+    private = {point for root, point in mounts if "systemd-private-" in root}
+    real = Path(os.path.realpath(path))
+    return any(real.is_relative_to(point) for point in private)
 
 
 def _write(fd: int, samples: bytes) -> None:

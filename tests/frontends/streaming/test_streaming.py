@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import http.client
+import json
 import os
 import subprocess
 import time
@@ -100,7 +101,7 @@ OWNER = "<changeowner><user>nobody</user><group>nogroup</group></changeowner>"
 
 
 @contextlib.contextmanager
-def icecast(folder: Path, port: int) -> Iterator[Path]:
+def icecast(folder: Path, port: int, password: str = PASSWORD) -> Iterator[Path]:
     """Run Debian's server; started as root it changes to another user, who needs the folder."""
     place = folder / "icecast"
     place.mkdir(exist_ok=True)
@@ -110,7 +111,7 @@ def icecast(folder: Path, port: int) -> Iterator[Path]:
             parent.chmod(0o755)
     config = place / "icecast.xml"
     owner = OWNER if os.geteuid() == 0 else ""
-    config.write_text(ICECAST.format(password=PASSWORD, port=port, folder=place, owner=owner))
+    config.write_text(ICECAST.format(password=password, port=port, folder=place, owner=owner))
     with program(place, "icecast2", "-c", config) as log:
         yield log
 
@@ -173,6 +174,38 @@ def test_icecast_wrong_password_is_reported(tmp_path: Path) -> None:
     ):
         one.wait_for("icecast: .*(does not accept the password|trying again)")
         one.wait_for("icecast: .*does not accept the password")
+
+
+def test_icecast_takes_a_password_full_of_signs(tmp_path: Path) -> None:
+    port, password = free_port(), "hunter2#a?b@c/d:e%f"
+    line = f'icecast = "http://source:{password}@127.0.0.1:{port}/bachbox.ogg"'
+    with icecast(tmp_path, port, password), box(tmp_path, line, home(tmp_path)) as one:
+        one.wait_for(f"icecast: playing at 127.0.0.1:{port}/bachbox.ogg")
+        assert "hunter2" not in " ".join(one.lines)
+
+
+def test_snapserver_takes_the_sound_over_tcp(tmp_path: Path) -> None:
+    stream, control, web, source = free_port(), free_port(), free_port(), free_port()
+    server = (
+        "snapserver", "--config", os.devnull, "--server.datadir", tmp_path,
+        "--stream.port", stream, "--tcp.port", control, "--http.port", web, "--stream.source",
+        f"tcp://127.0.0.1:{source}?name=Bachbox&sampleformat=48000:16:2&mode=server",
+    )  # fmt: skip
+
+    def is_playing() -> bool:
+        request = b'{"id": 1, "jsonrpc": "2.0", "method": "Server.GetStatus"}'
+        connection = http.client.HTTPConnection("127.0.0.1", web, timeout=30)
+        with contextlib.closing(connection):
+            connection.request("POST", "/jsonrpc", request)
+            status = json.load(connection.getresponse())
+        return bool(status["result"]["server"]["streams"][0]["status"] == "playing")
+
+    with box(tmp_path, f'snapcast = "tcp://127.0.0.1:{source}"', home(tmp_path)) as one:
+        one.wait_for("snapcast: .*trying again")
+        for count in (1, 2):
+            with program(tmp_path, *map(str, server)) as log:
+                one.wait_for(f"snapcast: playing at 127.0.0.1:{source}", count)
+                eventually(is_playing, log)
 
 
 def test_snapcast_path_that_is_not_a_pipe(tmp_path: Path) -> None:
