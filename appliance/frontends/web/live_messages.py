@@ -37,6 +37,8 @@ class NowMessage(msgspec.Struct, frozen=True, tag_field="type", tag="now"):
     """What is played, at first and after every change."""
 
     now: NowPlaying
+    seed_text: str
+    """The seed in digits: JavaScript rounds whole numbers above 2^53."""
 
 
 class NotesMessage(msgspec.Struct, frozen=True, tag_field="type", tag="notes"):

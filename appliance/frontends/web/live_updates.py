@@ -111,7 +111,7 @@ class LiveFeed:
                 schema=settings_schema(context.settings),
             ),
             self._settings_message(),
-            NowMessage(context.box.now_playing()),
+            _now_message(context.box.now_playing()),
             self._notes_message(0, self._observer.since(tick)),
             self._clock_message(),
         ):
@@ -154,7 +154,7 @@ class LiveFeed:
             now = self._context.box.now_playing()
             if now != self._now:
                 self._now = now
-                self._send_to_all(NowMessage(now))
+                self._send_to_all(_now_message(now))
             if loop.time() >= clock_at:
                 clock_at = loop.time() + CLOCK_INTERVAL_S
                 self._send_to_all(self._clock_message())
@@ -263,6 +263,10 @@ def _apply(text: str, permission: Permission, context: WebContext) -> Done | Ref
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         return Refused(number, f"invalid message: {error!s:.200}")
     return Done(number)
+
+
+def _now_message(now: NowPlaying) -> NowMessage:
+    return NowMessage(now, seed_text=str(now.seed))
 
 
 def _encode(message: ServerMessage) -> bytes:

@@ -440,6 +440,18 @@ def test_health_page(browser: Browser, box: WebBox) -> None:
         wait_until_live(one)
 
 
+def test_a_seed_that_javascript_would_round_is_shown_in_full(
+    browser: Browser, tmp_path: Path
+) -> None:
+    seed = 2**53 + 1
+    with web_box(tmp_path) as one:
+        one.process.end()
+        with start(one, "--seed", seed), page(browser, one.url) as shown:
+            expect(shown.locator("#seed")).to_contain_text(f"seed {seed}")
+            assert one.get("/api/now")["seed"] == seed
+            one.process.end()
+
+
 def test_login_on_page(browser: Browser, tmp_path: Path) -> None:
     hashed = bachbox("hash-password", "--stdin", env={}, stdin="a good password\n").out.strip()
     with (

@@ -61,12 +61,12 @@ function showConnection(state) {
 
 let announcedPiece = '';
 
-function showNow(now) {
+function showNow({ now, seed_text: seed }) {
   const condition = TEXTS.condition[now.condition];
   const piece = now.piece ? TEXTS.piece(now.piece, now.key) : TEXTS.composing_first;
   find('#piece').textContent = condition ? `${piece} · ${condition}` : piece;
   find('#bar').textContent = now.piece ? TEXTS.bar(now.bar) : '';
-  find('#seed').textContent = TEXTS.seed(now.seed, now.model);
+  find('#seed').textContent = TEXTS.seed(seed, now.model);
   const beats = find('#beats');
   beats.textContent = '●'.padStart(now.beat, '○').padEnd(now.beats_per_bar, '○');
   beats.hidden = !now.beat;
@@ -96,7 +96,7 @@ connection.addEventListener('schema', ({ detail }) => drawForm(detail.schema));
 connection.addEventListener('settings', ({ detail }) => {
   form.update(detail.values, detail.model_defaults);
 });
-connection.addEventListener('now', ({ detail }) => showNow(detail.now));
+connection.addEventListener('now', ({ detail }) => showNow(detail));
 connection.addEventListener('notes', ({ detail }) => {
   timeline.update(detail, isFirstNotes);
   clock.horizonTick = detail.horizon_tick;
