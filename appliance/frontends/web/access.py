@@ -13,8 +13,9 @@ from urllib.parse import urlsplit
 from aiohttp import web
 
 from appliance.config.schema import Web
-from appliance.frontends.web.passwords import Passwords, Session
+from appliance.frontends.web.passwords import Passwords
 from appliance.frontends.web.routing import PERMISSION, Permission
+from appliance.frontends.web.sessions import Session
 
 CSRF_HEADER: Final = "X-CSRF-Token"
 

@@ -11,8 +11,8 @@ from aiohttp import web
 
 from appliance.frontends.web.context import WebContext
 from appliance.frontends.web.json_io import json_response, read_json
-from appliance.frontends.web.passwords import SESSION_S, Session
 from appliance.frontends.web.routing import PERMISSION, Permission, RouteTable
+from appliance.frontends.web.sessions import SESSION_S, Session
 
 logger = logging.getLogger(__name__)
 

@@ -1,9 +1,9 @@
-"""The web server's password, stored as a hash, and its signed sessions.
+"""The web server's password, stored as a hash.
 
 The hash is scrypt (RFC 7914) with the parameters that OWASP recommends where memory is scarce:
 N = 2^14, r = 8, p = 5. One hash takes 16 MiB and a few tenths of a second on one core of a PC, or
-a few seconds on a Raspberry Pi Zero 2. Sessions are signed rather than stored, so they survive a
-restart; setting a new password ends them all.
+a few seconds on a Raspberry Pi Zero 2. :mod:`appliance.frontends.web.sessions` has the sessions of
+clients that have logged in.
 
 Source of the parameters:
 https://cheatsheetseries.owasp.org/cheatsheets/Password_Storage_Cheat_Sheet.html
@@ -17,20 +17,18 @@ import hashlib
 import hmac
 import re
 import secrets
-import time
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final
 
 import msgspec
 
 from appliance.common.atomic_write import write_atomically
 from appliance.errors import BachboxError, UsageError
+from appliance.frontends.web import sessions
+from appliance.frontends.web.sessions import Session, SessionKey
 
 MIN_CHARACTERS: Final = 8
 MAX_CHARACTERS: Final = 200
-
-SESSION_S: Final = 30 * 24 * 3600
-"""How long a session is valid."""
 
 FILE_NAME: Final = "web.json"
 """In the state folder: the key that signs sessions, and the password set on the page."""
@@ -55,15 +53,6 @@ class _Credentials(msgspec.Struct):
     key: str
     """Signs sessions; hexadecimal."""
     password_hash: str = ""
-
-
-class Session(NamedTuple):
-    """Proof that a client has logged in."""
-
-    token: str
-    """Value of the session cookie."""
-    csrf_token: str
-    """Must be sent as a header with every request that changes something."""
 
 
 def check_new_password(password: str) -> None:
@@ -159,27 +148,17 @@ class Passwords:
         self._credentials = credentials
 
     def begin_session(self) -> Session:
-        """Return a new session, valid for :data:`SESSION_S`."""
-        payload = f"{int(time.time()) + SESSION_S}.{secrets.token_hex(16)}"
-        token = f"{payload}.{self._sign('session', payload)}"
-        return Session(token, self._sign("csrf", token))
+        """Return a new session, valid for :data:`appliance.frontends.web.sessions.SESSION_S`."""
+        return sessions.begin(self._session_key)
 
     def session(self, token: str) -> Session | None:
         """Return the session of a cookie; None where it is forged, expired or was ended."""
-        payload, _, signature = token.rpartition(".")
-        if not self.is_set or not hmac.compare_digest(
-            self._sign("session", payload).encode(), signature.encode(errors="replace")
-        ):
-            return None
-        expires = payload.partition(".")[0]
-        if int(expires) < time.time():
-            return None
-        return Session(token, self._sign("csrf", token))
+        return sessions.find(self._session_key, token) if self.is_set else None
 
-    def _sign(self, purpose: str, text: str) -> str:
-        credentials = self._credentials
-        message = "\0".join((purpose, credentials.password_hash, text)).encode(errors="replace")
-        return hmac.new(bytes.fromhex(credentials.key), message, hashlib.sha256).hexdigest()
+    @property
+    def _session_key(self) -> SessionKey:
+        # The hash is part of it: a password that the config replaced ends all sessions too.
+        return SessionKey(bytes.fromhex(self._credentials.key), self._credentials.password_hash)
 
     def _read(self) -> _Credentials:
         try:

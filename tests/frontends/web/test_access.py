@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from appliance.errors import BachboxError, UsageError
-from appliance.frontends.web import passwords
+from appliance.frontends.web import passwords, sessions
 from appliance.frontends.web.access import RateLimiter
 from appliance.frontends.web.metrics import _escaped
 from appliance.frontends.web.passwords import Passwords, check_hash, hash_password, verify_password
@@ -59,7 +59,7 @@ def test_session_survives_restart_and_ends_with_password(
     assert again.session(session.token) == session
     assert Passwords(tmp_path, hash_password("another one")).session(session.token) is None
     assert Passwords(tmp_path).session(session.token) is None
-    monkeypatch.setattr(passwords, "SESSION_S", -1)
+    monkeypatch.setattr(sessions, "SESSION_S", -1)
     assert again.session(again.begin_session().token) is None
 
 
