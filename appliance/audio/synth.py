@@ -20,6 +20,7 @@ from typing import Final
 
 from appliance.audio import soundfont as soundfonts
 from appliance.audio.silence_stderr import silence_stderr
+from appliance.common.install_hint import install_hint
 from appliance.errors import BachboxError
 
 RAMP_SEGMENT_FRAMES: Final = 64
@@ -225,8 +226,7 @@ def _library() -> ModuleType:
             import fluidsynth
     except ModuleNotFoundError as error:
         raise BachboxError(
-            "the Python package pyfluidsynth is missing: install Bachbox with its "
-            "requirements (`pip install bachbox`, or `make play` in a checkout)"
+            "the Python package pyfluidsynth is missing", remedy=install_hint()
         ) from error
     except (ImportError, OSError) as error:
         raise BachboxError(

@@ -51,7 +51,7 @@ def _check_packages() -> None:
     missing = [name for name in _REQUIRED_PACKAGES if importlib.util.find_spec(name) is None]
     if missing:
         raise BachboxError(
-            f"{', '.join(missing)} is not installed, and training needs it; with Python 3.11 (for "
-            "TensorFlow 2.15): pip install 'bachbox[train]', or, in a checkout, `make workshop` "
-            "and then .venv-train/bin/bachbox train"
+            f"{', '.join(missing)} is not installed, and training needs it; in a checkout of "
+            "Bachbox, run `make workshop` and then .venv-train/bin/bachbox train (Python 3.11, for "
+            "TensorFlow 2.15)"
         )

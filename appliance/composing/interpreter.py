@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from appliance.common.install_hint import install_hint
 from appliance.composing.kv_cache import KVCache
 from appliance.composing.model_file import ModelFile
 from appliance.errors import BachboxError
@@ -42,7 +43,8 @@ def runtime() -> tuple[str, Any]:
             continue
     raise BachboxError(
         f"no TensorFlow Lite runtime ({' or '.join((wanted,) if wanted else RUNTIMES)}) can be "
-        "imported; install one with `pip install ai-edge-litert`"
+        "imported",
+        remedy=install_hint(),
     )
 
 

@@ -15,6 +15,7 @@ import os
 from collections.abc import Callable
 from typing import Final
 
+from appliance.common.install_hint import install_hint
 from appliance.errors import BachboxError
 from appliance.frontends.base import Frontend
 from appliance.ipc.shared_state import Condition
@@ -40,7 +41,7 @@ def frontends() -> list[Frontend]:
     except ImportError as error:
         raise BachboxError(
             "systemd expects notifications (Type=notify), but systemd-python is missing",
-            remedy="run pip install 'bachbox[systemd]', or set Type=exec and no WatchdogSec",
+            remedy=f"{install_hint('systemd')}, or set Type=exec and no WatchdogSec",
         ) from error
     return [SystemdNotifier(daemon.notify, watchdog_timeout_s())]
 

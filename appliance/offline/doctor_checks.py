@@ -15,6 +15,7 @@ from pathlib import Path
 import msgspec
 
 from appliance.audio.soundfont_check import try_soundfont
+from appliance.common.install_hint import install_hint
 from appliance.composing.model_check import try_model
 from appliance.config import loader
 from appliance.config.loader import Config
@@ -216,8 +217,8 @@ def _check_pins(config: Config) -> Iterator[Finding]:
         if problem:
             yield Finding("wiring", CheckStatus.FAILED, f"{where}: {problem}")
     if parts and not all(map(find_spec, ("gpiozero", "lgpio"))):
-        remedy = "pip install 'bachbox[gpio]', or sudo apt install python3-gpiozero python3-lgpio"
-        yield Finding("pins", CheckStatus.FAILED, "gpiozero or lgpio is missing", remedy)
+        missing = "gpiozero or lgpio is missing"
+        yield Finding("pins", CheckStatus.FAILED, missing, install_hint("gpio"))
     has_pots = any(isinstance(part, Pot) for _, part, _ in parts)
     if has_pots and not list(Path("/dev").glob("spidev*")):
         remedy = "sudo raspi-config nonint do_spi 0, then restart"

@@ -188,7 +188,6 @@ def test_missing_packages_are_named_with_the_remedy(
     assert cli.run(["train", str(tmp_path), "--name", "x"]) == 1
     message = capsys.readouterr().err
     assert message.startswith("bachbox: no_torch_here is not installed")
-    assert "pip install 'bachbox[train]'" in message
     assert "make workshop" in message
     assert message.count("\n") == 1
 

@@ -19,6 +19,7 @@ from typing import Any, Final, NamedTuple
 
 from appliance.audio.outputs import DeviceLost, Render
 from appliance.audio.silence_stderr import silence_stderr
+from appliance.common.install_hint import install_hint
 from appliance.common.text import similar
 from appliance.errors import BachboxError
 from appliance.ipc.pcm import BYTES_PER_FRAME
@@ -231,8 +232,7 @@ def _portaudio() -> Iterator[tuple[ModuleType, Any]]:
         import pyaudio
     except ModuleNotFoundError as error:
         raise BachboxError(
-            "the Python package pyaudio is missing: install Bachbox with its requirements "
-            "(`pip install bachbox`, or `make play` in a checkout)"
+            "the Python package pyaudio is missing", remedy=install_hint()
         ) from error
     except (ImportError, OSError) as error:
         raise BachboxError(

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
+from appliance.common.install_hint import install_hint
 from appliance.config.gpio_schema import Pot
 from appliance.errors import BachboxError
 from appliance.state.store import state_folder
@@ -46,8 +47,8 @@ def open_pin_factory(stack: contextlib.ExitStack) -> Any:
             from gpiozero.pins.lgpio import LGPIOFactory
     except ImportError as error:
         raise BachboxError(
-            f"the Python package {error.name} is missing, so no knob works: install Bachbox with "
-            "`pip install 'bachbox[gpio]'`, or `sudo apt install python3-lgpio`"
+            f"the Python package {error.name} is missing, so no knob works",
+            remedy=install_hint("gpio"),
         ) from error
     except OSError as error:
         raise BachboxError(

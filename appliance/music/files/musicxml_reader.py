@@ -6,6 +6,7 @@ import warnings
 from pathlib import Path
 from typing import Any, Final
 
+from appliance.common.install_hint import install_hint
 from appliance.errors import UsageError
 from appliance.music.events import TICKS_PER_BEAT
 from appliance.music.files.midi_reader import first_line
@@ -25,9 +26,9 @@ def read(path: Path) -> ScoreFile:
         from music21 import converter
     except ImportError as why:
         raise UsageError(
-            "to read MusicXML, music21 is needed: pip install 'bachbox[scores]' "
-            "(a MIDI file needs nothing more)",
+            "to read MusicXML, music21 is needed (a MIDI file needs nothing more)",
             path=path,
+            remedy=install_hint("scores"),
         ) from why
     try:
         with warnings.catch_warnings():
