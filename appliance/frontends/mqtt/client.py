@@ -17,6 +17,7 @@ from paho.mqtt.client import Client
 from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 from paho.mqtt.reasoncodes import ReasonCode
 
+from appliance.config.addresses import host_port
 from appliance.config.loader import password
 from appliance.config.schema import Mqtt
 from appliance.errors import BachboxError
@@ -45,7 +46,7 @@ class Broker:
     @property
     def address(self) -> str:
         """``host:port``, for messages."""
-        return f"{self.host}:{self.port}"
+        return host_port(self.host, self.port)
 
 
 def broker_of(config: Mqtt) -> Broker:

@@ -334,6 +334,15 @@ def test_a_new_model_updates_the_discovery_payload(
         alone.run(work)
 
 
+def test_a_broker_with_an_ipv6_address(tmp_path: Path) -> None:
+    port = free_port()
+    file = tmp_path / "bachbox.toml"
+    with broker(tmp_path, f"listener {port} ::1"):
+        for host in ("[::1]", "::1"):
+            file.write_text(f'mqtt.host = "{host}"\nmqtt.port = {port}\n')
+            assert check_broker(loader.load(file)[0].mqtt) == f"[::1]:{port}"
+
+
 def test_unregister_reports_why_it_failed(tmp_path: Path) -> None:
     with pytest.raises(BachboxError, match="refuses the connection"):
         unregister.unregister(mqtt(free_port()))
