@@ -1,4 +1,4 @@
-"""Everybody who listens gets what is sent; who is slow misses some, and holds nobody up."""
+"""The broadcast: every listener gets all items, or misses some if it is slow; none waits."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ async def _counting(publish: Publish[int]) -> None:
         await asyncio.sleep(0.001)
 
 
-def test_each_gets_all_from_when_it_came_on() -> None:
+def test_a_listener_gets_all_items_from_its_start_on() -> None:
     async def run() -> None:
         source = Broadcast(_counting, 32)
         for found in await asyncio.gather(*(_take(source, 50) for _ in range(20))):
@@ -41,7 +41,7 @@ def test_each_gets_all_from_when_it_came_on() -> None:
     asyncio.run(run())
 
 
-def test_a_slow_one_jumps_ahead_and_the_others_do_not_wait() -> None:
+def test_a_slow_listener_jumps_ahead_and_the_others_do_not_wait() -> None:
     async def run() -> None:
         source = Broadcast(_counting, 8)
         slow = source.listen()
@@ -54,7 +54,7 @@ def test_a_slow_one_jumps_ahead_and_the_others_do_not_wait() -> None:
     asyncio.run(run())
 
 
-def test_the_source_works_only_while_somebody_listens(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_source_runs_only_while_somebody_listens(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(broadcast, "LINGER_S", 0.01)
     begun = ended = 0
 
@@ -79,7 +79,7 @@ def test_the_source_works_only_while_somebody_listens(monkeypatch: pytest.Monkey
     asyncio.run(run())
 
 
-def test_what_the_source_cannot_do_everybody_is_told_and_the_next_tries_again() -> None:
+def test_an_error_of_the_source_reaches_every_listener_and_the_next_starts_it_again() -> None:
     tries = 0
 
     async def broken(publish: Publish[int]) -> None:
@@ -100,7 +100,7 @@ def test_what_the_source_cannot_do_everybody_is_told_and_the_next_tries_again() 
     asyncio.run(run())
 
 
-def test_a_listener_that_is_cancelled_takes_nobody_along() -> None:
+def test_a_cancelled_listener_does_not_end_the_others() -> None:
     async def run() -> None:
         source = Broadcast(_counting, 32)
         gone = asyncio.create_task(_take(source, 10**6))

@@ -1,4 +1,4 @@
-"""Files, pipes and cards: what is asked for arrives, and what cannot be is told in a sentence."""
+"""Outputs: every frame arrives in files, pipes and cards, and errors are one sentence."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def test_a_wav_file_holds_every_frame(tmp_path: Path) -> None:
         assert _numbers(read.readframes(5 * BLOCK)) == list(range(5 * BLOCK))
 
 
-def test_a_wav_file_can_be_read_while_it_grows_and_after_its_player_was_killed(
+def test_a_wav_file_can_be_read_while_it_grows_and_after_a_kill(
     tmp_path: Path,
 ) -> None:
     file = tmp_path / "bach.wav"
@@ -104,12 +104,14 @@ def test_a_wav_file_ends_before_its_sizes_overflow(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("spec", ["wav:{}/none/bach.wav", "pipe:{}/none/bach", "wav:{}"])
-def test_where_nothing_can_be_written_a_sentence_says_so(spec: str, tmp_path: Path) -> None:
+def test_a_file_that_cannot_be_written_is_refused_with_a_sentence(
+    spec: str, tmp_path: Path
+) -> None:
     with pytest.raises(BachboxError, match=r"cannot write .*choose a folder"):
         open_output(spec.format(tmp_path))
 
 
-def test_a_full_disk_is_told() -> None:
+def test_a_full_disk_is_reported() -> None:
     with pytest.raises(BachboxError, match="No space left on device"):
         open_output("wav:/dev/full", BLOCK)
 
@@ -120,7 +122,7 @@ def test_a_spec_without_a_name_is_a_usage_error(spec: str) -> None:
         open_output(spec)
 
 
-def test_null_keeps_a_cards_pace() -> None:
+def test_null_plays_in_real_time() -> None:
     counter = Counter(blocks=20)
     output = open_output("null", BLOCK)
     start = time.monotonic()
@@ -129,7 +131,7 @@ def test_null_keeps_a_cards_pace() -> None:
     assert time.monotonic() - start >= 19 * BLOCK / RATE * 0.99
 
 
-def test_a_pacer_counts_a_block_that_comes_after_the_buffer_ran_out(
+def test_a_pacer_counts_a_block_that_comes_too_late(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     now = [1000.0]
@@ -144,7 +146,7 @@ def test_a_pacer_counts_a_block_that_comes_after_the_buffer_ran_out(
     assert pacer.xruns == 1
 
 
-def test_a_pipe_is_made_and_its_reader_may_come_and_go(tmp_path: Path) -> None:
+def test_a_pipe_is_created_and_its_reader_may_come_and_go(tmp_path: Path) -> None:
     pipe = tmp_path / "bach.pcm"
     counter = Counter()
     output = open_output(f"pipe:{pipe}", BLOCK)
@@ -166,7 +168,7 @@ def test_a_pipe_is_made_and_its_reader_may_come_and_go(tmp_path: Path) -> None:
     assert heard[0][0] > 0
 
 
-def test_a_pipe_whose_reader_is_slow_does_not_hold_the_music(tmp_path: Path) -> None:
+def test_a_slow_reader_of_a_pipe_does_not_delay_the_music(tmp_path: Path) -> None:
     pipe = tmp_path / "bach.pcm"
     counter = Counter()
     output = open_output(f"pipe:{pipe}", BLOCK)
@@ -178,7 +180,7 @@ def test_a_pipe_whose_reader_is_slow_does_not_hold_the_music(tmp_path: Path) -> 
     os.close(reader)
 
 
-def test_a_pipe_may_be_a_plain_file(tmp_path: Path) -> None:
+def test_a_pipe_may_be_a_regular_file(tmp_path: Path) -> None:
     file = tmp_path / "bach.raw"
     file.write_bytes(b"old" * 10_000)
     counter = Counter(blocks=3)
@@ -188,7 +190,7 @@ def test_a_pipe_may_be_a_plain_file(tmp_path: Path) -> None:
     assert _numbers(file.read_bytes()) == list(range(3 * BLOCK))
 
 
-def test_a_pipe_that_is_a_folder_is_refused(tmp_path: Path) -> None:
+def test_a_folder_is_refused_as_a_pipe(tmp_path: Path) -> None:
     with pytest.raises(BachboxError, match="neither a pipe nor a file"):
         open_output(f"pipe:{tmp_path}")
 
@@ -200,14 +202,14 @@ _CARDS = [
 ]
 
 
-def test_a_card_is_found_by_default_name_or_part_of_it() -> None:
+def test_a_card_is_chosen_by_default_by_name_or_by_part_of_it() -> None:
     assert choose(_CARDS, "default").number == 2
     assert choose(_CARDS[:2], "default").number == 0, "without a default, the first"
     assert choose(_CARDS, "usb").number == 0
     assert choose(_CARDS, "bcm2835 Headphones: - (hw:0,0)").number == 1
 
 
-def test_a_card_that_is_not_there_is_told_with_those_that_are() -> None:
+def test_an_unknown_card_is_answered_with_the_known_ones() -> None:
     with pytest.raises(DeviceLost, match=r"no sound card is called 'HiFiBerry'.*'default'"):
         choose(_CARDS, "HiFiBerry")
     with pytest.raises(DeviceLost, match="did you mean 'default'"):
@@ -218,7 +220,7 @@ def test_a_card_that_is_not_there_is_told_with_those_that_are() -> None:
         choose([], "default")
 
 
-def test_the_cards_are_listed_quietly(card: VirtualCard) -> None:
+def test_listing_the_cards_writes_nothing_to_stderr(card: VirtualCard) -> None:
     done = subprocess.run(
         [
             sys.executable,

@@ -1,4 +1,4 @@
-"""FluidSynth for real: the right pitches, no clicks, and one sentence for a bad soundfont."""
+"""FluidSynth: the right pitches, no clicks, and one sentence for a bad soundfont."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def test_a_released_note_dies_away(synth: FluidSynth) -> None:
     assert np.abs(stereo(synth.render(RATE))).max() < loud / 300
 
 
-def test_soprano_and_bass_sit_on_their_sides_without_leaving_the_middle(
+def test_soprano_is_left_and_bass_is_right_of_the_middle(
     synth: FluidSynth,
 ) -> None:
     balances = []
@@ -95,7 +95,7 @@ def test_volume_zero_is_silence_and_half_is_a_quarter_of_the_amplitude(
     assert np.abs(stereo(synth.render(RATE))).max() <= 2
 
 
-def test_uneven_blocks_are_the_same_sound(soundfont: Path) -> None:
+def test_the_size_of_blocks_does_not_change_the_sound(soundfont: Path) -> None:
     def render(blocks: list[int]) -> bytes:
         synth = FluidSynth(soundfont, RATE)
         synth.volume(70)
@@ -133,7 +133,9 @@ def test_a_text_file_is_not_a_soundfont(tmp_path: Path) -> None:
     assert "\n" not in sentence
 
 
-def test_a_missing_a_cut_and_an_empty_soundfont_say_so(tmp_path: Path, soundfont: Path) -> None:
+def test_missing_truncated_and_empty_soundfonts_are_refused(
+    tmp_path: Path, soundfont: Path
+) -> None:
     with pytest.raises(BachboxError, match="there is no soundfont"):
         check(tmp_path / "none.sf2")
     with pytest.raises(BachboxError, match="cannot be read"):
@@ -148,7 +150,7 @@ def test_a_missing_a_cut_and_an_empty_soundfont_say_so(tmp_path: Path, soundfont
         check(hollow)
 
 
-def test_a_font_that_only_looks_like_one_is_refused_with_the_librarys_reason(
+def test_a_soundfont_that_fluidsynth_refuses_gives_the_librarys_reason(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     row = struct.pack("<20sHHHIII", b"Organ", 19, 0, 0, 0, 0, 0)
@@ -164,7 +166,7 @@ def test_a_font_that_only_looks_like_one_is_refused_with_the_librarys_reason(
 
 
 @given(noise=st.binary(max_size=400), riff=st.booleans())
-def test_no_bytes_make_the_parser_fail_otherwise(
+def test_random_bytes_are_refused_with_a_sentence(
     tmp_path_factory: pytest.TempPathFactory, noise: bytes, riff: bool
 ) -> None:
     file = tmp_path_factory.getbasetemp() / "noise.sf2"
@@ -175,7 +177,7 @@ def test_no_bytes_make_the_parser_fail_otherwise(
 
 
 @given(data=st.data())
-def test_damage_in_the_chunks_is_a_sentence_or_another_table(
+def test_damaged_chunks_are_refused_or_give_another_table(
     tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
 ) -> None:
     row = struct.pack("<20sHHHIII", b"Organ", 19, 0, 0, 0, 0, 0)
@@ -192,7 +194,7 @@ def test_damage_in_the_chunks_is_a_sentence_or_another_table(
         assert "\n" not in str(error)
 
 
-def test_a_missing_library_is_told_with_its_remedy(soundfont: Path) -> None:
+def test_a_missing_library_is_reported_with_a_remedy(soundfont: Path) -> None:
     program = (
         "import ctypes.util, sys\n"
         "ctypes.util.find_library = lambda name: None\n"

@@ -1,4 +1,4 @@
-"""Ticks and frames agree with exact arithmetic over a day, whatever the hand does."""
+"""Ticks and frames agree with exact arithmetic over a day, whatever changes."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ _DAY_S = 24 * 3600
 
 
 class ExactTransport:
-    """The same clock in fractions, integrated piece by piece."""
+    """The same mapping in fractions, integrated piece by piece."""
 
     def __init__(self, rate: int, tempo_bpm: float) -> None:
-        self.rate, self.tempo, self.pace = rate, Fraction(tempo_bpm), 1000
+        self.rate, self.tempo, self.permille = rate, Fraction(tempo_bpm), 1000
         self.frame, self.tick = Fraction(0), Fraction(0)
 
     @property
     def frames_per_tick(self) -> Fraction:
-        return Fraction(self.rate * 60 * 1000) / (self.tempo * self.pace * 480)
+        return Fraction(self.rate * 60 * 1000) / (self.tempo * self.permille * 480)
 
     def go_to_frame(self, frame: int) -> None:
         self.tick += (frame - self.frame) / self.frames_per_tick
@@ -37,7 +37,7 @@ _changes = st.lists(
     st.tuples(
         st.one_of(
             st.tuples(st.just("tempo"), _tempi),
-            st.tuples(st.just("pace"), st.integers(300, 1500)),
+            st.tuples(st.just("factor"), st.integers(300, 1500)),
             st.tuples(st.just("wait"), st.integers(1, 100_000)),
         ),
         st.floats(0.0, 1.0),
@@ -56,12 +56,12 @@ def test_no_drift_over_a_day_of_changes(
     frame = 0
     for (kind, value), share in changes:
         frame += int(frames_between * share)
-        if kind == "pace":
+        if kind == "factor":
             tick = max(round(transport.tick_at(frame)), 0)
             exact.go_to_tick(tick)
             frame = max(frame, transport.frame_of(tick))
             transport.set_tempo_factor(int(value), tick)
-            exact.pace = int(value)
+            exact.permille = int(value)
         elif kind == "wait":
             exact.go_to_frame(frame)
             transport.wait(int(value))
@@ -78,7 +78,7 @@ def test_no_drift_over_a_day_of_changes(
     assert abs(transport.frame_of(tick) - exact.frame) <= Fraction(501, 1000)
 
 
-def test_fifty_changes_a_second_for_a_day_drift_by_less_than_a_frame() -> None:
+def test_fifty_changes_a_second_drift_by_less_than_a_frame_a_day() -> None:
     # A tenth of a day in full, with its error held to a tenth of the day's allowance.
     rate = 48_000
     transport, exact = Transport(rate, 80.0), ExactTransport(rate, 80.0)
@@ -115,7 +115,7 @@ def test_a_tempo_change_does_not_move_the_place_in_the_music(
     assert abs(transport.tick_at(frame) - before) < 1e-6
 
 
-def test_a_transport_can_begin_between_two_ticks() -> None:
+def test_a_transport_can_start_between_two_ticks() -> None:
     transport = Transport(48_000, 100.0, tick=123.25)
     assert transport.tick_at(0) == 123.25
     assert transport.frame_of(124) == round(0.75 * 60)

@@ -75,7 +75,7 @@ def test_the_concert_pitch_is_within_a_cent_in_every_voice(sine: FluidSynth, a_h
             assert abs(cents_between(a_hz, heard_hz(sine, A_KEY, voice))) < 1
 
 
-def test_what_sounds_is_retuned_without_being_struck_anew(sine: FluidSynth) -> None:
+def test_sounding_notes_are_retuned(sine: FluidSynth) -> None:
     sine.tune(key_cents("equal", 440))
     sine.note_on(0, A_KEY, 100)
     sine.render(RATE // 4)
@@ -87,7 +87,7 @@ def test_what_sounds_is_retuned_without_being_struck_anew(sine: FluidSynth) -> N
     sine.render(RATE)
 
 
-def test_the_default_font_follows_too(soundfont: Path) -> None:
+def test_the_default_font_can_be_tuned(soundfont: Path) -> None:
     synth = FluidSynth(soundfont, RATE)
     synth.volume(100)
     synth.program(16)
@@ -102,7 +102,7 @@ def test_the_default_font_follows_too(soundfont: Path) -> None:
 @pytest.mark.parametrize(
     "function", ["fluid_synth_activate_key_tuning", "fluid_synth_activate_tuning"]
 )
-def test_a_library_that_refuses_is_told_of(
+def test_a_library_that_cannot_tune_is_reported(
     sine: FluidSynth, function: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sine._fl, function, lambda *_: -1)
@@ -111,10 +111,10 @@ def test_a_library_that_refuses_is_told_of(
 
 
 @pytest.mark.parametrize("temperament", ["vallotti", "meantone"])
-def test_a_file_says_how_it_is_tuned_to_who_knows_the_standard(
+def test_a_midi_file_has_its_tuning_in_the_midi_tuning_standard(
     tmp_path: Path, temperament: str
 ) -> None:
-    """The MIDI Tuning Standard as FluidSynth itself understands it."""
+    """FluidSynth understands the same messages."""
     wanted = key_cents(temperament, 415)
     path = tmp_path / "tuned.mid"
     midi_writer.write(path, [], tempo_bpm=80, program=0, title="", cents=wanted)

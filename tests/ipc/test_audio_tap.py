@@ -1,4 +1,4 @@
-"""Whoever taps the sound gets all of it and in its order, or jumps ahead, and nobody is slowed."""
+"""The audio tap: a reader gets all sound in order, or jumps ahead if it is slow."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ _blocks = st.lists(st.integers(64, 8192), min_size=1, max_size=60)
 
 
 def sound_of(start: int, frames: int) -> bytes:
-    """Frames that are their own numbers."""
+    """Frames that contain their own numbers."""
     return b"".join(number.to_bytes(4, "little") for number in range(start, start + frames))
 
 
 def write(writer: TapWriter, start: int, frames: int, ticks_per_frame: float = 0.01) -> int:
-    """One block of numbered frames; where the next begins."""
+    """Write a block of numbered frames; return where the next one begins."""
     end = start + frames
     writer.write(sound_of(start, frames), start * ticks_per_frame, end * ticks_per_frame)
     return end
 
 
 def holds(sound: Sound) -> bool:
-    """It is what was written at its place, and its ticks are those of its frames."""
+    """Check that the sound is what was written at its place, and its ticks those of its frames."""
     frames = len(sound.samples) // BYTES_PER_FRAME
     end = sound.start_frame + frames
     assert sound.samples == sound_of(sound.start_frame, frames)
@@ -39,7 +39,7 @@ def holds(sound: Sound) -> bool:
 
 
 @given(blocks=_blocks, looks=st.lists(st.booleans(), min_size=60, max_size=60))
-def test_what_is_written_is_read_or_jumped_over(blocks: list[int], looks: list[bool]) -> None:
+def test_sound_is_read_in_order_or_skipped(blocks: list[int], looks: list[bool]) -> None:
     shared = SharedState.create()
     reader, writer = TapReader(shared), TapWriter(shared, RATE)
     frame, heard = 0, []
@@ -54,7 +54,7 @@ def test_what_is_written_is_read_or_jumped_over(blocks: list[int], looks: list[b
     shared.close()
 
 
-def test_a_reader_that_keeps_pace_misses_nothing() -> None:
+def test_a_fast_reader_misses_nothing() -> None:
     shared = SharedState.create()
     reader, writer = TapReader(shared), TapWriter(shared, RATE)
     frame, heard = 0, b""
@@ -67,7 +67,7 @@ def test_a_reader_that_keeps_pace_misses_nothing() -> None:
     assert heard == sound_of(0, frame // TAP_CHUNK_FRAMES * TAP_CHUNK_FRAMES)
 
 
-def test_one_that_sleeps_a_lap_goes_on_with_the_newest() -> None:
+def test_a_reader_that_was_away_for_a_lap_continues_with_the_newest() -> None:
     shared = SharedState.create()
     reader, writer = TapReader(shared), TapWriter(shared, RATE)
     frame = 0
@@ -83,7 +83,7 @@ def test_one_that_sleeps_a_lap_goes_on_with_the_newest() -> None:
     assert sound.start_frame >= frame - 4096
 
 
-def test_another_performer_goes_on_with_the_count_at_its_own_rate() -> None:
+def test_another_performer_continues_the_count_at_its_own_rate() -> None:
     shared = SharedState.create()
     reader, writer = TapReader(shared), TapWriter(shared, RATE)
     frame = write(writer, 0, 1000)

@@ -1,4 +1,4 @@
-"""A cell always reads as something that was written whole."""
+"""A shared value always reads as something that was written completely."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ _performers = st.builds(
 
 
 def pair() -> tuple[SharedState, SharedState]:
-    """The same memory as two processes have it mapped."""
+    """The same memory, mapped as in two processes."""
     shared = SharedState.create()
     weakref.finalize(shared, os.close, shared.fd)
     return shared, SharedState.attach(shared.fd)
@@ -95,7 +95,7 @@ def test_another_process_reads_what_was_written(
     assert isinstance(theirs.live_settings.read().action, Action)
 
 
-def test_before_the_first_write_a_cell_reads_as_its_default() -> None:
+def test_before_the_first_write_a_value_reads_as_its_default() -> None:
     shared = SharedState.create()
     assert shared.live_settings.read() == LiveSettings()
     assert shared.writer.read() == WriterState()
@@ -128,7 +128,7 @@ def test_a_writer_killed_in_the_middle_of_a_write_leaves_the_value_before(
 
 
 @given(values=st.lists(_heads, min_size=1, max_size=5), noise=st.binary(min_size=40, max_size=40))
-def test_a_reader_that_meets_nothing_but_noise_keeps_the_last_good_value(
+def test_a_reader_that_finds_only_noise_keeps_the_last_good_value(
     values: list[WriterState], noise: bytes
 ) -> None:
     ours, theirs = pair()

@@ -1,4 +1,4 @@
-"""The performer's process on a card that keeps time: heard, steered, ended and killed."""
+"""The performer process on a virtual sound card: played, controlled, ended and killed."""
 
 from __future__ import annotations
 
@@ -22,25 +22,25 @@ from tests.support.spectrum import active_seconds, frequency_hz, stereo
 from tests.support.virtual_card import RATE, VirtualCard, virtual_card
 
 TIMEOUT_S = 120.0
-"""A hang fails the test; how fast things are is measured by `make bench`."""
+"""A hang fails the test. Speed is measured by `make bench`."""
 
 FLUTE = 73
 TICKS_PER_SECOND = 960
-"""At 120 quarter notes a minute."""
+"""At 120 quarter notes per minute."""
 
 
 class Composer:
-    """Keeps the ring a second or so ahead, with one flute note after another."""
+    """Writes one flute note after another, about a second ahead."""
 
     def __init__(self, shared: SharedState, pitch: int = 69, note_ticks: int = 480) -> None:
         self.shared = shared
         self.writer = RingWriter(shared)
         self.pitch = pitch
         self.note_ticks = note_ticks
-        self.cuts: list[bool] = []
+        self.answers: list[bool] = []
         self.ends: list[tuple[int, int]] = []
         self._stop = threading.Event()
-        self._cut_to: int | None = None
+        self._change_to: int | None = None
         self._thread = threading.Thread(target=self._run)
         self.compose()
         self._thread.start()
@@ -57,7 +57,7 @@ class Composer:
 
     def change_to(self, pitch: int) -> None:
         """Write another pitch as soon after the playhead as a note ends."""
-        self._cut_to = pitch
+        self._change_to = pitch
 
     def close(self) -> None:
         self._stop.set()
@@ -72,20 +72,20 @@ class Composer:
                 answer = self.writer.rewind_answer()
                 if answer is None:
                     continue
-                self.cuts.append(answer)
+                self.answers.append(answer)
                 if answer:
                     self.ends = [end for end in self.ends if end[1] <= self.writer.horizon_tick]
-            elif self._cut_to is not None:
+            elif self._change_to is not None:
                 guard = self.shared.reader.read().playhead_tick + TICKS_PER_SECOND // 10
                 index, tick = next(end for end in self.ends if end[1] > guard)
-                self.pitch, self._cut_to = self._cut_to, None
+                self.pitch, self._change_to = self._change_to, None
                 self.writer.request_rewind(index, tick)
                 continue
             self.compose()
 
 
 class Worker:
-    """A performer's process."""
+    """A performer process."""
 
     def __init__(
         self, shared: SharedState, output: str, soundfont: Path, env: dict[str, str]
@@ -119,7 +119,7 @@ class Worker:
         self.wait_for(lambda: self.shared.performer.read().condition is Condition.PLAYING)
 
     def end(self) -> tuple[int, str]:
-        """Exit code, and what it said."""
+        """Send SIGTERM; return the exit code and standard error."""
         self.process.terminate()
         _, said = self.process.communicate(timeout=TIMEOUT_S)
         return self.process.returncode, said
@@ -160,7 +160,7 @@ def _near(hertz: float, expected: float) -> bool:
     return abs(hertz / expected - 1) < 0.012
 
 
-def test_the_composers_notes_are_heard_on_the_card_and_a_cut_changes_them(
+def test_the_card_plays_the_notes_and_a_rewind_changes_them(
     card: VirtualCard, shared: SharedState, composer: Composer, soundfont: Path, tmp_path: Path
 ) -> None:
     raw = tmp_path / "heard.raw"
@@ -168,11 +168,11 @@ def test_the_composers_notes_are_heard_on_the_card_and_a_cut_changes_them(
         worker.wait_for_sound()
         worker.wait_for_seconds_played(4.0)
         composer.change_to(81)
-        worker.wait_for(lambda: bool(composer.cuts))
+        worker.wait_for(lambda: bool(composer.answers))
         worker.wait_for_seconds_played(4.0)
         code, _ = worker.end()
     assert code == 0
-    assert composer.cuts[-1] is True
+    assert composer.answers[-1] is True
     assert shared.performer.read().condition is Condition.STOPPED
     sound = stereo(raw.read_bytes())
     loud = np.flatnonzero(np.abs(sound[:, 0].astype(int)) > 300)
@@ -182,7 +182,7 @@ def test_the_composers_notes_are_heard_on_the_card_and_a_cut_changes_them(
     assert _near(frequency_hz(sound[last - 2 * RATE : last], RATE), 880.0)
 
 
-def test_volume_instrument_and_pause_act_while_it_plays(
+def test_volume_instrument_and_pause_act_at_once(
     card: VirtualCard, shared: SharedState, composer: Composer, soundfont: Path, tmp_path: Path
 ) -> None:
     raw = tmp_path / "steered.raw"
@@ -216,17 +216,17 @@ def test_it_ends_at_once_with_the_chord_released(
         code, said = worker.end()
         assert code == 0
         assert "plays on default" in said
-        assert len(said.splitlines()) == 1, "nothing else is said, by no library"
+        assert len(said.splitlines()) == 1, "no library writes anything"
         # Counted in sound, so that a busy machine does not matter.
         state = shared.performer.read()
         assert state.frames_played - before < 0.5 * state.sample_rate
     sound = stereo(raw.read_bytes()).astype(int)
     last = np.flatnonzero(np.abs(sound[:, 0]) > 30)[-1]
     tail = np.abs(sound[last - RATE // 50 : last + 1]).max()
-    assert tail < 1500, "it fades, it does not break off"
+    assert tail < 1500, "it fades out"
 
 
-def test_without_a_card_it_says_so_and_leaves(shared: SharedState, soundfont: Path) -> None:
+def test_without_a_card_it_exits_with_a_sentence(shared: SharedState, soundfont: Path) -> None:
     with _worker(shared, "a card nobody has", soundfont, dict(os.environ)) as worker:
         _, said = worker.process.communicate(timeout=TIMEOUT_S)
         assert worker.process.returncode == os.EX_TEMPFAIL
@@ -235,7 +235,7 @@ def test_without_a_card_it_says_so_and_leaves(shared: SharedState, soundfont: Pa
         assert shared.performer.read().condition is Condition.NO_SOUND_CARD
 
 
-def test_a_card_pulled_out_is_told_and_the_next_process_goes_on_when_it_is_back(
+def test_a_card_that_was_pulled_out_ends_the_process_and_the_next_one_continues(
     shared: SharedState, composer: Composer, soundfont: Path
 ) -> None:
     with virtual_card() as own:
@@ -257,7 +257,7 @@ def test_a_card_pulled_out_is_told_and_the_next_process_goes_on_when_it_is_back(
             worker.end()
 
 
-def test_killed_it_is_replaced_by_one_that_goes_on_and_strikes_the_held_notes_again(
+def test_after_a_kill_the_next_process_continues_and_strikes_the_held_notes_again(
     card: VirtualCard, shared: SharedState, soundfont: Path, tmp_path: Path
 ) -> None:
     # One note that nothing will strike again for the rest of the test.
@@ -277,7 +277,7 @@ def test_killed_it_is_replaced_by_one_that_goes_on_and_strikes_the_held_notes_ag
         worker.wait_for_sound()
         worker.wait_for_seconds_played(1.5)
         after = shared.performer.read()
-        assert after.heartbeat > before.heartbeat, "the counts go on"
+        assert after.heartbeat > before.heartbeat, "the counts continue"
         assert after.sounding == 1
         assert shared.reader.read().playhead_tick >= tick + 0.9 * TICKS_PER_SECOND
         worker.end()
@@ -286,7 +286,7 @@ def test_killed_it_is_replaced_by_one_that_goes_on_and_strikes_the_held_notes_ag
     assert _near(frequency_hz(sound[first : first + RATE], RATE), 440.0)
 
 
-def test_a_restart_in_a_wav_file_keeps_what_was_there(
+def test_a_restart_appends_to_the_wav_file(
     shared: SharedState, composer: Composer, soundfont: Path, tmp_path: Path
 ) -> None:
     file = tmp_path / "bach.wav"
@@ -306,7 +306,7 @@ def test_a_restart_in_a_wav_file_keeps_what_was_there(
         ("wav:{tmp}/none/bach.wav", None, "cannot write"),
     ],
 )
-def test_what_another_try_would_not_cure_ends_with_one_and_a_sentence(
+def test_an_error_that_a_restart_would_not_cure_exits_with_1_and_a_sentence(
     output: str,
     font: str | None,
     sentence: str,
