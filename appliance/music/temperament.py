@@ -1,7 +1,7 @@
 """How the twelve notes of the octave are tuned: five temperaments, at any concert pitch.
 
-A temperament is a circle of fifths, each of them pure (3:2) or narrower by part of a comma.
-Pure: only arithmetic. All sizes are in cents, hundredths of an equal semitone.
+A temperament is a circle of fifths, each of them pure (3:2) or narrower by part of a comma. All
+sizes are in cents, hundredths of an equal-tempered semitone.
 
 Sources: A. Werckmeister, Musicalische Temperatur (1691); J. P. Kirnberger's letter to Forkel
 (1779); F. Vallotti, Della scienza teorica e pratica della moderna musica (1779); P. Aaron,
@@ -16,22 +16,22 @@ from typing import Final
 EQUAL: Final = "equal"
 
 CONCERT_PITCH_HZ: Final = 440.0
-"""The a' that an equal-tempered synthesizer plays as it comes."""
+"""Frequency of a' in a synthesizer that is not tuned otherwise."""
 
 KEYS: Final = 128
-"""Of MIDI."""
+"""Number of MIDI notes."""
 
 _A: Final = 9
-_A_KEY: Final = 69
+"""Pitch class of the concert pitch's note."""
 
 _PURE_FIFTH: Final = 1200 * math.log2(3 / 2)
 _PYTHAGOREAN: Final = 12 * _PURE_FIFTH - 7 * 1200
-"""By which twelve pure fifths are more than seven octaves."""
+"""The Pythagorean comma: twelve pure fifths less seven octaves."""
 _SYNTONIC: Final = 4 * _PURE_FIFTH - 2 * 1200 - 1200 * math.log2(5 / 4)
-"""By which four pure fifths are more than a pure third."""
+"""The syntonic comma: four pure fifths less two octaves and a pure third."""
 
 _CIRCLE: Final = ("C", "G", "D", "A", "E", "B", "F#", "C#", "G#", "Eb", "Bb", "F")
-"""Each a fifth above the one before."""
+"""The circle of fifths: each note is a fifth above the one before."""
 
 _NARROWER: Final[dict[str, dict[str, float]]] = {
     EQUAL: dict.fromkeys(_CIRCLE, _PYTHAGOREAN / 12),
@@ -40,18 +40,19 @@ _NARROWER: Final[dict[str, dict[str, float]]] = {
     "vallotti": dict.fromkeys(("F", *_CIRCLE[:5]), _PYTHAGOREAN / 6),
     "meantone": dict.fromkeys(_CIRCLE, _SYNTONIC / 4) | {"G#": _PYTHAGOREAN - 11 * _SYNTONIC / 4},
 }
-"""The fifths that are not pure, by their lower note, and by how much (the wolf of meantone is
-wider); in each temperament that makes one Pythagorean comma, so that the circle closes."""
+"""The fifths that are not pure, by their lower note, and by how much they are narrower (the wolf
+fifth of meantone is wider). In each temperament they sum to one Pythagorean comma, so that the
+circle closes."""
 
 NAMES: Final = tuple(_NARROWER)
-"""Every temperament, as a person calls it."""
+"""The names of all temperaments."""
 
 
 def octave_cents(name: str) -> tuple[float, ...]:
-    """The twelve notes from C on, in cents above it.
+    """The twelve notes from C on, in cents above C.
 
     Raises:
-        KeyError: there is no such temperament; :data:`NAMES` has them all.
+        KeyError: there is no such temperament; :data:`NAMES` lists them all.
     """
     narrower = _NARROWER[name]
     cents = [0.0] * 12
@@ -65,7 +66,10 @@ def octave_cents(name: str) -> tuple[float, ...]:
 def key_cents(name: str, a_hz: float) -> tuple[float, ...]:
     """All 128 keys of MIDI, in cents above key 0 of equal temperament at 440 Hz.
 
-    The a' (key 69) sounds at ``a_hz`` in every temperament.
+    The a' (key 69) has the frequency ``a_hz`` in every temperament.
+
+    Raises:
+        KeyError: there is no such temperament.
     """
     octave = octave_cents(name)
     height = 1200 * math.log2(a_hz / CONCERT_PITCH_HZ) + 100 * _A - octave[_A]

@@ -1,4 +1,4 @@
-"""Where in its bars a piece is."""
+"""Bars and beats of a piece at a tick."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from appliance.music.events import TICKS_PER_BEAT, Piece
     [(4, TICKS_PER_BEAT), (3, TICKS_PER_BEAT), (2, 3 * TICKS_PER_BEAT // 2), (3, 240)],
     ids=["4/4", "3/4", "6/8", "3/8"],
 )
-def test_bars_and_beats_are_counted_in_the_beats_of_the_metre(
+def test_bars_and_beats_are_counted_in_the_beats_of_the_meter(
     beats_per_bar: int, beat_ticks: int
 ) -> None:
     start, pickup = 7777, beat_ticks

@@ -1,4 +1,4 @@
-"""Played, not printed: what the rules promise, and that at 0 nothing of it is left."""
+"""The rules of expressive performance, and their scaling down to nothing at expression 0."""
 
 from __future__ import annotations
 
@@ -36,16 +36,16 @@ from appliance.music.expression import (
 from appliance.music.score import Form
 
 CHORALE = Form(16, 4, 132, ((28, 32), (60, 64), (92, 96), (124, 132)))
-"""Four phrases of two bars with a pickup; the last chord is two beats long."""
+"""Four phrases of two bars, with a pickup; the last chord is two beats long."""
 TUNE = Form(12, 0, 96)
-"""Eight bars in triple time that say nothing of phrases."""
+"""Eight bars in triple time without fermatas."""
 
 
 def at(step: int, form: Form = CHORALE) -> Position:
     return position_of(form, step * TICKS_PER_STEP)
 
 
-def test_a_place_is_told_in_ticks() -> None:
+def test_position_of_is_in_ticks() -> None:
     assert at(0) == Position(1440, 1920, 480, 0, 28 * 120, resting=False, left_ticks=124 * 120)
     assert at(36) == Position(0, 1920, 480, 4 * 120, 28 * 120, resting=False, left_ticks=88 * 120)
     assert at(60).resting
@@ -53,7 +53,7 @@ def test_a_place_is_told_in_ticks() -> None:
     assert at(124) == Position(960, 1920, 480, 28 * 120, 28 * 120, resting=True, left_ticks=0)
 
 
-def test_where_the_form_knows_no_phrases_they_have_four_bars() -> None:
+def test_phrases_have_four_bars_if_the_form_has_no_fermatas() -> None:
     starts = [step for step in range(96) if not at(step, TUNE).in_phrase_ticks]
     assert starts == [0, 48]
     # A pickup belongs to the first.
@@ -61,7 +61,7 @@ def test_where_the_form_knows_no_phrases_they_have_four_bars() -> None:
     assert starts == [0, 52]
 
 
-def test_tempo_and_loudness_rise_to_the_middle_of_a_phrase_and_fall_to_its_end() -> None:
+def test_tempo_and_velocity_rise_to_the_peak_of_a_phrase_and_fall_to_its_end() -> None:
     quantities: list[Callable[[Position], int]] = [
         tempo_factor_permille,
         # On the same place of every bar, so that no accent is in between.
@@ -76,7 +76,7 @@ def test_tempo_and_loudness_rise_to_the_middle_of_a_phrase_and_fall_to_its_end()
         assert curve[-1] < curve[0] < curve[top]
 
 
-def test_over_a_phrase_the_tempo_is_the_one_that_was_asked_for() -> None:
+def test_the_mean_tempo_of_a_phrase_is_the_tempo_that_was_set() -> None:
     paces = [tempo_factor_permille(at(step)) for step in range(32, 60)]
     assert sum(1000 / pace for pace in paces) / len(paces) == pytest.approx(1, abs=0.02)
 
@@ -91,20 +91,20 @@ def test_strong_beats_are_louder_than_weak_ones() -> None:
 
 
 @pytest.mark.parametrize("voices", [2, 3, 4, 6])
-def test_the_melody_leads_and_the_bass_carries(voices: int) -> None:
+def test_melody_and_bass_are_louder_than_inner_voices(voices: int) -> None:
     weights = [velocity(at(40), voice, voices, 60) for voice in range(voices)]
     assert weights[0] == max(weights)
     assert all(weights[-1] > inner for inner in weights[1:-1])
 
 
-def test_where_notes_have_no_parts_the_higher_is_the_louder() -> None:
+def test_without_voices_higher_notes_are_louder() -> None:
     pitches = [velocity(at(40), 0, 1, pitch) for pitch in range(36, 97)]
     assert pitches == sorted(pitches)
     assert 10 < pitches[-1] - pitches[0] <= 20
     assert velocity(at(40), 5, 1, 60) == velocity(at(40), 0, 1, 60), "whatever voice it is given"
 
 
-def test_a_fermata_is_held_and_breathed_after() -> None:
+def test_a_fermata_is_slow_and_followed_by_a_breath() -> None:
     assert [tempo_factor_permille(at(step)) for step in range(60, 64)] == [RESTING_PERMILLE] * 4
     assert tempo_factor_permille(at(59)) > RESTING_PERMILLE < tempo_factor_permille(at(64))
     reading, rest = Performance(CHORALE, 10_000, 4), 60 * TICKS_PER_STEP
@@ -115,7 +115,7 @@ def test_a_fermata_is_held_and_breathed_after() -> None:
     assert off.early_release_ticks == MAX_EARLY_RELEASE_TICKS
 
 
-def test_nobody_breathes_where_phrases_are_only_guessed() -> None:
+def test_there_is_no_breath_after_guessed_phrases() -> None:
     reading, bar_line = Performance(TUNE), 48 * TICKS_PER_STEP
     reading.play([NoteOn(bar_line - 480, 0, 60, 80)])
     [off] = reading.play([NoteOff(bar_line, 0, 60)])
@@ -123,7 +123,7 @@ def test_nobody_breathes_where_phrases_are_only_guessed() -> None:
     assert off.early_release_ticks == 0
 
 
-def test_the_last_ritard_is_that_of_a_runner_who_stops() -> None:
+def test_the_final_ritardando_follows_its_formula() -> None:
     """v(x) = (1 + (w^q - 1) x)^(1/q), with q = 3 (Friberg and Sundberg 1999)."""
     form = Form(16, 0, 160, ((60, 64), (92, 96)))
     fastest = max(tempo_factor_permille(at(step, form)) for step in range(96, 156))
@@ -139,7 +139,7 @@ def test_the_last_ritard_is_that_of_a_runner_who_stops() -> None:
     assert {tempo_factor_permille(at(step, form)) for step in range(156, 160)} == {RESTING_PERMILLE}
 
 
-def test_repeated_and_short_notes_are_left_early_and_long_ones_are_not() -> None:
+def test_repeated_and_short_notes_are_released_early_and_long_ones_are_not() -> None:
     quarter, eighth = TICKS_PER_BEAT, TICKS_PER_BEAT // 2
     legato = early_release_ticks(quarter, repeated=False, phrase_ends=False)
     repeated = early_release_ticks(quarter, repeated=True, phrase_ends=False)
@@ -150,7 +150,7 @@ def test_repeated_and_short_notes_are_left_early_and_long_ones_are_not() -> None
 
 
 @given(st.integers(1, 100_000), st.booleans(), st.booleans())
-def test_a_note_is_never_left_before_half_of_it(
+def test_a_note_is_never_released_before_its_half(
     length: int, repeated: bool, phrase_ends: bool
 ) -> None:
     lift = early_release_ticks(length, repeated=repeated, phrase_ends=phrase_ends)
@@ -164,7 +164,7 @@ def test_a_note_is_never_left_before_half_of_it(
     st.integers(0, 127),
     st.sampled_from([CHORALE, TUNE, Form(12, 0, 96, (), 6), Form(6, 2, 30, (), 2)]),
 )
-def test_everything_stays_within_what_midi_and_ears_bear(
+def test_velocities_and_tempo_factors_stay_within_limits(
     tick: int, voice: int, voices: int, pitch: int, form: Form
 ) -> None:
     place = position_of(form, tick)
@@ -172,7 +172,7 @@ def test_everything_stays_within_what_midi_and_ears_bear(
     assert RESTING_PERMILLE <= tempo_factor_permille(place) <= 1050
 
 
-def test_a_copy_reads_on_as_its_original_would() -> None:
+def test_a_copy_changes_independently() -> None:
     reading = Performance(CHORALE, 0, 4)
     reading.play([NoteOn(480, 1, 60, 80)])
     twin = reading.copy()
@@ -183,9 +183,7 @@ def test_a_copy_reads_on_as_its_original_would() -> None:
 
 
 @pytest.mark.parametrize(("next_pitch", "left_early"), [(60, True), (62, False)])
-def test_whether_a_note_is_repeated_may_be_known_only_later(
-    next_pitch: int, left_early: bool
-) -> None:
+def test_a_repeated_note_is_recognized_from_later_events(next_pitch: int, left_early: bool) -> None:
     reading = Performance(TUNE)
     written = reading.play([NoteOn(0, 0, 60, 80)]) + reading.play([NoteOff(480, 0, 60)])
     written += reading.play([NoteOn(480, 3, next_pitch, 80)])
@@ -209,11 +207,11 @@ _events = st.lists(
 
 
 @given(_events, st.floats(0, 100))
-def test_what_is_played_lies_between_the_printed_page_and_full_expression(
+def test_scaled_events_lie_between_plain_and_full_expression(
     events: list[Event], percent: float
 ) -> None:
-    heard = apply_expression(events, percent)
-    assert [event.tick for event in heard] == sorted(event.tick for event in heard)
+    found = apply_expression(events, percent)
+    assert [event.tick for event in found] == sorted(event.tick for event in found)
     for event in events:
         now = expression.scale_event(event, percent)
         plain, full = expression.scale_event(event, 0), expression.scale_event(event, 100)
@@ -242,7 +240,7 @@ def _written(event: Event) -> tuple[object, ...]:
     return (type(event), event.tick) if isinstance(event, TempoFactor) else event
 
 
-def test_at_0_a_piece_is_the_printed_page(piece_written: list[Event]) -> None:
+def test_at_expression_0_a_piece_is_plain(piece_written: list[Event]) -> None:
     page = apply_expression(piece_written, 0)
     assert {e.velocity for e in page if isinstance(e, NoteOn)} == {PLAIN_VELOCITY}
     assert {e.permille for e in page if isinstance(e, TempoFactor)} == {1000}
@@ -250,21 +248,21 @@ def test_at_0_a_piece_is_the_printed_page(piece_written: list[Event]) -> None:
     assert [_written(e) for e in page] == [_written(e) for e in piece_written]
 
 
-def test_a_piece_has_shades_its_onsets_stay_and_no_note_is_lost(
+def test_expression_changes_velocities_but_neither_onsets_nor_notes(
     piece_written: list[Event],
 ) -> None:
-    heard = apply_expression(piece_written, 60)
-    onsets = [(e.tick, e.voice, e.pitch) for e in heard if isinstance(e, NoteOn)]
+    found = apply_expression(piece_written, 60)
+    onsets = [(e.tick, e.voice, e.pitch) for e in found if isinstance(e, NoteOn)]
     assert onsets == [(e.tick, e.voice, e.pitch) for e in piece_written if isinstance(e, NoteOn)]
-    loudness = {e.velocity for e in heard if isinstance(e, NoteOn)}
+    loudness = {e.velocity for e in found if isinstance(e, NoteOn)}
     assert 15 < max(loudness) - min(loudness) < 60
     sounding: set[tuple[int, int]] = set()
-    for event in heard:
+    for event in found:
         if isinstance(event, NoteOn):
             assert (event.voice, event.pitch) not in sounding
             sounding.add((event.voice, event.pitch))
         elif isinstance(event, NoteOff):
             sounding.remove((event.voice, event.pitch))
-    # Notes that are struck again are heard to be.
-    left = {(e.voice, e.pitch, e.tick) for e in heard if isinstance(e, NoteOff)}
-    assert not left & {(e.voice, e.pitch, e.tick) for e in heard if isinstance(e, NoteOn)}
+    # Notes that are struck again are found to be.
+    left = {(e.voice, e.pitch, e.tick) for e in found if isinstance(e, NoteOff)}
+    assert not left & {(e.voice, e.pitch, e.tick) for e in found if isinstance(e, NoteOn)}

@@ -24,7 +24,7 @@ BARBOUR = {
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_temperament_is_that_of_the_tables(name: str) -> None:
+def test_octave_cents_agree_with_the_tables(name: str) -> None:
     assert tuple(round(cents) for cents in octave_cents(name)) == BARBOUR[name]
 
 
@@ -42,7 +42,7 @@ def pure(size: float, wanted: float) -> bool:
     return abs(size - wanted) < 1e-6
 
 
-def test_as_many_fifths_and_thirds_are_pure_as_history_says() -> None:
+def test_each_temperament_has_its_number_of_pure_fifths_and_thirds() -> None:
     def count(name: str) -> tuple[int, int]:
         fifths = sum(pure(fifth(name, low), PURE_FIFTH) for low in range(12))
         return fifths, sum(pure(third(name, low), PURE_THIRD) for low in range(12))
@@ -59,7 +59,7 @@ def test_as_many_fifths_and_thirds_are_pure_as_history_says() -> None:
 
 
 @given(st.sampled_from(NAMES), st.floats(392, 466))
-def test_a_is_at_concert_pitch_and_octaves_are_pure(name: str, a_hz: float) -> None:
+def test_key_cents_put_a_at_concert_pitch_and_octaves_are_pure(name: str, a_hz: float) -> None:
     cents = key_cents(name, a_hz)
     assert len(cents) == KEYS
     assert 440 * 2 ** ((cents[69] - 6900) / 1200) == pytest.approx(a_hz)

@@ -217,15 +217,13 @@ class FourPartContext(Copyable):
             ones.append(inputs["pitch", voice, pitch_class])
             ones.append(inputs["held", voice, bisect_right(HELD_STEPS, self.held[voice])])
         ones.append(inputs["voice", self.place])
-        matches = (self.match, self.voice_matches[self.place])
-        ones += match_features(
-            inputs,
-            CLASSES,
-            (
-                (None if m.predicted is None else m.predicted % CLASSES, m.length_bucket)
-                for m in matches
-            ),
+        voice_match = self.voice_matches[self.place]
+        predicted = self.match.predicted
+        matches = (
+            (None if predicted is None else predicted % CLASSES, self.match.length_bucket),
+            (voice_match.predicted, voice_match.length_bucket),
         )
+        ones += match_features(inputs, CLASSES, matches)
         if not self.codec.uses_forms:
             ones.append(inputs["meter", self.step % BAR_STEPS[0]])
             return ones

@@ -1,4 +1,4 @@
-"""What the codec writes down can be read back, and what it tells the model is in order."""
+"""The four-part codec: encoding, features, forbidden tokens, cadences."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ tokens = st.lists(st.integers(0, CLASSES - 1), max_size=80)
 
 @codecs
 @given(score=scores())
-def test_a_score_comes_back_from_its_tokens(codec: FourPartCodec, score: Score) -> None:
+def test_encoding_a_score_loses_nothing(codec: FourPartCodec, score: Score) -> None:
     events = events_of(score, codec)
     pitches, onsets = rows(events, score.steps * TICKS_PER_STEP)
     assert pitches == score.pitches
@@ -42,7 +42,9 @@ def test_a_score_comes_back_from_its_tokens(codec: FourPartCodec, score: Score) 
 
 @codecs
 @given(score=scores())
-def test_every_place_has_its_features_and_its_token(codec: FourPartCodec, score: Score) -> None:
+def test_encode_gives_features_and_a_token_for_every_place(
+    codec: FourPartCodec, score: Score
+) -> None:
     features, found = codec.encode(score)
     assert len(features) == len(found) == VOICES * score.steps + (not codec.onsets)
     for ones in features:
@@ -52,7 +54,7 @@ def test_every_place_has_its_features_and_its_token(codec: FourPartCodec, score:
 
 
 @given(score=scores())
-def test_a_score_needs_no_forbidden_token_but_in_parallels(score: Score) -> None:
+def test_forbidden_tokens_occur_in_scores_only_as_parallels(score: Score) -> None:
     for codec in BOTH:
         context = codec.start(score.form._replace(steps=score.steps), score.key)
         for at, token in enumerate(codec.encode(score)[1]):
@@ -68,11 +70,13 @@ def test_a_score_needs_no_forbidden_token_but_in_parallels(score: Score) -> None
 
 
 @codecs
-@given(said=tokens)
-def test_whatever_is_said_the_music_is_well_formed(codec: FourPartCodec, said: list[int]) -> None:
+@given(tokens_drawn=tokens)
+def test_any_allowed_tokens_give_well_formed_music(
+    codec: FourPartCodec, tokens_drawn: list[int]
+) -> None:
     context = codec.start(Form(16, 0, 15), Key(0, False))
     events: list[Event] = []
-    for token in said:
+    for token in tokens_drawn:
         if context.done:
             break
         if token not in context.forbidden():
@@ -84,7 +88,9 @@ def test_whatever_is_said_the_music_is_well_formed(codec: FourPartCodec, said: l
 
 @codecs
 @given(before=tokens, after=tokens)
-def test_a_copy_goes_its_own_way(codec: FourPartCodec, before: list[int], after: list[int]) -> None:
+def test_a_copy_changes_independently(
+    codec: FourPartCodec, before: list[int], after: list[int]
+) -> None:
     context = codec.start(Form(12, 4, 1000), Key(5, True))
     for token in before:
         context.accept(token)
@@ -96,7 +102,7 @@ def test_a_copy_goes_its_own_way(codec: FourPartCodec, before: list[int], after:
     assert was == (context.features(), context.tick, context.forbidden(), context.cadence())
 
 
-def test_a_repeated_note_is_not_a_held_one() -> None:
+def test_a_repeated_note_is_not_encoded_as_held() -> None:
     codec = BOTH[0]
     struck = chords((2, (72, 67, 64, 48)), (2, (72, 67, 64, 48)))
     held = chords((4, (72, 67, 64, 48)))
@@ -104,7 +110,7 @@ def test_a_repeated_note_is_not_a_held_one() -> None:
     assert codec.encode(held)[1].count(HOLD) == 12
 
 
-def test_nothing_can_be_held_before_it_has_begun_and_no_piece_ends_before_it_has_begun() -> None:
+def test_hold_and_end_are_forbidden_before_the_piece_has_begun() -> None:
     onsets, plain = (codec.start(Form(16, 0, 8), Key(0, False)) for codec in BOTH)
     for place in range(VOICES):
         assert onsets.forbidden() == [HOLD], place
@@ -137,7 +143,7 @@ def test_a_piece_is_as_long_as_its_form(steps: int, pickup: int) -> None:
     assert context.tick == steps * TICKS_PER_STEP
 
 
-def test_a_fermata_and_the_end_come_nearer() -> None:
+def test_features_count_down_to_the_fermata_and_the_end() -> None:
     context = BOTH[0].start(Form(16, 0, 40, ((16, 20), (36, 40))), Key(0, False))
     seen = []
     for _ in range(40):
@@ -173,7 +179,7 @@ def test_every_class_has_a_name() -> None:
         (((71, 67, 62, 43), (SILENT,) * 4), Cadence.OPEN),
     ],
 )
-def test_a_cadence_leads_home(close: tuple[tuple[int, ...], ...], how: Cadence) -> None:
+def test_cadence_of_the_last_two_chords(close: tuple[tuple[int, ...], ...], how: Cadence) -> None:
     codec = BOTH[0]
     score = chords(*[(4, chord) for chord in ((72, 67, 64, 48), *close)])
     context = codec.start(score.form, score.key)
@@ -182,7 +188,7 @@ def test_a_cadence_leads_home(close: tuple[tuple[int, ...], ...], how: Cadence) 
     assert context.cadence() == how
 
 
-def test_the_key_is_that_of_the_last_bass_with_the_mode_of_the_piece() -> None:
+def test_key_of_takes_the_tonic_from_the_last_bass_and_the_mode_from_the_piece() -> None:
     minor = [[72, 67, 63, 48]] * 8 + [[71, 67, 62, 43]] * 8
     picardy = [*minor, *[[72, 67, 64, 48]] * 8, [SILENT] * 4]
     assert key_of(picardy) == Key(0, True)
@@ -192,7 +198,7 @@ def test_the_key_is_that_of_the_last_bass_with_the_mode_of_the_piece() -> None:
 
 @settings(max_examples=30)
 @given(score=scores(), up=st.integers(-3, 3))
-def test_transposing_moves_notes_and_key_alike(score: Score, up: int) -> None:
+def test_transposed_moves_notes_and_key_alike(score: Score, up: int) -> None:
     moved = score.transposed(up)
     assert moved.transposed(-up) == score
     assert moved.key == score.key.transposed(up)
@@ -202,20 +208,20 @@ def test_transposing_moves_notes_and_key_alike(score: Score, up: int) -> None:
 @settings(max_examples=30)
 @codecs
 @given(score=scores(), data=st.data())
-def test_a_moved_piece_is_heard_and_answered_where_the_codec_says(
+def test_transposition_maps_give_the_encoding_of_the_transposed_score(
     codec: FourPartCodec, score: Score, data: st.DataObject
 ) -> None:
     semitones = data.draw(st.sampled_from(codec.transpositions(score)))
     inputs, classes = codec.transposition_maps(semitones)
     assert (len(inputs), len(classes)) == (codec.width, len(codec.vocabulary))
-    features, said = codec.encode(score)
-    moved_features, moved_said = codec.encode(score.transposed(semitones))
+    features, encoded = codec.encode(score)
+    moved_features, moved_tokens = codec.encode(score.transposed(semitones))
     assert [[inputs[one] for one in ones] for ones in features] == moved_features
-    assert [classes[token] for token in said] == moved_said
+    assert [classes[token] for token in encoded] == moved_tokens
 
 
 @codecs
-def test_what_leaves_the_range_stays_on_its_last_note(codec: FourPartCodec) -> None:
+def test_transposition_maps_clip_at_the_ends_of_the_range(codec: FourPartCodec) -> None:
     for semitones in (-60, -1, 1, 60):
         inputs, classes = codec.transposition_maps(semitones)
         assert min(inputs) >= 0

@@ -1,4 +1,4 @@
-"""A person's score is read as it sounds, or one sentence says why it cannot be gone on with."""
+"""Score files become four-part scores, or are refused with one sentence."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from appliance.music.score import HIGHEST_PITCH, LOWEST_PITCH, SILENT, VOICES, S
 from tests.support.making_music import OPENING, chords, events_of, scores
 
 Notes = Sequence[tuple[int, int, int]]
-"""Start and end in ticks of 120 a 16th, and the MIDI note."""
+"""Start and end in ticks (120 per 16th), and the MIDI note."""
 
 
 def refusal(path: Path) -> str:
@@ -75,8 +75,8 @@ def same_music(one: Score, other: Score) -> None:
 
 @settings(max_examples=40)
 @given(score=scores())
-def test_what_we_write_we_read_back(tmp_path: Path, score: Score) -> None:
-    # A voice is told by its height, so the four are moved apart.
+def test_a_midi_file_that_bachbox_wrote_is_read_back(tmp_path: Path, score: Score) -> None:
+    # A voice is found by its height, so the four are moved apart.
     heights = [row[v] for row in score.pitches for v in range(VOICES) if row[v] != SILENT]
     every_voice = all(any(row[v] != SILENT for row in score.pitches) for v in range(VOICES))
     path = tmp_path / "a.mid"
@@ -91,7 +91,7 @@ def test_what_we_write_we_read_back(tmp_path: Path, score: Score) -> None:
         assert all(p == SILENT for row in score.pitches[longest:] for p in row)
 
 
-def test_a_track_for_each_voice_in_any_order(tmp_path: Path) -> None:
+def test_four_tracks_may_be_in_any_order(tmp_path: Path) -> None:
     path = tmp_path / "a.mid"
     midi_writer.write(path, events_of(OPENING), tempo_bpm=80, program=0, title="")
     score = four_part_conversion.read(path)
@@ -128,8 +128,8 @@ def test_four_part_chords_in_one_track(tmp_path: Path) -> None:
     same_music(four_part_conversion.read(midi(tmp_path / "b.mid", track(together))), apart)
 
 
-def test_chords_with_a_voice_resting_never_cross(tmp_path: Path) -> None:
-    """The held notes stay where they were, and the others find room above and below them."""
+def test_voices_of_chords_do_not_cross_while_one_rests(tmp_path: Path) -> None:
+    """Held notes stay in their voices, and the others go above and below them."""
     held = [(0, 1920, 60), (0, 1440, 72), (0, 1440, 66), (0, 1920, 48)]
     moving = [(1440, 1920, 58)]
     path = midi(tmp_path / "a.mid", track([*held, *moving]))
@@ -143,7 +143,7 @@ def test_chords_with_a_voice_resting_never_cross(tmp_path: Path) -> None:
 
 @settings(max_examples=40)
 @given(data=st.data())
-def test_chords_of_up_to_four_are_never_crossed_and_lose_no_note(
+def test_chords_of_up_to_four_notes_do_not_cross_and_lose_no_note(
     tmp_path: Path, data: st.DataObject
 ) -> None:
     notes: list[tuple[int, int, int]] = []
@@ -160,11 +160,11 @@ def test_chords_of_up_to_four_are_never_crossed_and_lose_no_note(
     score = four_part_conversion.read(midi(tmp_path / "a.mid", track(notes)))
     assert score.steps == 48
     for step, row in enumerate(score.pitches):
-        heard = [p for p in row if p != SILENT]
-        assert heard == sorted(sounding[step // 4], reverse=True)
+        found = [p for p in row if p != SILENT]
+        assert found == sorted(sounding[step // 4], reverse=True)
 
 
-def test_a_repeated_note_is_struck_again(tmp_path: Path) -> None:
+def test_a_repeated_note_is_an_onset(tmp_path: Path) -> None:
     parts: list[Notes] = [[(0, 240, p), (240, 480, p), (480, 960, p)] for p in (72, 67, 60, 48)]
     score = four_part_conversion.read(midi(tmp_path / "a.mid", *map(track, parts)))
     struck = [step for step, row in enumerate(score.onsets) if all(row)]
@@ -172,7 +172,7 @@ def test_a_repeated_note_is_struck_again(tmp_path: Path) -> None:
     assert score.pitches == ((72, 67, 60, 48),) * 8
 
 
-def test_another_resolution_and_notes_off_the_grid(tmp_path: Path) -> None:
+def test_notes_off_the_grid_are_rounded_at_any_resolution(tmp_path: Path) -> None:
     exact = four_part_conversion.read(midi(tmp_path / "a.mid", *map(track, voices())))
     other: list[Notes] = [
         [(start // 5 + 3, end // 5 - 4, pitch) for start, end, pitch in part] for part in voices()
@@ -181,13 +181,13 @@ def test_another_resolution_and_notes_off_the_grid(tmp_path: Path) -> None:
     same_music(four_part_conversion.read(path), exact)
 
 
-def test_three_four(tmp_path: Path) -> None:
+def test_a_bar_in_three_four_has_twelve_steps(tmp_path: Path) -> None:
     first, *rest = voices(3)
     path = midi(tmp_path / "a.mid", track(first, before=[time_signature(3, 4)]), *map(track, rest))
     assert four_part_conversion.read(path).form.bar_steps == 12
 
 
-def test_drums_do_not_count(tmp_path: Path) -> None:
+def test_drums_are_ignored(tmp_path: Path) -> None:
     beats = track([(240 * n, 240 * n + 60, 35) for n in range(16)], channel=9)
     plain = four_part_conversion.read(midi(tmp_path / "a.mid", *map(track, voices())))
     with_drums = midi(tmp_path / "b.mid", beats, *map(track, voices()))
@@ -195,7 +195,7 @@ def test_drums_do_not_count(tmp_path: Path) -> None:
     assert "no notes" in refusal(midi(tmp_path / "c.mid", beats))
 
 
-def test_of_a_long_file_the_beginning_is_taken(tmp_path: Path) -> None:
+def test_only_the_beginning_of_a_long_file_is_taken(tmp_path: Path) -> None:
     path = midi(tmp_path / "a.mid", *map(track, voices(100)))
     assert four_part_conversion.read(path).steps == MAX_STEPS
     hours = [(start + 10**8, end + 10**8, pitch) for start, end, pitch in voices()[0]]
@@ -207,17 +207,17 @@ def test_of_a_long_file_the_beginning_is_taken(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("other", [(6, 8), (5, 4), (3, 8), (12, 8)])
-def test_a_metre_we_do_not_know(tmp_path: Path, other: tuple[int, int]) -> None:
+def test_an_unknown_meter_is_refused(tmp_path: Path, other: tuple[int, int]) -> None:
     first, *rest = voices()
     path = midi(
         tmp_path / "a.mid", track(first, before=[time_signature(*other)]), *map(track, rest)
     )
-    said = refusal(path)
-    assert f"{other[0]}/{other[1]}" in said
-    assert "4/4" in said
+    message = refusal(path)
+    assert f"{other[0]}/{other[1]}" in message
+    assert "4/4" in message
 
 
-def test_a_metre_that_changes(tmp_path: Path) -> None:
+def test_a_meter_that_changes_is_refused(tmp_path: Path) -> None:
     first, *rest = voices()
     path = midi(
         tmp_path / "a.mid",
@@ -228,51 +228,51 @@ def test_a_metre_that_changes(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 5])
-def test_not_four_voices(tmp_path: Path, count: int) -> None:
+def test_other_than_four_voices_are_refused(tmp_path: Path, count: int) -> None:
     parts = [*voices(), [(0, 3840, 40)]][:count]
-    said = refusal(midi(tmp_path / "a.mid", *map(track, parts)))
-    assert "needed are four" in said
-    assert "a model of four voices" in said
+    message = refusal(midi(tmp_path / "a.mid", *map(track, parts)))
+    assert "needed are four" in message
+    assert "a model of four voices" in message
 
 
 @pytest.mark.parametrize(
     ("pitch", "named"), [(LOWEST_PITCH - 1, 35), (HIGHEST_PITCH + 1, 82), (127, 127)]
 )
-def test_a_note_out_of_range(tmp_path: Path, pitch: int, named: int) -> None:
+def test_a_note_out_of_range_is_refused(tmp_path: Path, pitch: int, named: int) -> None:
     parts = voices()
     which = 0 if pitch > 60 else 3
     parts[which] = [*parts[which], (3840, 4320, pitch)]
-    said = refusal(midi(tmp_path / "a.mid", *map(track, parts)))
-    assert f"MIDI note {named} is out of the range" in said
-    assert "transpose" in said
+    message = refusal(midi(tmp_path / "a.mid", *map(track, parts)))
+    assert f"MIDI note {named} is out of the range" in message
+    assert "transpose" in message
 
 
-def test_an_empty_score(tmp_path: Path) -> None:
+def test_an_empty_score_is_refused(tmp_path: Path) -> None:
     assert "no notes" in refusal(midi(tmp_path / "a.mid"))
     assert "no notes" in refusal(midi(tmp_path / "b.mid", track([])))
 
 
 @pytest.mark.parametrize("name", ["a.mid", "a.midi", "a.musicxml", "a.mxl", "a.xml", "A.MID"])
 @pytest.mark.parametrize("content", [b"", b"What is this?", bytes(200), b"MThd", b"<score>"])
-def test_a_file_of_something_else(tmp_path: Path, name: str, content: bytes) -> None:
+def test_a_file_that_is_no_score_is_refused(tmp_path: Path, name: str, content: bytes) -> None:
     path = tmp_path / name
     path.write_bytes(content)
     refusal(path)
 
 
 @pytest.mark.parametrize("name", ["a.wav", "a.pdf", "a", ".mid.bak"])
-def test_a_suffix_we_do_not_know(tmp_path: Path, name: str) -> None:
+def test_an_unknown_suffix_is_refused(tmp_path: Path, name: str) -> None:
     assert ".mid .midi .musicxml" in refusal(tmp_path / name)
 
 
 @pytest.mark.parametrize("name", ["a.mid", "a.musicxml"])
-def test_a_file_that_is_not_there_or_a_folder(tmp_path: Path, name: str) -> None:
+def test_a_missing_file_or_a_folder_is_refused(tmp_path: Path, name: str) -> None:
     assert "No such file" in refusal(tmp_path / name)
     (tmp_path / name).mkdir()
     assert "not a file" in refusal(tmp_path / name)
 
 
-def test_a_file_larger_than_any_score(tmp_path: Path) -> None:
+def test_a_file_that_is_too_large_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "a.mid"
     path.write_bytes(bytes((16 << 20) + 1))
     assert "16 MiB" in refusal(path)
@@ -309,7 +309,7 @@ def test_a_damaged_midi_file_is_read_or_refused(tmp_path: Path, data: st.DataObj
 
 
 def engraved(score: Score, signature: str = "4/4", pickup_beats: int = 0) -> stream.Score:
-    """A score as a notation program has it, one part a voice."""
+    """A score as a notation program has it, one part per voice."""
     made = stream.Score()
     made.insert(0, metadata.Metadata(title="Engraved"))
     for voice in range(VOICES):
@@ -344,7 +344,7 @@ def test_a_musicxml_file_is_read_as_it_sounds(tmp_path: Path) -> None:
     assert (score.form.bar_steps, score.form.pickup_steps) == (16, 0)
 
 
-def test_triple_time_fermatas_and_a_pickup(tmp_path: Path) -> None:
+def test_meter_fermatas_and_pickup_are_read_from_musicxml(tmp_path: Path) -> None:
     made = stream.Score()
     for pitch in (72, 67, 60, 48):
         part = stream.Part()
@@ -363,7 +363,7 @@ def test_triple_time_fermatas_and_a_pickup(tmp_path: Path) -> None:
     assert [row[0] for row in score.pitches] == [72] * 4 + [74] * 4 + [72] * 8
 
 
-def test_a_long_musicxml_file_is_cut(tmp_path: Path) -> None:
+def test_only_the_beginning_of_a_long_musicxml_file_is_taken(tmp_path: Path) -> None:
     long = chords(*[(16, (72 + n % 5, 67, 60, 48)) for n in range(40)])
     score = four_part_conversion.read(musicxml(tmp_path / "a.musicxml", engraved(long)))
     same_music(score, Score("", long.pitches[:512], long.onsets[:512], long.key, long.form))
@@ -372,12 +372,14 @@ def test_a_long_musicxml_file_is_cut(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("signature", "sentence"), [("6/8", "meter is not 4/4"), ("5/4", "meter is not 4/4")]
 )
-def test_a_musicxml_file_that_does_not_fit(tmp_path: Path, signature: str, sentence: str) -> None:
+def test_a_musicxml_file_in_another_meter_is_refused(
+    tmp_path: Path, signature: str, sentence: str
+) -> None:
     path = musicxml(tmp_path / "a.musicxml", engraved(OPENING, signature))
     assert sentence in refusal(path)
 
 
-def test_three_parts_or_drums_in_musicxml(tmp_path: Path) -> None:
+def test_a_musicxml_file_with_three_parts_is_refused_and_drums_are_no_voice(tmp_path: Path) -> None:
     made = engraved(OPENING)
     made.remove(list(made.parts)[3])
     assert "3 parts" in refusal(musicxml(tmp_path / "a.musicxml", made))

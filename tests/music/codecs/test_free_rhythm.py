@@ -1,4 +1,4 @@
-"""Music in free rhythm can be read back from its tokens, whatever they are it is well-formed."""
+"""The free-rhythm codec: encoding, features, forbidden tokens, conversion from score files."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from appliance.music.score import Form, FreeRhythmScore, Key, Tessitura
 
 LENGTHS = [30, 60, 80, 120, 240, 360, 480, 960]
 CODEC = FreeRhythmCodec(lowest=36, highest=88, lengths=LENGTHS)
-said = st.lists(st.integers(0, CODEC.classes - 1), max_size=200)
+any_tokens = st.lists(st.integers(0, CODEC.classes - 1), max_size=200)
 forms = st.builds(
     Form,
     st.sampled_from([6, 12, 16]),
@@ -46,7 +46,7 @@ def score_of(*notes: tuple[int, int, int], key: Key | None = None) -> FreeRhythm
 
 @st.composite
 def scores(draw: st.DrawFn) -> FreeRhythmScore:
-    """Notes whose lengths and distances the codec has, none struck while it sounds."""
+    """Notes with the lengths and time shifts of the codec, none struck while it sounds."""
     notes, now = [], 0
     free_from: dict[int, int] = {}
     for after in draw(st.lists(st.sampled_from([0, *LENGTHS]), min_size=1, max_size=40)):
@@ -60,7 +60,7 @@ def scores(draw: st.DrawFn) -> FreeRhythmScore:
     return score_of(*notes) if notes else score_of((0, 120, 60))
 
 
-def spoken(score: FreeRhythmScore) -> list[Event]:
+def events_of(score: FreeRhythmScore) -> list[Event]:
     context = CODEC.start(score.form, score.key)
     return [event for token in CODEC.encode(score)[1] for event in context.accept(token)]
 
@@ -83,18 +83,18 @@ def notes_of(events: list[Event]) -> list[Note]:
 
 
 @given(score=scores())
-def test_a_score_comes_back_from_its_tokens(score: FreeRhythmScore) -> None:
-    assert notes_of(spoken(score)) == sorted(score.notes)
+def test_encoding_a_score_loses_nothing(score: FreeRhythmScore) -> None:
+    assert notes_of(events_of(score)) == sorted(score.notes)
 
 
 @given(score=scores())
-def test_time_never_goes_back(score: FreeRhythmScore) -> None:
-    ticks = [event.tick for event in spoken(score)]
+def test_events_are_in_order_of_tick(score: FreeRhythmScore) -> None:
+    ticks = [event.tick for event in events_of(score)]
     assert ticks == sorted(ticks)
 
 
 @given(score=scores())
-def test_every_place_has_its_features_and_its_token(score: FreeRhythmScore) -> None:
+def test_encode_gives_features_and_a_token_for_every_place(score: FreeRhythmScore) -> None:
     features, tokens = CODEC.encode(score)
     counted, notes = CODEC.loss_counts(score)
     assert len(features) == len(tokens) == counted + 1
@@ -104,8 +104,8 @@ def test_every_place_has_its_features_and_its_token(score: FreeRhythmScore) -> N
         assert all(0 <= one < CODEC.width for one in ones)
 
 
-@given(form=forms, tokens=said)
-def test_whatever_is_drawn_the_music_is_well_formed_and_ends(form: Form, tokens: list[int]) -> None:
+@given(form=forms, tokens=any_tokens)
+def test_any_allowed_tokens_give_well_formed_music_that_ends(form: Form, tokens: list[int]) -> None:
     context = CODEC.start(form, Key(0, False))
     events: list[Event] = []
     for token in tokens:
@@ -121,8 +121,8 @@ def test_whatever_is_drawn_the_music_is_well_formed_and_ends(form: Form, tokens:
     assert context.tick <= (form.steps + MAX_OVERRUN_STEPS) * TICKS_PER_STEP + 2 * longest
 
 
-@given(form=forms, tokens=said)
-def test_nobody_waits_in_silence_for_longer_than_a_breath(form: Form, tokens: list[int]) -> None:
+@given(form=forms, tokens=any_tokens)
+def test_silence_is_never_longer_than_the_limit(form: Form, tokens: list[int]) -> None:
     context = CODEC.start(form, Key(0, False))
     events: list[Event] = []
     for token in tokens:
@@ -139,8 +139,8 @@ def test_nobody_waits_in_silence_for_longer_than_a_breath(form: Form, tokens: li
             silent_since = event.tick
 
 
-@given(before=said, after=said)
-def test_a_copy_goes_its_own_way(before: list[int], after: list[int]) -> None:
+@given(before=any_tokens, after=any_tokens)
+def test_a_copy_changes_independently(before: list[int], after: list[int]) -> None:
     context = CODEC.start(Form(12, 2, 1000, (), 6), Key(5, True))
     for token in before:
         context.accept(token)
@@ -151,7 +151,7 @@ def test_a_copy_goes_its_own_way(before: list[int], after: list[int]) -> None:
     assert was == (context.features(), context.tick, context.forbidden(), context.cadence())
 
 
-def test_a_chord_is_told_from_the_highest_note_down_and_without_doubles() -> None:
+def test_chords_are_encoded_from_the_highest_note_down_without_doubles() -> None:
     score = score_of((0, 480, 48), (0, 480, 64), (0, 240, 64), (0, 480, 55))
     assert [note.pitch for note in score.notes] == [64, 55, 48]
     context = CODEC.start(score.form, score.key)
@@ -162,8 +162,8 @@ def test_a_chord_is_told_from_the_highest_note_down_and_without_doubles() -> Non
     assert higher in context.forbidden()
 
 
-def test_a_sequence_on_another_degree_is_expected() -> None:
-    """Three notes of a figure, and the next are known, a tone higher."""
+def test_a_sequence_on_another_degree_is_predicted() -> None:
+    """After three notes of a figure a tone higher, the next ones are predicted."""
     figure = [(0, 60), (2, 60), (4, 120), (5, 120), (2, 60), (0, 60)]
     notes, now = [], 0
     for degree in (60, 62):
@@ -181,8 +181,8 @@ def test_a_sequence_on_another_degree_is_expected() -> None:
     assert not any(known[: 3 * len(figure)])
 
 
-def said_again(tokens: list[int]) -> list[bool]:
-    """Of every note, whether all of it was what the match expected."""
+def notes_as_predicted(tokens: list[int]) -> list[bool]:
+    """Whether all tokens of each note were the predicted ones."""
     context, found = CODEC.start(Form(16, 0, 1000), Key(0, False)), []
     for at in range(0, len(tokens) - 2, 3):
         expected: list[int | None] = []
@@ -195,16 +195,16 @@ def said_again(tokens: list[int]) -> list[bool]:
 
 @settings(max_examples=20)
 @given(figure=st.lists(st.integers(60, 72), min_size=2, max_size=12), seed=st.integers(0, 99))
-def test_whoever_only_repeats_is_made_to_say_something_new(figure: list[int], seed: int) -> None:
-    dice = random.Random(seed)
+def test_the_repetition_limit_forces_new_notes(figure: list[int], seed: int) -> None:
+    rng = random.Random(seed)
     context, tokens = CODEC.start(Form(16, 0, 1000), Key(0, False)), list[int]()
     for note in range(150):
         pitch = CODEC.first_pitch + figure[note % len(figure)] - CODEC.lowest
         for wanted in (CODEC.time_shifts.index(120) if note else 0, pitch, CODEC.first_length + 3):
             allowed = sorted({*range(CODEC.classes)} - {*context.forbidden(), CODEC.end})
-            tokens.append(wanted if wanted in allowed else dice.choice(allowed))
+            tokens.append(wanted if wanted in allowed else rng.choice(allowed))
             context.accept(tokens[-1])
-    again = said_again(tokens)
+    again = notes_as_predicted(tokens)
     windows = [
         sum(again[at : at + REPETITION_WINDOW_NOTES])
         for at in range(len(again) - REPETITION_WINDOW_NOTES)
@@ -213,16 +213,16 @@ def test_whoever_only_repeats_is_made_to_say_something_new(figure: list[int], se
 
 
 @given(
-    tokens=said,
+    tokens=any_tokens,
     low=st.integers(0, 100),
     size=st.integers(1, 40),
-    together=st.sampled_from([0.0, 0.1, 0.5]),
+    chord_share=st.sampled_from([0.0, 0.1, 0.5]),
 )
-def test_a_piece_keeps_to_its_scope(
-    tokens: list[int], low: int, size: int, together: float
+def test_a_piece_keeps_to_its_tessitura(
+    tokens: list[int], low: int, size: int, chord_share: float
 ) -> None:
-    scope = Tessitura(low, low + size, together)
-    context = CODEC.start(Form(16, 0, 64, (), 4, scope), Key(0, False))
+    tessitura = Tessitura(low, low + size, chord_share)
+    context = CODEC.start(Form(16, 0, 64, (), 4, tessitura), Key(0, False))
     for token in tokens:
         forbidden = {*context.forbidden()}
         assert len(forbidden) < CODEC.classes
@@ -231,33 +231,33 @@ def test_a_piece_keeps_to_its_scope(
     inside = max(low, CODEC.lowest), min(low + size, CODEC.highest)
     if inside[0] < inside[1]:
         assert all(inside[0] <= pitch <= inside[1] for pitch in context.pitches)
-    assert context.chord_notes <= together * len(context.pitches) + SPARE_CHORD_NOTES + 1
+    assert context.chord_notes <= chord_share * len(context.pitches) + SPARE_CHORD_NOTES + 1
 
 
 @given(score=scores())
-def test_a_scope_is_its_pieces(score: FreeRhythmScore) -> None:
+def test_the_tessitura_of_a_score(score: FreeRhythmScore) -> None:
     context = CODEC.start(score.form, score.key)
     for token in CODEC.encode(score)[1]:
         context.accept(token)
-    lowest, highest, together = score.tessitura
+    lowest, highest, chord_share = score.tessitura
     assert (lowest, highest) == score.pitch_range()
-    assert together == pytest.approx(context.chord_notes / len(score.notes), abs=1e-3)
+    assert chord_share == pytest.approx(context.chord_notes / len(score.notes), abs=1e-3)
 
 
 @given(pitch=st.integers(0, 127), highest=st.integers(41, 127))
-def test_a_note_out_of_range_is_told_in_another_octave(pitch: int, highest: int) -> None:
+def test_a_note_out_of_range_is_encoded_in_another_octave(pitch: int, highest: int) -> None:
     codec = FreeRhythmCodec(lowest=40, highest=highest, lengths=LENGTHS)
     _, tokens = codec.encode(score_of((0, 120, pitch)))
-    told = tokens[PITCH] - codec.first_pitch + codec.lowest
-    assert codec.lowest <= told <= highest
+    encoded = tokens[PITCH] - codec.first_pitch + codec.lowest
+    assert codec.lowest <= encoded <= highest
     if highest - codec.lowest >= 11:
-        assert (told - pitch) % 12 == 0
-        assert abs(told - pitch) == min(
+        assert (encoded - pitch) % 12 == 0
+        assert abs(encoded - pitch) == min(
             abs(p - pitch) for p in range(40, highest + 1) if (p - pitch) % 12 == 0
         )
 
 
-def test_a_piece_closes_on_its_tonic_from_a_note_that_leads_there() -> None:
+def test_cadence_of_the_last_notes() -> None:
     for notes, cadence in (
         ([(0, 480, 55), (480, 480, 60)], Cadence.FULL),
         ([(0, 480, 57), (480, 480, 60)], Cadence.TONIC),
@@ -274,7 +274,7 @@ def test_a_piece_closes_on_its_tonic_from_a_note_that_leads_there() -> None:
 
 
 @given(st.lists(st.integers(0, 500), min_size=1, unique=True).map(sorted), st.integers(0, 600))
-def test_the_nearest_is_the_nearest(choices: list[int], wanted: int) -> None:
+def test_nearest_has_the_smallest_distance(choices: list[int], wanted: int) -> None:
     distance = abs(choices[nearest(choices, wanted)] - wanted)
     assert distance == min(abs(choice - wanted) for choice in choices)
 
@@ -291,7 +291,7 @@ def test_the_nearest_is_the_nearest(choices: list[int], wanted: int) -> None:
         {"lowest": 0, "highest": 127, "lengths": [*range(1, 65)]},
     ],
 )
-def test_options_that_make_no_codec(options: dict[str, object]) -> None:
+def test_impossible_options_raise_value_error(options: dict[str, object]) -> None:
     with pytest.raises(ValueError, match=r"\w"):
         FreeRhythmCodec(**options)  # type: ignore[arg-type]
 
@@ -326,14 +326,14 @@ def test_a_midi_file_is_read_as_it_was_written(
     ("meter", "bar", "beat"),
     [((4, 4), 16, 4), ((3, 8), 6, 2), ((6, 8), 12, 6), ((12, 8), 24, 6), ((2, 2), 16, 4)],
 )
-def test_the_metre_is_the_files(
+def test_the_meter_is_read_from_the_file(
     tmp_path: Path, meter: tuple[int, int], bar: int, beat: int
 ) -> None:
     form = free_rhythm_conversion.read(midi(tmp_path / "a.mid", (0, 480, 60), meter=meter)).form
     assert (form.bar_steps, form.beat_steps) == (bar, beat)
 
 
-def test_an_upbeat_is_heard() -> None:
+def test_pickup_of_finds_an_upbeat() -> None:
     notes = [(0, 120, 67)]
     for bar in range(4):
         start = 120 + bar * 1920
@@ -344,7 +344,7 @@ def test_an_upbeat_is_heard() -> None:
     assert free_rhythm_conversion.pickup_of(tuple(Note(*note) for note in moved), 16) == 4
 
 
-def test_the_key_is_heard() -> None:
+def test_key_of_finds_the_key() -> None:
     scale = [60, 62, 64, 65, 67, 69, 71, 72, 67, 64, 60]
     for shift in range(12):
         notes = [(n * 240, 240, pitch + shift) for n, pitch in enumerate(scale)]
@@ -357,7 +357,7 @@ def test_the_key_is_heard() -> None:
     ("name", "content"),
     [("a.mid", b""), ("a.mid", b"MThd"), ("a.midi", bytes(99)), ("a.txt", b"x"), ("a", b"x")],
 )
-def test_a_file_that_is_no_score_is_refused_with_its_name(
+def test_a_file_that_is_no_score_is_refused_by_name(
     tmp_path: Path, name: str, content: bytes
 ) -> None:
     path = tmp_path / name
@@ -368,7 +368,7 @@ def test_a_file_that_is_no_score_is_refused_with_its_name(
         free_rhythm_conversion.read(tmp_path / "none.mid")
 
 
-def test_a_person_may_start_from_a_file_in_range(tmp_path: Path) -> None:
+def test_read_opening_takes_a_file_in_range(tmp_path: Path) -> None:
     opening = CODEC.read_opening(midi(tmp_path / "a.mid", (0, 480, 60), (480, 480, 62)))
     assert len(opening.tokens) == 6
     with pytest.raises(UsageError, match="MIDI note 100 is out of the model's range"):
@@ -376,18 +376,18 @@ def test_a_person_may_start_from_a_file_in_range(tmp_path: Path) -> None:
 
 
 @given(score=scores(), semitones=st.integers(-5, 6))
-def test_a_moved_piece_is_heard_and_answered_where_the_codec_says(
+def test_transposition_maps_give_the_encoding_of_the_transposed_score(
     score: FreeRhythmScore, semitones: int
 ) -> None:
     codec = FreeRhythmCodec(lowest=0, highest=127, lengths=LENGTHS)
     inputs, classes = codec.transposition_maps(semitones)
-    features, said = codec.encode(score)
-    moved_features, moved_said = codec.encode(score.transposed(semitones))
+    features, tokens = codec.encode(score)
+    moved_features, moved_tokens = codec.encode(score.transposed(semitones))
     assert [{inputs[one] for one in ones} for ones in features] == [*map(set, moved_features)]
-    assert [classes[token] for token in said] == moved_said
+    assert [classes[token] for token in tokens] == moved_tokens
 
 
-def test_what_leaves_the_range_stays_on_its_last_note() -> None:
+def test_transposition_maps_clip_at_the_ends_of_the_range() -> None:
     for semitones in (-100, -1, 1, 100):
         inputs, classes = CODEC.transposition_maps(semitones)
         assert len(inputs) == CODEC.width

@@ -1,4 +1,4 @@
-"""What came before is expected again, for as long as it comes."""
+"""The match model predicts what followed the same symbols before."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from appliance.music.codecs.match_model import MATCH_LENGTHS, MatchModel
 symbols = st.lists(st.integers(0, 3), max_size=120)
 
 
-def heard(said: list[int], shortest: int = 4) -> MatchModel:
+def matched(symbols_seen: list[int], shortest: int = 4) -> MatchModel:
     match = MatchModel(shortest)
-    for symbol in said:
+    for symbol in symbols_seen:
         match.update(symbol)
     return match
 
 
-def test_nothing_is_expected_before_anything_has_been_repeated() -> None:
+def test_nothing_is_predicted_before_a_repetition() -> None:
     match = MatchModel(4)
     for symbol in range(50):
         assert match.predicted is None
@@ -25,49 +25,59 @@ def test_nothing_is_expected_before_anything_has_been_repeated() -> None:
         match.update(symbol)
 
 
-def test_a_repeated_strain_is_known_to_its_end() -> None:
-    strain = list(range(40))
-    match = heard([*strain, 99, *strain[:4]])
-    for symbol in strain[4:]:
+def test_a_repeated_passage_is_predicted_to_its_end() -> None:
+    passage = list(range(40))
+    match = matched([*passage, 99, *passage[:4]])
+    for symbol in passage[4:]:
         assert match.predicted == symbol
         match.update(symbol)
     assert match.predicted == 99
 
 
-def test_the_longer_the_match_the_higher_its_bucket() -> None:
-    strain = list(range(200))
-    match, buckets = heard([*strain, *strain[:4]]), []
-    for symbol in strain[4:]:
+def test_the_length_bucket_grows_with_the_match() -> None:
+    passage = list(range(200))
+    match, buckets = matched([*passage, *passage[:4]]), []
+    for symbol in passage[4:]:
         buckets.append(match.length_bucket)
         match.update(symbol)
     assert buckets == sorted(buckets)
     assert {*buckets} == set(range(1, len(MATCH_LENGTHS) + 1))
 
 
-def test_a_surprise_ends_the_match() -> None:
-    strain = list(range(20))
-    match = heard([*strain, *strain[:8]])
+def test_another_symbol_ends_the_match() -> None:
+    passage = list(range(20))
+    match = matched([*passage, *passage[:8]])
     assert (match.predicted, match.length_bucket) == (8, 1)
     match.update(77)
     assert (match.predicted, match.length_bucket) == (None, 0)
 
 
-@given(said=symbols)
-def test_what_is_expected_once_followed_what_was_heard_last(said: list[int]) -> None:
-    match = heard(said, shortest=3)
+@given(symbols_seen=symbols)
+def test_the_predicted_symbol_once_followed_the_last_symbols(symbols_seen: list[int]) -> None:
+    match = matched(symbols_seen, shortest=3)
     if match.predicted is None:
-        assert all(said[at : at + 3] != said[-3:] for at in range(len(said) - 3)) or len(said) < 3
+        assert (
+            all(
+                symbols_seen[at : at + 3] != symbols_seen[-3:]
+                for at in range(len(symbols_seen) - 3)
+            )
+            or len(symbols_seen) < 3
+        )
     else:
-        followers = [said[at + 3] for at in range(len(said) - 3) if said[at : at + 3] == said[-3:]]
+        followers = [
+            symbols_seen[at + 3]
+            for at in range(len(symbols_seen) - 3)
+            if symbols_seen[at : at + 3] == symbols_seen[-3:]
+        ]
         assert match.predicted in followers
 
 
 @given(before=symbols, after=symbols)
-def test_a_copy_goes_its_own_way(before: list[int], after: list[int]) -> None:
-    match = heard(before)
+def test_a_copy_changes_independently(before: list[int], after: list[int]) -> None:
+    match = matched(before)
     was, twin = (match.predicted, match.length_bucket), match.copy()
     for symbol in after:
         twin.update(symbol)
     assert (match.predicted, match.length_bucket) == was
-    both = heard(before + after)
+    both = matched(before + after)
     assert (twin.predicted, twin.length_bucket) == (both.predicted, both.length_bucket)

@@ -1,4 +1,4 @@
-"""What was composed is what a sequencer reads."""
+"""MIDI files have the notes, tempos and keys of the events they are written from."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ def written(path: Path, events: list[Event], tempo_bpm: float = 80, title: str =
     return path
 
 
-def heard(path: Path) -> list[tuple[int, str, int, int, int]]:
-    """Every note as mido reads it: tick, kind, channel, pitch, velocity."""
+def read_notes(path: Path) -> list[tuple[int, str, int, int, int]]:
+    """Every note as mido reads it: tick, type, channel, pitch, velocity."""
     found = []
     for track in mido.MidiFile(path).tracks:
         tick = 0
@@ -45,7 +45,7 @@ def heard(path: Path) -> list[tuple[int, str, int, int, int]]:
     return sorted(found)
 
 
-def told(events: list[Event]) -> list[tuple[int, str, int, int, int]]:
+def notes_of(events: list[Event]) -> list[tuple[int, str, int, int, int]]:
     return sorted(
         (event.tick, "note_on", event.voice, event.pitch, event.velocity)
         if isinstance(event, NoteOn)
@@ -57,7 +57,7 @@ def told(events: list[Event]) -> list[tuple[int, str, int, int, int]]:
 
 @st.composite
 def performances(draw: st.DrawFn) -> list[Event]:
-    """Four voices with pieces and paces between, the last notes left or not."""
+    """Events of four voices with pieces and tempo factors; last notes may not be released."""
     events: list[Event] = []
     tick, sounding = 0, [-1] * VOICES
     for _ in range(draw(st.integers(0, 25))):
@@ -84,18 +84,18 @@ def test_every_note_is_read_back_at_its_tick(
     tmp_path: Path, events: list[Event], tempo_bpm: float, title: str
 ) -> None:
     path = written(tmp_path / "a.mid", events, tempo_bpm, title)
-    expected = told(events)
-    read = heard(path)
+    expected = notes_of(events)
+    read = read_notes(path)
     left_on = read[:]
     for note in expected:
         left_on.remove(note)
-    # Whatever still sounds at the end is left there.
+    # Notes that still sound are released at the end.
     assert all(note[1] == "note_off" for note in left_on)
     assert [note[0] for note in left_on] == [events[-1].tick] * len(left_on) if events else True
     assert sum(note[1] == "note_on" for note in read) * 2 == len(read)
 
 
-def test_pace_and_pieces_become_tempo_metre_key_and_marker(tmp_path: Path) -> None:
+def test_tempo_factors_and_pieces_become_tempo_meter_key_and_marker(tmp_path: Path) -> None:
     path = written(
         tmp_path / "a.mid",
         [PieceStart.of(Piece(3, 9, True, 3, 480, 0)), TempoFactor(0, 1000), TempoFactor(960, 700)],
@@ -103,18 +103,18 @@ def test_pace_and_pieces_become_tempo_metre_key_and_marker(tmp_path: Path) -> No
         title="Größe",
     )
     conductor = mido.MidiFile(path, charset="utf-8").tracks[0]
-    said = {message.type: message for message in conductor}
-    assert said["track_name"].name == "Größe"
-    assert said["marker"].text == "Piece 3, a minor"
-    assert said["key_signature"].key == "Am"
-    assert (said["time_signature"].numerator, said["time_signature"].denominator) == (3, 4)
+    messages = {message.type: message for message in conductor}
+    assert messages["track_name"].name == "Größe"
+    assert messages["marker"].text == "Piece 3, a minor"
+    assert messages["key_signature"].key == "Am"
+    assert (messages["time_signature"].numerator, messages["time_signature"].denominator) == (3, 4)
     tempos = [round(mido.tempo2bpm(m.tempo), 3) for m in conductor if m.type == "set_tempo"]
     assert tempos == [100, 100, 70]
 
 
 @pytest.mark.parametrize("minor", [False, True])
 @pytest.mark.parametrize("tonic", range(12))
-def test_every_key_can_be_written(tmp_path: Path, tonic: int, minor: bool) -> None:
+def test_every_key_has_a_key_signature(tmp_path: Path, tonic: int, minor: bool) -> None:
     path = written(tmp_path / "a.mid", [PieceStart.of(Piece(1, tonic, minor, 4, 0, 0))])
     keys = [m.key for m in mido.MidiFile(path).tracks[0] if m.type == "key_signature"]
     assert len(keys) == 1
@@ -126,7 +126,7 @@ def test_composed_music_is_read_by_mido_and_by_music21(
 ) -> None:
     events = thirty[0].events
     path = written(tmp_path / "piece.mid", events, title="Chorales")
-    assert heard(path) == told(events)
+    assert read_notes(path) == notes_of(events)
     assert mido.MidiFile(path).ticks_per_beat == TICKS_PER_BEAT
     parts = converter.parse(path, forceSource=True).parts
     assert len(parts) == VOICES
@@ -138,15 +138,15 @@ def test_composed_music_is_read_by_mido_and_by_music21(
         assert [round(float(n.offset) * TICKS_PER_BEAT) for n in read] == [e.tick for e in struck]
 
 
-def test_a_folder_that_cannot_be_written_is_an_os_error(tmp_path: Path) -> None:
+def test_writing_into_a_missing_folder_raises_os_error(tmp_path: Path) -> None:
     with pytest.raises(OSError, match="No such file"):
         written(tmp_path / "nowhere" / "a.mid", [])
 
 
-def test_pieces_in_a_row_are_one_file(tmp_path: Path, shipped: ModelFile) -> None:
+def test_several_pieces_are_written_to_one_file(tmp_path: Path, shipped: ModelFile) -> None:
     played = compose_pieces(Composer(shipped, seed=2), 2)
     events = [event for one in played for event in one.events]
     path = written(tmp_path / "two.mid", events)
-    assert heard(path) == told(events)
+    assert read_notes(path) == notes_of(events)
     markers = [m.text for m in mido.MidiFile(path).tracks[0] if m.type == "marker"]
     assert [text.split(",")[0] for text in markers] == ["Piece 1", "Piece 2"]

@@ -1,4 +1,4 @@
-"""A piece that is kept is played again note for note, and nothing else is taken for one."""
+"""Piece records: packed, embedded in files, read back, and everything else refused."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ _settings = st.dictionaries(
 
 @st.composite
 def pieces(draw: st.DrawFn, voices: int = 15) -> list[Event]:
-    """One piece, on no grid, of any number of voices, each with any number of notes at once."""
+    """The events of one piece off any grid, with any number of voices and of notes at once."""
     tonic, minor = draw(st.integers(0, 11)), draw(st.booleans())
     beats, beat_ticks = draw(st.sampled_from([(2, 480), (3, 480), (4, 480), (2, 720), (3, 240)]))
     pickup = draw(st.sampled_from([0, 240, 480]))
@@ -59,13 +59,13 @@ def pieces(draw: st.DrawFn, voices: int = 15) -> list[Event]:
     return events
 
 
-def kept(events: list[Event], **more: Any) -> PieceRecord:
+def recorded(events: list[Event], **more: Any) -> PieceRecord:
     facts: dict[str, Any] = {"model": "chorales", "seed": 7, "settings": {"tempo": 80.0}}
     return piece_record.record_piece(events, events[-1].tick + 480, **facts | more)
 
 
 def small() -> PieceRecord:
-    return kept(
+    return recorded(
         [
             PieceStart.of(Piece(3, 9, True, 4, 0, START)),
             NoteOn(START, 0, 69, 80),
@@ -75,24 +75,28 @@ def small() -> PieceRecord:
     )
 
 
-@given(events=pieces(), said=_settings, turned=_settings)
-def test_everything_comes_back(events: list[Event], said: Any, turned: Any) -> None:
-    change = Change(START + 5, turned)
-    one = kept(events, settings=said, changes=[change], complete=False)
+@given(events=pieces(), at_start=_settings, changed=_settings)
+def test_a_record_is_unpacked_as_it_was_packed(
+    events: list[Event], at_start: Any, changed: Any
+) -> None:
+    change = Change(START + 5, changed)
+    one = recorded(events, settings=at_start, changes=[change], complete=False)
     again = unpack(pack(one))
     assert again == one
-    assert again.settings == said
-    assert again.changes == [Change(5, turned)]
+    assert again.settings == at_start
+    assert again.changes == [Change(5, changed)]
     played = [event._replace(tick=event.tick - START) for event in events]
-    heard = list(again.events())
-    assert heard[: len(played)] == played
-    assert all(isinstance(event, NoteOff) for event in heard[len(played) :])
+    found = list(again.events())
+    assert found[: len(played)] == played
+    assert all(isinstance(event, NoteOff) for event in found[len(played) :])
 
 
-@given(events=pieces(), said=_settings)
+@given(events=pieces(), at_start=_settings)
 @settings(max_examples=15)
-def test_it_is_found_in_every_kind_of_file(events: list[Event], said: Any, tmp_path: Path) -> None:
-    one = kept(events, settings=said)
+def test_a_record_is_found_in_every_kind_of_file(
+    events: list[Event], at_start: Any, tmp_path: Path
+) -> None:
+    one = recorded(events, settings=at_start)
     if not one.note_count:
         return
     wav, midi, score = (tmp_path / f"one.{kind}" for kind in ("wav", "mid", "musicxml"))
@@ -108,31 +112,31 @@ def test_it_is_found_in_every_kind_of_file(events: list[Event], said: Any, tmp_p
 
 @given(events=pieces())
 @settings(max_examples=15)
-def test_midi_is_played_as_it_was(events: list[Event], tmp_path: Path) -> None:
-    one, path = kept(events), tmp_path / "one.mid"
+def test_a_midi_file_has_the_notes_of_its_record(events: list[Event], tmp_path: Path) -> None:
+    one, path = recorded(events), tmp_path / "one.mid"
     midi_writer.write(path, one.events(), tempo_bpm=80, program=19, title="x", record=one)
-    heard, channels = [], set()
+    found, channels = [], set()
     for track in mido.MidiFile(path).tracks:
         tick = 0
         for message in track:
             tick += message.time
             if message.type == "note_on":
-                heard.append((tick, message.note, message.velocity))
+                found.append((tick, message.note, message.velocity))
                 channels.add(message.channel)
     wanted = [(e.tick, e.pitch, e.velocity) for e in one.events() if isinstance(e, NoteOn)]
-    assert sorted(heard) == sorted(wanted)
+    assert sorted(found) == sorted(wanted)
     assert 9 not in channels, "those are drums"
 
 
 @given(events=pieces(voices=4))
 @settings(max_examples=8)
-def test_a_notation_program_reads_the_same_notes(events: list[Event], tmp_path: Path) -> None:
-    one, path = kept(events), tmp_path / "one.musicxml"
+def test_a_musicxml_file_has_the_notes_of_its_record(events: list[Event], tmp_path: Path) -> None:
+    one, path = recorded(events), tmp_path / "one.musicxml"
     if not one.note_count:
         return
     musicxml_writer.write(path, one, 80)
     score = converter.parse(path, forceSource=True)
-    heard = {
+    found = {
         (round(float(struck.getOffsetInHierarchy(score)) * 48), note.pitch.midi)
         for struck in score.recurse().notes
         for note in (struck.notes if struck.isChord else [struck])
@@ -143,13 +147,13 @@ def test_a_notation_program_reads_the_same_notes(events: list[Event], tmp_path: 
         for spans in musicxml_writer._voices(one.events()).values()
         for span in spans
     }
-    assert heard == spans
+    assert found == spans
     for part in score.parts:
         for measure in part.getElementsByClass("Measure")[1:]:
             assert measure.highestTime <= measure.barDuration.quarterLength + 1e-6
 
 
-def test_a_score_is_spelt_in_its_key() -> None:
+def test_pitches_in_musicxml_are_spelt_in_the_key() -> None:
     names = [musicxml_writer._pitch(pitch, -1) for pitch in (70, 61, 66)]
     assert names[0] == "<pitch><step>B</step><alter>-1</alter><octave>4</octave></pitch>"
     assert "<step>C</step><alter>1</alter>" in names[1]
@@ -157,14 +161,16 @@ def test_a_score_is_spelt_in_its_key() -> None:
 
 
 @given(content=st.binary(max_size=2000))
-def test_garbage_is_refused_with_a_sentence(content: bytes) -> None:
+def test_unpack_refuses_garbage_with_a_message(content: bytes) -> None:
     for tried in (content, MAGIC + content, MAGIC + zlib.compress(content)):
         with pytest.raises(BachboxError):
             unpack(tried)
 
 
 @given(at=st.integers(0, 10_000), bit=st.integers(0, 7))
-def test_a_damaged_file_is_refused_or_is_as_it_was(at: int, bit: int, tmp_path: Path) -> None:
+def test_a_damaged_file_is_refused_or_gives_the_same_record(
+    at: int, bit: int, tmp_path: Path
+) -> None:
     path = tmp_path / "one.mid"
     one = small()
     midi_writer.write(path, one.events(), tempo_bpm=80, program=19, title="x", record=one)
@@ -187,7 +193,7 @@ NOTE = event_object(NoteOn(1, 0, 60, 80))
 
 
 @pytest.mark.parametrize(
-    ("changes", "said"),
+    ("changes", "message"),
     [
         ({"format": 1}, "format 1"),
         ({"events": []}, "damaged"),
@@ -207,19 +213,21 @@ NOTE = event_object(NoteOn(1, 0, 60, 80))
         ({"settings": {"tempo": [1]}}, "damaged"),
     ],
 )
-def test_what_cannot_be_played_is_refused(changes: dict[str, Any], said: str) -> None:
-    with pytest.raises(BachboxError, match=said):
+def test_unpack_refuses_a_record_that_cannot_be_played(
+    changes: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(BachboxError, match=message):
         unpack(_with(**changes))
 
 
-def test_a_bomb_does_not_go_off() -> None:
+def test_unpack_refuses_a_decompression_bomb() -> None:
     bomb = MAGIC + zlib.compress(b'{"format":2,"x":"' + b"0" * (64 << 20) + b'"}')
     with pytest.raises(BachboxError, match="larger"):
         unpack(bomb)
 
 
 @pytest.mark.parametrize(
-    ("content", "said"),
+    ("content", "message"),
     [
         (b"", "no piece"),
         (b"MThd\0\0\0\6\0\1\0\0\1\xe0", "no piece"),
@@ -230,10 +238,10 @@ def test_a_bomb_does_not_go_off() -> None:
         (b'<miscellaneous-field name="bachbox">AAAA</miscellaneous-field>', "no piece"),
     ],
 )
-def test_files_of_others_are_refused(content: bytes, said: str, tmp_path: Path) -> None:
+def test_files_without_a_record_are_refused(content: bytes, message: str, tmp_path: Path) -> None:
     path = tmp_path / "theirs"
     path.write_bytes(content)
-    with pytest.raises(UsageError, match=said):
+    with pytest.raises(UsageError, match=message):
         piece_embedding.read(path)
     with pytest.raises(UsageError, match="not a file"):
         piece_embedding.read(tmp_path)

@@ -1,4 +1,4 @@
-"""Whatever is said, a tune comes of it; it sounds as it is written, and others read it so."""
+"""The ABC codec: grammar, playback, parsing and formatting of tunes."""
 
 from __future__ import annotations
 
@@ -48,17 +48,17 @@ keys = st.builds(Key, st.integers(0, 11), st.booleans())
 
 
 def drawn(form: Form, key: Key, seed: int) -> tuple[AbcContext, list[int], list[Event]]:
-    """A tune drawn blindly from what the grammar allows."""
-    dice, context = random.Random(seed), CODEC.start(form, key)
-    said: list[int] = []
+    """A tune drawn at random from what the grammar allows."""
+    rng, context = random.Random(seed), CODEC.start(form, key)
+    tokens: list[int] = []
     events: list[Event] = []
     while not context.done:
-        assert len(said) < MAX_TOKENS, "it never ends"
+        assert len(tokens) < MAX_TOKENS, "the tune does not end"
         allowed = sorted(context.allowed_tokens())
         weights = [3 if VOCABULARY[token] in BAR_LINES else 1 for token in allowed]
-        said += dice.choices(allowed, weights)
-        events += context.accept(said[-1])
-    return context, said, events
+        tokens += rng.choices(allowed, weights)
+        events += context.accept(tokens[-1])
+    return context, tokens, events
 
 
 def tune(body: str, meter: str = "4/4", key: str = "C") -> str:
@@ -78,15 +78,15 @@ def without_accidentals(signs: Sequence[str]) -> list[str]:
 EIGHT = "CDEF GABc|" * 7
 
 
-# Whatever is said
+# Grammar
 
 
 @settings(max_examples=30, deadline=None)
 @given(forms(), keys, st.lists(st.integers(0, CLASSES - 1), max_size=300))
-def test_any_tokens_make_a_tune(form: Form, key: Key, said: list[int]) -> None:
+def test_any_tokens_make_a_tune(form: Form, key: Key, tokens: list[int]) -> None:
     context = CODEC.start(form, key)
     events: list[Event] = []
-    for token in said:
+    for token in tokens:
         if not context.done:
             assert 0 <= min(context.features()) <= max(context.features()) < INPUTS.width
             assert len(context.forbidden()) < CLASSES
@@ -110,16 +110,16 @@ def test_every_tune_ends_in_time(form: Form, key: Key, seed: int) -> None:
 
 @settings(max_examples=15, deadline=None)
 @given(forms(), keys, st.integers(0, 2**32))
-def test_a_tune_that_is_written_can_be_read_again(form: Form, key: Key, seed: int) -> None:
-    context, said, events = drawn(form, key, seed)
-    # A book's last bar is mended where it does not leave room for the upbeat.
+def test_a_formatted_tune_is_parsed_as_it_was(form: Form, key: Key, seed: int) -> None:
+    context, tokens, events = drawn(form, key, seed)
+    # The reader shortens a last bar that does not leave room for the upbeat.
     closed = (
         context.symbols[-1] == ":|" or context.at_ticks % context.bar_ticks == context.phase_ticks
     )
     assume(closed and context.section_start == context.phase_ticks)
-    text = writer.format_tune(said, form, key, number=1, title="drawn", tempo_bpm=190)
+    text = writer.format_tune(tokens, form, key, number=1, title="drawn", tempo_bpm=190)
     score = reader.parse(text)
-    # Accidentals that say nothing new are not read.
+    # Redundant accidentals are not read.
     assert without_accidentals(score.symbols) == without_accidentals(context.symbols)
     assert (score.key, score.form[:2]) == (key, form[:2])
     assert sounds(text) == notes_from(events)
@@ -130,59 +130,59 @@ def test_a_tune_that_is_written_can_be_read_again(form: Form, key: Key, seed: in
 def test_abc2midi_reads_every_tune_and_plays_the_same_notes(
     form: Form, key: Key, seed: int
 ) -> None:
-    _, said, events = drawn(form, key, seed)
-    heard = abc2midi(writer.format_tune(said, form, key, number=1, title="drawn", tempo_bpm=190))
-    assert heard.complaints == []
-    assert are_the_same(heard.notes, notes_from(events))
+    _, tokens, events = drawn(form, key, seed)
+    found = abc2midi(writer.format_tune(tokens, form, key, number=1, title="drawn", tempo_bpm=190))
+    assert found.complaints == []
+    assert are_the_same(found.notes, notes_from(events))
 
 
 @settings(max_examples=12, deadline=None)
 @given(forms(), keys, st.integers(0, 2**32), st.data())
-def test_a_tune_that_breaks_off_is_written_to_its_last_bar(
+def test_a_tune_that_breaks_off_is_formatted_up_to_its_last_bar(
     form: Form, key: Key, seed: int, data: st.DataObject
 ) -> None:
-    context, said, _ = drawn(form, key, seed)
-    bars = [n for n, token in enumerate(said) if VOCABULARY[token] == "|"]
-    assume(bars and bars[0] < len(said) - 1)
+    context, tokens, _ = drawn(form, key, seed)
+    bars = [n for n, token in enumerate(tokens) if VOCABULARY[token] == "|"]
+    assume(bars and bars[0] < len(tokens) - 1)
     first_bar = bars[0]
-    kept = said[: data.draw(st.integers(first_bar + 1, len(said) - 1))]
+    kept = tokens[: data.draw(st.integers(first_bar + 1, len(tokens) - 1))]
     text = writer.format_tune(kept, form, context.key, number=1, title="cut", tempo_bpm=190)
     assert abc2midi(text).complaints == []
 
 
 @given(forms(), keys, st.integers(0, 2**32))
 @settings(max_examples=10, deadline=None)
-def test_nobody_waits_long_for_the_next_note(form: Form, key: Key, seed: int) -> None:
+def test_silence_is_never_longer_than_the_limit(form: Form, key: Key, seed: int) -> None:
     notes = notes_from(drawn(form, key, seed)[2])
     ends = [0, *(note.start + note.length for note in notes)]
     assert all(note.start - end < SILENT_TICKS for note, end in zip(notes, ends, strict=False))
 
 
-def test_where_it_must_sound_there_is_no_rest() -> None:
+def test_rests_are_forbidden_where_it_must_sound() -> None:
     context = CODEC.start(Form(16, 0, 128), Key(0, minor=False))
     context.accept(TOKEN["major"])
     assert TOKEN["z"] not in context.forbidden()
     assert TOKEN["z"] in context.forbidden(must_sound=True)
 
 
-def test_a_copy_goes_its_own_way() -> None:
+def test_a_copy_changes_independently() -> None:
     form, key = Form(16, 2, 256), Key(2, minor=True)
-    said = drawn(form, key, 5)[1]
-    for cut in range(0, len(said), 7):
+    tokens = drawn(form, key, 5)[1]
+    for cut in range(0, len(tokens), 7):
         context = CODEC.start(form, key)
-        for token in said[:cut]:
+        for token in tokens[:cut]:
             context.accept(token)
         twin, features = context.copy(), context.features()
-        for token in said[cut : cut + 30]:
+        for token in tokens[cut : cut + 30]:
             twin.accept(token)
         assert context.features() == features
-        for token in said[cut : cut + 30]:
+        for token in tokens[cut : cut + 30]:
             context.accept(token)
         assert context.features() == twin.features()
         assert context.tick == twin.tick
 
 
-# How it sounds
+# Playback
 
 
 def test_repeats_and_endings_are_played() -> None:
@@ -190,11 +190,11 @@ def test_repeats_and_endings_are_played() -> None:
     assert [n.pitch for n in sounds(tune(endings))] == [60, 60, 60, 62, 60, 60, 60, 64]
     twice = "|:C8|D8|C8|D8:||:E8|E8|E8|E8:|"
     assert [n.pitch for n in sounds(tune(twice))] == [60, 62, 60, 62] * 2 + [64] * 8
-    unsaid = "C8|C8|C8|C8:|E8|E8|E8|E8:|"
-    assert len(sounds(tune(unsaid))) == 16
+    implicit = "C8|C8|C8|C8:|E8|E8|E8|E8:|"
+    assert len(sounds(tune(implicit))) == 16
 
 
-def test_the_key_and_the_bar_decide_what_a_letter_sounds() -> None:
+def test_key_and_accidentals_in_the_bar_give_the_pitch() -> None:
     pitches = [note.pitch for note in sounds(tune("F2^C2=F2F2|F8|" + "C8|" * 6, key="D"))]
     assert pitches[:5] == [66, 61, 65, 65, 66]
     other_octave = [note.pitch for note in sounds(tune("^F2f2F2=f2|" + "C8|" * 7))]
@@ -203,7 +203,7 @@ def test_the_key_and_the_bar_decide_what_a_letter_sounds() -> None:
     assert dorian[:8] == [69, 71, 72, 74, 76, 78, 79, 81]
 
 
-def test_pairs_triplets_and_lengths() -> None:
+def test_broken_rhythms_triplets_and_lengths() -> None:
     notes = sounds(tune("C>D E<F (3GAB c2|d3/2e/ f4 z2|" + "C8|" * 6))
     assert [note.length for note in notes[:11]] == [
         *(360, 120, 120, 360, 160, 160, 160, 480),
@@ -212,20 +212,20 @@ def test_pairs_triplets_and_lengths() -> None:
     assert notes[11].start - notes[10].start == 960 + 480
 
 
-def test_a_tune_in_semiquavers_is_a_reel() -> None:
+def test_a_two_four_tune_in_sixteenths_is_read_as_four_four() -> None:
     fine = reader.parse("X:1\nM:2/4\nL:1/16\nK:G\n" + "GABc dedB|" * 8)
     assert fine.form.bar_steps == 16
     coarse = reader.parse("X:1\nM:2/4\nL:1/8\nK:G\n" + "GA Bc|" * 8)
     assert coarse.form.bar_steps == 8
 
 
-def test_what_is_no_note_is_left_out() -> None:
+def test_text_that_is_not_notes_is_left_out() -> None:
     plain = reader.parse(tune(EIGHT + "c8|]"))
     dressed = '"G7"~(CD)!trill!EF {g}G.ATB[Ac]|% words\nw:la la la\n' + EIGHT[10:] + "c8|]"
     assert reader.parse(tune(dressed)).symbols == plain.symbols
 
 
-def test_a_bar_that_leaves_no_room_for_the_upbeat_is_mended() -> None:
+def test_a_last_bar_without_room_for_the_upbeat_is_shortened() -> None:
     full = reader.parse(tune("|:G|" + "CDEF GABc|" * 7 + "c8:|"))
     right = reader.parse(tune("|:G|" + "CDEF GABc|" * 7 + "c7:|"))
     assert full.symbols == right.symbols
@@ -251,7 +251,7 @@ def test_a_bar_that_leaves_no_room_for_the_upbeat_is_mended() -> None:
         (tune("C8|C0/0|" + "C8|" * 6), "divided by nothing"),
     ],
 )
-def test_a_file_that_is_no_tune_is_refused_with_a_sentence(
+def test_a_file_that_is_no_tune_is_refused_with_a_reason(
     tmp_path: Path, text: str, why: str
 ) -> None:
     path = tmp_path / "tune.abc"
@@ -262,7 +262,7 @@ def test_a_file_that_is_no_tune_is_refused_with_a_sentence(
 
 
 @given(st.text(alphabet="XMLK:1234/8|[]()^_=,'<>-zABCDabcd \n\"{}!x$", max_size=200))
-def test_any_text_is_a_tune_or_refused(text: str) -> None:
+def test_any_text_is_parsed_or_refused(text: str) -> None:
     try:
         CODEC.encode(reader.parse("X:1\nM:4/4\nK:G\n" + text))
     except ValueError as why:
@@ -277,10 +277,10 @@ def test_a_file_that_cannot_be_read_is_refused(tmp_path: Path) -> None:
         CODEC.read_opening(tmp_path / "big.abc")
 
 
-# What the composer asks
+# What the composer asks for
 
 
-def test_the_last_bars_begin_once() -> None:
+def test_at_last_phrase_is_true_once() -> None:
     score = reader.parse(tune("|:" + EIGHT + "c8:||:" + EIGHT + "c8:|"))
     context = CODEC.start(score.form, score.key)
     ending = []
@@ -291,7 +291,7 @@ def test_the_last_bars_begin_once() -> None:
     assert ending == [13], "two bars before the end, as it is written"
 
 
-def test_a_tune_closes_on_its_tonic_or_is_open() -> None:
+def test_cadence_of_a_tune() -> None:
     for last, close in (("GABc d4|G8|]", Cadence.OPEN), ("GABc d4|c8|]", Cadence.FULL)):
         score = reader.parse(tune("C8|" * 6 + last))
         context = CODEC.start(score.form, score.key)
@@ -301,11 +301,14 @@ def test_a_tune_closes_on_its_tonic_or_is_open() -> None:
         assert context.cadence() == close
 
 
-def test_the_text_is_what_the_figure_counts() -> None:
+def test_loss_counts_are_tokens_and_characters() -> None:
     score = reader.parse(tune("|:" + EIGHT + "c8:|"))
-    said = CODEC.encode(score)[1]
-    assert said[-1] == TOKEN[END]
-    assert said.count(TOKEN[REPLAY]) == 8
-    assert CODEC.loss_counts(score) == (len(said) - 1, len("|:" + EIGHT.replace(" ", "") + "c8:|"))
+    tokens = CODEC.encode(score)[1]
+    assert tokens[-1] == TOKEN[END]
+    assert tokens.count(TOKEN[REPLAY]) == 8
+    assert CODEC.loss_counts(score) == (
+        len(tokens) - 1,
+        len("|:" + EIGHT.replace(" ", "") + "c8:|"),
+    )
     assert CODEC.transpositions(score) == [0]
     assert score.transposed(2).text == score.text

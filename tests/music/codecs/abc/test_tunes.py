@@ -1,4 +1,4 @@
-"""The composer with tunes: what is repeated is heard again, and all else is as with chorales."""
+"""The composer with a model of tunes, and tunes written as ABC."""
 
 from __future__ import annotations
 
@@ -40,29 +40,29 @@ TUNE = "X:1\nM:6/8\nL:1/8\nK:Ador\n|:E|ABc dcB|ABA GEG|ABc dcB|ABA A2:|\n"
 
 @pytest.fixture
 def folk(monkeypatch: pytest.MonkeyPatch) -> ModelFile:
-    """A model of tunes that has learnt nothing but the grammar."""
+    """A model of tunes that knows nothing but the grammar."""
     monkeypatch.setattr("appliance.composing.composer.StepModel", Noise)
     return model_file_of(AbcCodec(), FORMS)
 
 
-def test_tunes_follow_one_another_and_each_is_read_by_others(folk: ModelFile) -> None:
+def test_abc2midi_reads_every_composed_tune_as_it_is_played(folk: ModelFile) -> None:
     composer = Composer(folk, seed=2)
     pieces = compose_pieces(composer, 6)
     assert is_well_formed(event for piece in pieces for event in piece.events)
     assert len({(piece.about.beats_per_bar, piece.about.beat_ticks) for piece in pieces}) > 1
     for piece in pieces:
-        heard = abc2midi(writer.format_book(piece.events, title="Noise", tempo_bpm=190))
-        assert heard.complaints == []
-        assert are_the_same(heard.notes, notes_from(from_start(piece.events)))
+        found = abc2midi(writer.format_book(piece.events, title="Noise", tempo_bpm=190))
+        assert found.complaints == []
+        assert are_the_same(found.notes, notes_from(from_start(piece.events)))
 
 
-def test_a_step_has_room_in_the_ring(folk: ModelFile) -> None:
+def test_a_step_fits_into_the_ring(folk: ModelFile) -> None:
     composer = Composer(folk, seed=5)
     for _ in range(600):
         assert len(composer.step()) <= ROOM_FOR_A_STEP
 
 
-def test_whoever_takes_over_goes_on_as_if_nothing_had_happened(folk: ModelFile) -> None:
+def test_resume_goes_on_with_the_same_events(folk: ModelFile) -> None:
     composer = Composer(folk, seed=6)
     steps = [composer.step() for _ in range(2)]
     ticks = [composer.tick] * 2
@@ -77,7 +77,7 @@ def test_whoever_takes_over_goes_on_as_if_nothing_had_happened(folk: ModelFile) 
             assert second.step() == expected
 
 
-def test_from_a_snapshot_the_music_goes_on_as_it_did(folk: ModelFile) -> None:
+def test_restore_goes_on_with_the_same_events(folk: ModelFile) -> None:
     composer = Composer(folk, seed=7)
     compose(composer, 90)
     snapshot = composer.snapshot()
@@ -87,14 +87,14 @@ def test_from_a_snapshot_the_music_goes_on_as_it_did(folk: ModelFile) -> None:
     assert compose(composer, 60) == after
 
 
-def test_again_is_the_same_piece_from_its_start(folk: ModelFile) -> None:
+def test_a_restarted_tune_is_the_same_tune(folk: ModelFile) -> None:
     composer = Composer(folk, seed=8)
     once = compose(composer, 60)
     composer.next_piece(restart=True)
     assert [e._replace(tick=0) for e in compose(composer, 60)] == [e._replace(tick=0) for e in once]
 
 
-def test_a_prime_opens_the_first_tune(folk: ModelFile, tmp_path: Path) -> None:
+def test_an_opening_begins_the_first_tune(folk: ModelFile, tmp_path: Path) -> None:
     path = tmp_path / "tune.abc"
     path.write_text(TUNE)
     composer = Composer(folk, seed=9, prime=folk.codec.read_opening(path))
@@ -108,17 +108,17 @@ def test_a_prime_opens_the_first_tune(folk: ModelFile, tmp_path: Path) -> None:
     assert "K:Ador\n|:E|ABc dcB|ABA GEG|ABc dcB|ABA A2:|\n" in book
 
 
-def test_a_whole_tune_is_gone_on_from(folk: ModelFile, tmp_path: Path) -> None:
+def test_a_complete_tune_as_an_opening_is_continued(folk: ModelFile, tmp_path: Path) -> None:
     path = tmp_path / "tune.abc"
     path.write_text(TUNE)
     opening = folk.codec.read_opening(path)
     piece = compose_pieces(Composer(folk, seed=9, prime=opening), 1)[0]
-    told = [token for e in piece.events if isinstance(e, Tokens) for token in e.tokens]
-    assert tuple(told[: len(opening.tokens)]) == tuple(opening.tokens)
+    found = [token for e in piece.events if isinstance(e, Tokens) for token in e.tokens]
+    assert tuple(found[: len(opening.tokens)]) == tuple(opening.tokens)
     assert piece.end_tick >= (opening.form.steps + 4 * 12) * TICKS_PER_STEP
 
 
-def test_a_model_that_repeats_itself_is_given_up(folk: ModelFile) -> None:
+def test_a_model_that_repeats_itself_is_stopped(folk: ModelFile) -> None:
     composer = Composer(folk, seed=1)
     composer.step_model = Puppet(lambda token: TOKEN["C"], CLASSES)  # type: ignore[assignment]
     compose(composer, 400)
@@ -126,8 +126,8 @@ def test_a_model_that_repeats_itself_is_given_up(folk: ModelFile) -> None:
     assert composer.interventions["frozen"] + composer.interventions["loop"] > 2
 
 
-def test_a_bar_played_again_at_once_is_no_frozen_chord() -> None:
-    """Each of its bars ends on the note that the bar before ended on."""
+def test_a_repeated_bar_is_not_a_stall() -> None:
+    """Each of these bars ends on the note that the bar before ended on."""
     score = reader.parse("X:1\nL:1/8\nK:C\n|:" + "CEGC EGGC|DFAC FADC|" * 3 + "CEGC EGGC:|\n")
     context, detector = AbcCodec().start(score.form, score.key), StallDetector()
     for token in AbcCodec().encode(score)[1]:
@@ -152,7 +152,7 @@ def rendered(bundle: ModelFile, path: Path, length: Length) -> list[Event]:
     return compose(Composer(bundle, seed=3), 800)
 
 
-def test_whole_tunes_are_rendered_as_abc(folk: ModelFile, tmp_path: Path) -> None:
+def test_render_writes_complete_tunes_as_abc(folk: ModelFile, tmp_path: Path) -> None:
     path = tmp_path / "tunes.abc"
     events = rendered(folk, path, Length(pieces=2))
     text = path.read_text()
@@ -166,14 +166,14 @@ def test_whole_tunes_are_rendered_as_abc(folk: ModelFile, tmp_path: Path) -> Non
     assert any(event.tokens for event in events[:5] if isinstance(event, Tokens))
 
 
-def test_a_minute_of_tunes_ends_with_a_whole_bar(folk: ModelFile, tmp_path: Path) -> None:
+def test_render_for_a_time_ends_with_a_full_bar(folk: ModelFile, tmp_path: Path) -> None:
     path = tmp_path / "minute.abc"
     rendered(folk, path, Length(seconds=8))
     for tune in path.read_text().split("\n\n")[1:]:
         assert abc2midi(tune).complaints == []
 
 
-def test_other_models_write_no_abc(
+def test_render_refuses_abc_for_other_models(
     monkeypatch: pytest.MonkeyPatch, folk: ModelFile, tmp_path: Path
 ) -> None:
     del folk
