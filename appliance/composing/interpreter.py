@@ -1,8 +1,9 @@
 """The only module that calls TensorFlow Lite: features in, logits out, the state kept in between.
 
 Two runtimes share one API: ``tflite_runtime`` (the last one, 2.14, is for Python up to 3.11)
-and its successor ``ai_edge_litert``. The first that can be imported is used, or the one
-that the environment variable ``BACHBOX_RUNTIME`` names.
+and its successor ``ai_edge_litert``. Where both are installed the successor is used: it was 6 times
+faster on one x86-64 processor and 35 times on another, which the older one has no fast kernels
+for. The environment variable ``BACHBOX_RUNTIME`` names another.
 """
 
 from __future__ import annotations
@@ -20,6 +21,9 @@ from appliance.composing.model_file import ModelFile
 from appliance.errors import BachboxError
 
 RUNTIMES = ("tflite_runtime", "ai_edge_litert")
+PREFERRED_RUNTIMES = ("ai_edge_litert", "tflite_runtime")
+"""The faster one first."""
+
 RUNTIME_VARIABLE = "BACHBOX_RUNTIME"
 
 _REFUSALS = (ArithmeticError, LookupError, RuntimeError, SystemError, TypeError, ValueError)
@@ -36,7 +40,7 @@ def runtime() -> tuple[str, Any]:
         BachboxError: neither runtime is installed.
     """
     wanted = os.environ.get(RUNTIME_VARIABLE)
-    for name in (wanted,) if wanted else RUNTIMES:
+    for name in (wanted,) if wanted else PREFERRED_RUNTIMES:
         try:
             return name, importlib.import_module(f"{name}.interpreter").Interpreter
         except ImportError:

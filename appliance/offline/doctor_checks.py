@@ -107,11 +107,19 @@ def _check_soundfont(config: Config) -> Iterator[Finding]:
 
 
 def _check_runtime(config: Config) -> Iterator[Finding]:
-    from appliance.composing.interpreter import runtime
+    from appliance.composing.interpreter import RUNTIME_VARIABLE, runtime
 
     name, _ = runtime()
     versions = f"{name} {metadata.version(name)}, numpy {metadata.version('numpy')}"
-    yield Finding("runtime", CheckStatus.OK, versions)
+    reason = "as BACHBOX_RUNTIME says" if os.environ.get(RUNTIME_VARIABLE) else _why_runtime(name)
+    yield Finding("runtime", CheckStatus.OK, f"{versions}; {reason}")
+
+
+def _why_runtime(name: str) -> str:
+    from appliance.composing.interpreter import PREFERRED_RUNTIMES
+
+    others = [other for other in PREFERRED_RUNTIMES if other != name and find_spec(other)]
+    return f"preferred to {others[0]} because it is faster" if others else "the only one installed"
 
 
 def _check_models(config: Config) -> Iterator[Finding]:

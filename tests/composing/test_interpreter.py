@@ -76,10 +76,16 @@ def test_two_models_do_not_disturb_each_other(shipped: ModelFile, runtime: str) 
         other.step([300 - feature])
 
 
-def test_on_older_pythons_the_older_runtime_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_faster_runtime_is_preferred(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv(RUNTIME_VARIABLE, raising=False)
-    expected = "tflite_runtime" if sys.version_info < (3, 12) else "ai_edge_litert"
-    assert interpreter.runtime()[0] == expected
+    assert interpreter.runtime()[0] == "ai_edge_litert"
+
+
+@pytest.mark.skipif(sys.version_info >= (3, 12), reason="tflite-runtime is for Python up to 3.11")
+def test_the_older_runtime_is_used_where_it_is_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(RUNTIME_VARIABLE, raising=False)
+    monkeypatch.setitem(sys.modules, "ai_edge_litert.interpreter", None)
+    assert interpreter.runtime()[0] == "tflite_runtime"
 
 
 def test_a_missing_runtime(monkeypatch: pytest.MonkeyPatch) -> None:
