@@ -1,7 +1,7 @@
-"""Tunes of the folk model as another program reads them: ``python -m tests.acceptance.folk_tunes 200``.
+"""Tunes of the folk model checked by abc2midi: ``python -m tests.acceptance.folk_tunes 200``.
 
-Every tune is given to abc2midi, which must read it without an error or a warning and play the same
-notes as Bachbox, repeats included.
+abc2midi must read every tune without an error or a warning, and play the same notes as Bachbox,
+repeats included.
 """
 
 from __future__ import annotations
@@ -18,48 +18,44 @@ from appliance.music.notes import notes_from
 from tests.support.abc2midi import abc2midi, are_the_same
 from tests.support.making_music import MODELS, compose_pieces, from_start
 
-MIN_CLEAN = 0.95
+MIN_CLEAN_SHARE = 0.95
 
 
 def main() -> int:
-    """Return 0 if enough tunes are read without a complaint and all have the same notes."""
+    """The exit code, 0 if all tunes have the same notes and enough have no complaint."""
     parser = argparse.ArgumentParser(
         prog="python -m tests.acceptance.folk_tunes", description=__doc__
     )
-    parser.add_argument("tunes", type=int)
+    parser.add_argument("tunes", type=int, help="how many tunes to compose")
     parser.add_argument("--temperature", type=float, default=0.8)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--model", type=Path, default=MODELS / "folk.tflite")
-    parser.add_argument("--keep", type=Path, help="write all tunes into this file")
-    asked = parser.parse_args()
-    composer = Composer(
-        model_file.load(asked.model), seed=asked.seed, temperature=asked.temperature
-    )
+    parser.add_argument("--keep", type=Path, help="write all tunes to this file")
+    options = parser.parse_args()
+    model = model_file.load(options.model)
+    composer = Composer(model, seed=options.seed, temperature=options.temperature)
     clean = same = finished = 0
-    everything: list[Event] = []
-    for piece in compose_pieces(composer, asked.tunes):
+    events: list[Event] = []
+    for piece in compose_pieces(composer, options.tunes):
         finished += not piece.given_up
-        everything += piece.events
-        tune = format_book(
-            piece.events, title="Acceptance", tempo_bpm=composer.model_file.tempo_bpm
-        )
-        heard = abc2midi(tune)
-        clean += not heard.complaints
-        ours = notes_from(from_start(piece.events))
-        agree = are_the_same(heard.notes, ours)
-        same += agree
-        if heard.complaints or not agree:
-            print(tune, *heard.complaints[:3], f"{len(heard.notes)} notes, {len(ours)} of ours")
-    if asked.keep:
-        asked.keep.write_text(
-            format_book(everything, title="Folk", tempo_bpm=composer.model_file.tempo_bpm)
-        )
+        events += piece.events
+        tune = format_book(piece.events, title="Acceptance", tempo_bpm=model.tempo_bpm)
+        reading = abc2midi(tune)
+        clean += not reading.complaints
+        expected = notes_from(from_start(piece.events))
+        agrees = are_the_same(reading.notes, expected)
+        same += agrees
+        if reading.complaints or not agrees:
+            print(tune, *reading.complaints[:3])
+            print(f"abc2midi played {len(reading.notes)} notes, Bachbox {len(expected)}")
+    if options.keep:
+        options.keep.write_text(format_book(events, title="Folk", tempo_bpm=model.tempo_bpm))
     print(
-        f"{asked.tunes} tunes at temperature {asked.temperature}: {clean} without a complaint, "
-        f"{same} the same notes in abc2midi's MIDI, {finished} ended by themselves; "
+        f"{options.tunes} tunes at temperature {options.temperature}: {clean} without a complaint, "
+        f"{same} with the same notes in abc2midi's MIDI, {finished} ended by themselves; "
         f"interventions {composer.interventions}"
     )
-    return 0 if clean >= MIN_CLEAN * asked.tunes and same == asked.tunes else 1
+    return 0 if clean >= MIN_CLEAN_SHARE * options.tunes and same == options.tunes else 1
 
 
 if __name__ == "__main__":
