@@ -23,9 +23,11 @@ class Inputs(dict[Place, int]):
         self.width = 0
         self._parts: dict[str, tuple[int, int]] = {}
         """Index of the first input of a part, and the length of its rows."""
+        self._ranges: dict[str, range] = {}
         for name, *shape in parts:
             rows, length = shape if len(shape) > 1 else (1, shape[0])
             self._parts[name] = (self.width, length)
+            self._ranges[name] = range(self.width, self.width + rows * length)
             for row in range(rows):
                 for place in range(length):
                     self[name, row, place] = self.width + row * length + place
@@ -38,3 +40,7 @@ class Inputs(dict[Place, int]):
         first, length = self._parts[place[0]]
         row = place[1] if len(place) > 2 else 0
         return first + row * length + place[-1]
+
+    def indices(self, name: str) -> range:
+        """The indices of all inputs of a part."""
+        return self._ranges[name]
