@@ -30,7 +30,9 @@ class Guest:
 
 
 def run_for_a_while(*frontends: Frontend, seconds: float = 0.1) -> None:
-    settings = Settings(RequestedSettings("m"), lambda: ["m"], lambda _: ModelDefaults(80, 1, 1, 0))
+    settings = Settings(
+        RequestedSettings(model="m"), lambda: ["m"], lambda _: ModelDefaults(80, 1, 1, 0)
+    )
 
     async def run() -> None:
         frontend_runner = FrontendRunner(frontends, settings, cast(BoxStatus, None))
