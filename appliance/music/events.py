@@ -61,8 +61,8 @@ class NoteOn(NamedTuple):
 class NoteOff(NamedTuple):
     """A voice releases a note.
 
-    ``tick`` is where the note is written to end. How much earlier it is released is for whoever
-    plays it to decide: see :mod:`appliance.music.expression`.
+    ``tick`` is where the note is written to end. How much earlier it is released depends on the
+    expression it is played with: see :mod:`appliance.music.expression`.
     """
 
     tick: int

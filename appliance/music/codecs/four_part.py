@@ -41,7 +41,7 @@ TO_FERMATA_STEPS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32)
 TO_END_STEPS = (2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96)
 """Lower ends of the buckets that numbers of steps fall into."""
 BAR_STEPS = (16, 12)
-"""Lengths of the bars whose steps are told apart."""
+"""The two lengths of a bar that have inputs for each of their steps."""
 MIN_MATCH_TOKENS = 8
 """Tokens of all voices, two steps, that must agree before a match counts."""
 MIN_VOICE_MATCH_STEPS = 8

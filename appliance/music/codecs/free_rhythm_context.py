@@ -54,7 +54,7 @@ class FreeRhythmContext(Copyable):
         """The tick at which the next note begins, or the last one did; the music is complete up
         to here."""
         self.place = TIME_SHIFT
-        """What the next token tells."""
+        """What the next token is about."""
         # The model has learned from other instruments too, but a cello's piece stays a cello's.
         tessitura = form.tessitura or Tessitura(codec.lowest, codec.highest, 1.0)
         self.chord_share = tessitura.chord_share

@@ -10,12 +10,12 @@ from appliance.music.codecs.input_layout import Inputs
 from appliance.music.codecs.match_model import match_input_count
 
 TIME_SHIFT, PITCH, LENGTH = range(3)
-"""What the next token tells: the time since the note before, the pitch or the length of a note."""
+"""What a token is about: the time since the note before, or the pitch or length of a note."""
 METERS = ((16, 4), (12, 4), (8, 4), (12, 6), (6, 2), (24, 6), (18, 6), (24, 4), (32, 8))
 """Bar and beat in 16th steps; any other meter is one more class."""
 MAX_BAR_STEPS = 32
 PLACES_IN_STEP = 4
-"""Places within a 16th that are told apart."""
+"""Places within a 16th that have inputs of their own."""
 TO_END_STEPS = (4, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256)
 """Lower ends of the buckets for the distance to the end."""
 PAST_PITCHES = 4

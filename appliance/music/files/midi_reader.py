@@ -71,6 +71,6 @@ def _event(message: Any, tick: int) -> Event:
 
 
 def _scaled(note: Note, scale: float) -> Note:
-    """A note in ticks of ours; it keeps some length if it has any."""
+    """A note in ticks of :data:`TICKS_PER_BEAT`; a length above 0 does not become 0."""
     length = max(1, round(note.length * scale)) if note.length > 0 else 0
     return note._replace(start=round(note.start * scale), length=length)

@@ -10,7 +10,7 @@ from msgspec import Meta
 from appliance.music.events import Event, NoteOff, NoteOn, PieceStart, TempoFactor
 
 Tick = Annotated[int, Meta(ge=0, le=1 << 21)]
-"""At most an hour or so, so that no file can keep whoever renders it busy for days."""
+"""At most an hour or so, so that no file can keep a renderer busy for days."""
 
 _Small = Annotated[int, Meta(ge=0, le=255)]
 _Number = Annotated[int, Meta(ge=0, lt=1 << 31)]

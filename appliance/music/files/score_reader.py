@@ -1,4 +1,4 @@
-"""Score files of every format that is known, told apart by their suffixes."""
+"""Score files of every format that Bachbox knows, by their suffixes."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def read(path: Path) -> ScoreFile:
     suffix = path.suffix.lower()
     if suffix not in SUFFIXES:
         raise UsageError(
-            f"cannot start from a {suffix or 'nameless'} file; known: {' '.join(SUFFIXES)}",
+            f"cannot read {suffix or 'nameless'} files; known: {' '.join(SUFFIXES)}",
             path=path,
         )
     try:

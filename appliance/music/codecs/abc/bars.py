@@ -105,7 +105,7 @@ class _Scanner:
         elif symbol["tie"]:
             self._tie = True
         else:
-            raise ValueError(f"{symbol['other']!r} is no sign that Bachbox knows")
+            raise ValueError(f"{symbol['other']!r} is no symbol that Bachbox knows")
 
     def finish(self) -> list[Bar]:
         """All bars.
@@ -121,7 +121,7 @@ class _Scanner:
 
     def _bar_line(self, symbol: re.Match[str]) -> None:
         if self._broken or self._triplet_left:
-            raise ValueError("a pair or triplet is cut by a bar line")
+            raise ValueError("a bar line cuts a broken rhythm or a triplet")
         line = _bar_line(symbol["bar"], symbol["ending"])
         if self._notes:
             self._bars.append(Bar(self._notes, line))
@@ -153,7 +153,7 @@ class _Scanner:
     def _broken_rhythm(self, symbol: str) -> None:
         notes = self._notes
         if len(symbol) > 1 or not notes or notes[-1].group or notes[-1].rest:
-            raise ValueError("a broken rhythm that is no pair of notes")
+            raise ValueError("a broken rhythm is not a pair of notes")
         notes[-1].group = self._broken = symbol
 
 
@@ -161,7 +161,7 @@ def _written_note(symbol: re.Match[str]) -> WrittenNote:
     under = symbol["under"] or ""
     divisor = int(under.strip("/") or 2 ** len(under)) if under else 1
     if not divisor:
-        raise ValueError("a length is divided by nothing")
+        raise ValueError("a length is divided by zero")
     rest = symbol["note"] == "z"
     return WrittenNote(
         step=0 if rest else white_key(symbol["note"], symbol["octave"]),

@@ -28,7 +28,7 @@ from appliance.music.score import Form, Key
 LAST_PHRASE_BARS = 2
 """Length of the ending of which several are compared."""
 MAX_EARLY_BARS = 4
-"""How much earlier than its form a tune may end; one that starts from a user's bars goes on."""
+"""How much earlier than its form a tune may end, so that a user's bars are continued."""
 METERS = ((16, 4), (8, 4), (12, 6), (18, 6), (24, 6), (12, 4))
 """Bar and beat in 16th steps; any other meter is one more class."""
 PAST_SYMBOLS, PAST_PITCHES = 3, 4
@@ -38,7 +38,7 @@ BARS_BACK = (1, 2, 4, 8)
 TO_END_BARS = (*range(1, 17), 20, 24, 32, 40, 48)
 """Lower ends of the buckets for the distance to the end."""
 PLACES_IN_BAR = 64
-"""Places in the bar that are told apart, a quarter of an eighth each."""
+"""Places in the bar that have inputs of their own, each a quarter of an eighth."""
 MAX_SECTION_BARS = 20
 MAX_SECTIONS = 7
 MIN_MATCH_SYMBOLS = 5

@@ -123,7 +123,7 @@ def _played_steps(symbols: Sequence[str], form: Form, key: Key) -> int:
             raise ValueError(
                 "it breaks off, or is shorter than eight bars"
                 if symbol == END
-                else f"{symbol!r} does not go on after {''.join(tune.symbols[1:])[-20:]!r}"
+                else f"{symbol!r} cannot follow {''.join(tune.symbols[1:])[-20:]!r}"
             )
         tune.accept(TOKEN[symbol])
     return tune.tick // TICKS_PER_STEP

@@ -240,15 +240,15 @@ def test_a_last_bar_without_room_for_the_upbeat_is_shortened() -> None:
         (tune("C8|" * 8, key="H"), "K:H is no key"),
         (tune("C8|" * 8, meter="7/9"), "M:7/9 is no meter"),
         (tune("C8|C7|" + "C8|" * 6), "a bar has 7 eighths instead of 8"),
-        (tune("C8|C4z4|" + "C8|" * 6), "does not go on after"),
+        (tune("C8|C4z4|" + "C8|" * 6), "cannot follow"),
         (tune("C8|" * 3), "shorter than eight bars"),
         (tune("C8|(5CDEFG C3|" + "C8|" * 6), "tuplets other than triplets"),
         (tune("C8|^^C8|" + "C8|" * 6), "two semitones"),
         (tune("C8|C,,,8|" + "C8|" * 6), "too high or too low"),
-        (tune("C8|$8|" + "C8|" * 6), "no sign that Bachbox knows"),
+        (tune("C8|$8|" + "C8|" * 6), "no symbol that Bachbox knows"),
         (tune("C8|" * 8 + "\nV:2\n" + "C8|" * 8), "V: changes"),
         (tune("C8|1 C8|" + "C8|" * 6), "first ending without a second"),
-        (tune("C8|C0/0|" + "C8|" * 6), "divided by nothing"),
+        (tune("C8|C0/0|" + "C8|" * 6), "divided by zero"),
     ],
 )
 def test_a_file_that_is_no_tune_is_refused_with_a_reason(
