@@ -73,6 +73,18 @@ def test_no_piece_is_held_out_twice(path: Path) -> None:
     assert not set(part.valid) & set(part.test)
 
 
+def test_the_package_has_every_playable_model_and_no_other_weights() -> None:
+    shared = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["hatch"]["build"]
+    packaged = {
+        name for name in shared["targets"]["wheel"]["shared-data"] if name.startswith("models")
+    }
+    playable = model_file.listing([ROOT / "models"])
+    assert packaged == {
+        f"models/{path.stem}.{end}" for path in playable for end in ("tflite", "md")
+    }
+    assert "chorales-warm-start" not in {path.stem for path in playable}
+
+
 def test_the_shipped_model_was_made_by_its_recipe() -> None:
     made = recipe.load(ROOT / "models" / "chorales.toml")
     model = model_file.load(ROOT / "models" / "chorales.tflite")
