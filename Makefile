@@ -52,7 +52,7 @@ coverage: $(VENV)/.dev ## measure which code the unit and process tests run
 test-homeassistant: $(VENV)/.dev $(HASS_VENV)/.$(HASS_VERSION) ## test against the real Home Assistant
 	HASS=$(HASS_VENV)/bin/hass $(VENV)/bin/python -m pytest tests/acceptance/homeassistant.py $(ARGS)
 
-test-training: $(TRAIN_VENV)/.train ## tiny networks of every kind are trained, converted and play
+test-training: $(TRAIN_VENV)/.train ## train, convert and play tiny models
 	@$(TRAIN_VENV)/bin/python $(PIP) install 'pytest>=8,<10' 'pytest-timeout>=2.3,<3' 'pytest-xdist>=3.6,<4' 'hypothesis>=6.100,<7' 'psutil>=6,<8'
 	$(TRAIN_VENV)/bin/python -m pytest -n 2 tests/acceptance/training.py $(ARGS)
 
@@ -101,21 +101,21 @@ audit: ## look for known vulnerabilities in the pinned packages (needs pypi.org)
 	@for lock in deploy/lock/*.txt; do echo "$$lock"; \
 	  $(AUDIT_VENV)/bin/pip-audit --strict --require-hashes --disable-pip --requirement "$$lock" || exit; done
 
-train: $(TRAIN_VENV)/.train ## make train MODEL=chorales: from scores to models/chorales.tflite
+train: $(TRAIN_VENV)/.train ## make train MODEL=chorales: train a model, into models/chorales.tflite
 	$(TRAIN_VENV)/bin/python -m appliance.training $(MODEL) $(if $(DATA),--data $(DATA)) $(ARGS)
 
-workshop: $(TRAIN_VENV)/.train ## install what `bachbox train` needs into .venv-train
+workshop: $(TRAIN_VENV)/.train ## install what `bachbox train` needs, into .venv-train
 
-evaluate: $(TRAIN_VENV)/.train ## make evaluate MODEL=chorales: likelihood of the held-out pieces under the model file
+evaluate: $(TRAIN_VENV)/.train ## make evaluate MODEL=chorales: evaluate a model on its held-out pieces
 	$(TRAIN_VENV)/bin/python -m appliance.training $(MODEL) --evaluate $(if $(DATA),--data $(DATA)) $(ARGS)
 
-card: $(TRAIN_VENV)/.train ## make card MODEL=chorales: write metadata and card again from the recipe
+card: $(TRAIN_VENV)/.train ## make card MODEL=chorales: update the model card inside the model file, from the recipe
 	$(TRAIN_VENV)/bin/python -m appliance.training $(MODEL) --card $(if $(DATA),--data $(DATA)) $(ARGS)
 
 quality: $(TRAIN_VENV)/.train ## compare every model's music with Bach's, into docs/quality.md
 	$(TRAIN_VENV)/bin/python -m appliance.training.evaluate.quality $(if $(DATA),--data $(DATA)) $(ARGS)
 
-listen: $(TRAIN_VENV)/.train ## a minute of every model as sound (build/listen) and as a piano roll
+listen: $(TRAIN_VENV)/.train ## render a minute of every model, as sound (build/listen) and as a picture
 	$(TRAIN_VENV)/bin/python -m appliance.training.evaluate.listening_excerpts $(ARGS)
 
 edgetpu: $(VENV)/.dev ## compile the models for a Coral Edge TPU (needs its compiler)
