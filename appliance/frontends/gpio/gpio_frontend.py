@@ -28,19 +28,13 @@ from appliance.config.gpio_schema import (
     wired_parts,
 )
 from appliance.errors import BachboxError
-from appliance.frontends.gpio.knobs import (
-    DebouncedButton,
-    NoiseFilter,
-    SoftTakeover,
-    value_after_clicks,
-)
+from appliance.frontends.gpio.buttons import HOLD_S, DebouncedButton
 from appliance.frontends.gpio.pin_factory import check_spi, open_pin_factory
+from appliance.frontends.gpio.potentiometers import NoiseFilter, SoftTakeover
+from appliance.frontends.gpio.rotary_encoders import value_after_clicks
 from appliance.ipc.shared_state import Condition
 from appliance.state.box_status import NowPlaying
 from appliance.state.settings import Action, Settings
-
-HOLD_S: Final = 2.0
-"""How long a button is held for its hold action."""
 
 SAMPLE_INTERVAL_S: Final = 0.02
 """How often the potentiometers are read."""

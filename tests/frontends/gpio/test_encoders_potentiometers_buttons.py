@@ -8,15 +8,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from appliance.frontends.gpio import knobs
-from appliance.frontends.gpio.knobs import (
+from appliance.frontends.gpio import potentiometers
+from appliance.frontends.gpio.buttons import DebouncedButton
+from appliance.frontends.gpio.potentiometers import (
     HYSTERESIS,
     TAKEOVER_DISTANCE,
-    DebouncedButton,
     NoiseFilter,
     SoftTakeover,
-    value_after_clicks,
 )
+from appliance.frontends.gpio.rotary_encoders import value_after_clicks
 from appliance.state.settings import NAMES, ModelDefaults, RequestedSettings, Settings
 
 DEFAULTS = ModelDefaults(tempo_bpm=80, temperature=0.9, top_p=0.95, program=19)
@@ -59,9 +59,9 @@ def test_encoder_clicks_give_only_allowed_values(name: str, turns: list[int]) ->
 @given(st.sampled_from(NAMES), st.floats(0, 1))
 def test_potentiometer_positions_and_values_correspond(name: str, position: float) -> None:
     settings = new_settings()
-    settings.change(name, knobs.value_at(settings, name, position))
+    settings.change(name, potentiometers.value_at(settings, name, position))
     coarse = {"playing": 0.5, "model": 0.34, "temperament": 0.21}.get(name, 0.02)
-    assert abs(knobs.position_of(settings, name) - position) <= coarse
+    assert abs(potentiometers.position_of(settings, name) - position) <= coarse
 
 
 @given(st.floats(0, 1), st.lists(st.floats(-HYSTERESIS * 0.45, HYSTERESIS * 0.45), max_size=200))
@@ -81,7 +81,7 @@ def test_noise_filter_follows_a_turn_to_its_end(start: float, end: float) -> Non
         moved = noise_filter.update(end)
         position = position if moved is None else moved
     assert position is not None
-    assert abs(position - end) <= HYSTERESIS + 2 * knobs.DEAD_ZONE
+    assert abs(position - end) <= HYSTERESIS + 2 * potentiometers.DEAD_ZONE
 
 
 def test_noise_filter_reaches_both_ends() -> None:
@@ -100,7 +100,7 @@ def test_soft_takeover_waits_until_the_potentiometer_passes_the_value(
 ) -> None:
     settings, takeover = new_settings(), SoftTakeover()
     settings.change("volume", volume)
-    target = knobs.position_of(settings, "volume")
+    target = potentiometers.position_of(settings, "volume")
     for before, position in zip([None, *positions], positions, strict=False):
         value = takeover.turn(settings, "volume", position)
         met = before is not None and (
@@ -113,7 +113,7 @@ def test_soft_takeover_waits_until_the_potentiometer_passes_the_value(
             settings.change("volume", value)
             assert takeover.turn(settings, "volume", position) is not None
             settings.change("volume", 0 if settings.requested.volume > 50 else 100)
-            new_target = knobs.position_of(settings, "volume")
+            new_target = potentiometers.position_of(settings, "volume")
             if abs(position - new_target) > TAKEOVER_DISTANCE:
                 assert takeover.turn(settings, "volume", position) is None
             return
