@@ -26,12 +26,33 @@ packages="systemd systemd-sysv dbus udev procps mosquitto mosquitto-clients \
     python3 libfluidsynth3 libportaudio2 opus-tools timgm6mb-soundfont"
 # shellcheck disable=SC2086  # the names are words on purpose
 tree() { "$here/deploy/tree.sh" trixie "$architecture" $packages; }
+
+# The package is kept, too, under the checksum of all that it is made of.
+cache="${XDG_CACHE_HOME:-$HOME/.cache}/bachbox/packages"
+made_of() {
+    (cd "$here" && git ls-files -z --cached --others --exclude-standard -- . \
+        ':!tests' ':!benchmarks' ':!.ci' ':!.github' | sort -z | xargs -0 sha256sum 2>/dev/null | sha256sum | cut -c1-24)
+}
+package() {
+    local kept found made
+    kept="$cache/$(made_of)"
+    found=$(find "$kept" -name 'bachbox_*.deb' -mtime -30 2>/dev/null | head -n1)
+    if [ -z "$found" ]; then
+        made=$(DPKG_DEB_COMPRESSOR_LEVEL=1 "$here/deploy/deb.sh" trixie "$architecture") || return
+        mkdir -p "$kept"
+        cp "$made" "$kept/.part"
+        found="$kept/$(basename "$made")"
+        mv "$kept/.part" "$found"
+        find "$cache" -mindepth 1 -maxdepth 1 -mtime +30 -exec rm -rf {} +
+    fi
+    echo "$found"
+}
 case $way in
     package | make)
         # Meanwhile: both wait for mirrors most of the time.
         tree >/dev/null &
         making=$!
-        package=${PACKAGE:-$(DPKG_DEB_COMPRESSOR_LEVEL=1 "$here/deploy/deb.sh" trixie "$architecture")}
+        package=${PACKAGE:-$(package)}
         wait $making
         if [ "$way" = make ]; then
             echo "$package"
