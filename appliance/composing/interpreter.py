@@ -173,6 +173,9 @@ class StepModel:
 
         Returns:
             The logits of the next token, float32 ``(classes,)``.
+
+        Raises:
+            BachboxError: the delegate failed, and the runtime refuses the model on the CPU.
         """
         if not self.delegate:
             return self._step(features)

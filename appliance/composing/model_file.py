@@ -135,7 +135,11 @@ class ModelFile:
 
     @cached_property
     def codec(self) -> Codec:
-        """The codec that the model was trained with."""
+        """The codec that the model was trained with.
+
+        Raises:
+            BachboxError: this version has no such codec, or the codec refuses its options.
+        """
         return registry.make(self.metadata.codec.name, self.metadata.codec.options)
 
     def opening(self, path: Path) -> Opening:

@@ -87,6 +87,7 @@ class RingWriter:
         Raises:
             ValueError: a rewind is pending, the event comes before one that is written, or the
                 ring is full.
+            struct.error: a field is too large for its place in the slot.
         """
         if self._pending:
             raise ValueError("a rewind is pending: wait for its answer before appending")

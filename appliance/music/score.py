@@ -163,6 +163,10 @@ class FreeRhythmScore:
 
     @property
     def tessitura(self) -> Tessitura:
-        """Range, and the share of notes that are struck together."""
+        """Range, and the share of notes that are struck together.
+
+        Raises:
+            ValueError: the score has no notes.
+        """
         onsets = len({note.start for note in self.notes})
         return Tessitura(*self.pitch_range(), round(1 - onsets / len(self.notes), 3))

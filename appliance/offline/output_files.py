@@ -102,7 +102,11 @@ def complete_or_absent(path: Path) -> Iterator[OutputFile]:
 
 @contextlib.contextmanager
 def errors_about(path: Path) -> Iterator[None]:
-    """Turn an OSError into a BachboxError about the file that the user named."""
+    """Turn an OSError into a BachboxError about the file that the user named.
+
+    Raises:
+        BachboxError: the block raised an OSError; the sentence names ``path``.
+    """
     try:
         yield
     except OSError as error:

@@ -65,6 +65,7 @@ class Checkpoint:
 
         Raises:
             OSError: the file cannot be read.
+            RuntimeError: it is of a network of another size.
         """
         content = torch.load(self.path, map_location=device)
         self.network.load_state_dict(content.pop("network"))

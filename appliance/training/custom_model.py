@@ -80,6 +80,7 @@ def train_on_folder(
     Raises:
         UsageError: the folder does not exist, or its music is not enough.
         BachboxError: the new model does not run here.
+        OSError: a file in the working folder, or the model file, cannot be written.
     """
     folder = working_folder(name)
     folder.mkdir(parents=True, exist_ok=True)

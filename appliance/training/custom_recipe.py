@@ -100,6 +100,9 @@ def plan_training(
 
     A stopped training is resumed if it had the same music, time, seed and codec. Otherwise its
     checkpoint is deleted, and the speed of this machine is measured.
+
+    Raises:
+        OSError: the plan or the old checkpoint cannot be written or deleted.
     """
     from appliance.training.trainer import CHECKPOINT_NAME, EVALUATIONS, tokens_per_second
 

@@ -38,6 +38,11 @@ def make_model(recipe: Recipe, corpus: Corpus, folder: Path, path: Path) -> None
         corpus: the pieces, split.
         folder: for checkpoints and intermediate files.
         path: of the model file; the card is written beside it.
+
+    Raises:
+        UsageError: the recipe's ``warm_start`` cannot be used.
+        BachboxError: the new model does not run here.
+        OSError: a checkpoint, the model file or the card cannot be written.
     """
     # These take seconds and hundreds of megabytes to import, and evaluation needs none of them.
     from appliance.training.convert.calibration import calibration_samples

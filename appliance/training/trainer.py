@@ -56,10 +56,13 @@ def train(
             :class:`appliance.training.recipe.CorpusConfig`.
 
     Returns:
-        the averaged weights that did best on the validation pieces, float32.
+        the averaged weights that did best on the validation pieces: float32, with the names and
+        shapes of the network's parameters.
 
     Raises:
         UsageError: the recipe's ``warm_start`` cannot be used.
+        OSError: the checkpoint cannot be read or written.
+        RuntimeError: the checkpoint is of a network of another size.
     """
     folder.mkdir(parents=True, exist_ok=True)
     name = CHECKPOINT_NAME if member == 1 else f"checkpoint-{member}.pt"
@@ -113,7 +116,11 @@ class Trainer:
         self._losses: list[float] = []
 
     def run(self, sampler: PieceSampler) -> Weights:
-        """Train to the end of the recipe; see :func:`train`."""
+        """Train to the end of the recipe; return the best weights, float32; see :func:`train`.
+
+        Raises:
+            OSError: the checkpoint cannot be written.
+        """
         progress = self._progress
         source = _chunks(
             self._recipe,
@@ -255,7 +262,8 @@ def update(
             :meth:`appliance.training.networks.lstm.LstmNetwork.forward`.
         optimizer: of the network's weights.
         chunk: the batch to learn from.
-        state: the state after the chunk before; it is zeroed where a new piece starts.
+        state: the state after the chunk before, float32 ``(1, batch, size)`` in each part; it is
+            zeroed where a new piece starts.
 
     Returns:
         the mean loss in nats per token, and the state after the chunk, detached at the next call.

@@ -240,7 +240,11 @@ class MqttFrontend:
         self._config = config
 
     async def run(self, settings: Settings, box: BoxStatus) -> None:
-        """Keep the broker informed until cancelled."""
+        """Keep the broker informed until cancelled.
+
+        Raises:
+            BachboxError: the password file or the CA certificates cannot be read.
+        """
         session = Session(self._config, settings, box)
         try:
             await session.work()

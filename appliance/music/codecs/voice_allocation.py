@@ -30,6 +30,8 @@ class VoiceAllocator(Copyable):
         """Start a note at tick ``now``, and end the note that its voice holds.
 
         The voice is the one that holds this pitch already, or else the one that fits best.
+
+        ``length`` is in ticks, too.
         """
         events: list[Event] = []
         voice = next((v for v, held in self.sounding.items() if held == pitch), None)

@@ -28,6 +28,12 @@ def calibration_samples(trained: TrainedModel, codec: Codec, scores: Sequence[An
         trained: the model to convert.
         codec: encodes the scores.
         scores: training pieces; some are chosen by the seed of the recipe.
+
+    Returns:
+        samples of float32 arrays; their shapes are those of the inputs of the step.
+
+    Raises:
+        RuntimeError: the weights do not fit the network of the recipe.
     """
     step = ensemble_step(trained, codec)
     rng = np.random.default_rng(trained.recipe.training.seed)

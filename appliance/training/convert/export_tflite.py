@@ -24,7 +24,8 @@ def to_int8_tflite(trained: TrainedModel, codec: Codec, samples: Samples) -> byt
     Args:
         trained: weights and recipe.
         codec: for the shape of the input.
-        samples: from :func:`appliance.training.convert.calibration.calibration_samples`.
+        samples: float32 arrays, see
+            :func:`appliance.training.convert.calibration.calibration_samples`.
     """
     import tensorflow as tf
     from tensorflow.lite.python.convert import mlir_quantize

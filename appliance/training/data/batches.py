@@ -91,7 +91,7 @@ def chunks(
     crop_probability: float,
     cycle: int = 1,
 ) -> Iterator[Chunk]:
-    """Endless chunks of ``(tokens, batch_size)``.
+    """Endless chunks of ``(tokens, batch_size)``, int64 as in :class:`Chunk`.
 
     Each row of the batch runs through one piece to its end; the next piece starts with the next
     chunk. Some pieces are cropped: they start at a random multiple of ``cycle``, so that the

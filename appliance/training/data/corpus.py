@@ -50,6 +50,7 @@ def load_corpus(recipe: Recipe, data: Path | None, build: Path) -> Corpus:
 
     Raises:
         UsageError: the scores are not there, or a piece to hold out is not among them.
+        OSError: the cache cannot be read or written.
     """
     config = recipe.corpus
     if config.source == "music21-chorales":
@@ -65,7 +66,11 @@ def load_corpus(recipe: Recipe, data: Path | None, build: Path) -> Corpus:
 
 
 def codec_for(recipe: Recipe, corpus: Corpus) -> Codec:
-    """The codec that a recipe names, for the notes that occur in its corpus."""
+    """The codec that a recipe names, for the notes that occur in its corpus.
+
+    Raises:
+        ValueError: there are no training pieces, or one has no notes.
+    """
     config = recipe.codec
     if config.name == FreeRhythmCodec.name:
         return free_rhythm_corpus.codec_for(corpus["train"], corpus.get(PRETRAIN, []))
@@ -130,6 +135,7 @@ def load_chorales(
 
     Raises:
         UsageError: the cache is damaged, or one of the named pieces is not in the corpus.
+        OSError: the cache cannot be read or written.
     """
     scores = parse_cache.load_or_parse(cache / "chorales.json", _from_json, _parse_all)
     known = {score.name for score in scores}
@@ -157,6 +163,7 @@ def load_score_folders(data: Path, config: CorpusConfig, cache: Path) -> Corpus:
 
     Raises:
         UsageError: a folder, or a piece to hold out, is not there.
+        OSError: the cache cannot be read or written.
     """
     corpus: Corpus = {split: [] for split in SPLITS}
     if config.pretrain_folders:

@@ -43,6 +43,7 @@ def load(cache: Path) -> dict[str, list[AbcScore]]:
 
     Raises:
         UsageError: the file is damaged.
+        OSError: the file cannot be read or written.
     """
     return split(parse_cache.load_or_parse(cache, _from_json, _parse_all))
 

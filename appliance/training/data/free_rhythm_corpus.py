@@ -39,6 +39,9 @@ def read_files(paths: Sequence[Path], cache: Path) -> tuple[list[FreeRhythmScore
 
     Returns:
         the scores, and for each file that could not be read the reason why.
+
+    Raises:
+        OSError: one of ``paths`` does not exist, or the cache cannot be read or written.
     """
     fingerprint = [[path.parent.name, path.name, path.stat().st_size] for path in paths]
     if cache.is_file():

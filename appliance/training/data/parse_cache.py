@@ -34,6 +34,7 @@ def load_or_parse(
 
     Raises:
         UsageError: the file is damaged.
+        OSError: the file cannot be read or written.
     """
     if cache.is_file():
         try:

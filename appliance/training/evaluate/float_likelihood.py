@@ -38,6 +38,9 @@ def model_nll_per_unit(trained: TrainedModel, codec: Codec, scores: Sequence[Any
     """The negative log-likelihood of a trained model in floating point, in nats per unit.
 
     Beside the figure of the model file it tells what the conversion to int8 costs.
+
+    Raises:
+        RuntimeError: the weights do not fit the network of the recipe.
     """
     return nll_per_unit(averaged_networks(trained, codec), encode_for_evaluation(codec, scores))
 

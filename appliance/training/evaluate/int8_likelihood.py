@@ -18,6 +18,9 @@ def nll_per_unit(model: ModelFile, scores: Sequence[Any]) -> float:
     Teacher-forced, at temperature 1, without the end token. The unit is the codec's: one note, one
     character, or one 16th step with the sum over all four voices, which is the unit of the joint
     figures in the literature.
+
+    Raises:
+        BachboxError: the runtime refuses the model.
     """
     stepper = StepModel(model)
     total, units = 0.0, 0

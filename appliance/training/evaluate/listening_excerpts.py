@@ -57,7 +57,11 @@ class Excerpt:
 
 
 def compose_excerpt(model: ModelFile, seed: int, min_beats: float) -> Excerpt:
-    """Compose whole pieces until they are ``min_beats`` long."""
+    """Compose whole pieces until they are ``min_beats`` long.
+
+    Raises:
+        BachboxError: the runtime refuses the model.
+    """
     excerpt = Excerpt(model, [], [])
     for piece, steps in compose_pieces(Composer(model, seed=seed)):
         excerpt.pieces.append(piece)

@@ -63,6 +63,10 @@ def measure_models(
         paths: of the model files, each with its recipe beside it.
         options: of the command line.
         folder: for spool files.
+
+    Raises:
+        UsageError: a recipe or the scores of a model are not there.
+        BachboxError: a model file cannot be loaded, or the runtime refuses the model.
     """
     spawn = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(options.jobs, spawn, max_tasks_per_child=1) as pool:

@@ -53,7 +53,11 @@ class Conditions(NamedTuple):
 
 
 def render_page(qualities: Sequence[ModelQuality], conditions: Conditions) -> str:
-    """The page in Markdown."""
+    """The page in Markdown.
+
+    Raises:
+        BachboxError: no runtime is installed.
+    """
     hours, pieces, seed, minutes = conditions
     return f"""# The quality of the music
 

@@ -83,6 +83,11 @@ def compose(
 
     The pieces go to the file ``spool``, so that the memory of this process shows what the
     composer itself needs.
+
+    Raises:
+        UsageError: the setting is out of range.
+        BachboxError: the model file cannot be loaded, or the runtime refuses the model.
+        OSError: the spool file cannot be written.
     """
     start_s = time.process_time()
     composer = Composer(
@@ -108,7 +113,11 @@ def compose(
 
 
 def read_spool(spool: Path) -> Iterator[FinishedPiece]:
-    """The pieces in a file that :func:`compose` wrote."""
+    """The pieces in a file that :func:`compose` wrote.
+
+    Raises:
+        OSError: the file cannot be read.
+    """
     with spool.open("rb") as file:
         while True:
             try:
@@ -128,6 +137,10 @@ def load_reference(
         build: a folder for parsed scores.
         ngram_pieces: how many pieces the n-gram composes.
         seed: of the n-gram's pieces.
+
+    Raises:
+        UsageError: the recipe or the scores are not there.
+        BachboxError: the model file cannot be loaded.
     """
     model = model_file.load(path)
     codec = model.codec

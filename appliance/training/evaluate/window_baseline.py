@@ -185,6 +185,7 @@ def score_model(model: ModelFile, test: Sequence[FreeRhythmScore]) -> PitchScore
 
     Raises:
         UsageError: the model is for another kind of music.
+        BachboxError: the runtime refuses the model.
     """
     codec = model.codec
     if not isinstance(codec, FreeRhythmCodec):

@@ -28,7 +28,11 @@ def load_weights(network: nn.Module, weights: Weights) -> None:
 
 
 def averaged_networks(trained: TrainedModel, codec: Codec) -> list[nn.Module]:
-    """The networks whose logits a model averages: each ensemble member in each transposition."""
+    """The networks whose logits a model averages: each ensemble member in each transposition.
+
+    Raises:
+        RuntimeError: the weights do not fit the network of the recipe.
+    """
     networks = []
     for weights in trained.ensemble:
         for semitones in trained.recipe.network.transpositions:

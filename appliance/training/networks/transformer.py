@@ -51,12 +51,13 @@ class Block(nn.Module):
         """The output for every token of a chunk, and the memory after it.
 
         Args:
-            x: ``(batch, tokens, width)``.
-            keys: ``(batch, memory, width)``, of the tokens before the chunk.
+            x: float32 ``(batch, tokens, width)``.
+            keys: floating point ``(batch, memory, width)``, of the tokens before the chunk.
             values: likewise.
 
         Returns:
-            ``(batch, tokens, width)``, and keys and values of the last ``memory`` tokens.
+            float32 ``(batch, tokens, width)``, and keys and values of the last ``memory`` tokens
+            (bfloat16 under autocast).
         """
         batch, tokens, width = x.shape
         query, key, value = self.qkv(self.attention_norm(x)).split(width, -1)  # (B, T, C) each
@@ -80,12 +81,12 @@ def banded_bias(bias: Tensor, tokens: int) -> Tensor:
     """The attention bias by token and place, from the bias by distance.
 
     Args:
-        bias: ``(heads, memory + 1)``, from the largest distance to the distance 0.
+        bias: floating point ``(heads, memory + 1)``, from the largest distance to the distance 0.
         tokens: length of the chunk.
 
     Returns:
-        ``(heads, tokens, memory + tokens)``: row i is ``bias`` shifted right by i, and ``MASKED``
-        elsewhere.
+        the same dtype, ``(heads, tokens, memory + tokens)``: row i is ``bias`` shifted right by
+        i, and ``MASKED`` elsewhere.
     """
     heads, reach = bias.shape
     places = reach - 1 + tokens
@@ -96,7 +97,10 @@ def banded_bias(bias: Tensor, tokens: int) -> Tensor:
 
 
 def drop(x: Tensor, probability: float, training: bool) -> Tensor:
-    """Dropout of ``(batch, tokens, width)`` with one mask for all tokens, as in the LSTM."""
+    """Dropout of ``x``, ``(batch, tokens, width)``, with one mask for all tokens; same dtype.
+
+    The LSTM does likewise (Gal and Ghahramani 2016).
+    """
     if not training or probability == 0:
         return x
     kept = torch.rand(x.shape[0], 1, x.shape[2], device=x.device) > probability

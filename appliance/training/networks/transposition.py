@@ -16,6 +16,8 @@ def transpose_weights(weights: Weights, codec: Codec, semitones: int) -> Weights
 
     Only inputs and classes are permuted. What would leave the codec's range counts as its last
     note.
+
+    Names, shapes and dtype (float32) stay the same.
     """
     inputs, classes = codec.transposition_maps(semitones)
     return weights | {

@@ -31,6 +31,9 @@ _PRODUCTS_PER_LAYER = 8
 def load_networks(path: Path) -> list[Weights]:
     """The weights of each ensemble member of an LSTM model file.
 
+    They are float32, with the names and shapes of
+    :class:`appliance.training.networks.lstm.LstmNetwork`.
+
     Args:
         path: absolute, or relative to the repository.
 
@@ -45,7 +48,11 @@ def load_networks(path: Path) -> list[Weights]:
 
 
 def networks_from_tflite(model: bytes) -> list[Weights]:
-    """The dequantised weights of each ensemble member in a TFLite flatbuffer of an LSTM."""
+    """The dequantised weights of each ensemble member in a TFLite flatbuffer of an LSTM.
+
+    They are float32, with the names and shapes of
+    :class:`appliance.training.networks.lstm.LstmNetwork`.
+    """
     from ai_edge_litert import schema_py_generated as schema
 
     tree = schema.ModelT.InitFromObj(schema.Model.GetRootAsModel(bytearray(model), 0))
@@ -112,6 +119,8 @@ def _dequantise(tree: Any, tensor: Any, dtype: type) -> NDArray[np.float32]:
 
 def with_wider_input(weights: Weights, width: int) -> Weights:
     """The same network with ``width`` inputs; the weights of the new inputs are zero.
+
+    ``embed.weight`` grows from ``(inputs, embedding)`` to ``(width, embedding)``, float32.
 
     Raises:
         UsageError: the network has more inputs than that.
