@@ -60,7 +60,7 @@ class StepSource:
 
     @property
     def horizon_tick(self) -> int:
-        """See :attr:`EventSource.horizon_tick`."""
+        """Every event before this tick can be taken; see :attr:`EventSource.horizon_tick`."""
         return self._horizon_tick
 
     def refresh(self, playhead_tick: float, near_ticks: float = 0.0) -> None:

@@ -8,7 +8,7 @@ from appliance.sandbox import refuse_crash, run_in_fork
 
 
 def try_soundfont(path: Path) -> None:
-    """Load the soundfont in a forked process.
+    """Check that FluidSynth can load the soundfont, in a forked process.
 
     Raises:
         BachboxError: FluidSynth crashes, or does not return.

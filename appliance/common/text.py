@@ -1,4 +1,4 @@
-"""Words of other people in our sentences: quoted, shortened, or guessed at."""
+"""Text from outside in messages: quoted, shortened, or matched with known words."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def quoted(value: object, max_length: int = MAX_LENGTH) -> str:
 
 
 def lowered(sentence: str) -> str:
-    """Return ``sentence`` with a small first letter, to go on after a colon."""
+    """Return ``sentence`` with a small first letter, to follow a colon."""
     return sentence[:1].lower() + sentence[1:]
 
 

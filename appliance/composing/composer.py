@@ -133,7 +133,11 @@ class Composer:
             yield from self.step()
 
     def step(self) -> list[Event]:
-        """Compose up to the next onset, or begin or end a piece; the events in order of tick."""
+        """Compose up to the next onset, or begin or end a piece; the events in order of tick.
+
+        Raises:
+            BachboxError: the delegate failed, and the runtime refuses the model on the CPU.
+        """
         if self._context is None:
             return self._begin_piece()
         if self._is_over(self._context):
@@ -351,6 +355,9 @@ class Composer:
 
         Returns:
             If the piece cannot be continued: the events that release its notes.
+
+        Raises:
+            BachboxError: the delegate failed, and the runtime refuses the model on the CPU.
         """
         first = events[0] if events else None
         if not isinstance(first, PieceStart):

@@ -17,7 +17,7 @@ _DELEGATE_TIMEOUT_S: Final = 20
 
 
 def try_model(path: Path) -> None:
-    """Load the model and run it once in a forked process.
+    """Check that the runtime can load and run the model, in a forked process.
 
     Raises:
         BachboxError: the runtime crashes, or does not return.
@@ -33,7 +33,7 @@ def try_model(path: Path) -> None:
 
 
 def try_delegate(delegated: ModelFile) -> None:
-    """Run the model with its delegate for two tokens in a forked process.
+    """Check that the delegate can run the model for two tokens, in a forked process.
 
     Raises:
         BachboxError: the delegate cannot run the model, crashes, or does not return.

@@ -1,6 +1,6 @@
-"""Notices that the music is stuck, and says what it takes to move it.
+"""Notices that the music is stuck, and chooses an intervention that moves it.
 
-The detector hears only events, so it serves every model. Its interventions are musical: a higher
+The detector sees only events, so it works with every model. Its interventions are musical: a higher
 temperature for a while, an even higher one if that does not help, and in the end a new piece. A
 silence ends at once, because the composer then writes no rests.
 """
@@ -74,7 +74,7 @@ class StallDetector(Copyable):
         """For each distance in steps, how long the music has equalled the music before it."""
 
     def update(self, tick: int, end_tick: int, events: list[Event], *, judged: bool = True) -> None:
-        """Take in the music from ``tick`` to ``end_tick``.
+        """Examine the music from ``tick`` to ``end_tick``.
 
         Args:
             tick: where the music begins.

@@ -105,7 +105,7 @@ class DaemonLog:
         )
 
     def install(self) -> None:
-        """Send everything that this process logs here."""
+        """Send everything that this process logs to this log."""
         logs.install(self._handler, verbose=self.verbose)
 
     def open(self) -> None:

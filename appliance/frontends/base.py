@@ -16,7 +16,7 @@ class Frontend(Protocol):
 
     @property
     def name(self) -> str:
-        """What it is called in the log."""
+        """The name of the frontend in the log."""
 
     async def run(self, settings: Settings, box: BoxStatus) -> None:
         """Work until cancelled, then tidy up within :data:`SHUTDOWN_TIMEOUT_S`.

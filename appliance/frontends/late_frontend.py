@@ -28,7 +28,11 @@ class LateFrontend:
         self._arguments = arguments
 
     async def run(self, settings: Settings, box: BoxStatus) -> None:
-        """Import the module, make the frontend, and run it."""
+        """Import the module, make the frontend, and run it.
+
+        Raises:
+            BachboxError: as :meth:`Frontend.run <appliance.frontends.base.Frontend.run>`.
+        """
         module = await asyncio.to_thread(importlib.import_module, self._module)
         frontend = cast(Frontend, getattr(module, self._callable)(*self._arguments))
         await frontend.run(settings, box)

@@ -53,7 +53,7 @@ class OutputFile(NamedTuple):
 
 
 def check_outputs(outputs: Sequence[Path], suffixes: Sequence[str] = SUFFIXES) -> None:
-    """Refuse what cannot be written, before any time is spent on composing.
+    """Check that ``outputs`` can be written, before any time is spent on composing.
 
     Raises:
         UsageError: a suffix is not one of ``suffixes``, or a file is named twice.
@@ -85,7 +85,7 @@ def check_outputs(outputs: Sequence[Path], suffixes: Sequence[str] = SUFFIXES) -
 
 @contextlib.contextmanager
 def complete_or_absent(path: Path) -> Iterator[OutputFile]:
-    """Give a file to write to, which gets the name ``path`` if the context ends without an error.
+    """Yield a file to write to; it is renamed to ``path`` if the context ends without an error.
 
     Raises:
         BachboxError: it cannot be renamed; a file that was there before is unchanged.

@@ -223,7 +223,7 @@ class Settings:
         return self._requested
 
     def act(self, action: str) -> None:
-        """Have the :class:`Action` called ``action`` done.
+        """Trigger the :class:`Action` called ``action``.
 
         Raises:
             UsageError: there is no such action.
@@ -237,7 +237,7 @@ class Settings:
         self._notify(frozenset({str(known)}))
 
     def observe(self, observer: Observer) -> Callable[[], None]:
-        """Call ``observer`` after each change from now on; return a function that ends that."""
+        """Call ``observer`` after each change from now on; return a function that stops this."""
         self._observers.append(observer)
         return lambda: self._observers.remove(observer)
 

@@ -179,11 +179,19 @@ class WavOutput(NullOutput):
         self._file = WavFile(path, sample_rate, resume)
 
     def write(self, sound: bytes) -> None:
-        """Take one block."""
+        """Append one block of interleaved stereo s16le to the file.
+
+        Raises:
+            BachboxError: the file cannot be written, or would exceed 4 GiB.
+        """
         self._file.write(sound)
 
     def close(self) -> None:
-        """Update the header and close the file."""
+        """Update the header and close the file.
+
+        Raises:
+            BachboxError: the file cannot be written.
+        """
         self._file.close()
 
 
@@ -224,7 +232,7 @@ class PipeOutput(NullOutput):
         return super().xruns + self._dropped
 
     def write(self, sound: bytes) -> None:
-        """Pass a block to the reader, if there is one and it is fast enough.
+        """Pass a block of interleaved stereo s16le to the reader, if there is one and it keeps up.
 
         Raises:
             BachboxError: the pipe or the file cannot be written.

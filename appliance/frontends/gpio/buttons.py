@@ -49,7 +49,7 @@ class DebouncedButton:
         self._hold_timer: Timer | None = None
 
     def on_edge(self, down: bool) -> None:
-        """Take an edge: the contact has closed (``down``) or opened, or it bounces."""
+        """Process an edge: the contact has closed (``down``) or opened, or it bounces."""
         if down and not self._down:
             self._press()
         if self._debounce_timer is not None:

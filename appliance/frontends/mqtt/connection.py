@@ -110,14 +110,14 @@ class Connection:
         self._cancel_stable_timer()
         if self.connected:
             self._client.publish(*last_message, qos=0, retain=True)
-        # A thread that is still connecting ends by itself, or with the process.
+        # A thread that is still connecting ends when the attempt fails, or with the process.
         self._client.disconnect()
         if self.connected:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._disconnected.wait(), DISCONNECT_TIMEOUT_S)
 
     def publish(self, topic: str, payload: str, *, retain: bool = True) -> None:
-        """Publish if connected; never waits.
+        """Publish ``payload`` under ``topic`` if connected; never waits.
 
         QoS 0: within a connection TCP loses nothing, and after a new one all is published again.
         """

@@ -19,7 +19,7 @@ class Throttle:
         self._timer: asyncio.TimerHandle | None = None
 
     def request(self, delay_s: float = 0.0) -> None:
-        """Have the work done, no earlier than in ``delay_s``; no effect if a call is pending."""
+        """Do the work, no earlier than in ``delay_s``; no effect if a call is pending."""
         if self._timer is None:
             loop = asyncio.get_running_loop()
             wait_s = max(delay_s, self._last + self._interval_s - loop.time())

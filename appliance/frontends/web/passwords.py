@@ -124,7 +124,7 @@ class Passwords:
 
     @property
     def is_set(self) -> bool:
-        """There is a password."""
+        """Whether there is a password."""
         return bool(self._credentials.password_hash)
 
     def verify(self, password: str) -> bool:
@@ -172,7 +172,7 @@ class Passwords:
             with contextlib.suppress(BachboxError):
                 self._write(credentials)
         except (OSError, ValueError, UsageError) as error:
-            # Starting without a password would open the box to whoever damaged the file.
+            # Starting without a password would open the box to anyone who can damage the file.
             raise BachboxError(
                 f"damaged ({error}), so there is no page",
                 path=self._path,

@@ -87,11 +87,11 @@ class Context(Protocol):
 
     @property
     def only_rests_left(self) -> bool:
-        """The last notes have ended before ``done``; nothing but rests can follow."""
+        """Whether the last notes have ended before ``done``, and only rests can follow."""
 
     @property
     def at_last_phrase(self) -> bool:
-        """The last phrase begins here: from here it pays to compare several endings."""
+        """Whether the last phrase begins here; from here it pays to compare several endings."""
 
     def cadence(self) -> Cadence:
         """How the piece closes if it ends with what sounds now."""
@@ -142,7 +142,11 @@ class Codec(Protocol):
         """How many of a score's tokens count for its loss, and how many units they make."""
 
     def transpositions(self, score: Any) -> list[int]:
-        """By how many semitones a score can be transposed and still be encoded."""
+        """By how many semitones a score can be transposed and still be encoded.
+
+        Raises:
+            ValueError: the score has no notes.
+        """
 
     def transposition_maps(self, semitones: int) -> tuple[list[int], list[int]]:
         """The inputs and the classes of a piece after it has been transposed.

@@ -119,7 +119,10 @@ class FourPartCodec:
         return [s for s in range(-5, 7) if LOWEST_PITCH - low <= s <= HIGHEST_PITCH - high]
 
     def transposition_maps(self, semitones: int) -> tuple[list[int], list[int]]:
-        """See :meth:`appliance.music.codecs.base.Codec.transposition_maps`."""
+        """The inputs and the classes of a piece after it has been transposed, as indices.
+
+        See :meth:`appliance.music.codecs.base.Codec.transposition_maps`.
+        """
         classes = [
             min(max(c + semitones, 0), PITCHES - 1) if c < PITCHES else c for c in range(CLASSES)
         ]
@@ -326,18 +329,18 @@ class FourPartContext(Copyable):
 
     @property
     def silent(self) -> bool:
-        """No voice sounds."""
+        """Whether no voice sounds."""
         return all(pitch in (None, SILENT) for pitch in self.sounding)
 
     @property
     def only_rests_left(self) -> bool:
-        """The last chord has sounded and ended."""
+        """Whether the last chord has sounded and ended."""
         last = self.form.fermatas[-1][0] if self.form.fermatas else self.form.steps
         return self.step > last and not self.place and self.silent
 
     @property
     def at_last_phrase(self) -> bool:
-        """The last phrase begins here."""
+        """Whether the last phrase begins here."""
         return self.codec.uses_forms and not self.place and self.step == self.last_phrase_step
 
     @property

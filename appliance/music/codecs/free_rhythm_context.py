@@ -232,12 +232,12 @@ class FreeRhythmContext(Copyable):
 
     @property
     def only_rests_left(self) -> bool:
-        """Never: a token ends the piece."""
+        """Always False: a token ends the piece."""
         return False
 
     @property
     def at_last_phrase(self) -> bool:
-        """The last bars begin here."""
+        """Whether the last bars begin here."""
         first = max(0, self.form.steps - MAX_ENDING_STEPS) * TICKS_PER_STEP
         time_shift = self.last_choices[TIME_SHIFT]
         waited = self.codec.time_shifts[time_shift] if time_shift >= 0 else 0

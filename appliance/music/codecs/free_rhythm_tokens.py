@@ -107,7 +107,10 @@ class FreeRhythmTokens:
         return self.first_length, len(self.lengths)
 
     def transposition_maps(self, semitones: int) -> tuple[list[int], list[int]]:
-        """See :meth:`appliance.music.codecs.base.Codec.transposition_maps`."""
+        """The inputs and the classes of a piece after it has been transposed, as indices.
+
+        See :meth:`appliance.music.codecs.base.Codec.transposition_maps`.
+        """
         up = [min(max(p + semitones, 0), self.pitches - 1) for p in range(self.pitches)]
         first, at = self.first_pitch, self.inputs
         classes = list(range(self.classes))

@@ -93,7 +93,7 @@ class MatchModel(Copyable):
         return bisect_right(MATCH_LENGTHS, self._length)
 
     def update(self, symbol: int) -> None:
-        """Take the symbol that came next."""
+        """Record the symbol that came next."""
         if self._length and self.predicted == symbol:
             self._position += 1
             self._length += 1
@@ -127,15 +127,15 @@ class RepetitionLimit(Copyable):
         """One bit per note, the newest lowest: set where all its tokens were predicted."""
 
     def update(self, *, as_predicted: bool) -> None:
-        """Take one token of a note, and whether it was the one that had been predicted."""
+        """Record one token of a note, and whether it was the one that had been predicted."""
         self._repeats &= as_predicted
 
     def end_note(self) -> None:
-        """Take the end of a note."""
+        """Record the end of a note."""
         self._repeated = (self._repeated << 1 | self._repeats) % (1 << REPETITION_WINDOW_NOTES)
         self._repeats = True
 
     @property
     def reached(self) -> bool:
-        """The next note must not repeat."""
+        """Whether the next note must not repeat."""
         return self._repeated.bit_count() >= MAX_REPEATED_NOTES

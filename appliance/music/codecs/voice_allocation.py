@@ -27,11 +27,9 @@ class VoiceAllocator(Copyable):
         return max(self._end_ticks.values(), default=now)
 
     def start_note(self, now: int, pitch: int, length: int) -> list[Event]:
-        """Start a note at tick ``now``, and end the note that its voice holds.
+        """Start a note of ``length`` ticks at tick ``now``, and end the note that its voice holds.
 
         The voice is the one that holds this pitch already, or else the one that fits best.
-
-        ``length`` is in ticks, too.
         """
         events: list[Event] = []
         voice = next((v for v, held in self.sounding.items() if held == pitch), None)

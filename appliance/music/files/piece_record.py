@@ -235,7 +235,7 @@ def _formatted(value: Value) -> str:
 
 
 def require_notes(piece: PieceRecord) -> PieceRecord:
-    """The record itself.
+    """Return ``piece`` unchanged if it has notes.
 
     Raises:
         UsageError: it has no notes.

@@ -36,7 +36,7 @@ class FinishedPiece:
 
     @property
     def overlong(self) -> bool:
-        """The piece ended a bar or more after its form."""
+        """Whether the piece ended a bar or more after its form."""
         return self.ticks >= (self.form.steps + self.form.bar_steps) * TICKS_PER_STEP
 
     def voice(self, number: int) -> list[Note]:
@@ -101,7 +101,11 @@ class ComposerStep(NamedTuple):
 
 
 def compose_pieces(composer: Composer) -> Iterator[tuple[FinishedPiece, list[ComposerStep]]]:
-    """Endless pieces, each with the calls of the composer that it took."""
+    """Endless pieces, each with the calls of the composer that it took.
+
+    Raises:
+        BachboxError: the delegate failed, and the runtime refuses the model on the CPU.
+    """
     steps: list[ComposerStep] = []
     form, piece = Form(1, 0, 0), composer.piece
     while True:

@@ -62,7 +62,7 @@ class Page:
 
     @property
     def end(self) -> int:
-        """The position at which the last note ends."""
+        """The grid position at which the last note ends."""
         return max(note.end for note in self.notes)
 
     @property
@@ -75,6 +75,8 @@ def make_page(
     name: str, notes: Sequence[PageNote], *, bar: int, beat: int, pickup: int = 0
 ) -> Page:
     """Return the page of ``notes``; a voice that doubles another one's note counts once.
+
+    ``bar``, ``beat`` and ``pickup`` are lengths in grid positions, see :data:`GRID`.
 
     Raises:
         ValueError: there are no notes.
@@ -140,7 +142,7 @@ def with_shuffled_bars(page: Page, rng: np.random.Generator) -> Page:
 
 
 def excerpts(page: Page, bars: int) -> Iterator[tuple[int, int]]:
-    """Yield the spans (start, end) of consecutive excerpts of ``bars`` bars.
+    """Yield the spans (start, end, in grid positions) of consecutive excerpts of ``bars`` bars.
 
     The last excerpt may lack a quarter of its length.
     """

@@ -67,6 +67,7 @@ def measure_models(
     Raises:
         UsageError: a recipe or the scores of a model are not there.
         BachboxError: a model file cannot be loaded, or the runtime refuses the model.
+        OSError: a spool file or the cache of a corpus cannot be read or written.
     """
     spawn = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(options.jobs, spawn, max_tasks_per_child=1) as pool:

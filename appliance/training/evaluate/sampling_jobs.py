@@ -141,6 +141,7 @@ def load_reference(
     Raises:
         UsageError: the recipe or the scores are not there.
         BachboxError: the model file cannot be loaded.
+        OSError: the cache in ``build`` cannot be read or written.
     """
     model = model_file.load(path)
     codec = model.codec

@@ -42,7 +42,7 @@ class LstmNetwork(nn.Module):
             state: the state after the chunk before, or None at the start.
 
         Returns:
-            logits ``(tokens, batch, classes)``, and the state after the chunk.
+            floating-point logits ``(tokens, batch, classes)``, and the state after the chunk.
         """
         tokens, batch, k = features.shape
         flat = features.reshape(-1, k)  # (T * B, k)

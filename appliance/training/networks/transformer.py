@@ -129,7 +129,7 @@ class TransformerNetwork(nn.Module):
                 keys and values, each ``(1, batch, memory * width)``.
 
         Returns:
-            logits ``(tokens, batch, classes)``, and the state after the chunk.
+            floating-point logits ``(tokens, batch, classes)``, and the state after the chunk.
         """
         tokens, batch, k = features.shape
         flat = features.transpose(0, 1).reshape(-1, k)  # (B * T, k)

@@ -67,11 +67,15 @@ class AbcCodec:
         return features, tokens
 
     def loss_counts(self, score: AbcScore) -> tuple[int, int]:
-        """How many tokens count for the loss (the end does not), and how many characters."""
+        """How many tokens count for the loss (the end does not), and how many characters.
+
+        Raises:
+            ValueError: as :meth:`encode`.
+        """
         return len(self.encode(score)[1]) - 1, len(score.text)
 
     def transpositions(self, score: AbcScore) -> list[int]:
-        """Only 0: in C all keys look alike."""
+        """Only 0 semitones: in C all keys look alike."""
         del score
         return [0]
 

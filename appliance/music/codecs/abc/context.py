@@ -176,7 +176,7 @@ class AbcContext(Tune):
 
     @property
     def at_last_phrase(self) -> bool:
-        """The last bars begin here, as they are written."""
+        """Whether the last bars begin here, as they are written."""
         if not self.symbols or self.symbols[-1] != "|" or self.state != State.READY:
             return False
         left = self._ticks_left()

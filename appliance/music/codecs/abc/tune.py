@@ -174,12 +174,12 @@ class Tune(Grammar):
         return events
 
     def release_all(self) -> list[Event]:
-        """Nothing: every note has ended with its symbol."""
+        """Return no events: every note has ended with its symbol."""
         return []
 
     @property
     def only_rests_left(self) -> bool:
-        """Never: a token ends the tune."""
+        """Always False: a token ends the tune."""
         return False
 
 

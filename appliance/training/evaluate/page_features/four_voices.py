@@ -18,7 +18,10 @@ Lines = Sequence[Sequence[PageNote]]
 
 
 def add_four_voices(found: Features, page: Page, lines: Lines, start: int, end: int) -> None:
-    """Add the features of four voices (``lines``, from the soprano down)."""
+    """Add the features of four voices (``lines``, from the soprano down).
+
+    ``start`` and ``end`` are grid positions, see :data:`appliance.training.evaluate.pages.GRID`.
+    """
     rows = np.full((-(-(end - start) // STEP), 4), -1)
     for voice, line in enumerate(lines):
         for note in line:

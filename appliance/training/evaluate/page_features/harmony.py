@@ -25,7 +25,10 @@ CHORDS = {
 
 
 def add_pitch(found: Features, page: Page, notes: Sequence[PageNote], start: int, end: int) -> None:
-    """Add the features of pitch and key."""
+    """Add the features of pitch and key.
+
+    ``start`` and ``end`` are grid positions, see :data:`appliance.training.evaluate.pages.GRID`.
+    """
     tonic, minor, _ = page.key
     weights = np.zeros(12)
     for note in notes:
@@ -93,7 +96,10 @@ def add_harmony(
     end: int,
     polyphonic: bool,
 ) -> None:
-    """Add the features of chords and of what is struck against what sounds."""
+    """Add the features of chords and of what is struck against what sounds.
+
+    ``start`` and ``end`` are grid positions, see :data:`appliance.training.evaluate.pages.GRID`.
+    """
     tonic, minor, _ = page.key
     beats, width = max(1, (end - start) // page.beat), page.beat // STEP
     chords: list[tuple[int, str] | None] = []

@@ -22,7 +22,7 @@ _WAITS = (
 def add_rhythm(
     found: Features, page: Page, notes: Sequence[PageNote], start: int, end: int
 ) -> None:
-    """Add the features of rhythm of ``notes`` between two grid positions."""
+    """Add the features of rhythm of ``notes`` from ``start`` to ``end`` (grid positions)."""
     bar, beat = page.bar, page.beat
     onsets = sorted({note.start for note in notes})
     waits = [b - a for a, b in pairwise(onsets)]

@@ -15,7 +15,10 @@ from appliance.training.evaluate.pages import GRID, Page, PageNote, fifths_apart
 def bar_contents(
     notes: Sequence[PageNote], start: int, bar: int, count: int, tonic: int
 ) -> tuple[list[tuple[int, ...]], list[tuple[Any, ...]], list[tuple[Any, ...]]]:
-    """Return for each bar its rhythm, its exact notes, and its shape (rhythm and scale steps)."""
+    """Return for each bar its rhythm, its exact notes, and its shape (rhythm and scale steps).
+
+    ``start`` and ``bar`` are in grid positions, see :data:`appliance.training.evaluate.pages.GRID`.
+    """
     bars: list[list[PageNote]] = [[] for _ in range(count)]
     for note in notes:
         if 0 <= (note.start - start) // bar < count:
@@ -38,7 +41,10 @@ def add_structure(
     start: int,
     end: int,
 ) -> None:
-    """Add what an excerpt repeats of itself."""
+    """Add what an excerpt repeats of itself.
+
+    ``start`` and ``end`` are grid positions, see :data:`appliance.training.evaluate.pages.GRID`.
+    """
     tonic, count = page.key.tonic, max(1, round((end - start) / page.bar))
     rhythms, exact, shapes = bar_contents(notes, start, page.bar, count, tonic)
     full = [bar for bar in range(count) if exact[bar]]

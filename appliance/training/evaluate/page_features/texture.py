@@ -13,7 +13,10 @@ from appliance.training.evaluate.pages import Page, PageNote
 
 
 def sounding_pitches(page: Page, start: int, end: int) -> list[list[int]]:
-    """Return the MIDI notes that sound in each 16th from ``start`` to ``end``."""
+    """Return the MIDI notes that sound in each 16th from ``start`` to ``end``.
+
+    ``start`` and ``end`` are grid positions, see :data:`appliance.training.evaluate.pages.GRID`.
+    """
     found: list[list[int]] = [[] for _ in range(start, end, STEP)]
     for note in page.notes:
         if note.end > start and note.start < end:
@@ -29,7 +32,10 @@ _COUNTS = ("no notes", "one note", "two notes", "three notes", "four notes")
 def add_texture(
     found: Features, notes: Sequence[PageNote], sounding: Sequence[Sequence[int]], beat: int
 ) -> None:
-    """Add the features of texture; ``sounding`` is from :func:`sounding_pitches`."""
+    """Add the features of texture; ``sounding`` is from :func:`sounding_pitches`.
+
+    ``beat`` is in grid positions, see :data:`appliance.training.evaluate.pages.GRID`.
+    """
     number = np.array([len(set(pitches)) for pitches in sounding])
     for count, label in enumerate(_COUNTS):
         found[f"texture: time with {label} sounding"] = float(np.mean(number == count))
