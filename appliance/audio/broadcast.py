@@ -1,4 +1,4 @@
-"""Passes items from one source to any number of listeners, none of whom waits for another.
+"""Passes items from one source to any number of listeners, which never wait for one another.
 
 The source runs only while somebody listens. The newest items are kept, and a listener that falls
 further behind misses some.
@@ -26,7 +26,7 @@ MAX_KEPT_SOUNDS: Final = 64
 """Two seconds; a listener that is further behind jumps ahead."""
 
 LINGER_S: Final = 5.0
-"""How long a source keeps running when nobody listens any more: somebody may return."""
+"""How long a source keeps running without listeners: one may soon return."""
 
 
 class Broadcast(Generic[T]):

@@ -79,7 +79,7 @@ class Performer:
         source: where the events come from.
         synth: what they are played on.
         transport: the mapping of ticks to frames; the performer moves it.
-        read_settings: returns the settings that are in force now.
+        read_settings: returns the effective settings.
     """
 
     def __init__(
@@ -294,7 +294,7 @@ class Performer:
         elif isinstance(event, TempoFactor):
             self._set_tempo_factor(event)
         elif isinstance(event, PieceStart):
-            # Notes that the piece before never released would hang.
+            # Notes that the previous piece never released would sound for ever.
             for voice, pitch in self._held:
                 self._synth.note_off(voice, pitch)
         self._track(event)

@@ -153,6 +153,9 @@ class FluidSynth:
         """Set the volume, 0 to 100 percent; its square is the amplitude.
 
         The first call acts at once, later ones within :data:`RAMP_S`.
+
+        Raises:
+            BachboxError: the library is too old.
         """
         self._target_gain = self._full_gain * (percent / 100.0) ** 2
         if self._fresh:
@@ -160,7 +163,11 @@ class FluidSynth:
             self._set_gain(self._target_gain)
 
     def render(self, frames: int) -> bytes:
-        """Return the next ``frames`` frames of sound, interleaved stereo s16le."""
+        """Return the next ``frames`` frames of sound, interleaved stereo s16le.
+
+        Raises:
+            BachboxError: the library is too old.
+        """
         if len(self._buffer) < 4 * frames:
             self._buffer = ctypes.create_string_buffer(4 * frames)
         done = 0
@@ -194,7 +201,7 @@ class FluidSynth:
         setter = getattr(self._fl, f"fluid_settings_set{kind}")
         if setter(self._settings, name.encode(), value) != self._fl.FLUID_OK:
             raise BachboxError(
-                f"this FluidSynth does not take {name} = {value}: 2.0 or later is needed; "
+                f"this FluidSynth does not accept {name} = {value}: 2.0 or later is needed; "
                 "run `sudo apt install libfluidsynth3`"
             )
 
@@ -215,7 +222,7 @@ _log_handler: Final = _LogHandler(_keep_log)
 
 def _reason() -> str:
     """The newest message, which gives the reason of a failure that was just met."""
-    return _log[-1] if _log else "it does not say why"
+    return _log[-1] if _log else "no reason given"
 
 
 @functools.cache

@@ -10,7 +10,7 @@ from appliance.music.codecs.base import Opening
 from appliance.music.score import Form, Key
 
 MAX_PIECE_STEPS = 1024
-"""Forms of the corpus that are longer than this are not drawn: nobody should wait for a change."""
+"""Forms of the corpus that are longer than this are not drawn, so that no piece is too long."""
 DEFAULT_FORM = Form(16, 0, 512)
 """The form for a model without forms, which ends its pieces itself."""
 RELATED_KEYS = ((7, False), (5, False), (0, True), (0, True), (2, False), (0, False))
@@ -46,7 +46,7 @@ def choose_form_and_key(
 
 
 def _form_after(prime: Form, form: Form) -> Form:
-    """The form of a piece that starts from a prime and then goes on for the length of ``form``.
+    """The form of a piece that starts from a prime and then continues for the length of ``form``.
 
     It keeps the prime's meter. ``form`` begins at the first place after the prime that has the
     same position in the bar.

@@ -1,4 +1,4 @@
-"""Follows what has been played, event by event, for whoever records it; takes nothing."""
+"""Reads the events that have been played, without taking them from the ring, to record them."""
 
 from __future__ import annotations
 

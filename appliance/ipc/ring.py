@@ -54,7 +54,7 @@ class RingWriter:
         if not self._pending and self._request.epoch > self._epoch:
             # The performer has answered, and the writer before us died before it saw the answer.
             self._handle_answer(shared.reader.read())
-        # Events that it appended without publishing them must not be mistaken for ours.
+        # Events that it appended without publishing must not be mistaken for this writer's.
         for index in range(self._index, self._index + HISTORY_SLOTS):
             if read_slot(shared, index) is None:
                 break

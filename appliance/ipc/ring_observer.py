@@ -88,7 +88,7 @@ class RingObserver:
         return FULL_TEMPO_PERMILLE
 
     def since(self, tick: float) -> list[Event]:
-        """Return the music from ``tick`` on, with what is in force there in front of it.
+        """Return the music from ``tick`` on, preceded by the state that applies there.
 
         In front are the piece, the tempo factor and the notes that are held at ``tick``. Tokens
         are left out.

@@ -83,7 +83,7 @@ _CONDITIONS: Final = tuple(Condition)
 
 
 class LiveSettings(NamedTuple):
-    """The settings in force; written by the daemon."""
+    """The effective settings; written by the daemon."""
 
     tempo_bpm: float = 80.0
     volume: float = 70.0

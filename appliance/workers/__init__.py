@@ -1,0 +1,1 @@
+"""The two processes that the daemon starts: the composer and the performer."""

@@ -112,7 +112,7 @@ class ComposerWorker:
         self._filling = False
         """Whether a batch is being composed."""
         self._step_s = 1e-3
-        """Mean processor time of a step, lately."""
+        """Mean processor time of the most recent steps."""
         self._heartbeat_at_s = 0.0
         self.composer: Composer
 
@@ -159,7 +159,11 @@ class ComposerWorker:
         self._write(self.composer.resume(events, self._writer.horizon_tick))
 
     def work(self) -> None:
-        """Check the settings once; then compose one step, or advance a rewind, or wait a while."""
+        """Check the settings once; then compose one step, or advance a rewind, or wait a while.
+
+        Raises:
+            BachboxError: the delegate failed, and the runtime refuses the model on the CPU.
+        """
         settings = self._shared.live_settings.read()
         self._poll_model_load(settings)
         if self._rewind_target is not None:

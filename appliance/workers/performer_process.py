@@ -7,7 +7,7 @@ shared memory, so if it is killed, the next one continues at the same place. Its
 * 75 (``EX_TEMPFAIL``) if there is no sound card, or it went away: another start may help later;
 * 1 or 2, with an error in the log, if another start would not help.
 
-It needs 40 MB of memory with the default font, of which 13 MB are Python's own (numpy, which
+It needs 40 MB of memory with the default soundfont, of which 13 MB are Python's own (numpy, which
 would add 23 MB, is not imported), and 17 MB more for PortAudio and ALSA. It takes 1 % of a core,
 FluidSynth included, and 2 % more if it plays through PulseAudio.
 """
@@ -204,7 +204,7 @@ def _avoid_pauses() -> None:
     """Avoid pauses in the audio callback: garbage collection and page faults."""
     gc.collect()
     gc.freeze()
-    # Fails if the limit of locked memory is too low, as it usually is for a user. No harm done.
+    # Fails if the limit of locked memory is too low, as it usually is for a user; not an error.
     ctypes.CDLL(None).mlockall(_MCL_CURRENT | _MCL_FUTURE | _MCL_ONFAULT)
 
 

@@ -135,7 +135,7 @@ class Stage:
         process = self.start(*more, models=models)
         said = process.communicate(timeout=TIMEOUT_S)[1]
         assert "Traceback" not in said
-        lines = [line for line in said.splitlines() if line.startswith("bachbox: ")]
+        lines = [line for line in said.splitlines() if line.startswith("<3>")]  # LOG_ERR
         assert len(lines) == 1, said
         return process.returncode, lines[0]
 

@@ -160,7 +160,7 @@ class CardOutput:
             if not stream.is_active() or time.monotonic() - last_call > _STALLED_S:
                 raise DeviceLost(
                     f"the sound card {self.card.name!r} is gone: plug it in again; the music "
-                    "goes on when it is back"
+                    "continues when it is back"
                 )
         stream.close()
 
