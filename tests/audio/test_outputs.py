@@ -87,7 +87,7 @@ def test_a_wav_file_can_be_read_while_it_grows_and_after_a_kill(
     with wave.open(str(file)) as read:
         assert 100 * BLOCK - RATE <= read.getnframes() <= 100 * BLOCK
         assert _numbers(read.readframes(BLOCK)) == list(range(BLOCK))
-    # Never closed: a successor goes on where the header says.
+    # Never closed: the next one continues where the header says.
     growing._file.flush()
     successor = WavFile(file, RATE, resume=True)
     successor.write(counter(BLOCK))
@@ -164,7 +164,7 @@ def test_a_pipe_is_created_and_its_reader_may_come_and_go(tmp_path: Path) -> Non
             heard.append(_numbers(raw))
     for numbers in heard:
         assert numbers == list(range(numbers[0], numbers[0] + len(numbers))), "whole frames"
-    assert heard[1][0] > heard[0][-1], "what was played to nobody is gone"
+    assert heard[1][0] > heard[0][-1], "what was played without a reader is lost"
     assert heard[0][0] > 0
 
 
@@ -174,7 +174,7 @@ def test_a_slow_reader_of_a_pipe_does_not_delay_the_music(tmp_path: Path) -> Non
     output = open_output(f"pipe:{pipe}", BLOCK)
     reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
     with _playing(output, counter):
-        # 64 KiB fit into the pipe; nobody takes them.
+        # 64 KiB fit into the pipe; nothing reads them.
         _wait_for(lambda: counter.frame > 40 * BLOCK)
         assert output.xruns >= 1
     os.close(reader)

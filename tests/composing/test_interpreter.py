@@ -55,15 +55,15 @@ def test_a_kv_cache_can_be_saved_and_restored_at_every_place_of_its_window(runti
     del runtime
     keyboard = model_file.load(MODELS / "keyboard.tflite")
     model, inputs = StepModel(keyboard), np.random.default_rng(1).integers(0, 300, 700)
-    kept, told = [], []
+    states, logits = [], []
     for one in inputs:
-        kept.append(model.state)
-        told.append(model.step([int(one)]))
+        states.append(model.state)
+        logits.append(model.step([int(one)]))
     for place in (699, 0, 480, 230, 479):
-        model.state = kept[place]
-        for one, expected in zip(inputs[place:][:30], told[place:], strict=False):
+        model.state = states[place]
+        for one, expected in zip(inputs[place:][:30], logits[place:], strict=False):
             assert np.array_equal(model.step([int(one)]), expected)
-        model.state = kept[place]
+        model.state = states[place]
         model.step([7])
 
 

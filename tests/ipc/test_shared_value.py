@@ -120,7 +120,7 @@ def test_a_writer_killed_in_the_middle_of_a_write_leaves_the_value_before(
         ours.memory[at] = before[at]
     expected = values[-2] if len(values) > 1 else WriterState()
     assert theirs.writer.read() == expected
-    # And whoever writes next repairs it.
+    # The next write repairs it.
     successor = SharedState.attach(ours.fd)
     successor.writer.write(values[-1])
     assert theirs.writer.read() == values[-1]
