@@ -45,7 +45,7 @@ class IcecastAddress:
 
 
 def host_port(host: str, port: int) -> str:
-    """Return ``HOST:PORT``, with brackets around an IPv6 address."""
+    """Return ``HOST:PORT``, with brackets around an IPv6 address (RFC 3986)."""
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 

@@ -47,7 +47,10 @@ def frontends() -> list[Frontend]:
 
 
 def watchdog_timeout_s() -> float | None:
-    """Return how long systemd waits for a ping of this process; None: it expects no pings."""
+    """Return how long systemd waits for a ping of this process; None: it expects no pings.
+
+    Source: sd_watchdog_enabled(3).
+    """
     if os.environ.get("WATCHDOG_PID", str(os.getpid())) != str(os.getpid()):
         return None
     try:

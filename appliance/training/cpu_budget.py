@@ -40,7 +40,7 @@ class CpuBudget:
             self.spent_s += time.process_time() - start_s
 
     def learning_rate(self, peak: float) -> float:
-        """The learning rate now: a linear warm-up, then a cosine over the whole budget."""
+        """The learning rate now: a linear warm-up to ``peak``, then a cosine over the budget."""
         warmup = min(1.0, self.spent_share / WARMUP_SHARE + 0.01)
         cosine = 0.5 * (1 + math.cos(math.pi * min(1.0, self.spent_share)))
         return peak * warmup * (cosine * (1 - FINAL_RATE_SHARE) + FINAL_RATE_SHARE)

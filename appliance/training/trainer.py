@@ -116,7 +116,7 @@ class Trainer:
         self._losses: list[float] = []
 
     def run(self, sampler: PieceSampler) -> Weights:
-        """Train to the end of the recipe; return the best weights, float32; see :func:`train`.
+        """Train to the end of the recipe, and return the best weights as :func:`train` does.
 
         Raises:
             OSError: the checkpoint cannot be written.

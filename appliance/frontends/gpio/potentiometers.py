@@ -55,7 +55,7 @@ class NoiseFilter:
         self._position: float | None = None
 
     def update(self, reading: float) -> float | None:
-        """Take a ``reading`` (0 to 1); return the new position, or None if it has not moved."""
+        """Filter a ``reading`` (0 to 1); return the new position, or None if it has not moved."""
         average = reading if self._average is None else self._average
         self._average = average + SMOOTHING * (reading - average)
         position = min(max((self._average - DEAD_ZONE) / (1 - 2 * DEAD_ZONE), 0.0), 1.0)

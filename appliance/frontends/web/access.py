@@ -159,7 +159,10 @@ class Access:
 
 
 def origin_host(origin: str) -> str:
-    """Return host and port of an Origin header in lower case; "" where it has none ("null")."""
+    """Return host and port of an Origin header in lower case; "" where it has none ("null").
+
+    Source: RFC 6454.
+    """
     try:
         return urlsplit(origin).netloc.casefold()
     except ValueError:

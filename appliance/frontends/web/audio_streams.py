@@ -149,7 +149,10 @@ async def _wav(sounds: AsyncGenerator[Sound, None]) -> AsyncGenerator[bytes, Non
 
 
 def wav_header(sample_rate: int) -> bytes:
-    """Return the 44 bytes that begin an endless WAV file: stereo, 16 bits, ``sample_rate`` Hz."""
+    """Return the 44 bytes that begin an endless WAV file: stereo, 16 bits, ``sample_rate`` Hz.
+
+    Source: Multimedia Programming Interface and Data Specifications 1.0 (IBM and Microsoft, 1991).
+    """
     bytes_per_s = sample_rate * BYTES_PER_FRAME
     form = struct.pack("<IHHIIHH", 16, 1, 2, sample_rate, bytes_per_s, BYTES_PER_FRAME, 16)
     length = struct.pack("<I", _UNKNOWN_LENGTH)

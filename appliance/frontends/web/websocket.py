@@ -18,7 +18,7 @@ def open_websocket(request: web.Request, max_message_bytes: int) -> web.WebSocke
     """Return a WebSocket that takes messages of up to ``max_message_bytes``, not yet prepared.
 
     Raises:
-        HTTPUpgradeRequired: ``request`` is not a WebSocket handshake.
+        HTTPUpgradeRequired: ``request`` is not a WebSocket handshake (RFC 6455).
     """
     socket = web.WebSocketResponse(
         heartbeat=HEARTBEAT_S,

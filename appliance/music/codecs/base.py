@@ -136,10 +136,17 @@ class Codec(Protocol):
 
         Both lists have one item per token. Features are indices of ones, as
         :meth:`Context.features` gives them.
+
+        Raises:
+            ValueError: the codec cannot encode the score.
         """
 
     def loss_counts(self, score: Any) -> tuple[int, int]:
-        """How many of a score's tokens count for its loss, and how many units they make."""
+        """How many of a score's tokens count for its loss, and how many units they make.
+
+        Raises:
+            ValueError: as :meth:`encode`.
+        """
 
     def transpositions(self, score: Any) -> list[int]:
         """By how many semitones a score can be transposed and still be encoded.

@@ -64,6 +64,8 @@ def write(
 ) -> None:
     """Write a type 1 file: a track for tempo, meter and keys, then one for each voice.
 
+    Sources: Standard MIDI Files 1.0 (RP-001), and the MIDI Tuning Standard for ``cents``.
+
     Args:
         path: written in place; to write a file completely or not at all, write to another path
             and rename it.

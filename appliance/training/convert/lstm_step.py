@@ -21,7 +21,7 @@ CELL_LIMIT = 8.0
 
 
 def lstm_step(config: NetworkConfig) -> NetworkStep:
-    """The step of an LSTM of this size; states are ``(1, hidden)``."""
+    """The step of an LSTM of this size; states are float32 ``(1, hidden)``."""
     import tensorflow as tf
 
     def build(weights: Weights, layers: Any, x: Any, state: Any) -> tuple[Any, list[Any]]:

@@ -18,7 +18,7 @@ states by their names."""
 
 
 class NetworkStep(NamedTuple):
-    """One token through one network of some kind.
+    """One token through one network of some kind; all arrays are float32.
 
     Attributes:
         state_shapes: name and shape of every state tensor.
@@ -38,7 +38,7 @@ class NetworkStep(NamedTuple):
 
 
 class ModelStep(NamedTuple):
-    """One token through all networks of a model.
+    """One token through all networks of a model; all arrays are float32.
 
     Attributes:
         function: from the input ``(1, width)`` and all states to a dict with ``logits``

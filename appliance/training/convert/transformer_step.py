@@ -22,7 +22,7 @@ cannot express the shares below 1/256 that attention over hundreds of places has
 
 
 def transformer_step(config: NetworkConfig) -> NetworkStep:
-    """The step of a Transformer of this size; states are ``(1, memory_tokens, hidden)``.
+    """The step of a Transformer of this size; states are float32 ``(1, memory_tokens, hidden)``.
 
     Scale and shift of each LayerNorm are folded into the weights of the product after it.
     """

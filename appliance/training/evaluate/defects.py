@@ -56,7 +56,7 @@ class Defects(NamedTuple):
 
 
 def find_defects(piece: FinishedPiece) -> Defects:
-    """Measure everything in :class:`Defects`."""
+    """Measure everything in :class:`Defects` on one piece."""
     frozen_ticks, silent_ticks = [0], [0]
     for pitches, group in groupby(piece.chords(), lambda chord: {*chord[2]}):
         chords = list(group)

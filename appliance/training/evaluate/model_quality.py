@@ -148,7 +148,7 @@ class PieceMeasurer:
         return [self._grader.distances(piece) for piece in pieces]
 
     def measure(self, pieces: Sequence[FinishedPiece]) -> PieceGroup:
-        """Everything in :class:`PieceGroup`."""
+        """Everything in :class:`PieceGroup`, measured on ``pieces``."""
         return PieceGroup(
             distances=self.distances(pieces),
             shared_runs=[self._runs.longest(piece.notes) for piece in pieces],

@@ -79,7 +79,7 @@ class Amount(NamedTuple):
 def compose(
     path: Path, setting: SamplingSetting, amount: Amount, seed: int, spool: Path
 ) -> ComposedMusic:
-    """Compose, and count defects.
+    """Compose ``amount`` of music with the model file ``path``, and count defects.
 
     The pieces go to the file ``spool``, so that the memory of this process shows what the
     composer itself needs.

@@ -19,7 +19,7 @@ def make_network(config: NetworkConfig, codec: Codec, dropout: float = 0) -> nn.
 
 
 def load_weights(network: nn.Module, weights: Weights) -> None:
-    """Copy weights into a network.
+    """Copy float32 weights into a network.
 
     Raises:
         RuntimeError: their names or shapes are not those of the network.

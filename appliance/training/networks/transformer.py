@@ -97,9 +97,10 @@ def banded_bias(bias: Tensor, tokens: int) -> Tensor:
 
 
 def drop(x: Tensor, probability: float, training: bool) -> Tensor:
-    """Dropout of ``x``, ``(batch, tokens, width)``, with one mask for all tokens; same dtype.
+    """Dropout of floating-point ``(batch, tokens, width)`` with one mask for all tokens.
 
-    The LSTM does likewise (Gal and Ghahramani 2016).
+    The result has the shape and dtype of ``x``. The LSTM uses such masks, too (Gal and Ghahramani
+    2016).
     """
     if not training or probability == 0:
         return x

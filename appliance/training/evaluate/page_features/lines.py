@@ -77,7 +77,10 @@ def add_line(found: Features, name: str, line: Sequence[PageNote]) -> None:
 
 
 def figures(line: Sequence[PageNote], tonic: int) -> list[tuple[int, int]]:
-    """Return (wait in grid positions, scale steps) from each note of a line to the next."""
+    """Return (wait in grid positions, scale steps) from each note of a line to the next.
+
+    ``tonic`` is a pitch class, 0 = C.
+    """
     steps = [diatonic_step(note.pitch, tonic) for note in line]
     return [
         (b.start - a.start, t - s) for (a, s), (b, t) in pairwise(zip(line, steps, strict=True))

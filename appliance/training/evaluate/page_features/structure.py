@@ -18,6 +18,8 @@ def bar_contents(
     """Return for each bar its rhythm, its exact notes, and its shape (rhythm and scale steps).
 
     ``start`` and ``bar`` are in grid positions, see :data:`appliance.training.evaluate.pages.GRID`.
+
+    ``tonic`` is a pitch class, 0 = C.
     """
     bars: list[list[PageNote]] = [[] for _ in range(count)]
     for note in notes:
