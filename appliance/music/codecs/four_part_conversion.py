@@ -45,7 +45,9 @@ def read(path: Path) -> Score:
     except UsageError:
         raise
     except BachboxError as why:
-        raise UsageError(f"does not fit a model of four voices: {why}", path=path) from why
+        notices = "".join(f" ({notice})" for notice in file.notices)
+        message = f"does not fit a model of four voices: {why}{notices}"
+        raise UsageError(message, path=path) from why
     low, high = score.pitch_range()
     if low < LOWEST_PITCH or high > HIGHEST_PITCH:
         raise UsageError(
@@ -123,7 +125,8 @@ def _from_midi(file: ScoreFile, max_steps: int) -> tuple[list[list[int]], list[l
         rows, onsets = _rows(parts, steps)
     else:
         rows, onsets = _rows_from_chords(chain(*parts), steps)
-    return rows, onsets, Form(bar_steps, 0, len(rows))
+    pickup = round((file.first_bar_ticks or 0) / TICKS_PER_STEP) % bar_steps
+    return rows, onsets, Form(bar_steps, pickup, len(rows))
 
 
 def _on_grid(notes: Iterable[Note]) -> list[Note]:

@@ -2,37 +2,61 @@
 
 from __future__ import annotations
 
-import io
+from bisect import bisect_left
 from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from itertools import pairwise
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import mido
 
 from appliance.errors import UsageError
-from appliance.music.events import TICKS_PER_BEAT, Event, NoteOff, NoteOn
+from appliance.music.events import TICKS_PER_BEAT, NoteOff, NoteOn
+from appliance.music.files import midi_repair
 from appliance.music.files.score_file import ScoreFile
-from appliance.music.notes import Note, notes_from
+from appliance.music.notes import Note, paired
 
 SUFFIXES: Final = (".mid", ".midi")
 DRUM_CHANNEL: Final = 9
 """Channel 10 of General MIDI, counted from 0."""
+MAX_BEATS: Final = 8192
+"""The longest file that is read, in quarter notes: over an hour at 120 BPM."""
+
+_PEDAL_DOWN: Final = 64
+"""The pedal is down from this controller value on."""
+
+Spans = Mapping[int, list[tuple[int, int]]]
+"""Half-open spans of ticks in which the sustain pedal of a channel is down, in order."""
 
 
 def read(path: Path) -> ScoreFile:
     """Read the notes of a MIDI file, one part per track and channel, without drums.
 
+    Notes that the sustain pedal holds last until it is lifted. Notes that are never released end
+    with their track.
+
     Raises:
-        UsageError: it is not a MIDI file.
+        UsageError: it is not a MIDI file, or one that is too long.
         OSError: the file cannot be read.
     """
     content = path.read_bytes()
     try:
-        return _score_file(mido.MidiFile(file=io.BytesIO(content), clip=True), path.stem)
+        midi = midi_repair.load(content)
     except Exception as why:  # mido raises whatever it meets in garbage, an OSError too
         raise UsageError(
             f"not a MIDI file that can be read ({first_line(why)})", path=path
         ) from why
+    file = _score_file(midi, path.stem)
+    beats = max((note.end for part in file.parts for note in part), default=0) / TICKS_PER_BEAT
+    if beats > MAX_BEATS:
+        raise UsageError(
+            f"its last note ends {beats:.0f} quarter notes after its beginning, and at most "
+            f"{MAX_BEATS} can be read",
+            path=path,
+            remedy="look for a stray note at its end, or cut the file into movements",
+        )
+    return file
 
 
 def first_line(error: Exception) -> str:
@@ -40,37 +64,169 @@ def first_line(error: Exception) -> str:
     return next(iter(str(error).strip().splitlines()), "") or "it ends too early or is garbled"
 
 
-def _score_file(file: mido.MidiFile, name: str) -> ScoreFile:
-    if file.ticks_per_beat <= 0:
-        raise ValueError("no ticks in a beat")
-    scale = TICKS_PER_BEAT / file.ticks_per_beat
-    time_signatures: list[tuple[int, int]] = []
-    parts: list[tuple[Note, ...]] = []
-    for track in file.tracks:
-        events: list[Event] = []
+class _Signature(NamedTuple):
+    """A time signature from a tick of the file on."""
+
+    tick: int
+    numerator: int
+    denominator: int
+
+    def bar_ticks(self, ticks_per_beat: float) -> float:
+        return 4 * ticks_per_beat * self.numerator / self.denominator
+
+
+class _Track:
+    """What a track holds, in ticks of the file."""
+
+    def __init__(self, messages: Iterable[Any]) -> None:
+        self.events: list[NoteOn | NoteOff] = []
+        self.signatures: list[_Signature] = []
+        self.pedal: list[tuple[int, int, bool]] = []
+        """Tick, channel, and whether the pedal is down from there on."""
+        self.unreleased = 0
+        """How many notes of :meth:`notes` are never released."""
         tick = 0
-        for message in track:
+        for message in messages:
             tick += message.time
             if message.type == "time_signature":
-                time_signatures.append((message.numerator, message.denominator))
-            if message.type in ("note_on", "note_off") and message.channel != DRUM_CHANNEL:
-                events.append(_event(message, tick))
+                signature = _Signature(tick, message.numerator, message.denominator)
+                self.signatures.append(signature)
+            elif message.type == "control_change":
+                self.pedal.append((tick, message.channel, message.value >= _PEDAL_DOWN))
+            elif message.type in ("note_on", "note_off"):
+                self.events.append(_event(message, tick))
+        self.end_tick = tick
+
+    def notes(self, ticks_per_beat: float) -> dict[int, list[Note]]:
+        """The notes of each channel, in the order of their beginnings."""
         channels: dict[int, list[Note]] = defaultdict(list)
-        for note in notes_from(events):
-            channels[note.voice].append(_scaled(note, scale))
-        for notes in channels.values():
-            parts.append(tuple(note._replace(voice=len(parts)) for note in notes))
-    return ScoreFile(name, tuple(parts), tuple(time_signatures))
+        for on, off in paired(self.events):
+            end = off.tick if off else self.end_tick
+            if off is None:
+                self.unreleased += 1
+                if end <= on.tick:  # A note that begins where its track ends is still a note.
+                    end = on.tick + round(ticks_per_beat)
+            channels[on.voice].append(Note(on.tick, end - on.tick, on.pitch, on.voice))
+        return channels
 
 
-def _event(message: Any, tick: int) -> Event:
+def _score_file(midi: midi_repair.RepairedMidi, name: str) -> ScoreFile:
+    notices = [*midi.notices]
+    tracks = [_Track(messages) for messages in midi.file.tracks]
+    if midi.file.type == 2:
+        tracks = _first_sequence(tracks, notices)
+    scale = TICKS_PER_BEAT / midi.ticks_per_beat
+    pedal = _pedal_spans(tracks)
+    pedal_counts = drum_parts = 0
+    parts: list[tuple[Note, ...]] = []
+    for track in tracks:
+        for channel, notes in track.notes(midi.ticks_per_beat).items():
+            if channel == DRUM_CHANNEL:
+                drum_parts += 1
+                continue
+            held = _with_pedal(notes, pedal.get(channel, []))
+            pedal_counts += sum(a != b for a, b in zip(notes, held, strict=True))
+            parts.append(tuple(_scaled(note, scale, len(parts)) for note in held))
+    if drum_parts:
+        count = len(parts) + drum_parts
+        notices.append(f"read {len(parts)} of {count} tracks (percussion left out)")
+    if pedal_counts:
+        notices.append("the pedal was taken as length")
+    if unreleased := sum(track.unreleased for track in tracks):
+        notices.append(f"notes that are never released end with their track ({unreleased} notes)")
+    signatures = sorted({s for track in tracks for s in track.signatures}, key=lambda s: s.tick)
+    end_tick = max((note.end for part in parts for note in part), default=0) / scale
+    pickup_ticks, signatures = _pickup(signatures, midi.ticks_per_beat)
+    signatures = _without_short_last_bar(signatures, midi.ticks_per_beat, end_tick)
+    return ScoreFile(
+        name,
+        tuple(parts),
+        tuple((signature.numerator, signature.denominator) for signature in signatures),
+        first_bar_ticks=None if pickup_ticks is None else round(pickup_ticks * scale),
+        notices=tuple(notices),
+    )
+
+
+def _first_sequence(tracks: list[_Track], notices: list[str]) -> list[_Track]:
+    """The first track with notes of a file of type 2, whose tracks are independent pieces."""
+    sequences = [track for track in tracks if track.events]
+    if len(sequences) > 1:
+        notices.append(f"it has {len(sequences)} pieces (MIDI type 2); the first of them was read")
+    return sequences[:1]
+
+
+def _event(message: mido.Message, tick: int) -> NoteOn | NoteOff:
     """A note message of mido as an event, with the channel as its voice."""
     if message.type == "note_on" and message.velocity:
         return NoteOn(tick, message.channel, message.note, message.velocity)
     return NoteOff(tick, message.channel, message.note)
 
 
-def _scaled(note: Note, scale: float) -> Note:
+def _pedal_spans(tracks: Iterable[_Track]) -> Spans:
+    """Where the pedal of each channel is down; one that is never lifted is down to the end."""
+    spans: dict[int, list[tuple[int, int]]] = defaultdict(list)
+    down_since: dict[int, int] = {}
+    changes = sorted((c for t in tracks for c in t.pedal), key=lambda change: change[0])
+    for tick, channel, is_down in changes:
+        if is_down:
+            down_since.setdefault(channel, tick)
+        elif channel in down_since:
+            spans[channel].append((down_since.pop(channel), tick))
+    end_tick = max((e.tick for t in tracks for e in t.events), default=0)
+    for channel, tick in down_since.items():
+        spans[channel].append((tick, end_tick))
+    return spans
+
+
+def _with_pedal(notes: list[Note], spans: list[tuple[int, int]]) -> list[Note]:
+    """Notes of a channel that last until the pedal is lifted or the same pitch is struck again."""
+    if not spans:
+        return notes
+    next_start: dict[int, int] = {}
+    held: list[Note] = []
+    for note in reversed(notes):
+        end = note.end
+        index = bisect_left(spans, (end, 0)) - 1
+        if index >= 0 and end < spans[index][1]:
+            end = max(end, min(spans[index][1], next_start.get(note.pitch, spans[index][1])))
+        held.append(note._replace(length=end - note.start))
+        next_start[note.pitch] = note.start
+    return held[::-1]
+
+
+def _pickup(
+    signatures: list[_Signature], ticks_per_beat: float
+) -> tuple[int | None, list[_Signature]]:
+    """The ticks before the first full bar if they are written down, and the other signatures.
+
+    Programs write a pickup as a bar of its own, such as one of 1/4 before the 4/4; or they write
+    the first time signature where the first full bar begins.
+    """
+    if signatures and 0 < signatures[0].tick < signatures[0].bar_ticks(ticks_per_beat):
+        return signatures[0].tick, signatures
+    if len(signatures) < 2:
+        return None, signatures
+    first, second = signatures[:2]
+    bar_ticks = first.bar_ticks(ticks_per_beat)
+    is_one_bar = abs(second.tick - bar_ticks) < 1
+    if first.tick == 0 and is_one_bar and bar_ticks < second.bar_ticks(ticks_per_beat):
+        return second.tick, signatures[1:]
+    return None, signatures
+
+
+def _without_short_last_bar(
+    signatures: list[_Signature], ticks_per_beat: float, end_tick: float
+) -> list[_Signature]:
+    """The signatures without one that only shortens the last bar, as after a pickup."""
+    for before, last in list(pairwise(signatures))[-1:]:
+        bar_ticks = last.bar_ticks(ticks_per_beat)
+        is_shorter = bar_ticks < before.bar_ticks(ticks_per_beat)
+        if before.tick < last.tick and is_shorter and end_tick <= last.tick + bar_ticks + 1:
+            return signatures[:-1]
+    return signatures
+
+
+def _scaled(note: Note, scale: float, part: int) -> Note:
     """A note in ticks of :data:`TICKS_PER_BEAT`; a length above 0 does not become 0."""
     length = max(1, round(note.length * scale)) if note.length > 0 else 0
-    return note._replace(start=round(note.start * scale), length=length)
+    return Note(round(note.start * scale), length, note.pitch, part)

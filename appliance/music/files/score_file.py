@@ -21,6 +21,7 @@ class ScoreFile:
         length_ticks: length with the rests at the end; ``None`` for MIDI, which does not say.
         first_bar_ticks: length of the first bar, which may be a pickup; ``None`` if unknown.
         fermatas: half-open spans of the top part's notes that have a fermata.
+        notices: what was left out or not taken as it is written, in words for the user.
     """
 
     name: str
@@ -30,3 +31,4 @@ class ScoreFile:
     length_ticks: int | None = None
     first_bar_ticks: int | None = None
     fermatas: tuple[tuple[int, int], ...] = ()
+    notices: tuple[str, ...] = ()

@@ -198,7 +198,7 @@ def test_drums_are_ignored(tmp_path: Path) -> None:
 def test_only_the_beginning_of_a_long_file_is_taken(tmp_path: Path) -> None:
     path = midi(tmp_path / "a.mid", *map(track, voices(100)))
     assert four_part_conversion.read(path).steps == MAX_STEPS
-    hours = [(start + 10**8, end + 10**8, pitch) for start, end, pitch in voices()[0]]
+    hours = [(start + 10**6, end + 10**6, pitch) for start, end, pitch in voices()[0]]
     path = midi(tmp_path / "b.mid", *map(track, [hours, *voices()[1:]]))
     assert "silent for its first 32 bars" in refusal(path)
 

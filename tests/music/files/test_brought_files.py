@@ -1,0 +1,331 @@
+"""Files as people bring them, with the faults of other programs: read right, or refused.
+
+The files in ``tests/data/brought`` hold the same music as ``plain.mid`` (four bars of 4/4 in four
+parts) unless their tests say otherwise.
+"""
+
+from __future__ import annotations
+
+import itertools
+import struct
+import time
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from appliance.errors import UsageError
+from appliance.music.codecs import four_part_conversion, free_rhythm_conversion
+from appliance.music.files import midi_reader, score_reader
+from appliance.music.files.midi_reader import MAX_BEATS
+from appliance.music.files.midi_repair import MAX_EVENTS, MAX_NOTES
+from appliance.music.files.score_file import ScoreFile
+from appliance.music.notes import Note
+
+BROUGHT = Path(__file__).parents[2] / "data" / "brought"
+END_OF_TRACK = b"\x00\xff\x2f\x00"
+
+
+def chunk(name: bytes, content: bytes) -> bytes:
+    return name + struct.pack(">I", len(content)) + content
+
+
+def midi(
+    *tracks: bytes, file_type: int = 1, division: int = 480, count: int | None = None
+) -> bytes:
+    header = struct.pack(">HHh", file_type, len(tracks) if count is None else count, division)
+    return chunk(b"MThd", header) + b"".join(chunk(b"MTrk", track) for track in tracks)
+
+
+def number(value: int) -> bytes:
+    """A number in the variable length of MIDI files."""
+    found = [value & 0x7F]
+    while value := value >> 7:
+        found.append(0x80 | value & 0x7F)
+    return bytes(reversed(found))
+
+
+def melody(*pitches: int, channel: int = 0, beat: int = 480, before: bytes = b"") -> bytes:
+    """A track of quarter notes, after events that are given as bytes."""
+    notes = (
+        bytes((0, 0x90 | channel, pitch, 80)) + number(beat) + bytes((0x80 | channel, pitch, 0))
+        for pitch in pitches
+    )
+    return before + b"".join(notes) + END_OF_TRACK
+
+
+def signature(tick: int, numerator: int, denominator_power: int) -> bytes:
+    return number(tick) + bytes((0xFF, 0x58, 4, numerator, denominator_power, 24, 8))
+
+
+def read(tmp_path: Path, content: bytes, name: str = "a.mid") -> ScoreFile:
+    path = tmp_path / name
+    path.write_bytes(content)
+    return score_reader.read(path)
+
+
+def spans(notes: Iterable[Note]) -> list[tuple[int, int]]:
+    return [(note.start, note.end) for note in notes]
+
+
+PLAIN = score_reader.read(BROUGHT / "plain.mid")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "alien_chunk.mid", "alien_end.mid", "badkey.mid", "hdr_len8.mid", "ppq960_div1.mid",
+        "realtime_f8.mid", "riff.mid", "text_latin.mid", "upper_MID.mid",
+    ],
+)  # fmt: skip
+def test_faults_that_do_not_concern_the_music_are_passed_over(name: str) -> None:
+    file = score_reader.read(BROUGHT / name)
+    assert file.parts == PLAIN.parts
+    assert file.notices == ()
+    score = four_part_conversion.read(BROUGHT / name)
+    plain = four_part_conversion.read(BROUGHT / "plain.mid")
+    assert (score.pitches, score.onsets, score.key, score.form) == (
+        plain.pitches, plain.onsets, plain.key, plain.form,
+    )  # fmt: skip
+
+
+PLAIN_BYTES = (BROUGHT / "plain.mid").read_bytes()
+HEADER, TRACKS = PLAIN_BYTES[:14], PLAIN_BYTES[14:]
+ALIEN = chunk(b"XFKM", b"karaoke" * 3)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        HEADER + ALIEN + TRACKS + ALIEN,
+        (HEADER + TRACKS).replace(b"\x00\xff/\x00MTrk", b"\x00\xff/\x00" + ALIEN + b"MTrk", 2),
+        PLAIN_BYTES.replace(b"\x00\x01\x00\x04\x01\xe0", b"\x00\x01\x00\x07\x01\xe0"),
+        PLAIN_BYTES.replace(b"\x00\x01\x00\x04\x01\xe0", b"\x00\x01\x00\x01\x01\xe0"),
+        PLAIN_BYTES.replace(b"\x00\x01\x00\x04\x01\xe0", b"\x00\x01\x00\x00\x01\xe0"),
+        chunk(b"MThd", HEADER[8:] + bytes(6)) + TRACKS,
+        b"\xef\xbb\xbf" + PLAIN_BYTES,
+        bytes(128) + PLAIN_BYTES,
+        PLAIN_BYTES + bytes(400),
+        PLAIN_BYTES + b"\x00" * 3 + b"trailing text that is no chunk",
+        b"RIFF" + struct.pack("<I", len(PLAIN_BYTES) + 12) + b"RMIDdata"
+        + struct.pack("<I", len(PLAIN_BYTES)) + PLAIN_BYTES + b"LIST\x04\x00\x00\x00INFO",
+        PLAIN_BYTES.replace(b"MTrk\x00\x00\x00\x94", b"MTrk\x00\x00\x00\x10"),
+        PLAIN_BYTES.replace(b"MTrk\x00\x00\x00\x94", b"MTrk\x00\x00\x02\x94"),
+        PLAIN_BYTES.replace(b"MTrk\x00\x00\x00\x94", b"MTrk\xff\xff\xff\xff"),
+        PLAIN_BYTES.replace(b"MTrk\x00\x00\x00\x94", b"MTrk\x00\x00\x00\x00"),
+    ],
+)  # fmt: skip
+def test_chunks_lengths_and_counts_that_are_wrong_are_passed_over(
+    tmp_path: Path, content: bytes
+) -> None:
+    assert read(tmp_path, content).parts == PLAIN.parts
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        b"\x00\xff\x59\x02\x12\x01", b"\x00\xff\x59\x02\x80\x07", b"\x00\xff\x59\x00",
+        b"\x00\xff\x58\x04\x00\x02\x18\x08", b"\x00\xff\x58\x04\x04\xf0\x18\x08",
+        b"\x00\xff\x58\x01\x04", b"\x00\xff\x51\x01\x00", b"\x00\xff\x00\x01\x00",
+        b"\x00\xff\x54\x01\x00", b"\x00\xff\x20\x00", b"\x00\xff\x6e\x02ab",
+        "\x00\xff\x01\x06".encode("latin-1") + "賛美".encode("shift-jis") + b"\x80\xff",
+        b"\x00\xf8", b"\x00\xfe", b"\x00\xf0\x05\x7e\x7f\x09\x01\xf7", b"\x00\xf7\x01\xf8",
+        b"\x00\xf2\x01\x02", b"\x00\xe0\x00\x40", b"\x00\xd0\x40", b"\x00\xa0\x40\x40",
+    ],
+)  # fmt: skip
+def test_events_that_are_not_music_are_passed_over_whatever_is_in_them(
+    tmp_path: Path, event: bytes
+) -> None:
+    plain = read(tmp_path, midi(melody(60, 62)))
+    assert read(tmp_path, midi(melody(60, 62, before=event))).parts == plain.parts
+    between = melody(60)[:-4] + event + melody(62)
+    assert read(tmp_path, midi(between)).parts == plain.parts
+
+
+@pytest.mark.parametrize("name", ["meta_running.mid", "sysex_running.mid"])
+def test_running_status_continues_after_other_events(name: str) -> None:
+    (part,) = score_reader.read(BROUGHT / name).parts
+    assert [(note.start, note.length, note.pitch) for note in part] == [
+        (0, 480, 72),
+        (480, 480, 73),
+    ]
+
+
+def test_real_time_bytes_within_a_message_are_passed_over(tmp_path: Path) -> None:
+    track = b"\x00\x90\xf8\x40\xfe\x50\x83\x60\x80\x40\x00" + END_OF_TRACK
+    assert read(tmp_path, midi(track)).parts == ((Note(0, 480, 64),),)
+
+
+@pytest.mark.parametrize(
+    ("frames", "ticks", "beat"), [(25, 40, 500), (24, 80, 960), (30, 80, 1200), (29, 100, 1499)]
+)
+def test_time_in_frames_is_read_at_120_bpm(
+    tmp_path: Path, frames: int, ticks: int, beat: int
+) -> None:
+    division = struct.unpack(">h", bytes((256 - frames, ticks)))[0]
+    file = read(tmp_path, midi(melody(60, 62, 64, beat=beat), division=division))
+    assert spans(file.parts[0]) == [(0, 480), (480, 960), (960, 1440)]
+    assert file.notices == ("its time is in SMPTE frames and was read at 120 BPM",)
+    plain = four_part_conversion.read(BROUGHT / "plain.mid")
+    assert four_part_conversion.read(BROUGHT / "smpte25_40.mid").pitches == plain.pitches
+
+
+@pytest.mark.parametrize("division", [0, -1, -256, -25 * 256, -100 * 256 + 4])
+def test_an_impossible_division_is_refused(tmp_path: Path, division: int) -> None:
+    with pytest.raises(UsageError, match="not a MIDI file that can be read"):
+        read(tmp_path, midi(melody(60), division=division))
+
+
+@pytest.mark.parametrize("convert", [four_part_conversion.read, free_rhythm_conversion.read])
+def test_a_note_far_away_is_refused_at_once(convert: object) -> None:
+    before = time.process_time()
+    with pytest.raises(UsageError, match=rf"at most {MAX_BEATS} can be read; look for a stray"):
+        convert(BROUGHT / "far.mid")  # type: ignore[operator]
+    assert time.process_time() - before < 5
+
+
+def test_too_many_events_or_notes_are_refused_in_time(tmp_path: Path) -> None:
+    before = time.process_time()
+    with pytest.raises(UsageError, match=f"more than {MAX_EVENTS} events"):
+        read(tmp_path, midi(b"\x00\xb0\x07\x01" * (MAX_EVENTS + 1)))
+    with pytest.raises(UsageError, match=f"more than {MAX_NOTES} notes"):
+        read(tmp_path, midi(b"\x00\x90\x40\x40\x01\x80\x40\x40" * (2 * MAX_NOTES + 1)))
+    with pytest.raises(UsageError, match="tracks"):
+        read(tmp_path, midi(*[b""] * 2000))
+    assert time.process_time() - before < 10
+
+
+def test_the_pedal_holds_notes_until_it_is_lifted() -> None:
+    file = score_reader.read(BROUGHT / "pedal.mid")
+    assert spans(file.parts[0]) == [(480 * n, 480 * (n + 1)) for n in range(8)]
+    assert file.notices == ("the pedal was taken as length",)
+
+
+def test_a_held_note_ends_where_it_is_struck_again_and_the_pedal_is_the_channels(
+    tmp_path: Path,
+) -> None:
+    pedal = b"\x00\xb0\x40\x7f\x8f\x00\xb0\x40\x00" + END_OF_TRACK  # down from 0 to 1920
+    notes = melody(60, 62, 60, beat=240)
+    other = melody(72, channel=1, beat=240)
+    first, second = read(tmp_path, midi(pedal, notes, other)).parts
+    assert spans(first) == [(0, 480), (240, 1920), (480, 1920)]
+    assert spans(second) == [(0, 240)]
+
+
+def test_a_pedal_that_is_never_lifted_holds_to_the_last_note(tmp_path: Path) -> None:
+    file = read(tmp_path, midi(melody(60, 62, before=b"\x00\xb0\x40\x7f")))
+    assert spans(file.parts[0]) == [(0, 960), (480, 960)]
+
+
+def test_notes_that_are_never_released_end_with_their_track(tmp_path: Path) -> None:
+    file = score_reader.read(BROUGHT / "no_noteoff.mid")
+    assert [len(part) for part in file.parts] == [16] * 4
+    assert {part[-1].end for part in file.parts} == {16 * 480}
+    assert "never released" in file.notices[0]
+    bare = b"\x00\x90\x3c\x50\x83\x60\x90\x3e\x50" + END_OF_TRACK
+    assert spans(read(tmp_path, midi(bare)).parts[0]) == [(0, 480), (480, 960)]
+
+
+def test_percussion_is_left_out_with_a_notice(tmp_path: Path) -> None:
+    tracks = [melody(60), melody(64), melody(67), melody(36, 38, channel=9)]
+    file = read(tmp_path, midi(*tracks))
+    assert len(file.parts) == 3
+    assert file.notices == ("read 3 of 4 tracks (percussion left out)",)
+
+
+def test_the_first_of_several_independent_sequences_is_read() -> None:
+    file = score_reader.read(BROUGHT / "type2.mid")
+    assert file.parts == PLAIN.parts[:1]
+    assert file.notices == ("it has 4 pieces (MIDI type 2); the first of them was read",)
+    with pytest.raises(UsageError, match=r"needed are four.*the first of them was read"):
+        four_part_conversion.read(BROUGHT / "type2.mid")
+
+
+def test_a_file_that_breaks_off_is_read_as_far_as_it_goes(tmp_path: Path) -> None:
+    file = read(tmp_path, PLAIN_BYTES[:-40])
+    assert file.parts[:3] == PLAIN.parts[:3]
+    assert 8 < len(file.parts[3]) < 16
+    assert "a track breaks off and was read up to there" in file.notices
+
+
+# Pickups
+
+
+def test_a_short_first_bar_is_an_upbeat_for_every_model() -> None:
+    for convert in (four_part_conversion.read, free_rhythm_conversion.read):
+        form = convert(BROUGHT / "pickupmetre.mid").form
+        assert (form.bar_steps, form.pickup_steps) == (16, 4)
+
+
+FOUR_PARTS = (72, 67, 64, 48)
+
+
+@pytest.mark.parametrize(
+    ("signatures", "bar", "pickup"),
+    [
+        (signature(0, 1, 2) + signature(480, 4, 2), 16, 4),
+        (signature(0, 1, 2) + signature(480, 3, 2), 12, 4),
+        (signature(0, 1, 3) + signature(240, 3, 2), 12, 2),
+        (signature(0, 3, 2) + signature(1440, 4, 2), 16, 12),
+        (signature(0, 1, 2) + signature(480, 4, 2) + signature(1920 * 2, 3, 2), 16, 4),
+        (signature(480, 4, 2), 16, 4),
+        (signature(0, 4, 2) + signature(0, 4, 2), 16, 0),
+        (signature(0, 4, 2), 16, 0),
+    ],
+)
+def test_pickups_that_are_written_down(
+    tmp_path: Path, signatures: bytes, bar: int, pickup: int
+) -> None:
+    conductor = signatures + END_OF_TRACK
+    parts = [melody(*[pitch] * 12, channel=n) for n, pitch in enumerate(FOUR_PARTS)]
+    path = tmp_path / "a.mid"
+    path.write_bytes(midi(conductor, *parts))
+    for convert in (four_part_conversion.read, free_rhythm_conversion.read):
+        form = convert(path).form
+        assert (form.bar_steps, form.pickup_steps) == (bar, pickup)
+
+
+def test_a_meter_that_changes_later_is_no_pickup(tmp_path: Path) -> None:
+    conductor = signature(0, 4, 2) + signature(1920, 3, 2) + END_OF_TRACK
+    parts = [melody(*[pitch] * 12, channel=n) for n, pitch in enumerate(FOUR_PARTS)]
+    path = tmp_path / "a.mid"
+    path.write_bytes(midi(conductor, *parts))
+    with pytest.raises(UsageError, match="3/4, 4/4"):
+        four_part_conversion.read(path)
+
+
+# Anything at all
+
+
+def mutated(content: bytes, edits: Sequence[tuple[int, bytes, int]]) -> bytes:
+    for place, inserted, removed in edits:
+        at = place % (len(content) + 1)
+        content = content[:at] + inserted + content[at + removed :]
+    return content
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    name=st.sampled_from(sorted(path.name for path in BROUGHT.iterdir() if path.suffix == ".mid")),
+    edits=st.lists(
+        st.tuples(st.integers(0, 700), st.binary(max_size=6), st.integers(0, 6)), max_size=6
+    ),
+)
+def test_any_bytes_give_a_score_or_a_refusal_in_bounded_time(
+    tmp_path_factory: pytest.TempPathFactory, name: str, edits: Sequence[tuple[int, bytes, int]]
+) -> None:
+    path = tmp_path_factory.mktemp("any") / "a.mid"
+    path.write_bytes(mutated((BROUGHT / name).read_bytes(), edits))
+    before = time.process_time()
+    try:
+        file = midi_reader.read(path)
+    except UsageError as refused:
+        assert str(refused).startswith(str(path))
+        assert "\n" not in str(refused)
+    else:
+        notes = list(itertools.chain(*file.parts))
+        assert all(0 <= note.start <= note.end <= 480 * MAX_BEATS for note in notes)
+        assert all(0 <= note.pitch <= 127 for note in notes)
+    assert time.process_time() - before < 1
