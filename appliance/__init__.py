@@ -1,4 +1,4 @@
-"""Bachbox: a box that plays Bach nobody has written, endlessly.
+"""Bachbox: composes new music in the style of Bach and plays it, endlessly.
 
 The public API is :class:`Composer` and :func:`load_model`, which are imported when they are first
 used: the performer process, which is part of this package, must not import numpy.

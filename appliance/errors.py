@@ -61,4 +61,4 @@ def cannot_write(path: PathLike[str], error: OSError) -> BachboxError:
 
 def bug_sentence(error: BaseException) -> str:
     """Return how an unexpected error of Bachbox itself is named in the log and on the screen."""
-    return f"a mistake in Bachbox itself ({type(error).__name__}: {error!s:.200})"
+    return f"a bug in Bachbox ({type(error).__name__}: {error!s:.200})"

@@ -1,4 +1,4 @@
-"""Run a task in a forked process, so that a crash in a C library does no harm here.
+"""Run a task in a forked process, so that a crash in a C library does not end this process.
 
 TensorFlow Lite trusts the model that it is given (a checksum finds damage, but an attacker can
 forge it), FluidSynth's parser has had security holes, and PortAudio aborts on a broken ALSA config.

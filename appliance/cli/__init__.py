@@ -72,7 +72,7 @@ def run(arguments: list[str] | None = None) -> int:
         asked = context.command_path if context else "bachbox"
         stop = " " if message.endswith("?") else "; "
         return _fail(
-            f"{lowered(message)}{stop}`{asked} --help` says what there is", error.exit_code
+            f"{lowered(message)}{stop}`{asked} --help` lists what there is", error.exit_code
         )
     except (click.Abort, KeyboardInterrupt):
         return _fail("stopped", _INTERRUPTED)

@@ -20,7 +20,7 @@ from appliance.errors import BachboxError
     "--gpio", is_flag=True, help="Print what each knob and button does as you use it, until Ctrl-C."
 )
 def doctor(config_file: Path | None, as_json: bool, gpio: bool) -> int:
-    """Check whether this machine can play, and how to fix it.
+    """Check whether this machine can play, and say how to fix what fails.
 
     Checks the config, sound card, soundfont, runtime, models, permissions, MQTT broker and GPIO
     pins. Nothing is changed. The exit code is 1 if a check fails.

@@ -12,7 +12,7 @@ import click
 def hash_password(from_stdin: bool) -> None:
     """Hash a password of the web page, for the config file.
 
-    Asks for a password and prints the lines for the config file, with which the web page asks
+    Asks for a password and prints the lines for the config file that make the web page ask
     for it.
     """
     from appliance.frontends.web import passwords

@@ -28,10 +28,16 @@ class SettingValue(ParamType):
         self._setting = setting
 
     def convert(self, value: Any, param: object, ctx: object) -> Any:
+        """Return the value that the text ``value`` stands for; a model's name unchanged.
+
+        Raises:
+            UsageError: the setting cannot have that value.
+        """
         kind = self._setting.kind
         return value if isinstance(kind, ModelName) else kind.parse(self._setting.option, value)
 
     def shell_complete(self, ctx: object, param: object, incomplete: str) -> list[Any]:
+        """Return the values that begin with ``incomplete``, for the shell."""
         from click.shell_completion import CompletionItem
 
         words = self._words()
@@ -60,6 +66,11 @@ class Seconds(click.FloatRange):
         super().__init__(min=0, max=max_s, min_open=True)
 
     def convert(self, value: Any, param: Any, ctx: Any) -> Any:
+        """Return the number that the text ``value`` stands for.
+
+        Raises:
+            click.BadParameter: it is no finite number in the range.
+        """
         number = super().convert(value, param, ctx)
         if not math.isfinite(number):
             self.fail(f"{value!r} is not a number of seconds", param, ctx)
@@ -83,7 +94,7 @@ def music_options(command: F) -> F:
         click.option("--seed", type=SEED, help="The same seed gives the same music."),
         click.option("--soundfont", type=PATH, help="A .sf2 or .sf3 file."),
         click.option(
-            "--prime", type=PATH, help="Start from these bars of yours (MIDI, MusicXML, ABC)."
+            "--prime", type=PATH, help="Start with the bars in this file (MIDI, MusicXML, ABC)."
         ),
     ]
     for option in reversed(options):

@@ -55,7 +55,7 @@ def play(
     from appliance.state.store import FILE_NAME, Store, state_folder
 
     if fallback is not None and fallback.partition(":")[0] not in ("wav", "pipe", "null"):
-        raise UsageError(f"--fallback {fallback!r}: it is wav:FILE, pipe:FILE or null")
+        raise UsageError(f"--fallback {fallback!r}: it must be wav:FILE, pipe:FILE or null")
     config = apply_overrides(loader.load(config_file)[0], **options)
     catalog = ModelCatalog(config)
     log = DaemonLog(verbose=verbose)

@@ -47,7 +47,7 @@ _MAX_RENDER_S: Final = 6 * 3600
     "--replay",
     "replay_file",
     type=PATH,
-    help="Play the piece again, note for note, that Bachbox stored in this file.",
+    help="Replay, note for note, the piece that Bachbox stored in this file.",
 )
 @json_option
 def render(
@@ -75,7 +75,7 @@ def render(
     from appliance.state.settings import effective, live_settings
 
     if seconds is not None and pieces is not None:
-        raise UsageError("--seconds and --pieces exclude each other; give one of them")
+        raise UsageError("--seconds and --pieces cannot be combined; give one of them")
     config = apply_overrides(loader.load(config_file)[0], **options)
     length = renderer.Length(seconds if pieces or seconds else 60.0, pieces)
     output_files.check_outputs(
@@ -172,7 +172,7 @@ def _replay(
     for name in ("model", "seed", "prime", "seconds", "pieces", "temperature", "top_p"):
         if name in given:
             raise UsageError(
-                f"--replay and --{name.replace('_', '-')} exclude each other: the notes are those "
+                f"--replay and --{name.replace('_', '-')} cannot be combined: the notes are those "
                 "in the file"
             )
     output_files.check_outputs(outputs, output_files.REPLAY_SUFFIXES)

@@ -30,7 +30,7 @@ _REQUIRED_PACKAGES: Final = ("torch", "tensorflow", "tqdm", "music21")
 def train(folder: Path, name: str, minutes: float, seed: int, config_file: Path | None) -> None:
     """Train a model on your own music.
 
-    FOLDER has MIDI, MusicXML or ABC files.
+    FOLDER contains MIDI, MusicXML or ABC files.
 
     Training needs the extra `train` (Python 3.11, several gigabytes). It prints an estimate of
     the time before it starts. See docs/training.md.

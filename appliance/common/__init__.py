@@ -1,1 +1,1 @@
-"""Small tools without a subject: files, retries, text, and the process table."""
+"""Small tools for all folders: files, retries, text, and the process table."""

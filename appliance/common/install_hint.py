@@ -1,6 +1,6 @@
 """What to do about missing Python packages.
 
-Bachbox is not on PyPI, so that depends on how it was installed.
+Bachbox is not on PyPI, so the advice depends on how it was installed.
 """
 
 from __future__ import annotations

@@ -149,7 +149,7 @@ def _problem(part: Part, taken: dict[int, str]) -> str:
         if other and not (isinstance(part, Pot) and "[gpio] pots" in other):
             return f"pin {pin} is already taken by {other}; choose another one"
     if isinstance(part, Button) and part.press is None and part.hold is None:
-        return 'it does nothing; say press = "playing" or hold = "power_off"'
+        return 'it does nothing; write press = "playing" or hold = "power_off"'
     return ""
 
 

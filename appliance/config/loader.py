@@ -104,7 +104,7 @@ def load(explicit: Path | None = None) -> tuple[Config, Path | None]:
             if explicit:
                 raise UsageError(
                     f"{path}: there is no such config file; copy bachbox.example.toml there, "
-                    "or leave --config away"
+                    "or omit --config"
                 ) from error
         else:
             return parse(text, path), path
@@ -223,7 +223,7 @@ def _read(path: Path) -> str:
         with path.open("rb") as file:
             content = file.read(_MAX_BYTES + 1)
         if len(content) > _MAX_BYTES:
-            raise UsageError(f"{path}: larger than 1 MiB, so probably not the file that is meant")
+            raise UsageError(f"{path}: larger than 1 MiB, so probably the wrong file")
         # Some editors begin a file with a byte order mark.
         return content.decode("utf-8-sig")
     except (FileNotFoundError, UsageError):
@@ -261,11 +261,11 @@ def _section(
             secret = key == "icecast" or _SECRET.search(key) or "@" in str(given)
             shown = MASK if secret else _shown(given)
             if isinstance(given, list) and (found := re.search(r"(.*) - at `\$(.*)`$", str(error))):
-                shown = f"not right ({lowered(found[1])} at {found[2] or 'its start'})"
+                shown = f"invalid ({lowered(found[1])} at {found[2] or 'its start'})"
             description = next(
                 meta.description for meta in hints[key].__metadata__ if meta.description
             )
-            problems.append(f"{where} is {shown}; allowed is {description}")
+            problems.append(f"{where} is {shown}; it must be {description}")
     return section(**values)
 
 

@@ -106,7 +106,7 @@ class Web(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     host: Annotated[
         str,
         Meta(
-            description='an address: "127.0.0.1" (for this machine alone), or "" (for everybody)',
+            description='an address: "127.0.0.1" (this machine only), or "" (the whole network)',
         ),
     ] = "127.0.0.1"
     port: Annotated[

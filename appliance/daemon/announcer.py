@@ -1,4 +1,4 @@
-"""Tells what plays: in the status line on a terminal, in the log elsewhere."""
+"""Shows what is playing: in the status line on a terminal, in the log elsewhere."""
 
 from __future__ import annotations
 

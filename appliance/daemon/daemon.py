@@ -1,7 +1,7 @@
 """The process that a person or systemd starts: it holds no audio and no model.
 
 It makes the shared memory, writes the settings into it, keeps composer and performer running,
-and runs the frontends. Whatever happens to a child, the music goes on.
+and runs the frontends. If a child fails, the music continues.
 """
 
 from __future__ import annotations
@@ -224,14 +224,14 @@ class Daemon:
             with contextlib.suppress(BachboxError):
                 self._settings.change("model", other)
                 logger.warning(
-                    "%s does not compose, so %s goes on", failed, other,
+                    "%s does not compose, so %s takes over", failed, other,
                     extra={"event": MODEL_FAILED, "model": failed},
                 )  # fmt: skip
                 return
 
 
 def _log_observer_error(error: Exception) -> None:
-    logger.error("%s; the music goes on", bug_sentence(error), exc_info=error)
+    logger.error("%s; the music continues", bug_sentence(error), exc_info=error)
 
 
 def _set_performer_priority(pid: int) -> None:

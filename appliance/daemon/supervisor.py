@@ -113,7 +113,7 @@ class Child:
         return self._process.pid if self._process else None
 
     async def run(self) -> None:
-        """Keep it running until :meth:`stop`.
+        """Keep the child process running until :meth:`stop`.
 
         Raises:
             BachboxError: it cannot work, and neither could another.
@@ -131,7 +131,7 @@ class Child:
             failed = code in ERROR_BY_EXIT_CODE
             if failed and (spec.failures_are_final() or not self.has_ever_worked):
                 raise self._output.error(code) or BachboxError(
-                    f"the {spec.name} {_ended(code)} without a word"
+                    f"the {spec.name} {_ended(code)} without an error message"
                 )
             self._output.log()
             if not self.has_ever_worked and failures + 1 >= MAX_FAILED_STARTS:
@@ -157,7 +157,7 @@ class Child:
             await self._sleep(wait_s)
 
     async def stop(self, timeout_s: float) -> None:
-        """End it: ask it to end, and kill it after ``timeout_s``."""
+        """Ask the child process to end, and kill it if it still runs after ``timeout_s``."""
         self._stopping.set()
         process = self._process
         if process is None or process.returncode is not None:
@@ -206,7 +206,7 @@ class Child:
             return await process.wait()
         finally:
             watcher.cancel()
-            # Its last words are still in the pipe; a grandchild could hold that open for ever.
+            # Its last output is still in the pipe; a grandchild could keep the pipe open for ever.
             await asyncio.wait([reader], timeout=1.0)
             reader.cancel()
 

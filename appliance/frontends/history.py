@@ -1,4 +1,4 @@
-"""Keeps the pieces that were played last, so that one that somebody liked can be saved.
+"""Keeps the last pieces, so that a listener can save one after it was played.
 
 A piece takes a few kilobytes. The last :data:`MAX_PIECES` are in memory, and in a file that
 survives a restart. The file is replaced as a whole, at the end and every ten minutes: that spares
@@ -250,7 +250,7 @@ class History:
             logger.warning("%s: cannot read it (%s)", self._path, error.strerror)
         except (BachboxError, msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
             logger.warning(
-                "%s: these are not our pieces (%.100s), so the history starts empty",
+                "%s: not a history of pieces (%.100s), so the history starts empty",
                 self._path, error,
             )  # fmt: skip
         self._written_next_id = self._next_id

@@ -89,7 +89,7 @@ class LocalSocket:
         """Serve until cancelled.
 
         Raises:
-            BachboxError: no socket can be made at this path.
+            BachboxError: the socket cannot be created at this path.
         """
         with contextlib.ExitStack() as stack:
             try:
@@ -99,7 +99,7 @@ class LocalSocket:
                 listener = _listen(address, self._path)
             except OSError as error:
                 raise BachboxError(
-                    f"no socket can be made here ({error.strerror}), so `bachbox set` and "
+                    f"the socket cannot be created ({error.strerror}), so `bachbox set` and "
                     "`bachbox status` do not reach this box",
                     path=self._path,
                 ) from error
@@ -183,7 +183,7 @@ def _respond(line: bytes, settings: Settings, box: BoxStatus) -> tuple[Response,
     except BachboxError as error:
         return Response(error=str(error), code=error.exit_code), False
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        return Response(error=f"this is no request: {error}", code=UsageError.exit_code), False
+        return Response(error=f"not a valid request: {error}", code=UsageError.exit_code), False
     return Response(status=box.status()), request.follow
 
 

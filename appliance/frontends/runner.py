@@ -33,14 +33,14 @@ class FrontendRunner:
         self._tasks: list[asyncio.Task[None]] = []
 
     def start(self) -> None:
-        """Start all of them."""
+        """Start all frontends."""
         self._tasks = [
             asyncio.create_task(self._keep_running(frontend), name=frontend.name)
             for frontend in self._frontends
         ]
 
     async def stop(self) -> None:
-        """Cancel all of them, and wait for at most :data:`SHUTDOWN_TIMEOUT_S`."""
+        """Cancel all frontends, and wait for at most :data:`SHUTDOWN_TIMEOUT_S`."""
         for task in self._tasks:
             task.cancel()
         if self._tasks:
@@ -59,7 +59,7 @@ class FrontendRunner:
             except Exception as error:
                 wait_s = backoff.next_s(loop.time() - started_at)
                 logger.exception(
-                    "%s: %s; the music goes on, next try in %g s",
+                    "%s: %s; the music continues, next try in %g s",
                     frontend.name, bug_sentence(error), wait_s,
                 )  # fmt: skip
                 await asyncio.sleep(wait_s)

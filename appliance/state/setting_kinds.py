@@ -217,7 +217,7 @@ Kind = Number | Switch | Choice | Program | ModelName
 
 
 def _refusal(label: str, value: object, kind: Number | Switch | Choice) -> str:
-    return f"{label}: {quoted(value)} is not allowed; it is {kind}"
+    return f"{label}: {quoted(value)} is not allowed; it must be {kind}"
 
 
 def _folded(name: str) -> str:

@@ -145,12 +145,12 @@ SETTINGS: Final[tuple[Setting, ...]] = (
         name="expression",
         kind=Number(0, 100, step=5, unit="percent", symbol="%"),
         title="Expression",
-        help="Phrasing, accents, breaths and ritardandi; 0 plays the printed page, 60 is natural.",
+        help="Phrasing, accents, breaths and ritardandi; 0 plays as printed, 60 is natural.",
         icon="chart-bell-curve",
         default=60.0,
         config="music.expression",
         metric="expression_percent",
-        metric_help="Expression in percent; 0 plays the printed page.",
+        metric_help="Expression in percent; 0 plays the notes as printed.",
     ),
     Setting(
         name="temperament",
@@ -167,13 +167,13 @@ SETTINGS: Final[tuple[Setting, ...]] = (
         # From the French chamber pitch to the choir pitch of Bach's organs.
         kind=Number(392, 466, step=1, unit="Hz", symbol="Hz"),
         title="Concert pitch",
-        help="The frequency of the a'; baroque orchestras take 415 Hz.",
+        help="The frequency of A4; baroque orchestras tune to 415 Hz.",
         icon="tune",
         default=temperament.CONCERT_PITCH_HZ,
         config="sound.pitch_hz",
         advanced=True,
         metric="pitch_hz",
-        metric_help="Frequency of the a' in hertz.",
+        metric_help="Frequency of A4 in hertz.",
     ),
 )
 

@@ -76,7 +76,7 @@ def read(path: Path) -> StoredValues:
     try:
         return msgspec.json.decode(content[:_MAX_BYTES], type=StoredValues)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise _OtherContentError(f"{path}: these are not settings") from error
+        raise _OtherContentError(f"{path}: not a settings file") from error
 
 
 def write(path: Path, stored: StoredValues) -> None:
@@ -115,9 +115,9 @@ class Store:
         try:
             self._stored = read(self._path)
         except _OtherContentError as error:
-            return [f"{error}; {self._set_aside()}, the defaults play"]
+            return [f"{error}; {self._set_aside()}, and the defaults apply"]
         except BachboxError as error:
-            return [f"{error}; the defaults play"]
+            return [f"{error}; the defaults apply"]
         problems = []
         for name, value in self._stored.copy().items():
             if name in overridden:
@@ -126,7 +126,7 @@ class Store:
                 settings.change(name, value)
             except BachboxError as error:
                 del self._stored[name]
-                problems.append(f"{self._path}: {error}; it stays as it is configured")
+                problems.append(f"{self._path}: {error}; the configured value applies")
         return problems
 
     async def run(self, settings: Settings, box: BoxStatus) -> None:
@@ -139,15 +139,15 @@ class Store:
             lock = self._lock()
         except BlockingIOError:
             logger.warning(
-                "another Bachbox keeps its settings in %s; what is set here is forgotten at the "
-                "end",
+                "another Bachbox keeps its settings in %s; changes made here are lost when this one "
+                "ends",
                 self._path.parent,
             )
             return
         except OSError as error:
             raise BachboxError(
-                f"{self._path.parent}: settings cannot be kept here ({error.strerror}); make the "
-                "folder writable, or what is set is forgotten at the end"
+                f"{self._path.parent}: settings cannot be stored here ({error.strerror}); make the "
+                "folder writable, or changes are lost when Bachbox ends"
             ) from error
 
         self._closing.clear()
@@ -188,7 +188,7 @@ class Store:
                 except OSError as error:
                     if last_failure != (last_failure := error.strerror or str(error)):
                         logger.warning(
-                            "%s: the settings cannot be kept (%s); they hold until the end",
+                            "%s: the settings cannot be stored (%s); they apply until Bachbox ends",
                             self._path, last_failure,
                         )  # fmt: skip
             if closing:

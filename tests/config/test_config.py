@@ -71,16 +71,16 @@ def test_all_problems_are_listed_with_file_key_value_and_what_is_allowed() -> No
     said = "\n".join(problems)
     assert len(problems) == 11
     for expected in [
-        "/etc/bachbox/bachbox.toml: [music] tempo_bpm is fast; allowed is a number from 40 to 240",
+        "/etc/bachbox/bachbox.toml: [music] tempo_bpm is fast; it must be a number from 40 to 240",
         "[music] has no key temprature; did you mean 'temperature'?",
         "[music] has no key tempo; did you mean 'tempo_bpm'?",
         "[music] instrument: there is no instrument 'kazoo'",
-        "[music] look_ahead_s is nan; allowed is a number from 2 to 30 seconds",
-        "[sound] volume is 101; allowed is a number from 0 to 100 percent",
-        "[sound] block_frames is True; allowed is a whole number",
-        "[sound] soundfont is ''; allowed is the path of a .sf2 or .sf3 file",
+        "[music] look_ahead_s is nan; it must be a number from 2 to 30 seconds",
+        "[sound] volume is 101; it must be a number from 0 to 100 percent",
+        "[sound] block_frames is True; it must be a whole number",
+        "[sound] soundfont is ''; it must be the path of a .sf2 or .sf3 file",
         "there is no section [musik]; did you mean 'music'?",
-        "[mqtt] port is 0; allowed is a port from 1 to 65535",
+        "[mqtt] port is 0; it must be a port from 1 to 65535",
         "[mqtt] has no key password; did you mean 'password_file'?",
     ]:
         assert expected in said
@@ -95,13 +95,13 @@ def test_all_problems_are_listed_with_file_key_value_and_what_is_allowed() -> No
         ('leds = [{ pin = 1, shows = "beat" }, { pin = "x", shows = "beat" }]', "at [1].pin"),
         ("pots = [{ turns = 'volume', channel = 8 }]", "at [0].channel"),
         ("buttons = [{ pins = 3 }]", "unknown field `pins` at [0]"),
-        ("buttons = 3", "buttons is 3; allowed is a list of { pin = 16"),
+        ("buttons = 3", "buttons is 3; it must be a list of { pin = 16"),
     ],
 )
 def test_gpio_parts_are_checked_one_by_one(line: str, said: str) -> None:
     [problem] = problems_of(f"[gpio]\n{line}\n")
     assert said in problem
-    assert "allowed is a list of {" in problem
+    assert "it must be a list of {" in problem
 
 
 def test_broken_toml_is_reported_with_its_line() -> None:

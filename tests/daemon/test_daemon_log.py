@@ -42,7 +42,7 @@ def log_a_bug() -> None:
     try:
         raise TypeError("wrong type")
     except TypeError:
-        FRONTEND.exception("a mistake in Bachbox itself (TypeError: wrong type)")
+        FRONTEND.exception("a bug in Bachbox (TypeError: wrong type)")
 
 
 def test_frontends_messages_are_held_back_until_the_log_is_open() -> None:
@@ -61,7 +61,7 @@ def test_frontends_messages_are_held_back_until_the_log_is_open() -> None:
 def test_bug_shows_its_sentence_at_once_and_its_traceback_if_verbose() -> None:
     _, stream = daemon_log()
     log_a_bug()
-    assert stream.getvalue() == "bachbox: a mistake in Bachbox itself (TypeError: wrong type)\n"
+    assert stream.getvalue() == "bachbox: a bug in Bachbox (TypeError: wrong type)\n"
     _, stream = daemon_log(verbose=True)
     log_a_bug()
     assert "Traceback (most recent call last):" in stream.getvalue()

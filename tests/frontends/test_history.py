@@ -212,7 +212,7 @@ def test_file_with_other_content_is_reported_and_ignored(content: bytes, tmp_pat
     with log_lines() as lines:
         stage = asyncio.run(run())
     assert stage.history.listing() == []
-    assert "not our pieces" in lines[0]
+    assert "not a history of pieces" in lines[0]
 
 
 def test_short_piece_and_piece_with_a_gap_are_not_kept(tmp_path: Path) -> None:

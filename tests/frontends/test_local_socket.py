@@ -136,7 +136,7 @@ def test_garbage_gets_a_response_and_the_next_request_is_served(served: Fixture)
             assert set(answer) in ({"status"}, {"error", "code"})
             assert 40 <= served.settings.effective.tempo <= 240
         answer = await served.talk(b"[" * 60_000 + b"\n")
-        assert "no request" in answer["error"]
+        assert "not a valid request" in answer["error"]
         answer = await served.talk(b'{"set": {"tempo": "' + b"9" * (1 << 20) + b'"}}\n')
         assert "at most 65536 bytes" in answer["error"]
         assert "status" in await served.talk(b"{}\n")
@@ -227,7 +227,7 @@ def test_stopped_box_is_an_error(served: Fixture, monkeypatch: pytest.MonkeyPatc
 def test_impossible_folder_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     served = Fixture(tmp_path / "file" / local_socket.FILE_NAME)
-    with pytest.raises(BachboxError, match="no socket can be made here"):
+    with pytest.raises(BachboxError, match="the socket cannot be created"):
         asyncio.run(LocalSocket(served.path).run(served.settings, served.box))
 
 

@@ -75,7 +75,7 @@ def test_frontend_that_breaks_is_tried_again_later_and_later(
     guest = Guest(break_down)
     run_for_a_while(guest, seconds=0.25)
     assert guest.runs == 3
-    assert "RuntimeError: oops); the music goes on, next try in 0.05 s" in caplog.messages[0]
+    assert "RuntimeError: oops); the music continues, next try in 0.05 s" in caplog.messages[0]
     assert "next try in 0.1 s" in caplog.messages[1]
 
 

@@ -53,7 +53,7 @@ def test_a_value_may_be_typed_or_text(
 @pytest.mark.parametrize(
     ("name", "said", "sentence"),
     [
-        ("tempo", "fast", "tempo: 'fast' is not allowed; it is a number from 40 to 240 beats"),
+        ("tempo", "fast", "tempo: 'fast' is not allowed; it must be a number from 40 to 240 beats"),
         ("tempo", 39.9, "40 to 240"),
         ("tempo", math.nan, "40 to 240"),
         ("tempo", True, "40 to 240"),
@@ -70,9 +70,9 @@ def test_a_value_may_be_typed_or_text(
         (
             "temperament",
             "just",
-            "is one of equal, werckmeister3, kirnberger3, vallotti, meantone",
+            "must be one of equal, werckmeister3, kirnberger3, vallotti, meantone",
         ),
-        ("temperament", None, "it is one of equal"),
+        ("temperament", None, "it must be one of equal"),
         ("pitch", 391, "392 to 466 Hz"),
         ("pitch", "baroque", "392 to 466 Hz"),
         ("colour", "red", "there is no setting 'colour'"),

@@ -148,7 +148,7 @@ def test_a_file_with_other_content_is_renamed_and_the_defaults_apply(
     values, [sentence] = restored(path)
     assert values == RequestedSettings(model="chorales")
     assert sentence == (
-        f"{path}: these are not settings; it is now settings.json.bad, the defaults play"
+        f"{path}: not a settings file; it is now settings.json.bad, and the defaults apply"
     )
     assert (tmp_path / "settings.json.bad").read_bytes() == content
     assert not path.exists()
@@ -240,7 +240,7 @@ def test_a_full_disk_is_reported_once_and_the_values_are_stored_later(
         settings.change("tempo", 61)
 
     [sentence] = run_store(path, fill, seconds=0.1)
-    assert "cannot be kept (No space left on device)" in sentence
+    assert "cannot be stored (No space left on device)" in sentence
     # What was there stayed whole until there was room.
     assert before[0] == {"tempo": 50}
     assert stores.read(path) == {"tempo": 61}
@@ -250,8 +250,8 @@ def test_an_impossible_folder_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     settings = new_settings()
     store = Store(tmp_path / "file" / "settings.json")
-    assert "the defaults play" in " ".join(store.restore(settings))
-    with pytest.raises(Exception, match="settings cannot be kept here"):
+    assert "the defaults apply" in " ".join(store.restore(settings))
+    with pytest.raises(Exception, match="settings cannot be stored here"):
         asyncio.run(store.run(settings, cast(BoxStatus, None)))
 
 

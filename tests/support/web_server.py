@@ -131,7 +131,9 @@ def playing_web_box(
         box.wait_until_playing()
         yield box
         assert box.process.end() == 0
-        assert not [line for line in box.process.lines if "mistake" in line], box.process.lines
+        assert not [line for line in box.process.lines if "a bug in Bachbox" in line], (
+            box.process.lines
+        )
 
 
 @contextlib.contextmanager

@@ -74,10 +74,10 @@ def test_a_disk_that_takes_nothing_more_costs_no_music_and_is_used_again(
             for tempo in (100, 101, 102):
                 ask(tempo=tempo)
                 time.sleep(1.1)
-        said = [line for line in work.box.lines if "cannot be kept" in line]
+        said = [line for line in work.box.lines if "cannot be stored" in line]
         assert len(said) == 1, said
         assert ("No space left" if fault == "full" else "Read-only") in said[0]
-        # What was there is still whole, and the box goes on with what was set.
+        # What was there is still whole, and the box continues with what was set.
         assert kept(file) == {"tempo": 90}
         assert ask().settings.tempo == 102
         if fault == "full":
@@ -96,7 +96,7 @@ def test_a_box_starts_on_a_disk_that_is_read_only_and_plays(
     *before, mount, name = disk.through
     through = [*before, mount.replace("-o ", "-o ro,"), name]
     with running_box(card, tmp_path, through=through) as work:
-        work.box.wait_for("settings file: .*settings cannot be kept here .Read-only file system.")
+        work.box.wait_for("settings file: .*settings cannot be stored here .Read-only file system.")
         assert ask(tempo=90).settings.tempo == 90
         work.hears_music()
         assert work.box.end() == 0
@@ -238,7 +238,7 @@ OLDER = {"tempo": 88, "transpose": 2, "instrument": "Flute", "temperature": 9, "
     ("content", "said", "tempo"),
     [
         (json.dumps(OLDER), ["transpose", "temperature", "volume"], 88),
-        ("\0" * 4096, ["these are not settings"], 80),
+        ("\0" * 4096, ["not a settings file"], 80),
     ],
     ids=["older", "zeros"],
 )

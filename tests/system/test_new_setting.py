@@ -124,7 +124,7 @@ def found(package: Path) -> dict[str, Any]:
 
 def test_it_is_a_key_of_the_config_file(found: dict[str, Any]) -> None:
     assert found["config"]["swing_percent"] == 33
-    assert "[music] swing_percent is 76; allowed is a number from 0 to 75 p" in found["problem"]
+    assert "[music] swing_percent is 76; it must be a number from 0 to 75 p" in found["problem"]
 
 
 def test_it_can_be_turned_by_a_knob(found: dict[str, Any]) -> None:

@@ -195,17 +195,17 @@ def test_journal_gets_fields_and_the_sentence_and_tracebacks() -> None:
         try:
             raise TypeError("wrong type")
         except TypeError:
-            logger.exception("a mistake in Bachbox itself")
+            logger.exception("a bug in Bachbox")
     finally:
         logger.removeHandler(handler)
-    (hangs, given), (plain, others), (mistake, about_it) = sent
+    (hangs, given), (plain, others), (bug, about_it) = sent
     assert hangs == "the composer hangs and is killed"
     assert given["MESSAGE_ID"] == journal_events.CHILD_HANGS.id
     assert (given["PRIORITY"], given["BACHBOX_CHILD"]) == ("4", "composer")
     assert plain == "performer: plays on default"
     assert (others["MESSAGE_ID"], others["PRIORITY"]) == (None, "6")
     assert not any(name.startswith("BACHBOX_") for name in others)
-    assert mistake.startswith("a mistake in Bachbox itself\nTraceback (most recent call last):")
+    assert bug.startswith("a bug in Bachbox\nTraceback (most recent call last):")
     assert (about_it["MESSAGE_ID"], about_it["PRIORITY"]) == (journal_events.BUG.id, "3")
     assert about_it["CODE_FUNC"] == "test_journal_gets_fields_and_the_sentence_and_tracebacks"
 

@@ -231,7 +231,7 @@ def test_model_damaged_while_playing_is_replaced_by_another(
                 file.seek(100_000)
                 file.write(b"\xff" * 10_000)
             work.box.child("composer").kill()
-            work.box.wait_for("bachbox: mine does not compose, so .* goes on")
+            work.box.wait_for("bachbox: mine does not compose, so .* takes over")
             eventually(lambda: work.health().look_ahead_s > 3)
         assert ask().settings.model != "mine"
         assert work.box.end() == 0

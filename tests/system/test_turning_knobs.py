@@ -218,7 +218,7 @@ def test_a_model_that_does_not_compose_gives_way_to_the_one_before(
         box.wait_for("piece 1")
         eventually(lambda: ask().health.look_ahead_s > 3)
         ask(model="hostile")
-        box.wait_for("hostile does not compose, so chorales goes on")
+        box.wait_for("hostile does not compose, so chorales takes over")
         assert ask().settings.model == "chorales"
         heard = ask().health.notes
         eventually(lambda: ask().health.notes > heard + 20)

@@ -215,7 +215,7 @@ class Session:
         elif is_press(value):
             self._settings.act(name)
         else:
-            raise UsageError(f"{name}: {value!r:.40} is not allowed; it is PRESS")
+            raise UsageError(f"{name}: {value!r:.40} is not allowed; it must be PRESS")
 
     def _reject(self, reason: str) -> None:
         self._connection.publish(self._topics.error, reason, retain=False)

@@ -42,7 +42,7 @@ class _TemporaryError(Exception):
 
 
 class IcecastSource:
-    """Sends to one mount; see :class:`appliance.frontends.Frontend`.
+    """Sends to one mount; see :class:`appliance.frontends.base.Frontend`.
 
     Args:
         address: the mount, with user and password.

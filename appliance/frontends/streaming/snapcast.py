@@ -36,7 +36,7 @@ DEFAULT_RATE: Final = 48_000
 
 
 class SnapcastPipe:
-    """Writes into one pipe; see :class:`appliance.frontends.Frontend`.
+    """Writes into one pipe; see :class:`appliance.frontends.base.Frontend`.
 
     Args:
         path: the pipe; it is created where there is nothing.
@@ -133,7 +133,7 @@ def _write(fd: int, samples: bytes) -> None:
         try:
             os.write(fd, part)
         except BlockingIOError:
-            # The reader is gone or too slow. Empty the pipe: it shall hear the newest sound.
+            # The reader is gone or too slow. Empty the pipe, so that it gets the newest sound.
             with contextlib.suppress(BlockingIOError):
                 while os.read(fd, _PIPE_BYTES):
                     pass

@@ -32,7 +32,7 @@ _MAX_WAITING_BYTES: Final = 1 << 16
 
 
 class SnapcastTcp:
-    """Sends to one server; see :class:`appliance.frontends.Frontend`."""
+    """Sends to one server; see :class:`appliance.frontends.base.Frontend`."""
 
     name = "snapcast"
 

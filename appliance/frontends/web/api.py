@@ -52,7 +52,7 @@ class RollNote(msgspec.Struct, frozen=True):
 
 
 class Roll(msgspec.Struct, frozen=True):
-    """The notes played lately and the notes composed ahead."""
+    """The notes played recently and the notes composed ahead."""
 
     playhead_tick: float
     """What is played now."""
@@ -67,7 +67,7 @@ def add_routes(table: RouteTable, context: WebContext) -> None:
 
     @table.route(
         "GET", "/api/status", needs=Permission.READ, returns=Status,
-        summary="Settings, what is played, and health, all together",
+        summary="Settings, what is playing, and health, all together",
     )  # fmt: skip
     async def get_status(_request: web.Request) -> web.Response:
         status: Status = await asyncio.to_thread(box.status)
@@ -75,7 +75,7 @@ def add_routes(table: RouteTable, context: WebContext) -> None:
 
     @table.route(
         "GET", "/api/now", needs=Permission.READ, returns=NowPlaying,
-        summary="Piece, bar and beat that are played now",
+        summary="The piece, bar and beat being played",
     )  # fmt: skip
     async def get_now(_request: web.Request) -> web.Response:
         now: NowPlaying = box.now_playing()
@@ -83,7 +83,7 @@ def add_routes(table: RouteTable, context: WebContext) -> None:
 
     @table.route(
         "GET", "/api/roll", needs=Permission.READ, returns=Roll,
-        summary="Notes played lately and composed ahead",
+        summary="Notes played recently and composed ahead",
     )  # fmt: skip
     async def get_roll(_request: web.Request) -> web.Response:
         observer = box.ring_observer()

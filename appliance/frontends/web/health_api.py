@@ -71,7 +71,7 @@ def add_routes(table: RouteTable, context: WebContext) -> None:
 
     @table.route(
         "GET", "/healthz", needs=Permission.NONE, returns=Liveness,
-        other_responses={503: (Liveness, "It does not work")},
+        other_responses={503: (Liveness, "No sound is playing")},
         summary="Whether sound is playing, or would be if it were not paused",
     )  # fmt: skip
     async def get_liveness(_request: web.Request) -> web.Response:

@@ -101,6 +101,6 @@ class ChangeRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What a client sends: settings to change, actions to do, or both."""
 
     id: int = 0
-    """Repeated in the answer."""
+    """Repeated in the response."""
     set: dict[str, Value] = {}
     actions: list[Action] = []

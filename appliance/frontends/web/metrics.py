@@ -99,7 +99,7 @@ def _health(health: Health) -> Iterator[_Family]:
         "Audio blocks for which no music was composed in time.",
         health.starved_blocks,
     )
-    yield _counter("late_notes_total", "Notes played after their time.", health.late_notes)
+    yield _counter("late_notes_total", "Notes played late.", health.late_notes)
     yield _counter("pieces_total", "Pieces composed since the start.", health.pieces)
     yield _counter(
         "rewinds_total",
@@ -112,7 +112,7 @@ def _health(health: Health) -> Iterator[_Family]:
     yield _Family(
         "interventions_total",
         "counter",
-        "Times that the stall detector helped the music on, by what was wrong.",
+        "Times that the stall detector intervened, by what was wrong.",
         [({"kind": k}, n) for k, n in msgspec.structs.asdict(health.interventions).items()],
     )
     if health.cpu_celsius is not None:

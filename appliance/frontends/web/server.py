@@ -246,7 +246,7 @@ async def _json_errors(request: web.Request, handler: Handler) -> web.StreamResp
         resource = request.match_info.route.resource
         path = resource.canonical if resource else "?"
         logger.exception(
-            "web: %s, at %s %s; the music goes on", bug_sentence(error), request.method, path
+            "web: %s, at %s %s; the music continues", bug_sentence(error), request.method, path
         )
         status, sentence = 500, "a bug in Bachbox; see its log"
     response = json_response(Error(sentence), status)

@@ -167,9 +167,9 @@ def test_group_commands_reach_the_box(kitchen: Kitchen) -> None:
 @pytest.mark.parametrize(
     ("name", "payload", "reason"),
     [
-        ("tempo", "300", "it is a number from 40 to 240"),
-        ("tempo", "nan", "it is a number from 40 to 240"),
-        ("tempo", "fast", "it is a number"),
+        ("tempo", "300", "it must be a number from 40 to 240"),
+        ("tempo", "nan", "it must be a number from 40 to 240"),
+        ("tempo", "fast", "it must be a number"),
         ("volume", "-1", "0 to 100"),
         ("temperature", "1e99", "0.1 to 3"),
         ("top_p", "true-ish", "0.05 to 1"),

@@ -48,7 +48,7 @@ def box(folder: Path, line: str, env: dict[str, str], output: str = "null") -> I
         one.wait_for("piece 1")
         yield one
         assert one.end() == 0
-        assert not [result for result in one.lines if "mistake" in result], one.lines
+        assert not [result for result in one.lines if "a bug in Bachbox" in result], one.lines
 
 
 def eventually(condition: object, log: Path) -> None:

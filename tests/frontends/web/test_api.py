@@ -59,8 +59,8 @@ def test_actions(box: WebBox) -> None:
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
-        ({"tempo": 300}, "it is a number from 40 to 240"),
-        ({"tempo": "fast"}, "it is a number"),
+        ({"tempo": 300}, "it must be a number from 40 to 240"),
+        ({"tempo": "fast"}, "it must be a number"),
         ({"tempo": 96, "volume": 101}, "0 to 100"),
         ({"instrument": "kazoo"}, "no instrument"),
         ({"model": "wagner"}, "there is no model"),

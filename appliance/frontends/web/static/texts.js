@@ -87,7 +87,7 @@ export const TEXTS = {
   },
   latency: 'From a change to its sound, in ms',
   latency_note:
-    'How long a change of a setting waits until sound with it is made. The sound card adds its own delay.',
+    'How long it takes until a changed setting is in the rendered sound. The sound card adds its own delay.',
   facts: 'Since the start',
   fact: {
     uptime_s: 'Running for',
@@ -97,7 +97,7 @@ export const TEXTS = {
     notes: 'Notes composed',
     pieces: 'Pieces composed',
     restarts: 'Process restarts',
-    rewinds: 'Composed again after a change',
+    rewinds: 'Rewinds (music composed again)',
     interventions: 'Stalls resolved',
     cpu_celsius: 'Processor temperature, °C',
     version: 'Bachbox version',
@@ -108,7 +108,7 @@ export const TEXTS = {
     broker: 'Test the MQTT connection',
     inputs: 'Show knob and button events',
   },
-  tone_played: 'A tone of one second (A) is being played.',
+  tone_played: 'Playing a tone of one second (A).',
   inputs_shown: 'Turn a knob or press a button; each event appears here.',
   no_inputs: 'No knobs or buttons are configured ([gpio] is empty).',
   log: 'Log',
