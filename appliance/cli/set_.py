@@ -20,6 +20,11 @@ class Change(ParamType):
     name = "change"
 
     def convert(self, value: Any, param: object, ctx: object) -> tuple[str, str | None]:
+        """Return setting and value, or an action and None.
+
+        Raises:
+            UsageError: ``value`` is neither a change nor an action.
+        """
         from appliance.state.settings import Action
 
         name, equals, text = str(value).partition("=")
@@ -34,6 +39,7 @@ class Change(ParamType):
         return name, None
 
     def shell_complete(self, ctx: object, param: object, incomplete: str) -> list[Any]:
+        """Return the actions and settings that begin with ``incomplete``, for the shell."""
         from click.shell_completion import CompletionItem
 
         from appliance.state.settings import Action

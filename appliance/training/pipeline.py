@@ -44,6 +44,7 @@ def make_model(recipe: Recipe, corpus: Corpus, folder: Path, path: Path) -> None
         BachboxError: the new model does not run here.
         OSError: a checkpoint, the model file or the card cannot be written.
         ValueError: there are no training pieces, or one has no notes.
+        RuntimeError: a checkpoint in ``folder`` is of a network of another size.
     """
     # These take seconds and hundreds of megabytes to import, and evaluation needs none of them.
     from appliance.training.convert.calibration import calibration_samples

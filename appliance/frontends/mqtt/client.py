@@ -85,6 +85,11 @@ class MqttClient(Client):
         """The broker has not answered yet on this connection."""
 
     def reconnect(self) -> Any:
+        """Connect again, as paho does, and report why it failed.
+
+        Raises:
+            OSError: the connection failed, or the host name is invalid.
+        """
         self.unanswered = True
         try:
             return super().reconnect()
@@ -94,6 +99,7 @@ class MqttClient(Client):
             raise OSError(str(error)) from error
 
     def loop_forever(self, timeout: float = 1.0, retry_first_connection: bool = False) -> Any:
+        """Run paho's loop, and again after invalid data from the broker, until it is stopped."""
         while True:
             try:
                 return super().loop_forever(timeout, retry_first_connection)

@@ -39,7 +39,11 @@ class Chunk(NamedTuple):
 
 
 def encode(codec: Codec, score: Any) -> EncodedPiece:
-    """A score of the codec's kind as int16 arrays, ``(tokens, k)`` and ``(tokens,)``."""
+    """A score of the codec's kind as int16 arrays, ``(tokens, k)`` and ``(tokens,)``.
+
+    Raises:
+        ValueError: the codec cannot encode the score.
+    """
     features, targets = codec.encode(score)
     k = max(map(len, features))
     rows = [row + [NO_INPUT] * (k - len(row)) for row in features]
@@ -67,7 +71,11 @@ class PieceSampler:
         self.pretrain_share = 1.0
 
     def sample(self, rng: np.random.Generator) -> EncodedPiece:
-        """A random piece in a random transposition, as :func:`encode` gives it."""
+        """A random piece in a random transposition, as :func:`encode` gives it.
+
+        Raises:
+            ValueError: the codec cannot encode the score.
+        """
         pretrain_count = len(self._scores) - self._train_count
         pretrain_probability = self.pretrain_share * pretrain_count / len(self._scores)
         if pretrain_count and rng.random() < pretrain_probability:

@@ -30,7 +30,11 @@ class EvaluationPiece(NamedTuple):
 
 
 def encode_for_evaluation(codec: Codec, scores: Sequence[Any]) -> list[EvaluationPiece]:
-    """Scores of the codec's kind as pieces to be evaluated on."""
+    """Scores of the codec's kind as pieces to be evaluated on.
+
+    Raises:
+        ValueError: the codec cannot encode a score.
+    """
     return [EvaluationPiece(encode(codec, score), *codec.loss_counts(score)) for score in scores]
 
 

@@ -134,7 +134,11 @@ def compose(
 
 
 def scored_tokens(codec: Codec, score: Any) -> list[int]:
-    """The tokens of a score that count for its likelihood."""
+    """The tokens of a score that count for its likelihood.
+
+    Raises:
+        ValueError: the codec cannot encode the score.
+    """
     return codec.encode(score)[1][: codec.loss_counts(score)[0]]
 
 
