@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import logging
 import zipfile
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -24,6 +25,8 @@ from appliance.music import limits
 from appliance.music.codecs import registry
 from appliance.music.codecs.base import Codec, Opening
 from appliance.music.score import Form, Tessitura
+
+logger = logging.getLogger(__name__)
 
 FORMAT = 3
 """Version of the metadata."""
@@ -145,13 +148,18 @@ class ModelFile:
     def opening(self, path: Path) -> Opening:
         """Read the music in a user's file, for a piece of this model to start from.
 
+        What was left out or interpreted is logged.
+
         Raises:
             UsageError: there is no such file, or the model cannot continue from it.
         """
         try:
-            return self.codec.read_opening(path)
+            opening = self.codec.read_opening(path)
         except UsageError as why:
             raise UsageError(f"{why} (the model is {self.name})") from why
+        for notice in opening.notices:
+            logger.warning("%s: %s", path, notice)
+        return opening
 
     @cached_property
     def forms(self) -> list[Form]:
@@ -180,7 +188,7 @@ def load(path: Path) -> ModelFile:
         version = msgspec.json.decode(texts["metadata.json"], type=_Format).format
         if version != FORMAT:
             raise BachboxError(
-                f"model format {version}, this Bachbox reads {FORMAT}",
+                f"model format {version}, but this Bachbox reads {FORMAT}",
                 path=path,
                 remedy="update the one that is older",
             )

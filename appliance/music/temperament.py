@@ -16,7 +16,7 @@ from typing import Final
 EQUAL: Final = "equal"
 
 CONCERT_PITCH_HZ: Final = 440.0
-"""Frequency of a' in a synthesizer that is not tuned otherwise."""
+"""Frequency of A4 in a synthesizer that is not tuned otherwise."""
 
 KEYS: Final = 128
 """Number of MIDI notes."""
@@ -66,7 +66,7 @@ def octave_cents(name: str) -> tuple[float, ...]:
 def key_cents(name: str, a_hz: float) -> tuple[float, ...]:
     """All 128 keys of MIDI, in cents above key 0 of equal temperament at 440 Hz.
 
-    The a' (key 69) has the frequency ``a_hz`` in every temperament.
+    A4 (key 69) has the frequency ``a_hz`` in every temperament.
 
     Raises:
         KeyError: there is no such temperament.

@@ -51,7 +51,7 @@ class NowPlaying(msgspec.Struct, frozen=True):
 
 
 class Interventions(msgspec.Struct, frozen=True):
-    """How often the stall detector had to help the music on, by what was wrong."""
+    """How often the stall detector intervened, by what was wrong."""
 
     frozen: int
     loop: int
@@ -67,7 +67,7 @@ class Health(msgspec.Struct, frozen=True):
     starved_blocks: int
     """Audio blocks for which the composer had written no music in time."""
     late_notes: int
-    """Notes that were played after their time."""
+    """Notes that were played late."""
     notes: int
     """Notes composed."""
     pieces: int

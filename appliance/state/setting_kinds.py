@@ -20,7 +20,7 @@ _SWITCH_WORDS: Final = {
 
 
 class _Kind:
-    """What the kinds have in common; ``str`` says what is allowed, to go on after "it is"."""
+    """What the kinds have in common; ``str`` says what is allowed, to follow "it must be"."""
 
     value_type: ClassVar[type]
     """Of a value in :class:`appliance.state.settings.EffectiveSettings`."""

@@ -90,7 +90,7 @@ def write(path: Path, stored: StoredValues) -> None:
 
 
 class _OtherContentError(BachboxError):
-    """The file holds something else than settings."""
+    """The file holds something other than settings."""
 
 
 class Store:
@@ -139,8 +139,8 @@ class Store:
             lock = self._lock()
         except BlockingIOError:
             logger.warning(
-                "another Bachbox keeps its settings in %s; changes made here are lost when this one "
-                "ends",
+                "another Bachbox keeps its settings in %s; changes made here are lost when this "
+                "one ends",
                 self._path.parent,
             )
             return

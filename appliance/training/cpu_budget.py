@@ -1,4 +1,4 @@
-"""A budget of processor time, so that two ways of learning can be compared fairly."""
+"""A budget of processor time, so that two training methods can be compared fairly."""
 
 from __future__ import annotations
 

@@ -159,7 +159,7 @@ def test_a_vocabulary_that_does_not_fit(tmp_path: Path) -> None:
 
 def test_a_model_of_another_format(tmp_path: Path) -> None:
     path = altered(tmp_path / "model.tflite", lambda about: about.update(format=FORMAT + 1))
-    assert f"format {FORMAT + 1}, this Bachbox reads {FORMAT}" in refusal(path)
+    assert f"format {FORMAT + 1}, but this Bachbox reads {FORMAT}" in refusal(path)
 
 
 def test_a_model_for_another_codec(tmp_path: Path) -> None:

@@ -22,6 +22,6 @@ class InputEvent(msgspec.Struct, frozen=True):
     what: str
     """What it did, such as ``tempo 96.0``."""
     number: int = msgspec.field(default_factory=lambda: next(_numbers))
-    """Counts up, so that two equal events can be told apart."""
+    """Counts up, so that two equal events can be distinguished."""
     at: str = msgspec.field(default_factory=lambda: time.strftime("%H:%M:%S"))
     """The local time."""

@@ -41,7 +41,7 @@ def read(path: Path) -> Score:
     """
     file = score_reader.read(path)
     try:
-        score = to_four_parts(file, MAX_STEPS)
+        score = to_four_parts(file, MAX_STEPS, from_chords=True)
     except UsageError:
         raise
     except BachboxError as why:
@@ -59,25 +59,29 @@ def read(path: Path) -> Score:
     return score
 
 
-def to_four_parts(file: ScoreFile, max_steps: int = 1 << 16) -> Score:
+def to_four_parts(file: ScoreFile, max_steps: int = 1 << 16, *, from_chords: bool = False) -> Score:
     """A score file as a four-part score, up to ``max_steps`` 16ths of it.
+
+    ``from_chords``: of notation that does not have four parts, take the chords of all parts, as
+    it is always done with MIDI.
 
     Raises:
         BachboxError: it is not in four parts, or its meter is not known; the message says what
             it has instead.
     """
     if file.engraved:
-        rows, onsets, form = _from_notation(file, max_steps)
+        rows, onsets, form = _from_notation(file, max_steps, from_chords=from_chords)
     else:
         rows, onsets, form = _from_midi(file, max_steps)
     if not any(pitch != SILENT for row in rows for pitch in row):
-        raise BachboxError("it holds no notes")
+        raise BachboxError("it has no notes")
     return Score(
         name=file.name,
         pitches=tuple(map(tuple, rows)),
         onsets=tuple(map(tuple, onsets)),
         key=key_of(rows),
         form=form,
+        notices=file.notices,
     )
 
 
@@ -86,13 +90,22 @@ def _from_notation(
 ) -> tuple[list[list[int]], list[list[bool]], Form]:
     """One part per voice, in the order of the page."""
     if len(file.parts) != VOICES:
-        raise BachboxError(f"it has {len(file.parts)} parts, needed are four")
+        raise BachboxError(f"it has {len(file.parts)} parts, but four are needed")
     meters = {*file.time_signatures} or {(4, 4)}
     if not meters <= BAR_STEPS.keys() or len({BAR_STEPS[meter] for meter in meters}) != 1:
         raise BachboxError("its meter is not 4/4, 2/2 or 3/4 throughout")
     bar_steps = BAR_STEPS[meters.pop()]
     steps = min(max_steps, round((file.length_ticks or 0) / TICKS_PER_STEP))
-    rows, onsets = _rows([_on_grid(part) for part in file.parts], steps)
+    parts = [_on_grid(part) for part in file.parts]
+    if len(parts) != VOICES and not from_chords:
+        raise BachboxError(f"it has {len(parts)} parts; four are needed")
+    if len(parts) == VOICES:
+        rows, onsets = _rows(parts, steps)
+    else:
+        try:
+            rows, onsets = _rows_from_chords(chain(*parts), steps)
+        except BachboxError as why:
+            raise BachboxError(f"it has {len(parts)} parts; {why}") from why
     fermatas = set()
     for start_tick, end_tick in file.fermatas:
         start = round(start_tick / TICKS_PER_STEP)
@@ -108,10 +121,10 @@ def _from_midi(file: ScoreFile, max_steps: int) -> tuple[list[list[int]], list[l
     meters = {*file.time_signatures}
     if len(meters) > 1 or not meters <= BAR_STEPS.keys():
         named = ", ".join(f"{a}/{b}" for a, b in sorted(meters))
-        raise BachboxError(f"its meter is {named}, it must be 4/4, 2/2 or 3/4 throughout")
+        raise BachboxError(f"its meter is {named}, but it must be 4/4, 2/2 or 3/4 throughout")
     bar_steps = BAR_STEPS[meters.pop()] if meters else 16
     if not file.parts:
-        raise BachboxError("it holds no notes")
+        raise BachboxError("it has no notes")
     parts = []
     for part in file.parts:
         beginning = [n for n in _on_grid(part) if n.start < max_steps * TICKS_PER_STEP]
@@ -167,12 +180,12 @@ def _rows_from_chords(notes: Iterable[Note], steps: int) -> Rows:
     for note in notes:
         for step in _steps_of(note, steps):
             sounding[step].append(note)
-    most = max(len(chord) for chord in sounding)
+    most = max(map(len, sounding), default=0)
     full = sum(len(chord) == VOICES for chord in sounding)
     if most > VOICES or full < MIN_FULL_SHARE * steps:
         raise BachboxError(
-            f"it has up to {most} voices at once and four of them {100 * full // steps} % of the "
-            "time; needed are four: one part each, or four-part chords"
+            f"it has up to {most} voices at once and four of them {100 * full // max(1, steps)} % of the "
+            "time; four are needed: one part each, or four-part chords"
         )
     rows, onsets = [], []
     before = [SILENT] * VOICES

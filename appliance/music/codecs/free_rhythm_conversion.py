@@ -5,6 +5,7 @@ from __future__ import annotations
 import statistics
 from collections import defaultdict
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 
 from appliance.errors import UsageError
@@ -47,7 +48,8 @@ def to_free_rhythm(file: ScoreFile) -> FreeRhythmScore:
     pickup_steps = None
     if file.first_bar_ticks is not None:
         pickup_steps = round(file.first_bar_ticks / TICKS_PER_STEP) % meter[0]
-    return score_from_notes(file.name, notes, meter, pickup_steps)
+    score = score_from_notes(file.name, notes, meter, pickup_steps)
+    return replace(score, notices=file.notices)
 
 
 def score_from_notes(
@@ -75,7 +77,7 @@ def score_from_notes(
         length = max(GRID_TICKS, round(note.length / GRID_TICKS) * GRID_TICKS)
         longest[start, note.pitch] = max(length, longest[start, note.pitch])
     if not longest:
-        raise UsageError(f"{name}: it holds no notes")
+        raise UsageError(f"{name}: it has no notes")
     ordered = sorted(longest.items(), key=lambda item: (item[0][0], -item[0][1]))
     whole = tuple(Note(start, length, pitch) for (start, pitch), length in ordered)
     bar, beat = meter

@@ -55,7 +55,7 @@ class FreeRhythmTokens:
         if not 0 <= lowest < highest <= 127:
             raise ValueError(f"notes from {lowest} to {highest}")
         if not 2 <= len(lengths) <= 64 or list(lengths) != sorted({*lengths}) or lengths[0] < 1:
-            raise ValueError("its lengths are no rising list of at most 64")
+            raise ValueError("its lengths are not a rising list of at most 64")
         self.pitches = highest - lowest + 1
         self.time_shifts = [0, *self.lengths]
         self.end = len(self.time_shifts)

@@ -26,7 +26,7 @@ def make(name: str, options: Mapping[str, Any]) -> Codec:
     """
     if name not in CODECS:
         raise BachboxError(
-            f"made for the codec {name!r}, this Bachbox has {', '.join(CODECS)}; update Bachbox"
+            f"made for the codec {name!r}, but this Bachbox has {', '.join(CODECS)}; update it"
         )
     try:
         return CODECS[name](**options)

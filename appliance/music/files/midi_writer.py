@@ -48,7 +48,7 @@ class Playing(NamedTuple):
 
 
 STANDARD_CENTS = tuple(100.0 * key for key in range(128))
-"""Every key in equal temperament at a' = 440 Hz, in cents above key 0."""
+"""Every key in equal temperament at A4 = 440 Hz, in cents above key 0."""
 
 
 def write(

@@ -80,7 +80,7 @@ def _found(file: BinaryIO) -> bytes:
         return _chunk(file)
     content = head + file.read(MAX_FILE_BYTES)
     if len(content) > MAX_FILE_BYTES:
-        raise BachboxError("larger than 8 MiB; no score by Bachbox is")
+        raise BachboxError("larger than 8 MiB, so Bachbox did not write it")
     if content.startswith((MAGIC, b"MThd")):
         return content[max(0, content.find(MAGIC)) :]
     if content.startswith(b"PK"):

@@ -66,7 +66,7 @@ class PieceRecord(msgspec.Struct, frozen=True):
     model: _Text
     seed: Annotated[int, Meta(ge=0, le=2**63 - 1)]
     settings: _Settings
-    """The settings in force at the beginning, by name."""
+    """The effective settings at the beginning, by name."""
     changes: list[Change]
     length_ticks: Tick
     complete: bool
@@ -135,7 +135,7 @@ def record_piece(
         end_tick: where the piece ends, in ticks of the session.
         model: name of the model.
         seed: of the composer.
-        settings: in force at the beginning.
+        settings: the effective ones at the beginning.
         changes: of settings while it played, in ticks of the session.
         complete: whether it was played to its end.
         played_at: when it began, ISO 8601.
@@ -179,7 +179,7 @@ def unpack(content: bytes) -> PieceRecord:
         found = msgspec.json.decode(text, type=_Format).format
         if found != FORMAT:
             raise BachboxError(
-                f"the piece in it is of format {found}, this Bachbox reads {FORMAT}; "
+                f"the piece in it has format {found}, but this Bachbox reads {FORMAT}; "
                 "update the one that is older"
             )
         piece = msgspec.json.decode(text, type=PieceRecord)
@@ -224,7 +224,7 @@ def _wrong(event: NoteOn | NoteOff | TempoFactor | PieceStart, *, first: bool) -
         return "" if event.permille in _TEMPO_FACTORS_PERMILLE else "has an impossible tempo"
     velocity = event.velocity if isinstance(event, NoteOn) else 0
     if event.voice >= VOICES or event.pitch > 127 or velocity > 127:
-        return "is no note: its voice, pitch or velocity is out of range"
+        return "is not a note: its voice, pitch or velocity is out of range"
     return ""
 
 

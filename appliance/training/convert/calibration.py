@@ -18,7 +18,7 @@ from appliance.training.recipe import TrainedModel
 PIECES = 12
 TOKENS_PER_PIECE = 3000
 STRIDE = 29
-"""One token in so many is a sample; odd, so that the samples come from all voices."""
+"""Every STRIDE-th token is a sample; odd, so that the samples come from all voices."""
 
 
 def calibration_samples(trained: TrainedModel, codec: Codec, scores: Sequence[Any]) -> Samples:

@@ -32,7 +32,7 @@ MAX_GIVEN_UP_SHARE = 0.05
 TOLERANCE = 1.1
 """Settings whose distance is at most this times the smallest count as equally good."""
 MAX_TRAINING_PIECES = 250
-"""So many training pieces are enough to measure their distance from the valid pieces."""
+"""How many training pieces are enough to measure their distance from the valid pieces."""
 MAX_FROZEN_BEATS = MIN_LOOP_LIMIT_BEATS = 4 * BAR_BEATS
 MAX_NOTE_BEATS = 8 * BAR_BEATS
 MAX_MEMORY_GROWTH = 1.05

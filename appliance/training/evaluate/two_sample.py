@@ -37,7 +37,7 @@ class Sample(NamedTuple):
     names: list[str]
     """Of the features."""
     values: Array
-    """(excerpts, features); NaN where a feature cannot be told."""
+    """(excerpts, features); NaN where a feature cannot be computed."""
     composed: NDArray[np.int64]
     """(excerpts,): 1 for composed music, 0 for real music."""
     pieces: NDArray[np.int64]
@@ -102,7 +102,7 @@ def sample(real: Sequence[Page], composed: Sequence[Page], *, whole: bool = Fals
 def two_sample_test(
     real: Sequence[Page], composed: Sequence[Page], *, whole: bool = False, seed: int = 1
 ) -> Verdict:
-    """Return how well composed pieces can be told from real ones.
+    """Return how well composed pieces can be distinguished from real ones.
 
     Five folds, all excerpts of a piece on one side of each. Compare results only at equal numbers
     of pieces: an AUC from 16 pieces is about 0.1 lower than one from 48.

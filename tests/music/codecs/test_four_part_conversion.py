@@ -231,7 +231,7 @@ def test_a_meter_that_changes_is_refused(tmp_path: Path) -> None:
 def test_other_than_four_voices_are_refused(tmp_path: Path, count: int) -> None:
     parts = [*voices(), [(0, 3840, 40)]][:count]
     message = refusal(midi(tmp_path / "a.mid", *map(track, parts)))
-    assert "needed are four" in message
+    assert "four are needed" in message
     assert "a model of four voices" in message
 
 

@@ -239,7 +239,7 @@ def test_the_first_of_several_independent_sequences_is_read() -> None:
     file = score_reader.read(BROUGHT / "type2.mid")
     assert file.parts == PLAIN.parts[:1]
     assert file.notices == ("it has 4 pieces (MIDI type 2); the first of them was read",)
-    with pytest.raises(UsageError, match=r"needed are four.*the first of them was read"):
+    with pytest.raises(UsageError, match=r"four are needed.*the first of them was read"):
         four_part_conversion.read(BROUGHT / "type2.mid")
 
 
@@ -294,6 +294,53 @@ def test_a_meter_that_changes_later_is_no_pickup(tmp_path: Path) -> None:
     path.write_bytes(midi(conductor, *parts))
     with pytest.raises(UsageError, match="3/4, 4/4"):
         four_part_conversion.read(path)
+
+
+# MusicXML
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "closed_satb.musicxml", "chordsymbols.musicxml", "utf16_sibelius.xml",
+        "utf16_sibelius.musicxml",
+    ],
+)  # fmt: skip
+def test_musicxml_of_other_programs_is_read_as_open_score(name: str) -> None:
+    opened = four_part_conversion.read(BROUGHT / "open.musicxml")
+    score = four_part_conversion.read(BROUGHT / name)
+    assert (score.pitches, score.onsets, score.key, score.form) == (
+        opened.pitches, opened.onsets, opened.key, opened.form,
+    )  # fmt: skip
+
+
+def test_parts_of_transposing_instruments_are_read_as_they_sound() -> None:
+    opened = score_reader.read(BROUGHT / "open.musicxml")
+    brass = score_reader.read(BROUGHT / "brass_Bb.musicxml")
+    assert brass.parts == tuple(
+        tuple(note._replace(pitch=note.pitch - 2) for note in part) for part in opened.parts
+    )
+
+
+def test_a_pickup_is_read_from_musicxml() -> None:
+    for convert in (four_part_conversion.read, free_rhythm_conversion.read):
+        form = convert(BROUGHT / "pickup.musicxml").form
+        assert (form.bar_steps, form.pickup_steps) == (16, 4)
+
+
+def test_a_pickup_that_musicxml_writes_as_a_bar_of_its_own(tmp_path: Path) -> None:
+    text = (BROUGHT / "pickup.musicxml").read_text()
+    time_of = "<time><beats>{}</beats><beat-type>4</beat-type></time>"
+    text = text.replace(time_of.format(4), time_of.format(1))
+    text = text.replace(
+        '<measure number="1">',
+        f'<measure number="1"><attributes>{time_of.format(4)}</attributes>',
+    )
+    path = tmp_path / "a.musicxml"
+    path.write_text(text)
+    score = four_part_conversion.read(path)
+    written = four_part_conversion.read(BROUGHT / "pickup.musicxml")
+    assert (score.form, score.pitches) == (written.form, written.pitches)
 
 
 # Anything at all

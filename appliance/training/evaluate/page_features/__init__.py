@@ -1,7 +1,7 @@
-"""What an excerpt is like, in some 200 numbers: rhythm, texture, lines, pitch, harmony, structure.
+"""Some 200 numerical features of an excerpt: rhythm, texture, lines, pitch, harmony, structure.
 
-Every number has a name that a musician understands; the report prints the names of those that tell
-composed music from real music.
+Every number has a name that a musician understands; the report prints the names of those that
+distinguish composed music from real music.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ def features(page: Page, start: int, end: int, *, whole: bool = False) -> Featur
     """Return the features of the music from ``start`` to ``end`` (grid positions).
 
     With ``whole``, features of form are added, which only a whole piece has. ``None`` for an
-    excerpt with fewer than :data:`MIN_NOTES` notes. A feature that cannot be told is left out.
+    excerpt with fewer than :data:`MIN_NOTES` notes. A feature that cannot be computed is left out.
     """
     notes = [note for note in page.notes if start <= note.start < end]
     if len(notes) < MIN_NOTES:

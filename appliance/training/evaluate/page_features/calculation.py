@@ -10,7 +10,7 @@ import numpy as np
 from appliance.training.evaluate.pages import GRID
 
 Features = dict[str, float]
-"""Value by name; what cannot be told of an excerpt is left out."""
+"""Value by name; a feature that cannot be computed for an excerpt is left out."""
 
 STEP = GRID // 4
 """Grid positions in a 16th."""
