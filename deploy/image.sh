@@ -70,7 +70,7 @@ ln -sf /run/systemd/resolve/stub-resolv.conf "$root/etc/resolv.conf"
 # Each box makes its own at each start.
 : >"$root/etc/machine-id"
 rm -f "$root/var/lib/dbus/machine-id"
-# Nobody needs to log in.
+# No login is needed.
 inside passwd --quiet --lock root
 # Write config.txt and cmdline.txt again, with the settings in /etc/default.
 inside env DEB_MAINT_PARAMS=configure /etc/kernel/postinst.d/z50-raspi-firmware >>"$out/log" 2>&1

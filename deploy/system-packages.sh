@@ -55,7 +55,7 @@ LIST
 purpose="${1:-play}"
 case "$purpose" in
     play | test | install) ;;
-    *) echo "system-packages.sh: unknown purpose '$purpose'; it is play, test or install." >&2; exit 2 ;;
+    *) echo "system-packages.sh: unknown purpose '$purpose'; it must be play, test or install." >&2; exit 2 ;;
 esac
 
 if ! command -v dpkg-query >/dev/null; then

@@ -104,7 +104,7 @@ _COLOUR: Final = False if os.environ.get("NO_COLOR") or os.environ.get("TERM") =
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "color": _COLOUR})
 @click.version_option(__version__)
 def cli() -> None:
-    """New four-part Bach, endlessly."""
+    """Compose and play new music in the style of Bach, endlessly."""
 
 
 for _command in (

@@ -124,7 +124,7 @@ def parse(card: str) -> dict[str, str | None]:
             continue
         key, given = found[1], found[2]
         if key in known:
-            report(f"line {number}: {key} stands there twice; the last line counts")
+            report(f"line {number}: {key} is there twice; the last line counts")
         known[key] = value = _value(key, given, number)
         if key == "wifi_name" and value and len(value.encode(errors="replace")) > 32:
             report(f"line {number}: wifi_name has to be {KEYS[key][1]}")
@@ -141,8 +141,8 @@ def _value(key: str, given: str, number: int) -> str | None:
     if value is None:
         report(f"line {number}: write the value of {key} in quotation marks, and nothing after it")
     elif re.search(rf"{given.translate(_QUOTES)[0]}\s+#", value.translate(_QUOTES)):
-        # A comment with quotation marks of its own, or a password? Nobody knows.
-        report(f"line {number}: write the comment after {key} into a line of its own")
+        # This is either a comment that contains quotation marks, or part of a password.
+        report(f"line {number}: write the comment after {key} on a line of its own")
     elif not re.fullmatch(pattern, value):
         report(f"line {number}: {key} has to be {allowed}")
     else:

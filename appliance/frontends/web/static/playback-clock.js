@@ -1,4 +1,4 @@
-// The tick being played: the box reports it four times a second, the screen wants it sixty times.
+// The tick being played: the box reports it four times a second, the screen needs it sixty times.
 
 const SETTLE_MS = 400; // How long a small error takes to be corrected.
 const MAX_ERROR_TICKS = 240; // A larger one is a jump (a pause, a restart) and is shown as one.

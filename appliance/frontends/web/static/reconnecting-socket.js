@@ -1,4 +1,4 @@
-// A WebSocket that comes back: after it was closed, and when the server has fallen silent.
+// A WebSocket that reconnects: after it was closed, and when the server has sent nothing for a while.
 
 const WATCH_INTERVAL_MS = 1000;
 

@@ -6,7 +6,7 @@ import { TEXTS } from './texts.js';
 
 const DEFAULT = 'default'; // In place of a value: use the model's default.
 const MIN_SEARCHED_OPTIONS = 13; // From as many options on, a choice has a search field.
-const HAND_MS = 600; // A widget does not move by itself so soon after it was moved.
+const HAND_MS = 600; // How long after an accepted change the widget is set to the value of the box.
 
 export class SettingsForm {
   #form;
