@@ -24,7 +24,6 @@ _TIER_OF: Final = {
     "composing": "unit",
     "config": "unit",
     "daemon": "unit",
-    "deployment": "unit",
     "frontends": "unit",
     "ipc": "unit",
     "music": "unit",
@@ -34,6 +33,7 @@ _TIER_OF: Final = {
     # Commands and whole boxes are started; they play into a file or into nothing.
     "cli": "process",
     "composing/test_delegates.py": "process",
+    "deployment": "process",
     "frontends/gpio/test_gpio_frontend.py": "process",
     "frontends/test_security.py": "process",
     "frontends/web": "process",
@@ -117,6 +117,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
             terminalreporter.write_line(f"repeated: {report.nodeid}: {max(counted)} tries")
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Run the quick tiers first, and keep together in one worker what shares a fixture.
 
