@@ -1,6 +1,6 @@
 """Passes items from one source to any number of listeners, which never wait for one another.
 
-The source runs only while somebody listens. The newest items are kept, and a listener that falls
+The source runs only while there are listeners. The newest items are kept, and a listener that falls
 further behind misses some.
 """
 

@@ -1,4 +1,4 @@
-"""The command ``bachbox``. Whatever goes wrong, the user reads one sentence and no traceback.
+"""The command ``bachbox``, which reports every error as one sentence without a traceback.
 
 Everything heavy is imported where it is used, so that ``bachbox --help`` answers at once.
 """

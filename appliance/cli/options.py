@@ -69,7 +69,7 @@ class Seconds(click.FloatRange):
         """Return the number that the text ``value`` stands for.
 
         Raises:
-            click.BadParameter: it is no finite number in the range.
+            click.BadParameter: it is not a finite number in the range.
         """
         number = super().convert(value, param, ctx)
         if not math.isfinite(number):

@@ -12,7 +12,7 @@ import sys
 from typing import Final, NamedTuple
 
 PREFIX: Final = "bachbox: "
-"""How each sentence begins on a terminal, so that people know whose it is."""
+"""How each message begins on a terminal, so that users know where it comes from."""
 
 _CONTINUED: Final = "\t"
 """How a line begins that belongs to the record on the line before it."""

@@ -43,7 +43,7 @@ def try_delegate(delegated: ModelFile) -> None:
     delegate = delegated.delegate
     assert delegate is not None
     reader, writer = os.pipe()
-    # Through a pipe: the library writes more to standard error than anybody wants to read.
+    # Through a pipe, because the library writes a lot to standard error.
     piped = replace(delegate, warn=lambda why: os.write(writer, why.encode()))
     tried = replace(delegated, delegate=piped)
     ended_by = run_in_fork(lambda: StepModel(tried), _DELEGATE_TIMEOUT_S)

@@ -15,7 +15,7 @@ from appliance.music.events import TICKS_PER_BEAT, Event, NoteEvent, NoteOff, No
 
 BAR_TICKS = 4 * TICKS_PER_BEAT
 FROZEN_TICKS = 3 * BAR_TICKS // 2
-"""How long a chord may stand."""
+"""How long a chord may be held or repeated."""
 STUCK_TICKS = 4 * BAR_TICKS
 """How long one voice may hold or repeat a note: pedal points are music."""
 SILENT_TICKS = 3 * TICKS_PER_BEAT // 2
@@ -37,7 +37,7 @@ GIVE_UP_TICKS = 2 * BAR_TICKS
 """When a stall has lasted this long, the piece is abandoned for a new one."""
 
 STALLS = ("frozen", "loop", "stuck", "silence")
-"""A chord stands, bars repeat, a voice stands, nothing sounds."""
+"""In this order: a held chord, repeated bars, a held or repeated note in one voice, silence."""
 
 
 class StallDetector(Copyable):

@@ -56,7 +56,7 @@ def parse_icecast(text: str) -> IcecastAddress:
     percent-encoded.
 
     Raises:
-        UsageError: it is no such address.
+        UsageError: it is not such an address.
     """
     scheme, separator, rest = text.partition("://")
     if not separator or scheme.lower() not in _DEFAULT_PORTS:

@@ -38,7 +38,7 @@ SOUNDFONTS: Final = (
 MASK: Final = "********"
 
 _MAX_BYTES: Final = 1 << 20
-"""A config file has some hundred bytes; a larger one was named by mistake."""
+"""A config file has a few hundred bytes; a larger one was named by mistake."""
 
 _SECRET: Final = re.compile(
     r"pass(word|wd|phrase)?(_hash)?$|secret|token|api_?key|credential", re.IGNORECASE

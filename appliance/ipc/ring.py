@@ -3,7 +3,7 @@
 The composer appends events and publishes a *horizon*: no event before that tick will be added any
 more. The performer takes events up to the horizon. Slots that were taken stay readable until they
 are overwritten, and the writer keeps half of the ring as such history. So a process that was
-killed and started again finds the music that led to where it stands.
+killed and started again finds the music that led up to its position.
 
 To replace what has been written but not yet played, the composer requests a *rewind*: "I shall
 write again from slot i and tick t on". The performer alone decides, at the start of a block, when

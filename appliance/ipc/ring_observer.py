@@ -57,7 +57,7 @@ class RingObserver:
         self._start_over()
 
     def poll(self) -> RingUpdate:
-        """Return what is new since the last call; takes some hundred microseconds at most."""
+        """Return what is new since the last call; takes a few hundred microseconds at most."""
         writer, reader = self._shared.writer.read(), self._shared.reader.read()
         limit, horizon_tick = writer.write_index, writer.horizon_tick
         if writer.epoch != reader.accepted_epoch:

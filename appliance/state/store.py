@@ -1,8 +1,8 @@
 """Changed settings are kept on disk, so that the box comes back as it was left.
 
-Only what somebody has changed is stored; the rest stays with the config file and the model. The
-file is replaced as a whole, so that a power cut leaves the old one or the new one. It is written
-at most once a second, so that a knob being turned does not wear out an SD card.
+Only changed settings are stored; all others come from the config file and the model. The file is
+replaced as a whole, so that a power cut leaves the old one or the new one. It is written at most
+once a second, so that a knob being turned does not wear out an SD card.
 """
 
 from __future__ import annotations

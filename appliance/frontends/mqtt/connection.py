@@ -43,7 +43,7 @@ class Message(NamedTuple):
     """A message from the broker."""
 
     name: str | None
-    """The setting or action that it is a command for, known or not; None: it is no command."""
+    """The setting or action that it is a command for, known or not; None: it is not a command."""
     topic: str
     payload: bytes
     retained: bool

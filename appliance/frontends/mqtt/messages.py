@@ -33,14 +33,14 @@ _INVALID_ID_CHARACTERS: Final = re.compile(r"[^A-Za-z0-9_-]+")
 _PRESS_PAYLOADS: Final = frozenset({"press", "on", "true", "1"})
 
 UNKNOWN: Final = ""
-"""The key of every topic below :data:`ROOT` that is no command for a setting or action."""
+"""The key of every topic below :data:`ROOT` that is not a command for a setting or action."""
 
 
 class Address(NamedTuple):
     """What a topic means to the box."""
 
     name: str | None
-    """The setting or action that a command is for, known or not; None: the topic is no command."""
+    """The setting or action that a command is for, known or not; None: the topic is not a command."""
     key: str
     """Waiting messages with the same key replace each other. There are few keys: the names of
     settings and actions, :data:`UNKNOWN`, and the topics outside :data:`ROOT`."""

@@ -168,7 +168,7 @@ class Passwords:
                 check_hash(credentials.password_hash)
         except FileNotFoundError:
             credentials = _Credentials(secrets.token_hex(32))
-            # Unsaved, sessions end with this process; that is no reason not to start.
+            # If the key cannot be saved, sessions end with this process, but the page works.
             with contextlib.suppress(BachboxError):
                 self._write(credentials)
         except (OSError, ValueError, UsageError) as error:

@@ -35,7 +35,7 @@ MAGIC: Final = b"BachboxPiece"
 MAX_PACKED_BYTES: Final = 1 << 20
 MAX_BYTES: Final = 16 << 20
 MAX_EVENTS: Final = 100_000
-"""A piece has some hundreds; a minute of the densest keyboard music has some thousands."""
+"""A piece has a few hundred; a minute of the densest keyboard music has a few thousand."""
 
 VOICES: Final = 15
 """There is a MIDI channel for each; the drum channel is left out."""
@@ -112,7 +112,7 @@ class PieceRecord(msgspec.Struct, frozen=True):
             for name, value in self.settings.items()
             if name not in ("model", "playing")
         )
-        changed = f"; changed {len(self.changes)} times meanwhile" if self.changes else ""
+        changed = f"; changed {len(self.changes)} times while it played" if self.changes else ""
         return f"{self.made_by}: model {self.model}, seed {self.seed}, {settings}{changed}"
 
 

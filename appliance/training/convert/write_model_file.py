@@ -33,7 +33,7 @@ def write_model_file(
     evaluation: str,
     path: Path,
 ) -> None:
-    """Write a model file at once.
+    """Write a model file atomically.
 
     Args:
         recipe: how the model was made.

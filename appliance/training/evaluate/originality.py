@@ -14,7 +14,7 @@ from appliance.music.notes import Note
 HASH_BASE = 0x9E3779B97F4A7C15
 """Odd, so that no power of it loses bits modulo 2 ** 64."""
 PIECE_END = 1 << 62
-"""Symbols from here on are no notes but the ends of pieces."""
+"""Symbols from here on are the ends of pieces, not notes."""
 
 
 class SharedRuns:

@@ -112,7 +112,7 @@ def _name_chord(pitches: Sequence[int]) -> tuple[str, int | None]:
 
 
 _DISSONANT = (1, 2, 5, 10, 11)
-"""Semitones over the bass, modulo 12; a fourth only where it is no chord's."""
+"""Semitones over the bass, modulo 12; a fourth only where it does not belong to the chord."""
 
 
 def _add_chords(
