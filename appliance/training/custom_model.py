@@ -91,6 +91,7 @@ def train_on_folder(
         _report_skipped(error.skipped, report)
         raise
     _report_skipped(scores.skipped, report)
+    _report_skipped(scores.notices, report, "Used, but not as written")
     sizes = {split: len(pieces) for split, pieces in scores.corpus.items()}
     report(
         f"{counted(sum(sizes.values()), 'piece')} with {scores.note_count} notes: "
@@ -102,15 +103,18 @@ def train_on_folder(
     return _make_model(recipe, codec, scores, folder, target, report)
 
 
-def _report_skipped(skipped: Sequence[tuple[str, str]], report: Report) -> None:
-    if skipped:
-        report(f"Skipped ({len(skipped)}):")
-    for name, reason in skipped[:MAX_SKIPPED_SHOWN]:
+def _report_skipped(
+    entries: Sequence[tuple[str, str]], report: Report, title: str = "Skipped"
+) -> None:
+    """Report names of pieces with their reasons, under a title with their number."""
+    if entries:
+        report(f"{title} ({len(entries)}):")
+    for name, reason in entries[:MAX_SKIPPED_SHOWN]:
         report(f"  {name}: {reason}")
-    if len(skipped) > MAX_SKIPPED_SHOWN:
-        reasons = Counter(reason for _, reason in skipped[MAX_SKIPPED_SHOWN:])
+    if len(entries) > MAX_SKIPPED_SHOWN:
+        reasons = Counter(reason for _, reason in entries[MAX_SKIPPED_SHOWN:])
         report(
-            f"  and {len(skipped) - MAX_SKIPPED_SHOWN} more, most often because: "
+            f"  and {len(entries) - MAX_SKIPPED_SHOWN} more, most often because: "
             f"{reasons.most_common(1)[0][0]}"
         )
 

@@ -53,6 +53,8 @@ class Opening(NamedTuple):
     form: Form
     key: Key
     tokens: Sequence[int]
+    notices: tuple[str, ...] = ()
+    """What was left out or interpreted when the file was read, each a clause for the user."""
 
 
 class Context(Protocol):

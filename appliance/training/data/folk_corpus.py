@@ -18,6 +18,7 @@ from typing import Any
 
 from appliance.music.codecs.abc import reader
 from appliance.music.codecs.abc.score import AbcScore
+from appliance.music.codecs.abc.text import TuneText, split_tunes
 from appliance.music.score import Form, Key
 from appliance.training.data import parse_cache
 
@@ -143,13 +144,13 @@ def _parse_all() -> list[AbcScore]:
 
     root = Path(music21.__file__).parent / "corpus"
     paths = [path for book in BOOKS for path in sorted((root / book).glob("*.abc"))]
-    texts = [
-        text
+    tunes = [
+        tune
         for path in paths
-        for text in reader.split_tunes(path.read_text("latin-1"))
-        if path.parent.name != "oneills1850" or _number(text) >= FIRST_DANCE_NUMBER
+        for tune in split_tunes(path.read_text("latin-1"))
+        if path.parent.name != "oneills1850" or _number(tune.text) >= FIRST_DANCE_NUMBER
     ]
-    return parse_cache.parse_all(_parse, texts, "tunes", chunk=32)
+    return parse_cache.parse_all(_parse, tunes, "tunes", chunk=32)
 
 
 def _number(text: str) -> int:
@@ -157,12 +158,12 @@ def _number(text: str) -> int:
     return int(match[1]) if match else 0
 
 
-def _parse(text: str) -> AbcScore | str:
+def _parse(tune: TuneText) -> AbcScore | str:
     """A tune, or the reason why it cannot be used, without its details."""
-    title = re.search(r"(?m)^T:(.*)", text)
+    title = re.search(r"(?m)^T:(.*)", tune.text)
     name = re.split(r" *--|,? \(", title[1].strip())[0] if title else ""
     try:
-        return reader.parse(text, re.sub(r"(?i)\b(the|a|an)\b|- *[a-z]+$", "", name).strip())
+        return reader.parse(tune, re.sub(r"(?i)\b(the|a|an)\b|- *[a-z]+$", "", name).strip())
     except ValueError as error:
         return re.sub(r"'.*'", "...", re.sub(r"\d+(/\d+)?", "n", str(error)))
 

@@ -18,6 +18,7 @@ from appliance.errors import UsageError
 
 log = logging.getLogger(__name__)
 
+S = TypeVar("S")
 T = TypeVar("T")
 MAX_LOGGED_REASONS = 12
 
@@ -52,7 +53,7 @@ def to_json(scores: Iterable[Any]) -> list[dict[str, Any]]:
 
 
 def write_json(path: Path, content: object) -> None:
-    """Write JSON to a file at once, and make its folder where there is none.
+    """Write JSON to a file atomically, and make its folder where there is none.
 
     Raises:
         OSError: the file cannot be written.
@@ -62,7 +63,7 @@ def write_json(path: Path, content: object) -> None:
 
 
 def parse_all(
-    parse: Callable[[str], T | str], sources: Sequence[str], plural: str, chunk: int
+    parse: Callable[[S], T | str], sources: Sequence[S], plural: str, chunk: int
 ) -> list[T]:
     """Parse all sources on all cores; log the reasons for those that gave no score.
 

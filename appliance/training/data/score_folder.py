@@ -19,6 +19,7 @@ from appliance.errors import UsageError
 from appliance.music.codecs.abc import reader
 from appliance.music.codecs.abc.abc_codec import AbcCodec
 from appliance.music.codecs.abc.score import AbcScore
+from appliance.music.codecs.abc.text import decode, split_tunes
 from appliance.music.codecs.abc.tokens import PITCHES
 from appliance.music.codecs.base import Codec
 from appliance.music.files import midi_reader, score_reader
@@ -38,7 +39,7 @@ MAX_TOTAL_NOTES = 60_000
 HELD_OUT_SHARE = 0.1
 """The share of the pieces that is held out, for valid and for test each."""
 MAX_FILES_FOR_DEFAULTS = 20
-"""Tempo and instrument are taken from the first so many MIDI files."""
+"""How many MIDI files, from the first on, tempo and instrument are taken from."""
 DRUM_CHANNEL = 9
 
 Skipped = list[tuple[str, str]]
@@ -107,17 +108,17 @@ def _read_tunes(path: Path) -> list[tuple[str, AbcScore | str]]:
     try:
         if path.stat().st_size > score_reader.MAX_FILE_BYTES:
             return [("", "larger than 16 MiB, which no score needs")]
-        texts = reader.split_tunes(path.read_text("utf-8", "replace"))
+        found = split_tunes(decode(path.read_bytes()))
     except OSError as error:
         return [("", f"cannot read it: {error.strerror}")]
     tunes: list[tuple[str, AbcScore | str]] = []
-    for number, text in enumerate(texts, 1):
-        title = re.search(r"(?m)^T:(.*)", text)
+    for number, tune in enumerate(found, 1):
+        title = re.search(r"(?m)^T:(.*)", tune.text)
         name = title[1].strip() if title else f"{path.stem} {number}"
         try:
-            tunes.append((name, reader.parse(text, name)))
+            tunes.append((name, reader.parse(tune, name)))
         except ValueError as error:
-            tunes.append(("" if len(texts) == 1 else f", tune {number}", str(error)))
+            tunes.append(("" if len(found) == 1 else f", tune {number}", str(error)))
     return tunes or [("", "no tune is in it (a tune begins with a line X:1)")]
 
 
@@ -159,6 +160,7 @@ class ScoreFolder:
         format: of most of its files.
         corpus: the pieces, split.
         skipped: files and pieces that are not used, with the reasons.
+        notices: pieces that are used, each with something that was left out of it or interpreted.
         note_count: of all pieces that are used.
         tempo_bpm, instrument: the median and the most frequent one of the files.
         fingerprint: a hash of all the music that is used.
@@ -167,6 +169,7 @@ class ScoreFolder:
     format: ScoreFormat
     corpus: Corpus
     skipped: Skipped
+    notices: Skipped
     note_count: int
     tempo_bpm: float
     instrument: int
@@ -217,6 +220,12 @@ def read_folder(folder: Path, cache: Path) -> ScoreFolder:
         format=score_format,
         corpus=split(score_format, families),
         skipped=skipped,
+        notices=[
+            (score.name, notice)
+            for family in families
+            for score in family
+            for notice in getattr(score, "notices", ())
+        ],
         note_count=note_count,
         tempo_bpm=tempo_bpm,
         instrument=instrument,

@@ -92,6 +92,7 @@ class AbcCodec:
         """
         score = reader.read(path)
         try:
-            return Opening(score.form, score.key, self.encode(score)[1][:-1])
+            tokens = self.encode(score)[1][:-1]
         except ValueError as why:
             raise UsageError(str(why), path=path) from why
+        return Opening(score.form, score.key, tokens, score.notices)

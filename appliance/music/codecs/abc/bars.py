@@ -6,19 +6,30 @@ Source: the ABC standard 2.1 (abcnotation.com/wiki/abc:standard:v2.1).
 from __future__ import annotations
 
 import re
+from bisect import bisect_right
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import accumulate
+from typing import Final, NamedTuple
 
+from appliance.common.text import quoted
+from appliance.music.codecs.abc.text import Line, LineError
 from appliance.music.codecs.abc.tokens import LETTERS
 
-SYMBOLS = re.compile(
-    r"(?P<bar>::|:\|+:?|\|+:|\|+\]|\[\||\|+|:)\s*\[?(?P<ending>[12](?![\d,.-]))?"
-    r"|\[(?P<inner>[12])(?![\d,.-])"
-    r"|\((?P<tuplet>\d)(?P<odd>:[\d:]*)?"
+UNIT_MARK: Final = "\x01"
+"""Before the denominator of a field ``L:`` within the notes."""
+SYMBOLS: Final = re.compile(
+    r"(?P<bar>::|:\|+[:\]]?|\|+:|\|+\]|\[\|\]?|\|+|:)"
+    r"(?:\s{0,8}\[?(?P<ending>\d{1,2}(?:[,-]\d{1,2}){0,9}(?![\d,.-])))?"
+    r"|\[(?P<inner>\d{1,2}(?:[,-]\d{1,2}){0,9})(?![\d,.-])"
+    r"|\((?P<tuplet>\d{1,2})(?P<ratio>:\d{0,2}(?::\d{0,2})?)?"
     r"|(?P<accidental>\^\^?|__?|=)?(?P<note>[A-Ga-gz])(?P<octave>[,']*)"
     r"(?P<over>\d+)?(?P<under>/+\d*)?"
-    r"|(?P<broken>>+|<+)|(?P<tie>-)|(?P<other>\S)"
+    r"|(?P<broken>>+|<+)|(?P<tie>-)|\x01(?P<unit>\d+)|(?P<other>\S)"
 )
+MAX_DIGITS: Final = 4
+"""Of a length of a note, and of the slashes after it."""
 ALTERATIONS = {None: None, "^": 1, "_": -1, "=": 0, "^^": 2, "__": -2}
 """Semitones from the natural letter, by accidental."""
 
@@ -37,6 +48,8 @@ class WrittenNote:
     group: str = ""
     """``(3`` at a triplet's first note, ``3`` at its others; ``>`` or ``<`` at the first note of a
     broken rhythm, ``2`` at its second."""
+    tuplet: str = ""
+    """The tuplet that it is in, if that is not a triplet; the length has been adapted to it."""
 
 
 @dataclass
@@ -46,6 +59,8 @@ class Bar:
     notes: list[WrittenNote]
     line: str
     """The bar line at its end."""
+    line_number: int = 0
+    """Where it ends, in the file."""
 
     def length(self) -> Fraction:
         """Length of all notes, in the unit of the notes' lengths."""
@@ -55,31 +70,58 @@ class Bar:
         return total
 
 
-def bars_of(body: str) -> list[Bar]:
-    """Split the text of a tune into bars, each with the bar line at its end.
+class Bars(NamedTuple):
+    """A tune's bars, and what was interpreted."""
+
+    bars: list[Bar]
+    notices: list[str]
+
+
+def bars_of(lines: Sequence[Line], unit: Fraction, *, compound: bool) -> Bars:
+    """Split the notes of a tune into bars, each with the bar line at its end.
 
     Args:
-        body: without header, chord symbols, ornaments, grace notes, slurs and words.
+        lines: without header, chord symbols, ornaments, grace notes, slurs and words.
+        unit: the length of a note that states none, as a part of a whole note.
+        compound: the meter's beats are dotted.
 
     Raises:
-        ValueError: a symbol is not known, or stands where it must not; the message says which.
+        LineError: a symbol is not known, or stands where it must not; the message says which.
     """
-    scanner = _Scanner()
-    for symbol in SYMBOLS.finditer(body):
-        scanner.take(symbol)
-    return scanner.finish()
+    scanner = _Scanner(unit, compound=compound)
+    text = "\n".join(line.text for line in lines)
+    starts = list(accumulate((len(line.text) + 1 for line in lines), initial=0))
+    for symbol in SYMBOLS.finditer(text):
+        number = lines[bisect_right(starts, symbol.start()) - 1].number
+        scanner.line_number = number
+        try:
+            scanner.take(symbol)
+        except ValueError as why:
+            raise LineError(number, str(why)) from why
+    return Bars(scanner.finish(), scanner.notices)
 
 
 class _Scanner:
     """Collects notes into bars, symbol by symbol."""
 
-    def __init__(self) -> None:
+    def __init__(self, unit: Fraction, *, compound: bool) -> None:
+        self.line_number = 0
+        """Of the present symbol."""
+        self.notices: list[str] = []
+        self._unit = unit
+        self._scale = Fraction(1)
+        """The present ``L:`` as a multiple of the header's."""
+        self._compound = compound
         self._bars: list[Bar] = []
         self._notes: list[WrittenNote] = []
         """Of the bar that is not closed yet."""
         self._broken = ""
         """The broken rhythm whose second note is still to come."""
         self._triplet_left = 0
+        self._tuplet_left = 0
+        """Notes still to come of a tuplet that is not a triplet."""
+        self._tuplet = ("", Fraction(1))
+        """That tuplet as it is written, and the factor of its notes' lengths."""
         self._tie = False
         self._at_start = True
         """No bar line has come yet."""
@@ -93,19 +135,36 @@ class _Scanner:
         if symbol["bar"]:
             self._bar_line(symbol)
         elif symbol["inner"]:
-            self._ending(symbol["inner"])
+            self._ending(self._ending_number(symbol["inner"]))
         elif symbol["tuplet"]:
-            if symbol["tuplet"] != "3" or symbol["odd"] or self._triplet_left or self._broken:
-                raise ValueError("it has tuplets other than triplets of three notes")
-            self._triplet_left = 3
+            self._start_tuplet(symbol[0], symbol["tuplet"], symbol["ratio"] or "")
         elif symbol["note"]:
             self._note(_written_note(symbol))
         elif symbol["broken"]:
             self._broken_rhythm(symbol["broken"])
         elif symbol["tie"]:
             self._tie = True
+        elif symbol["unit"]:
+            self._scale = Fraction(1, int(symbol["unit"])) / self._unit
         else:
-            raise ValueError(f"{symbol['other']!r} is no symbol that Bachbox knows")
+            raise ValueError(
+                f"{quoted(symbol['other'])} is no symbol that Bachbox knows; delete it"
+            )
+
+    def _start_tuplet(self, text: str, count: str, ratio: str) -> None:
+        """``(p:q:r``: p notes in the time of q, for the next r notes."""
+        if self._triplet_left or self._tuplet_left or self._broken:
+            raise ValueError(f"the tuplet {text} begins within another group; remove one of them")
+        p = int(count)
+        usual = {2: 3, 3: 2, 4: 3, 6: 2, 8: 3}.get(p, 3 if self._compound else 2)
+        q, r = ([int(part or 0) for part in ratio.split(":")[1:]] + [0, 0])[:2]
+        q, r = q or usual, r or p
+        if (p, q, r) == (3, 2, 3):
+            self._triplet_left = 3
+        elif p > 1:
+            self._tuplet_left, self._tuplet = r, (text, Fraction(q, p))
+        else:
+            raise ValueError(f"{text} is no tuplet (such as (3)")
 
     def finish(self) -> list[Bar]:
         """All bars.
@@ -113,24 +172,32 @@ class _Scanner:
         Raises:
             ValueError: the text ends within a broken rhythm or a triplet.
         """
-        if self._broken or self._triplet_left:
-            raise ValueError("it breaks off")
+        if self._broken or self._triplet_left or self._tuplet_left:
+            raise LineError(self.line_number, "it breaks off within a broken rhythm or a tuplet")
         if self._notes:
-            self._bars.append(Bar(self._notes, "|"))
+            self._bars.append(Bar(self._notes, "|", self.line_number))
         return self._bars
 
     def _bar_line(self, symbol: re.Match[str]) -> None:
-        if self._broken or self._triplet_left:
+        if self._broken or self._triplet_left or self._tuplet_left:
             raise ValueError("a bar line cuts a broken rhythm or a triplet")
-        line = _bar_line(symbol["bar"], symbol["ending"])
+        ending = self._ending_number(symbol["ending"]) if symbol["ending"] else None
+        line = _bar_line(symbol["bar"], ending)
         if self._notes:
-            self._bars.append(Bar(self._notes, line))
+            self._bars.append(Bar(self._notes, line, self.line_number))
             self._notes = []
         elif self._bars:
             self._bars[-1].line = _merged(self._bars[-1].line, line)
         elif self._at_start:
-            self._bars.append(Bar([], line))
+            self._bars.append(Bar([], line, self.line_number))
         self._at_start = self._tie = False
+
+    def _ending_number(self, numbers: str) -> str:
+        """1 if an ending is for the first time, 2 if it is for a later one."""
+        notice = "endings for more than two times: each part was read as played twice"
+        if numbers not in ("1", "2") and notice not in self.notices:
+            self.notices.append(notice)
+        return "1" if "1" in re.split("[,-]", numbers) else "2"
 
     def _ending(self, number: str) -> None:
         """The bracket of a first or second ending, apart from its bar line."""
@@ -139,6 +206,11 @@ class _Scanner:
         self._bars[-1].line = _merged(self._bars[-1].line, _bar_line("|", number))
 
     def _note(self, note: WrittenNote) -> None:
+        note.length *= self._scale
+        if self._tuplet_left:
+            self._tuplet_left -= 1
+            note.tuplet = self._tuplet[0]
+            note.length *= self._tuplet[1]
         if self._triplet_left:
             note.group = "(3" if self._triplet_left == 3 else "3"
             self._triplet_left -= 1
@@ -158,7 +230,9 @@ class _Scanner:
 
 
 def _written_note(symbol: re.Match[str]) -> WrittenNote:
-    under = symbol["under"] or ""
+    under, over = symbol["under"] or "", symbol["over"] or ""
+    if len(over) > MAX_DIGITS or len(under) > MAX_DIGITS + 1:
+        raise ValueError(f"a length of {quoted(over + under)}; allowed: a few digits, such as 3/2")
     divisor = int(under.strip("/") or 2 ** len(under)) if under else 1
     if not divisor:
         raise ValueError("a length is divided by zero")
@@ -166,7 +240,7 @@ def _written_note(symbol: re.Match[str]) -> WrittenNote:
     return WrittenNote(
         step=0 if rest else white_key(symbol["note"], symbol["octave"]),
         alter=ALTERATIONS[symbol["accidental"]],
-        length=Fraction(symbol["over"] or 1) / divisor,
+        length=Fraction(over or 1) / divisor,
         rest=rest,
     )
 
@@ -198,13 +272,30 @@ def _merged(first: str, second: str) -> str:
     return max(first, second, key=order.index)
 
 
-def highest_note(chord: re.Match[str]) -> str:
-    """The text of the highest note of a chord in brackets; "" if it has none."""
-    notes = re.findall(r"(?:\^\^?|__?|=)?([A-Ga-g])([,']*)[\d/]*", chord[1])
-    whole = [m[0] for m in re.finditer(r"(?:\^\^?|__?|=)?[A-Ga-g][,']*[\d/]*", chord[1])]
-    if not whole:
+def highest_note(chord: str, length: str) -> str:
+    """The text of the highest note of a chord; "" if it has none.
+
+    Args:
+        chord: what is between the brackets.
+        length: what follows them; it multiplies the note's own length.
+    """
+    found = list(re.finditer(r"((?:\^\^?|__?|=)?([A-Ga-g])([,']*))([\d/]*)", chord))
+    if not found:
         return ""
-    return whole[max(range(len(whole)), key=lambda n: white_key(*notes[n]))]
+    highest = max(found, key=lambda note: white_key(note[2], note[3]))
+    if not (length and highest[4]):
+        return highest[1] + highest[4] + length
+    product = _length(highest[4]) * _length(length)
+    return f"{highest[1]}{product.numerator}/{product.denominator}"
+
+
+def _length(text: str) -> Fraction:
+    """A length as it is written; 1 if it cannot be read."""
+    found = re.fullmatch(r"(\d{1,4})?(/{1,4})?(\d{1,4})?", text)
+    if not found or (found[3] and int(found[3]) == 0):
+        return Fraction(1)
+    slashes = len(found[2] or "")
+    return Fraction(int(found[1] or 1), int(found[3] or 2**slashes) if slashes else 1)
 
 
 def white_key(letter: str, octave: str) -> int:

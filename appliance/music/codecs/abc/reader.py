@@ -7,53 +7,33 @@ kept; a note tied over a bar line is struck again.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
-from typing import NamedTuple
 
 from appliance.errors import UsageError
-from appliance.music.codecs.abc.bars import Bar, WrittenNote, bars_of, highest_note
+from appliance.music.codecs.abc.bars import Bar, WrittenNote, bars_of
+from appliance.music.codecs.abc.body import Body, read_body
 from appliance.music.codecs.abc.grammar import State
+from appliance.music.codecs.abc.header import KeySignature, Meter, parse_key, parse_meter
 from appliance.music.codecs.abc.score import AbcScore
 from appliance.music.codecs.abc.sections import Section, sections_of
 from appliance.music.codecs.abc.symbols import LENGTHS_IN_EIGHTHS, symbols_of
-from appliance.music.codecs.abc.tokens import (
-    END,
-    LETTERS,
-    MINOR_MODES,
-    NATURAL,
-    REPLAY,
-    TOKEN,
-)
+from appliance.music.codecs.abc.text import LineError, TuneText, decode, split_tunes
+from appliance.music.codecs.abc.tokens import END, MINOR_MODES, REPLAY, TOKEN
 from appliance.music.codecs.abc.tune import MAX_STEPS, Tune
 from appliance.music.events import TICKS_PER_STEP
 from appliance.music.score import Form, Key
 
 MAX_BYTES = 1 << 20
-MODES = {
-    "": "major",
-    "maj": "major",
-    "ion": "major",
-    "m": "minor",
-    "min": "minor",
-    "aeo": "minor",
-    "dor": "dorian",
-    "mix": "mixolydian",
-}
-NAMED_METERS = {"C": (4, 4), "C|": (4, 4)}
 MAX_SHORT_SHARE = Fraction(1, 4)
 """A 2/4 tune of which this share of notes is shorter than an eighth is read as 4/4, with all
 lengths doubled."""
+MAX_WRONG_SHARE = Fraction(1, 8)
+"""The largest share of bars of a wrong length that is left out of a user's tune."""
 MAX_STRETCH = 3
 """Eighths by which a section's last note may be made longer or shorter."""
-
-
-def split_tunes(text: str) -> list[str]:
-    """The tunes of a collection, each from its line ``X:`` on."""
-    text = text.replace("\r\n", "\n").replace("\r", "\n")
-    return [part for part in re.split(r"(?m)^(?=X:)", text) if part.startswith("X:")]
 
 
 def read(path: Path) -> AbcScore:
@@ -69,26 +49,36 @@ def read(path: Path) -> AbcScore:
     except OSError as why:
         raise UsageError(f"cannot read it: {why.strerror}", path=path) from why
     if len(content) > MAX_BYTES:
-        raise UsageError("more than a megabyte is no tune", path=path)
-    found = split_tunes(content.decode("utf-8", "replace"))
+        raise UsageError("more than a megabyte is no tune; keep one tune of it", path=path)
+    found = split_tunes(decode(content))
     if not found:
-        raise UsageError("no tune in ABC is in it (one begins with a line X:1)", path=path)
+        raise UsageError(
+            "no tune in ABC is in it (one begins with a line X:1, and has a line K:)", path=path
+        )
     try:
-        return parse(found[0], path.stem)
+        score = _parse_tolerantly(found[0], path.stem)
     except ValueError as why:
         raise UsageError(str(why), path=path) from why
+    if len(found) == 1:
+        return score
+    notice = f"{len(found)} tunes are in the file; the first was read"
+    return replace(score, notices=(notice, *score.notices))
 
 
-def parse(text: str, name: str = "") -> AbcScore:
+def parse(text: TuneText | str, name: str = "", *, without_wrong_bars: bool = False) -> AbcScore:
     """Parse one tune.
+
+    Args:
+        text: from its line ``X:`` on.
+        name: of the score.
+        without_wrong_bars: bars of a wrong length are left out, if they are few.
 
     Raises:
         ValueError: it cannot be encoded in the symbols of ``tokens``; the message says why.
     """
-    fields, body = _split(text)
-    signature = _key_signature(fields.get("K", ""))
-    meter = _meter(fields)
-    bars = bars_of(body)
+    body = read_body(text if isinstance(text, TuneText) else TuneText(text))
+    key, meter = _key_and_meter(body)
+    bars, notices = bars_of(body.lines, meter.unit, compound=meter.beat_steps == 6)
     for note in _notes(bars):
         note.length *= meter.unit * 8
     bar_eighths = meter.bar_eighths
@@ -96,17 +86,124 @@ def parse(text: str, name: str = "") -> AbcScore:
         bar_eighths = Fraction(8)
         for note in _notes(bars):
             note.length *= 2
+    _check_tuplets(bars)
+    notices += _drop_silent_bars(bars, bar_eighths)
     sections = sections_of(bars)
+    if without_wrong_bars:
+        notices += _drop_wrong_bars(sections, bar_eighths)
+    _join_upbeats(sections, bar_eighths)
     first = sections[0].bars[0].length()
     pickup = first if first < bar_eighths else Fraction(0)
     if (pickup * 2).denominator != 1:
         raise ValueError("its upbeat is not on the 16th grid")
     _fit_bars(sections, bar_eighths, pickup)
-    tonic, mode, letter = signature
-    symbols = (mode, *symbols_of(sections, mode, letter, tonic))
-    key = Key(tonic, mode in MINOR_MODES)
+    symbols = (key.mode, *symbols_of(sections, key))
+    tonic_and_mode = Key(key.tonic, key.mode in MINOR_MODES)
     form = Form(int(bar_eighths * 2), int(pickup * 2), 1, (), meter.beat_steps)
-    return AbcScore(name, symbols, key, form._replace(steps=_played_steps(symbols, form, key)))
+    steps = _played_steps(symbols, form, tonic_and_mode)
+    interpreted = [notice for notice in (key.notice, meter.notice) if notice]
+    return AbcScore(
+        name,
+        symbols,
+        tonic_and_mode,
+        form._replace(steps=steps),
+        tuple(dict.fromkeys((*interpreted, *body.notices, *notices))),
+    )
+
+
+def _parse_tolerantly(tune: TuneText, name: str) -> AbcScore:
+    """Parse a tune, if need be without its bars of a wrong length.
+
+    Raises:
+        ValueError: it cannot be encoded; the message says what is wrong with the whole tune.
+    """
+    try:
+        return parse(tune, name)
+    except ValueError as why:
+        try:
+            return parse(tune, name, without_wrong_bars=True)
+        except ValueError:
+            raise why from None
+
+
+def _key_and_meter(body: Body) -> tuple[KeySignature, Meter]:
+    fields, lines = body.fields, body.field_lines
+    try:
+        key = parse_key(fields.get("K", ""))
+    except ValueError as why:
+        raise LineError(lines.get("K", 1), str(why)) from why
+    try:
+        return key, parse_meter(fields)
+    except ValueError as why:
+        raise LineError(lines.get("M", lines.get("L", 1)), str(why)) from why
+
+
+def _check_tuplets(bars: Sequence[Bar]) -> None:
+    """Check that the lengths of all tuplets can be written.
+
+    Raises:
+        LineError: one cannot.
+    """
+    for bar in bars:
+        for note in bar.notes:
+            if note.tuplet and note.length not in LENGTHS_IN_EIGHTHS:
+                raise LineError(
+                    bar.line_number,
+                    f"{note.tuplet}: it has tuplets other than triplets of three notes; write "
+                    "them as plain notes",
+                )
+
+
+def _drop_wrong_bars(sections: list[Section], whole: Fraction) -> list[str]:
+    """Leave out bars that are not as long as the meter says, if they are few.
+
+    Upbeats and the last bars of sections may be shorter.
+
+    Returns:
+        A notice for each of them.
+    """
+    wrong = []
+    for section in sections:
+        for part in (section.bars, section.first, section.second):
+            inner = part[1:-1]
+            wrong += [
+                bar
+                for bar in part
+                if bar.length() > whole + (0 if bar is not part[-1] else MAX_STRETCH)
+                or (bar.length() < whole and any(bar is other for other in inner))
+            ]
+    if len(wrong) > MAX_WRONG_SHARE * sum(
+        len(part) for s in sections for part in (s.bars, s.first, s.second)
+    ):
+        return []
+    for section in sections:
+        for part in (section.bars, section.first, section.second):
+            part[:] = [bar for bar in part if not any(bar is other for other in wrong)]
+    sections[:] = [section for section in sections if section.bars]
+    return [
+        f"line {bar.line_number}: a bar of {bar.length()} eighths instead of {whole} was left out"
+        for bar in wrong
+    ]
+
+
+def _drop_silent_bars(bars: list[Bar], whole: Fraction) -> list[str]:
+    """Take the notes out of bars that are silent as a whole; return what to report."""
+    dropped = 0
+    for bar in bars:
+        if bar.notes and bar.length() >= whole and all(note.rest for note in bar.notes):
+            bar.notes = []
+            dropped += 1
+    return [f"bars of silence were left out ({dropped})"] if dropped else []
+
+
+def _join_upbeats(sections: list[Section], whole: Fraction) -> None:
+    """Put an upbeat that is written before a section's repeat sign into the section."""
+    for n in range(len(sections) - 2, -1, -1):
+        section, following = sections[n], sections[n + 1]
+        alone = len(section.bars) == 1 and not (section.repeated or section.first)
+        if alone and section.bars[0].length() < whole <= following.bars[0].length():
+            following.bars.insert(0, section.bars[0])
+            del sections[n]
 
 
 def _played_steps(symbols: Sequence[str], form: Form, key: Key) -> int:
@@ -121,88 +218,12 @@ def _played_steps(symbols: Sequence[str], form: Form, key: Key) -> int:
             tune.accept(TOKEN[REPLAY])
         if TOKEN[symbol] not in tune.allowed_tokens():
             raise ValueError(
-                "it breaks off, or is shorter than eight bars"
+                "it breaks off, or is shorter than eight bars (repeats count)"
                 if symbol == END
                 else f"{symbol!r} cannot follow {''.join(tune.symbols[1:])[-20:]!r}"
             )
         tune.accept(TOKEN[symbol])
     return tune.tick // TICKS_PER_STEP
-
-
-def _split(text: str) -> tuple[dict[str, str], str]:
-    """The fields of the header, and the tune's body without all that is not notes."""
-    fields: dict[str, str] = {}
-    lines: list[str] = []
-    in_body = False
-    for line in text.split("\n"):
-        line = re.sub(r"%.*", "", line).strip()
-        field = re.match(r"([A-Za-z+]):(.*)", line)
-        if field and not line.startswith("|"):
-            name, value = field[1], field[2].strip()
-            if in_body and name in "VKML":
-                raise ValueError(f"{name}: changes within the tune")
-            fields.setdefault(name, value)
-            in_body = in_body or name == "K"
-        elif in_body and not line:
-            if lines:
-                break
-        elif in_body:
-            lines.append(line.removesuffix("\\"))
-    if not lines:
-        raise ValueError("it has no notes (they follow the line K:)")
-    return fields, _only_notes(" ".join(lines))
-
-
-def _only_notes(body: str) -> str:
-    """The text of a tune without chord symbols, ornaments, grace notes, slurs and the like."""
-    body = re.sub(r'"[^"]*"|\{[^}]*\}|![^! ]*!|\+[a-zA-Z.]+\+', "", body)
-    body = re.sub(r"\[([^\]|:]*[A-Ga-g][^\]|:]*)\]", highest_note, body)
-    if re.search(r"\[[A-Za-z]:", body):
-        raise ValueError("something changes within a line ([K:...])")
-    body = re.sub("x(?=[^a-z])", "z", body)
-    return re.sub(r"[!~.HLMOPSTuvyJRk`*\\]|\((?!\d)|\)", "", body)
-
-
-def _key_signature(value: str) -> tuple[int, str, int]:
-    """The tonic's pitch class, the mode, and the tonic's letter, C = 0."""
-    found = re.fullmatch(r"([A-G])([#b]?)\s*([A-Za-z]*)\s*", value)
-    mode = MODES.get(found[3].lower()[:3]) if found else None
-    if found and found[3] == "M":
-        mode = "major"
-    if not found or mode is None:
-        raise ValueError(
-            f"K:{value} is no key that Bachbox knows; allowed: C to B, # or b, and "
-            "nothing, m, dor or mix"
-        )
-    letter = LETTERS.index(found[1])
-    sharp = {"#": 1, "b": -1, "": 0}[found[2]]
-    return (NATURAL[letter] + sharp) % 12, mode, letter
-
-
-class _Meter(NamedTuple):
-    unit: Fraction
-    """The length of a note that says none, as a part of a whole note."""
-    bar_eighths: Fraction
-    beat_steps: int
-
-
-def _meter(fields: dict[str, str]) -> _Meter:
-    """What the fields ``M:`` and ``L:`` say."""
-    value = fields.get("M", "4/4")
-    if value in NAMED_METERS:
-        over, under = NAMED_METERS[value]
-    elif found := re.fullmatch(r"(\d+)/([248])", value):
-        over, under = int(found[1]), int(found[2])
-    else:
-        raise ValueError(f"M:{value} is no meter that Bachbox knows (such as 4/4, C|, 6/8)")
-    unit = fields.get("L") or ("1/16" if Fraction(over, under) < Fraction(3, 4) else "1/8")
-    if not re.fullmatch(r"1/(1|2|4|8|16|32)", unit):
-        raise ValueError(f"L:{unit} is no length of a note (such as 1/8)")
-    beat = 6 if under == 8 and over % 3 == 0 else 16 // under
-    bar = Fraction(8 * over, under)
-    if not 4 <= bar <= 12 or (bar * 2) % beat:
-        raise ValueError(f"M:{value}: bars as short or as long as that are not played")
-    return _Meter(Fraction(unit), bar, beat)
 
 
 def _notes(bars: Sequence[Bar]) -> Iterator[WrittenNote]:
@@ -251,18 +272,20 @@ def _fit_section(section: Section, whole: Fraction, upbeat: Fraction, following:
         _stretch(bar, whole - next_upbeat - bar.length())
     for bar in section.bars[1 if upbeat else 0 :] + section.first + section.second:
         if bar.length() != whole and not any(bar is last for last in last_bars):
-            raise ValueError(f"a bar has {bar.length()} eighths instead of {whole}")
+            raise LineError(
+                bar.line_number, f"a bar has {bar.length()} eighths instead of {whole}; correct it"
+            )
 
 
 def _stretch(bar: Bar, by: Fraction) -> None:
     """Make a bar longer by some eighths, or shorter if ``by`` is negative."""
     while by:
         if not bar.notes or bar.notes[-1].group or abs(by) > MAX_STRETCH:
-            raise ValueError("a section's last bar is too long or too short")
+            raise LineError(bar.line_number, "a section's last bar is too long or too short")
         note = bar.notes[-1]
         length = max(Fraction(0), note.length + by) if note.rest else note.length + by
         if length not in (0, *LENGTHS_IN_EIGHTHS) or (length == 0 and not note.rest):
-            raise ValueError("a section's last bar is too long or too short")
+            raise LineError(bar.line_number, "a section's last bar is too long or too short")
         by -= length - note.length
         note.length = length
         if not length:

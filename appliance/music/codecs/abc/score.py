@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from appliance.music.score import Form, Key
 
@@ -16,6 +16,8 @@ class AbcScore:
     key: Key
     form: Form
     """With the length of the tune as it is played, repeats included."""
+    notices: tuple[str, ...] = field(default=(), compare=False)
+    """What was left out or interpreted when the tune was read from a text."""
 
     @property
     def text(self) -> str:

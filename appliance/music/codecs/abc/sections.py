@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from appliance.music.codecs.abc.bars import Bar
+from appliance.music.codecs.abc.text import LineError
 
 REPEAT_ENDS = (":|", "::")
 
@@ -33,7 +34,10 @@ def sections_of(bars: list[Bar]) -> list[Section]:
     """
     builder = _Builder()
     for bar in bars:
-        builder.take(bar)
+        try:
+            builder.take(bar)
+        except ValueError as why:
+            raise LineError(bar.line_number, str(why)) from why
     return builder.finish()
 
 
@@ -65,6 +69,10 @@ class _Builder:
                 raise ValueError("a first ending within an ending")
             section.repeated, self._part = True, section.first
         elif bar.line == ":|2":
+            if self._part is section.second and section.first:
+                raise ValueError(
+                    "more than two endings; allowed: a first and a second. Leave out the others"
+                )
             if self._part is not section.first or not self._part:
                 raise ValueError("a second ending without a first")
             self._part = section.second

@@ -1,0 +1,227 @@
+"""The text of one tune: its header, and the notes of one voice without all that is not notes."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from appliance.common.text import shortened
+from appliance.music.codecs.abc.bars import UNIT_MARK, highest_note
+from appliance.music.codecs.abc.header import parse_key, parse_meter, parse_unit
+from appliance.music.codecs.abc.text import Line, LineError, TuneText
+
+MAX_BODY_CHARACTERS: Final = 100_000
+"""The longest tune by far has a hundredth of this."""
+_HEADER_FIELD: Final = re.compile(r"([A-Za-z+]):(.*)")
+_BODY_FIELD: Final = re.compile(r"([A-Za-z+]):(?!(?<=[A-Ga-gxyzZ]:)\s{0,8}[|:])(.*)")
+"""A field within the notes; what begins ``G:|`` or ``G::`` is a note before a bar line."""
+_INLINE_FIELD: Final = re.compile(r"\[([A-Za-z]):([^\[\]\n]*)\]")
+_TEXT_BLOCK: Final = re.compile(r"%%\s*(begin|end)([A-Za-z]+)")
+_NOTE: Final = re.compile("[A-Ga-g]")
+_NOT_NOTES: Final = re.compile(
+    r"\{[^{}\n]*\}"  # Grace notes.
+    r"|![^!|:\[\]\s]{1,40}!|\+[a-zA-Z.]{1,40}\+"  # Ornaments by name.
+    r"|y\d*|[!~.HLMOPSTuvJRk`*\\$]|\((?!\d)|\)"
+)
+_CHORD: Final = re.compile(r"\[([^\[\]|:\n]{0,200})\]((?:\d{1,4})?(?:/+\d{0,4})?)")
+_OVERLAY: Final = re.compile(r"&[^|:\n]*")
+_LONG_REST: Final = re.compile(r"[ZX](\d{0,4})")
+
+
+@dataclass
+class Body:
+    """A tune's header and notes.
+
+    Attributes:
+        fields: of the header, with the first value of each.
+        lines: the notes of one voice.
+        field_lines: the line number of each field.
+        notices: what was left out or interpreted.
+    """
+
+    fields: dict[str, str]
+    lines: list[Line]
+    field_lines: dict[str, int]
+    notices: list[str]
+
+
+def read_body(tune: TuneText) -> Body:
+    """Separate a tune's header from its notes.
+
+    Raises:
+        ValueError: the tune has no notes, is too long, or changes key or meter on its way.
+    """
+    reader = _BodyReader(tune)
+    if len(tune.text) > MAX_BODY_CHARACTERS:
+        raise ValueError(
+            f"a tune of {len(tune.text)} characters; at most {MAX_BODY_CHARACTERS} are read, so "
+            "keep a part of it"
+        )
+    return reader.read()
+
+
+class _BodyReader:
+    """Reads a tune's lines in order."""
+
+    def __init__(self, tune: TuneText) -> None:
+        self._tune = tune
+        self._fields: dict[str, str] = {}
+        self._in_body = False
+        self._voice = ""
+        self._voices: dict[str, list[Line]] = {}
+        """The lines of each voice, by its name; "" before the first field ``V:``."""
+        self._notices: list[str] = []
+        self._field_lines: dict[str, int] = {}
+
+    def read(self) -> Body:
+        block = False
+        for number, raw in enumerate(self._tune_lines(), self._tune.first_line):
+            if mark := _TEXT_BLOCK.match(raw):
+                block = mark[1] == "begin"
+            line = re.sub(r"(?<!\\)%.*", "", raw).strip()
+            if block or (not line and raw.strip()):
+                continue
+            if not line and any(self._voices.values()):
+                self._note_the_rest(number)
+                break
+            self._take(number, line)
+        for name, value in self._tune.defaults:
+            self._fields.setdefault(name, value)
+        return Body(self._fields, self._lines_of_first_voice(), self._field_lines, self._notices)
+
+    def _tune_lines(self) -> list[str]:
+        """The lines; without the empty ones if every other line is empty."""
+        lines = self._tune.text.split("\n")
+        spaced = len(lines) > 6 and not any(line.strip() for line in lines[1::2])
+        return [line if n % 2 == 0 else "%" for n, line in enumerate(lines)] if spaced else lines
+
+    def _note_the_rest(self, number: int) -> None:
+        """Report music after the empty line that ends a tune."""
+        rest = self._tune.text.split("\n")[number - self._tune.first_line :]
+        if any("|" in line and _NOTE.search(line) and line[0] != "%" for line in rest):
+            self._notices.append(f"what follows the empty line {number} was left out")
+
+    def _take(self, number: int, line: str) -> None:
+        found = (_BODY_FIELD if self._in_body else _HEADER_FIELD).match(line)
+        if not found:
+            if self._in_body and line:
+                self._take_notes(number, line)
+            return
+        name, value = found[1], found[2].strip()
+        if self._in_body:
+            self._voices.setdefault(self._voice, []).append(
+                Line(number, self._changed(number, name, value))
+            )
+        elif name in "KMLV" and len(value) > 200:
+            raise LineError(number, f"{name}: is longer than a field can be; shorten it")
+        else:
+            self._fields.setdefault(name, value)
+            self._field_lines.setdefault(name, number)
+            self._in_body = name == "K"
+
+    def _take_notes(self, number: int, line: str) -> None:
+        """Take a line of notes, and split it where a field within it begins another voice."""
+        text = _without_quotes(number, line.replace(UNIT_MARK, ""))
+        at = 0
+        for found in _INLINE_FIELD.finditer(text):
+            self._add(number, text[at : found.start()])
+            self._add(number, self._changed(number, found[1], found[2].strip()))
+            at = found.end()
+        self._add(number, text[at:])
+
+    def _add(self, number: int, text: str) -> None:
+        if text.strip():
+            lines = self._voices.setdefault(self._voice, [])
+            if lines and lines[-1].number == number:
+                lines[-1] = Line(number, lines[-1].text + text)
+            else:
+                lines.append(Line(number, text))
+
+    def _changed(self, number: int, name: str, value: str) -> str:
+        """Do what a field within the notes says; return what stands for it among the notes.
+
+        Raises:
+            LineError: key or meter become different.
+        """
+        if name == "V":
+            self._voice = value.split()[0] if value else ""
+        try:
+            return self._music_changed(number, name, value)
+        except LineError:
+            raise
+        except ValueError as why:
+            raise LineError(number, str(why)) from why
+
+    def _music_changed(self, number: int, name: str, value: str) -> str:
+        if name == "L":
+            return f"{UNIT_MARK}{parse_unit(value).denominator} "
+        if name == "K" and parse_key(value)[:4] != parse_key(self._fields["K"])[:4]:
+            raise LineError(
+                number,
+                f"K:{shortened(value)}: the key changes within the tune, and Bachbox's tunes have "
+                "one; leave out the part in the other key",
+            )
+        if name == "M" and (
+            parse_meter({"M": value, "L": "1/8"}) != parse_meter({**self._all_fields(), "L": "1/8"})
+        ):
+            raise LineError(
+                number,
+                f"M:{shortened(value)}: the meter changes within the tune, and Bachbox's tunes "
+                "have one; leave out the part in the other meter",
+            )
+        return ""
+
+    def _all_fields(self) -> Mapping[str, str]:
+        return {**dict(self._tune.defaults), **self._fields}
+
+    def _lines_of_first_voice(self) -> list[Line]:
+        with_notes = {
+            name: lines
+            for name, lines in self._voices.items()
+            if any(_NOTE.search(line.text) for line in lines)
+        }
+        if not with_notes:
+            raise ValueError("it has no notes (they follow the line K:)")
+        name, lines = next(iter(with_notes.items()))
+        if len(with_notes) > 1:
+            which = f" (V:{shortened(name)})" if name else ""
+            count = "two" if len(with_notes) == 2 else str(len(with_notes))
+            self._notices.append(f"{count} voices have notes; the first{which} was read")
+        return [Line(line.number, self._only_notes(line.text)) for line in lines]
+
+    def _only_notes(self, text: str) -> str:
+        """A line without ornaments, grace notes, slurs, spaces and the like."""
+        text = _NOT_NOTES.sub("", text)
+        if "[" in text:
+            text = _CHORD.sub(self._highest_note, text)
+        if "&" in text:
+            text = _OVERLAY.sub("", text)
+            self._notice_once("a second voice within bars (&) was left out")
+        text = re.sub("x(?![a-z])", "z", text)
+        if _LONG_REST.search(text):
+            text = _LONG_REST.sub("", text)
+            self._notice_once("rests of whole bars (Z) were left out")
+        return text
+
+    def _highest_note(self, chord: re.Match[str]) -> str:
+        if len(_NOTE.findall(chord[1])) > 1:
+            self._notice_once("of each chord, the highest note was read")
+        return highest_note(chord[1], chord[2])
+
+    def _notice_once(self, notice: str) -> None:
+        if notice not in self._notices:
+            self._notices.append(notice)
+
+
+def _without_quotes(number: int, line: str) -> str:
+    """A line without chord symbols and remarks in quotes.
+
+    Raises:
+        LineError: quotes are not closed.
+    """
+    line = re.sub(r'"[^"]*"', "", line)
+    if '"' in line:
+        raise LineError(number, 'a chord symbol in quotes is not closed; add the second "')
+    return line

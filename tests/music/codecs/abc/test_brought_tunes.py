@@ -1,0 +1,290 @@
+"""Tunes as people bring them: after the habits of other programs, web pages and books."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from appliance.errors import UsageError
+from appliance.music.codecs.abc import reader
+from appliance.music.codecs.abc.abc_codec import AbcCodec
+from appliance.music.codecs.abc.score import AbcScore
+from appliance.music.codecs.abc.text import decode, split_tunes
+from appliance.music.events import TICKS_PER_BEAT
+from appliance.music.notes import notes_from
+
+CASES = Path(__file__).parents[3] / "data" / "abc"
+EIGHTH = TICKS_PER_BEAT // 2
+MAX_S = 5.0
+WORDS = [
+    *("GABcdedB", "dedBdedB", "c2ecB2dB", "A2A2A2BA"),
+    *("GABcdedB", "dedBdedB", "c2ecB2dB", "A2A2G4"),
+]
+"""The bars of the reel in all cases, without its repeats."""
+G_MAJOR = dict(zip("DGABcdefg", (62, 67, 69, 71, 72, 74, 76, 78, 79), strict=True))
+
+
+class Sound(NamedTuple):
+    """A note as it is played."""
+
+    eighths: float
+    pitch: int
+
+
+def played(score: AbcScore) -> list[tuple[float, Sound]]:
+    """The notes of a tune with its repeats, each with its start in eighths."""
+    codec = AbcCodec()
+    context = codec.start(score.form, score.key)
+    events = [event for token in codec.encode(score)[1] for event in context.accept(token)]
+    return [
+        (note.start / EIGHTH, Sound(note.length / EIGHTH, note.pitch))
+        for note in notes_from(events)
+    ]
+
+
+def read(name: str) -> AbcScore:
+    return reader.read(CASES / f"{name}.abc")
+
+
+def sounding(bars: list[str], pitches: dict[str, int]) -> list[tuple[float, Sound]]:
+    """Notes in letters and digits, one after the other."""
+    found, at = [], 0.0
+    text = "".join(bars)
+    for n, letter in enumerate(text):
+        if letter.isalpha():
+            length = float(text[n + 1]) if text[n + 1 : n + 2].isdigit() else 1.0
+            found.append((at, Sound(length, pitches[letter])))
+            at += length
+    return found
+
+
+def reel(*first: str, last: str = "", pitches: dict[str, int] = G_MAJOR) -> object:
+    """The reel; its first part begins with other bars, or ends with another one."""
+    part = [*first, *WORDS[len(first) :]]
+    part = [*part[:-1], last] if last else part
+    return sounding([*part, *part, *WORDS, *WORDS], pitches)
+
+
+def in_key(**changed: int) -> dict[str, int]:
+    """The white keys, of which some are raised or lowered."""
+    white = dict(zip("GABcdefg", (67, 69, 71, 72, 74, 76, 77, 79), strict=True))
+    return {letter: pitch + changed.get(letter, 0) for letter, pitch in white.items()}
+
+
+def test_the_reference_is_the_reel() -> None:
+    assert played(read("good")) == reel()
+    assert (read("good").key.tonic, read("good").key.minor) == (7, False)
+    assert read("good").notices == ()
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("bom", "cr_only", "html", "backtick", "smartquote", "quotebar"),
+        *("V1_only", "V1_clef_header", "inlineV", "dollar", "y_spacer", "inlineR"),
+        *("inlineP", "partP", "Kclef", "Ktreble", "noX", "continuation"),
+        *("grace_acc", "bang_old", "Linline", "M_paren", "Q", "wline"),
+        *("M_cut", "L_missing", "abcheader"),
+    ],
+)
+def test_what_is_no_music_does_no_harm(name: str) -> None:
+    good, score = read("good"), read(name)
+    assert (score.symbols, score.key, score.form) == (good.symbols, good.key, good.form)
+    assert score.notices == ()
+
+
+@pytest.mark.parametrize(
+    ("name", "notice"), [("M_none", "read as 4/4"), ("rest_Z", "rests of whole bars")]
+)
+def test_what_was_interpreted_is_told(name: str, notice: str) -> None:
+    good, score = read("good"), read(name)
+    assert (score.symbols, score.key, score.form) == (good.symbols, good.key, good.form)
+    assert len(score.notices) == 1
+    assert notice in score.notices[0]
+
+
+@pytest.mark.parametrize(
+    ("name", "expected", "tonic", "minor"),
+    [
+        ("Kempty", reel(pitches=in_key()), 0, False),
+        ("Kexp", reel(pitches=in_key(f=1, c=1)), 2, False),
+        ("Klyd", reel(pitches=in_key(f=1, c=1)), 7, False),
+        ("Kphr", reel(pitches=in_key()), 4, True),
+        ("Kminor_lower", reel(pitches=in_key(B=-1, e=-1)), 7, True),
+        ("Kunicode", reel(pitches=in_key(B=-1, e=-1)), 10, False),
+    ],
+)
+def test_keys(name: str, expected: object, tonic: int, minor: bool) -> None:
+    score = read(name)
+    assert played(score) == expected
+    assert (score.key.tonic, score.key.minor) == (tonic, minor)
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("lineG8repeat_field", reel(last="A2A2G2DG")),
+        ("lineG8repeat_ref", reel(last="A2A2G2DG")),
+        ("dcolon_double", reel(last="A2A2G2DG")),
+        ("lineNoteRepeat", reel(last="G8")),
+        ("chord", reel("BABcdedB")),
+        ("chordlen", reel(*WORDS[:2], "e2ecB2dB")),
+        ("hash_redundant", reel("AABcdedB")),
+        ("roll", reel("G3cdedB")),
+        ("ending12", reel()),
+        ("ending_1space", reel()),
+        ("ending_13", sounding([*WORDS, *WORDS], G_MAJOR)),
+        ("plusfield", sounding([*WORDS, *WORDS], G_MAJOR)),
+        ("plusbody", sounding([*WORDS, *WORDS], G_MAJOR)),
+    ],
+)
+def test_what_is_music_sounds(name: str, expected: list[tuple[float, Sound]]) -> None:
+    assert played(read(name)) == expected
+
+
+def test_triplets_last_as_long_as_two_notes() -> None:
+    notes = played(read("triplet3_"))
+    assert [round(start * 3) for start, _ in notes[8:14]] == [24, 26, 28, 30, 32, 34]
+    assert notes[14][0] == 12
+    assert len(notes) == len(played(read("good"))) + 2 * 2
+
+
+def test_upbeats_inside_and_before_the_repeat_sign_are_the_same() -> None:
+    inside, before = read("upbeat_in"), read("upbeat_bs")
+    once = sounding(["ed", *WORDS[:-1], "A2A2G2"], G_MAJOR)
+    end = 64
+    assert played(inside) == once + [(start + end, sound) for start, sound in once]
+    assert (before.symbols, before.form) == (inside.symbols, inside.form)
+
+
+def test_a_tuplet_that_states_its_ratio_is_a_triplet() -> None:
+    plain, stated = "(3ded d2", "(3:2:3ded d2"
+    tunes = [f"X:1\nM:4/4\nL:1/8\nK:G\n|:{part} GABc|" + "G8|" * 7 for part in (plain, stated)]
+    assert reader.parse(tunes[0] + ":|").symbols == reader.parse(tunes[1] + ":|").symbols
+
+
+def test_a_bar_of_a_wrong_length_is_left_out_of_a_tune_and_that_is_told() -> None:
+    """The first bar of this case has ten eighths."""
+    score = read("tuplet_q")
+    assert score.notices == ("line 7: a bar of 10 eighths instead of 8 was left out",)
+    rest = sounding([*WORDS[1:], *WORDS[1:], *WORDS, *WORDS], G_MAJOR)
+    assert played(score) == rest
+
+
+HEADER = "X:1\nM:4/4\nL:1/8\nK:G\n"
+MUSIC = "|:GABc dedB|dedB dedB|c2ec B2dB|A2A2 A2BA|GABc dedB|dedB dedB|c2ec B2dB|A2A2 G4:|"
+
+
+@pytest.mark.parametrize(
+    ("text", "notice"),
+    [
+        (f"{HEADER}V:1\n{MUSIC}\nV:2\n{MUSIC.replace('G', 'D')}\n", "two voices have notes"),
+        (f"{HEADER}[V:a]{MUSIC}\n[V:b]{MUSIC.replace('G', 'D')}\n", "the first (V:a) was read"),
+        (f"{HEADER}{MUSIC}\n\n{MUSIC}\n", "what follows the empty line 6 was left out"),
+        (f"{HEADER}{MUSIC.replace('A2BA', 'A2BA & F8')}\n", "a second voice within bars"),
+        (f"{HEADER}{MUSIC}\n\n{HEADER}{MUSIC}\n", "2 tunes are in the file; the first was read"),
+    ],
+)
+def test_what_is_left_out_is_told(tmp_path: Path, text: str, notice: str) -> None:
+    path = tmp_path / "tune.abc"
+    path.write_text(text)
+    score = reader.read(path)
+    assert score.symbols == reader.parse(HEADER + MUSIC).symbols
+    assert len(score.notices) == 1
+    assert notice in score.notices[0]
+
+
+@pytest.mark.parametrize(
+    "encoding", ["utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32", "latin-1", "cp1252"]
+)
+@pytest.mark.parametrize("line_end", ["\n", "\r\n", "\r", "\r\r\n", "\n\n"])
+def test_encodings_and_line_ends(tmp_path: Path, encoding: str, line_end: str) -> None:
+    text = HEADER.replace("X:1\n", "X:1\nT:Léim\n") + MUSIC + "\n"
+    path = tmp_path / "tune.abc"
+    path.write_bytes(text.replace("\n", line_end).encode(encoding))
+    assert reader.read(path).symbols == reader.parse(HEADER + MUSIC).symbols
+
+
+def test_the_header_of_a_file_applies_to_every_tune() -> None:
+    book = "%abc-2.1\nM:6/8\nL:1/16\n\n" + 2 * f"X:1\nK:G\n{'G12|' * 8}\n\n"
+    assert [reader.parse(tune).form.bar_steps for tune in split_tunes(book)] == [12, 12]
+
+
+@pytest.mark.parametrize(
+    ("body", "line", "why"),
+    [
+        ("GABc dedB|\nG7|\n" + "G8|" * 6, 6, "7 eighths instead of 8"),
+        ("G8|\n\n".strip() + "\n@8|" + "G8|" * 6, 6, "no symbol"),
+        ('"G8|' + "G8|" * 7, 5, "not closed"),
+        ("|:" + "G8|" * 7 + "1 G8:|2 G8:|3 G8|", 5, "more than two endings"),
+    ],
+)
+def test_errors_name_the_line(body: str, line: int, why: str) -> None:
+    with pytest.raises(ValueError, match=f"line {line}: .*{why}"):
+        reader.parse(HEADER + body)
+
+
+def test_an_opening_says_what_was_interpreted() -> None:
+    assert AbcCodec().read_opening(CASES / "M_none.abc").notices == read("M_none").notices
+
+
+# Bounds
+
+
+@pytest.mark.parametrize(
+    "filler",
+    [
+        *("[", "{", '"', "(", "!", "&", "+", "<p", "A-", "[A", "G/", "^", "|", "1", " ", "\n"),
+        *(":|2", "(3", "G::", "Z", "[1", "V:1\n", "[V:1]", "L:1/8\n", "w:a\n", "X:1\n", "%\n"),
+        *("GABcdefg|", "|:G8:|", "(9:1:9", "%%begintext\n", "&#9837;", "G\0", "\r", ":", "z8|"),
+    ],
+)
+def test_any_input_is_read_or_refused_in_time(tmp_path: Path, filler: str) -> None:
+    path = tmp_path / "tune.abc"
+    for count in (20_000, 1_000_000):
+        path.write_text(HEADER + filler * (count // len(filler)))
+        before = time.process_time()
+        try:
+            AbcCodec().read_opening(path)
+        except UsageError as why:
+            assert str(why)
+        assert time.process_time() - before < MAX_S
+
+
+@settings(suppress_health_check=[HealthCheck.too_slow], deadline=None)
+@given(
+    st.sampled_from(sorted(CASES.glob("*.abc"))),
+    st.lists(
+        st.tuples(
+            st.integers(0, 250),
+            st.integers(0, 20),
+            st.text(alphabet="GAbc:|[]()\"'!{}<>^_=/0123456789zZyXVKLMPr\n\r %&$~+-,", max_size=9),
+        ),
+        max_size=4,
+    ),
+)
+def test_a_damaged_tune_is_read_or_refused(path: Path, damages: list[tuple[int, int, str]]) -> None:
+    text = decode(path.read_bytes())
+    for at, length, put in damages:
+        text = text[:at] + put + text[at + length :]
+    for tune in split_tunes(text):
+        try:
+            AbcCodec().encode(reader.parse(tune))
+        except ValueError as why:
+            assert str(why)
+
+
+@given(st.binary(max_size=300))
+def test_any_bytes_are_decoded(content: bytes) -> None:
+    text = decode(content)
+    assert "\r" not in text
+    for tune in split_tunes(text):
+        try:
+            reader.parse(tune)
+        except ValueError as why:
+            assert str(why)
