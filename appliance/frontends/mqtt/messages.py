@@ -40,7 +40,7 @@ class Address(NamedTuple):
     """What a topic means to the box."""
 
     name: str | None
-    """The setting or action that a command is for, known or not; None: the topic is not a command."""
+    """The setting or action that a command is for, known or not; None: it is not a command."""
     key: str
     """Waiting messages with the same key replace each other. There are few keys: the names of
     settings and actions, :data:`UNKNOWN`, and the topics outside :data:`ROOT`."""
