@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 from appliance.music.notes import Note
@@ -79,6 +79,8 @@ class Score:
     onsets: tuple[tuple[bool, ...], ...]
     key: Key
     form: Form
+    notices: tuple[str, ...] = field(default=(), compare=False)
+    """What of a user's file was left out or interpreted."""
 
     @property
     def steps(self) -> int:
@@ -146,6 +148,8 @@ class FreeRhythmScore:
     notes: tuple[Note, ...]
     key: Key
     form: Form
+    notices: tuple[str, ...] = field(default=(), compare=False)
+    """What of a user's file was left out or interpreted."""
 
     def transposed(self, semitones: int) -> FreeRhythmScore:
         """The same music in another key."""

@@ -146,7 +146,8 @@ class FourPartCodec:
     def opening_from(self, score: Score) -> Opening:
         """The whole of a score as the music that a piece starts from."""
         form = score.form._replace(steps=score.steps)
-        return Opening(form, score.key, self.encode(score)[1][: VOICES * score.steps])
+        tokens = self.encode(score)[1][: VOICES * score.steps]
+        return Opening(form, score.key, tokens, score.notices)
 
     def start(self, form: Form, key: Key) -> FourPartContext:
         """An empty piece in this form and key."""

@@ -86,11 +86,9 @@ def to_four_parts(file: ScoreFile, max_steps: int = 1 << 16, *, from_chords: boo
 
 
 def _from_notation(
-    file: ScoreFile, max_steps: int
+    file: ScoreFile, max_steps: int, *, from_chords: bool
 ) -> tuple[list[list[int]], list[list[bool]], Form]:
-    """One part per voice, in the order of the page."""
-    if len(file.parts) != VOICES:
-        raise BachboxError(f"it has {len(file.parts)} parts, but four are needed")
+    """One part per voice, in the order of the page, or the chords of any number of parts."""
     meters = {*file.time_signatures} or {(4, 4)}
     if not meters <= BAR_STEPS.keys() or len({BAR_STEPS[meter] for meter in meters}) != 1:
         raise BachboxError("its meter is not 4/4, 2/2 or 3/4 throughout")
@@ -98,7 +96,7 @@ def _from_notation(
     steps = min(max_steps, round((file.length_ticks or 0) / TICKS_PER_STEP))
     parts = [_on_grid(part) for part in file.parts]
     if len(parts) != VOICES and not from_chords:
-        raise BachboxError(f"it has {len(parts)} parts; four are needed")
+        raise BachboxError(f"it has {len(parts)} parts, but four are needed")
     if len(parts) == VOICES:
         rows, onsets = _rows(parts, steps)
     else:
@@ -182,9 +180,10 @@ def _rows_from_chords(notes: Iterable[Note], steps: int) -> Rows:
             sounding[step].append(note)
     most = max(map(len, sounding), default=0)
     full = sum(len(chord) == VOICES for chord in sounding)
-    if most > VOICES or full < MIN_FULL_SHARE * steps:
+    share = full / max(1, steps)
+    if most > VOICES or share < MIN_FULL_SHARE:
         raise BachboxError(
-            f"it has up to {most} voices at once and four of them {100 * full // max(1, steps)} % of the "
+            f"it has up to {most} voices at once and four of them {int(100 * share)} % of the "
             "time; four are needed: one part each, or four-part chords"
         )
     rows, onsets = [], []

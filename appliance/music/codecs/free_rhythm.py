@@ -78,4 +78,4 @@ class FreeRhythmCodec(FreeRhythmTokens):
                 path=path,
                 remedy="transpose the score",
             )
-        return Opening(score.form, score.key, self.encode(score)[1][:-1])
+        return Opening(score.form, score.key, self.encode(score)[1][:-1], score.notices)

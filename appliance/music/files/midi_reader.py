@@ -5,9 +5,8 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from itertools import pairwise
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 import mido
 
@@ -15,6 +14,11 @@ from appliance.errors import UsageError
 from appliance.music.events import TICKS_PER_BEAT, NoteOff, NoteOn
 from appliance.music.files import midi_repair
 from appliance.music.files.score_file import ScoreFile
+from appliance.music.files.time_signatures import (
+    TimeSignature,
+    split_pickup,
+    without_short_last_bar,
+)
 from appliance.music.notes import Note, paired
 
 SUFFIXES: Final = (".mid", ".midi")
@@ -64,23 +68,12 @@ def first_line(error: Exception) -> str:
     return next(iter(str(error).strip().splitlines()), "") or "it ends too early or is garbled"
 
 
-class _Signature(NamedTuple):
-    """A time signature from a tick of the file on."""
-
-    tick: int
-    numerator: int
-    denominator: int
-
-    def bar_ticks(self, ticks_per_beat: float) -> float:
-        return 4 * ticks_per_beat * self.numerator / self.denominator
-
-
 class _Track:
     """What a track holds, in ticks of the file."""
 
     def __init__(self, messages: Iterable[Any]) -> None:
         self.events: list[NoteOn | NoteOff] = []
-        self.signatures: list[_Signature] = []
+        self.signatures: list[TimeSignature] = []
         self.pedal: list[tuple[int, int, bool]] = []
         """Tick, channel, and whether the pedal is down from there on."""
         self.unreleased = 0
@@ -89,7 +82,7 @@ class _Track:
         for message in messages:
             tick += message.time
             if message.type == "time_signature":
-                signature = _Signature(tick, message.numerator, message.denominator)
+                signature = TimeSignature(tick, message.numerator, message.denominator)
                 self.signatures.append(signature)
             elif message.type == "control_change":
                 self.pedal.append((tick, message.channel, message.value >= _PEDAL_DOWN))
@@ -134,10 +127,12 @@ def _score_file(midi: midi_repair.RepairedMidi, name: str) -> ScoreFile:
         notices.append("the pedal was taken as length")
     if unreleased := sum(track.unreleased for track in tracks):
         notices.append(f"notes that are never released end with their track ({unreleased} notes)")
-    signatures = sorted({s for track in tracks for s in track.signatures}, key=lambda s: s.tick)
+    written = {signature for track in tracks for signature in track.signatures}
     end_tick = max((note.end for part in parts for note in part), default=0) / scale
-    pickup_ticks, signatures = _pickup(signatures, midi.ticks_per_beat)
-    signatures = _without_short_last_bar(signatures, midi.ticks_per_beat, end_tick)
+    pickup_ticks, signatures = split_pickup(
+        sorted(written, key=lambda signature: signature.tick), midi.ticks_per_beat
+    )
+    signatures = without_short_last_bar(signatures, midi.ticks_per_beat, end_tick)
     return ScoreFile(
         name,
         tuple(parts),
@@ -192,38 +187,6 @@ def _with_pedal(notes: list[Note], spans: list[tuple[int, int]]) -> list[Note]:
         held.append(note._replace(length=end - note.start))
         next_start[note.pitch] = note.start
     return held[::-1]
-
-
-def _pickup(
-    signatures: list[_Signature], ticks_per_beat: float
-) -> tuple[int | None, list[_Signature]]:
-    """The ticks before the first full bar if they are written down, and the other signatures.
-
-    Programs write a pickup as a bar of its own, such as one of 1/4 before the 4/4; or they write
-    the first time signature where the first full bar begins.
-    """
-    if signatures and 0 < signatures[0].tick < signatures[0].bar_ticks(ticks_per_beat):
-        return signatures[0].tick, signatures
-    if len(signatures) < 2:
-        return None, signatures
-    first, second = signatures[:2]
-    bar_ticks = first.bar_ticks(ticks_per_beat)
-    is_one_bar = abs(second.tick - bar_ticks) < 1
-    if first.tick == 0 and is_one_bar and bar_ticks < second.bar_ticks(ticks_per_beat):
-        return second.tick, signatures[1:]
-    return None, signatures
-
-
-def _without_short_last_bar(
-    signatures: list[_Signature], ticks_per_beat: float, end_tick: float
-) -> list[_Signature]:
-    """The signatures without one that only shortens the last bar, as after a pickup."""
-    for before, last in list(pairwise(signatures))[-1:]:
-        bar_ticks = last.bar_ticks(ticks_per_beat)
-        is_shorter = bar_ticks < before.bar_ticks(ticks_per_beat)
-        if before.tick < last.tick and is_shorter and end_tick <= last.tick + bar_ticks + 1:
-            return signatures[:-1]
-    return signatures
 
 
 def _scaled(note: Note, scale: float, part: int) -> Note:

@@ -78,6 +78,7 @@ def _from_json(entry: dict[str, Any]) -> FreeRhythmScore:
         notes=tuple(Note(*note) for note in entry["notes"]),
         key=Key(*entry["key"]),
         form=Form(bar, pickup, steps, (), beat),
+        notices=tuple(entry.get("notices", ())),
     )
 
 
