@@ -8,7 +8,7 @@ An SF2 or SF3 file is a RIFF form ``sfbk`` of three LISTs, of which ``pdta`` hol
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import BinaryIO, Final
 
@@ -20,6 +20,8 @@ _PRESET = struct.Struct("<20sHHHIII")
 
 _MAX_PRESETS: Final = 16384
 """128 banks of 128; a longer table is an attack on memory."""
+
+DRUM_BANK: Final = 128
 
 _REMEDY: Final = (
     "give an .sf2 or .sf3 file, such as the one that `sudo apt install timgm6mb-soundfont` "
@@ -42,6 +44,33 @@ def presets(soundfont: Path) -> set[tuple[int, int]]:
     Raises:
         BachboxError: the file is not a soundfont, or cannot be read.
     """
+    return set(preset_names(soundfont))
+
+
+def nearest_preset(available: Iterable[tuple[int, int]], program: int) -> tuple[int, int]:
+    """Return the (bank, program) pair that plays a General MIDI program best.
+
+    The program itself in bank 0 comes first, then another of bank 0, then the other banks. Within
+    a bank, the same family of eight instruments comes before the others, and drums come last.
+
+    Raises:
+        ValueError: none is available.
+    """
+
+    def distance(preset: tuple[int, int]) -> tuple[bool, bool, bool, int, int]:
+        bank, number = preset
+        is_of_family = number // 8 == program // 8
+        return bank == DRUM_BANK, bank != 0, not is_of_family, abs(number - program), bank
+
+    return min(available, key=distance)
+
+
+def preset_names(soundfont: Path) -> dict[tuple[int, int], str]:
+    """Return the name of every (bank, program) pair that a soundfont has.
+
+    Raises:
+        BachboxError: the file is not a soundfont, or cannot be read.
+    """
     if soundfont.exists() and not soundfont.is_file():
         raise BachboxError(f"the soundfont {soundfont} cannot be read (not a file): {_REMEDY}")
     try:
@@ -55,7 +84,7 @@ def presets(soundfont: Path) -> set[tuple[int, int]]:
         ) from error
 
 
-def _read_presets(soundfont: Path, file: BinaryIO) -> set[tuple[int, int]]:
+def _read_presets(soundfont: Path, file: BinaryIO) -> dict[tuple[int, int], str]:
     size = file.seek(0, 2)
     file.seek(0)
     head = file.read(12)
@@ -67,9 +96,9 @@ def _read_presets(soundfont: Path, file: BinaryIO) -> set[tuple[int, int]]:
             f"the soundfont {soundfont} is cut short ({size} of {declared} bytes): copy or "
             "download it again"
         )
-    for name, start, length in _chunks(file, 12, declared):
+    for chunk, start, length in _chunks(file, 12, declared):
         file.seek(start)
-        if name == b"LIST" and file.read(4) == b"pdta":
+        if chunk == b"LIST" and file.read(4) == b"pdta":
             for inner, inner_start, inner_length in _chunks(file, start + 4, start + length):
                 if inner == b"phdr" and inner_length % _PRESET.size == 0:
                     count = min(inner_length // _PRESET.size, _MAX_PRESETS)
@@ -77,7 +106,10 @@ def _read_presets(soundfont: Path, file: BinaryIO) -> set[tuple[int, int]]:
                     table = file.read(count * _PRESET.size)
                     rows = list(_PRESET.iter_unpack(table))[:-1]
                     if rows:
-                        return {(bank, program) for _, program, bank, *_ in rows}
+                        return {
+                            (bank, program): name.split(b"\0")[0].decode("latin-1").strip()
+                            for name, program, bank, *_ in rows
+                        }
     raise BachboxError(
         f"the soundfont {soundfont} has no instruments in it, or is damaged: {_REMEDY}"
     )

@@ -11,6 +11,7 @@ import contextlib
 import ctypes
 import functools
 import io
+import logging
 import os
 from collections import deque
 from collections.abc import Sequence
@@ -22,6 +23,8 @@ from appliance.audio import soundfont as soundfonts
 from appliance.audio.silence_stderr import silence_stderr
 from appliance.common.install_hint import install_hint
 from appliance.errors import BachboxError
+
+logger = logging.getLogger(__name__)
 
 RAMP_SEGMENT_FRAMES: Final = 64
 """FluidSynth renders in steps of 64 frames, so a finer ramp would have no effect."""
@@ -80,7 +83,10 @@ class FluidSynth:
     """
 
     def __init__(self, soundfont: Path, sample_rate: int, gain: float = FULL_GAIN) -> None:
-        soundfonts.check(soundfont)
+        self._presets = soundfonts.preset_names(soundfont)
+        self._soundfont = soundfont
+        self._substituted: tuple[int, int, int] | None = None
+        """The preset that last took the place of another, and the program of that one."""
         self.sample_rate = sample_rate
         self._full_gain = gain
         self._fl = _library()
@@ -104,6 +110,7 @@ class FluidSynth:
             self._fl.fluid_synth_cc(self._synth, channel, _CC_REVERB, _REVERB_SEND)
         for channel, pan in zip(_VOICE_CHANNELS, _PANS, strict=False):
             self._fl.fluid_synth_cc(self._synth, channel, _CC_PAN, pan)
+        self._font_id = font_id
         self._gain_step = gain * RAMP_SEGMENT_FRAMES / (RAMP_S * sample_rate)
         self._buffer = ctypes.create_string_buffer(0)
 
@@ -118,10 +125,18 @@ class FluidSynth:
     def program(self, program: int) -> None:
         """Choose the General MIDI program (0 to 127) of every voice.
 
-        If the font does not have it, FluidSynth chooses a substitute.
+        If the font does not have it, the nearest preset that it has plays, and its name is logged.
         """
+        bank, number = soundfonts.nearest_preset(self._presets, program)
+        if (bank, number) != (0, program) and (bank, number, program) != self._substituted:
+            self._substituted = bank, number, program
+            logger.warning(
+                "the soundfont %s has no instrument %d (counted from 0); its preset %d:%d (%s) "
+                "plays instead",
+                *(self._soundfont, program, bank, number, self._presets[bank, number]),
+            )
         for channel in _VOICE_CHANNELS:
-            self._fl.fluid_synth_program_change(self._synth, channel, program)
+            self._fl.fluid_synth_program_select(self._synth, channel, self._font_id, bank, number)
 
     def tune(self, cents: Sequence[float]) -> None:
         """Tune all 128 keys; sounding notes change too.
@@ -240,6 +255,13 @@ def _library() -> ModuleType:
             "the library FluidSynth is missing: run `sudo apt install libfluidsynth3`"
         ) from error
     library: ModuleType = fluidsynth
+    if not hasattr(library, "cfunc"):
+        raise BachboxError(
+            "the Python package fluidsynth is installed, which is another program and hides "
+            "pyfluidsynth",
+            remedy="run `pip uninstall fluidsynth`, then `pip install --force-reinstall "
+            "pyfluidsynth`",
+        )
     set_log_function = library.cfunc(
         "fluid_set_log_function",
         ctypes.c_void_p,

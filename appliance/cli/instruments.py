@@ -18,14 +18,15 @@ from appliance.cli.overrides import apply_overrides
 def instruments(soundfont: Path | None, config_file: Path | None, as_json: bool) -> None:
     """List the General MIDI instruments.
 
-    Those that the soundfont lacks are marked.
+    Those that the soundfont lacks are marked; the nearest preset plays instead of one of them.
     """
-    from appliance.audio.soundfont import presets
+    from appliance.audio.soundfont import DRUM_BANK, preset_names
     from appliance.config import loader
     from appliance.state.general_midi import NAMES, family
 
     config = apply_overrides(loader.load(config_file)[0], soundfont=soundfont)
-    programs = {program for bank, program in presets(loader.soundfont(config)) if bank == 0}
+    presets = preset_names(loader.soundfont(config))
+    programs = {program for bank, program in presets if bank == 0}
     if as_json:
         rows = [
             {
@@ -43,3 +44,10 @@ def instruments(soundfont: Path | None, config_file: Path | None, as_json: bool)
             click.secho(f"{family(number)}", bold=True)
         missing = "" if number in programs else "  (not in this soundfont)"
         click.echo(f"  {number:3}  {name}{missing}")
+    others = sorted(preset for preset in presets if preset[0] not in (0, DRUM_BANK))
+    if not programs:
+        others = sorted(presets)
+    if others:
+        click.secho("Other presets of this soundfont (bank:program)", bold=True)
+    for bank, program in others:
+        click.echo(f"  {bank}:{program}  {presets[bank, program]}")

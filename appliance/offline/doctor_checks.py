@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from importlib import metadata
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Final
 
 import msgspec
 
@@ -82,13 +83,18 @@ def _check_sound_card(config: Config) -> Iterator[Finding]:
         yield Finding("all cards", CheckStatus.OK, names)
 
 
+MAX_PRESETS_SHOWN: Final = 5
+"""Fonts with no more instruments than this are described by their presets."""
+
+
 def _check_soundfont(config: Config) -> Iterator[Finding]:
-    from appliance.audio.soundfont import presets
+    from appliance.audio.soundfont import preset_names
     from appliance.audio.synth import FluidSynth
 
     path = loader.soundfont(config)
     try_soundfont(path)
-    programs = {program for bank, program in presets(path) if bank == 0}
+    presets = preset_names(path)
+    programs = {program for bank, program in presets if bank == 0}
     synth = FluidSynth(path, 48_000)
     synth.volume(100)
     synth.program(min(programs, default=0))
@@ -103,6 +109,10 @@ def _check_soundfont(config: Config) -> Iterator[Finding]:
     missing = [name for program, name in enumerate(NAMES) if program not in programs]
     lacks = f", lacks {', '.join(missing[:5])}{' …' if missing[5:] else ''}" if missing else ""
     count = len(programs & set(range(128)))
+    if count <= MAX_PRESETS_SHOWN:
+        found = sorted(presets.items())
+        named = [f"{bank}:{number} {name}" for (bank, number), name in found[:MAX_PRESETS_SHOWN]]
+        lacks = f"; its presets are {', '.join(named)}{' …' if found[MAX_PRESETS_SHOWN:] else ''}"
     yield Finding("soundfont", CheckStatus.OK, f"{path}, {count} of 128 instruments{lacks}")
 
 

@@ -19,13 +19,13 @@ KEY = 69
 _SAMPLE_MODES, _SAMPLE_ID, _INSTRUMENT, _LOOPS = 54, 53, 41, 1
 
 
-def write(path: Path) -> Path:
-    """One preset, bank 0, program 0."""
+def write(path: Path, bank: int = 0, program: int = 0) -> Path:
+    """A font with one preset."""
     frames = np.arange(PERIODS * PERIOD_FRAMES)
     wave = (12_000 * np.sin(2 * np.pi * frames / PERIOD_FRAMES)).astype("<i2")
     samples = wave.tobytes() + bytes(2 * 46)
     rows = {
-        "phdr": struct.pack("<20sHHHIII", b"Sine", 0, 0, 0, 0, 0, 0)
+        "phdr": struct.pack("<20sHHHIII", b"Sine", program, bank, 0, 0, 0, 0)
         + struct.pack("<20sHHHIII", b"EOP", 0, 0, 1, 0, 0, 0),
         "pbag": struct.pack("<HHHH", 0, 0, 1, 0),
         "pmod": bytes(10),

@@ -1,0 +1,88 @@
+"""Soundfonts as people bring them: what they have plays, and silence is never the answer."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import types
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from appliance.audio import synth as synth_module
+from appliance.audio.soundfont import nearest_preset, preset_names
+from appliance.audio.synth import FluidSynth
+from appliance.cli.instruments import instruments
+from appliance.errors import BachboxError
+from tests.support import sine_font
+
+RATE = 48_000
+BROUGHT = Path(__file__).parents[1] / "data" / "brought"
+
+
+def is_heard(font: Path, program: int) -> bool:
+    synth = FluidSynth(font, RATE)
+    synth.volume(100)
+    synth.program(program)
+    synth.note_on(0, 69, 100)
+    sound = synth.render(RATE // 10)
+    synth.close()
+    return any(sound)
+
+
+@pytest.mark.parametrize(("bank", "program"), [(0, 48), (1, 0), (8, 6), (128, 0)])
+def test_the_only_preset_plays_for_every_program_with_a_warning(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, bank: int, program: int
+) -> None:
+    font = sine_font.write(tmp_path / "one.sf2", bank, program)
+    with caplog.at_level(logging.WARNING):
+        assert is_heard(font, 19)
+    assert f"its preset {bank}:{program} (Sine) plays instead" in caplog.text
+
+
+@pytest.mark.parametrize("name", ["f_0_0.sf2", "f_0_48.sf2", "f_1_0.sf2"])
+def test_fonts_with_one_preset_are_heard(name: str) -> None:
+    assert is_heard(BROUGHT / name, 0)
+    assert len(preset_names(BROUGHT / name)) == 1
+
+
+def test_an_instrument_that_the_font_has_gives_no_warning(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert is_heard(sine_font.write(tmp_path / "one.sf2", 0, 19), 19)
+    assert caplog.text == ""
+
+
+@pytest.mark.parametrize(
+    ("available", "program", "nearest"),
+    [
+        ({(0, 19), (8, 19)}, 19, (0, 19)),
+        ({(0, 16), (0, 23), (0, 24)}, 22, (0, 23)),
+        ({(0, 23), (0, 24), (0, 31)}, 25, (0, 24)),
+        ({(0, 0), (8, 6)}, 6, (0, 0)),
+        ({(8, 6), (128, 0)}, 0, (8, 6)),
+        ({(128, 0)}, 40, (128, 0)),
+        ({(1, 0), (2, 0)}, 0, (1, 0)),
+    ],
+)
+def test_the_nearest_preset(
+    available: set[tuple[int, int]], program: int, nearest: tuple[int, int]
+) -> None:
+    assert nearest_preset(available, program) == nearest
+
+
+def test_the_instruments_command_names_the_presets_of_other_banks(tmp_path: Path) -> None:
+    font = sine_font.write(tmp_path / "one.sf2", 8, 6)
+    shown = CliRunner().invoke(instruments, ["--soundfont", str(font)])
+    assert shown.exit_code == 0
+    assert "8:6  Sine" in shown.output
+
+
+def test_the_wrong_package_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    synth_module._library.cache_clear()
+    monkeypatch.setitem(sys.modules, "fluidsynth", types.ModuleType("fluidsynth"))
+    font = sine_font.write(tmp_path / "one.sf2")
+    with pytest.raises(BachboxError, match=r"package fluidsynth is installed.*pip uninstall"):
+        FluidSynth(font, RATE)
+    synth_module._library.cache_clear()
