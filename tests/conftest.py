@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import pytest
 from hypothesis import HealthCheck, settings
+from xdist.scheduler import LoadScopeScheduling
 
 from appliance.composing.interpreter import RUNTIME_VARIABLE
 from tests.support.priority import before_others
@@ -59,6 +60,9 @@ _TIER_OF: Final = {
     "acceptance": "process",
 }
 """Folder or module below ``tests`` to tier; the longest name that fits decides."""
+
+_LONG: Final = ("composing/test_composer.py", "music/files/test_midi_writer.py")
+"""They look at the same thirty pieces, which take long to compose."""
 
 # How long an example takes depends on what else the machine is doing; and a test whose examples
 # share a folder says so by asking for one.
@@ -117,18 +121,24 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
             terminalreporter.write_line(f"repeated: {report.nodeid}: {max(counted)} tries")
 
 
-@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Run the quick tiers first, and keep together in one worker what shares a fixture.
+    """Run the quick tiers first, and in each what takes longest."""
+    items.sort(key=lambda item: (TIERS.index(_tier(item.path)), not _is_long(item.nodeid)))
 
-    A module stays together; all that look at the same thirty pieces do, because composing them
-    takes longest, and they begin.
-    """
-    large = {item.path for item in items if "thirty" in getattr(item, "fixturenames", ())}
-    for item in items:
-        group = "thirty" if item.path in large else str(item.path)
-        item.add_marker(pytest.mark.xdist_group(group))
-    items.sort(key=lambda item: (TIERS.index(_tier(item.path)), item.path not in large))
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeScheduling:
+    """Give whole modules to the workers, and to one of them all modules in :data:`_LONG`."""
+    return _ModuleScheduling(config, log)
+
+
+class _ModuleScheduling(LoadScopeScheduling):  # type: ignore[misc]
+    def _split_scope(self, nodeid: str) -> str:
+        return "long" if _is_long(nodeid) else nodeid.partition("::")[0]
+
+
+def _is_long(nodeid: str) -> bool:
+    return nodeid.removeprefix("tests/").startswith(_LONG)
 
 
 @pytest.fixture(scope="module", autouse=True)

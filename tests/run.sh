@@ -78,7 +78,7 @@ rm -f $logs/debian-made
 if [ "$tiers" = "unit process sound debian" ] && [ "$(id -u)" -eq 0 ]; then make_debian; fi
 for tier in $tiers; do
     case $tier in
-        unit | process) pytest "$tier" --numprocesses=auto --dist=loadgroup "$@" || exit 1 ;;
+        unit | process) pytest "$tier" --numprocesses=auto --dist=loadscope "$@" || exit 1 ;;
         sound) await_debian && pytest sound "$@" || exit 1 ;;
         debian) debian || exit 1 ;;
     esac
