@@ -148,7 +148,7 @@ class _Scanner:
             self._scale = Fraction(1, int(symbol["unit"])) / self._unit
         else:
             raise ValueError(
-                f"{quoted(symbol['other'])} is no symbol that Bachbox knows; delete it"
+                f"{quoted(symbol['other'])} is not a symbol that Bachbox knows; delete it"
             )
 
     def _start_tuplet(self, text: str, count: str, ratio: str) -> None:
@@ -164,7 +164,7 @@ class _Scanner:
         elif p > 1:
             self._tuplet_left, self._tuplet = r, (text, Fraction(q, p))
         else:
-            raise ValueError(f"{text} is no tuplet (such as (3)")
+            raise ValueError(f"{text} is not a tuplet (such as (3)")
 
     def finish(self) -> list[Bar]:
         """All bars.

@@ -149,8 +149,8 @@ def _nearest_mode(letter: int, tonic: int, alterations: list[int], mode: str) ->
 
 def _not_a_key(value: str) -> ValueError:
     return ValueError(
-        f"K:{shortened(value)} is no key that Bachbox knows; allowed: A to G, # or b, and nothing, "
-        "m, or a mode such as dor; then clef and accidentals, if any"
+        f"K:{shortened(value)} is not a key that Bachbox knows; allowed: A to G, # or b, and "
+        "nothing, m, or a mode such as dor; then clef and accidentals, if any"
     )
 
 
@@ -171,7 +171,7 @@ def parse_meter(fields: Mapping[str, str]) -> Meter:
         over, under = sum(map(int, found[1].split("+"))), int(found[2])
     else:
         raise ValueError(
-            f"M:{shortened(value)} is no meter that Bachbox knows (such as 4/4, C|, 6/8)"
+            f"M:{shortened(value)} is not a meter that Bachbox knows (such as 4/4, C|, 6/8)"
         )
     beat = 6 if under == 8 and over % 3 == 0 and "+" not in plain else 16 // under
     bar = Fraction(8 * over, under)
@@ -194,5 +194,5 @@ def parse_unit(value: str) -> Fraction:
     if plain == "1":
         return Fraction(1)
     if not re.fullmatch(r"1/(1|2|4|8|16|32)", plain):
-        raise ValueError(f"L:{shortened(value)} is no length of a note (such as 1/8)")
+        raise ValueError(f"L:{shortened(value)} is not a note length (such as 1/8)")
     return Fraction(plain)

@@ -49,7 +49,7 @@ def read(path: Path) -> AbcScore:
     except OSError as why:
         raise UsageError(f"cannot read it: {why.strerror}", path=path) from why
     if len(content) > MAX_BYTES:
-        raise UsageError("more than a megabyte is no tune; keep one tune of it", path=path)
+        raise UsageError("larger than a megabyte; keep one tune of it", path=path)
     found = split_tunes(decode(content))
     if not found:
         raise UsageError(

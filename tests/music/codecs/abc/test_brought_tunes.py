@@ -219,7 +219,7 @@ def test_the_header_of_a_file_applies_to_every_tune() -> None:
     ("body", "line", "why"),
     [
         ("GABc dedB|\nG7|\n" + "G8|" * 6, 6, "7 eighths instead of 8"),
-        ("G8|\n\n".strip() + "\n@8|" + "G8|" * 6, 6, "no symbol"),
+        ("G8|\n\n".strip() + "\n@8|" + "G8|" * 6, 6, "not a symbol"),
         ('"G8|' + "G8|" * 7, 5, "not closed"),
         ("|:" + "G8|" * 7 + "1 G8:|2 G8:|3 G8|", 5, "more than two endings"),
     ],
