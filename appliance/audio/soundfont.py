@@ -7,6 +7,7 @@ An SF2 or SF3 file is a RIFF form ``sfbk`` of three LISTs, of which ``pdta`` hol
 
 from __future__ import annotations
 
+import re
 import struct
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -22,6 +23,8 @@ _MAX_PRESETS: Final = 16384
 """128 banks of 128; a longer table is an attack on memory."""
 
 DRUM_BANK: Final = 128
+_UNPACKED_FACTOR: Final = 8
+"""How much larger the samples of an .sf3 file are in memory than in the file, at most."""
 
 _REMEDY: Final = (
     "give an .sf2 or .sf3 file, such as the one that `sudo apt install timgm6mb-soundfont` "
@@ -45,6 +48,27 @@ def presets(soundfont: Path) -> set[tuple[int, int]]:
         BachboxError: the file is not a soundfont, or cannot be read.
     """
     return set(preset_names(soundfont))
+
+
+def fits_in_memory(soundfont: Path) -> bool:
+    """Return whether all samples of a soundfont fit in half of the memory that is free."""
+    factor = _UNPACKED_FACTOR if soundfont.suffix.lower() == ".sf3" else 1
+    return factor * soundfont.stat().st_size <= free_memory_bytes() // 2
+
+
+def free_memory_bytes() -> int:
+    """Return the memory that is free for this process: the machine's, or less in a container."""
+    free = [1 << 62]
+    try:
+        text = Path("/proc/meminfo").read_text()
+        free += [1024 * int(kib) for kib in re.findall(r"MemAvailable:\s*(\d+) kB", text)]
+        group = Path("/proc/self/cgroup").read_text().strip().rpartition("::/")[2]
+        folder = Path("/sys/fs/cgroup") / group
+        limit, used = ((folder / f"memory.{name}").read_text() for name in ("max", "current"))
+        free.append(int(limit) - int(used))
+    except (OSError, ValueError):
+        pass  # There is no such file, or the limit is "max".
+    return max(0, min(free))
 
 
 def nearest_preset(available: Iterable[tuple[int, int]], program: int) -> tuple[int, int]:

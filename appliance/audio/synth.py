@@ -94,6 +94,10 @@ class FluidSynth:
         for name, value in _SETTINGS.items():
             self._set(name, value)
         self._set("synth.sample-rate", float(sample_rate))
+        self._is_dynamic = not soundfonts.fits_in_memory(soundfont)
+        """Whether only the samples of the current instrument are loaded, until that is logged."""
+        if self._is_dynamic:
+            self._set("synth.dynamic-sample-loading", 1)
         self._gain = self._target_gain = 0.0
         self._set("synth.gain", self._gain)
         self._fresh = True
@@ -127,6 +131,13 @@ class FluidSynth:
 
         If the font does not have it, the nearest preset that it has plays, and its name is logged.
         """
+        if self._is_dynamic:
+            self._is_dynamic = False  # It is said once.
+            logger.warning(
+                "the soundfont %s is large for the free memory: only the instrument that plays is "
+                "loaded, so a change of the instrument may give a gap",
+                self._soundfont,
+            )
         bank, number = soundfonts.nearest_preset(self._presets, program)
         if (bank, number) != (0, program) and (bank, number, program) != self._substituted:
             self._substituted = bank, number, program

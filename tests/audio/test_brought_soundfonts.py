@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+from appliance.audio import soundfont
 from appliance.audio import synth as synth_module
 from appliance.audio.soundfont import nearest_preset, preset_names
 from appliance.audio.synth import FluidSynth
@@ -70,6 +71,28 @@ def test_the_nearest_preset(
     available: set[tuple[int, int]], program: int, nearest: tuple[int, int]
 ) -> None:
     assert nearest_preset(available, program) == nearest
+
+
+@pytest.mark.parametrize(("suffix", "share", "is_large"), [
+    (".sf2", 0.4, False), (".sf2", 0.6, True), (".sf3", 0.1, True), (".sf3", 0.05, False),
+])  # fmt: skip
+def test_of_a_font_that_is_large_for_the_memory_only_the_instrument_is_loaded(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    suffix: str,
+    share: float,
+    is_large: bool,
+) -> None:
+    font = sine_font.write(tmp_path / f"one{suffix}")
+    free = round(font.stat().st_size / share)
+    monkeypatch.setattr(soundfont, "free_memory_bytes", lambda: free)
+    assert is_heard(font, 0)
+    assert ("large for the free memory" in caplog.text) == is_large
+
+
+def test_the_free_memory_is_read() -> None:
+    assert 1 << 20 < soundfont.free_memory_bytes() < 1 << 50
 
 
 def test_the_instruments_command_names_the_presets_of_other_banks(tmp_path: Path) -> None:
