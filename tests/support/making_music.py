@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from appliance.composing.composer import Composer
-from appliance.composing.model_file import ModelFile, CodecMetadata, ModelMetadata, TensorIndices
+from appliance.composing.model_file import CodecMetadata, ModelFile, ModelMetadata, TensorIndices
 from appliance.music.codecs.base import Codec
 from appliance.music.codecs.four_part import CLASSES, FourPartCodec
 from appliance.music.events import TICKS_PER_STEP, Event, NoteOff, NoteOn, Piece, PieceStart

@@ -22,7 +22,7 @@ from appliance.music.codecs.abc.score import AbcScore
 from appliance.music.codecs.abc.text import decode, split_tunes
 from appliance.music.codecs.abc.tokens import PITCHES
 from appliance.music.codecs.base import Codec
-from appliance.music.files import midi_reader, score_reader
+from appliance.music.files import midi_reader, midi_repair, score_reader
 from appliance.music.limits import TEMPO_BPM
 from appliance.music.score import FreeRhythmScore
 from appliance.training.data import folk_corpus, free_rhythm_corpus
@@ -299,7 +299,7 @@ def _defaults(score_format: ScoreFormat, paths: Sequence[Path]) -> tuple[float, 
     programs: Counter[int] = Counter()
     midi_paths = [path for path in paths if path.suffix.lower() in midi_reader.SUFFIXES]
     for path in midi_paths[:MAX_FILES_FOR_DEFAULTS]:
-        messages = [m for track in mido.MidiFile(path, clip=True).tracks for m in track]
+        messages = [m for track in midi_repair.load(path.read_bytes()).file.tracks for m in track]
         tempo = next((m.tempo for m in messages if m.type == "set_tempo" and m.tempo), None)
         if tempo:
             tempos.append(mido.tempo2bpm(tempo))
