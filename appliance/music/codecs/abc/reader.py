@@ -30,7 +30,7 @@ MAX_BYTES = 1 << 20
 MAX_SHORT_SHARE = Fraction(1, 4)
 """A 2/4 tune of which this share of notes is shorter than an eighth is read as 4/4, with all
 lengths doubled."""
-MAX_WRONG_SHARE = Fraction(1, 8)
+MAX_WRONG_SHARE = Fraction(1, 10)
 """The largest share of bars of a wrong length that is left out of a user's tune."""
 MAX_STRETCH = 3
 """Eighths by which a section's last note may be made longer or shorter."""
@@ -86,6 +86,11 @@ def parse(text: TuneText | str, name: str = "", *, without_wrong_bars: bool = Fa
         bar_eighths = Fraction(8)
         for note in _notes(bars):
             note.length *= 2
+    if sum(bar.length() for bar in bars) * 2 > MAX_STEPS:
+        raise ValueError(
+            f"it is too long; allowed: {int(MAX_STEPS // (bar_eighths * 2))} bars as it is played. "
+            "Keep a part of it"
+        )
     _check_tuplets(bars)
     notices += _drop_silent_bars(bars, bar_eighths)
     sections = sections_of(bars)

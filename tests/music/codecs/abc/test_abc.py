@@ -242,6 +242,7 @@ def test_a_last_bar_without_room_for_the_upbeat_is_shortened() -> None:
         (tune("C8|C7|" + "C8|" * 6), "a bar has 7 eighths instead of 8"),
         (tune("C8|C4z4|" + "C8|" * 6), "cannot follow"),
         (tune("C8|" * 3), "shorter than eight bars"),
+        (tune("C8|" * 700), "too long; allowed: 624 bars"),
         (tune("C8|(5CDEFG C3|" + "C8|" * 6), "tuplets other than triplets"),
         (tune("C8|C,,,8|" + "C8|" * 6), "too high or too low"),
         (tune("C8|@8|" + "C8|" * 6), "not a symbol that Bachbox knows"),
