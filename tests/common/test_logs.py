@@ -70,6 +70,7 @@ def test_foreign_lines_are_warnings() -> None:
 
 def test_install_replaces_what_was_installed(monkeypatch: pytest.MonkeyPatch) -> None:
     root, logger = logging.getLogger(), logging.getLogger("appliance.test")
+    logs.install()  # Whatever a test before this one installed.
     before, level = root.handlers.copy(), logging.getLogger("appliance").level
     monkeypatch.setattr(sys, "stderr", io.StringIO())
     try:
