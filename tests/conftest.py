@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
@@ -14,6 +15,10 @@ from xdist.scheduler import LoadScopeScheduling
 from appliance.composing.interpreter import RUNTIME_VARIABLE
 from tests.support.priority import before_others
 from tests.support.virtual_card import SOUNDFONT, VirtualCard, virtual_card
+
+# Under nohup or behind a "&" of a script these are ignored, and what tests start inherits that.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 TIERS: Final = ("unit", "process", "sound")
 """In the order in which they run. ``debian`` is a machine of its own: ``tests/systemd``."""

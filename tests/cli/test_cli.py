@@ -276,12 +276,15 @@ def test_render_ended_by_a_signal_leaves_no_file(tmp_path: Path, ending: int) ->
         stderr=subprocess.PIPE,
         text=True,
     )
-    until_there = time.monotonic() + 60
-    while not list(tmp_path.iterdir()) and time.monotonic() < until_there:
-        time.sleep(0.02)
-    assert list(tmp_path.iterdir())
-    process.send_signal(ending)
-    assert "Traceback" not in process.communicate(timeout=60)[1]
+    try:
+        until_there = time.monotonic() + 60
+        while not list(tmp_path.iterdir()) and time.monotonic() < until_there:
+            time.sleep(0.02)
+        assert list(tmp_path.iterdir())
+        process.send_signal(ending)
+        assert "Traceback" not in process.communicate(timeout=60)[1]
+    finally:
+        process.kill()
     assert process.returncode == 130
     assert list(tmp_path.iterdir()) == []
 
