@@ -117,9 +117,9 @@ def judged(runtime: str, result: ChildResult) -> list[Row]:
 class _TimedModel(StepModel):
     """Notes how long every step takes."""
 
-    def __init__(self, bundle: model_file.ModelFile) -> None:
+    def __init__(self, model: model_file.ModelFile) -> None:
         self.step_ns: list[int] = []
-        super().__init__(bundle)
+        super().__init__(model)
 
     def step(self, features: list[int]) -> NDArray[np.float32]:
         start = time.perf_counter_ns()

@@ -143,13 +143,13 @@ def no_record(events: list[Event], end_tick: int) -> NoReturn:
     raise AssertionError("a record holds one piece")
 
 
-def rendered(bundle: ModelFile, path: Path, length: Length) -> list[Event]:
-    composer = Composer(bundle, seed=3)
+def rendered(model: ModelFile, path: Path, length: Length) -> list[Event]:
+    composer = Composer(model, seed=3)
     controls = LiveSettings(tempo_bpm=190)
     render(
         composer, controls, lambda: Path("none.sf2"), [path], length, lambda done: None, no_record
     )
-    return compose(Composer(bundle, seed=3), 800)
+    return compose(Composer(model, seed=3), 800)
 
 
 def test_render_writes_complete_tunes_as_abc(folk: ModelFile, tmp_path: Path) -> None:
