@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from appliance.common.install_hint import install_hint
 from appliance.daemon import journal_events
 from appliance.daemon.journal import JournalHandler
 from appliance.errors import BachboxError
@@ -129,7 +130,7 @@ def test_systemd_python_is_needed_only_under_systemd(
     monkeypatch.delenv("NOTIFY_SOCKET", raising=False)
     assert systemd_notify.frontends() == []
     monkeypatch.setenv("NOTIFY_SOCKET", "/run/systemd/notify")
-    with pytest.raises(BachboxError, match=r"bachbox\[systemd\]"):
+    with pytest.raises(BachboxError, match=re.escape(install_hint("systemd"))):
         systemd_notify.frontends()
 
 
