@@ -13,6 +13,9 @@ from msgspec import Meta
 
 from appliance.state.settings_table import NAMES
 
+HOLD_S: Final = 2.0
+"""How long a button must be held for its ``hold`` action."""
+
 LAST_PIN: Final = 27
 """The header of a Raspberry Pi has BCM 0 to 27."""
 

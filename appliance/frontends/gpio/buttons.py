@@ -8,9 +8,6 @@ from typing import Final, Protocol
 DEBOUNCE_S: Final = 0.03
 """The contacts of a button bounce for less than this."""
 
-HOLD_S: Final = 2.0
-"""How long a button must be held for its `hold` action."""
-
 
 class Timer(Protocol):
     """A scheduled call, as ``loop.call_later`` returns it."""
@@ -36,7 +33,7 @@ class DebouncedButton:
         call_later: Callable[[float, Callable[[], None]], Timer],
         on_press: Callable[[], None],
         on_hold: Callable[[], None] | None = None,
-        hold_s: float = HOLD_S,
+        hold_s: float = 2.0,
     ) -> None:
         self._is_down = is_down
         self._call_later = call_later

@@ -17,6 +17,7 @@ from collections.abc import Callable
 from typing import Any, Final, Protocol
 
 from appliance.config.gpio_schema import (
+    HOLD_S,
     POWER_OFF,
     Button,
     ButtonAction,
@@ -28,7 +29,7 @@ from appliance.config.gpio_schema import (
     wired_parts,
 )
 from appliance.errors import BachboxError
-from appliance.frontends.gpio.buttons import HOLD_S, DebouncedButton
+from appliance.frontends.gpio.buttons import DebouncedButton
 from appliance.frontends.gpio.pin_factory import check_spi, open_pin_factory
 from appliance.frontends.gpio.potentiometers import NoiseFilter, SoftTakeover
 from appliance.frontends.gpio.rotary_encoders import value_after_clicks
