@@ -43,7 +43,7 @@ test-long: $(VENV)/.dev ## run the unit tests with ten times as many examples, d
 
 coverage: $(VENV)/.dev ## measure which code the unit and process tests run
 	@rm -rf build/coverage && mkdir -p build/coverage
-	$(VENV)/bin/coverage run -m pytest -m 'unit or process' --numprocesses=auto --dist=loadscope $(ARGS)
+	$(VENV)/bin/coverage run -m pytest -m 'unit or process' --numprocesses=auto --dist=loadscope --no-loadscope-reorder $(ARGS)
 	@$(VENV)/bin/coverage combine --quiet
 	@$(VENV)/bin/coverage report --omit='appliance/training/*' --sort=cover
 	@echo "All of appliance but training: $$($(VENV)/bin/coverage report --omit='appliance/training/*' --format=total) %"

@@ -66,8 +66,19 @@ _TIER_OF: Final = {
 }
 """Folder or module below ``tests`` to tier; the longest name that fits decides."""
 
-_LONG: Final = ("composing/test_composer.py", "music/files/test_midi_writer.py")
-"""They look at the same thirty pieces, which take long to compose."""
+_TOGETHER: Final = ("composing/test_composer.py", "music/files/test_midi_writer.py")
+"""They look at the same thirty pieces, which take long to compose, so one worker runs them."""
+
+_LONGEST: Final = (
+    *_TOGETHER,
+    "frontends/web/test_browser.py",
+    "system/test_supervision.py",
+    "system/test_faults.py",
+    "system/test_play.py",
+    "system/test_turning_knobs.py",
+    "workers/test_composer_process.py",
+)
+"""They begin, so that no worker has to do one of them alone at the end."""
 
 # How long an example takes depends on what else the machine is doing; and a test whose examples
 # share a folder says so by asking for one.
@@ -127,23 +138,30 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Run the quick tiers first, and in each what takes longest."""
-    items.sort(key=lambda item: (TIERS.index(_tier(item.path)), not _is_long(item.nodeid)))
+    """Run the quick tiers first, and in each first what takes longest."""
+
+    def place(item: pytest.Item) -> tuple[int, int]:
+        module = _module(item.nodeid)
+        place = _LONGEST.index(module) if module in _LONGEST else len(_LONGEST)
+        return TIERS.index(_tier(item.path)), place
+
+    items.sort(key=place)
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeScheduling:
-    """Give whole modules to the workers, and to one of them all modules in :data:`_LONG`."""
+    """Give whole modules to the workers, and to one of them all in :data:`_TOGETHER`."""
     return _ModuleScheduling(config, log)
 
 
 class _ModuleScheduling(LoadScopeScheduling):  # type: ignore[misc]
     def _split_scope(self, nodeid: str) -> str:
-        return "long" if _is_long(nodeid) else nodeid.partition("::")[0]
+        module = _module(nodeid)
+        return "together" if module in _TOGETHER else module
 
 
-def _is_long(nodeid: str) -> bool:
-    return nodeid.removeprefix("tests/").startswith(_LONG)
+def _module(nodeid: str) -> str:
+    return nodeid.partition("::")[0].removeprefix("tests/")
 
 
 @pytest.fixture(scope="module", autouse=True)

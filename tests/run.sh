@@ -3,7 +3,7 @@
 #   tests/run.sh [unit|process|sound|debian] [argument of pytest ...]
 # unit     nothing is started; in parallel
 # process  commands and whole boxes, without a sound card; in parallel
-# sound    a virtual sound card, a browser, a broker
+# sound    a virtual sound card, a browser, a broker; in parallel, a card for each worker
 # debian   a Debian 13 that is booted, with the package installed (root only)
 # The environment in $VENV is used. The last lines of every tier are printed again at the end.
 set -uo pipefail
@@ -17,6 +17,9 @@ case ${1:-} in
     *) echo "tests/run.sh: there is no tier '$1'; there are $tiers" >&2 && exit 2 ;;
 esac
 
+# Tests of processes and sound mostly wait, for real time to pass; so there is one more worker.
+cores=$(nproc)
+by_module=(--dist=loadscope --no-loadscope-reorder)
 logs=build/tests
 mkdir -p $logs
 rm -f $logs/*.summary
@@ -78,8 +81,9 @@ rm -f $logs/debian-made
 if [ "$tiers" = "unit process sound debian" ] && [ "$(id -u)" -eq 0 ]; then make_debian; fi
 for tier in $tiers; do
     case $tier in
-        unit | process) pytest "$tier" --numprocesses=auto --dist=loadscope "$@" || exit 1 ;;
-        sound) await_debian && pytest sound "$@" || exit 1 ;;
+        unit) pytest unit --numprocesses="$cores" "${by_module[@]}" "$@" || exit 1 ;;
+        process) pytest process --numprocesses=$((cores + 1)) "${by_module[@]}" "$@" || exit 1 ;;
+        sound) await_debian && pytest sound --numprocesses=$((cores + 1)) "${by_module[@]}" "$@" || exit 1 ;;
         debian) debian || exit 1 ;;
     esac
 done
