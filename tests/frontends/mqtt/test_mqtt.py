@@ -73,6 +73,9 @@ def kitchen(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kitchen]:
 
 
 def test_states_are_retained_for_later_subscribers(kitchen: Kitchen) -> None:
+    with client(kitchen.broker.port) as early:
+        for topic in ("availability", "now_playing", "health", *NAMES):
+            early.wait_for(f"{BASE}/{topic}")
     with client(kitchen.broker.port) as late:
         for name in NAMES:
             late.wait_for(f"{BASE}/{name}")
