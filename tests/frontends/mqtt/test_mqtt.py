@@ -64,6 +64,7 @@ def kitchen(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kitchen]:
         config = config_file(folder, line.port)
         with playing("--config", config, env=env) as box:
             listener.wait_for(f"{BASE}/now_playing", r'.*"playing".*"piece":[1-9].*')
+            listener.wait_for(f"{BASE}/availability", "online")
             yield Kitchen(server, line, listener, box, env, config)
             assert box.end() == 0
             # Nothing that the tests above did has ended a process.
