@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import psutil
@@ -195,10 +196,14 @@ def test_it_composes_the_look_ahead_and_no_more(stage: Stage) -> None:
 
 def tokens_when_idle(stage: Stage) -> int:
     """The number of tokens once the composer has finished what it was at."""
+
+    def has_beaten_since(heartbeat: int) -> bool:
+        # An idle composer has a hundred heartbeats in a second, one at work only four.
+        return stage.shared.composer.read().heartbeat > heartbeat + 30
+
     while True:
         before = stage.shared.composer.read()
-        # An idle composer has a hundred heartbeats in a second, one at work only four.
-        until(lambda: stage.shared.composer.read().heartbeat > before.heartbeat + 30)
+        until(partial(has_beaten_since, before.heartbeat))
         if stage.shared.composer.read().tokens == before.tokens:
             return before.tokens
 
