@@ -1,6 +1,6 @@
 """What composing costs: each model on each TensorFlow Lite runtime, in a process of its own.
 
-``python -m benchmarks.composing MODEL TOKENS`` is that process; ``BACHBOX_RUNTIME`` names the
+``python -m benchmarks.composing MODEL SECONDS`` is that process; ``BACHBOX_RUNTIME`` names the
 runtime.
 """
 
@@ -22,9 +22,11 @@ from benchmarks import measure, report
 from benchmarks.measure import ChildResult, Quantiles, UnavailableError
 from benchmarks.report import Row
 
-WARM_UP_TOKENS = 1_000
 TOKENS = 10_000
-QUICK_TOKENS = 1_000
+LONGEST_S = 60.0
+QUICK_S = 4.0
+"""So much processor time at most, where the runtime is slow."""
+WARM_UP_S = 2.0
 
 FLOOR_BAR = 2.0
 """So many times its floor a step may take, on the runtime that Bachbox will have everywhere."""
@@ -66,9 +68,11 @@ def measured(runtime: str, model: str) -> ChildResult:
         if runtime == "tflite_runtime" and sys.version_info >= (3, 12):
             why = f"{runtime} ends with Python 3.11"
         raise UnavailableError(f"{why}; run `make bench PYTHON=python3.11` to have both runtimes")
-    tokens = measure.count(TOKENS, QUICK_TOKENS)
     return measure.child(
-        [sys.executable, "-m", "benchmarks.composing", model, str(tokens)],
+        [
+            *(sys.executable, "-m", "benchmarks.composing", model),
+            str(measure.amount(LONGEST_S, QUICK_S)),
+        ],
         # Several threads would read the weights from several caches.
         {RUNTIME_VARIABLE: runtime, "OPENBLAS_NUM_THREADS": "1"},
     )
@@ -145,7 +149,7 @@ def floor_us(size_bytes: int) -> float:
     return best_ns / 1e3
 
 
-def main(model: str, tokens: int) -> None:
+def main(model: str, longest_s: float) -> None:
     """Compose, and print how long it took."""
     path = model_file.find(model, loader.model_folders(loader.Config()))
     composer = Composer(model_file.load(path), seed=1)
@@ -153,14 +157,18 @@ def main(model: str, tokens: int) -> None:
     while not composer.counts.notes:
         composer.step()
     measure.print_first_note()
-    while composer.counts.tokens < WARM_UP_TOKENS:
+    warm_up = time.process_time() + min(WARM_UP_S, longest_s)
+    while time.process_time() < warm_up:
         composer.step()
 
     timed.step_ns.clear()
     longest_ns, tick = 0, composer.tick
     tokens_before, notes_before = composer.counts.tokens, composer.counts.notes
     cpu_start, start = time.process_time(), time.perf_counter()
-    while composer.counts.tokens < tokens_before + tokens:
+    while (
+        composer.counts.tokens < tokens_before + TOKENS
+        and time.process_time() < cpu_start + longest_s
+    ):
         step_start = time.process_time_ns()
         composer.step()
         longest_ns = max(longest_ns, time.process_time_ns() - step_start)
@@ -189,4 +197,4 @@ def main(model: str, tokens: int) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], int(sys.argv[2]))
+    main(sys.argv[1], float(sys.argv[2]))
