@@ -142,6 +142,7 @@ def _memory(what: str, usage: dict[str, Usage]) -> Row:
         f"RSS ≤ {MEMORY_BAR_MB:g} MB",
         rss_mb <= MEMORY_BAR_MB,
         f"all processes; RSS counts what they share in each of them, PSS once; RSS (PSS): {each}",
+        load_matters=False,
     )
 
 
