@@ -14,6 +14,7 @@ from appliance.composing.interpreter import RUNTIMES
 from appliance.config import loader
 from appliance.errors import BachboxError
 from benchmarks import (
+    browser,
     composing,
     interference,
     keras_baseline,
@@ -84,7 +85,10 @@ def card_section(title: str, note: str, *parts: Callable[..., list[Row]]) -> Sec
     own = section(title, note)
     with virtual_card() as card:
         for part in parts:
-            own.measure(functools.partial(part, card), part.__name__)
+            own.measure(
+                functools.partial(part, card),
+                f"{part.__module__}.{part.__name__}".partition(".")[2],
+            )
     return own
 
 
@@ -149,7 +153,9 @@ def measured(parts: set[str], keras_python: Path) -> list[Section]:
             "Blocks that reach the card too late (xruns), blocks without music (starved) and notes "
             "struck too late, while something happens; `make soak` counts them for hours."
         )
-        sections.append(card_section("Under disturbance", note, *interference.PARTS, rooms.rows))
+        sections.append(
+            card_section("Under disturbance", note, *interference.PARTS, rooms.rows, browser.rows)
+        )
     if "rendering" in parts:
         sections.append(section("Rendering"))
         sections[-1].measure(rendering.rows)

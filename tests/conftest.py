@@ -12,7 +12,6 @@ import pytest
 from hypothesis import HealthCheck, settings
 from xdist.scheduler import LoadScopeScheduling
 
-from appliance.composing.interpreter import RUNTIME_VARIABLE
 from tests.support.priority import before_others
 from tests.support.virtual_card import SOUNDFONT, VirtualCard, virtual_card
 
@@ -176,14 +175,11 @@ def _ahead_of_other_programs(request: pytest.FixtureRequest) -> Iterator[None]:
 
 @pytest.fixture(scope="session", autouse=True)
 def _separate_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Keep tests away from the user's settings and running box, and let them compose quickly."""
+    """Keep tests away from the user's settings and running box."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_STATE_HOME", str(tmp_path_factory.mktemp("state")))
         patch.setenv("XDG_DATA_HOME", str(tmp_path_factory.mktemp("data")))
         patch.setenv("XDG_RUNTIME_DIR", str(tmp_path_factory.mktemp("run")))
-        # tflite-runtime takes up to 35 times as long on some processors, too long to play in time;
-        # the tests that are about it ask for it.
-        patch.setenv(RUNTIME_VARIABLE, os.environ.get(RUNTIME_VARIABLE, "ai_edge_litert"))
         for name in ("STATE_DIRECTORY", "RUNTIME_DIRECTORY"):
             patch.delenv(name, raising=False)
         yield

@@ -72,6 +72,15 @@ def page(browser: Browser, url: str, *, ready: bool = True, **options: Any) -> I
         context.close()
 
 
+@contextlib.contextmanager
+def listening_page(browser: Browser, url: str) -> Iterator[Page]:
+    """A page at ``url`` that plays the sound of the box."""
+    with page(browser, url) as one:
+        one.click("#listen")
+        wait_until(one, "() => window.bachbox.player.state === 'playing'")
+        yield one
+
+
 def wait_until_live(one: Page) -> None:
     """Wait until the page is connected and has notes."""
     one.wait_for_function(

@@ -15,7 +15,7 @@ from playwright.sync_api import Browser, Page
 
 from tests.support import audio_analysis
 from tests.support.broker import proxy
-from tests.support.browser import NAME, chromium, page, wait_until
+from tests.support.browser import NAME, chromium, listening_page, wait_until
 from tests.support.priority import hurry_children
 from tests.support.virtual_card import VirtualCard, virtual_card
 from tests.support.web_server import WebBox, playing_web_box
@@ -56,14 +56,6 @@ def browser(card: VirtualCard) -> Iterator[Browser]:
     """Plays on the card's right side."""
     with chromium(environment=card.environment | {"PULSE_SINK": "ear"}, audible=True) as one:
         hurry_children()
-        yield one
-
-
-@contextlib.contextmanager
-def listening_page(browser: Browser, url: str) -> Iterator[Page]:
-    with page(browser, url) as one:
-        one.click("#listen")
-        wait_until(one, "() => window.bachbox.player.state === 'playing'")
         yield one
 
 
