@@ -28,7 +28,9 @@ events() { journalctl -b -o json MESSAGE_ID="$1" | grep -c "$2"; }
 plays() { systemctl is-active -q bachbox && status_says Playing; }
 restarted() { [ "$(property NRestarts)" = "$1" ] && plays; }
 apt() { DEBIAN_FRONTEND=noninteractive apt-get -qq -y "$@" </dev/null >>/proof/apt 2>&1; }
-published() { timeout "${3:-10}" mosquitto_sub -t "bachbox/$here/$1" -C 1 | grep -q "$2"; }
+published() { # topic, what one of its messages holds, seconds to wait for that message
+    grep -q "$2" < <(timeout "${3:-10}" mosquitto_sub -t "bachbox/$here/$1")
+}
 tell_broker() { mosquitto_pub -t "bachbox/$here/$1/set" -m "$2"; }
 gone() { # what a removed Bachbox may leave: nothing but what is named
     local left
