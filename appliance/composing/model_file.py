@@ -24,7 +24,7 @@ from appliance.errors import BachboxError, UsageError
 from appliance.music import limits
 from appliance.music.codecs import registry
 from appliance.music.codecs.base import Codec, Opening
-from appliance.music.score import Form, Tessitura
+from appliance.music.score import NO_FACTS, Form, PieceFacts, Tessitura
 
 logger = logging.getLogger(__name__)
 
@@ -82,6 +82,8 @@ class ModelMetadata(msgspec.Struct, frozen=True):
     """Of the flatbuffer, in hexadecimal."""
     tessituras: list[tuple[Midi, Midi, Annotated[float, Meta(ge=0, le=1)]]] = []
     """One for each form, see :class:`Tessitura`; empty where pieces may use the whole range."""
+    facts: list[PieceFacts] = []
+    """One for each form; empty in a model that was made without them."""
     compiled_from: str = ""
     """``sha256`` of the model that this one was compiled from for the Edge TPU."""
 
@@ -166,9 +168,9 @@ class ModelFile:
         """Forms of the corpus, one of which each new piece fills; empty if none are needed."""
         tessituras = [Tessitura(*tessitura) for tessitura in self.metadata.tessituras]
         return [
-            Form(bar, pickup, steps, tuple(fermatas), beat, tessitura)
-            for (bar, pickup, steps, fermatas, beat), tessitura in zip_longest(
-                self.metadata.forms, tessituras
+            Form(bar, pickup, steps, tuple(fermatas), beat, tessitura, facts or NO_FACTS)
+            for (bar, pickup, steps, fermatas, beat), tessitura, facts in zip_longest(
+                self.metadata.forms, tessituras, self.metadata.facts
             )
         ]
 
@@ -268,6 +270,8 @@ def _mismatch(model: ModelFile) -> str:
         return "its vocabulary is not its codec's: the model was built wrongly"
     if metadata.tessituras and len(metadata.tessituras) != len(metadata.forms):
         return "it has tessituras that do not fit its forms"
+    if metadata.facts and len(metadata.facts) != len(metadata.forms):
+        return "it has facts that do not fit its forms"
     if codec.uses_forms and not model.forms:
         return "it needs forms and has none"
     for text in (model.name, model.title, model.description, model.licence):
@@ -285,7 +289,18 @@ def _bad_form(model: ModelFile) -> str:
             form.pickup_steps < form.bar_steps and form.steps and whole_beats and low < high
         ) or edges != sorted(edges):
             return "one of its forms makes no sense"
+        if not _possible(form.facts, form.steps):
+            return "the facts of one of its forms make no sense"
     return ""
+
+
+def _possible(facts: PieceFacts, steps: int) -> bool:
+    return (
+        (facts.tonic is None or 0 <= facts.tonic < 12)
+        and (facts.double_bar_step is None or 0 < facts.double_bar_step < steps)
+        and (facts.program is None or 0 <= facts.program < 128)
+        and (facts.onsets_per_quarter is None or 0 < facts.onsets_per_quarter < 1000)
+    )
 
 
 def listing(folders: Iterable[Path]) -> list[Path]:

@@ -44,6 +44,37 @@ class Tessitura(NamedTuple):
     """Share of the notes that are struck together with a higher one, 0 to 1."""
 
 
+@dataclass(frozen=True)
+class PieceFacts:
+    """What a form knows of the corpus piece that it comes from, besides its frame."""
+
+    kind: str = ""
+    """One of :data:`appliance.music.kinds.KINDS`, such as "sarabande"; "" where nobody knows. A
+    kind that this version does not know counts as ""."""
+    tonic: int | None = None
+    """Pitch class of the piece's tonic, 0 = C; ``None`` where nobody knows."""
+    minor: bool | None = None
+    """Its mode."""
+    double_bar_step: int | None = None
+    """The step at which the second half begins, of a piece whose halves are played twice each but
+    whose repeats are not written out; ``None``: it has no such halves."""
+    program: int | None = None
+    """General MIDI program of the instrument that it was written for, where that is not the
+    model's own."""
+    onsets_per_quarter: float | None = None
+    """How many times in a quarter note something is struck, on average."""
+
+    @property
+    def key(self) -> Key | None:
+        """The piece's key, if both tonic and mode are known."""
+        if self.tonic is None or self.minor is None:
+            return None
+        return Key(self.tonic, self.minor)
+
+
+NO_FACTS = PieceFacts()
+
+
 class Form(NamedTuple):
     """The frame that a piece fills: meter, length, and where its phrases rest.
 
@@ -63,6 +94,8 @@ class Form(NamedTuple):
     """6 in compound time, 2 where an eighth is the beat."""
     tessitura: Tessitura | None = None
     """Of the piece that has this form; ``None``: the codec's whole range."""
+    facts: PieceFacts = NO_FACTS
+    """Of the same piece; models that were made without them have none."""
 
 
 @dataclass(frozen=True)
