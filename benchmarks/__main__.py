@@ -16,6 +16,7 @@ from appliance.errors import BachboxError
 from benchmarks import (
     browser,
     composing,
+    instructions,
     interference,
     keras_baseline,
     latency,
@@ -31,6 +32,9 @@ from tests.support.virtual_card import virtual_card
 
 PAGE = CHECKOUT / "docs" / "benchmarks.md"
 MODELS = ("chorales", "folk", "strings", "keyboard")
+PARTS = (
+    *("composing", "instructions", "playing", "latency", "interference", "rendering", "keras"),
+)
 
 
 def section(title: str, note: str = "") -> Section:
@@ -58,6 +62,18 @@ def composing_section(runtime: str) -> tuple[Section, ChildResult | None]:
     if lines:
         own.tables += report.table(composing.HEAD, lines)
     return own, first
+
+
+def instructions_section() -> Section:
+    """What composing and performing take on a Raspberry Pi, in instructions."""
+    own = section("Instructions on a Raspberry Pi", instructions.NOTE)
+
+    def part() -> list[Row]:
+        own.tables += report.table(instructions.HEAD, instructions.table_lines(MODELS))
+        return []
+
+    own.measure(part)
+    return own
 
 
 def playing_section() -> Section:
@@ -140,6 +156,8 @@ def measured(parts: set[str], keras_python: Path) -> list[Section]:
             own, first = composing_section(runtime)
             sections.append(own)
             ours = ours or first
+    if "instructions" in parts:
+        sections.append(instructions_section())
     if "playing" in parts:
         sections.append(playing_section())
     if "latency" in parts:
@@ -167,17 +185,16 @@ def measured(parts: set[str], keras_python: Path) -> list[Section]:
 def main() -> int:
     """Measure; 1 when something could not be measured, bars missed or met."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    known = ("composing", "playing", "latency", "interference", "rendering", "keras")
     parser.add_argument(
-        "parts", nargs="*", metavar="PART", help=f"only some of {', '.join(known)}; no page then"
+        "parts", nargs="*", metavar="PART", help=f"only some of {', '.join(PARTS)}; no page then"
     )
     parser.add_argument(
         "--quick", action="store_true", help="little of everything, to see that it works; no page"
     )
     parser.add_argument("--keras-python", type=Path, default=Path(".venv-keras/bin/python"))
     options = parser.parse_args()
-    if unknown := set(options.parts) - set(known):
-        parser.error(f"there is no part {', '.join(sorted(unknown))}; there are {', '.join(known)}")
+    if unknown := set(options.parts) - set(PARTS):
+        parser.error(f"there is no part {', '.join(sorted(unknown))}; there are {', '.join(PARTS)}")
     if options.quick:
         measure.be_quick()
     defaults = loader.Config()
@@ -188,7 +205,7 @@ def main() -> int:
         print(f"benchmarks: {why}", file=sys.stderr)
         return why.exit_code
     load_before = os.getloadavg()[0]
-    sections = measured(set(options.parts or known), options.keras_python)
+    sections = measured(set(options.parts or PARTS), options.keras_python)
     text = report.page(sections, load_before, model, soundfont)
     print(text)
     if not options.parts and not options.quick:

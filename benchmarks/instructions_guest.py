@@ -1,0 +1,84 @@
+"""What :mod:`benchmarks.instructions` runs in QEMU, on an emulated Raspberry Pi.
+
+``python -m benchmarks.instructions_guest MUSIC_S MODEL...`` prints a line of JSON for each
+measurement. Around each, :func:`os.getppid` makes the plugin of QEMU print its count.
+"""
+
+from __future__ import annotations
+
+import ctypes.util
+import json
+import os
+import sys
+from collections.abc import Callable
+
+from appliance.audio.event_source import finished
+from appliance.audio.performer import Performer
+from appliance.audio.synth import FluidSynth
+from appliance.audio.transport import Transport
+from appliance.composing import model_file
+from appliance.composing.composer import Composer
+from appliance.config import loader
+from appliance.daemon.plan import Plan
+from appliance.ipc.shared_state import LiveSettings
+from appliance.music.events import TICKS_PER_BEAT, Event
+
+SAMPLE_RATE = 48_000
+"""Most sound cards' own."""
+
+WARM_UP_S = 1.0
+"""The runtime prepares itself in its first steps."""
+
+
+def counted(what: str, model: str, run: Callable[[], float]) -> None:
+    """Let the instructions of ``run``, which gives the seconds of music it made, be counted."""
+    os.getppid()
+    music_s = run()
+    os.getppid()
+    print(json.dumps({"what": what, "model": model, "music_s": music_s}), flush=True)
+
+
+def composed(model: str, music_s: float) -> tuple[list[Event], float]:
+    """At least ``music_s`` of music by ``model``, counted, and its tempo in beats a minute."""
+    folders = loader.model_folders(loader.Config())
+    composer = Composer(model_file.load(model_file.find(model, folders)), seed=1)
+    tempo_bpm = composer.model_file.tempo_bpm
+    events: list[Event] = []
+
+    def compose(seconds: float) -> float:
+        start, made_s = composer.tick, 0.0
+        while made_s < seconds:
+            events.extend(composer.step())
+            made_s = (composer.tick - start) / TICKS_PER_BEAT * 60 / tempo_bpm
+        return made_s
+
+    compose(WARM_UP_S)
+    counted("composer", model, lambda: compose(music_s))
+    return events, tempo_bpm
+
+
+def main(music_s: float, *models: str) -> None:
+    """Compose with each model and perform what the first has composed."""
+    # It would ask programs of this machine, which know nothing of the emulated one.
+    ctypes.util.find_library = lambda name: f"lib{name}.so.3"
+    for model in reversed(models):
+        events, tempo_bpm = composed(model, music_s)
+    performer = Performer(
+        finished(events),
+        FluidSynth(loader.soundfont(loader.Config()), SAMPLE_RATE),
+        Transport(SAMPLE_RATE, tempo_bpm),
+        lambda: LiveSettings(tempo_bpm=tempo_bpm),
+    )
+
+    def perform(seconds: float) -> float:
+        start = performer.frame
+        while performer.frame < start + seconds * SAMPLE_RATE:
+            performer.render(Plan.block_frames)
+        return (performer.frame - start) / SAMPLE_RATE
+
+    perform(WARM_UP_S)
+    counted("performer", models[0], lambda: perform(music_s - WARM_UP_S))
+
+
+if __name__ == "__main__":
+    main(float(sys.argv[1]), *sys.argv[2:])
