@@ -13,11 +13,15 @@ out="$here/build/deb"
 
 # debhelper works on a copy of the sources; `root` is the Debian to build for.
 root=
-for tool in $([ -n "$suite" ] || echo dpkg-buildpackage dh) lintian; do
-    command -v "$tool" >/dev/null || { echo "deb.sh: $tool is missing; apt install build-essential debhelper lintian" >&2; exit 1; }
+wanted=$(sed -n 's/^Build-Depends: //p' "$here/deploy/debian/control" | sed 's/([^)]*)//g; s/-compat//; s/,//g')
+tools=lintian
+[ -n "$suite" ] || tools="$tools build-essential $wanted"
+missing=
+for package in $tools; do
+    [ "$(dpkg-query -W -f='${db:Status-Status}' "$package" 2>/dev/null)" = installed ] || missing="$missing $package"
 done
+[ -z "$missing" ] || { echo "deb.sh: this needs more packages: sudo apt install$missing" >&2; exit 1; }
 if [ -n "$suite" ]; then
-    wanted=$(sed -n 's/^Build-Depends: //p' "$here/deploy/debian/control" | sed 's/([^)]*)//g; s/-compat//; s/,//g')
     # shellcheck disable=SC2086  # the names are words on purpose
     root=$("$here/deploy/tree.sh" "$suite" "$architecture" build-essential ca-certificates $wanted)
     exec 9>"$root.lock"
