@@ -27,6 +27,7 @@ from appliance.cli import (
     set_,
     status,
     train,
+    transport,
 )
 from appliance.common import logs
 from appliance.common.logs import PREFIX, SentenceFormatter, StderrHandler
@@ -111,6 +112,10 @@ for _command in (
     play.play,
     render.render,
     set_.set_,
+    transport.pause,
+    transport.resume,
+    transport.toggle,
+    transport.next_,
     status.status,
     models.models,
     instruments.instruments,

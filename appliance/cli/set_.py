@@ -28,6 +28,8 @@ class Change(ParamType):
         from appliance.state.settings import Action
 
         name, equals, text = str(value).partition("=")
+        if equals and name[-1:] in ("+", "-"):
+            name, text = name[:-1], f"{name[-1]}={text}"
         name = name.strip().replace("-", "_")
         if equals:
             return name, text
@@ -53,8 +55,8 @@ _HELP: Final = f"""Change what the running box plays.
 For example: bachbox set tempo=96 instrument="church organ" next_piece
 
 The settings: {", ".join(NAMES)}. NAME={USE_DEFAULT} sets {", ".join(_WITH_MODEL_DEFAULT)}
-to the model's default again. The actions, which take no value: next_piece, restart_piece,
-test_tone.
+to the model's default again, volume=+5 or volume=-5 changes a number, playing=toggle a switch.
+The actions, which take no value: next_piece, restart_piece, test_tone.
 """
 
 

@@ -79,7 +79,7 @@ def find(wanted: str | int) -> int:
         UsageError: no instrument fits, or more than one does.
     """
     text = str(wanted).strip()
-    if re.fullmatch(r"[+-]?\d+", text):
+    if re.fullmatch(r"-?[0-9]+", text):
         number = int(text) if len(text) <= 4 else -1
         if not 0 <= number <= 127:
             raise UsageError(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Final
@@ -17,6 +18,14 @@ Value = bool | int | float | str
 _SWITCH_WORDS: Final = {
     "on": True, "off": False, "true": True, "false": False, "1": True, "0": False,
 }  # fmt: skip
+
+TOGGLE: Final = "toggle"
+"""In place of on or off: the other one of the two."""
+
+# ASCII digits alone: float() also takes "1_0" and the digits of other scripts.
+_NUMBER: Final = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]{1,3})?")
+
+_STEP: Final = re.compile(r"([+-])(=?)([0-9]{1,9}(?:\.[0-9]{1,9})?)")
 
 
 class _Kind:
@@ -75,6 +84,8 @@ class Number(_Kind):
         """
         try:
             if isinstance(value, bool) or not isinstance(value, (str, int, float)):
+                raise ValueError
+            if isinstance(value, str) and not _NUMBER.fullmatch(value.strip()):
                 raise ValueError
             number = float(value)
         except (ValueError, OverflowError):
@@ -214,6 +225,41 @@ class ModelName(_Kind):
 
 
 Kind = Number | Switch | Choice | Program | ModelName
+
+
+def is_relative(text: str) -> bool:
+    """Return whether ``text`` may be a step ("+5", "-5", "+=5") or :data:`TOGGLE`."""
+    stripped = text.strip()
+    return bool(_STEP.fullmatch(stripped)) or stripped.casefold() == TOGGLE
+
+
+def absolute(kind: Kind, value: str, current: Value, options: Sequence[Value]) -> Value:
+    """Return the value that a step or a toggle leads to; any other ``value`` as it is.
+
+    A step is text: "+5" or "-5" from a number, which stays in its range; "+1" or "-1" to the next
+    or previous of the ``options``, round and round. A range with negative numbers needs the sign
+    for its values, so a step there is "+=5" or "-=5"; that form is understood everywhere.
+
+    Args:
+        kind: the kind of the setting.
+        value: what was asked for, not checked yet.
+        current: the value now.
+        options: the possible values; none for a number.
+    """
+    text = value.strip()
+    if isinstance(kind, Switch):
+        return not current if text.casefold() == TOGGLE else value
+    found = _STEP.fullmatch(text)
+    if not found:
+        return value
+    sign, equals, digits = found.groups()
+    step = float(sign + digits)
+    if isinstance(kind, Number):
+        has_sign = kind.low < 0 and not equals
+        return value if has_sign else kind.clamp(float(current) + step)
+    if current not in options or not step.is_integer():
+        return value
+    return options[(options.index(current) + int(step)) % len(options)]
 
 
 def _refusal(label: str, value: object, kind: Number | Switch | Choice) -> str:

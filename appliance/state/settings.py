@@ -21,7 +21,7 @@ from appliance.errors import UsageError
 from appliance.ipc import shared_state
 from appliance.ipc.shared_state import LiveSettings
 from appliance.state import settings_table
-from appliance.state.setting_kinds import ModelName, Value
+from appliance.state.setting_kinds import ModelName, Value, absolute, is_relative
 from appliance.state.settings_table import BY_NAME, NAMES, SETTINGS, USE_DEFAULT
 
 __all__ = [
@@ -196,6 +196,9 @@ class Settings:
     def change(self, name: str, value: object) -> RequestedSettings:
         """Set ``name`` to ``value`` (typed, or as text), call the observers, return the new state.
 
+        Steps and toggles start from the effective value
+        (:func:`appliance.state.setting_kinds.absolute`).
+
         Raises:
             UsageError: there is no such setting, or the value is not allowed; nothing changed.
             BachboxError: the model exists but is unusable; nothing changed.
@@ -245,6 +248,9 @@ class Settings:
         kind = setting.kind
         if setting.default is None and _is_default(value):
             return None
+        if isinstance(value, str) and is_relative(value):
+            current = getattr(self.effective, setting.name)
+            value = absolute(kind, value, current, self.options(setting.name))
         if isinstance(kind, ModelName):
             return kind.parse(setting.name, value, self.models)
         return kind.parse(setting.name, value)

@@ -2,7 +2,8 @@
 
 paho-mqtt runs in a thread of its own, where resolving a name or a TLS handshake may take its
 time; what matters is passed to the event loop. Received messages wait in a bounded inbox: of
-messages with the same key only the last one is kept, so a flood costs the loop next to nothing.
+messages with the same key only the last one is kept, and the steps after it, so a flood costs the
+loop next to nothing.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from paho.mqtt.client import Client, MQTTMessage
 from paho.mqtt.reasoncodes import ReasonCode
 
 from appliance.frontends.mqtt.client import RETRY_MAX_S, Broker, new_client, refusal
-from appliance.frontends.mqtt.messages import Address
+from appliance.frontends.mqtt.messages import Address, is_step
 from appliance.frontends.mqtt.throttle import Throttle
 
 RETRY_FIRST_S: Final = 1
@@ -32,6 +33,9 @@ STABLE_S: Final = 2.0
 
 INBOX_INTERVAL_S: Final = 0.02
 """How often, at most, received messages are delivered."""
+
+MAX_WAITING_STEPS: Final = 100
+"""For each key; further ones are dropped."""
 
 DISCONNECT_TIMEOUT_S: Final = 0.2
 """How long disconnecting may take."""
@@ -77,7 +81,8 @@ class Connection:
         self._on_connect = on_connect
         self._on_messages = on_messages
         self._loop = asyncio.get_running_loop()
-        self._inbox: dict[str, Message] = {}
+        self._inbox: dict[str, list[Message]] = {}
+        """By key: the last message, and the steps that came after it."""
         self._inbox_lock = threading.Lock()
         self._deliver = Throttle(INBOX_INTERVAL_S, self._deliver_messages)
         self.connected = False
@@ -169,11 +174,11 @@ class Connection:
         with self._inbox_lock:
             was_empty = not self._inbox
             if not (message.retain and key in self._inbox):
+                received = Message(name, message.topic, bytes(message.payload), message.retain)
                 # Removed first, so that the inbox is in the order of each key's last message.
-                self._inbox.pop(key, None)
-                self._inbox[key] = Message(
-                    name, message.topic, bytes(message.payload), message.retain
-                )
+                waiting = self._inbox.pop(key, [])
+                steps = waiting[:MAX_WAITING_STEPS] if is_step(received.payload) else []
+                self._inbox[key] = [*steps, received]
         if was_empty:
             self._post(self._deliver.request)
 
@@ -181,7 +186,7 @@ class Connection:
 
     def _deliver_messages(self) -> None:
         with self._inbox_lock:
-            messages = list(self._inbox.values())
+            messages = [message for waiting in self._inbox.values() for message in waiting]
             self._inbox.clear()
         if not self._stopping:
             self._on_messages(messages)

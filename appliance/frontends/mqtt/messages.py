@@ -15,6 +15,7 @@ from typing import Final, NamedTuple
 
 from appliance.common.text import quoted
 from appliance.errors import UsageError
+from appliance.state.setting_kinds import is_relative
 from appliance.state.settings import Action, EffectiveSettings
 from appliance.state.settings_table import BY_NAME
 
@@ -134,6 +135,14 @@ def parse(payload: bytes) -> str | int | float | bool:
     if not text:
         raise UsageError("the payload is empty; send a value")
     return _parse_json(text) if text[0] in '{["' else text
+
+
+def is_step(payload: bytes) -> bool:
+    """Return whether ``payload`` changes a setting from its value now, such as "+5" or "TOGGLE"."""
+    try:
+        return is_relative(str(parse(payload)))
+    except UsageError:
+        return False
 
 
 def is_press(value: object) -> bool:

@@ -17,9 +17,13 @@ from appliance.frontends.web.context import WebContext
 from appliance.frontends.web.json_io import Error, json_response
 from appliance.frontends.web.routing import Permission, Route, RouteTable
 from appliance.frontends.web.settings_schema import SettingSchema, settings_schema
+from appliance.state.setting_kinds import TOGGLE
 from appliance.state.settings_table import USE_DEFAULT
 
 _JSON: Final = "application/json"
+
+_STEP_PATTERN: Final = r"^[+-]=?[0-9]{1,9}(\.[0-9]{1,9})?$"
+"""A change of a number, such as "+5"."""
 
 _COMMON_ERRORS: Final = (400, 401, 403, 413, 421, 429, 500)
 """Statuses that any route may answer with."""
@@ -164,12 +168,13 @@ def _json_content(kind: type | str) -> dict[str, Any]:
 
 
 def _accepted(setting: SettingSchema) -> dict[str, Any]:
-    """Return the schema of the values of ``setting``; a switch may be given as text too."""
+    """Return the schema of the values of ``setting``; steps and switches may be given as text."""
     ways: list[dict[str, Any]] = []
     if setting.kind == "switch":
-        ways += [{"type": "boolean"}, {"enum": ["on", "off"]}]
+        ways += [{"type": "boolean"}, {"enum": ["on", "off", TOGGLE]}]
     elif setting.kind == "number":
         ways.append({"type": "number", "minimum": setting.low, "maximum": setting.high})
+        ways.append({"type": "string", "pattern": _STEP_PATTERN})
     else:
         ways.append({"enum": [choice.value for choice in setting.choices]})
     if setting.has_default:

@@ -352,7 +352,7 @@ def test_unregister_reports_why_it_failed(tmp_path: Path) -> None:
         unregister.unregister(mqtt(server.port))
 
 
-def test_inbox_keeps_the_last_message_of_each_key_in_the_order_received() -> None:
+def test_inbox_keeps_the_last_message_of_each_key_and_the_steps_after_it() -> None:
     got: list[list[Message]] = []
 
     class Received:
@@ -374,6 +374,8 @@ def test_inbox_keeps_the_last_message_of_each_key_in_the_order_received() -> Non
             receive("volume", b"%d" % number)
         receive("tempo", b"last")
         receive("tempo", b"old", retain=True)
+        for _ in range(3):
+            receive("tempo", b"+1")
         await asyncio.sleep(0.1)
 
     asyncio.run(run())
@@ -381,6 +383,7 @@ def test_inbox_keeps_the_last_message_of_each_key_in_the_order_received() -> Non
         [
             Message("volume", "bachbox/a/volume/set", b"999", False),
             Message("tempo", "bachbox/a/tempo/set", b"last", False),
+            *[Message("tempo", "bachbox/a/tempo/set", b"+1", False)] * 3,
         ]
     ]
 

@@ -110,6 +110,10 @@ def test_states_are_retained_for_later_subscribers(kitchen: Kitchen) -> None:
         ("playing", "ON", "ON"),
         ("playing", "false", "OFF"),
         ("playing", "1", "ON"),
+        ("playing", "TOGGLE", "OFF"),
+        ("playing", '{"value": "toggle"}', "ON"),
+        ("volume", "+5", "35"),
+        ("volume", "-10", "25"),
         ("tempo", "default", "80"),
         ("expression", "0", "0"),
         ("temperament", "Vallotti", "vallotti"),
@@ -228,6 +232,15 @@ def test_the_last_value_of_a_flood_wins(kitchen: Kitchen) -> None:
     assert len([h for h in kitchen.client.messages[since:] if h.topic == f"{BASE}/volume"]) < 2_000
     time.sleep(0.2)
     assert kitchen.client.last(f"{BASE}/volume") == "42.5"
+
+
+def test_every_step_of_a_fast_knob_counts(kitchen: Kitchen) -> None:
+    kitchen.change("volume", "20", "20")
+    for _ in range(60):
+        kitchen.client.paho.publish(f"{BASE}/volume/set", "+1", qos=0)
+    for _ in range(20):
+        kitchen.client.paho.publish(f"{BASE}/volume/set", "-1", qos=0)
+    kitchen.client.wait_for(f"{BASE}/volume", "60")
 
 
 def test_rejections_are_logged_without_flooding_the_log(kitchen: Kitchen) -> None:

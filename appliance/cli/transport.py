@@ -1,0 +1,59 @@
+"""``bachbox pause``, ``resume``, ``toggle``, ``next``: the buttons of a player.
+
+There is no verb "play": ``bachbox play`` starts a box, and must not mean "resume" where one runs.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from appliance.cli.options import json_option
+from appliance.cli.status import print_status
+
+if TYPE_CHECKING:
+    from appliance.frontends.local_socket import Request
+
+
+@click.command()
+@json_option
+def pause(as_json: bool) -> None:
+    """Pause the running box."""
+    _set_playing("off", as_json)
+
+
+@click.command()
+@json_option
+def resume(as_json: bool) -> None:
+    """Let the paused box play on."""
+    _set_playing("on", as_json)
+
+
+@click.command()
+@json_option
+def toggle(as_json: bool) -> None:
+    """Pause the running box, or let it play on."""
+    _set_playing("toggle", as_json)
+
+
+@click.command(name="next")
+@json_option
+def next_(as_json: bool) -> None:
+    """Begin the next piece on the running box."""
+    from appliance.frontends.local_socket import Request
+    from appliance.state.settings import Action
+
+    _send(Request(act=[Action.NEXT_PIECE]), as_json)
+
+
+def _set_playing(value: str, as_json: bool) -> None:
+    from appliance.frontends.local_socket import Request
+
+    _send(Request(set={"playing": value}), as_json)
+
+
+def _send(request: Request, as_json: bool) -> None:
+    from appliance.frontends import local_socket
+
+    print_status(next(local_socket.ask(request)), as_json)
