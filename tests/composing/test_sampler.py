@@ -100,6 +100,37 @@ def test_classes_are_drawn_with_their_probabilities(temperature: float, top_p: f
     assert set(counted) == set(kept)
 
 
+def drawn_from_equals(classes: int, top_p: float, uniform: float) -> int:
+    equal = np.zeros(classes, np.float32)
+    return sampler.sample(equal, temperature=1.0, top_p=top_p, uniform=uniform, forbidden=[])
+
+
+def test_equally_likely_classes_keep_their_order() -> None:
+    """Or the same seed would be other music on another machine, whose sort is another one."""
+    drawn = [drawn_from_equals(300, 1.0, (n + 0.5) / 300) for n in range(300)]
+    assert drawn == list(range(300))
+
+
+def test_a_class_owns_the_random_numbers_from_where_the_one_before_it_ends() -> None:
+    assert [drawn_from_equals(4, 1.0, n / 4) for n in range(4)] == [0, 1, 2, 3]
+
+
+@pytest.mark.parametrize(("top_p", "kept"), [(0.25, 1), (0.3, 2), (0.5, 2), (0.6, 3), (0.8, 4)])
+def test_top_p_keeps_the_class_that_reaches_it_and_none_more(top_p: float, kept: int) -> None:
+    drawn = {drawn_from_equals(4, top_p, (n + 0.5) / 100) for n in range(100)}
+    assert drawn == set(range(kept))
+
+
+@pytest.mark.parametrize("base", [-3e4, 0, 3e4])
+def test_only_differences_of_logits_count_however_large_they_are(base: float) -> None:
+    logits = np.array([base, base + 1, base + 2], np.float32)
+    drawn = [
+        sampler.sample(logits, temperature=1.0, top_p=1.0, uniform=uniform, forbidden=[])
+        for uniform in (0.5, 0.8, 0.95)
+    ]
+    assert drawn == [2, 1, 0]
+
+
 @pytest.mark.parametrize("temperature", [0, 0.09, 3.1, -1, math.nan, math.inf])
 def test_a_temperature_out_of_range_is_refused(temperature: float) -> None:
     with pytest.raises(UsageError, match=r"temperature .* out of range; allowed: 0\.1 to 3"):
