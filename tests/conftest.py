@@ -50,6 +50,7 @@ _TIER_OF: Final = {
     "frontends/mqtt/test_broker_faults.py": "sound",
     "frontends/mqtt/test_mqtt.py": "sound",
     "frontends/mqtt/test_mqtt_while_playing.py": "sound",
+    "frontends/mqtt/test_ways_to_the_broker.py": "sound",
     "frontends/streaming": "sound",
     "frontends/web/test_browser.py": "sound",
     "frontends/web/test_history_api.py": "sound",

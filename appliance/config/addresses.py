@@ -19,6 +19,8 @@ ICECAST_EXAMPLE: Final = "http://source:PASSWORD@HOST:8000/bachbox.ogg"
 SNAPCAST_PORT: Final = 4953
 """The port of a Snapcast TCP input unless another one is given."""
 
+MAX_TOPIC_CHARACTERS: Final = 200
+
 _DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 
 _HOST: Final = r"\[(?P<ipv6>[^\]]*)\]|(?P<name>[^\s/@:?#\[\]]+)"
@@ -134,6 +136,10 @@ def parse_topic(text: str) -> str:
     topic = text.strip("/")
     if not topic or "//" in topic or re.search(r"[+#\s\0]", topic):
         raise UsageError("it has to be a topic without +, #, spaces and //")
+    if topic.startswith("$"):
+        raise UsageError("topics that begin with $ are the broker's own")
+    if len(topic) > MAX_TOPIC_CHARACTERS:
+        raise UsageError(f"at most {MAX_TOPIC_CHARACTERS} characters are allowed")
     return topic
 
 

@@ -21,6 +21,7 @@ import msgspec
 from appliance.common.text import did_you_mean, lowered, quoted, shortened
 from appliance.config.addresses import parse_host, parse_icecast, parse_snapcast, parse_topic
 from appliance.config.gpio_schema import Gpio
+from appliance.config.contradictions import contradictions
 from appliance.config.schema import Mqtt, Music, Sound, Stream, Web
 from appliance.errors import BachboxError, UsageError
 from appliance.state.setting_kinds import ModelName, Program
@@ -266,7 +267,9 @@ def _section(
                 meta.description for meta in hints[key].__metadata__ if meta.description
             )
             problems.append(f"{where} is {shown}; it must be {description}")
-    return section(**values)
+    made = section(**values)
+    problems += [f"{path}: [{name}] {problem}" for problem in contradictions(made)]
+    return made
 
 
 def _value(section: str, key: str, hint: Any, given: Any, base: Path) -> Any:
@@ -306,7 +309,7 @@ def _address(key: str, value: str, base: Path) -> str:
     match key:
         case "host":
             return parse_host(value)
-        case "discovery_prefix":
+        case "discovery_prefix" | "root_topic":
             return parse_topic(value)
         case "icecast":
             parse_icecast(value)

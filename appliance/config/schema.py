@@ -84,6 +84,22 @@ class Mqtt(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     port: Annotated[int, Meta(ge=1, le=65535, description="a port from 1 to 65535")] = 1883
     username: Annotated[str, Meta(description="text")] = ""
     password_file: Annotated[
+    cert_file: Annotated[
+        Path | None, Meta(description="the path of a PEM file with this box's certificate")
+    ] = None
+    key_file: Annotated[
+        Path | None, Meta(description="the path of a PEM file with the certificate's private key")
+    ] = None
+    websocket_path: Annotated[
+        str,
+        Meta(
+            pattern=r"^(/[!-~]{0,200})?\Z",
+            description='the path of MQTT over WebSockets, such as "/mqtt", or "" for plain MQTT',
+        ),
+    ] = ""
+    root_topic: Annotated[str, Meta(min_length=1, description="a topic without + and #")] = (
+        "bachbox"
+    )
         Path | None, Meta(description="the path of a file that holds nothing but the password")
     ] = None
     tls: Annotated[bool, Meta(description="true or false")] = False

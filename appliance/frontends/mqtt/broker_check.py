@@ -5,14 +5,16 @@ from __future__ import annotations
 from typing import Final
 
 from appliance.config.schema import Mqtt
-from appliance.frontends.mqtt.client import broker_of, connected
+from appliance.frontends.mqtt.client import broker_of, connected, topics_of
 
 TIMEOUT_S: Final = 3.0
 """How long each step of the connection may take."""
 
 
 def check_broker(config: Mqtt) -> str:
-    """Connect to the broker, disconnect again, and return its address (``host:port``).
+    """Connect to the broker, disconnect again, and return what is said of it in a sentence.
+
+    That is its address (``host:port``), and the topic that all topics of the box begin with.
 
     Blocks for up to twice :data:`TIMEOUT_S`, so it must not run in an event loop.
 
@@ -20,6 +22,6 @@ def check_broker(config: Mqtt) -> str:
         BachboxError: the broker does not accept the connection, or the password file cannot be
             read.
     """
-    broker = broker_of(config)
+    broker, topic = broker_of(config), topics_of(config).base
     with connected(broker, "check", TIMEOUT_S):
-        return broker.address
+        return f"{broker.address} accepts the connection; the topics begin with {topic}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import queue
+import re
 import socket
 import ssl
 import time
@@ -13,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
-from paho.mqtt.client import Client
+from paho.mqtt.client import Client, WebsocketConnectionError
 from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 from paho.mqtt.reasoncodes import ReasonCode
 
@@ -21,10 +22,13 @@ from appliance.config.addresses import host_port
 from appliance.config.loader import password
 from appliance.config.schema import Mqtt
 from appliance.errors import BachboxError
-from appliance.frontends.mqtt.messages import box_id
+from appliance.frontends.mqtt.messages import Topics, box_id
 
 CONNECT_TIMEOUT_S: Final = 5.0
 """How long the TCP connection to the broker may take."""
+
+_TLS_ALERT: Final = re.compile(r"\[SSL: (?:SSLV3_|TLSV1_|TLSV13_)?ALERT_([A-Z_]+)\]")
+"""In an error of OpenSSL: what the other side refuses."""
 
 RETRY_MAX_S: Final = 60
 """The longest pause between two attempts to connect."""
@@ -42,6 +46,12 @@ class Broker:
     tls: bool = False
     ca_file: Path | None = None
     """CA certificates (PEM) that sign the broker's; None: those that the system trusts."""
+    cert_file: Path | None = None
+    """The box's own certificate (PEM), for brokers that want one."""
+    key_file: Path | None = None
+    """Its private key (PEM); None: it is in ``cert_file``."""
+    websocket_path: str = ""
+    """The path of MQTT over WebSockets, such as "/mqtt"; "": plain MQTT."""
 
     @property
     def address(self) -> str:
@@ -63,7 +73,15 @@ def broker_of(config: Mqtt) -> Broker:
         password=password(config),
         tls=config.tls,
         ca_file=config.ca_file,
+        cert_file=config.cert_file,
+        key_file=config.key_file,
+        websocket_path=config.websocket_path,
     )
+
+
+def topics_of(config: Mqtt) -> Topics:
+    """Return the topics of the box that ``config`` describes."""
+    return Topics(box_id(config.id), config.group, config.root_topic)
 
 
 class MqttClient(Client):
@@ -78,11 +96,43 @@ class MqttClient(Client):
             broker.client_id,
             clean_session=True,
             protocol=MQTTProtocolVersion.MQTTv311,
+            transport="websockets" if broker.websocket_path else "tcp",
         )
         self._broker = broker
         self._on_failure = on_failure
         self.unanswered = True
         """The broker has not answered yet on this connection."""
+        self._tls_alert = ""
+        # With TLS 1.3 a refused certificate shows only at the first read, which paho only logs.
+        self.on_log = self._remember_tls_alert
+
+    @property
+    def silence(self) -> str:
+        """The sentence for a broker that closed the connection, or sends nothing, as it began."""
+        address = self._broker.address
+        if self._tls_alert and self._broker.cert_file:
+            return (
+                f"the broker at {address} does not accept this box's certificate "
+                f"({self._tls_alert}): are [mqtt] cert_file and key_file right?"
+            )
+        if self._tls_alert:
+            return (
+                f"the broker at {address} wants a certificate of this box ({self._tls_alert}): set "
+                "[mqtt] cert_file and key_file"
+            )
+        # A reset may have overtaken the alert, so a certificate is likely with TLS in any case.
+        cause = "does it expect TLS ([mqtt] tls)?"
+        if self._broker.cert_file:
+            cause = "does it accept this box's certificate ([mqtt] cert_file)?"
+        elif self._broker.tls:
+            cause = "does it want a certificate of this box ([mqtt] cert_file and key_file)?"
+        return (
+            f"{address} closes the connection without an answer: is it an MQTT broker, and {cause}"
+        )
+
+    def _remember_tls_alert(self, _client: Any, _data: Any, _level: int, text: str) -> None:
+        if found := _TLS_ALERT.search(text):
+            self._tls_alert = found[1].replace("_", " ").lower()
 
     def reconnect(self) -> Any:
         """Connect again, as paho does, and report why it failed.
@@ -90,7 +140,7 @@ class MqttClient(Client):
         Raises:
             OSError: the connection failed, or the host name is invalid.
         """
-        self.unanswered = True
+        self.unanswered, self._tls_alert = True, ""
         try:
             return super().reconnect()
         except (OSError, ValueError) as error:
@@ -117,14 +167,16 @@ def new_client(broker: Broker, on_failure: Callable[[str], None] = lambda _: Non
     """Return a client with login and TLS set up, not yet connected.
 
     Raises:
-        BachboxError: the CA certificates cannot be read.
+        BachboxError: the certificates or the key cannot be read.
     """
     client = MqttClient(broker, on_failure)
     client.connect_timeout = CONNECT_TIMEOUT_S
+    if broker.websocket_path:
+        client.ws_set_options(broker.websocket_path)
     if broker.username:
         client.username_pw_set(broker.username, broker.password or None)
     if broker.tls:
-        client.tls_set_context(_tls_context(broker.ca_file))
+        client.tls_set_context(_tls_context(broker))
     return client
 
 
@@ -161,9 +213,7 @@ def connected(broker: Broker, purpose: str, timeout_s: float) -> Iterator[MqttCl
         try:
             reason = answers.get(timeout=timeout_s)
         except queue.Empty:
-            raise BachboxError(
-                f"{broker.address} does not answer: is it an MQTT broker, and is [mqtt] tls right?"
-            ) from None
+            raise BachboxError(client.silence) from None
         if reason.is_failure:
             raise BachboxError(refusal(broker, reason))
         yield client
@@ -175,6 +225,11 @@ def connected(broker: Broker, purpose: str, timeout_s: float) -> Iterator[MqttCl
 def connection_error(broker: Broker, error: BaseException) -> str:
     """Return the sentence for a connection that failed with ``error``."""
     address = broker.address
+    if isinstance(error, WebsocketConnectionError):
+        return (
+            f"{address} does not speak MQTT over WebSockets at {broker.websocket_path}: are "
+            "[mqtt] port and websocket_path right?"
+        )
     if isinstance(error, ssl.SSLCertVerificationError):
         return (
             f"the certificate of the broker at {address} is not accepted ({error.verify_message})"
@@ -202,12 +257,28 @@ def _reason(error: BaseException) -> str:
     return str(getattr(error, "strerror", None) or str(error) or type(error).__name__).lower()
 
 
-def _tls_context(ca_file: Path | None) -> ssl.SSLContext:
+def _tls_context(broker: Broker) -> ssl.SSLContext:
+    ca_file, cert_file, key_file = broker.ca_file, broker.cert_file, broker.key_file
     try:
-        return ssl.create_default_context(cafile=ca_file)
+        context = ssl.create_default_context(cafile=ca_file)
     except OSError as error:
-        reason = _reason(error) if error.errno or isinstance(error, ssl.SSLError) else "unreadable"
         raise BachboxError(
-            f"{ca_file}: cannot read certificates from it ({reason}); [mqtt] ca_file has to be "
-            "a PEM file"
+            f"{ca_file}: cannot read certificates from it ({_file_reason(error)}); [mqtt] ca_file "
+            "has to be a PEM file"
         ) from error
+    if cert_file is None:
+        return context
+    try:
+        # Without a password OpenSSL would ask on the terminal for that of an encrypted key.
+        context.load_cert_chain(cert_file, key_file, password="")
+    except OSError as error:
+        files = f"{cert_file} and {key_file}" if key_file else str(cert_file)
+        raise BachboxError(
+            f"{files}: cannot read a certificate and its key ({_file_reason(error)}); [mqtt] "
+            "cert_file and key_file have to be PEM files that belong together, the key unencrypted"
+        ) from error
+    return context
+
+
+def _file_reason(error: OSError) -> str:
+    return _reason(error) if error.errno or isinstance(error, ssl.SSLError) else "unreadable"

@@ -213,10 +213,7 @@ class Connection:
         elif was_connected:
             self._failed(f"the connection to the broker at {address} is lost")
         elif unanswered:
-            self._failed(
-                f"{address} closes the connection without an answer: is it an MQTT broker, and "
-                f"does it expect {'no TLS' if self.broker.tls else 'TLS'} ([mqtt] tls)?"
-            )
+            self._failed(self._client.silence)
 
     def _cancel_stable_timer(self) -> bool:
         """Return whether the timer was running: the connection was not stable yet."""

@@ -2,7 +2,7 @@
 
 All topics of a box lie below ``bachbox/<id>/``: the state of a setting under its name, and the
 commands that change it under ``<name>/set``. Commands to a group (``bachbox/all/<name>/set``)
-reach every box that is configured for that group.
+reach every box that is configured for that group. Another root may take the place of ``bachbox``.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import socket
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
+from appliance.common.machine_id import short_machine_id
 from appliance.common.text import quoted
 from appliance.errors import UsageError
 from appliance.state.setting_kinds import is_relative
@@ -20,6 +21,7 @@ from appliance.state.settings import Action, EffectiveSettings
 from appliance.state.settings_table import BY_NAME
 
 ROOT: Final = "bachbox"
+"""The root of the topics unless another one is configured, and the prefix of client IDs."""
 
 ONLINE: Final = "online"
 OFFLINE: Final = "offline"
@@ -34,7 +36,7 @@ _INVALID_ID_CHARACTERS: Final = re.compile(r"[^A-Za-z0-9_-]+")
 _PRESS_PAYLOADS: Final = frozenset({"press", "on", "true", "1"})
 
 UNKNOWN: Final = ""
-"""The key of every topic below :data:`ROOT` that is not a command for a setting or action."""
+"""The key of every topic below the root that is not a command for a setting or action."""
 
 
 class Address(NamedTuple):
@@ -44,7 +46,7 @@ class Address(NamedTuple):
     """The setting or action that a command is for, known or not; None: it is not a command."""
     key: str
     """Waiting messages with the same key replace each other. There are few keys: the names of
-    settings and actions, :data:`UNKNOWN`, and the topics outside :data:`ROOT`."""
+    settings and actions, :data:`UNKNOWN`, and the topics outside the root."""
 
 
 @dataclass(frozen=True)
@@ -53,11 +55,12 @@ class Topics:
 
     id: str
     group: str = ""
+    root: str = ROOT
 
     @property
     def base(self) -> str:
         """The prefix of all topics that the box publishes."""
-        return f"{ROOT}/{self.id}"
+        return f"{self.root}/{self.id}"
 
     @property
     def availability(self) -> str:
@@ -91,16 +94,18 @@ class Topics:
     def command_filters(self) -> list[str]:
         """The topic filters to subscribe to for all commands to the box and its group."""
         return [
-            f"{ROOT}/{target}/+/set" for target in dict.fromkeys((self.id, self.group)) if target
+            f"{self.root}/{target}/+/set"
+            for target in dict.fromkeys((self.id, self.group))
+            if target
         ]
 
     def address(self, topic: str) -> Address:
         """Return what ``topic`` means."""
-        root, _, rest = topic.partition("/")
+        rest = topic.removeprefix(f"{self.root}/")
+        if rest == topic:
+            return Address(None, topic)
         target, _, rest = rest.partition("/")
         name, _, verb = rest.partition("/")
-        if root != ROOT:
-            return Address(None, topic)
         if target not in (self.id, self.group) or verb != "set":
             return Address(None, UNKNOWN)
         name = name.replace("-", "_")
@@ -109,10 +114,23 @@ class Topics:
 
 
 def box_id(configured: str) -> str:
-    """Return the box's ID on the broker: ``configured``, or else made of the host name."""
+    """Return the box's ID on the broker: ``configured``, or else made of host name and machine ID.
+
+    Without the machine ID, two boxes from one image would disconnect each other.
+    """
+    if configured:
+        return configured
     host = socket.gethostname().partition(".")[0]
-    from_host = _INVALID_ID_CHARACTERS.sub("-", host).strip("-")[:MAX_ID_CHARACTERS]
-    return configured or from_host or ROOT
+    machine = short_machine_id()
+    most = MAX_ID_CHARACTERS - len(machine) - 1
+    from_host = _INVALID_ID_CHARACTERS.sub("-", host).strip("-")[:most].rstrip("-") or ROOT
+    return f"{from_host}-{machine}" if machine else from_host
+
+
+def device_name(box_id: str) -> str:
+    """Return the name of the box in Home Assistant, such as "Bachbox kitchen"."""
+    own = re.sub(rf"^{ROOT}([-_]|$)", "", box_id, flags=re.IGNORECASE)
+    return f"Bachbox {own}".rstrip()
 
 
 def parse(payload: bytes) -> str | int | float | bool:

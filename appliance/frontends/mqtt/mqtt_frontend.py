@@ -15,13 +15,12 @@ import msgspec
 from appliance.config.schema import Mqtt
 from appliance.errors import BachboxError, UsageError
 from appliance.frontends.mqtt import homeassistant
-from appliance.frontends.mqtt.client import broker_of
+from appliance.frontends.mqtt.client import broker_of, topics_of
 from appliance.frontends.mqtt.connection import Connection, Message
 from appliance.frontends.mqtt.messages import (
     OFFLINE,
     ONLINE,
-    Topics,
-    box_id,
+    device_name,
     format_state,
     is_press,
     parse,
@@ -59,7 +58,7 @@ class Session:
         self._config = config
         self._settings = settings
         self._box = box
-        self._topics = Topics(box_id(config.id), config.group)
+        self._topics = topics_of(config)
         self._birth_topic = f"{config.discovery_prefix}/status"
         self._published: dict[str, str] = {}
         """The last payload that the broker has from us, by topic."""
@@ -137,7 +136,7 @@ class Session:
         if self._discovers:
             box = homeassistant.DiscoveredDevice(
                 self._topics,
-                f"Bachbox {self._config.id}" if self._config.id else "Bachbox",
+                device_name(self._topics.id),
                 self._box.status().version,
                 self._models,
             )

@@ -11,8 +11,8 @@ from paho.mqtt.client import MQTTMessage
 from appliance.config.schema import Mqtt
 from appliance.errors import BachboxError
 from appliance.frontends.mqtt import homeassistant
-from appliance.frontends.mqtt.client import MqttClient, broker_of, connected
-from appliance.frontends.mqtt.messages import ONLINE, Topics, box_id
+from appliance.frontends.mqtt.client import MqttClient, broker_of, connected, topics_of
+from appliance.frontends.mqtt.messages import ONLINE
 
 TIMEOUT_S: Final = 5.0
 """How long the broker may take for each step."""
@@ -42,7 +42,7 @@ def unregister(config: Mqtt) -> Unregistered:
     Raises:
         BachboxError: the broker cannot be reached or refuses to do it.
     """
-    topics = Topics(box_id(config.id))
+    topics = topics_of(config)
     filters = [f"{topics.base}/#"]
     for as_device in (False, True):
         filters += homeassistant.discovery_filters(

@@ -8,8 +8,10 @@ import msgspec
 from aiohttp import web
 
 from appliance.config.gpio_schema import Gpio
+from appliance.config.schema import Mqtt
 from appliance.errors import BachboxError
 from appliance.frontends.gpio.input_events import InputEvent
+from appliance.frontends.mqtt.messages import box_id
 from appliance.frontends.web.context import WebContext
 from appliance.frontends.web.health_monitor import (
     SAMPLE_INTERVAL_S,
@@ -35,6 +37,8 @@ class Report(msgspec.Struct, frozen=True):
     latency: Latency
     log: list[str]
     """The last lines, the oldest first."""
+    mqtt_topic: str
+    """What its topics on the MQTT broker begin with; "" without a broker."""
 
 
 class CheckResult(msgspec.Struct, frozen=True):
@@ -101,10 +105,15 @@ def add_routes(table: RouteTable, context: WebContext) -> None:
             samples=list(monitor.samples),
             latency=monitor.latency(),
             log=box.recent_log(),
+            mqtt_topic=_mqtt_topic(context.config.mqtt),
         )
         return json_response(report)
 
     _add_test_routes(table, context)
+
+
+def _mqtt_topic(mqtt: Mqtt) -> str:
+    return f"{mqtt.root_topic}/{box_id(mqtt.id)}" if mqtt.host else ""
 
 
 def _add_test_routes(table: RouteTable, context: WebContext) -> None:
@@ -141,7 +150,7 @@ def _add_test_routes(table: RouteTable, context: WebContext) -> None:
 
         try:
             async with broker_lock:
-                address = await asyncio.to_thread(check_broker, mqtt)
+                detail = await asyncio.to_thread(check_broker, mqtt)
         except BachboxError as error:
             return json_response(CheckResult(False, str(error)))
-        return json_response(CheckResult(True, f"the broker at {address} accepts the connection"))
+        return json_response(CheckResult(True, f"the broker at {detail}"))

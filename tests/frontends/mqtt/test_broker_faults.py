@@ -340,7 +340,7 @@ def test_a_broker_with_an_ipv6_address(tmp_path: Path) -> None:
     with broker(tmp_path, f"listener {port} ::1"):
         for host in ("[::1]", "::1"):
             file.write_text(f'mqtt.host = "{host}"\nmqtt.port = {port}\n')
-            assert check_broker(loader.load(file)[0].mqtt) == f"[::1]:{port}"
+            assert f"[::1]:{port} accepts" in check_broker(loader.load(file)[0].mqtt)
 
 
 def test_unregister_reports_why_it_failed(tmp_path: Path) -> None:

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import json
+import re
 import socket
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from appliance.common import machine_id
 from appliance.errors import BachboxError, UsageError
+from appliance.frontends.mqtt import messages
 from appliance.frontends.mqtt.messages import (
     UNKNOWN,
     Address,
     Topics,
     box_id,
+    device_name,
     format_state,
     is_press,
     parse,
@@ -162,14 +167,53 @@ def test_press_payloads_trigger_an_action() -> None:
     assert not any(is_press(parse(p)) for p in (b"OFF", b"0", b"hello", b'{"value": false}'))
 
 
-def test_box_id_is_the_host_name_unless_configured(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_topics_below_a_root_of_ones_own() -> None:
+    topics = Topics("kitchen", "all", "users/anna/bachbox")
+    assert topics.state("tempo") == "users/anna/bachbox/kitchen/tempo"
+    assert topics.command_filters[1] == "users/anna/bachbox/all/+/set"
+    assert topics.address("users/anna/bachbox/kitchen/tempo/set") == Address("tempo", "tempo")
+    assert topics.address("bachbox/kitchen/tempo/set").name is None
+
+
+def test_two_boxes_from_one_image_have_different_ids(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(socket, "gethostname", lambda: "bachbox")
+    serial, machine = tmp_path / "serial-number", tmp_path / "machine-id"
+    monkeypatch.setattr(machine_id, "SOURCES", (serial, machine))
+    assert box_id("") == "bachbox"
+    machine.write_text("uninitialized\n")
+    assert box_id("") == "bachbox"
+    ids = set()
+    for number in range(8):
+        machine.write_text(f"{number:032x}\n")
+        assert re.fullmatch("bachbox-[0-9a-f]{4}", box_id(""))
+        assert box_id("") == box_id("")
+        ids.add(box_id(""))
+    # A copied card: the machine ID is the same, the Raspberry Pi another one.
+    for serial_number in (b"10000000a1b2c3d4\0", b"10000000a1b2c3d5\0"):
+        serial.write_bytes(serial_number)
+        ids.add(box_id(""))
+    assert len(ids) == 10
+
+
+def test_the_devices_name_does_not_say_bachbox_twice() -> None:
+    assert device_name("kitchen") == "Bachbox kitchen"
+    assert device_name("bachbox-3fa2") == "Bachbox 3fa2"
+    assert device_name("bachbox") == "Bachbox"
+
+
+def test_box_id_is_made_of_host_name_and_machine_unless_configured(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(messages, "short_machine_id", lambda: "3fa2")
     assert box_id("kitchen") == "kitchen"
     for host, name in [
-        ("music-room.local", "music-room"),
-        ("Küche 2", "K-che-2"),
-        ("", "bachbox"),
-        ("日本", "bachbox"),
-        ("h" * 63, "h" * 32),
+        ("music-room.local", "music-room-3fa2"),
+        ("Küche 2", "K-che-2-3fa2"),
+        ("", "bachbox-3fa2"),
+        ("日本", "bachbox-3fa2"),
+        ("h" * 63, f"{'h' * 27}-3fa2"),
     ]:
         monkeypatch.setattr(socket, "gethostname", lambda host=host: host)
         assert box_id("") == name

@@ -46,6 +46,7 @@ function show(report) {
   find('#latency').replaceChildren(histogram(TEXTS.latency, bounds, counts));
   const { health, version } = report.status;
   const facts = { version, ...health, uptime_s: duration(health.uptime_s) };
+  facts.mqtt_topic = report.mqtt_topic || null;
   facts.interventions = Object.entries(health.interventions).map(([kind, n]) => `${kind} ${n}`).join(', ');
   find('#facts').replaceChildren(
     ...Object.entries(TEXTS.fact)

@@ -101,6 +101,7 @@ export const TEXTS = {
     interventions: 'Stalls resolved',
     cpu_celsius: 'Processor temperature, °C',
     version: 'Bachbox version',
+    mqtt_topic: 'Topics on the MQTT broker',
   },
   tests: 'Tests',
   test: {
