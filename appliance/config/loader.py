@@ -20,8 +20,8 @@ import msgspec
 
 from appliance.common.text import did_you_mean, lowered, quoted, shortened
 from appliance.config.addresses import parse_host, parse_icecast, parse_snapcast, parse_topic
-from appliance.config.gpio_schema import Gpio
 from appliance.config.contradictions import contradictions
+from appliance.config.gpio_schema import Gpio
 from appliance.config.schema import Mqtt, Music, Sound, Stream, Web
 from appliance.errors import BachboxError, UsageError
 from appliance.state.setting_kinds import ModelName, Program

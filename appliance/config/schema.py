@@ -84,6 +84,12 @@ class Mqtt(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     port: Annotated[int, Meta(ge=1, le=65535, description="a port from 1 to 65535")] = 1883
     username: Annotated[str, Meta(description="text")] = ""
     password_file: Annotated[
+        Path | None, Meta(description="the path of a file that holds nothing but the password")
+    ] = None
+    tls: Annotated[bool, Meta(description="true or false")] = False
+    ca_file: Annotated[
+        Path | None, Meta(description="the path of a PEM file with certificates to trust")
+    ] = None
     cert_file: Annotated[
         Path | None, Meta(description="the path of a PEM file with this box's certificate")
     ] = None
@@ -100,12 +106,6 @@ class Mqtt(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     root_topic: Annotated[str, Meta(min_length=1, description="a topic without + and #")] = (
         "bachbox"
     )
-        Path | None, Meta(description="the path of a file that holds nothing but the password")
-    ] = None
-    tls: Annotated[bool, Meta(description="true or false")] = False
-    ca_file: Annotated[
-        Path | None, Meta(description="the path of a PEM file with certificates to trust")
-    ] = None
     id: Annotated[str, _TOPIC_LEVEL] = ""
     group: Annotated[str, _TOPIC_LEVEL] = "all"
     discovery: Annotated[
