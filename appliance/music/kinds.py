@@ -66,7 +66,7 @@ KINDS: Final[dict[str, Kind]] = {
     "allegro": Kind("Allegro", 84, 116),
     "presto": Kind("Presto", 68, 126),
     # Four parts
-    "chorale": Kind("Chorale", 66, 92),
+    "chorale": Kind("Chorale", 60, 84),
     # Dance tunes
     "reel": Kind("Reel", 184, 216),
     "hornpipe": Kind("Hornpipe", 148, 176),

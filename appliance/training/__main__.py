@@ -35,6 +35,9 @@ def main() -> int:
     parser.add_argument("model", help="the name of a recipe in models/, or a recipe file")
     parser.add_argument("--evaluate", action="store_true", help="only evaluate the model file")
     parser.add_argument("--card", action="store_true", help="only update the model file's card")
+    parser.add_argument(
+        "--facts", action="store_true", help="only write the facts of the model file's forms again"
+    )
     parser.add_argument("--data", type=Path, help="folder with further scores")
     parser.add_argument(
         "--build", type=Path, default=Path("build"), help="folder for intermediate files"
@@ -53,6 +56,11 @@ def main() -> int:
         path = recipe_path.with_suffix(model_file.SUFFIX)
         if options.evaluate:
             print("\n".join(evaluate(path, corpus)))
+        elif options.facts:
+            # It imports what reads a flatbuffer.
+            from appliance.training.convert.write_model_file import write_facts
+
+            write_facts(path, corpus["train"])
         elif options.card:
             update_card(recipe, corpus, path)
         else:

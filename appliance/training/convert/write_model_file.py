@@ -9,12 +9,14 @@ import hashlib
 import io
 import json
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from appliance.common.atomic_write import write_atomically
 from appliance.composing.model_file import FORMAT
+from appliance.errors import UsageError
 from appliance.music.codecs.base import Codec
 from appliance.music.codecs.free_rhythm import FreeRhythmCodec
 from appliance.training.convert import export_tflite
@@ -23,6 +25,49 @@ from appliance.training.recipe import Recipe
 
 FIXED_DATE = (2026, 1, 1, 0, 0, 0)
 """With a fixed date, the same weights give the same file."""
+
+
+def write_facts(path: Path, scores: Sequence[Any]) -> None:
+    """Write the facts of the forms in a model file again; everything else stays as it is.
+
+    Args:
+        path: of the model file.
+        scores: the training pieces of the model, in the order of its forms.
+
+    Raises:
+        UsageError: the forms are not those of these pieces; nothing has been written.
+        OSError: the file cannot be written.
+    """
+    content = path.read_bytes()
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        flatbuffer = content[: min(entry.header_offset for entry in archive.infolist())]
+        texts = {entry.filename: archive.read(entry).decode() for entry in archive.infolist()}
+    metadata = json.loads(texts["metadata.json"])
+    forms = json.loads(json.dumps([score.form[:5] for score in scores]))
+    if metadata["forms"] and metadata["forms"] != forms:
+        raise UsageError(
+            f"{path}: its {len(metadata['forms'])} forms are not those of the {len(forms)} "
+            "training pieces; train it again to have their facts"
+        )
+    metadata["facts"] = [_facts(score) for score in scores] if metadata["forms"] else []
+    texts["metadata.json"] = json.dumps(metadata)
+    write_atomically(path, _with_archive(flatbuffer, texts))
+
+
+def _facts(score: Any) -> dict[str, Any]:
+    """The facts of a piece that are known."""
+    return {name: v for name, v in asdict(score.form.facts).items() if v not in (None, "")}
+
+
+def _with_archive(flatbuffer: bytes, texts: Mapping[str, str]) -> bytes:
+    """The flatbuffer with a zip archive of the texts behind it."""
+    file = io.BytesIO(flatbuffer)
+    file.seek(0, io.SEEK_END)
+    with zipfile.ZipFile(file, "a", zipfile.ZIP_DEFLATED) as archive:
+        for name, text in texts.items():
+            entry = zipfile.ZipInfo(name, date_time=FIXED_DATE)
+            archive.writestr(entry, text, zipfile.ZIP_DEFLATED)
+    return file.getvalue()
 
 
 def write_model_file(
@@ -65,16 +110,12 @@ def write_model_file(
         "tessituras": [score.tessitura for score in scores]
         if isinstance(codec, FreeRhythmCodec)
         else [],
+        "facts": [_facts(score) for score in scores] if codec.uses_forms else [],
         "sha256": hashlib.sha256(flatbuffer).hexdigest(),
     }
-    file = io.BytesIO()
-    file.write(flatbuffer)
-    with zipfile.ZipFile(file, "a", zipfile.ZIP_DEFLATED) as archive:
-        for name, text in (
-            ("metadata.json", json.dumps(metadata)),
-            ("vocabulary.txt", "\n".join(codec.vocabulary) + "\n"),
-            ("card.md", model_card(recipe, len(scores), evaluation)),
-        ):
-            entry = zipfile.ZipInfo(name, date_time=FIXED_DATE)
-            archive.writestr(entry, text, zipfile.ZIP_DEFLATED)
-    write_atomically(path, file.getvalue())
+    texts = {
+        "metadata.json": json.dumps(metadata),
+        "vocabulary.txt": "\n".join(codec.vocabulary) + "\n",
+        "card.md": model_card(recipe, len(scores), evaluation),
+    }
+    write_atomically(path, _with_archive(flatbuffer, texts))

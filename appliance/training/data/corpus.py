@@ -26,7 +26,7 @@ from appliance.music.score import (
     key_of,
     onsets_by_change,
 )
-from appliance.training.data import folk_corpus, free_rhythm_corpus, parse_cache
+from appliance.training.data import folk_corpus, free_rhythm_corpus, parse_cache, piece_facts
 from appliance.training.recipe import CorpusConfig, Recipe
 
 log = logging.getLogger(__name__)
@@ -55,14 +55,22 @@ def load_corpus(recipe: Recipe, data: Path | None, build: Path) -> Corpus:
     config = recipe.corpus
     if config.source == "music21-chorales":
         held_out = {"valid": config.valid, "test": config.test}
-        return load_chorales(build / "corpus", held_out, config.excluded)
+        return _chorales(load_chorales(build / "corpus", held_out, config.excluded))
     if config.source == "music21-folk":
         return folk_corpus.load(build / "corpus" / f"{recipe.name}.json")
     if data is None:
         raise UsageError(f"{recipe.name} needs --data FOLDER, the folder with its scores")
     if config.source == "jsb-benchmark":
-        return load_benchmark(data)
+        return _chorales(load_benchmark(data))
     return load_score_folders(data, config, build / "corpus" / f"{recipe.name}.json")
+
+
+def _chorales(corpus: Corpus) -> Corpus:
+    """The same pieces with their facts."""
+    return {
+        split: [piece_facts.with_facts(score, "chorale") for score in scores]
+        for split, scores in corpus.items()
+    }
 
 
 def codec_for(recipe: Recipe, corpus: Corpus) -> Codec:

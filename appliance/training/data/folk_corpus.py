@@ -20,7 +20,7 @@ from appliance.music.codecs.abc import reader
 from appliance.music.codecs.abc.score import AbcScore
 from appliance.music.codecs.abc.text import TuneText, split_tunes
 from appliance.music.score import Form, Key
-from appliance.training.data import parse_cache
+from appliance.training.data import parse_cache, piece_facts
 
 log = logging.getLogger(__name__)
 
@@ -163,16 +163,18 @@ def _parse(tune: TuneText) -> AbcScore | str:
     title = re.search(r"(?m)^T:(.*)", tune.text)
     name = re.split(r" *--|,? \(", title[1].strip())[0] if title else ""
     try:
-        return reader.parse(tune, re.sub(r"(?i)\b(the|a|an)\b|- *[a-z]+$", "", name).strip())
+        score = reader.parse(tune, re.sub(r"(?i)\b(the|a|an)\b|- *[a-z]+$", "", name).strip())
     except ValueError as error:
         return re.sub(r"'.*'", "...", re.sub(r"\d+(/\d+)?", "n", str(error)))
+    tune_facts: AbcScore = piece_facts.with_facts(score, piece_facts.kind_of_tune(tune.text))
+    return tune_facts
 
 
 def _from_json(entry: dict[str, Any]) -> AbcScore:
-    bar, pickup, steps, _, beat = entry["form"]
+    bar, pickup, steps, _, beat, *_ = entry["form"]
     return AbcScore(
         entry["name"],
         tuple(entry["symbols"]),
         Key(*entry["key"]),
-        Form(bar, pickup, steps, (), beat),
+        Form(bar, pickup, steps, (), beat, None, piece_facts.facts_from_json(entry["form"])),
     )

@@ -18,10 +18,12 @@ from appliance.music.codecs import free_rhythm_conversion
 from appliance.music.codecs.free_rhythm import FreeRhythmCodec
 from appliance.music.notes import Note
 from appliance.music.score import Form, FreeRhythmScore, Key
-from appliance.training.data import parse_cache
+from appliance.training.data import parse_cache, piece_facts
 
 log = logging.getLogger(__name__)
 
+CACHE_FORMAT = 2
+"""Rises when scores are read otherwise, or more of them is kept."""
 MAX_DURATIONS = 32
 MIN_DURATION_COUNT = 8
 """Durations that are rarer than this are rounded to the nearest of the others."""
@@ -43,7 +45,8 @@ def read_files(paths: Sequence[Path], cache: Path) -> tuple[list[FreeRhythmScore
     Raises:
         OSError: one of ``paths`` does not exist, or the cache cannot be read or written.
     """
-    fingerprint = [[path.parent.name, path.name, path.stat().st_size] for path in paths]
+    fingerprint: list[Any] = [CACHE_FORMAT]
+    fingerprint += [[path.parent.name, path.name, path.stat().st_size] for path in paths]
     if cache.is_file():
         cached = json.loads(cache.read_text())
         if cached["files"] == fingerprint:
@@ -66,7 +69,7 @@ def read_files(paths: Sequence[Path], cache: Path) -> tuple[list[FreeRhythmScore
 
 def _read(path: Path) -> FreeRhythmScore | str:
     try:
-        return free_rhythm_conversion.read(path)
+        return piece_facts.with_facts_of_file(free_rhythm_conversion.read(path), path)
     except UsageError as error:
         return str(error)
 
@@ -77,7 +80,7 @@ def _from_json(entry: dict[str, Any]) -> FreeRhythmScore:
         name=entry["name"],
         notes=tuple(Note(*note) for note in entry["notes"]),
         key=Key(*entry["key"]),
-        form=Form(bar, pickup, steps, (), beat),
+        form=Form(bar, pickup, steps, (), beat, None, piece_facts.facts_from_json(entry["form"])),
         notices=tuple(entry.get("notices", ())),
     )
 

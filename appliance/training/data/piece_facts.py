@@ -1,0 +1,243 @@
+"""Facts about pieces of a corpus: kind, key, how densely they move, where a dance has its half."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+import zipfile
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Final
+from xml.etree import ElementTree
+
+import mido
+
+from appliance.music.codecs.abc.score import AbcScore
+from appliance.music.files import midi_reader
+from appliance.music.score import NO_FACTS, Form, FreeRhythmScore, PieceFacts, Score
+from appliance.training.data.double_bar import find_double_bar
+
+_WORDS: Final = (
+    ("double", "double(?! jig)"),
+    ("slip jig", "slip ?jigs?"),
+    ("highland fling", "flings?"),
+    ("strathspey", "strathspeys?"),
+    ("hornpipe", "horn-?pipes?"),
+    ("reel", "reels?"),
+    ("jig", "(?<!slip )jigs?"),
+    ("clog", "clogs?"),
+    ("polka", "polkas?"),
+    ("waltz", "walt[zs]"),
+    ("quickstep", "quick ?steps?"),
+    ("allemande", "allemand[ea]s?"),
+    ("courante", "courantes?|correntes?|corantos?"),
+    ("sarabande", "saraband[ea]s?|sarabands?"),
+    ("menuet", "menuett?o?s?|minuett?o?s?|minuets?"),
+    ("gavotte", "gavott?[ea]?s?"),
+    ("bourree", "bourr?ees?|borea|borry"),
+    ("passepied", "passepieds?"),
+    ("loure", "loures?"),
+    ("polonaise", "polonaises?|polacca"),
+    ("gigue", "gigues?|giga"),
+    ("chaconne", "chaconnes?|ciaccona|passacaglia|passacaille"),
+    ("siciliana", "sicilian[ao]|sicilienne"),
+    ("scherzo", "scherzo"),
+    ("burlesca", "burlesca"),
+    ("capriccio", "capriccio"),
+    ("rondeau", "rond(eau|o|eaux)"),
+    ("invention", "inventions?|inventio"),
+    ("sinfonia", "sinfonias?"),
+    ("duet", "duet(to|t)?s?"),
+    ("canon", "canons?"),
+    ("fugue", "fug(ue|a|hetta|es|en)|fug|contrapunctus[a-z]*"),
+    ("ricercar", "ricercare?"),
+    ("toccata", "toccat[ae]"),
+    ("prelude", "praeludi(um|a)|prelud(e|ium|io)s?|applicatio"),
+    ("fantasia", "fantas(ia|y|ie)|fan"),
+    ("grave", "grave"),
+    ("largo", "largo|larghetto"),
+    ("adagio", "adagio"),
+    ("andante", "andante"),
+    ("presto", "presto|prestissimo"),
+    ("allegro", "allegro"),
+    ("march", "march(e|es)?"),
+    ("aria", "aria"),
+    ("air", "airs?|songs?"),
+    ("chorale", "chorales?"),
+)
+"""The words that say what a piece is; the first line that fits decides."""
+
+_PATTERNS: Final = tuple((kind, re.compile(rf"\b(?:{words})\b")) for kind, words in _WORDS)
+
+_SUITES: Final = {
+    "bwv1007": "prelude allemande courante sarabande menuet menuet gigue",
+    "bwv1009": "prelude allemande courante sarabande bourree gigue",
+    "bwv1010": "prelude allemande courante sarabande bourree bourree gigue",
+    "bwv1011": "prelude allemande courante sarabande gavotte gavotte gigue",
+    "bwv1013": "allemande courante sarabande bourree",
+    "bwv827": "fantasia allemande courante sarabande burlesca gigue",
+    "bwv830": "toccata allemande courante sarabande gavotte gigue",
+}
+"""The movements of works whose files are only numbered, by their titles in the Bach-Werke-
+Verzeichnis."""
+
+_DANCES_IN_HALVES: Final = frozenset(
+    "allemande courante sarabande menuet gavotte bourree passepied loure polonaise gigue double "
+    "scherzo burlesca".split()
+)
+
+_FLUTE, _VIOLIN, _CELLO = 73, 40, 42
+_PROGRAMS: Final = (
+    (re.compile(r"\bflute\b"), _FLUTE),
+    (re.compile(r"\b(violin|bwv100[1-6])\b"), _VIOLIN),
+    (re.compile(r"\b(cello|bwv10(0[7-9]|1[0-2]))\b"), _CELLO),
+)
+"""General MIDI programs by what a name has in it, for music of one instrument."""
+
+
+def facts_from_json(form: Sequence[Any]) -> PieceFacts:
+    """Return the facts in a form that was written as JSON, if it has any."""
+    return PieceFacts(**form[6]) if len(form) > 6 else NO_FACTS
+
+
+def kind_in(*texts: str) -> str:
+    """Return the kind of piece that titles or file names state, "" if they state none.
+
+    The first text that states one kind alone decides: "Fantasy and Fugue" may be either.
+    """
+    found = [kinds for kinds in map(_kinds_in, texts) if kinds]
+    alone = [kinds for kinds in found if len(kinds) == 1]
+    return next(iter([*alone, *found, [""]]))[0]
+
+
+def _kinds_in(text: str) -> list[str]:
+    plain = unicodedata.normalize("NFKD", text.replace("æ", "ae").replace("Æ", "ae"))
+    plain = plain.encode("ascii", "ignore").decode().casefold()
+    plain = re.sub(r"[^a-z]+", " ", plain)
+    return [kind for kind, pattern in _PATTERNS if pattern.search(plain)]
+
+
+def kind_of_tune(header: str) -> str:
+    """Return the kind of a tune in ABC, by its rhythm (R:) or else its titles (T:)."""
+    for field in ("R", "T"):
+        for line in re.findall(rf"(?m)^{field}:(.*)$", header):
+            if kind := kind_in(line):
+                return {"gigue": "jig", "aria": "air"}.get(kind, kind)
+    return ""
+
+
+def with_facts(score: Any, kind: str = "") -> Any:
+    """Return a score of any codec with its key, its density and ``kind`` in its form."""
+    facts = replace(
+        score.form.facts,
+        kind=kind or score.form.facts.kind,
+        tonic=score.key.tonic,
+        minor=score.key.minor,
+        onsets_per_quarter=_onsets_per_quarter(score),
+    )
+    return replace(score, form=score.form._replace(facts=facts))
+
+
+def with_facts_of_file(score: FreeRhythmScore, path: Path) -> FreeRhythmScore:
+    """Return a score in free rhythm with all facts that its file states or that it shows.
+
+    The double bar is where MusicXML has repeat signs. MIDI has none; where the piece is a dance in
+    two halves, it is at the cadence that closes the first half best.
+
+    Args:
+        score: as it was read.
+        path: of its file.
+    """
+    kind = _kind_by_number(path.stem) or kind_in(*_titles(path), path.stem)
+    found: FreeRhythmScore = with_facts(score, kind)
+    program = next((p for pattern, p in _PROGRAMS if pattern.search(path.stem.casefold())), None)
+    repeats = _repeats(path)
+    if repeats is not None:
+        double_bar_step = _half_of(repeats, score.form)
+    elif kind in _DANCES_IN_HALVES:
+        double_bar_step = find_double_bar(found)
+    else:
+        double_bar_step = None
+    facts = replace(found.form.facts, program=program, double_bar_step=double_bar_step)
+    return replace(found, form=found.form._replace(facts=facts))
+
+
+def _onsets_per_quarter(score: Score | FreeRhythmScore | AbcScore) -> float | None:
+    if isinstance(score, AbcScore):
+        return None  # The symbols are not the length that is played: repeats are not written out.
+    if isinstance(score, Score):
+        onsets = sum(any(row) for row in score.onsets)
+    else:
+        onsets = len({note.start for note in score.notes})
+    return round(4 * onsets / score.form.steps, 2) or None
+
+
+def _kind_by_number(stem: str) -> str:
+    """The kind of a movement of a suite whose files are numbered from 0; "" for other files."""
+    work = stem.partition("-")[0]
+    if work not in _SUITES or kind_in(stem):
+        return ""
+    number = re.search(r"-(\d)$", stem)
+    kinds = _SUITES[work].split()
+    index = int(number[1]) if number else 0
+    return kinds[index] if index < len(kinds) else ""
+
+
+def _titles(path: Path) -> Iterable[str]:
+    """The titles inside a MIDI or MusicXML file; that of the movement first."""
+    if path.suffix.lower() in midi_reader.SUFFIXES:
+        for track in mido.MidiFile(path, clip=True).tracks:
+            for message in track:
+                if message.type == "track_name":
+                    # LilyPond writes UTF-8, mido reads Latin-1.
+                    return [message.name.encode("latin-1").decode("utf-8", "replace")]
+        return []
+    root = _musicxml(path)
+    return [e.text or "" for tag in ("movement-title", "work-title") for e in root.iter(tag)]
+
+
+def _musicxml(path: Path) -> ElementTree.Element:
+    if not zipfile.is_zipfile(path):
+        return ElementTree.parse(path).getroot()
+    with zipfile.ZipFile(path) as archive:
+        name = next(n for n in archive.namelist() if not n.startswith("META-INF"))
+        return ElementTree.fromstring(archive.read(name))
+
+
+def _repeats(path: Path) -> list[tuple[int, str]] | None:
+    """The repeat signs of a MusicXML file, in 16th steps from its beginning; None for MIDI."""
+    if path.suffix.lower() in midi_reader.SUFFIXES:
+        return None
+    part = _musicxml(path).find("part")
+    signs: list[tuple[int, str]] = []
+    quarters, divisions = 0.0, 1.0
+    for measure in part if part is not None else ():
+        length = place = 0.0
+        for element in measure:
+            if element.tag == "attributes" and (text := element.findtext("divisions")):
+                divisions = float(text)
+            moved = float(element.findtext("duration") or 0) / divisions
+            if element.tag == "backup":
+                place -= moved
+            elif element.tag in ("note", "forward") and element.find("chord") is None:
+                place += moved
+            length = max(length, place)
+        signs += [
+            (round(4 * (quarters if sign.get("direction") == "forward" else quarters + length)),
+             str(sign.get("direction")))
+            for sign in measure.iter("repeat")
+        ]  # fmt: skip
+        quarters += length
+    return signs
+
+
+def _half_of(repeats: list[tuple[int, str]], form: Form) -> int | None:
+    """Where the second half begins, of a piece of two repeated halves; None for other pieces."""
+    backward = [step for step, direction in repeats if direction == "backward"]
+    forward = [step for step, direction in repeats if direction == "forward" and step]
+    low, high = 0.2 * form.steps, 0.7 * form.steps
+    inner = [step for step in (*forward, *backward) if low <= step <= high]
+    if len(backward) > 2 or not any(step > high for step in backward) or not inner:
+        return None
+    return inner[0]
