@@ -56,6 +56,7 @@ _TIER_OF: Final = {
     "frontends/web/test_history_api.py": "sound",
     "frontends/web/test_listen.py": "sound",
     "frontends/web/test_overload.py": "sound",
+    "system/test_changing_output.py": "sound",
     "system/test_faults.py": "sound",
     "system/test_play.py": "sound",
     "system/test_supervision.py": "sound",
@@ -69,13 +70,28 @@ _TIER_OF: Final = {
 _TOGETHER: Final = ("composing/test_composer.py", "music/files/test_midi_writer.py")
 """They look at the same thirty pieces, which take long to compose, so one worker runs them."""
 
+_APART: Final = (
+    "frontends/mqtt/test_broker_faults.py",
+    "system/test_faults.py",
+    "system/test_play.py",
+    "system/test_service.py",
+    "system/test_supervision.py",
+    "system/test_turning_knobs.py",
+    "workers/test_composer_process.py",
+    "workers/test_performer_process.py",
+)
+"""Their tests share nothing but the worker's sound card, so each may run in another worker."""
+
 _LONGEST: Final = (
     *_TOGETHER,
     "frontends/web/test_browser.py",
-    "system/test_supervision.py",
-    "system/test_faults.py",
-    "system/test_play.py",
+    "frontends/mqtt/test_mqtt_while_playing.py",
+    "frontends/web/test_listen.py",
     "system/test_turning_knobs.py",
+    "frontends/web/test_overload.py",
+    "system/test_supervision.py",
+    "system/test_play.py",
+    "system/test_faults.py",
     "workers/test_composer_process.py",
 )
 """They begin, so that no worker has to do one of them alone at the end."""
@@ -150,13 +166,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeScheduling:
-    """Give whole modules to the workers, and to one of them all in :data:`_TOGETHER`."""
+    """Give modules to the workers as wholes, but for :data:`_TOGETHER` and :data:`_APART`."""
     return _ModuleScheduling(config, log)
 
 
 class _ModuleScheduling(LoadScopeScheduling):  # type: ignore[misc]
     def _split_scope(self, nodeid: str) -> str:
         module = _module(nodeid)
+        if module in _APART:
+            return nodeid
         return "together" if module in _TOGETHER else module
 
 

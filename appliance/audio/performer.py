@@ -34,6 +34,9 @@ from appliance.music.temperament import key_cents
 UNCHANGEABLE_BLOCKS: Final = 2
 """Music that is nearer to the playhead than this many blocks can no longer be rewound."""
 
+CHANGE_BLOCKS: Final = 3
+"""How many blocks the old synth gets to fade before another one plays."""
+
 MAX_WAIT_S: Final = 3.0
 """How long a chord is held while the music waits; after that an organ would sound for ever."""
 
@@ -93,6 +96,8 @@ class Performer:
         self._synth = synth
         self._transport = transport
         self._read_settings = read_settings
+        self._next_synth: Synth | None = None
+        self._blocks_to_change = 0
         self._program: int | None = None
         self._volume: float | None = None
         self._tuning: tuple[str, float] | None = None
@@ -125,6 +130,11 @@ class Performer:
         """False while paused."""
 
     @property
+    def synth(self) -> Synth:
+        """What the notes are played on."""
+        return self._synth
+
+    @property
     def sounding(self) -> int:
         """How many notes are held; those released by a pause do not count."""
         return 0 if self._released else len(self._held)
@@ -152,8 +162,17 @@ class Performer:
         self._transport.seek(playhead_tick, self.frame)
         self._released = True
 
+    def change_synth(self, synth: Synth) -> None:
+        """Play on ``synth`` soon: the old one fades first, so that there is no click.
+
+        May be called from another thread.
+        """
+        self._blocks_to_change = CHANGE_BLOCKS
+        self._next_synth = synth
+
     def render(self, frames: int) -> bytes:
         """Return the next block of sound: ``frames`` frames, interleaved stereo s16le."""
+        self._go_to_next_synth()
         start, end = self.frame, self.frame + frames
         playhead_tick = self._transport.tick_at(start)
         near_tick = self._transport.tick_at(start + UNCHANGEABLE_BLOCKS * frames)
@@ -179,9 +198,22 @@ class Performer:
                 self._synth.note_off(voice, pitch)
         self._released = True
 
+    def _go_to_next_synth(self) -> None:
+        synth = self._next_synth
+        if synth is None:
+            return
+        if self._blocks_to_change:
+            self._blocks_to_change -= 1
+            self._synth.volume(0.0)
+            return
+        self._next_synth, self._synth = None, synth
+        self._program = self._volume = self._tuning = None
+        # The block strikes the held notes again.
+        self._released = True
+
     def _apply(self, settings: LiveSettings, ahead_ticks: float, near_ticks: float) -> None:
         transport = self._transport
-        permille = _tempo_factor_at(settings.expression, self._written_permille)
+        permille = self._tempo_factor_at(settings.expression)
         speed_now = transport.tempo_bpm * transport.tempo_factor_permille
         speed_up = settings.tempo_bpm * permille / speed_now
         # While the music just ahead is being composed again, going faster would reach the horizon.
@@ -192,7 +224,7 @@ class Performer:
         if (settings.temperament, settings.pitch_hz) != self._tuning:
             self._tuning = settings.temperament, settings.pitch_hz
             self._synth.tune(key_cents(*self._tuning))
-        if settings.volume != self._volume:
+        if settings.volume != self._volume and self._next_synth is None:
             self._volume = settings.volume
             self._synth.volume(settings.volume)
         if settings.program != self._program:
@@ -278,8 +310,11 @@ class Performer:
 
     def _set_tempo_factor(self, event: TempoFactor) -> None:
         self._written_permille = event.permille
-        permille = _tempo_factor_at(self._expression, event.permille)
-        self._transport.set_tempo_factor(permille, event.tick)
+        self._transport.set_tempo_factor(self._tempo_factor_at(self._expression), event.tick)
+
+    def _tempo_factor_at(self, percent: float) -> int:
+        """The music's own factor at this expression: the piece's tempo, and changes within it."""
+        return _tempo_factor_at(percent, self._written_permille, self.piece.tempo_permille)
 
     def _strike(self, event: NoteOn) -> None:
         velocity = expression.scale_velocity(event.velocity, self._expression)
@@ -312,6 +347,7 @@ class Performer:
 
 
 @functools.lru_cache(maxsize=8)
-def _tempo_factor_at(percent: float, permille: int) -> int:
+def _tempo_factor_at(percent: float, permille: int, piece_permille: int) -> int:
     """The tempo factor at this expression; cached because every block asks for it."""
-    return expression.scale_tempo_factor(permille, percent)
+    scaled = expression.scale_tempo_factor(permille, percent)
+    return round(scaled * piece_permille / FULL_TEMPO_PERMILLE)

@@ -7,15 +7,15 @@ from pathlib import Path
 
 import click
 
-from appliance.cli.options import PATH, config_option, json_option
+from appliance.cli.options import config_option, json_option
 from appliance.cli.overrides import apply_overrides
 
 
 @click.command()
-@click.option("--soundfont", type=PATH, help="Check this .sf2 or .sf3 file.")
+@click.option("--soundfont", help="Check this one: a name, or a .sf2 or .sf3 file.")
 @config_option
 @json_option
-def instruments(soundfont: Path | None, config_file: Path | None, as_json: bool) -> None:
+def instruments(soundfont: str | None, config_file: Path | None, as_json: bool) -> None:
     """List the General MIDI instruments.
 
     Those that the soundfont lacks are marked; the nearest preset plays instead of one of them.

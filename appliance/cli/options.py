@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
 
-from appliance.state.setting_kinds import ModelName, Program
+from appliance.audio.alsa_cards import hardware_cards
+from appliance.state.setting_kinds import ModelName, NamedKind, OutputName, Program, SoundfontName
 from appliance.state.settings_table import SETTINGS, Setting
 
 if TYPE_CHECKING:
@@ -21,20 +22,20 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 class SettingValue(ParamType):
-    """The value of a setting, checked as everywhere else; a model is looked up where it is used."""
+    """The value of a setting, checked as everywhere else; names are looked up later."""
 
     def __init__(self, setting: Setting) -> None:
         self.name = setting.name
         self._setting = setting
 
     def convert(self, value: Any, param: object, ctx: object) -> Any:
-        """Return the value that the text ``value`` stands for; a model's name unchanged.
+        """Return the value that the text ``value`` stands for; a name unchanged.
 
         Raises:
             UsageError: the setting cannot have that value.
         """
         kind = self._setting.kind
-        return value if isinstance(kind, ModelName) else kind.parse(self._setting.option, value)
+        return value if isinstance(kind, NamedKind) else kind.parse(self._setting.option, value)
 
     def shell_complete(self, ctx: object, param: object, incomplete: str) -> list[Any]:
         """Return the values that begin with ``incomplete``, for the shell."""
@@ -52,6 +53,12 @@ class SettingValue(ParamType):
 
             folders = loader.model_folders(loader.Config())
             return [path.stem for path in model_file.listing(folders)]
+        if isinstance(kind, SoundfontName):
+            from appliance.config import loader
+
+            return ["default", *loader.soundfonts(loader.Config())]
+        if isinstance(kind, NamedKind):
+            return ["default", *(card.label for card in hardware_cards()), "null"]
         words = [str(kind.show(value)) for value in kind.options(())]
         if isinstance(kind, Program):
             # The look-up takes hyphens for blanks, and a shell does not have to quote them.
@@ -77,6 +84,9 @@ class Seconds(click.FloatRange):
         return number
 
 
+_OF_THE_LOUDSPEAKERS: Final = ("output", "balance", "swap_channels", "mono")
+"""Settings of what is heard in the room; a rendered file has both channels as they are."""
+
 PATH: Final = click.Path(path_type=Path)
 SEED: Final = click.IntRange(0, 2**63 - 1)
 
@@ -87,12 +97,15 @@ json_option: Final = click.option("--json", "as_json", is_flag=True, help="Print
 
 
 def music_options(command: F) -> F:
-    """Add the options that play and render share: config file, settings, seed, soundfont, prime."""
+    """Add the options that play and render share: config file, settings, seed, prime."""
     options = [
         config_option,
-        *map(_setting_option, (setting for setting in SETTINGS if setting.option)),
+        *(
+            _setting_option(setting)
+            for setting in SETTINGS
+            if setting.option and setting.name not in _OF_THE_LOUDSPEAKERS
+        ),
         click.option("--seed", type=SEED, help="The same seed gives the same music."),
-        click.option("--soundfont", type=PATH, help="A .sf2 or .sf3 file."),
         click.option(
             "--prime", type=PATH, help="Start with the bars in this file (MIDI, MusicXML, ABC)."
         ),
@@ -102,10 +115,20 @@ def music_options(command: F) -> F:
     return command
 
 
+def loudspeaker_options(command: F) -> F:
+    """Add the options that only playing needs: output, balance, and what goes where."""
+    for setting in reversed(SETTINGS):
+        if setting.name in _OF_THE_LOUDSPEAKERS:
+            command = _setting_option(setting)(command)
+    return command
+
+
 def _setting_option(setting: Setting) -> Callable[[F], F]:
     allowed = setting.kind.brief
     if isinstance(setting.kind, ModelName):
         allowed += ", or the path of a .tflite file"
+    elif isinstance(setting.kind, OutputName | SoundfontName):
+        allowed = str(setting.kind)
     return click.option(
         setting.option, type=SettingValue(setting), help=f"{setting.help}  [{allowed}]"
     )

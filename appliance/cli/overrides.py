@@ -38,9 +38,14 @@ def apply_overrides(config: Config, **options: Any) -> Config:
 
 def requested_settings(config: Config, model: str) -> RequestedSettings:
     """Return the settings that ``config`` asks for, with the model called ``model``."""
+    from appliance.config import loader
     from appliance.state.settings import RequestedSettings
 
     values = {s.name: getattr(getattr(config, s.section), s.key) for s in SETTINGS if s.config}
+    # A soundfont that was given by its path goes by its name, as the others do.
+    for name, path in loader.soundfonts(config).items():
+        if str(path) == values["soundfont"]:
+            values["soundfont"] = name
     return RequestedSettings(**(values | {"model": model}))
 
 
@@ -50,9 +55,11 @@ def new_settings(config: Config, catalog: ModelCatalog, model: str) -> Settings:
     Raises:
         BachboxError: the model cannot be used.
     """
+    from appliance.config import loader
     from appliance.state.settings import Settings
 
-    return Settings(requested_settings(config, model), catalog.names, catalog.defaults_of)
+    names = {"soundfont": lambda: ["default", *loader.soundfonts(config)]}
+    return Settings(requested_settings(config, model), catalog.names, catalog.defaults_of, names)
 
 
 def choose_seed(config: Config) -> int:

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import logging
 import signal
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from appliance.cli.model_catalog import ModelCatalog
-from appliance.cli.options import Seconds, music_options
+from appliance.cli.options import Seconds, loudspeaker_options, music_options
 from appliance.cli.overrides import apply_overrides, choose_seed, new_settings
 from appliance.errors import BachboxError, UsageError, bug_sentence
 
@@ -26,7 +27,7 @@ logger = logging.getLogger(__name__)
 
 @click.command()
 @music_options
-@click.option("--output", help='"default", a sound card\'s name, wav:FILE, pipe:FILE or null.')
+@loudspeaker_options
 @click.option("--fallback", help="The output to use if there is no sound card.")
 @click.option(
     "--duration",
@@ -72,9 +73,10 @@ def play(
         logger.info("the music was left paused; `bachbox set playing=on` resumes it")
     if "volume" not in given and settings.requested.volume > config.sound.max_startup_volume:
         settings.change("volume", config.sound.max_startup_volume)
+    soundfont_file = functools.partial(loader.soundfont, config)
+    soundfont_file(settings.requested.soundfont)
     plan = Plan(
-        output=config.sound.output,
-        soundfont=loader.soundfont(config),
+        soundfont_file=soundfont_file,
         seed=choose_seed(config),
         model_folders=catalog.folders,
         fallback=fallback,
@@ -84,7 +86,11 @@ def play(
         delegate=config.music.delegate,
         duration_s=duration_s,
     )
-    daemon.play(plan, settings, log, [store, *_frontends(config, plan.soundfont)])
+
+    def soundfont() -> Path:
+        return soundfont_file(settings.requested.soundfont)
+
+    daemon.play(plan, settings, log, [store, *_frontends(config, soundfont)])
 
 
 @contextlib.contextmanager
@@ -98,7 +104,7 @@ def _optional(name: str) -> Iterator[None]:
         logger.exception("%s: %s; the music plays without it", name, bug_sentence(error))
 
 
-def _frontends(config: Config, soundfont: Path) -> list[Frontend]:
+def _frontends(config: Config, soundfont: Callable[[], Path]) -> list[Frontend]:
     """Return the frontends that ``config`` asks for; log why one is missing."""
     from appliance.config.gpio_schema import Gpio
     from appliance.frontends import local_socket, systemd_notify

@@ -6,6 +6,7 @@ there is none, the defaults apply; ``bachbox.example.toml`` documents every key.
 
 from __future__ import annotations
 
+import contextlib
 import math
 import os
 import re
@@ -35,6 +36,8 @@ SOUNDFONTS: Final = (
     Path("/usr/share/sounds/sf3/default-GM.sf3"),
 )
 """Where Debian installs General MIDI soundfonts, the small one first."""
+
+SOUNDFONT_SUFFIXES: Final = (".sf2", ".sf3")
 
 MASK: Final = "********"
 
@@ -179,14 +182,43 @@ def model_folders(config: Config) -> list[Path]:
     ]
 
 
-def soundfont(config: Config) -> Path:
-    """Return the path of the soundfont to play with.
+def soundfonts(config: Config) -> dict[str, Path]:
+    """Return the files of the soundfonts that there are, by name; "default" is not among them."""
+    folders = [
+        custom_models_folder(Config()).with_name("soundfonts"),
+        SYSTEM_FILE.with_name("soundfonts"),
+        *dict.fromkeys(path.parent for path in SOUNDFONTS),
+    ]
+    if _is_path(config.sound.soundfont):
+        folders.insert(0, Path(config.sound.soundfont).parent)
+    found: dict[str, Path] = {}
+    for folder in folders:
+        with contextlib.suppress(OSError):
+            for path in sorted(folder.iterdir()):
+                if path.suffix.lower() in SOUNDFONT_SUFFIXES:
+                    found.setdefault(path.stem, path)
+    return found
+
+
+def soundfont(config: Config, name: str = "") -> Path:
+    """Return the file of the soundfont called ``name``, by default the configured one.
+
+    Args:
+        config: the config.
+        name: "default", a name without suffix, or the path of a file.
 
     Raises:
-        BachboxError: none is configured, and none is in the usual places.
+        BachboxError: there is none; the message says where it was looked for.
     """
-    if config.sound.soundfont:
-        return config.sound.soundfont
+    name = name or config.sound.soundfont
+    if _is_path(name):
+        return Path(name)
+    if name != "default":
+        known = soundfonts(config)
+        if name not in known:
+            have = ", ".join(["default", *known])
+            raise BachboxError(f"there is no soundfont {name!r}; there are: {have}")
+        return known[name]
     for path in SOUNDFONTS:
         if path.exists():
             return path
@@ -293,6 +325,8 @@ def _value(section: str, key: str, hint: Any, given: Any, base: Path) -> Any:
     is_model = setting is not None and isinstance(setting.kind, ModelName)
     if is_model and (value.endswith(".tflite") or "/" in value):
         return str(base / Path(value).expanduser())
+    if key == "soundfont" and _is_path(value):
+        return str(base / Path(value).expanduser())
     if key == "delegate" and "/" in value:
         return str(base / Path(value).expanduser())
     if isinstance(value, float) and not math.isfinite(value):
@@ -317,6 +351,10 @@ def _address(key: str, value: str, base: Path) -> str:
             parsed = parse_snapcast(value, base)
             return str(parsed) if isinstance(parsed, Path) else value
     return value
+
+
+def _is_path(soundfont: str) -> bool:
+    return "/" in soundfont or soundfont.lower().endswith(SOUNDFONT_SUFFIXES)
 
 
 def _arguments(hint: Any) -> set[Any]:

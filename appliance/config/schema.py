@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
     class _SoundSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         volume: float = 0.0
+        output: str = "default"
+        soundfont: str = "default"
 else:
     _MusicSettings = settings_section("music")
     _SoundSettings = settings_section("sound")
@@ -61,14 +63,6 @@ class Music(_MusicSettings, frozen=True, forbid_unknown_fields=True):
 class Sound(_SoundSettings, frozen=True, forbid_unknown_fields=True):
     """``[sound]``: how it sounds; the keys of the settings table come first."""
 
-    output: Annotated[
-        str,
-        Meta(
-            min_length=1,
-            description='"default", a sound card\'s name, "wav:FILE", "pipe:FILE" or "null"',
-        ),
-    ] = "default"
-    soundfont: Annotated[Path | None, Meta(description="the path of a .sf2 or .sf3 file")] = None
     block_frames: Annotated[
         int, Meta(ge=64, le=8192, description="a whole number from 64 to 8192 frames")
     ] = 1024

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta
 
-from appliance.state.setting_kinds import Choice, ModelName, Number
+from appliance.state.setting_kinds import Choice, ModelName, NamedKind, Number
 from appliance.state.settings_table import SETTINGS, Setting
 
 
@@ -31,8 +31,10 @@ def _annotation(setting: Setting) -> Any:
         annotation = Annotated[annotation, Meta(ge=kind.low, le=kind.high)]
     elif isinstance(kind, Choice):
         annotation = Annotated[annotation, Meta(pattern=rf"^({'|'.join(kind.names)})\Z")]
-    elif isinstance(kind, ModelName):
-        description += " or the path of a .tflite file"
+    elif isinstance(kind, NamedKind):
+        annotation = Annotated[annotation, Meta(min_length=1)]
+        if isinstance(kind, ModelName):
+            description += " or the path of a .tflite file"
     if setting.default is None:
         annotation = annotation | None
     return Annotated[annotation, Meta(description=description)]

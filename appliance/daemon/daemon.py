@@ -18,6 +18,7 @@ from typing import Final
 from appliance.daemon.announcer import Announcer
 from appliance.daemon.daemon_log import DaemonLog
 from appliance.daemon.journal_events import MODEL_FAILED
+from appliance.daemon.output_guard import OutputGuard
 from appliance.daemon.plan import Plan
 from appliance.daemon.supervisor import Child, ChildSpec
 from appliance.errors import BachboxError, bug_sentence
@@ -66,7 +67,8 @@ class Daemon:
     ) -> None:
         self._plan = plan
         self._settings = settings
-        self._output = plan.output
+        self._fallback: str | None = None
+        """The output in place of the sound card, once it is used."""
         self._shared = shared = SharedState.create()
         self._action_count = 0
         self._action = shared_state.Action.NONE
@@ -76,6 +78,7 @@ class Daemon:
         settings.on_observer_error = _log_observer_error
         self.composer = Child(self._composer_spec(verbose=log.verbose))
         self.performer = Child(self._performer_spec(verbose=log.verbose))
+        self._output_guard = OutputGuard(shared, settings, lambda: self.performer.restarts)
         self.box = BoxStatus(
             shared,
             settings,
@@ -148,24 +151,42 @@ class Daemon:
         return ChildSpec(
             name="performer",
             arguments=lambda: self._plan.performer_arguments(
-                self._shared.fd, os.getpid(), self._output, verbose=verbose
+                self._shared.fd,
+                os.getpid(),
+                self._output,
+                self._shared.live_settings.read().soundfont,
+                verbose=verbose,
             ),
             shared_fd=self._shared.fd,
             heartbeat=lambda: self._shared.performer.read().heartbeat,
             logger=_performer_logger,
             set_priority=_set_performer_priority,
-            likely_cause=lambda: f"the soundfont {self._plan.soundfont} or ALSA's config",
+            likely_cause=lambda: (
+                f"the soundfont {self._shared.live_settings.read().soundfont} or ALSA's config"
+            ),
             # A file that cannot be written now could not be after a restart either.
             failures_are_final=lambda: self._output.partition(":")[0] in ("wav", "pipe"),
-            on_missing_card=self._change_to_fallback_output,
+            on_failure=lambda: self._output_guard.check(),
+            on_missing_card=self._change_output,
         )
+
+    @property
+    def _output(self) -> str:
+        """The output of the next performer process."""
+        return self._fallback or self._settings.requested.output
+
+    def _change_output(self) -> bool:
+        """Use another output in place of the missing sound card; return whether there is one."""
+        reason = self._shared.output.read().problem
+        is_other = self.performer.has_ever_worked and self._output_guard.return_to_working(reason)
+        return is_other or self._change_to_fallback_output()
 
     def _change_to_fallback_output(self) -> bool:
         """Use the fallback in place of the missing sound card, if nothing has been played yet."""
         fallback = self._plan.fallback
         if fallback is None or self._output == fallback or self.performer.has_ever_worked:
             return False
-        self._output = fallback
+        self._fallback = fallback
         place = fallback.partition(":")[2] or fallback
         _performer_logger.warning(
             "there is no sound card, so the music is written to %s; Ctrl-C ends it", place
@@ -178,9 +199,20 @@ class Daemon:
                 self._action_count += 1
                 self._action = code
         self._tone_count += Action.TEST_TONE in changed
+        if "output" in changed:
+            self._fallback = None
+        try:
+            soundfont = str(self._plan.soundfont_file(self._settings.effective.soundfont))
+        except BachboxError as error:
+            soundfont = self._shared.live_settings.read().soundfont
+            logger.warning("%s", error)
         self._shared.live_settings.write(
             live_settings(
-                self._settings.effective, self._action_count, self._action, self._tone_count
+                self._settings.effective,
+                self._action_count,
+                self._action,
+                self._tone_count,
+                soundfont,
             )
         )
         for name in sorted(changed):
@@ -191,6 +223,7 @@ class Daemon:
         while not self._is_over():
             self._announcer.update()
             self._check_model()
+            self._output_guard.check()
             await asyncio.sleep(POLL_INTERVAL_S)
 
     def _is_over(self) -> bool:

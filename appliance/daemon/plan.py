@@ -1,8 +1,8 @@
-"""What ``bachbox play`` was asked for and cannot change while the music plays."""
+"""What ``bachbox play`` was asked for, apart from the settings."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,9 +11,8 @@ from pathlib import Path
 class Plan:
     """How to play."""
 
-    output: str
-    """As in ``[sound]``."""
-    soundfont: Path
+    soundfont_file: Callable[[str], Path]
+    """Gives the file of the soundfont with a name; raises a BachboxError if there is none."""
     seed: int
     model_folders: Sequence[Path]
     fallback: str | None = None
@@ -51,14 +50,14 @@ class Plan:
         ]
 
     def performer_arguments(
-        self, shared_fd: int, parent_pid: int, output: str, *, verbose: bool
+        self, shared_fd: int, parent_pid: int, output: str, soundfont: str, *, verbose: bool
     ) -> list[str]:
         """Return module and arguments of a performer process that plays to ``output``."""
         return [
             *("appliance.workers.performer_process", "--shared-fd", str(shared_fd)),
             *("--parent", str(parent_pid)),
             f"--output={output}",
-            f"--soundfont={self.soundfont}",
+            f"--soundfont={soundfont}",
             f"--block-frames={self.block_frames}",
             *(["--verbose"] if verbose else []),
         ]

@@ -22,7 +22,7 @@ from appliance.daemon.journal_events import (
     NO_SOUND_CARD,
 )
 from appliance.errors import ERROR_BY_EXIT_CODE, BachboxError
-from appliance.ipc.shared_state import EXIT_NO_CARD
+from appliance.ipc.shared_state import EXIT_NO_CARD, EXIT_OTHER_OUTPUT
 
 POLL_INTERVAL_S: Final = 0.1
 """How often a child is looked at."""
@@ -127,6 +127,9 @@ class Child:
                 return
             if code == EXIT_NO_CARD:
                 await self._wait_for_card()
+                continue
+            if code == EXIT_OTHER_OUTPUT:
+                self._output.log()
                 continue
             failed = code in ERROR_BY_EXIT_CODE
             if failed and (spec.failures_are_final() or not self.has_ever_worked):

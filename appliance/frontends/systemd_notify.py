@@ -115,11 +115,12 @@ def status_text(box: BoxStatus) -> str:
     """Return a line for ``systemctl status``; "" while the box starts or stops."""
     playing, settings = box.now_playing(), box.settings()
     if playing.condition is Condition.NO_SOUND_CARD:
-        return "No sound card; plays as soon as there is one"
+        return f"No sound card; plays as soon as there is one ({playing.problem})"
     where = f"piece {playing.piece} in {playing.key}; " if playing.piece else ""
     how = f"{settings.model}, {settings.instrument}, {settings.tempo:g} beats a minute"
     if playing.condition in (Condition.PLAYING, Condition.PAUSED):
-        return f"{playing.condition.capitalize()}: {where}{how}"
+        problem = f"; {playing.problem}" if playing.problem else ""
+        return f"{playing.condition.capitalize()}: {where}{how}{problem}"
     return ""
 
 

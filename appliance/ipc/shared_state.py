@@ -17,6 +17,7 @@ from typing import Any, Final, NamedTuple
 from appliance.errors import BachboxError, UsageError
 from appliance.ipc.pcm import BYTES_PER_FRAME
 from appliance.ipc.shared_value import SharedValue
+from appliance.music import key_names
 from appliance.music import temperament as temperaments
 from appliance.music.events import Piece
 from appliance.music.limits import MAX_MODEL_NAME_BYTES
@@ -25,12 +26,12 @@ _MAGIC: Final = b"BACHBOX\x03"
 """Identifies the mapping and the version of its layout."""
 
 _VALUES_OFFSET: Final = 64
-_SLOTS_OFFSET: Final = 4096
+_SLOTS_OFFSET: Final = 4 * 4096
 
 SLOT_COUNT: Final = 16384
 """How many events the ring holds, read and unread ones together."""
 
-SLOT_BYTES: Final = 32
+SLOT_BYTES: Final = 44
 
 _TAP_OFFSET: Final = _SLOTS_OFFSET + SLOT_COUNT * SLOT_BYTES
 
@@ -46,6 +47,12 @@ _TICK_BYTES: Final = 8
 """Size of the tick at a chunk's first frame, a double."""
 
 _SOUND_OFFSET: Final = _TAP_OFFSET + TAP_CHUNK_COUNT * _TICK_BYTES
+
+MAX_TEXT_BYTES: Final = 400
+"""The longest path, name or sentence in a shared value, in UTF-8."""
+
+EXIT_OTHER_OUTPUT: Final = os.EX_PROTOCOL
+"""Exit status of a performer whose successor can open an output that it cannot open itself."""
 
 EXIT_NO_CARD: Final = os.EX_TEMPFAIL
 """Exit status of a performer that has no sound card."""
@@ -95,16 +102,27 @@ class LiveSettings(NamedTuple):
     top_p: float = 1.0
     expression: float = 100.0
     """0 (plain, as printed) to 100 (all that the composer wrote)."""
+    key: str = key_names.ANY
+    """The key of the pieces that begin from now on, one of :data:`appliance.music.key_names.NAMES`."""
     temperament: str = temperaments.EQUAL
     """One of :data:`appliance.music.temperament.NAMES`."""
     pitch_hz: float = temperaments.CONCERT_PITCH_HZ
     """Frequency of the A above middle C (MIDI note 69)."""
+    balance: float = 0.0
+    """-100 (left only) to 100 (right only)."""
+    is_swapped: bool = False
+    """Left and right change places."""
+    is_mono: bool = False
     action_count: int = 0
     """Incremented for each action; a process acts when it has changed."""
     action: Action = Action.NONE
     tone_count: int = 0
     """Incremented for each test tone that is requested."""
     model: str = ""
+    output: str = ""
+    """As in ``[sound]``."""
+    soundfont: str = ""
+    """The path of the file."""
 
 
 class WriterState(NamedTuple):
@@ -160,6 +178,23 @@ class PerformerState(NamedTuple):
     piece: Piece = NO_PIECE
 
 
+class OutputState(NamedTuple):
+    """What the performer plays on; written by the performer."""
+
+    requested: str = ""
+    """The output that it was asked for last, and has tried."""
+    playing_on: str = ""
+    """What it plays on: a card's name, or the spec of another output."""
+    soundfont: str = ""
+    """The path of the soundfont that sounds."""
+    refused: str = ""
+    """The output or the soundfont that was asked for last, if it could not be used."""
+    problem: str = ""
+    """A sentence about what was asked for and does not play; "" if all is well."""
+    cards: str = ""
+    """The names of the sound cards that PortAudio knows, one a line."""
+
+
 class ComposerState(NamedTuple):
     """What the composer has done. The counts continue when the process is replaced."""
 
@@ -200,7 +235,7 @@ class SharedState:
         self.live_settings = SharedValue(
             memory,
             _VALUES_OFFSET,
-            f"<dd?BdddBdIBI{MAX_MODEL_NAME_BYTES}s",
+            f"<dd?BdddBBdd??IBI{MAX_MODEL_NAME_BYTES}s{MAX_TEXT_BYTES}s{MAX_TEXT_BYTES}s",
             LiveSettings(),
             _pack_live_settings,
             _unpack_live_settings,
@@ -232,7 +267,7 @@ class SharedState:
         self.performer = SharedValue(
             memory,
             self.reader.end_offset,
-            "<QQIIIIBBIB?BIQH",
+            "<QQIIIIBBIB?BIQHHBHBBBBB",
             PerformerState(),
             _pack_performer,
             _unpack_performer,
@@ -245,8 +280,16 @@ class SharedState:
             lambda v: (*v[:-2], _packed_name(v.model), _packed_name(v.refused)),
             lambda v: ComposerState(*v[:-2], *map(_unpacked_name, v[-2:])),
         )
+        self.output = SharedValue(
+            memory,
+            self.composer.end_offset,
+            "<" + len(OutputState._fields) * f"{MAX_TEXT_BYTES}s",
+            OutputState(),
+            lambda v: tuple(map(_packed_text, v)),
+            lambda v: OutputState(*map(_unpacked_name, v)),
+        )
         self.tap = SharedValue(
-            memory, self.composer.end_offset, "<QI", TapState(), tuple, lambda v: TapState(*v)
+            memory, self.output.end_offset, "<QI", TapState(), tuple, lambda v: TapState(*v)
         )
         if self.tap.end_offset > _SLOTS_OFFSET:
             raise ValueError("the values have outgrown their page")
@@ -313,22 +356,31 @@ def _packed_name(model: str) -> bytes:
     return name
 
 
+def _packed_text(text: str) -> bytes:
+    """Return ``text`` as it fits, cut at its end if it is too long."""
+    return text.encode()[:MAX_TEXT_BYTES].decode(errors="ignore").encode()
+
+
 def _unpacked_name(packed: bytes) -> str:
     return packed.rstrip(b"\0").decode()
 
 
 def _pack_live_settings(value: LiveSettings) -> tuple[Any, ...]:
     number = temperaments.NAMES.index(value.temperament)
-    packed = value._replace(temperament=number)  # type: ignore[arg-type]
-    return (*packed[:-1], _packed_name(value.model))
+    packed = value._replace(temperament=number, key=key_names.NAMES.index(value.key))  # type: ignore[arg-type]
+    texts = (_packed_text(value.output), _packed_text(value.soundfont))
+    return (*packed[:-3], _packed_name(value.model), *texts)
 
 
 def _unpack_live_settings(fields: tuple[Any, ...]) -> LiveSettings:
     value = LiveSettings(*fields)
     return value._replace(
         temperament=temperaments.NAMES[fields[LiveSettings._fields.index("temperament")]],
+        key=key_names.NAMES[fields[LiveSettings._fields.index("key")]],
         action=Action(value.action),
-        model=_unpacked_name(fields[-1]),
+        model=_unpacked_name(value.model),  # type: ignore[arg-type]
+        output=_unpacked_name(value.output),  # type: ignore[arg-type]
+        soundfont=_unpacked_name(value.soundfont),  # type: ignore[arg-type]
     )
 
 

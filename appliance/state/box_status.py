@@ -23,6 +23,7 @@ from appliance.ipc.ring_observer import RingObserver
 from appliance.ipc.shared_state import Condition, SharedState
 from appliance.music.events import TICKS_PER_BEAT
 from appliance.music.score import Key
+from appliance.music.titles import piece_title, place_in_group
 from appliance.state.settings import Settings, ShownSettings, shown
 from appliance.state.settings_table import SETTINGS
 
@@ -42,12 +43,22 @@ class NowPlaying(msgspec.Struct, frozen=True):
     """Counted from 1; 0 before the first."""
     key: str
     """Such as "g minor"; "" before the first piece."""
+    title: str
+    """Such as "Sarabande in g minor"; "" before the first piece."""
+    group: str
+    """Its place in what it is a part of, such as "third of a suite"; "" if it stands alone."""
+    tempo_bpm: float
+    """The tempo at which it sounds, in quarter notes per minute; 0 before the first piece."""
     bar: int
     """Counted from 1; 0 during a pickup and before the first piece."""
     beat: int
     """Counted from 1 in the bar; 0 before the first piece."""
     beats_per_bar: int
     seed: int
+    output: str = ""
+    """What plays: a sound card, or another output."""
+    problem: str = ""
+    """Why the output or soundfont that was asked for does not play; "" if it does."""
 
 
 class Interventions(msgspec.Struct, frozen=True):
@@ -167,7 +178,7 @@ class BoxStatus:
 
     def now_playing(self) -> NowPlaying:
         """Return what is playing; takes microseconds."""
-        performer = self._shared.performer.read()
+        performer, output = self._shared.performer.read(), self._shared.output.read()
         piece, tick = performer.piece, int(self._shared.reader.read().playhead_tick)
         started = piece.number > 0
         return NowPlaying(
@@ -175,10 +186,15 @@ class BoxStatus:
             model=self._settings.requested.model,
             piece=piece.number,
             key=str(Key(piece.tonic, piece.minor)) if started else "",
+            title=piece_title(piece) if started else "",
+            group=place_in_group(piece) if started else "",
+            tempo_bpm=round(self.sounding_bpm(self._settings.effective.tempo), 1) * started,
             bar=piece.bar_at(tick) if started else 0,
             beat=piece.beat_at(tick) + 1 if started else 0,
             beats_per_bar=piece.beats_per_bar,
             seed=self._shared.composer.read().seed,
+            output=output.playing_on,
+            problem=output.problem,
         )
 
     def fault_count(self) -> int:
@@ -202,7 +218,12 @@ class BoxStatus:
         ahead_ticks = (
             self._shared.writer.read().horizon_tick - self._shared.reader.read().playhead_tick
         )
-        return max(0.0, ahead_ticks) / TICKS_PER_BEAT * 60 / self._settings.effective.tempo
+        bpm = self.sounding_bpm(self._settings.effective.tempo)
+        return max(0.0, ahead_ticks) / TICKS_PER_BEAT * 60 / bpm
+
+    def sounding_bpm(self, set_bpm: float) -> float:
+        """Return the tempo of the piece that plays, in BPM, where ``set_bpm`` is set."""
+        return self._shared.performer.read().piece.sounding_bpm(set_bpm)
 
     def playhead(self) -> Playhead:
         """Return where the playhead is; takes microseconds."""
@@ -270,7 +291,8 @@ class BoxStatus:
 def format_status(status: Status) -> str:
     """Return ``status`` as a few lines for people."""
     playing, health = status.now_playing, status.health
-    where = f": piece {playing.piece} in {playing.key}, bar {playing.bar}" if playing.piece else ""
+    group = f", {playing.group}" if playing.group else ""
+    where = f": {playing.title}{group}, bar {playing.bar}" if playing.piece else ""
     interventions = ", ".join(
         f"{name} {n}" for name, n in msgspec.structs.asdict(health.interventions).items()
     )
@@ -278,6 +300,8 @@ def format_status(status: Status) -> str:
     return "\n".join(
         [
             f"{playing.condition.words}{where}; seed {playing.seed}",
+            *([f"  plays on {playing.output}"] if playing.output else []),
+            *([f"  {playing.problem}"] if playing.problem else []),
             *format_settings(status.settings),
             f"  {health.look_ahead_s:.1f} s ahead; xruns {health.xruns}, restarts "
             f"{health.restarts}, rewinds {health.rewinds}; interventions: {interventions}",

@@ -8,8 +8,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Final
 
+from appliance.audio.alsa_cards import find_by_alsa_name, hardware_cards
 from appliance.common.text import quoted
 from appliance.errors import UsageError
+from appliance.ipc.shared_state import MAX_TEXT_BYTES
+from appliance.music import key_names
 from appliance.music.limits import MAX_MODEL_NAME_BYTES
 from appliance.state import general_midi
 
@@ -45,8 +48,12 @@ class _Kind:
         """Return ``value`` as people read it."""
         return value
 
-    def options(self, models: Sequence[str]) -> Sequence[Value]:
-        """Return the values that are possible while there are ``models``; none for a number."""
+    def options(self, names: Sequence[str]) -> Sequence[Value]:
+        """Return the possible values; none for a number.
+
+        Args:
+            names: what there is now, for a kind that is a :class:`NamedKind`.
+        """
         return ()
 
 
@@ -119,7 +126,7 @@ class Switch(_Kind):
             raise UsageError(_refusal(label, value, self))
         return state
 
-    def options(self, models: Sequence[str]) -> Sequence[Value]:
+    def options(self, names: Sequence[str]) -> Sequence[Value]:
         """Return both states."""
         return (False, True)
 
@@ -152,9 +159,36 @@ class Choice(_Kind):
                 return name
         raise UsageError(_refusal(label, value, self))
 
-    def options(self, models: Sequence[str]) -> Sequence[Value]:
+    def options(self, names: Sequence[str]) -> Sequence[Value]:
         """Return the names."""
         return self.names
+
+
+@dataclass(frozen=True)
+class KeyName(Choice):
+    """The name of a key, or "any"."""
+
+    names: tuple[str, ...] = key_names.NAMES
+
+    def __str__(self) -> str:
+        return 'a key such as "G major", "e minor" or "B-flat major", or any'
+
+    @property
+    def brief(self) -> str:
+        """What is allowed, in as few words as possible."""
+        return "any, or a key such as e minor"
+
+    def parse(self, label: str, value: object) -> str:
+        """Return the name of the key that ``value`` means, however it is spelled.
+
+        Raises:
+            UsageError: it is no key.
+        """
+        try:
+            key = key_names.find(str(value))
+        except ValueError as error:
+            raise UsageError(_refusal(label, value, self)) from error
+        return key_names.ANY if key is None else str(key)
 
 
 @dataclass(frozen=True)
@@ -184,16 +218,35 @@ class Program(_Kind):
         """Return the name of the instrument with program ``value``."""
         return general_midi.name(int(value))
 
-    def options(self, models: Sequence[str]) -> Sequence[Value]:
+    def options(self, names: Sequence[str]) -> Sequence[Value]:
         """Return every program."""
         return range(len(general_midi.NAMES))
 
 
-@dataclass(frozen=True)
-class ModelName(_Kind):
-    """The name of a model file, without its suffix; which there are is known at run time."""
+class NamedKind(_Kind):
+    """The name of something on this machine; which there are is known at run time."""
 
     value_type = shown_type = str
+
+    def options(self, names: Sequence[str]) -> Sequence[Value]:
+        """Return the names that there are now."""
+        return names
+
+    def parse(self, label: str, value: object, names: Sequence[str]) -> str:
+        """Return the name in ``names`` that ``value`` means.
+
+        Raises:
+            UsageError: it is none of them.
+        """
+        if not isinstance(value, str) or value not in names:
+            have = ", ".join(names) or "none"
+            raise UsageError(f"there is no {label} {quoted(value)}; there are: {have}")
+        return value
+
+
+@dataclass(frozen=True)
+class ModelName(NamedKind):
+    """The name of a model file, without its suffix."""
 
     def __str__(self) -> str:
         return "the name of a model"
@@ -203,28 +256,68 @@ class ModelName(_Kind):
         """What is allowed, in as few words as possible."""
         return "a name that `bachbox models` lists"
 
-    def parse(self, label: str, value: object, models: Sequence[str]) -> str:
-        """Return ``value`` if it is one of ``models``.
+    def parse(self, label: str, value: object, names: Sequence[str]) -> str:
+        """Return ``value`` if it is one of the models called ``names``.
 
         Raises:
             UsageError: there is no such model, or its name is too long.
         """
-        if not isinstance(value, str) or value not in models:
-            have = ", ".join(models) or "none"
-            raise UsageError(f"there is no {label} {quoted(value)}; there are: {have}")
-        if len(value.encode()) > MAX_MODEL_NAME_BYTES:
+        model = super().parse(label, value, names)
+        if len(model.encode()) > MAX_MODEL_NAME_BYTES:
             raise UsageError(
-                f"the {label} name {quoted(value)} is too long: at most {MAX_MODEL_NAME_BYTES} "
+                f"the {label} name {quoted(model)} is too long: at most {MAX_MODEL_NAME_BYTES} "
                 "bytes are allowed; rename the file"
             )
-        return value
-
-    def options(self, models: Sequence[str]) -> Sequence[Value]:
-        """Return the models."""
-        return models
+        return model
 
 
-Kind = Number | Switch | Choice | Program | ModelName
+@dataclass(frozen=True)
+class OutputName(NamedKind):
+    """Where the sound goes; while it plays, one of the sound cards that there are."""
+
+    def __str__(self) -> str:
+        return '"default", a sound card\'s name, "wav:FILE", "pipe:FILE" or "null"'
+
+    @property
+    def brief(self) -> str:
+        """What is allowed, in as few words as possible."""
+        return '"default" or a sound card\'s name'
+
+    def parse(self, label: str, value: object, names: Sequence[str]) -> str:
+        """Return the output in ``names`` that ``value`` means; ALSA's spellings are understood.
+
+        Raises:
+            UsageError: there is no such card now. Files are for the config alone: whoever may
+                turn the knobs may not write files.
+        """
+        wanted = str(value).strip().casefold()
+        for name in names:
+            if name.casefold() == wanted:
+                return name
+        card = find_by_alsa_name(wanted, hardware_cards())
+        return super().parse(label, card.label if card else value, names)
+
+
+@dataclass(frozen=True)
+class SoundfontName(NamedKind):
+    """The name of a soundfont file, without its suffix; "default" is the machine's own."""
+
+    def __str__(self) -> str:
+        return "the name of a soundfont, or the path of a .sf2 or .sf3 file"
+
+    @property
+    def brief(self) -> str:
+        """What is allowed, in as few words as possible."""
+        return '"default" or the name of a soundfont'
+
+
+Kind = Number | Switch | Choice | KeyName | Program | ModelName | OutputName | SoundfontName
+
+
+def is_plain_name(output: str) -> bool:
+    """Return whether ``output`` can be a sound card: no file, nothing long or unprintable."""
+    is_file = output.partition(":")[0] in ("wav", "pipe")
+    return output.isprintable() and 0 < len(output.encode()) <= MAX_TEXT_BYTES and not is_file
 
 
 def is_relative(text: str) -> bool:

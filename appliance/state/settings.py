@@ -21,7 +21,13 @@ from appliance.errors import UsageError
 from appliance.ipc import shared_state
 from appliance.ipc.shared_state import LiveSettings
 from appliance.state import settings_table
-from appliance.state.setting_kinds import ModelName, Value, absolute, is_relative
+from appliance.state.setting_kinds import (
+    NamedKind,
+    Value,
+    absolute,
+    is_plain_name,
+    is_relative,
+)
 from appliance.state.settings_table import BY_NAME, NAMES, SETTINGS, USE_DEFAULT
 
 __all__ = [
@@ -57,9 +63,15 @@ if TYPE_CHECKING:
         instrument: _Program = msgspec.field(default=_ANY)
         model: str = msgspec.field(default=_ANY)
         top_p: _Float = msgspec.field(default=_ANY)
+        key: str = msgspec.field(default=_ANY)
         expression: float = msgspec.field(default=_ANY)
         temperament: str = msgspec.field(default=_ANY)
         pitch: float = msgspec.field(default=_ANY)
+        output: str = msgspec.field(default=_ANY)
+        soundfont: str = msgspec.field(default=_ANY)
+        balance: float = msgspec.field(default=_ANY)
+        swap_channels: bool = msgspec.field(default=_ANY)
+        mono: bool = msgspec.field(default=_ANY)
 
     class RequestedSettings(_Record[float | None, int | None], frozen=True, kw_only=True):
         """What people asked for; None leaves a setting to the model."""
@@ -127,8 +139,17 @@ def live_settings(
     action_count: int = 0,
     action: shared_state.Action = shared_state.Action.NONE,
     tone_count: int = 0,
+    soundfont: str = "",
 ) -> LiveSettings:
-    """Return ``settings`` as composer and performer read them in shared memory."""
+    """Return ``settings`` as composer and performer read them in shared memory.
+
+    Args:
+        settings: the settings.
+        action_count: how many actions were requested.
+        action: the last of them.
+        tone_count: how many test tones were requested.
+        soundfont: the path of the soundfont that the setting names.
+    """
     return LiveSettings(
         tempo_bpm=settings.tempo,
         volume=settings.volume,
@@ -137,12 +158,18 @@ def live_settings(
         temperature=settings.temperature,
         top_p=settings.top_p,
         expression=settings.expression,
+        key=settings.key,
         temperament=settings.temperament,
         pitch_hz=settings.pitch,
+        balance=settings.balance,
+        is_swapped=settings.swap_channels,
+        is_mono=settings.mono,
         action_count=action_count,
         action=action,
         tone_count=tone_count,
         model=settings.model,
+        output=settings.output,
+        soundfont=soundfont,
     )
 
 
@@ -157,6 +184,7 @@ class Settings:
         requested: the first state.
         models: gives the names of the models that exist now.
         defaults_of: gives a model's defaults, or raises a BachboxError if the model is unusable.
+        names: gives, for further settings by name, the names that exist now.
     """
 
     def __init__(
@@ -164,9 +192,11 @@ class Settings:
         requested: RequestedSettings,
         models: Callable[[], Iterable[str]],
         defaults_of: Callable[[str], ModelDefaults],
+        names: Mapping[str, Callable[[], Iterable[str]]] | None = None,
     ) -> None:
         self._requested = requested
         self._models = models
+        self._names = {"model": lambda: sorted(models()), **(names or {})}
         self._defaults_of = defaults_of
         self._defaults = defaults_of(requested.model)
         self._observers: list[Observer] = []
@@ -188,10 +218,33 @@ class Settings:
         """The names of the models that exist now, sorted."""
         return sorted(self._models())
 
+    @property
+    def choices(self) -> dict[str, list[str]]:
+        """For each setting that is a :class:`NamedKind`, the names that exist now."""
+        return {s.name: self._names_of(s.name) for s in SETTINGS if isinstance(s.kind, NamedKind)}
+
     def options(self, name: str) -> Sequence[Value]:
         """Return the values that setting ``name`` can have; none for a number."""
         kind = BY_NAME[name].kind
-        return kind.options(self.models if isinstance(kind, ModelName) else ())
+        return kind.options(self._names_of(name) if isinstance(kind, NamedKind) else ())
+
+    def add_names(self, name: str, names: Callable[[], Iterable[str]]) -> None:
+        """Let ``names`` give the names that exist for setting ``name``."""
+        self._names[name] = names
+
+    def restore(self, name: str, value: object) -> None:
+        """Set ``name`` to a value that was kept, as :meth:`change` does.
+
+        A sound card that is absent now is accepted: it may be switched on later.
+
+        Raises:
+            UsageError: as :meth:`change`.
+            BachboxError: as :meth:`change`.
+        """
+        if name == "output" and isinstance(value, str) and is_plain_name(value):
+            self._set({name: value})
+        else:
+            self.change(name, value)
 
     def change(self, name: str, value: object) -> RequestedSettings:
         """Set ``name`` to ``value`` (typed, or as text), call the observers, return the new state.
@@ -216,6 +269,9 @@ class Settings:
         for name, value in changes.items():
             setting = settings_table.find(name)
             parsed[setting.name] = self._parse(setting, value)
+        return self._set(parsed)
+
+    def _set(self, parsed: Mapping[str, Value | None]) -> RequestedSettings:
         old, new = self._requested, msgspec.structs.replace(self._requested, **parsed)
         changed = frozenset(name for name in parsed if getattr(old, name) != getattr(new, name))
         if "model" in changed:
@@ -251,9 +307,18 @@ class Settings:
         if isinstance(value, str) and is_relative(value):
             current = getattr(self.effective, setting.name)
             value = absolute(kind, value, current, self.options(setting.name))
-        if isinstance(kind, ModelName):
-            return kind.parse(setting.name, value, self.models)
+        if isinstance(kind, NamedKind):
+            return kind.parse(setting.name, value, self._names_of(setting.name))
         return kind.parse(setting.name, value)
+
+    def _names_of(self, name: str) -> list[str]:
+        """Return the names that exist for setting ``name``, and the one that is set.
+
+        A card that is set may be switched off, and no control may show a value that it lacks.
+        """
+        names = list(self._names[name]()) if name in self._names else []
+        current: str = getattr(self._requested, name)
+        return names if name == "model" or current in names else [*names, current]
 
     def _notify(self, changed: frozenset[str]) -> None:
         failures = []

@@ -12,8 +12,19 @@ from typing import Final, NamedTuple
 
 from appliance.common.text import did_you_mean, quoted
 from appliance.errors import UsageError
-from appliance.music import limits, temperament
-from appliance.state.setting_kinds import Choice, Kind, ModelName, Number, Program, Switch, Value
+from appliance.music import key_names, limits, temperament
+from appliance.state.setting_kinds import (
+    Choice,
+    KeyName,
+    Kind,
+    ModelName,
+    Number,
+    OutputName,
+    Program,
+    SoundfontName,
+    Switch,
+    Value,
+)
 
 USE_DEFAULT: Final = "default"
 """In place of a value: use the model's default again."""
@@ -142,6 +153,15 @@ SETTINGS: Final[tuple[Setting, ...]] = (
         metric_help="Top-p (nucleus sampling) of the model.",
     ),
     Setting(
+        name="key",
+        kind=KeyName(),
+        title="Key",
+        help="The key of the pieces, from the next one on; any lets them change.",
+        icon="music-clef-treble",
+        default=key_names.ANY,
+        config="music.key",
+    ),
+    Setting(
         name="expression",
         kind=Number(0, 100, step=5, unit="percent", symbol="%"),
         title="Expression",
@@ -174,6 +194,58 @@ SETTINGS: Final[tuple[Setting, ...]] = (
         advanced=True,
         metric="pitch_hz",
         metric_help="Frequency of A4 in hertz.",
+    ),
+    Setting(
+        name="output",
+        kind=OutputName(),
+        title="Output",
+        help="The sound card that plays.",
+        icon="speaker",
+        default="default",
+        config="sound.output",
+        advanced=True,
+    ),
+    Setting(
+        name="soundfont",
+        kind=SoundfontName(),
+        title="Soundfont",
+        help="The file with the sounds of the instruments.",
+        icon="music-box-multiple",
+        default="default",
+        config="sound.soundfont",
+        advanced=True,
+    ),
+    Setting(
+        name="balance",
+        kind=Number(-100, 100, step=5, unit="percent", symbol="%"),
+        title="Balance",
+        help="-100 plays on the left loudspeaker only, 100 on the right one only.",
+        icon="arrow-left-right",
+        default=0.0,
+        config="sound.balance",
+        advanced=True,
+        metric="balance_percent",
+        metric_help="Balance in percent, from left to right.",
+    ),
+    Setting(
+        name="swap_channels",
+        kind=Switch(),
+        title="Swap left and right",
+        help="For loudspeakers that stand the other way round.",
+        icon="swap-horizontal",
+        default=False,
+        config="sound.swap_channels",
+        advanced=True,
+    ),
+    Setting(
+        name="mono",
+        kind=Switch(),
+        title="Mono",
+        help="Both loudspeakers play both channels, as a single loudspeaker needs it.",
+        icon="speaker-single",
+        default=False,
+        config="sound.mono",
+        advanced=True,
     ),
 )
 

@@ -123,7 +123,7 @@ class Store:
             if name in overridden:
                 continue
             try:
-                settings.change(name, value)
+                settings.restore(name, value)
             except BachboxError as error:
                 del self._stored[name]
                 problems.append(f"{self._path}: {error}; the configured value applies")

@@ -5,7 +5,11 @@ shared memory, so if it is killed, the next one continues at the same place. Its
 
 * 0 after SIGTERM, within half a second, with the last chord released;
 * 75 (``EX_TEMPFAIL``) if there is no sound card, or it went away: another start may help later;
+* 76 (``EX_PROTOCOL``) if a new process can open an output that this one cannot;
 * 1 or 2, with an error in the log, if another start would not help.
+
+Another output or soundfont is opened while the music plays on
+(:mod:`appliance.workers.output_changes`).
 
 It needs 40 MB of memory with the default soundfont, of which 13 MB are Python's own (numpy, which
 would add 23 MB, is not imported), and 17 MB more for PortAudio and ALSA. It takes 1 % of a core,
@@ -29,15 +33,23 @@ from types import FrameType
 from typing import Final, NoReturn
 
 from appliance.audio.outputs import DeviceLost, Output, open_output
-from appliance.audio.performer import Performer
+from appliance.audio.performer import Performer, Synth
 from appliance.audio.silence_stderr import silence_stderr
+from appliance.audio.stereo import ChannelMixer, Layout
 from appliance.audio.synth import FluidSynth
 from appliance.audio.transport import Transport
 from appliance.common import logs
 from appliance.errors import BachboxError, bug_sentence
 from appliance.ipc.audio_tap import TapWriter
 from appliance.ipc.ring import RingReader, events_before
-from appliance.ipc.shared_state import EXIT_NO_CARD, Condition, PerformerState, SharedState
+from appliance.ipc.shared_state import (
+    EXIT_NO_CARD,
+    EXIT_OTHER_OUTPUT,
+    Condition,
+    PerformerState,
+    SharedState,
+)
+from appliance.workers.output_changes import OutputChanges
 from appliance.workers.parent_death import end_with_parent
 
 _MCL_CURRENT, _MCL_FUTURE, _MCL_ONFAULT = 1, 2, 4
@@ -60,7 +72,8 @@ class RenderLoop:
     """What an output calls for each block: renders it, passes it on, and reports.
 
     Attributes:
-        stop: set when the music has died away after :meth:`end`.
+        stop: set when the music has died away after :meth:`end` or :meth:`leave`.
+        successor: what plays next; set before :meth:`leave`. None: nothing does.
     """
 
     def __init__(self, shared: SharedState, output: Output, performer: Performer) -> None:
@@ -69,9 +82,12 @@ class RenderLoop:
         self._performer = performer
         self._tap = TapWriter(shared, output.sample_rate)
         self._before = shared.performer.read()
+        self._mixer = ChannelMixer()
         self._ending = False
+        self._leaving = False
         self._ended_frames = 0
         self.stop = threading.Event()
+        self.successor: tuple[Output, FluidSynth | None] | None = None
 
     def render(self, frames: int) -> bytes:
         """Return the next block of sound: ``frames`` frames, interleaved stereo s16le."""
@@ -80,13 +96,32 @@ class RenderLoop:
         if self._ending:
             sound = self._fade(sound, frames)
         self._tap.write(sound, start_tick, self._performer.playhead_tick)
-        self._report(Condition.PLAYING if self._performer.playing else Condition.PAUSED)
-        return sound
+        plays = self._performer.playing or self._leaving
+        self._report(Condition.PLAYING if plays else Condition.PAUSED)
+        live = self._shared.live_settings.read()
+        return self._mixer.apply(sound, Layout(live.balance, live.is_swapped, live.is_mono))
 
     def end(self) -> None:
         """Let the music die away from the next block on, and then set :attr:`stop`."""
         self._ending = True
+        self.successor = None
         self._performer.end()
+
+    def leave(self, successor: tuple[Output, FluidSynth | None]) -> None:
+        """As :meth:`end`, but ``successor`` goes on at the same place in the music.
+
+        Args:
+            successor: an output that is open, and a synth for its sample rate; None: the old one.
+        """
+        if not self._ending:
+            self.successor = successor
+            self._leaving = self._performer.playing
+            self._ending = True
+            self._performer.end()
+
+    def use_synth(self, synth: FluidSynth) -> None:
+        """Play on another synth from one of the next blocks on."""
+        self._performer.change_synth(synth)
 
     def close(self, condition: Condition) -> None:
         """Report ``condition`` for the last time."""
@@ -153,7 +188,10 @@ def main(arguments: list[str] | None = None) -> NoReturn:
             shared.performer.write(
                 shared.performer.read()._replace(condition=Condition.NO_SOUND_CARD)
             )
+            shared.output.write(shared.output.read()._replace(playing_on="", problem=str(error)))
             code = EXIT_NO_CARD
+        except _NeedsNewProcess:
+            code = EXIT_OTHER_OUTPUT
     except BachboxError as error:
         logger.error("%s", error)
         code = error.exit_code
@@ -175,15 +213,21 @@ def _perform(shared: SharedState, options: argparse.Namespace) -> None:
         resume=before.heartbeat > 0,
     )
     synth = FluidSynth(options.soundfont, output.sample_rate)
-    reader = RingReader(shared)
-    transport = Transport(output.sample_rate, shared.live_settings.read().tempo_bpm)
-    performer = Performer(reader, synth, transport, shared.live_settings.read)
-    performer.resume(events_before(shared, reader.read_index), reader.playhead_tick)
-    render_loop = RenderLoop(shared, output, performer)
+    stage = _Stage(shared, output, synth)
+    changes = OutputChanges(
+        shared,
+        output,
+        options.soundfont,
+        options.block_frames,
+        lambda *successor: stage.loop.leave(successor),
+        lambda new_synth: stage.loop.use_synth(new_synth),
+        stage.start_anew,
+    )
 
     def end(_signal: int, _frame: FrameType | None) -> None:
         signal.setitimer(signal.ITIMER_REAL, _EXIT_TIMEOUT_S)
-        render_loop.end()
+        stage.is_ending = True
+        stage.loop.end()
 
     def give_up(_signal: int, _frame: FrameType | None) -> None:
         os._exit(0)
@@ -193,11 +237,59 @@ def _perform(shared: SharedState, options: argparse.Namespace) -> None:
     _avoid_pauses()
     logger.info(
         "plays on %s at %d Hz in blocks of %d frames",
-        options.output, output.sample_rate, options.block_frames,
+        output.name, output.sample_rate, options.block_frames,
     )  # fmt: skip
-    output.run(render_loop.render, render_loop.stop)
-    output.close()
-    render_loop.close(Condition.STOPPED)
+    if output.problem:
+        logger.warning("%s", output.problem)
+    changes.start()
+    stage.run()
+    if stage.is_starting_anew:
+        raise _NeedsNewProcess
+
+
+class _NeedsNewProcess(Exception):  # noqa: N818 - names what is needed
+    """A new process can open an output that this one cannot."""
+
+
+class _Stage:
+    """The output, and what plays on it; one after another when the output changes."""
+
+    def __init__(self, shared: SharedState, output: Output, synth: FluidSynth) -> None:
+        self._shared = shared
+        self.is_ending = False
+        self.is_starting_anew = False
+        self._set(output, synth)
+
+    def _set(self, output: Output, synth: Synth) -> None:
+        """Take over at the playhead; the notes that were held are struck again."""
+        shared = self._shared
+        self._output = output
+        reader = RingReader(shared)
+        transport = Transport(output.sample_rate, shared.live_settings.read().tempo_bpm)
+        self.performer = Performer(reader, synth, transport, shared.live_settings.read)
+        self.performer.resume(events_before(shared, reader.read_index), reader.playhead_tick)
+        self.loop = RenderLoop(shared, output, self.performer)
+
+    def start_anew(self) -> None:
+        """End this process, so that another one opens the output."""
+        self.is_starting_anew = True
+        self.loop.end()
+
+    def run(self) -> None:
+        """Play until the end.
+
+        Raises:
+            DeviceLost: the card is gone.
+        """
+        while True:
+            self._output.run(self.loop.render, self.loop.stop)
+            self._output.close()
+            successor = self.loop.successor
+            if self.is_ending or self.is_starting_anew or successor is None:
+                self.loop.close(Condition.STARTING if self.is_starting_anew else Condition.STOPPED)
+                return
+            output, synth = successor
+            self._set(output, synth or self.performer.synth)
 
 
 def _avoid_pauses() -> None:

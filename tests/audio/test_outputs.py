@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from appliance.audio.alsa_cards import HardwareCard
 from appliance.audio.outputs import DeviceLost, Output, open_output
 from appliance.audio.outputs.file_outputs import Pacer, WavFile
 from appliance.audio.outputs.sound_card import Card, choose
@@ -196,8 +197,8 @@ def test_a_folder_is_refused_as_a_pipe(tmp_path: Path) -> None:
 
 
 _CARDS = [
-    Card("USB Audio DAC: Audio (hw:1,0)", 0, 48_000, False),
-    Card("bcm2835 Headphones: - (hw:0,0)", 1, 44_100, False),
+    Card("USB Audio DAC: Audio (hw:1,0)", 0, 48_000, False, 2, HardwareCard(1, "DAC", 0)),
+    Card("bcm2835 Headphones: - (hw:0,0)", 1, 44_100, False, 2, HardwareCard(0, "Headphones", 0)),
     Card("default", 2, 44_100, True),
 ]
 
@@ -207,6 +208,12 @@ def test_a_card_is_chosen_by_default_by_name_or_by_part_of_it() -> None:
     assert choose(_CARDS[:2], "default").number == 0, "without a default, the first"
     assert choose(_CARDS, "usb").number == 0
     assert choose(_CARDS, "bcm2835 Headphones: - (hw:0,0)").number == 1
+    assert choose(_CARDS, "headphones").number == 1, "ALSA's ID"
+
+
+@pytest.mark.parametrize("name", ["plughw:CARD=DAC,DEV=0", "hw:1,0", "plughw:1", "sysdefault:1"])
+def test_a_card_is_chosen_as_aplay_spells_it(name: str) -> None:
+    assert choose(_CARDS, name).number == 0
 
 
 def test_an_unknown_card_is_answered_with_the_known_ones() -> None:
@@ -214,7 +221,7 @@ def test_an_unknown_card_is_answered_with_the_known_ones() -> None:
         choose(_CARDS, "HiFiBerry")
     with pytest.raises(DeviceLost, match="did you mean 'default'"):
         choose(_CARDS, "defualt")
-    with pytest.raises(DeviceLost, match="'hw:' can mean 'USB Audio"):
+    with pytest.raises(DeviceLost, match="'hw:' can mean 'DAC', 'Headphones'"):
         choose(_CARDS, "hw:")
     with pytest.raises(DeviceLost, match="no sound card: plug one in"):
         choose([], "default")
@@ -235,3 +242,73 @@ def test_listing_the_cards_writes_nothing_to_stderr(card: VirtualCard) -> None:
     )
     assert "default True" in done.stdout
     assert done.stderr == ""
+
+
+def _opened(
+    card: VirtualCard, folder: Path, config: str, name: str = "default", patch: str = ""
+) -> list[str]:
+    """Open a card in a process of its own, with its own ALSA config; return what it is told."""
+    asoundrc = folder / "asound.conf"
+    asoundrc.write_text(config)
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-c",
+            "import sys, threading\n"
+            "from appliance.audio.outputs import DeviceLost, open_output, sound_card\n"
+            "from appliance.audio.silence_stderr import silence_stderr\n"
+            "stop, blocks = threading.Event(), []\n"
+            f"{patch}\n"
+            "def render(frames):\n"
+            "    blocks.append(frames)\n"
+            "    if len(blocks) > 20: stop.set()\n"
+            "    return bytes(4 * frames)\n"
+            "try:\n"
+            "    with silence_stderr():\n"
+            "        output = open_output(sys.argv[1])\n"
+            "        output.run(render, stop)\n"
+            "except DeviceLost as error:\n"
+            "    print('refused', error, sep='\\n')\n"
+            "else:\n"
+            "    print(output.name, output.problem, output.card.channels, sep='\\n')",
+            name,
+        ],
+        env=card.environment | {"ALSA_CONFIG_PATH": str(asoundrc)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    return done.stdout.splitlines()
+
+
+SERVER = "pcm.pulse { type pulse }\n"
+BROKEN_DEFAULT = f"{SERVER}pcm.!default {{ type hw card 31 }}\nctl.!default {{ type hw card 31 }}\n"
+
+
+def test_another_card_plays_in_place_of_a_default_that_cannot_be_opened(
+    card: VirtualCard, tmp_path: Path
+) -> None:
+    name, problem, channels = _opened(card, tmp_path, BROKEN_DEFAULT)
+    assert name == "pulse"
+    assert problem == (
+        "the sound card 'default' cannot be opened: there is no such device; pulse plays instead"
+    )
+    assert channels == "2"
+
+
+def test_a_named_card_is_waited_for_and_not_replaced(card: VirtualCard, tmp_path: Path) -> None:
+    refused, why = _opened(card, tmp_path, BROKEN_DEFAULT, "Kitchen")
+    assert refused == "refused"
+    assert "no sound card is called 'Kitchen': there is " in why
+    assert "'pulse'" in why
+    assert "set output=" in why
+
+
+def test_a_card_with_one_channel_gets_mono(card: VirtualCard, tmp_path: Path) -> None:
+    one_channel = (
+        "cards = sound_card._cards\n"
+        "sound_card._cards = lambda audio: [c._replace(channels=1) for c in cards(audio)]"
+    )
+    name, problem, channels = _opened(card, tmp_path, SERVER, "pulse", one_channel)
+    assert (name, problem, channels) == ("pulse", "", "1")

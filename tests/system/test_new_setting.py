@@ -43,7 +43,7 @@ from appliance.config import loader
 from appliance.frontends.mqtt import homeassistant
 from appliance.frontends.mqtt.messages import Topics
 topics = Topics("kitchen")
-box = homeassistant.DiscoveredDevice(topics, "Bachbox", "1", ["chorales"])
+box = homeassistant.DiscoveredDevice(topics, "Bachbox", "1", {"model": ["chorales"]})
 messages = homeassistant.discovery_messages(box, "homeassistant", as_device=False)
 pot = 'pots = [{ turns = "swing", channel = 0 }]'
 config = loader.parse("[music]\\nswing_percent = 33\\n[gpio]\\n" + pot, Path("/x.toml"))

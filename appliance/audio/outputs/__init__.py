@@ -27,6 +27,15 @@ class DeviceLost(BachboxError):  # noqa: N818 - names what happened
 class Output(Protocol):
     """Plays blocks of sound in real time."""
 
+    problem: str
+    """Why it is not the output that was asked for; "" if it is."""
+    choices: list[str]
+    """What the sound cards are called that this process knows; none of an output without a card."""
+
+    @property
+    def name(self) -> str:
+        """What plays: a sound card's name, or the spec of another output."""
+
     @property
     def sample_rate(self) -> int:
         """Frames per second that the output takes; the synth must render at this rate."""
@@ -47,6 +56,11 @@ class Output(Protocol):
         """Complete the file, or release the device."""
 
 
+def is_card(spec: str) -> bool:
+    """Return whether ``spec`` is a sound card, and not a file, a pipe or ``null``."""
+    return spec != "null" and spec.partition(":")[0] not in ("wav", "pipe")
+
+
 def open_output(
     spec: str,
     block_frames: int = 1024,
@@ -57,8 +71,8 @@ def open_output(
     """Open an output.
 
     Args:
-        spec: ``default`` or the name of a sound card, ``wav:FILE``, ``pipe:FILE`` (raw stereo
-            s16le), or ``null``.
+        spec: ``default`` or the name of a sound card (ALSA's spellings too), ``wav:FILE``,
+            ``pipe:FILE`` (raw stereo s16le), or ``null``.
         block_frames: size of a block.
         sample_rate: frames per second. A sound card chooses its own.
         resume: append to a WAV file that exists, instead of replacing it.
@@ -83,4 +97,4 @@ def open_output(
         raise UsageError(
             "the output is empty: give default, a sound card's name, wav:FILE, pipe:FILE or null"
         )
-    return sound_card.CardOutput(spec, block_frames)
+    return sound_card.open_card(spec, block_frames)

@@ -62,7 +62,10 @@ class Pacer:
 class NullOutput:
     """Discards the sound, in real time."""
 
-    def __init__(self, block_frames: int, sample_rate: int) -> None:
+    def __init__(self, block_frames: int, sample_rate: int, name: str = "null") -> None:
+        self.name = name
+        self.problem = ""
+        self.choices: list[str] = []
         self.sample_rate = sample_rate
         self._block_frames = block_frames
         self._pacer = Pacer(block_frames, sample_rate)
@@ -175,7 +178,7 @@ class WavOutput(NullOutput):
     def __init__(
         self, path: Path, block_frames: int, sample_rate: int, resume: bool = False
     ) -> None:
-        super().__init__(block_frames, sample_rate)
+        super().__init__(block_frames, sample_rate, f"wav:{path}")
         self._file = WavFile(path, sample_rate, resume)
 
     def write(self, sound: bytes) -> None:
@@ -205,7 +208,7 @@ class PipeOutput(NullOutput):
     """
 
     def __init__(self, path: Path, block_frames: int, sample_rate: int) -> None:
-        super().__init__(block_frames, sample_rate)
+        super().__init__(block_frames, sample_rate, f"pipe:{path}")
         self._path = path
         self._fd: int | None = None
         self._wait_s = _BUFFERED_BLOCKS * block_frames / sample_rate

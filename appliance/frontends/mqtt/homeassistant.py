@@ -12,11 +12,11 @@ Source: https://www.home-assistant.io/integrations/mqtt/#mqtt-discovery
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 from appliance.frontends.mqtt.messages import ROOT, Topics
-from appliance.state.setting_kinds import ModelName, Number, Switch
+from appliance.state.setting_kinds import Number, Switch
 from appliance.state.settings import Action
 from appliance.state.settings_table import SETTINGS, Setting
 
@@ -27,7 +27,7 @@ _CONFIG: Final = "config"
 _DIAGNOSTIC: Final = "diagnostic"
 
 _NOW_PLAYING: Final = (
-    "{% if value_json.piece %}Piece {{ value_json.piece }} in {{ value_json.key }}"
+    "{% if value_json.piece %}{{ value_json.title }}"
     "{% else %}{{ value_json.condition | replace('_', ' ') | capitalize }}{% endif %}"
 )
 _NOW_PLAYING_ATTRIBUTES: Final = (
@@ -44,7 +44,7 @@ class DiscoveredDevice(NamedTuple):
     name: str
     """The device's name, such as "Bachbox"."""
     version: str
-    models: Sequence[str]
+    choices: Mapping[str, Sequence[str]]
 
 
 class DiscoveryMessage(NamedTuple):
@@ -129,7 +129,7 @@ _Row = tuple[str, str, str, str, dict[str, Any]]
 
 def _settings(box: DiscoveredDevice) -> Iterator[_Row]:
     for setting in SETTINGS:
-        component, options = _component(setting, box.models)
+        component, options = _component(setting, box.choices)
         options["state_topic"] = box.topics.state(setting.name)
         options["command_topic"] = box.topics.command(setting.name)
         if setting.advanced:
@@ -137,7 +137,9 @@ def _settings(box: DiscoveredDevice) -> Iterator[_Row]:
         yield component, setting.name, setting.title, setting.icon, options
 
 
-def _component(setting: Setting, models: Sequence[str]) -> tuple[str, dict[str, Any]]:
+def _component(
+    setting: Setting, choices: Mapping[str, Sequence[str]]
+) -> tuple[str, dict[str, Any]]:
     """Return the component kind of a setting and the keys that this kind needs."""
     kind = setting.kind
     if isinstance(kind, Switch):
@@ -147,7 +149,7 @@ def _component(setting: Setting, models: Sequence[str]) -> tuple[str, dict[str, 
         if kind.symbol:
             options["unit_of_measurement"] = kind.symbol
         return "number", options
-    values = kind.options(models if isinstance(kind, ModelName) else ())
+    values = kind.options(choices.get(setting.name, ()))
     return "select", {"options": [kind.show(value) for value in values]}
 
 

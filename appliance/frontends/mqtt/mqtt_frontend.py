@@ -37,7 +37,7 @@ POLL_INTERVAL_S: Final = 0.25
 """How often we check whether a new bar or piece has begun."""
 
 HEALTH_INTERVAL_S: Final = 10.0
-"""How often the health is published (and at each new piece), and the list of models checked."""
+"""How often the health is published (and at each new piece), and models and cards looked for."""
 
 DISCOVERY_INTERVAL_S: Final = 2.0
 """How often, at most, the discovery payloads are published."""
@@ -64,7 +64,7 @@ class Session:
         """The last payload that the broker has from us, by topic."""
         self._settings_throttle = Throttle(SETTINGS_INTERVAL_S, self._publish_settings)
         self._discovery_throttle = Throttle(DISCOVERY_INTERVAL_S, self._publish_everything)
-        self._models: list[str] = []
+        self._choices: dict[str, list[str]] = {}
         self._unlogged_rejections = 0
         self._rejection_throttle = Throttle(REJECTION_LOG_INTERVAL_S, self._log_rejections)
         self._last_rejection = ""
@@ -89,7 +89,7 @@ class Session:
                     piece = now
                     self._publish_health()
                 await asyncio.sleep(POLL_INTERVAL_S)
-            if self._connection.connected and self._settings.models != self._models:
+            if self._connection.connected and self._settings.choices != self._choices:
                 self._discovery_throttle.request()
 
     async def close(self) -> None:
@@ -132,13 +132,13 @@ class Session:
 
     def _publish_everything(self) -> None:
         self._published.clear()
-        self._models = self._settings.models
+        self._choices = self._settings.choices
         if self._discovers:
             box = homeassistant.DiscoveredDevice(
                 self._topics,
                 device_name(self._topics.id),
                 self._box.status().version,
-                self._models,
+                self._choices,
             )
             for topic, payload in homeassistant.discovery_messages(
                 box, self._config.discovery_prefix, as_device=self._config.discovery == "device"

@@ -11,7 +11,7 @@ import contextlib
 import os
 import sys
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Final
 
@@ -37,7 +37,7 @@ _NICENESS: Final = 10
 class Exporter:
     """Makes the files; ``soundfont`` gives the sound of WAV files."""
 
-    def __init__(self, soundfont: Path) -> None:
+    def __init__(self, soundfont: Callable[[], Path]) -> None:
         self._soundfont = soundfont
         self._one_at_a_time = asyncio.Lock()
         self._waiting = 0
@@ -67,7 +67,7 @@ class Exporter:
     async def _render(self, source: Path, result: Path) -> None:
         process = await asyncio.create_subprocess_exec(
             *("nice", "-n", str(_NICENESS), sys.executable, "-m", "appliance", "render"),
-            *("--config", os.devnull, "--soundfont", str(self._soundfont)),
+            *("--config", os.devnull, "--soundfont", str(self._soundfont())),
             *("--replay", str(source), str(result)),
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.DEVNULL,

@@ -87,7 +87,7 @@ class LiveFeed:
         self._observer: RingObserver
         self._polling: asyncio.Task[None] | None = None
         self._now: NowPlaying | None = None
-        self._models: list[str] = []
+        self._choices: dict[str, list[str]] = {}
         self._settings_timer: asyncio.TimerHandle | None = None
         self._stop_observing = context.settings.observe(self._settings_changed)
 
@@ -97,7 +97,7 @@ class LiveFeed:
         if not self.clients:
             self._observer = context.box.ring_observer()
             self._now = None
-            self._models = context.settings.models
+            self._choices = context.settings.choices
             self._polling = context.start_task(self._poll())
         else:
             self._send_new_events()
@@ -160,8 +160,8 @@ class LiveFeed:
                 self._send_to_all(self._clock_message())
             if loop.time() >= models_at:
                 models_at = loop.time() + MODELS_INTERVAL_S
-                if (models := self._context.settings.models) != self._models:
-                    self._models = models
+                if (choices := self._context.settings.choices) != self._choices:
+                    self._choices = choices
                     self._send_to_all(SchemaMessage(settings_schema(self._context.settings)))
 
     def _send_new_events(self) -> None:
@@ -186,7 +186,8 @@ class LiveFeed:
     def _clock_message(self) -> ClockMessage:
         playhead = self._context.box.playhead()
         tempo_factor = self._observer.tempo_factor_permille(playhead.tick) / FULL_TEMPO_PERMILLE
-        beats_per_s = self._context.settings.effective.tempo / 60 * tempo_factor
+        set_bpm = self._context.settings.effective.tempo
+        beats_per_s = self._context.box.sounding_bpm(set_bpm) / 60 * tempo_factor
         return ClockMessage(
             tick=playhead.tick,
             ticks_per_s=beats_per_s * TICKS_PER_BEAT if playhead.moving else 0.0,

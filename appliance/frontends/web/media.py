@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,5 +16,5 @@ class Media:
 
     history: History
     opus: OpusBroadcast
-    soundfont: Path
-    """Renders pieces of the history as sound."""
+    soundfont: Callable[[], Path]
+    """Gives the file that renders pieces of the history as sound."""

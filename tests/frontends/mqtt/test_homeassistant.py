@@ -13,7 +13,12 @@ from appliance.frontends.mqtt.homeassistant import DiscoveredDevice
 from appliance.frontends.mqtt.messages import Topics
 from appliance.state.settings import NAMES, Action
 
-BOX = DiscoveredDevice(Topics("kitchen", "all"), "Bachbox kitchen", "1.2.3", ["chorales", "fugues"])
+CHOICES = {
+    "model": ["chorales", "fugues"],
+    "output": ["default", "Headphones", "null"],
+    "soundfont": ["default", "FluidR3_GM"],
+}
+BOX = DiscoveredDevice(Topics("kitchen", "all"), "Bachbox kitchen", "1.2.3", CHOICES)
 
 OLD_DEVICE_KEYS = {
     *("identifiers", "connections", "manufacturer", "model", "name", "serial_number"),
@@ -82,6 +87,6 @@ def test_the_filters_match_the_messages_of_their_form(as_device: bool) -> None:
 
 
 def test_the_name_stands_in_an_id_once() -> None:
-    named = DiscoveredDevice(Topics("bachbox-2"), "Bachbox bachbox-2", "1", ["chorales"])
+    named = DiscoveredDevice(Topics("bachbox-2"), "Bachbox bachbox-2", "1", CHOICES)
     found = homeassistant.discovery_messages(named, "homeassistant", as_device=False)
     assert {json.loads(a.payload)["object_id"] for a in found if a.payload} > {"bachbox_2_tempo"}

@@ -54,7 +54,7 @@ async def _described(folder: Path) -> Described:
         Access(config.web, passwords, 8080),
         passwords,
         deque(),
-        Media(History(folder / "pieces.json"), OpusBroadcast(), folder),
+        Media(History(folder / "pieces.json"), OpusBroadcast(), lambda: folder),
     )
     app, table = make_app(context)
     router = [
