@@ -6,10 +6,11 @@ import logging
 
 from appliance.daemon.daemon_log import DaemonLog
 from appliance.daemon.journal_events import COMPOSING, PIECE_STARTED, STOPPED
-from appliance.daemon.status_line import StatusView, piece_title
+from appliance.daemon.status_line import StatusView
 from appliance.daemon.supervisor import Child
 from appliance.ipc.shared_state import Condition, SharedState
 from appliance.music.score import Key
+from appliance.music.titles import piece_title
 from appliance.state import general_midi
 from appliance.state.box_status import BoxStatus
 from appliance.state.settings import Settings
@@ -98,13 +99,15 @@ class Announcer:
             return
         self._announced_piece = piece.number
         instrument = general_midi.name(live.program)
+        tempo_bpm = round(piece.sounding_bpm(live.tempo_bpm))
         logger.info(
-            "piece %s, %g beats a minute, %s", piece_title(piece), live.tempo_bpm, instrument,
+            "%s, %g beats a minute, %s", piece_title(piece), tempo_bpm, instrument,
             extra={
                 "event": PIECE_STARTED,
                 "piece": piece.number,
                 "key": str(Key(piece.tonic, piece.minor)),
-                "tempo": f"{live.tempo_bpm:g}",
+                "title": piece_title(piece),
+                "tempo": f"{tempo_bpm:g}",
                 "instrument": instrument,
             },
         )  # fmt: skip
@@ -115,7 +118,7 @@ class Announcer:
             condition=performer.condition,
             piece=performer.piece if performer.piece.number else None,
             playhead_tick=self._shared.reader.read().playhead_tick,
-            tempo_bpm=live.tempo_bpm,
+            tempo_bpm=performer.piece.sounding_bpm(live.tempo_bpm),
             temperature=live.temperature,
             instrument=general_midi.name(live.program),
             look_ahead_s=self._box.look_ahead_s(),

@@ -11,7 +11,7 @@ from typing import Final, NamedTuple, TextIO
 
 from appliance.ipc.shared_state import Condition
 from appliance.music.events import Piece
-from appliance.music.score import Key
+from appliance.music.titles import piece_title, place_in_group
 
 _SILENT: Final = (Condition.PAUSED, Condition.NO_SOUND_CARD)
 """The conditions that are shown; in the others there is music to hear, or soon will be."""
@@ -114,11 +114,6 @@ def format_line(view: StatusView, columns: int, *, coloured: bool) -> str:
     return "  ".join(f"{part.style}{part.text}{_PLAIN}" for part in parts)
 
 
-def piece_title(piece: Piece) -> str:
-    """Return a piece's number and key, such as "3 in g minor"."""
-    return f"{piece.number} in {Key(piece.tonic, piece.minor)}"
-
-
 class _Part(NamedTuple):
     text: str
     expendable: int
@@ -147,6 +142,8 @@ def _parts(view: StatusView) -> list[_Part]:
     head = f"♪ {piece_title(piece)}"
     condition = [_Part(f"‖ {silent}", 1, _WARN)] if silent else []
     where = [_Part(f"bar {bar:>2}", 2, _PLAIN), _Part(beats, 7, _PLAIN)]
+    if group := place_in_group(piece):
+        where.insert(0, _Part(group, 5, _PLAIN))
     return [_Part(head, 0, _BOLD), *condition, *where, *settings, *faults]
 
 

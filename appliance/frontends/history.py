@@ -29,6 +29,7 @@ from appliance.music.events import (
 from appliance.music.files import piece_record
 from appliance.music.files.piece_record import Change, PieceRecord, Value
 from appliance.music.score import Key
+from appliance.music.titles import piece_title
 from appliance.state.box_status import BoxStatus
 from appliance.state.settings import Action, RequestedSettings, Settings
 
@@ -67,6 +68,8 @@ class HistoryEntry(msgspec.Struct, frozen=True):
     piece: int
     """The number of the piece since the box was started."""
     key: str
+    title: str
+    """Such as "Sarabande in g minor"."""
     model: str
     seed: int
     instrument: str
@@ -270,11 +273,13 @@ class History:
 def _entry(entry_id: int, record: PieceRecord, *, playing: bool) -> HistoryEntry:
     piece = record.piece
     tempo = record.settings.get("tempo")
-    tempo_bpm = float(tempo) if isinstance(tempo, int | float) else 80.0
+    set_bpm = float(tempo) if isinstance(tempo, int | float) else 80.0
+    tempo_bpm = round(piece.sounding_bpm(set_bpm), 1)
     return HistoryEntry(
         id=entry_id,
         piece=piece.number,
         key=str(Key(piece.tonic, piece.minor)),
+        title=piece_title(piece),
         model=record.model,
         seed=record.seed,
         instrument=str(record.settings.get("instrument", "")),

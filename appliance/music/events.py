@@ -19,6 +19,9 @@ PLAIN_VELOCITY = 80
 
 MAX_TOKENS_PER_EVENT = 8
 
+NO_PROGRAM = 255
+"""In place of a General MIDI program: that of the settings."""
+
 
 class Piece(NamedTuple):
     """What is known of a piece when it begins."""
@@ -34,6 +37,25 @@ class Piece(NamedTuple):
     start_tick: int
     beat_ticks: int = TICKS_PER_BEAT
     """A quarter; three eighths in compound time; an eighth where eighths are counted."""
+    form: int = 0
+    """The number of its form in the model file, from 0."""
+    kind: int = 0
+    """The place of its kind in :data:`appliance.music.kinds.NAMES`; 0: unknown."""
+    tempo_permille: int = FULL_TEMPO_PERMILLE
+    """Its own tempo in thousandths of the tempo that is set: a sarabande is slower than a gigue."""
+    group: int = 0
+    """What it is a part of: the place in :data:`appliance.music.titles.GROUPS`; 0: of nothing."""
+    place: int = 0
+    """Its place in the group, from 1; 0 outside a group."""
+    group_size: int = 0
+    times: int = 1
+    """How often the whole piece is played."""
+    program: int = NO_PROGRAM
+    """General MIDI program of the instrument that it is written for."""
+
+    def sounding_bpm(self, set_bpm: float) -> float:
+        """Its tempo, in quarter notes a minute, where the tempo ``set_bpm`` is set."""
+        return set_bpm * self.tempo_permille / FULL_TEMPO_PERMILLE
 
     def bar_at(self, tick: int) -> int:
         """The bar that sounds at ``tick``: 0 during a pickup, then from 1."""
@@ -94,16 +116,24 @@ class PieceStart(NamedTuple):
     beats_per_bar: int
     pickup_ticks: int
     beat_ticks: int = TICKS_PER_BEAT
+    form: int = 0
+    kind: int = 0
+    tempo_permille: int = FULL_TEMPO_PERMILLE
+    group: int = 0
+    place: int = 0
+    group_size: int = 0
+    times: int = 1
+    program: int = NO_PROGRAM
 
     @classmethod
     def of(cls, piece: Piece) -> PieceStart:
         """The event that announces ``piece``."""
-        return cls(piece.start_tick, *piece[:5], piece.beat_ticks)
+        return cls(piece.start_tick, *piece[:5], *piece[6:])
 
     @property
     def piece(self) -> Piece:
         """The piece that begins."""
-        return Piece(*self[1:6], start_tick=self.tick, beat_ticks=self.beat_ticks)
+        return Piece(*self[1:6], self.tick, *self[6:])
 
 
 class Tokens(NamedTuple):

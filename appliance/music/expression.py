@@ -36,7 +36,7 @@ from appliance.music.score import Form
 FULL_EXPRESSION = 100.0
 """The expression that events are written for."""
 BREATH_TICKS = 2 * TICKS_PER_BEAT
-"""Silence between two pieces."""
+"""Silence after a piece that is abandoned."""
 
 # All values from here on are for expression 100.
 
@@ -59,7 +59,12 @@ the mean tempo is what was asked for."""
 PEAK = 0.55
 """Where in a phrase its peak lies, as a share of its length."""
 PHRASE_BARS = 4
-"""Length of a phrase if the form does not say."""
+"""Length of a phrase if the form does not say, as far as one can know at its beginning."""
+PLATEAU = 0.75
+"""Where in its arch a phrase stays when it goes on for longer, or does not end after that."""
+LONG_NOTE_BEATS, CADENCE_BEATS, REST_BEATS = 2.0, 1.0, 0.5
+"""A new phrase begins after so long a wait for the next onset, after a bass that has leapt a fourth
+or a fifth and then waits, and after silence."""
 
 RESTING_PERMILLE = 500
 """The tempo factor in a fermata, and in the last chord."""
@@ -99,8 +104,15 @@ class Position(NamedTuple):
     """To the last chord."""
 
 
-def position_of(form: Form, tick: int) -> Position:
-    """The position ``tick`` ticks after the beginning of a piece in this form."""
+def position_of(form: Form, tick: int, phrase_tick: int = 0) -> Position:
+    """The position ``tick`` ticks after the beginning of a piece in this form.
+
+    Args:
+        form: of the piece.
+        tick: the position.
+        phrase_tick: where the last phrase began, in a form without fermatas. How far such a phrase
+            goes is only known where it leads to the double bar or to the end.
+    """
     step = tick // TICKS_PER_STEP
     last = form.steps - form.beat_steps
     if form.fermatas and form.fermatas[-1][1] >= last:
@@ -111,19 +123,22 @@ def position_of(form: Form, tick: int) -> Position:
             rest, resting = min(rest, fermata), resting or step >= fermata
             break
         start = end
-    if not form.fermatas and not resting:
-        # A pickup belongs to the phrase that it leads into.
-        phrase = PHRASE_BARS * form.bar_steps
-        number = max(0, step - form.pickup_steps) // phrase
-        start = form.pickup_steps + number * phrase if number else 0
-        rest = min(last, form.pickup_steps + (number + 1) * phrase)
     bar_ticks = form.bar_steps * TICKS_PER_STEP
+    in_phrase_ticks = tick - start * TICKS_PER_STEP
+    phrase_ticks = max(1, rest - start) * TICKS_PER_STEP
+    if not form.fermatas:
+        phrase_ticks = PHRASE_BARS * bar_ticks
+        goals = (last, form.facts.double_bar_step or last)
+        left = min((g * TICKS_PER_STEP - tick for g in goals if g > step), default=0)
+        through = min(PLATEAU, (tick - phrase_tick) / phrase_ticks)
+        through = max(through, 1 - (1 - PLATEAU) * left / bar_ticks)
+        in_phrase_ticks = round(through * phrase_ticks)
     return Position(
         in_bar_ticks=(tick - form.pickup_steps * TICKS_PER_STEP) % bar_ticks,
         bar_ticks=bar_ticks,
         beat_ticks=form.beat_steps * TICKS_PER_STEP,
-        in_phrase_ticks=tick - start * TICKS_PER_STEP,
-        phrase_ticks=max(1, rest - start) * TICKS_PER_STEP,
+        in_phrase_ticks=in_phrase_ticks,
+        phrase_ticks=phrase_ticks,
         resting=resting,
         left_ticks=last * TICKS_PER_STEP - tick,
     )
@@ -218,19 +233,33 @@ class Performance(Copyable):
 
     def __init__(self, form: Form, start_tick: int = 0, voices: int = 1) -> None:
         self._form = form
-        self._start_tick = start_tick
+        self.start_tick = start_tick
+        """Where the piece would have begun without repeats before the present place."""
+        self.last_time = True
+        """False while what is played will be played again, so that it does not end the piece."""
         self._voices = voices
-        self._tempo_factor_permille = FULL_TEMPO_PERMILLE
+        self.tempo_factor_permille = FULL_TEMPO_PERMILLE
         self._struck_ticks: dict[tuple[int, int], int] = {}
         """Where each sounding note, by voice and pitch, was struck."""
+        self._phrase_tick = 0
+        """Where the phrase began, in the piece as it is written."""
+        self._onset_tick = 0
+        """Where something was struck last."""
+        self._silent_tick: int | None = None
+        """Since when nothing sounds."""
+        self._basses = (0, 0)
+        """The last two lowest notes that were struck."""
 
     def tempo_changes(self, tick: int) -> list[Event]:
         """Return the change of tempo ``tick`` ticks after the beginning, if there is one."""
-        wanted = tempo_factor_permille(position_of(self._form, tick))
-        if abs(wanted - self._tempo_factor_permille) < MIN_TEMPO_CHANGE_PERMILLE:
+        position = position_of(self._form, tick, self._phrase_tick)
+        if not self.last_time and position.left_ticks < RITARD_TICKS:
+            position = position._replace(resting=False, left_ticks=RITARD_TICKS)
+        wanted = tempo_factor_permille(position)
+        if abs(wanted - self.tempo_factor_permille) < MIN_TEMPO_CHANGE_PERMILLE:
             return []
-        self._tempo_factor_permille = wanted
-        return [TempoFactor(self._start_tick + tick, wanted)]
+        self.tempo_factor_permille = wanted
+        return [TempoFactor(self.start_tick + tick, wanted)]
 
     def play(self, events: list[Event]) -> list[Event]:
         """Return the events as they are played at expression 100.
@@ -242,15 +271,19 @@ class Performance(Copyable):
         return [self._play(event) for event in events]
 
     def _play(self, event: Event) -> Event:
-        tick = self._start_tick + event.tick
+        tick = self.start_tick + event.tick
         if not isinstance(event, NoteEvent):
             return event._replace(tick=tick)
-        position, note = position_of(self._form, event.tick), (event.voice, event.pitch)
+        note = event.voice, event.pitch
+        if isinstance(event, NoteOn):
+            self._hear(event)
+        position = position_of(self._form, event.tick, self._phrase_tick)
         if isinstance(event, NoteOn):
             self._struck_ticks[note] = event.tick
             loudness = velocity(position, event.voice, self._voices, event.pitch)
             return event._replace(tick=tick, velocity=loudness)
         length_ticks = event.tick - self._struck_ticks.pop(note, event.tick)
+        self._silent_tick = None if self._struck_ticks else event.tick
         # There is no breath after phrases that are only guessed.
         breath = bool(self._form.fermatas) and not position.in_phrase_ticks
         return NoteOff(
@@ -259,6 +292,23 @@ class Performance(Copyable):
             early_release_ticks(length_ticks, repeated=False, phrase_ends=breath),
             early_release_ticks(length_ticks, repeated=True, phrase_ends=breath),
         )
+
+
+    def _hear(self, event: NoteOn) -> None:
+        """Notice where a phrase begins: after a long note, a cadence or a rest."""
+        tick, beat_ticks = event.tick, self._form.beat_steps * TICKS_PER_STEP
+        if tick > self._onset_tick:
+            waited_beats = (tick - self._onset_tick) / beat_ticks
+            silent_ticks = 0 if self._silent_tick is None else tick - self._silent_tick
+            leapt = abs(self._basses[1] - self._basses[0]) in (5, 7)
+            if (
+                waited_beats >= (CADENCE_BEATS if leapt else LONG_NOTE_BEATS)
+                or silent_ticks >= REST_BEATS * beat_ticks
+            ):
+                self._phrase_tick = tick
+            self._basses = self._basses[1], event.pitch
+        self._basses = self._basses[0], min(self._basses[1], event.pitch)
+        self._onset_tick, self._silent_tick = tick, None
 
 
 def scale_event(event: Event, expression: float, *, repeated: bool = False) -> Event:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 from appliance.music.notes import Note
+from appliance.music.traits import Traits
 
 VOICES = 4
 """Soprano, alto, tenor, bass, numbered 0 to 3 everywhere."""
@@ -15,6 +16,15 @@ LOWEST_PITCH, HIGHEST_PITCH = 36, 81
 
 SILENT = -1
 """Stands for a MIDI note where a voice rests."""
+
+
+TONICS = (
+    "C", "D-flat", "D", "E-flat", "E", "F", "F-sharp", "G", "A-flat", "A", "B-flat", "B",
+)  # fmt: skip
+"""What the tonics of major keys are called, by their pitch classes."""
+
+_MINOR_TONICS = {1: "C-sharp", 8: "G-sharp"}
+"""The tonics of minor keys that are called otherwise."""
 
 
 class Key(NamedTuple):
@@ -27,11 +37,17 @@ class Key(NamedTuple):
         """The same mode on another tonic."""
         return Key((self.tonic + semitones) % 12, self.minor)
 
+    @property
+    def accidentals(self) -> int:
+        """How many sharps or flats its signature has, 0 to 6."""
+        fifths = (self.tonic + (3 if self.minor else 0)) * 7 % 12
+        return min(fifths, 12 - fifths)
+
     def __str__(self) -> str:
-        major = ("C", "Db", "D", "Eb", "E", "F", "F#", "G", "Ab", "A", "Bb", "B")
-        minor = ("c", "c#", "d", "eb", "e", "f", "f#", "g", "g#", "a", "bb", "b")
-        names = minor if self.minor else major
-        return f"{names[self.tonic]} {'minor' if self.minor else 'major'}"
+        name = TONICS[self.tonic]
+        if self.minor:
+            name = _MINOR_TONICS.get(self.tonic, name).lower()
+        return f"{name} {'minor' if self.minor else 'major'}"
 
 
 class Tessitura(NamedTuple):
@@ -63,6 +79,8 @@ class PieceFacts:
     model's own."""
     onsets_per_quarter: float | None = None
     """How many times in a quarter note something is struck, on average."""
+    traits: Traits | None = None
+    """What it is like as a whole, of a piece in free rhythm."""
 
     @property
     def key(self) -> Key | None:

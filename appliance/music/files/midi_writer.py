@@ -22,7 +22,8 @@ from appliance.music.events import (
 from appliance.music.files import piece_embedding
 from appliance.music.files.piece_record import PieceRecord
 from appliance.music.notes import still_sounding
-from appliance.music.score import VOICES, Key
+from appliance.music.score import VOICES
+from appliance.music.titles import piece_title
 
 VOICE_NAMES = ("Soprano", "Alto", "Tenor", "Bass")
 MODES = {False: "", True: "m"}
@@ -127,17 +128,25 @@ def _voice_tracks(events: list[Event], playing: Sequence[Playing], *, tuned: boo
 
 
 def _tempos(events: list[Event], playing: Sequence[Playing]) -> _Timed:
-    """The tempo changes: the tempo that was set, times the music's own tempo factor."""
-    settings = [(now.tick, now.tempo_bpm, None) for now in playing]
-    factors = [
-        (event.tick, None, event.permille) for event in events if isinstance(event, TempoFactor)
+    """The tempo changes: what was set, times the piece's own tempo, times the tempo factor."""
+    changes: list[tuple[int, Playing | PieceStart | TempoFactor]] = [
+        *((now.tick, now) for now in playing),
+        *((e.tick, e) for e in events if isinstance(e, PieceStart | TempoFactor)),
     ]
-    tempo_bpm, permille = playing[0].tempo_bpm, FULL_TEMPO_PERMILLE
+    tempo_bpm = playing[0].tempo_bpm
+    piece_permille = permille = FULL_TEMPO_PERMILLE
     found: _Timed = []
-    for tick, set_bpm, factor in sorted([*settings, *factors], key=lambda change: change[0]):
-        tempo_bpm = tempo_bpm if set_bpm is None else set_bpm
-        permille = permille if factor is None else factor
-        tempo = mido.bpm2tempo(tempo_bpm * permille / FULL_TEMPO_PERMILLE)
+    for tick, change in sorted(changes, key=lambda change: change[0]):
+        if isinstance(change, Playing):
+            tempo_bpm = change.tempo_bpm
+        elif isinstance(change, PieceStart):
+            piece_permille = change.tempo_permille
+        else:
+            permille = change.permille
+        factor = permille * piece_permille / FULL_TEMPO_PERMILLE**2
+        tempo = mido.bpm2tempo(tempo_bpm * factor)
+        if found and found[-1][0] == tick:
+            found.pop()
         found.append((tick, mido.MetaMessage("set_tempo", tempo=tempo)))
     return found
 
@@ -201,10 +210,9 @@ def _select_tuning(channel: int) -> list[mido.Message]:
 
 def _announcement(event: PieceStart) -> _Timed:
     about = event.piece
-    key = Key(about.tonic, about.minor)
     name = TONICS[about.minor][about.tonic] + MODES[about.minor]
     return [
-        (event.tick, mido.MetaMessage("marker", text=f"Piece {about.number}, {key}")),
+        (event.tick, mido.MetaMessage("marker", text=piece_title(about))),
         (event.tick, mido.MetaMessage("key_signature", key=name)),
         (event.tick, mido.MetaMessage("time_signature", **time_signature(about))),
     ]

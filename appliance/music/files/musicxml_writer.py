@@ -154,7 +154,7 @@ def _part(
         yield f'<measure number="{number}"{implicit}>'
         if start == 0:
             yield _attributes(spans, about)
-            yield f'<sound tempo="{tempo_bpm:g}"/>'
+            yield f'<sound tempo="{about.sounding_bpm(tempo_bpm):g}"/>'
         for layer, chords in enumerate(layers, start=1):
             if layer > 1:
                 yield f"<backup><duration>{end - start}</duration></backup>"

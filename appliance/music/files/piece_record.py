@@ -25,7 +25,7 @@ from appliance.music.files.recorded_events import (
     replay,
 )
 from appliance.music.notes import still_sounding
-from appliance.music.score import Key
+from appliance.music.titles import piece_title
 
 FORMAT: Final = 2
 
@@ -88,9 +88,8 @@ class PieceRecord(msgspec.Struct, frozen=True):
 
     @property
     def title(self) -> str:
-        """A title for people, such as ``Bachbox, piece 3 in a minor``."""
-        about = self.piece
-        return f"Bachbox, piece {about.number} in {Key(about.tonic, about.minor)}"
+        """A title for people, such as ``Sarabande in a minor, by Bachbox``."""
+        return f"{piece_title(self.piece)}, by Bachbox"
 
     @property
     def note_count(self) -> int:
@@ -219,6 +218,8 @@ def _wrong(event: NoteOn | NoteOff | TempoFactor | PieceStart, *, first: bool) -
         bar_ticks = event.beats_per_bar * event.beat_ticks
         fits = event.tonic < 12 and event.beats_per_bar in _BEATS_PER_BAR and bar_ticks > 0
         fits = fits and event.pickup_ticks < bar_ticks
+        if event.tempo_permille not in _TEMPO_FACTORS_PERMILLE:
+            return "has an impossible tempo"
         return "" if fits and event.tick == 0 else "has an impossible key or meter"
     if isinstance(event, TempoFactor):
         return "" if event.permille in _TEMPO_FACTORS_PERMILLE else "has an impossible tempo"

@@ -7,13 +7,23 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
-from appliance.music.events import Event, NoteOff, NoteOn, PieceStart, TempoFactor
+from appliance.music import kinds, titles
+from appliance.music.events import (
+    FULL_TEMPO_PERMILLE,
+    NO_PROGRAM,
+    Event,
+    NoteOff,
+    NoteOn,
+    PieceStart,
+    TempoFactor,
+)
 
 Tick = Annotated[int, Meta(ge=0, le=1 << 21)]
 """At most an hour or so, so that no file can keep a renderer busy for days."""
 
 _Small = Annotated[int, Meta(ge=0, le=255)]
 _Number = Annotated[int, Meta(ge=0, lt=1 << 31)]
+_Name = Annotated[str, Meta(max_length=50)]
 _Release = Annotated[int, Meta(ge=0, le=65535)]
 
 
@@ -53,6 +63,15 @@ class RecordedPieceStart(msgspec.Struct, frozen=True, tag_field="type", tag="pie
     beats_per_bar: _Small
     pickup_ticks: _Number
     beat_ticks: _Number
+    form: _Number = 0
+    kind: _Name = ""
+    """Its name, because no number outlives a version."""
+    tempo_permille: _Number = FULL_TEMPO_PERMILLE
+    group: _Name = ""
+    place: _Small = 0
+    group_size: _Small = 0
+    times: _Small = 1
+    program: _Small = NO_PROGRAM
 
 
 RecordedEvent = RecordedNoteOn | RecordedNoteOff | RecordedTempoFactor | RecordedPieceStart
@@ -68,7 +87,8 @@ def record(event: Event, start_tick: int) -> RecordedEvent | None:
     if isinstance(event, TempoFactor):
         return RecordedTempoFactor(tick, event.permille)
     if isinstance(event, PieceStart):
-        return RecordedPieceStart(tick, *event[1:])
+        named = {"kind": kinds.NAMES[event.kind], "group": titles.GROUPS[event.group]}
+        return RecordedPieceStart(**{**event._asdict(), "tick": tick, **named})
     return None
 
 
@@ -81,4 +101,6 @@ def replay(recorded: RecordedEvent) -> NoteOn | NoteOff | TempoFactor | PieceSta
         return NoteOff(*fields)
     if isinstance(recorded, RecordedTempoFactor):
         return TempoFactor(*fields)
-    return PieceStart(*fields)
+    kind = kinds.NAMES.index(recorded.kind) if recorded.kind in kinds.NAMES else 0
+    group = titles.GROUPS.index(recorded.group) if recorded.group in titles.GROUPS else 0
+    return PieceStart(*fields)._replace(kind=kind, group=group)

@@ -8,7 +8,7 @@ import { PieceHistory } from './piece-history.js';
 import { PlaybackClock } from './playback-clock.js';
 import { Session, loginDialog } from './session.js';
 import { SettingsForm } from './settings-form.js';
-import { TEXTS, fillTexts, keyName } from './texts.js';
+import { TEXTS, fillTexts } from './texts.js';
 
 const PRODUCT = 'Bachbox';
 
@@ -32,7 +32,7 @@ const form = new SettingsForm(find('#settings'), find('#transport'), connection,
 const player = new AudioPlayer();
 clock.localTick = () => player.tick();
 appendPlayerButton(find('#listen-button'), player, TEXTS.listen);
-const history = new PieceHistory(find('#save-button'), find('#history'), TEXTS.history, keyName);
+const history = new PieceHistory(find('#save-button'), find('#history'), TEXTS.history);
 const openLogin = loginDialog(find('#login'), session, () => connection.open());
 
 find('#log-in').addEventListener('click', openLogin);
@@ -63,7 +63,7 @@ let announcedPiece = '';
 
 function showNow({ now, seed_text: seed }) {
   const condition = TEXTS.condition[now.condition];
-  const piece = now.piece ? TEXTS.piece(now.piece, now.key) : TEXTS.composing_first;
+  const piece = now.piece ? TEXTS.piece(now.title, now.group) : TEXTS.composing_first;
   find('#piece').textContent = condition ? `${piece} · ${condition}` : piece;
   find('#bar').textContent = now.piece ? TEXTS.bar(now.bar) : '';
   find('#seed').textContent = TEXTS.seed(seed, now.model);

@@ -13,17 +13,15 @@ export function pieceToSave(pieces) {
 export class PieceHistory {
   #section;
   #texts;
-  #keyName;
   #note;
   #list = element('ol', {});
   #savedId = null;
   #fileKinds = [];
 
   /** A button in `parent` opens the list in `section`. */
-  constructor(parent, section, texts, keyName) {
+  constructor(parent, section, texts) {
     this.#section = section;
     this.#texts = texts;
-    this.#keyName = keyName;
     const button = element('button', { type: 'button', id: 'save', textContent: texts.save });
     button.addEventListener('click', () => this.save());
     parent.append(button);
@@ -86,7 +84,7 @@ export class PieceHistory {
     item.classList.toggle('highlighted', piece.id === this.#savedId);
     const description = element('span', {
       id: `piece-${piece.id}`,
-      textContent: this.#texts.piece(piece, this.#keyName(piece.key)),
+      textContent: this.#texts.piece(piece),
     });
     const links = this.#fileKinds.flatMap((kind) => {
       const link = element('a', {

@@ -33,9 +33,9 @@ export const TEXTS = {
     just_played: 'The highlighted piece has just ended. Choose a file to download.',
     failed: 'The list of pieces cannot be loaded.',
     files: { mid: 'MIDI', wav: 'Sound (WAV)', musicxml: 'Score (MusicXML)' },
-    piece: ({ piece, seconds, model, playing, complete }, key) =>
+    piece: ({ title, seconds, model, playing, complete }) =>
       [
-        `Piece ${piece} in ${key}`,
+        title,
         model,
         `${Math.floor(seconds / 60)}:${String(seconds % 60).padStart(2, '0')}`,
         playing ? 'playing' : complete ? '' : 'stopped early',
@@ -56,7 +56,7 @@ export const TEXTS = {
     stopped: 'Stopped',
   },
   composing_first: 'Composing the first piece …',
-  piece: (piece, key) => `Piece ${piece} in ${keyName(key)}`,
+  piece: (title, group) => (group ? `${title}, ${group}` : title),
   bar: (bar) => (bar > 0 ? `Bar ${bar}` : 'Pickup'),
   seed: (seed, model) => `Model ${model}, seed ${seed}`,
   roll: (piece) => `Piano roll of the music, scrolling as it plays. ${piece}`,
@@ -115,13 +115,6 @@ export const TEXTS = {
   log: 'Log',
   now: (value) => `now ${value}`,
 };
-
-/** Return "bb minor" as people write it: "B♭ minor". */
-export function keyName(key) {
-  return key.replace(/^([a-g])([b#]?)/i, (_, letter, accidental) =>
-    letter.toUpperCase() + (accidental && (accidental === 'b' ? '♭' : '♯')),
-  );
-}
 
 /** Fill in the elements that name their text. */
 export function fillTexts(root = document) {
