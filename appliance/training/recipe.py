@@ -89,8 +89,8 @@ class TrainingConfig(msgspec.Struct, forbid_unknown_fields=True):
     """Training stops after this many evaluations in a row without an improvement; 0: never."""
     seed: int = 1
     warm_start: str = ""
-    """An LSTM's ``.tflite`` file whose weights the first networks of the ensemble start from, as a
-    path relative to the repository. Empty: random weights."""
+    """A ``.tflite`` file whose weights the first networks of the ensemble start from, as a path
+    relative to the repository. Empty: random weights."""
 
 
 class CardConfig(msgspec.Struct, forbid_unknown_fields=True):
@@ -166,7 +166,5 @@ def _check(recipe: Recipe) -> None:
         raise ValueError("a Transformer needs heads, feedforward and memory_tokens")
     elif network.hidden % network.heads:
         raise ValueError("a Transformer needs a hidden size that is a multiple of heads")
-    elif training.warm_start:
-        raise ValueError("warm_start is for LSTMs only")
     if not network.transpositions or network.transpositions[0] != 0:
         raise ValueError("transpositions must start with 0")

@@ -15,16 +15,26 @@ from music21 import corpus as music21_corpus
 
 from appliance.composing import model_file
 from appliance.errors import UsageError
+from appliance.music.codecs import free_rhythm_conversion
 from appliance.music.codecs.four_part import CLASSES, END, FourPartCodec
 from appliance.music.codecs.four_part_conversion import to_four_parts
+from appliance.music.codecs.free_rhythm import FreeRhythmCodec
 from appliance.music.files.musicxml_reader import from_music21
-from appliance.music.score import VOICES, Score
+from appliance.music.notes import Note
+from appliance.music.score import VOICES, FreeRhythmScore, Key, Score
 from appliance.training import pipeline, recipe
 from appliance.training.convert import export_tflite
 from appliance.training.convert.model_card import figures_in_card
 from appliance.training.convert.write_model_file import write_model_file
 from appliance.training.data import corpus
-from appliance.training.data.batches import IGNORE_INDEX, PieceSampler, chunks, encode, pad
+from appliance.training.data.batches import (
+    HIDDEN_SHARE,
+    IGNORE_INDEX,
+    PieceSampler,
+    chunks,
+    encode,
+    pad,
+)
 from appliance.training.evaluate.int8_likelihood import nll_per_unit
 from appliance.training.evaluate.ngram import NGram, evaluate_ngram, scored_tokens
 from appliance.training.networks.transposition import transpose_weights
@@ -37,6 +47,11 @@ PLAIN = FourPartCodec(onsets=False, form=False)
 
 def named(name: str, score: Score = OPENING) -> Score:
     return Score(name, score.pitches, score.onsets, score.key, score.form)
+
+
+def made_notes(*pitches: int) -> FreeRhythmScore:
+    notes = [Note(480 * n, 480, pitch) for n, pitch in enumerate(pitches)]
+    return free_rhythm_conversion.score_from_notes("made", notes, (16, 4), 0, Key(0, False))
 
 
 def cached(folder: Path, *scores: Score) -> Path:
@@ -165,6 +180,26 @@ def test_pretraining_pieces_are_sampled_less_and_less() -> None:
         sampler.pretrain_share = share
         sampled.append(sum(len(sampler.sample(rng).targets) == length for _ in range(400)))
     assert sampled == [pytest.approx(300, abs=40), pytest.approx(150, abs=40), 0]
+
+
+def test_optional_inputs_are_hidden_in_some_pieces_and_no_other_input_ever() -> None:
+    codec = FreeRhythmCodec(lowest=40, highest=80, lengths=[120, 480], told=True)
+    score = made_notes(60, 62, 64, 60, 62, 64)
+    sampler, rng = PieceSampler(codec, [score]), np.random.default_rng(1)
+    seen = np.zeros(codec.width, int)
+    for _ in range(400):
+        features = sampler.sample(rng).features
+        seen[np.unique(features[features >= 0])] += 1
+    start = codec.inputs.indices("from_start").start
+    assert seen[start] == pytest.approx(400 * (1 - HIDDEN_SHARE), abs=25)
+    assert seen[codec.inputs.indices("place")].tolist() == [400, 400, 400]
+
+
+def test_pieces_that_fit_the_range_in_no_key_are_never_drawn() -> None:
+    codec = FreeRhythmCodec(lowest=60, highest=70, lengths=[120, 480])
+    wide, narrow = made_notes(60, 75), made_notes(58, 62, 65)
+    sampler, rng = PieceSampler(codec, [wide, narrow], [wide]), np.random.default_rng(1)
+    assert {len(sampler.sample(rng).targets) for _ in range(20)} == {3 * 3 + 1}
 
 
 def test_rows_of_a_batch_run_through_pieces_to_their_end() -> None:

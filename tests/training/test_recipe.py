@@ -29,7 +29,6 @@ GOOD: dict[str, dict[str, Any]] = {
 }  # fmt: skip
 
 
-TRANSFORMER = {"kind": "transformer", "heads": 2, "feedforward": 8, "memory_tokens": 8}
 
 
 def toml(parts: dict[str, dict[str, Any]]) -> str:
@@ -134,7 +133,6 @@ def test_a_mistake_is_named(
             {},
             "a multiple of heads",
         ),
-        (TRANSFORMER, {"warm_start": "models/chorales.tflite"}, "warm_start is for LSTMs only"),
         ({"ensemble_size": 0}, {}, "at least 1"),
         ({"transpositions": []}, {}, "must start with 0"),
         ({"transpositions": [1, 0]}, {}, "must start with 0"),

@@ -113,6 +113,8 @@ class Codec(Protocol):
         unit: what losses are given per, such as ``note``.
         tokens_per_group: length of the fixed cycle of token meanings: 4 voices of a step, 3 facts
             about a note, 1 symbol. Training may enter a piece at every multiple of it.
+        optional_inputs: groups of inputs, as indices, that training hides at random, so that the
+            model does without them where they are not known.
     """
 
     name: str
@@ -121,6 +123,7 @@ class Codec(Protocol):
     voices: int
     unit: str
     tokens_per_group: int
+    optional_inputs: Sequence[range]
 
     @property
     def vocabulary(self) -> list[str]:

@@ -67,6 +67,7 @@ class FourPartCodec:
     name = "satb-16th"
     unit = "16th step"
     tokens_per_group = VOICES
+    optional_inputs: Sequence[range] = ()
     voices = VOICES
 
     def __init__(

@@ -18,6 +18,7 @@ from appliance.music.codecs.free_rhythm_tokens import (
     TO_END_STEPS,
     FreeRhythmTokens,
 )
+from appliance.music.codecs.free_rhythm_told import ToldInputs
 from appliance.music.codecs.match_model import MatchModel, RepetitionLimit, match_features
 from appliance.music.codecs.voice_allocation import MAX_VOICES, VoiceAllocator
 from appliance.music.events import TICKS_PER_BEAT, TICKS_PER_STEP, Event
@@ -71,6 +72,8 @@ class FreeRhythmContext(Copyable):
         """The bass before the notes that were struck last."""
         self.last_chord: list[int] = []
         """What sounded when the piece was ended."""
+        self.told = ToldInputs(codec, form, key) if codec.told else None
+        """What more the model is told, if it is told more."""
         self.match = MatchModel(MIN_MATCH_SYMBOLS)
         """Of the tokens."""
         self.interval_match = MatchModel(MIN_MATCH_SYMBOLS)
@@ -109,6 +112,8 @@ class FreeRhythmContext(Copyable):
             (self.match.predicted, self.match.length_bucket),
             (self._predicted_by_interval(), self.interval_match.length_bucket),
         )
+        if self.told is not None:
+            ones += self.told.features(self.place, self.tick, self.pitches, sounding, self.struck)
         return ones + match_features(inputs, codec.classes, matches)
 
     def _interval(self, back: int) -> int:
@@ -216,6 +221,8 @@ class FreeRhythmContext(Copyable):
     def _strike(self, length: int) -> list[Event]:
         self.chord_notes += bool(self.struck)
         self.struck.append(self.pitches[-1])
+        if self.told is not None:
+            self.told.add(self.tick, self.pitches[-1], length)
         self.repetition.end_note()
         return self.voices.start_note(self.tick, self.pitches[-1], length)
 

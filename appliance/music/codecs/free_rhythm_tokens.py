@@ -6,7 +6,7 @@ from bisect import bisect_left
 from collections.abc import Sequence
 from typing import Any
 
-from appliance.music.codecs.input_layout import Inputs
+from appliance.music.codecs.input_layout import Inputs, Place
 from appliance.music.codecs.match_model import match_input_count
 
 TIME_SHIFT, PITCH, LENGTH = range(3)
@@ -24,6 +24,37 @@ PAST_INTERVALS = 2
 INTERVALS = 25
 """Intervals from an octave down to an octave up; larger ones are clipped."""
 
+# The inputs below are there if the codec's option ``told`` is set.
+
+FROM_START_STEPS = (4, 8, 16, 24, 32, 48, 64, 96, 128, 192, 256)
+"""Lower ends of the buckets for the distance from the beginning."""
+BARS_BACK = (1, 2, 4, 8)
+"""How many bars ago the music at the same place in the bar is an input."""
+PAST_DEGREES = 3
+"""Of how many notes, before the last one, the degree is an input; that of the last always is."""
+TOLD_KINDS = (
+    *("allemande", "courante", "sarabande", "menuet", "gavotte", "bourree", "passepied", "loure"),
+    *("polonaise", "rondeau", "gigue", "double", "chaconne", "prelude", "fugue", "invention"),
+    *("sinfonia", "duet", "ricercar", "canon", "toccata", "fantasia", "aria", "grave", "adagio"),
+    *("largo", "siciliana", "andante", "allegro", "presto", "march", "air"),
+)
+"""Kinds of pieces that have an input, of :data:`appliance.music.kinds.KINDS`."""
+TRAIT_BUCKETS = {
+    "voices": (1.15, 1.5, 1.85, 2.15, 2.5, 2.9, 3.4),
+    "notes_per_quarter": (1.5, 2.2, 3.0, 3.8, 4.6, 5.5, 6.5),
+    "alone": (0.005, 0.03, 0.08, 0.16, 0.3, 0.6, 0.9),
+    "together": (0.02, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6),
+    "top_repeats": (0.002, 0.01, 0.025, 0.05, 0.08, 0.12, 0.2),
+    "top_steps": (0.3, 0.4, 0.5, 0.58, 0.65, 0.72, 0.8),
+    "bass_repeats": (0.002, 0.01, 0.025, 0.05, 0.08, 0.12, 0.2),
+    "bass_leaps": (0.002, 0.01, 0.02, 0.04, 0.06, 0.09, 0.14),
+    "steady": (0.4, 0.5, 0.6, 0.7, 0.8, 0.88, 0.95),
+    "returns": (0.01, 0.06, 0.12, 0.2, 0.3, 0.45, 0.65),
+}
+"""Lower ends of the buckets of each of a piece's traits, see
+:class:`appliance.music.traits.Traits`."""
+BUCKETS = 8
+
 
 class FreeRhythmTokens:
     """The vocabulary and the layout of the input.
@@ -32,6 +63,8 @@ class FreeRhythmTokens:
         lowest: lowest MIDI note.
         highest: highest MIDI note.
         lengths: the lengths of notes in ticks, rising; any other is rounded to the nearest.
+        told: whether the model is told more: kind and traits of the piece, how far its beginning
+            is, what stood at this place some bars ago, and notes as degrees of the key.
 
     Attributes:
         time_shifts: waits in ticks since the note before; token ``n`` stands for
@@ -42,6 +75,7 @@ class FreeRhythmTokens:
         classes: size of the vocabulary.
         inputs: the layout of the multi-hot input.
         width: its length.
+        optional_inputs: see :class:`appliance.music.codecs.base.Codec`.
 
     Raises:
         ValueError: the arguments give no vocabulary.
@@ -49,7 +83,10 @@ class FreeRhythmTokens:
 
     tokens_per_group = 3
 
-    def __init__(self, *, lowest: int, highest: int, lengths: Sequence[int]) -> None:
+    def __init__(
+        self, *, lowest: int, highest: int, lengths: Sequence[int], told: bool = False
+    ) -> None:
+        self.told = told
         self.lowest, self.highest = lowest, highest
         self.lengths = list(lengths)
         if not 0 <= lowest < highest <= 127:
@@ -79,8 +116,38 @@ class FreeRhythmTokens:
             ("degree", 13),
             ("end", len(TO_END_STEPS) + 1),
             ("match", 2, match_input_count(self.classes)),
+            *(self._told_parts() if told else ()),
         )
         self.width = self.inputs.width
+        self.optional_inputs = self._optional_inputs()
+
+    def _told_parts(self) -> tuple[Place, ...]:
+        """The parts of the input that ``told`` adds."""
+        return (
+            ("from_start", len(FROM_START_STEPS) + 1),
+            ("bars_back", len(BARS_BACK), self.classes + 1),
+            ("past_degree", PAST_DEGREES, 13),
+            ("sounding_degree", 12),
+            ("bass_degree", 13),
+            ("kind", len(TOLD_KINDS)),
+            ("traits", len(TRAIT_BUCKETS), BUCKETS),
+        )
+
+    def _optional_inputs(self) -> Sequence[range]:
+        """See :class:`appliance.music.codecs.base.Codec`."""
+        if not self.told:
+            return ()
+        parts = (("traits", len(TRAIT_BUCKETS)), ("bars_back", len(BARS_BACK)), ("match", 2))
+        rows = [row for name, count in parts for row in self._rows(name, count)]
+        kind, traits = self.inputs.indices("kind"), self.inputs.indices("traits")
+        whole = range(kind.start, traits.stop)
+        return [self.inputs.indices("from_start"), kind, whole, *rows]
+
+    def _rows(self, part: str, count: int) -> list[range]:
+        """The rows of a part, as ranges of indices."""
+        whole = self.inputs.indices(part)
+        length = len(whole) // count
+        return [whole[n * length : (n + 1) * length] for n in range(count)]
 
     @property
     def vocabulary(self) -> list[str]:
@@ -96,7 +163,12 @@ class FreeRhythmTokens:
     @property
     def options(self) -> dict[str, Any]:
         """The arguments that make the same codec again."""
-        return {"lowest": self.lowest, "highest": self.highest, "lengths": self.lengths}
+        told = {"told": True} if self.told else {}
+        return {"lowest": self.lowest, "highest": self.highest, "lengths": self.lengths} | told
+
+    def token_of_pitch(self, pitch: int) -> int:
+        """The token of a MIDI note in range."""
+        return self.first_pitch + pitch - self.lowest
 
     def choices_at(self, place: int) -> tuple[int, int]:
         """The first token of a kind (``TIME_SHIFT``, ``PITCH``, ``LENGTH``), and their number."""
@@ -117,6 +189,8 @@ class FreeRhythmTokens:
         classes[first : first + self.pitches] = [first + p for p in up]
         past = [at["past_pitch", back, 0] for back in range(PAST_PITCHES)]
         predicted = [at["match", row, first] for row in range(2)]
+        if self.told:
+            predicted += [at["bars_back", row, first] for row in range(len(BARS_BACK))]
         inputs = list(range(self.width))
         for start in (*past, at["sounding", 0], at["struck", 0], *predicted):
             inputs[start : start + self.pitches] = [start + p for p in up]

@@ -16,6 +16,8 @@ NO_INPUT = -1
 """Fills up the list of active inputs where a token has fewer of them than others."""
 MIN_CROPPED_CYCLES = 4
 """At least this many cycles of the codec remain of a piece that is started in the middle."""
+HIDDEN_SHARE = 0.1
+"""How often each group of the codec's optional inputs is hidden for a whole piece."""
 
 
 class EncodedPiece(NamedTuple):
@@ -53,6 +55,9 @@ def encode(codec: Codec, score: Any) -> EncodedPiece:
 class PieceSampler:
     """Draws random pieces in random transpositions, and encodes each when it is first drawn.
 
+    In each piece that is drawn, some of the codec's optional inputs are hidden. Pieces that no
+    transposition brings into the codec's range are never drawn.
+
     Args:
         codec: encodes the pieces.
         scores: the training pieces.
@@ -64,10 +69,16 @@ class PieceSampler:
         self, codec: Codec, scores: Sequence[Any], pretrain_scores: Sequence[Any] = ()
     ) -> None:
         self._codec = codec
-        self._scores = [*scores, *pretrain_scores]
-        self._train_count = len(scores)
+        own, others = (
+            [score for score in group if codec.transpositions(score)]
+            for group in (scores, pretrain_scores)
+        )
+        self._scores = [*own, *others]
+        self._train_count = len(own)
         self._shifts = [codec.transpositions(score) for score in self._scores]
-        self._encoded: dict[tuple[int, int], EncodedPiece] = {}
+        self._encoded: dict[int, EncodedPiece] = {}
+        """Each piece in the nearest key to its own that is in the codec's range."""
+        self._maps: dict[int, tuple[NDArray[np.int16], NDArray[np.int16]]] = {}
         self.pretrain_share = 1.0
 
     def sample(self, rng: np.random.Generator) -> EncodedPiece:
@@ -83,11 +94,34 @@ class PieceSampler:
         else:
             number = int(rng.integers(self._train_count))
         shift = int(rng.choice(self._shifts[number]))
-        if (number, shift) not in self._encoded:
+        nearest = min(self._shifts[number], key=abs)
+        if number not in self._encoded:
             score = self._scores[number]
-            transposed = score.transposed(shift) if shift else score
-            self._encoded[number, shift] = encode(self._codec, transposed)
-        return self._encoded[number, shift]
+            transposed = score.transposed(nearest) if nearest else score
+            self._encoded[number] = encode(self._codec, transposed)
+        piece = self._transposed(self._encoded[number], shift - nearest)
+        return self._with_hidden_inputs(piece, rng)
+
+    def _transposed(self, piece: EncodedPiece, semitones: int) -> EncodedPiece:
+        if not semitones:
+            return piece
+        if semitones not in self._maps:
+            inputs, classes = self._codec.transposition_maps(semitones)
+            # NO_INPUT, which is -1, is the last item of its map.
+            maps = np.array([*inputs, NO_INPUT], np.int16), np.array(classes, np.int16)
+            self._maps[semitones] = maps
+        inputs_map, classes_map = self._maps[semitones]
+        return EncodedPiece(inputs_map[piece.features], classes_map[piece.targets])
+
+    def _with_hidden_inputs(self, piece: EncodedPiece, rng: np.random.Generator) -> EncodedPiece:
+        hidden = np.zeros(self._codec.width + 1, bool)
+        for group in self._codec.optional_inputs:
+            if rng.random() < HIDDEN_SHARE:
+                hidden[group.start : group.stop] = True
+        if not hidden.any():
+            return piece
+        features = np.where(hidden[piece.features], np.int16(NO_INPUT), piece.features)
+        return EncodedPiece(features, piece.targets)
 
 
 def chunks(

@@ -1,4 +1,4 @@
-"""The float weights of an LSTM model file, to start a training from.
+"""The float weights of a model file, to start a training from.
 
 An int8 file keeps what matters of its float weights, so a new training can build on an old one,
 even where the codec has more inputs now.
@@ -26,19 +26,22 @@ _PRODUCT_NAME = re.compile(r"MatMul(?:_(\d+))?(?:;|$)")
 """The converter numbers the products in the order in which ``convert/lstm_step.py`` has them."""
 _PRODUCTS_PER_LAYER = 8
 """Four gates, each with a product with the input and one with the state."""
+_TRANSFORMER_PRODUCTS_PER_LAYER = 8
+"""Query, key and value; scores and their mix, which have no weights; projection; up and down."""
 
 
 def load_networks(path: Path) -> list[Weights]:
-    """The weights of each ensemble member of an LSTM model file.
+    """The weights of each ensemble member of a model file.
 
     They are float32, with the names and shapes of
-    :class:`appliance.training.networks.lstm.LstmNetwork`.
+    :class:`appliance.training.networks.lstm.LstmNetwork` or
+    :class:`appliance.training.networks.transformer.TransformerNetwork`.
 
     Args:
         path: absolute, or relative to the repository.
 
     Raises:
-        UsageError: the file cannot be read.
+        UsageError: the file cannot be read, or it averages several Transformers.
     """
     try:
         model = (REPOSITORY / path).read_bytes()
@@ -48,16 +51,22 @@ def load_networks(path: Path) -> list[Weights]:
 
 
 def networks_from_tflite(model: bytes) -> list[Weights]:
-    """The dequantised weights of each ensemble member in a TFLite flatbuffer of an LSTM.
+    """The dequantised weights of each ensemble member in a TFLite flatbuffer.
 
-    They are float32, with the names and shapes of
-    :class:`appliance.training.networks.lstm.LstmNetwork`.
+    See :func:`load_networks`.
+
+    Raises:
+        UsageError: it averages several Transformers.
     """
     from ai_edge_litert import schema_py_generated as schema
 
     tree = schema.ModelT.InitFromObj(schema.Model.GetRootAsModel(bytearray(model), 0))
     products = _products(tree, schema.BuiltinOperator.FULLY_CONNECTED)
     states = [entry.name.decode() for entry in tree.signatureDefs[0].inputs]
+    if "keys0" in states:
+        if "keys0_2" in states:
+            raise UsageError("warm_start: a model that averages Transformers cannot be one's start")
+        return [_transformer_weights(products, _attention_biases(tree))]
     network_count = sum(name.startswith("h0") for name in states)
     layers = sum(name.startswith("h") for name in states) // network_count
     per_network = _PRODUCTS_PER_LAYER * layers + 2
@@ -104,6 +113,67 @@ def _weights(products: Sequence[Product], network_count: int) -> Weights:
     assert bias_out is not None
     # Conversion divides the last product by the number of networks in the average.
     return weights | {"out.weight": out * network_count, "out.bias": bias_out * network_count}
+
+
+def _attention_biases(tree: Any) -> list[NDArray[np.float32]]:
+    """The bias of each layer's attention, ``(heads, memory_tokens + 1)``.
+
+    It is the only constant of two dimensions that is in floating point.
+    """
+    graph = tree.subgraphs[0]
+    biases = []
+    for operator in graph.operators:
+        for tensor in (graph.tensors[index] for index in operator.inputs if index >= 0):
+            data = tree.buffers[tensor.buffer].data
+            if data is not None and len(data) and tensor.type == 0 and len(tensor.shape) == 2:
+                biases.append(np.frombuffer(bytes(data), np.float32).reshape(tensor.shape))
+    return biases
+
+
+def _transformer_weights(
+    products: dict[int, Product], attention_biases: Sequence[NDArray[np.float32]]
+) -> Weights:
+    """A Transformer's weights from its products, in the order of ``convert/transformer_step.py``.
+
+    Conversion folds scale and shift of each LayerNorm into the product after it, and there they
+    stay: the scales are 1. The shift before the attention is the one that gives the biases of its
+    three products, which have none of their own.
+    """
+    width = len(products[0][0])
+    ones, zeros = np.ones(width, np.float32), np.zeros(width, np.float32)
+    weights = {"embed.weight": products[0][0].T}
+    for layer, attention_bias in enumerate(attention_biases):
+        first, prefix = 1 + _TRANSFORMER_PRODUCTS_PER_LAYER * layer, f"blocks.{layer}."
+        qkv = [products[first + n] for n in range(3)]
+        matrix = np.concatenate([matrix for matrix, _ in qkv])
+        bias = np.concatenate([zeros if bias is None else bias for _, bias in qkv])
+        shift = np.linalg.lstsq(matrix, bias, rcond=None)[0].astype(np.float32)
+        project, up, down = (products[first + n] for n in (5, 6, 7))
+        weights |= {
+            prefix + "bias": attention_bias,
+            prefix + "attention_norm.weight": ones,
+            prefix + "attention_norm.bias": shift,
+            prefix + "feedforward_norm.weight": ones,
+            prefix + "feedforward_norm.bias": zeros,
+            prefix + "qkv.weight": matrix,
+            prefix + "project.weight": project[0],
+            prefix + "up.weight": up[0],
+            prefix + "up.bias": _bias_of(up),
+            prefix + "down.weight": down[0],
+            prefix + "down.bias": _bias_of(down),
+        }
+    out = products[1 + _TRANSFORMER_PRODUCTS_PER_LAYER * len(attention_biases)]
+    return weights | {
+        "final_norm.weight": ones,
+        "final_norm.bias": zeros,
+        "out.weight": out[0],
+        "out.bias": _bias_of(out),
+    }
+
+
+def _bias_of(product: Product) -> NDArray[np.float32]:
+    matrix, bias = product
+    return np.zeros(len(matrix), np.float32) if bias is None else bias
 
 
 def _dequantise(tree: Any, tensor: Any, dtype: type) -> NDArray[np.float32]:

@@ -9,6 +9,7 @@ bar by bar, with a token for each bar.
 from __future__ import annotations
 
 from pathlib import Path
+from collections.abc import Sequence
 from typing import Any
 
 from appliance.errors import UsageError
@@ -27,6 +28,7 @@ class AbcCodec:
     name = "abc"
     unit = "character"
     tokens_per_group = 1
+    optional_inputs: Sequence[range] = ()
     uses_forms = True
     voices = 1
     width = INPUTS.width

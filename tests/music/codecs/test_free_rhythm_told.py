@@ -1,0 +1,138 @@
+"""What a model of music in free rhythm is told besides its tokens: the option ``told``."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from appliance.music.codecs.free_rhythm import FreeRhythmCodec
+from appliance.music.codecs.free_rhythm_tokens import (
+    BARS_BACK,
+    BUCKETS,
+    TOLD_KINDS,
+    TRAIT_BUCKETS,
+)
+from appliance.music.kinds import KINDS
+from appliance.music.notes import Note
+from appliance.music.score import Form, FreeRhythmScore, Key, PieceFacts
+from appliance.music.traits import Traits, traits_of
+from tests.music.codecs.test_free_rhythm import CODEC, LENGTHS, score_of, scores
+
+TOLD = FreeRhythmCodec(lowest=36, highest=88, lengths=LENGTHS, told=True)
+WIDE = FreeRhythmCodec(lowest=0, highest=127, lengths=LENGTHS, told=True)
+TRAITS = traits_of([Note(0, 480, 60), Note(480, 480, 62)], 16, 0)
+
+
+def told_of(ones: list[int], part: str) -> set[int]:
+    """The ones in a part of the input, counted from its beginning."""
+    indices = TOLD.inputs.indices(part)
+    return {one - indices.start for one in ones if one in indices}
+
+
+def predictions(score: FreeRhythmScore, bars: int) -> list[int | None]:
+    """What stood at the same place ``bars`` ago, as the model is told it before every token."""
+    row, length = BARS_BACK.index(bars), TOLD.classes + 1
+    found: list[int | None] = []
+    for ones in TOLD.encode(score)[0]:
+        (token,) = (one % length for one in told_of(ones, "bars_back") if one // length == row)
+        found.append(None if token == TOLD.classes else token)
+    return found
+
+
+@given(score=scores())
+def test_more_inputs_change_neither_the_tokens_nor_the_other_inputs(score: FreeRhythmScore) -> None:
+    features, tokens = TOLD.encode(score)
+    plain_features, plain_tokens = CODEC.encode(score)
+    assert tokens == plain_tokens
+    for ones, plain in zip(features, plain_features, strict=True):
+        assert len(ones) == len({*ones})
+        assert all(0 <= one < TOLD.width for one in ones)
+        assert sorted(one for one in ones if one < CODEC.width) == sorted(plain)
+
+
+@given(score=scores(), semitones=st.integers(-5, 6))
+def test_transposition_maps_give_the_encoding_of_the_transposed_score(
+    score: FreeRhythmScore, semitones: int
+) -> None:
+    inputs, _ = WIDE.transposition_maps(semitones)
+    features, moved = WIDE.encode(score)[0], WIDE.encode(score.transposed(semitones))[0]
+    assert [{inputs[one] for one in ones} for ones in features] == [*map(set, moved)]
+
+
+@pytest.mark.parametrize("bars", BARS_BACK)
+def test_what_stood_here_bars_ago_is_told_as_a_token(bars: int) -> None:
+    bar = [(0, 240, 72), (0, 480, 48), (240, 240, 74), (480, 480, 76), (960, 960, 67)]
+    whole = [(start + n * 1920, *note) for n in range(bars + 2) for start, *note in bar]
+    score = score_of(*whole)
+    tokens, told = TOLD.encode(score)[1], predictions(score, bars)
+    per_bar = TOLD.tokens_per_group * len(bar)
+    # The wait into a bar belongs to the place in the bar before.
+    assert told[: bars * per_bar + 1] == [None] * (bars * per_bar + 1)
+    assert told[bars * per_bar + 1 : -1] == tokens[bars * per_bar + 1 : -1]
+
+
+def test_what_is_too_long_ago_is_forgotten() -> None:
+    context = TOLD.start(Form(16, 0, 1024), Key(0, False))
+    for token in TOLD.encode(score_of(*[(n * 480, 480, 60 + n % 3) for n in range(200)]))[1][:-1]:
+        context.accept(token)
+    assert context.told is not None
+    assert len(context.told.ticks) == len(context.told.notes) <= 4 * (BARS_BACK[-1] + 1) + 1
+
+
+def test_kind_and_traits_of_the_form_are_told() -> None:
+    facts = PieceFacts(kind="fugue", traits=TRAITS)
+    ones = TOLD.start(Form(16, 0, 64, facts=facts), Key(0, False)).features()
+    assert told_of(ones, "kind") == {TOLD_KINDS.index("fugue")}
+    rows = {one // BUCKETS for one in told_of(ones, "traits")}
+    assert rows == {*range(len(TRAIT_BUCKETS))}
+
+
+@pytest.mark.parametrize("facts", [PieceFacts(), PieceFacts(kind="reel")])
+def test_what_nobody_knows_is_not_told(facts: PieceFacts) -> None:
+    ones = TOLD.start(Form(16, 0, 64, facts=facts), Key(0, False)).features()
+    assert told_of(ones, "kind") == told_of(ones, "traits") == set()
+
+
+def test_every_trait_has_buckets_and_every_kind_is_one() -> None:
+    assert tuple(TRAIT_BUCKETS) == Traits._fields
+    for ends in TRAIT_BUCKETS.values():
+        assert list(ends) == sorted({*ends})
+        assert len(ends) == BUCKETS - 1
+    assert {*TOLD_KINDS} <= {*KINDS}
+
+
+def test_degrees_are_those_over_the_tonic() -> None:
+    score = score_of((0, 480, 62), (480, 480, 66), (960, 480, 69), key=Key(2, False))
+    before_end = TOLD.encode(score)[0][-1]
+    assert told_of(before_end, "past_degree") == {4, 13 + 0, 26 + 12}
+    assert told_of(before_end, "sounding_degree") == {7}
+    assert told_of(before_end, "bass_degree") == {7}
+
+
+def test_optional_inputs_are_those_that_may_be_unknown() -> None:
+    assert CODEC.optional_inputs == ()
+    hidden = {one for group in TOLD.optional_inputs for one in group}
+    for part in ("kind", "traits", "from_start", "bars_back", "match"):
+        assert {*TOLD.inputs.indices(part)} <= hidden
+    for part in ("place", "bar", "past_pitch", "sounding", "end"):
+        assert not {*TOLD.inputs.indices(part)} & hidden
+
+
+def test_the_options_make_the_same_codec_again() -> None:
+    for codec in (CODEC, TOLD):
+        again = FreeRhythmCodec(**codec.options)
+        assert (again.width, again.told) == (codec.width, codec.told)
+
+
+def test_a_copy_remembers_on_its_own() -> None:
+    context = TOLD.start(Form(16, 0, 64), Key(0, False))
+    tokens = TOLD.encode(score_of((0, 480, 60), (480, 480, 62), (960, 480, 64)))[1]
+    for token in tokens[:3]:
+        context.accept(token)
+    twin = context.copy()
+    for token in tokens[3:6]:
+        twin.accept(token)
+    assert context.told is not None
+    assert twin.told is not None
+    assert (context.told.ticks, twin.told.ticks) == ([0], [0, 480])
