@@ -54,7 +54,7 @@ test-homeassistant: $(VENV)/.dev $(HASS_VENV)/.$(HASS_VERSION) ## test against t
 
 test-training: $(TRAIN_VENV)/.train ## train, convert and play tiny models
 	@$(TRAIN_VENV)/bin/python $(PIP) install 'pytest>=8,<10' 'pytest-timeout>=2.3,<3' 'pytest-xdist>=3.6,<4' 'hypothesis>=6.100,<7' 'psutil>=6,<8'
-	$(TRAIN_VENV)/bin/python -m pytest -n 2 tests/acceptance/training.py $(ARGS)
+	$(TRAIN_VENV)/bin/python -m pytest -n 2 tests/acceptance/training.py tests/acceptance/two_sample.py $(ARGS)
 
 test-systemd: | system-packages ## install on a fresh Debian 13, boot it, and break things (root; WAY=source: by make install)
 	@tests/systemd/run.sh $(WAY)

@@ -9,20 +9,22 @@ import pytest
 
 from appliance.composing import model_file
 from appliance.music.score import Form, Score
-from appliance.training.evaluate import ngram, quality_page, sampling_jobs
+from appliance.training.evaluate import likeness_page, ngram, quality_page, sampling_jobs
 from appliance.training.evaluate.defects import DefectCounter, find_defects
 from appliance.training.evaluate.finished_pieces import ComposerStep, FinishedPiece
+from appliance.training.evaluate.likeness import Control, Likeness, RealMeasures, summary
 from appliance.training.evaluate.model_quality import (
     ModelQuality,
     check_guarantees,
     measure_quality,
 )
+from appliance.training.evaluate.page_measures import measure_pieces
 from appliance.training.evaluate.sampling_jobs import (
-    Amount,
     ComposedMusic,
     ReferenceMusic,
     SamplingSetting,
 )
+from appliance.training.evaluate.two_sample import Auc, Telling, Verdict
 from tests.support.finished_pieces import CODEC, line, piece_from, piece_of
 from tests.support.making_music import MODEL, OPENING, chords
 
@@ -43,7 +45,9 @@ def composed_music(setting: SamplingSetting, pieces: list[FinishedPiece]) -> Com
     counter = DefectCounter()
     for piece in pieces:
         counter.add(piece, [ComposerStep(0, [], piece.ticks)])
-    return ComposedMusic(setting, pieces, counter.report, {"loop": 1}, [50.0] * 20, 1.0)
+    return ComposedMusic(
+        setting, pieces, counter.report, {"loop": 1}, [50.0] * 20, 1.0, tempos_bpm=[80]
+    )
 
 
 SCORES = [
@@ -56,43 +60,62 @@ SCORES = [
 STRANGE = chords(*[(1, (61 + n % 7, 60, 50 + n % 5, 40)) for n in range(32)])
 
 
+VERDICT = Verdict(
+    Auc(0.81, 0.7, 0.9),
+    Auc(0.82, 0.7, 0.9),
+    Auc(0.83, 0.7, 0.9),
+    [Telling("bass: repeated notes", 0.7, (0, 0, 0.1), (0, 0.1, 0.2))],
+    150,
+    48,
+)
+
+
+def likeness_of(real: list[FinishedPiece], composed: list[FinishedPiece]) -> Likeness:
+    sides = (measure_pieces(some, solo_strings=False) for some in (real, composed))
+    found = [summary(side) for side in sides]
+    controls = [Control("an n-gram", 12, VERDICT, VERDICT)]
+    return Likeness(VERDICT, VERDICT, controls, found[0], found[1], 0.97, 20)
+
+
 def quality_of(
-    near: SamplingSetting, others: list[SamplingSetting], own: SamplingSetting
+    aucs: dict[SamplingSetting, float],
+    own: SamplingSetting,
+    given_up: dict[SamplingSetting, float] | None = None,
 ) -> ModelQuality:
-    """At one setting the model composes the held-out pieces, at the others strange ones."""
+    """A model that composes strange pieces, and is told with these AUCs."""
     bach = [piece_from(score) for score in SCORES]
     strange = [piece_from(STRANGE)] * 3
-    runs = [composed_music(near, bach)] + [composed_music(setting, strange) for setting in others]
-    reference = ReferenceMusic({"train": bach, "valid": bach, "test": bach[:2]}, strange)
-    long_run = composed_music(own, bach if own == near else strange)
+    measures = RealMeasures([], [], [], [], [])
+    reference = ReferenceMusic({"train": bach, "valid": bach, "test": bach[:2]}, strange, measures)
     return measure_quality(
-        model_file.load(MODEL), own, reference, long_run, runs, [run.setting for run in runs]
+        model_file.load(MODEL),
+        own,
+        reference,
+        composed_music(own, strange),
+        [composed_music(setting, strange) for setting in aucs],
+        likeness_of(bach, strange),
+        aucs,
+        dict.fromkeys(aucs, 0.0) | (given_up or {}),
     )
 
 
-def test_the_setting_nearest_to_the_valid_pieces_is_the_best() -> None:
-    near, far = SamplingSetting(0.8, 0.9), SamplingSetting(1.2, 1.0)
-    quality = quality_of(near, [far], own=far)
-    assert quality.distance_by_setting[near] == 0 < quality.distance_by_setting[far]
-    assert quality.best_setting == near
-    assert "should be 0.8 and 0.9" in quality_page.setting_verdict(quality)
-    assert quality_of(near, [far], own=near).best_setting == near
+NEAR, OWN, FAR = SamplingSetting(0.8, 0.9), SamplingSetting(0.9, 0.9), SamplingSetting(1.2, 1.0)
 
 
-def test_the_recipes_setting_stays_if_it_is_as_good_as_the_nearest() -> None:
-    near, own, far = SamplingSetting(0.8, 0.9), SamplingSetting(0.9, 0.9), SamplingSetting(1.2, 1.0)
-    quality = quality_of(near, [own, far], own=own)
-    quality.distance_by_setting.update({near: 1.0, own: 1.09, far: 1.2})
-    assert quality.best_setting == own
-    quality.distance_by_setting[own] = 1.11
-    assert quality.best_setting == near
+def test_the_setting_that_is_hardest_to_tell_from_the_valid_pieces_is_the_best() -> None:
+    quality = quality_of({NEAR: 0.7, FAR: 0.9}, own=FAR)
+    assert quality.best_setting == NEAR
+    assert "should be 0.8 and 0.9" in likeness_page.setting_verdict(quality)
+    assert "are right" in likeness_page.setting_verdict(quality_of({NEAR: 0.7, FAR: 0.9}, own=NEAR))
+
+
+def test_the_recipes_setting_stays_if_it_is_as_good_as_the_best() -> None:
+    assert quality_of({NEAR: 0.70, OWN: 0.715, FAR: 0.9}, own=OWN).best_setting == OWN
+    assert quality_of({NEAR: 0.70, OWN: 0.725, FAR: 0.9}, own=OWN).best_setting == NEAR
 
 
 def test_a_setting_with_pieces_given_up_is_not_the_best() -> None:
-    near, far = SamplingSetting(0.8, 0.9), SamplingSetting(1.2, 1.0)
-    quality = quality_of(near, [far], own=far)
-    quality.given_up_share[near] = 0.1
-    assert quality.best_setting == far
+    assert quality_of({NEAR: 0.7, FAR: 0.9}, own=FAR, given_up={NEAR: 0.1}).best_setting == FAR
 
 
 def test_each_guarantee_can_be_broken_alone() -> None:
@@ -121,27 +144,50 @@ def test_the_limit_for_loops_is_the_longest_loop_of_the_corpus() -> None:
 
 
 def test_the_page_has_all_tables() -> None:
-    near, far = SamplingSetting(0.9, 0.95), SamplingSetting(1.2, 0.95)
-    quality = quality_of(near, [far], own=near)
-    page = quality_page.render_page([quality], quality_page.Conditions(1, 3, 1, 1))
-    for text in ("grade", "the model", "an n-gram", "| top-p 0.95 | **0.00**", "are right"):
+    quality = quality_of({NEAR: 0.71, OWN: 0.715, FAR: 0.9}, own=OWN)
+    page = quality_page.render_page([quality], quality_page.Conditions(16, 1, 1, 2))
+    for text in (
+        "**0.81** (0.70 to 0.90)",
+        "| an n-gram | 12 | 0.81 (0.82) | 0.81 (0.82) |",
+        "bass: repeated notes",
+        "| diversity | 0.97 |",
+        "grade",
+        "| top-p 0.9 | 0.710 | **0.715** |",
+        "are right",
+    ):
         assert text in page
+    assert page.index("Can it be told") < page.index("Originality") < page.index("grade")
     widths = {
-        row.count("|") for row in page.partition("## Guarantees")[2].split("\n") if "|" in row
+        row.count("|") for row in page.partition("## Guarantees")[2].split("\n") if "|" in row[:3]
     }
-    assert widths == {3}
+    assert 3 in widths
 
 
 def test_the_jobs_compose_and_load_the_reference(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     spool = tmp_path / "pieces"
-    found = sampling_jobs.compose(MODEL, SamplingSetting(0.9, 0.95), Amount(1), 1, spool)
+    found = sampling_jobs.compose(MODEL, SamplingSetting(0.9, 0.95), 1, 1, spool)
     (piece,) = sampling_jobs.read_spool(spool)
     assert found.report.notes == len(piece.notes)
     assert len(found.memory_mib) == 20
     scores: dict[str, list[Score]] = {"train": SCORES, "valid": SCORES, "test": SCORES}
     monkeypatch.setattr(sampling_jobs, "load_corpus", lambda *_: scores)
-    reference = sampling_jobs.load_reference(MODEL, None, tmp_path, 1, 1)
-    assert len(reference.ngram) == 1
+    monkeypatch.setattr(sampling_jobs, "COMPOSED_PIECES", 1)
+    reference = sampling_jobs.load_reference(MODEL, None, tmp_path, 1)
+    assert len(reference.ngram) == len(reference.measures.ngram) == 1
     assert [len(some) for some in reference.corpus.values()] == [3, 3, 3]
+    assert len(reference.measures.shuffled) == 6
+    monkeypatch.setattr(sampling_jobs, "load_corpus", None)
+    again = sampling_jobs.load_reference(MODEL, None, tmp_path, 1)
+    assert again.measures == reference.measures
+
+
+def test_composed_music_is_kept_for_the_next_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    setting = SamplingSetting(0.9, 0.95)
+    music = sampling_jobs.compose_and_measure(MODEL, setting, 1, 1, tmp_path)
+    assert len(music.pieces) == len(music.measures) == len(music.tempos_bpm) == 1
+    monkeypatch.setattr(sampling_jobs, "compose", None)
+    assert sampling_jobs.compose_and_measure(MODEL, setting, 1, 1, tmp_path) == music

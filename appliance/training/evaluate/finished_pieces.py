@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby, pairwise
 from typing import NamedTuple
 
@@ -38,6 +38,11 @@ class FinishedPiece:
     def overlong(self) -> bool:
         """Whether the piece ended a bar or more after its form."""
         return self.ticks >= (self.form.steps + self.form.bar_steps) * TICKS_PER_STEP
+
+    def transposed(self, semitones: int) -> FinishedPiece:
+        """The same piece in another key."""
+        notes = tuple(note._replace(pitch=note.pitch + semitones) for note in self.notes)
+        return replace(self, notes=notes, key=self.key.transposed(semitones))
 
     def voice(self, number: int) -> list[Note]:
         """The notes of one voice, 0 being the highest."""

@@ -13,6 +13,7 @@ from appliance.music.notes import Note
 from appliance.training.data.corpus import training_scores
 from appliance.training.evaluate.defects import BAR_BEATS, Defects, find_defects
 from appliance.training.evaluate.finished_pieces import FinishedPiece
+from appliance.training.evaluate.likeness import Likeness
 from appliance.training.evaluate.originality import SharedRuns
 from appliance.training.evaluate.sampling_jobs import (
     ComposedMusic,
@@ -23,16 +24,13 @@ from appliance.training.evaluate.style_distance import (
     Distances,
     StyleGrader,
     grade,
-    set_distance,
 )
 from appliance.training.evaluate.style_features import features_for
 
 MAX_GIVEN_UP_SHARE = 0.05
 """A setting at which the stall detector ends more pieces than this is not chosen."""
-TOLERANCE = 1.1
-"""Settings whose distance is at most this times the smallest count as equally good."""
-MAX_TRAINING_PIECES = 250
-"""How many training pieces are enough to measure their distance from the valid pieces."""
+TOLERANCE = 0.02
+"""Settings whose AUC is at most this above the lowest count as equally good."""
 MAX_FROZEN_BEATS = MIN_LOOP_LIMIT_BEATS = 4 * BAR_BEATS
 MAX_NOTE_BEATS = 8 * BAR_BEATS
 MAX_MEMORY_GROWTH = 1.05
@@ -69,15 +67,14 @@ class ModelQuality:
     Attributes:
         model: the model file.
         recipe_setting: temperature and top-p in the recipe.
-        long_run: hours of music with the defaults of the model file.
+        long_run: music with the defaults of the model file.
         temperature_sweep: music at many temperatures and the model's top-p.
+        likeness: how the music of the long run compares with real music.
         composed, held_out, ngram: the music of the long run, the test pieces, and an n-gram's.
         training_defects: of the training pieces.
-        distance_by_setting: of the music from the valid pieces, for each setting of the grid.
-        given_up_share: of the pieces, for each setting of the grid.
-        training_distance: of the training pieces from the valid pieces.
-        test_distances: of the composed music, the valid pieces and the n-gram's from the test
-            pieces.
+        auc_by_setting: how well 8 bars can be told from the valid pieces, for each setting from
+            which one is chosen.
+        given_up_share: of the pieces, for each of these settings.
         guarantees: each with whether it was kept.
     """
 
@@ -85,14 +82,13 @@ class ModelQuality:
     recipe_setting: SamplingSetting
     long_run: ComposedMusic
     temperature_sweep: list[ComposedMusic]
+    likeness: Likeness
     composed: PieceGroup
     held_out: PieceGroup
     ngram: PieceGroup
     training_defects: list[Defects]
-    distance_by_setting: dict[SamplingSetting, float]
+    auc_by_setting: dict[SamplingSetting, float]
     given_up_share: dict[SamplingSetting, float]
-    training_distance: float
-    test_distances: dict[str, float]
     guarantees: dict[str, bool]
 
     @property
@@ -108,12 +104,12 @@ class ModelQuality:
     @property
     def best_setting(self) -> SamplingSetting:
         """What the recipe should say: its present setting if that is as good as the best one."""
-        distances = self.distance_by_setting
+        aucs = self.auc_by_setting
         usable = [
-            setting for setting in distances if self.given_up_share[setting] <= MAX_GIVEN_UP_SHARE
-        ] or list(distances)
-        best = min(usable, key=lambda setting: distances[setting])
-        good = [setting for setting in usable if distances[setting] <= TOLERANCE * distances[best]]
+            setting for setting in aucs if self.given_up_share[setting] <= MAX_GIVEN_UP_SHARE
+        ] or list(aucs)
+        best = min(usable, key=lambda setting: aucs[setting])
+        good = [setting for setting in usable if aucs[setting] <= aucs[best] + TOLERANCE]
         return self.recipe_setting if self.recipe_setting in good else best
 
     @property
@@ -163,8 +159,10 @@ def measure_quality(
     recipe_setting: SamplingSetting,
     reference: ReferenceMusic,
     long_run: ComposedMusic,
-    other_runs: Sequence[ComposedMusic],
-    grid: Sequence[SamplingSetting],
+    sweep: Sequence[ComposedMusic],
+    likeness: Likeness,
+    auc_by_setting: dict[SamplingSetting, float],
+    given_up_share: dict[SamplingSetting, float],
 ) -> ModelQuality:
     """Compare the music of a model with everything in ``reference``.
 
@@ -173,39 +171,25 @@ def measure_quality(
         recipe_setting: temperature and top-p in the recipe.
         reference: the corpus, and an n-gram's music.
         long_run: music with the defaults of the model file.
-        other_runs: music at other settings.
-        grid: the settings from which the best is chosen.
+        sweep: music at many temperatures.
+        likeness: of the music of the long run.
+        auc_by_setting: see :class:`ModelQuality`.
+        given_up_share: see there, too.
     """
     measurer = PieceMeasurer(model.codec.name, reference.corpus)
-    train, valid = reference.corpus["train"], measurer.distances(reference.corpus["valid"])
-    train_sample = train[:: -(-len(train) // MAX_TRAINING_PIECES)]
-    composed = measurer.measure(long_run.pieces)
-    held_out = measurer.measure(reference.corpus["test"])
-    ngram = measurer.measure(reference.ngram)
-    training_defects = [find_defects(piece) for piece in train]
-    in_grid = [run for run in other_runs if run.setting in grid]
-    sweep = [run for run in other_runs if run.setting.top_p == model.top_p]
+    training_defects = [find_defects(piece) for piece in reference.corpus["train"]]
     return ModelQuality(
         model=model,
         recipe_setting=recipe_setting,
         long_run=long_run,
         temperature_sweep=sorted(sweep, key=lambda run: run.setting),
-        composed=composed,
-        held_out=held_out,
-        ngram=ngram,
+        likeness=likeness,
+        composed=measurer.measure(long_run.pieces),
+        held_out=measurer.measure(reference.corpus["test"]),
+        ngram=measurer.measure(reference.ngram),
         training_defects=training_defects,
-        distance_by_setting={
-            run.setting: set_distance(measurer.distances(run.pieces), valid) for run in in_grid
-        },
-        given_up_share={
-            run.setting: run.report.given_up / max(1, len(run.pieces)) for run in in_grid
-        },
-        training_distance=set_distance(measurer.distances(train_sample), valid),
-        test_distances={
-            "composed": set_distance(composed.distances, held_out.distances),
-            "valid": set_distance(valid, held_out.distances),
-            "n-gram": set_distance(ngram.distances, held_out.distances),
-        },
+        auc_by_setting=auc_by_setting,
+        given_up_share=given_up_share,
         guarantees=check_guarantees(long_run, training_defects),
     )
 
@@ -220,7 +204,7 @@ def melody_of(codec_name: str) -> Callable[[FinishedPiece], list[Note]]:
 def check_guarantees(
     long_run: ComposedMusic, training_defects: Sequence[Defects]
 ) -> dict[str, bool]:
-    """What is guaranteed for hours of music with the defaults, each with whether it was kept.
+    """What is guaranteed for the music with the defaults, each with whether it was kept.
 
     Loops may be as long as the longest in the training pieces: a moto perpetuo is one.
     """

@@ -12,6 +12,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from appliance.music.events import TICKS_PER_BEAT
+from appliance.training.evaluate.finished_pieces import FinishedPiece
+
 GRID = 24
 """Positions in a quarter note: a 32nd has 3, a triplet 16th 4, a 16th 6."""
 
@@ -88,6 +91,31 @@ def make_page(
     end = max(note.end for note in ordered)
     final_bass = min(note.pitch for note in ordered if note.end == end)
     return Page(name, ordered, bar, beat, pickup, find_key(ordered, final_bass))
+
+
+def page_of(piece: FinishedPiece, name: str) -> Page:
+    """Return the page of a piece whose ticks are those of the score.
+
+    Raises:
+        ValueError: the piece has no notes.
+    """
+
+    def place(tick: int) -> int:
+        return round(tick * GRID / TICKS_PER_BEAT)
+
+    form = piece.form
+    step = GRID // 4
+    notes = [
+        PageNote(place(note.start), max(place(note.end), place(note.start) + 1), *note[2:])
+        for note in piece.notes
+    ]
+    return make_page(
+        name,
+        notes,
+        bar=form.bar_steps * step,
+        beat=form.beat_steps * step,
+        pickup=form.pickup_steps * step,
+    )
 
 
 def find_key(notes: Sequence[PageNote], final_bass: int | None = None) -> KeyFit:

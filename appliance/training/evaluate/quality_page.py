@@ -10,27 +10,22 @@ from typing import NamedTuple
 from appliance.composing.interpreter import runtime
 from appliance.training.convert.model_card import figures_in_card
 from appliance.training.evaluate.defects import BAR_BEATS, Defects
-from appliance.training.evaluate.model_quality import (
-    MAX_GIVEN_UP_SHARE,
-    TOLERANCE,
-    ModelQuality,
-    PieceGroup,
-)
+from appliance.training.evaluate.likeness import COMPOSED_PIECES
+from appliance.training.evaluate.likeness_page import likeness_sections, settings_section
+from appliance.training.evaluate.model_quality import ModelQuality, PieceGroup
 from appliance.training.evaluate.sampling_jobs import ComposedMusic
 from appliance.training.evaluate.style_distance import medians
 
 HELD_OUT = "held out"
 LENGTH_DEFECTS = ("frozen_beats", "held_beats", "loop_beats")
-GRADES_TEXT = """## Likeness to Bach
+GRADES_TEXT = """## The grades of Bach or Mock
 
 The grade is that of *Bach or Mock* (Fang, Liu, Seetharaman and Pardo 2020): the sum of a piece's
 distances from the training pieces over all features. For chorales, less is better; the paper gives
 4.91 as the median of Bach's. The other models are graded in the same way, with features that fit
 their music. There a low grade is not a merit in itself: each of Bach's movements keeps to its own
-figures, and a mixture of them all is nearer to the average. What counts for every model is the
-distance *set against set*: how much the distances of many of its pieces differ from those of as
-many of Bach's. The n-gram composes in the same forms and under the same rules as the network, and
-is sampled plainly.
+figures, and a mixture of them all is nearer to the average. The grade sums distances of histograms
+that know nothing of one another, so it chooses nothing here; the tests above decide.
 """
 
 ENDINGS_HEAD = (
@@ -46,10 +41,10 @@ SWEEP_HEAD = (
 class Conditions(NamedTuple):
     """How a page was measured: see the options of ``make quality``."""
 
-    hours: float
-    pieces: int
+    sweep_pieces: int
     seed: int
     minutes: float
+    cpu_minutes: float
 
 
 def render_page(qualities: Sequence[ModelQuality], conditions: Conditions) -> str:
@@ -58,24 +53,17 @@ def render_page(qualities: Sequence[ModelQuality], conditions: Conditions) -> st
     Raises:
         BachboxError: no runtime is installed.
     """
-    hours, pieces, seed, minutes = conditions
+    sweep_pieces, seed, minutes, cpu_minutes = conditions
     return f"""# The quality of the music
 
-`make quality` wrote this page in {minutes:.0f} minutes, from {hours:g} h of each model's music with
-its defaults, and {pieces} pieces at every other setting (seed {seed},
-Python {platform.python_version()}, {runtime()[0]}).
+`make quality` wrote this page in {minutes:.0f} minutes ({cpu_minutes:.0f} core-minutes, without
+what an earlier run had left in `build/quality`), from {COMPOSED_PIECES} pieces of each model with
+its defaults (seed {seed + 1}), as many at each setting from which its own is chosen, and
+{sweep_pieces} per temperature (seed {seed}; Python {platform.python_version()}, {runtime()[0]}).
 *Held out* are the test pieces of a model, which it has never seen; they are Bach's, except for
-`folk`.
+`folk`, where "Bach" stands for the tunes of its corpus.
 
-## Likelihood
-
-The negative log-likelihood of the held-out pieces under the model; less is better. From the cards
-of the models:
-
-{_lines(_likelihood(quality) for quality in qualities)}
-
-{GRADES_TEXT}{_lines(_grades(quality) for quality in qualities)}
-
+{likeness_sections(qualities)}
 ## Originality
 
 The longest run of notes that a piece has in common with the training pieces, in any key: with all
@@ -97,6 +85,7 @@ supertonic, the subdominant, the dominant or the leading note.
 {ENDINGS_HEAD}
 {_lines(_endings(quality) for quality in qualities)}
 
+{settings_section(qualities)}
 ## All temperatures
 
 The longest frozen chord, note and loop, in bars of four beats. *Repeated* is the share of notes
@@ -106,37 +95,25 @@ detector.
 {SWEEP_HEAD}
 {_lines(_sweep(quality) for quality in qualities)}
 
-![Distance from the valid pieces by temperature, longest defects, grades, lengths](quality.png)
-
-## Temperature and top-p of the models
-
-They are chosen by the *valid* pieces alone: the distance of the music from them, set against set
-(`set_distance` in `appliance/training/evaluate/style_distance.py`). It is large for music that is
-wilder than Bach, and for music that is more average. Among the settings at which the stall detector
-gives up at most {MAX_GIVEN_UP_SHARE:.0%} of the pieces, the nearest is the best; settings within \
-{TOLERANCE - 1:.0%} of it
-count as equally good, and then the recipe's stays.
-
-{_lines(_settings(quality) for quality in qualities)}
+![AUC on the valid pieces by temperature, longest defects, grades, lengths](quality.png)
 
 ## Guarantees
 
-In {hours:g} h of music with the defaults:
+In the {COMPOSED_PIECES} pieces of each model with its defaults:
 
 | guarantee | {" | ".join(quality.name for quality in qualities)} |
 |---|{"---|" * len(qualities)}
 {_lines(_guarantees(qualities))}
+
+## Likelihood
+
+The negative log-likelihood of the held-out pieces under the model; less is better. From the cards
+of the models:
+
+{_lines(_likelihood(quality) for quality in qualities)}
+
+{GRADES_TEXT}{_lines(_grades(quality) for quality in qualities)}
 """
-
-
-def setting_verdict(quality: ModelQuality) -> str:
-    """Whether the recipe has the best setting, and the model file the recipe's."""
-    recipe, best, model = quality.recipe_setting, quality.best_setting, quality.model_setting
-    text = f"temperature {recipe.temperature:g} and top-p {recipe.top_p:g} "
-    text += "are right" if recipe == best else f"should be {best.temperature:g} and {best.top_p:g}"
-    if model != recipe:
-        text += f"; the model file still has {model.temperature:g} and {model.top_p:g}"
-    return text
 
 
 def _lines(lines: Iterable[str]) -> str:
@@ -163,7 +140,6 @@ def _grades(quality: ModelQuality) -> str:
         medians_of_group = medians(group.distances)
         cells = " | ".join(f"{medians_of_group[name]:.2f}" for name in names)
         rows.append(f"| {music} | {cells} | **{median(group.grades):.2f}** |")
-    distances = quality.test_distances
     return f"""
 ### {quality.name}
 
@@ -171,9 +147,7 @@ def _grades(quality: ModelQuality) -> str:
 |---|{"---|" * len(names)}---|
 {_lines(rows)}
 
-Set against set, the test pieces have the distance **{distances["composed"]:.2f}** from the
-model's music, {distances["valid"]:.2f} from the valid pieces and {distances["n-gram"]:.2f} from the
-n-gram's. Of all pairs of a piece by the model and a held-out one, the model's has the better grade
+Of all pairs of a piece by the model and a held-out one, the model's has the better grade
 in {quality.preferred_over_held_out:.0%} (50% is even)."""
 
 
@@ -240,26 +214,6 @@ def _sweep_row(name: str, setting: str, run: ComposedMusic) -> str:
         f"| {name} | {setting} | {len(report.pieces)} | {' | '.join(longest)} "
         f"| {report.mean('repeated'):.0%} | {report.given_up} | {report.mean('ends_on_tonic'):.0%} "
         f"| {', '.join(interventions) or 'none'} |"
-    )
-
-
-def _settings(quality: ModelQuality) -> str:
-    distances = quality.distance_by_setting
-    temperatures = sorted({setting.temperature for setting in distances})
-    heading = " | ".join(f"T = {temperature:g}" for temperature in temperatures)
-    rows = []
-    for top_p in sorted({setting.top_p for setting in distances}):
-        cells = []
-        for temperature in temperatures:
-            setting = next(s for s in distances if s == (temperature, top_p))
-            bold = "**" if setting == quality.best_setting else ""
-            gives_up = quality.given_up_share[setting] > MAX_GIVEN_UP_SHARE
-            cells.append(f"{bold}{distances[setting]:.2f}{bold}{' (gives up)' if gives_up else ''}")
-        rows.append(f"| top-p {top_p:g} | {' | '.join(cells)} |")
-    return (
-        f"### {quality.name}\n\n| | {heading} |\n|---|{'---|' * len(temperatures)}\n"
-        f"{_lines(rows)}\n\nThe distance of the training pieces from the valid ones is "
-        f"{quality.training_distance:.2f}. The recipe's {setting_verdict(quality)}.\n"
     )
 
 

@@ -17,13 +17,13 @@ MODEL_COLOUR, BACH_COLOUR, NGRAM_COLOUR = "#d1495b", "#2e4057", "#b0b0b0"
 
 
 def draw(qualities: Sequence[ModelQuality], path: Path) -> None:
-    """Draw distances by setting, longest defects by temperature, grades and lengths into a PNG."""
+    """Draw AUCs by setting, longest defects by temperature, grades and lengths into a PNG."""
     columns = len(qualities)
     figure, axes = plt.subplots(
         4, columns, figsize=(3.6 * columns + 1, 11), layout="constrained", squeeze=False
     )
     for column, quality in enumerate(qualities):
-        _draw_distances(axes[0][column], quality)
+        _draw_aucs(axes[0][column], quality)
         _draw_longest_defects(axes[1][column], quality)
         _draw_grades(axes[2][column], quality)
         _draw_lengths(axes[3][column], quality)
@@ -32,16 +32,16 @@ def draw(qualities: Sequence[ModelQuality], path: Path) -> None:
     plt.close(figure)
 
 
-def _draw_distances(axes: plt.Axes, quality: ModelQuality) -> None:
-    distances, recipe = quality.distance_by_setting, quality.recipe_setting
-    for top_p in sorted({setting.top_p for setting in distances}):
-        points = sorted((s.temperature, d) for s, d in distances.items() if s.top_p == top_p)
+def _draw_aucs(axes: plt.Axes, quality: ModelQuality) -> None:
+    aucs, recipe = quality.auc_by_setting, quality.recipe_setting
+    for top_p in sorted({setting.top_p for setting in aucs}):
+        points = sorted((s.temperature, auc) for s, auc in aucs.items() if s.top_p == top_p)
         axes.plot(*zip(*points, strict=True), marker="o", markersize=3, label=f"top-p {top_p:g}")
-    axes.axhspan(0, TOLERANCE * min(distances.values()), color="#eeeeee")
-    if recipe in distances:
-        axes.plot(recipe.temperature, distances[recipe], "k*", markersize=10)
-    axes.set(xlabel="temperature", ylabel="distance from the valid pieces")
-    axes.set_ylim(bottom=0)
+    axes.axhspan(0, TOLERANCE + min(aucs.values()), color="#eeeeee")
+    if recipe in aucs:
+        axes.plot(recipe.temperature, aucs[recipe], "k*", markersize=10)
+    axes.set(xlabel="temperature", ylabel="AUC on the valid pieces, 8 bars")
+    axes.set_ylim(0.5, 1)
     axes.legend(fontsize="x-small")
 
 

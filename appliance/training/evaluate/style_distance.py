@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from itertools import pairwise
 from statistics import median
 
 from appliance.training.evaluate.finished_pieces import FinishedPiece
@@ -99,19 +98,6 @@ def wasserstein(a: Sequence[float], b: Sequence[float]) -> float:
     return distance
 
 
-def sample_wasserstein(a: Sequence[float], b: Sequence[float]) -> float:
-    """The first Wasserstein distance of two samples of numbers."""
-    if not a or not b:
-        return 0.0 if not a and not b else float("inf")
-    values = sorted({*a, *b})
-    distance = 0.0
-    for low, high in pairwise(values):
-        share_a = sum(x <= low for x in a) / len(a)
-        share_b = sum(x <= low for x in b) / len(b)
-        distance += abs(share_a - share_b) * (high - low)
-    return distance
-
-
 def grade(distances: Distances) -> float:
     """The grade of one piece: the sum of its distances."""
     return sum(distances.values())
@@ -122,14 +108,3 @@ def medians(distances: Sequence[Distances]) -> Distances:
     if not distances:
         return {}
     return {name: median(piece[name] for piece in distances) for name in distances[0]}
-
-
-def set_distance(a: Sequence[Distances], b: Sequence[Distances]) -> float:
-    """How much two sets of pieces differ in their distances from the corpus, over all features.
-
-    It grows for music that is more average than the other set, as well as for wilder music.
-    """
-    return sum(
-        sample_wasserstein([piece[name] for piece in a], [piece[name] for piece in b])
-        for name in b[0]
-    )
