@@ -146,7 +146,10 @@ class StepModel:
         self._on = int(np.clip(round(1 / scale) + zero, -128, 127))
         self._x = np.full(x["shape"], self._off, np.int8)
         self._logits_index = int(logits["index"])
-        self._logits_scale, self._logits_zero = logits["quantization"]
+        logits_scale, self._logits_zero = logits["quantization"]
+        self._logits_scale = np.full(len(model_file.vocabulary), logits_scale, np.float32)
+        for first, count, temperature in model_file.metadata.kind_temperatures:
+            self._logits_scale[first : first + count] /= temperature
         self._state_indices: list[tuple[int, int]] = []
         """Input and output of each state tensor."""
         self._initial_state: list[NDArray[np.int8] | KVCache] = []
@@ -172,7 +175,8 @@ class StepModel:
             features: indices of the ones in the multi-hot input, each below ``width``.
 
         Returns:
-            The logits of the next token, float32 ``(classes,)``.
+            The logits of the next token, float32 ``(classes,)``, calibrated by the temperatures
+            in the metadata.
 
         Raises:
             BachboxError: the delegate failed, and the runtime refuses the model on the CPU.

@@ -42,6 +42,9 @@ Midi = Annotated[int, Meta(ge=0, le=127)]
 Steps = Annotated[int, Meta(ge=0, lt=10_000)]
 Bar = Annotated[int, Meta(ge=1, le=64)]
 Beat = Annotated[int, Meta(ge=1, le=16)]
+Class = Annotated[int, Meta(ge=0, lt=256)]
+KindTemperature = tuple[Class, Class, Annotated[float, Meta(ge=0.1, le=10)]]
+"""First token, number of tokens, and the temperature by which their logits are divided."""
 
 
 class CodecMetadata(msgspec.Struct, frozen=True):
@@ -84,6 +87,8 @@ class ModelMetadata(msgspec.Struct, frozen=True):
     """One for each form, see :class:`Tessitura`; empty where pieces may use the whole range."""
     facts: list[PieceFacts] = []
     """One for each form; empty in a model that was made without them."""
+    kind_temperatures: list[KindTemperature] = []
+    """Calibrate the network, one for each kind of token; a token in none of them has 1."""
     compiled_from: str = ""
     """``sha256`` of the model that this one was compiled from for the Edge TPU."""
 
@@ -268,6 +273,8 @@ def _mismatch(model: ModelFile) -> str:
         return "its sizes do not fit its codec: the model was built wrongly"
     if list(model.vocabulary) != codec.vocabulary:
         return "its vocabulary is not its codec's: the model was built wrongly"
+    if any(first + count > metadata.classes for first, count, _ in metadata.kind_temperatures):
+        return "it calibrates tokens that it does not have"
     if metadata.tessituras and len(metadata.tessituras) != len(metadata.forms):
         return "it has tessituras that do not fit its forms"
     if metadata.facts and len(metadata.facts) != len(metadata.forms):

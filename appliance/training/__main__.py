@@ -11,7 +11,7 @@ from appliance.composing import model_file
 from appliance.errors import BachboxError, UsageError
 from appliance.training import recipe as recipes
 from appliance.training.data.corpus import load_corpus
-from appliance.training.pipeline import evaluate, make_model, update_card
+from appliance.training.pipeline import calibrate, evaluate, make_model, update_card
 
 RECIPE_FOLDERS = (Path("models"), Path("models/benchmarks"))
 
@@ -36,6 +36,9 @@ def main() -> int:
     parser.add_argument("--evaluate", action="store_true", help="only evaluate the model file")
     parser.add_argument("--card", action="store_true", help="only update the model file's card")
     parser.add_argument(
+        "--calibrate", action="store_true", help="only calibrate the model file, and evaluate it"
+    )
+    parser.add_argument(
         "--facts", action="store_true", help="only write the facts of the model file's forms again"
     )
     parser.add_argument("--data", type=Path, help="folder with further scores")
@@ -56,6 +59,8 @@ def main() -> int:
         path = recipe_path.with_suffix(model_file.SUFFIX)
         if options.evaluate:
             print("\n".join(evaluate(path, corpus)))
+        elif options.calibrate:
+            print("\n".join(calibrate(recipe, corpus, path)))
         elif options.facts:
             # It imports what reads a flatbuffer.
             from appliance.training.convert.write_model_file import write_facts

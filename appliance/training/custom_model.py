@@ -134,6 +134,7 @@ def _make_model(
     """Train, convert and evaluate a model, and put its file and its card in place."""
     from appliance.training.convert.calibration import calibration_samples
     from appliance.training.convert.export_tflite import to_int8_tflite
+    from appliance.training.convert.kind_temperatures import fit_kind_temperatures
     from appliance.training.convert.write_model_file import write_model_file
     from appliance.training.trainer import train
 
@@ -147,6 +148,8 @@ def _make_model(
     path = folder / target.name
     write_model_file(recipe, codec, flatbuffer, corpus["train"], "", path)
     try_model(path)
+    temperatures = fit_kind_temperatures(model_file.load(path), corpus["valid"])
+    write_model_file(recipe, codec, flatbuffer, corpus["train"], "", path, temperatures)
     report("Evaluating on the pieces that it has not seen")
     nll = nll_per_unit(model_file.load(path), corpus["test"])
     n, ngram_nll = evaluate_ngram(codec, corpus["train"], corpus["valid"], corpus["test"])
@@ -158,7 +161,8 @@ def _make_model(
     lines = "\n".join(f"- {figure}" for figure in figures)
     test_pieces = counted(len(corpus["test"]), "test piece")
     evaluation = f"On {test_pieces}, in no key part of the training (less is better):\n\n{lines}"
-    write_model_file(recipe, codec, flatbuffer, corpus["train"], f"{evaluation}\n\n{verdict}", path)
+    evaluation += f"\n\n{verdict}"
+    write_model_file(recipe, codec, flatbuffer, corpus["train"], evaluation, path, temperatures)
     _install(path, target)
     for figure in figures:
         report(f"  {figure}")

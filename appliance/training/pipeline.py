@@ -9,6 +9,7 @@ from pathlib import Path
 
 from appliance.composing import model_file
 from appliance.composing.interpreter import RUNTIME_VARIABLE, RUNTIMES, runtime
+from appliance.composing.model_file import KindTemperature, ModelFile
 from appliance.errors import BachboxError
 from appliance.music.codecs.abc.abc_codec import AbcCodec
 from appliance.music.codecs.base import Codec
@@ -22,6 +23,8 @@ from appliance.training.recipe import Recipe, TrainedModel
 
 log = logging.getLogger(__name__)
 
+NOT_CALIBRATED = "float, not calibrated"
+"""Marks the figure of the network before its conversion."""
 WHAT_IS_SCORED = {
     FourPartCodec.name: "the notes of all four voices",
     FreeRhythmCodec.name: "start, pitch and duration of every note",
@@ -31,7 +34,9 @@ WHAT_IS_SCORED = {
 
 
 def make_model(recipe: Recipe, corpus: Corpus, folder: Path, path: Path) -> None:
-    """Train a model (or resume its training), convert it, evaluate it, and write its file and card.
+    """Train a model, convert, calibrate and evaluate it, and write its file and card.
+
+    A training that was stopped is resumed.
 
     Args:
         recipe: how to make it.
@@ -49,6 +54,7 @@ def make_model(recipe: Recipe, corpus: Corpus, folder: Path, path: Path) -> None
     # These take seconds and hundreds of megabytes to import, and evaluation needs none of them.
     from appliance.training.convert.calibration import calibration_samples
     from appliance.training.convert.export_tflite import to_int8_tflite
+    from appliance.training.convert.kind_temperatures import fit_kind_temperatures
     from appliance.training.convert.write_model_file import write_model_file
     from appliance.training.evaluate.float_likelihood import model_nll_per_unit
     from appliance.training.trainer import train
@@ -64,11 +70,12 @@ def make_model(recipe: Recipe, corpus: Corpus, folder: Path, path: Path) -> None
     flatbuffer = to_int8_tflite(trained, codec, calibration_samples(trained, codec, scores))
     unevaluated = folder / path.name
     write_model_file(recipe, codec, flatbuffer, scores, "", unevaluated)
+    temperatures = fit_kind_temperatures(model_file.load(unevaluated), corpus["valid"])
+    write_model_file(recipe, codec, flatbuffer, scores, "", unevaluated, temperatures)
     nll = model_nll_per_unit(trained, codec, corpus["test"])
-    figures = [f"{nll:.4f} nats per {codec.unit}, float", *evaluate(unevaluated, corpus)]
-    evaluation = evaluation_text(codec, len(corpus["test"]), figures)
-    write_model_file(recipe, codec, flatbuffer, scores, evaluation, path)
-    path.with_suffix(".md").write_text(model_file.load(path).card)
+    figures = [f"{nll:.4f} nats per {codec.unit}, {NOT_CALIBRATED}"]
+    figures += evaluate(unevaluated, corpus)
+    _write(recipe, corpus, model_file.load(unevaluated), figures, temperatures, path)
     log.info("%s\n%s", path, "\n".join(figures))
 
 
@@ -121,10 +128,53 @@ def update_card(recipe: Recipe, corpus: Corpus, path: Path) -> None:
         BachboxError: the model file cannot be loaded.
         OSError: it cannot be written.
     """
-    from appliance.training.convert.write_model_file import write_model_file
-
     model = model_file.load(path)
     figures = figures_in_card(model.card)
-    evaluation = evaluation_text(model.codec, len(corpus["test"]), figures)
-    write_model_file(recipe, model.codec, model.flatbuffer, corpus["train"], evaluation, path)
+    _write(recipe, corpus, model, figures, model.metadata.kind_temperatures, path)
+
+
+def calibrate(recipe: Recipe, corpus: Corpus, path: Path) -> list[str]:
+    """Fit the temperatures of the kinds of token on the valid pieces, and evaluate again.
+
+    They are written into the model file; weights, recipe and the n-gram's figure stay.
+
+    Returns:
+        The lines of the card's evaluation.
+
+    Raises:
+        BachboxError: the model file cannot be loaded, or the runtime refuses the model.
+        OSError: it cannot be written.
+    """
+    from appliance.training.convert.kind_temperatures import fit_kind_temperatures
+
+    model = model_file.load(path)
+    temperatures = fit_kind_temperatures(model, corpus["valid"])
+    figures = [
+        figure.replace(f"{model.codec.unit}, float", f"{model.codec.unit}, {NOT_CALIBRATED}")
+        for figure in figures_in_card(model.card)
+        if ", int8" not in figure
+    ]
+    _write(recipe, corpus, model, figures, temperatures, path)
+    calibrated = model_file.load(path)
+    nll = nll_per_unit(calibrated, corpus["test"])
+    figures.insert(1, f"{nll:.4f} nats per {model.codec.unit}, int8 on {runtime()[0]}")
+    _write(recipe, corpus, calibrated, figures, temperatures, path)
+    return figures
+
+
+def _write(
+    recipe: Recipe,
+    corpus: Corpus,
+    model: ModelFile,
+    figures: Sequence[str],
+    temperatures: Sequence[KindTemperature],
+    path: Path,
+) -> None:
+    """Write the file and the card of a model, with the weights of ``model``."""
+    from appliance.training.convert.write_model_file import write_model_file
+
+    codec = model.codec
+    evaluation = evaluation_text(codec, len(corpus["test"]), figures)
+    train = corpus["train"]
+    write_model_file(recipe, codec, model.flatbuffer, train, evaluation, path, temperatures)
     path.with_suffix(".md").write_text(model_file.load(path).card)

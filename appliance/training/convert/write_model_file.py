@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from appliance.common.atomic_write import write_atomically
-from appliance.composing.model_file import FORMAT
+from appliance.composing.model_file import FORMAT, KindTemperature
 from appliance.errors import UsageError
 from appliance.music.codecs.base import Codec
 from appliance.music.codecs.free_rhythm import FreeRhythmCodec
@@ -77,6 +77,7 @@ def write_model_file(
     scores: Sequence[Any],
     evaluation: str,
     path: Path,
+    kind_temperatures: Sequence[KindTemperature] = (),
 ) -> None:
     """Write a model file atomically.
 
@@ -87,6 +88,7 @@ def write_model_file(
         scores: the training pieces, whose forms new pieces get.
         evaluation: a text for the card.
         path: of the model file.
+        kind_temperatures: see :class:`ModelMetadata`; empty: the model is not calibrated.
 
     Raises:
         OSError: the file cannot be written.
@@ -111,6 +113,7 @@ def write_model_file(
         if isinstance(codec, FreeRhythmCodec)
         else [],
         "facts": [_facts(score) for score in scores] if codec.uses_forms else [],
+        "kind_temperatures": kind_temperatures,
         "sha256": hashlib.sha256(flatbuffer).hexdigest(),
     }
     texts = {
