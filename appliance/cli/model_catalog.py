@@ -63,6 +63,17 @@ class ModelCatalog:
             return _read_defaults(path, 0, 0)
         return _read_defaults(path, version.st_mtime_ns, version.st_size)
 
+    def titles(self) -> dict[str, str]:
+        """Return the titles of the models that can be used, by name; reads their files."""
+        from appliance.composing import model_file
+
+        found = {}
+        for path in model_file.listing(self.folders):
+            with contextlib.suppress(BachboxError, OSError):
+                version = path.stat()
+                found[path.stem] = _read_title(path, version.st_mtime_ns, version.st_size)
+        return found
+
     def find_usable(self, name: str) -> tuple[str, list[str]]:
         """Return ``name``, or another model if that one is damaged, with a sentence about it."""
         try:
@@ -73,6 +84,13 @@ class ModelCatalog:
                     self.defaults_of(other)
                     return other, [f"{error}; {other} plays instead"]
         return name, []
+
+
+@functools.lru_cache(maxsize=32)
+def _read_title(path: Path, _mtime_ns: int, _size: int) -> str:
+    from appliance.composing import model_file
+
+    return str(model_file.load(path).title)
 
 
 @functools.lru_cache(maxsize=8)

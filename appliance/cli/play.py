@@ -7,7 +7,7 @@ import functools
 import logging
 import signal
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -90,7 +90,7 @@ def play(
     def soundfont() -> Path:
         return soundfont_file(settings.requested.soundfont)
 
-    daemon.play(plan, settings, log, [store, *_frontends(config, soundfont)])
+    daemon.play(plan, settings, log, [store, *_frontends(config, soundfont, catalog.titles)])
 
 
 @contextlib.contextmanager
@@ -104,12 +104,18 @@ def _optional(name: str) -> Iterator[None]:
         logger.exception("%s: %s; the music plays without it", name, bug_sentence(error))
 
 
-def _frontends(config: Config, soundfont: Callable[[], Path]) -> list[Frontend]:
+def _frontends(
+    config: Config,
+    soundfont: Callable[[], Path],
+    model_titles: Callable[[], Mapping[str, str]],
+) -> list[Frontend]:
     """Return the frontends that ``config`` asks for; log why one is missing."""
     from appliance.config.gpio_schema import Gpio
     from appliance.frontends import local_socket, systemd_notify
+    from appliance.frontends.box_events import BoxEvent, BoxEvents
     from appliance.frontends.gpio.input_events import MAX_INPUT_EVENTS, InputEvent
     from appliance.frontends.late_frontend import LateFrontend
+    from appliance.frontends.local_names import page_url
     from appliance.frontends.local_socket import LocalSocket
     from appliance.frontends.streaming.opus import OpusBroadcast
     from appliance.state.store import state_folder
@@ -121,17 +127,18 @@ def _frontends(config: Config, soundfont: Callable[[], Path]) -> list[Frontend]:
         # The music does not depend on it; systemd may decide otherwise.
         logger.warning("%s", error)
     input_events: deque[InputEvent] = deque(maxlen=MAX_INPUT_EVENTS)
-    opus = OpusBroadcast()
+    opus, events = OpusBroadcast(), BoxEvents()
     if config.mqtt.host:
+        url = functools.partial(page_url, config.web)
         mqtt = "appliance.frontends.mqtt.mqtt_frontend:MqttFrontend"
-        frontends.append(LateFrontend("mqtt", mqtt, config.mqtt))
+        frontends.append(LateFrontend("mqtt", mqtt, config.mqtt, url, model_titles, events))
     if config.web.port:
         with _optional("web"):
             from appliance.frontends import history
             from appliance.frontends.web.media import Media
 
             pieces = history.History(state_folder() / history.FILE_NAME)
-            media = Media(pieces, opus, soundfont)
+            media = Media(pieces, opus, soundfont, events)
             web = "appliance.frontends.web.server:WebFrontend"
             frontends += [pieces, LateFrontend("web", web, config, input_events, media)]
     if config.stream.snapcast:
@@ -147,9 +154,11 @@ def _frontends(config: Config, soundfont: Callable[[], Path]) -> list[Frontend]:
         with _optional("gpio"):
             from appliance.frontends.gpio.gpio_frontend import GpioFrontend
 
-            frontends.append(
-                GpioFrontend(config.gpio, lambda *event: input_events.append(InputEvent(*event)))
-            )
+            def on_input(where: str, what: str) -> None:
+                input_events.append(InputEvent(where, what))
+                events.emit(BoxEvent.KNOB_TURNED, what)
+
+            frontends.append(GpioFrontend(config.gpio, on_input))
     return frontends
 
 

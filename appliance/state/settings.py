@@ -41,6 +41,8 @@ class Action(enum.StrEnum):
 
     NEXT_PIECE = "next_piece"
     RESTART_PIECE = "restart_piece"
+    MODEL_DEFAULTS = "model_defaults"
+    """Leave to the model every setting that it has a default for."""
     TEST_TONE = "test_tone"
     """One second of A with the current instrument, on top of the music."""
 
@@ -293,6 +295,8 @@ class Settings:
             raise UsageError(
                 f"there is no action {quoted(action)}; there are {', '.join(Action)}"
             ) from error
+        if known is Action.MODEL_DEFAULTS:
+            self.change_all({s.name: USE_DEFAULT for s in SETTINGS if s.default is None})
         self._notify(frozenset({str(known)}))
 
     def observe(self, observer: Observer) -> Callable[[], None]:

@@ -30,7 +30,7 @@ WITH_STATE = {
     "switch": ["playing"],
     "number": ["tempo", "volume", "temperature", "top_p", "expression", "pitch"],
     "select": ["instrument", "model", "temperament"],
-    "sensor": ["now_playing", "key", "look_ahead", "xruns", "uptime"],
+    "sensor": ["now_playing", "current_key", "look_ahead", "xruns", "uptime"],
 }
 BUTTONS = ["next_piece", "restart_piece", "test_tone"]
 ENTITIES = sum(map(len, WITH_STATE.values())) + len(BUTTONS)

@@ -10,7 +10,13 @@ from hypothesis import strategies as st
 
 from appliance.errors import BachboxError, UsageError
 from appliance.music.temperament import NAMES as TEMPERAMENTS
-from appliance.state.settings import NAMES, ModelDefaults, RequestedSettings, Settings
+from appliance.state.settings import (
+    NAMES,
+    ModelDefaults,
+    RequestedSettings,
+    Settings,
+    left_to_model,
+)
 
 DEFAULTS = ModelDefaults(tempo_bpm=80, temperature=0.9, top_p=0.95, program=19)
 
@@ -127,10 +133,17 @@ def test_an_action_calls_the_observers_and_changes_no_value(settings: Settings) 
     before = settings.requested
     settings.act("next-piece")
     settings.act("restart_piece")
-    with pytest.raises(UsageError, match="there are next_piece, restart_piece, test_tone"):
+    with pytest.raises(UsageError, match="there are next_piece, restart_piece, model_defaults"):
         settings.act("encore")
     assert calls == [{"next_piece"}, {"restart_piece"}]
     assert settings.requested is before
+
+
+def test_the_models_defaults_apply_again_at_once(settings: Settings) -> None:
+    settings.change_all({"tempo": 96, "instrument": "oboe", "top_p": 0.5, "volume": 30})
+    settings.act("model_defaults")
+    assert left_to_model(settings.requested) == ["tempo", "temperature", "instrument", "top_p"]
+    assert settings.requested.volume == 30
 
 
 def test_several_changes_are_made_together_or_not_at_all(settings: Settings) -> None:

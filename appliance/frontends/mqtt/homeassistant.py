@@ -15,6 +15,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
+from appliance.frontends.mqtt.homeassistant_sensors import DIAGNOSTIC, Row, sensors, triggers
 from appliance.frontends.mqtt.messages import ROOT, Topics
 from appliance.state.setting_kinds import Number, Switch
 from appliance.state.settings import Action
@@ -24,17 +25,9 @@ BIRTH: Final = "online"
 """The payload that Home Assistant publishes on ``<prefix>/status`` when it starts."""
 
 _CONFIG: Final = "config"
-_DIAGNOSTIC: Final = "diagnostic"
 
-_NOW_PLAYING: Final = (
-    "{% if value_json.piece %}{{ value_json.title }}"
-    "{% else %}{{ value_json.condition | replace('_', ' ') | capitalize }}{% endif %}"
-)
-_NOW_PLAYING_ATTRIBUTES: Final = (
-    "{{ {'condition': value_json.condition, 'piece': value_json.piece, "
-    "'model': value_json.model, 'seed': value_json.seed} | tojson }}"
-)
-"""Without the bar: Home Assistant would write a row to its database every few seconds."""
+MIGRATE: Final = json.dumps({"migrate_discovery": True})
+"""To the topics of the old form: Home Assistant keeps names, areas and history of its entities."""
 
 
 class DiscoveredDevice(NamedTuple):
@@ -45,6 +38,10 @@ class DiscoveredDevice(NamedTuple):
     """The device's name, such as "Bachbox"."""
     version: str
     choices: Mapping[str, Sequence[str]]
+    page_url: str = ""
+    """Where its page is; "": it has none that others can reach."""
+    model_titles: Mapping[str, str] = {}
+    """What the models are called, by name."""
 
 
 class DiscoveryMessage(NamedTuple):
@@ -67,12 +64,12 @@ def discovery_messages(
     node = node_id(box.topics)
     common = {"device": _device(box), "origin": _origin(box)}
     if as_device:
-        components = {key: {"platform": kind} | entity for kind, key, entity in _entities(box)}
+        components = {key: {"platform": kind} | entity for kind, key, entity in _components(box)}
         payload = json.dumps(common | {"components": components})
         return [DiscoveryMessage(f"{prefix}/device/{node}/config", payload)]
     return [
         DiscoveryMessage(f"{prefix}/{kind}/{node}/{key}/config", json.dumps(entity | common))
-        for kind, key, entity in _entities(box)
+        for kind, key, entity in _components(box)
     ]
 
 
@@ -88,7 +85,8 @@ def node_id(topics: Topics) -> str:
 
 
 def _device(box: DiscoveredDevice) -> dict[str, Any]:
-    return {
+    link = {"configuration_url": box.page_url} if box.page_url else {}
+    return link | {
         "identifiers": [node_id(box.topics)],
         "name": box.name,
         "manufacturer": "Bachbox",
@@ -101,13 +99,20 @@ def _origin(box: DiscoveredDevice) -> dict[str, Any]:
     return {"name": "Bachbox", "sw_version": box.version}
 
 
+def _components(box: DiscoveredDevice) -> Iterator[tuple[str, str, dict[str, Any]]]:
+    """Yield kind, key and payload of each entity and device trigger."""
+    yield from _entities(box)
+    for key, trigger in triggers(box.topics):
+        yield "device_automation", key, trigger
+
+
 def _entities(box: DiscoveredDevice) -> Iterator[tuple[str, str, dict[str, Any]]]:
     """Yield component kind, key and payload of each entity."""
     topics = box.topics
     box_id = topics.id.lower().replace("-", "_")
     # "number.bachbox_tempo" reads better than "number.bachbox_bachbox_tempo".
     prefix = box_id if box_id.startswith(ROOT) else f"{ROOT}_{box_id}"
-    for kind, key, name, icon, options in (*_settings(box), *_actions(topics), *_sensors(topics)):
+    for kind, key, name, icon, options in (*_settings(box), *_actions(topics), *sensors(topics)):
         yield (
             kind,
             key,
@@ -123,13 +128,11 @@ def _entities(box: DiscoveredDevice) -> Iterator[tuple[str, str, dict[str, Any]]
         )
 
 
-_Row = tuple[str, str, str, str, dict[str, Any]]
-"""Component kind, key, name, icon, and the keys that only this entity has."""
-
-
-def _settings(box: DiscoveredDevice) -> Iterator[_Row]:
+def _settings(box: DiscoveredDevice) -> Iterator[Row]:
     for setting in SETTINGS:
         component, options = _component(setting, box.choices)
+        if setting.name == "model":
+            options |= _with_titles(options["options"], box.model_titles)
         options["state_topic"] = box.topics.state(setting.name)
         options["command_topic"] = box.topics.command(setting.name)
         if setting.advanced:
@@ -153,65 +156,27 @@ def _component(
     return "select", {"options": [kind.show(value) for value in values]}
 
 
+def _with_titles(names: Sequence[str], titles: Mapping[str, str]) -> dict[str, Any]:
+    """Return the keys of a select that shows titles beside the names; its topics have the names."""
+    shown = {name: f"{name}: {titles[name]}" if titles.get(name) else name for name in names}
+    named = {text: name for name, text in shown.items()}
+    return {
+        "options": list(named),
+        "value_template": f"{{{{ {json.dumps(shown)}.get(value, value) }}}}",
+        "command_template": f"{{{{ {json.dumps(named)}.get(value, value) }}}}",
+    }
+
+
 _ACTIONS: Final[dict[Action, tuple[str, str, dict[str, Any]]]] = {
     Action.NEXT_PIECE: ("Next piece", "skip-next", {}),
     Action.RESTART_PIECE: ("Restart piece", "skip-previous", {}),
-    Action.TEST_TONE: ("Test tone", "volume-source", {"entity_category": _DIAGNOSTIC}),
+    Action.MODEL_DEFAULTS: ("Model's defaults", "restore", {"entity_category": _CONFIG}),
+    Action.TEST_TONE: ("Test tone", "volume-source", {"entity_category": DIAGNOSTIC}),
 }
 """Name, icon and further keys of each button."""
 
 
-def _actions(topics: Topics) -> Iterator[_Row]:
+def _actions(topics: Topics) -> Iterator[Row]:
     for action, (name, icon, options) in _ACTIONS.items():
         button = {"command_topic": topics.command(action), "payload_press": "PRESS"}
         yield "button", action.value, name, icon, button | options
-
-
-def _sensors(topics: Topics) -> Iterator[_Row]:
-    def health(template: str, **options: Any) -> dict[str, Any]:
-        return {
-            "state_topic": topics.health,
-            "value_template": f"{{{{ {template} }}}}",
-            "entity_category": _DIAGNOSTIC,
-            **options,
-        }
-
-    yield (
-        *("sensor", "now_playing", "Now playing", "music"),
-        {
-            "state_topic": topics.now_playing,
-            "value_template": _NOW_PLAYING,
-            "json_attributes_topic": topics.now_playing,
-            "json_attributes_template": _NOW_PLAYING_ATTRIBUTES,
-        },
-    )
-    yield (
-        *("sensor", "key", "Key", "music-clef-treble"),
-        {
-            "state_topic": topics.now_playing,
-            # Home Assistant shows None as "unknown".
-            "value_template": "{{ value_json.key or None }}",
-        },
-    )
-    yield (
-        *("sensor", "look_ahead", "Look-ahead", "timer-sand"),
-        health(
-            "value_json.look_ahead_s | round(1)",
-            device_class="duration",
-            state_class="measurement",
-            unit_of_measurement="s",
-        ),
-    )
-    yield (
-        *("sensor", "xruns", "Xruns", "waveform"),
-        health("value_json.xruns", state_class="total_increasing"),
-    )
-    yield (
-        *("sensor", "uptime", "Uptime", "timer-outline"),
-        # In tenths of an hour, so that it changes (and is stored) only 240 times a day.
-        health(
-            "(value_json.uptime_s / 3600) | round(1)",
-            device_class="duration",
-            unit_of_measurement="h",
-        ),
-    )

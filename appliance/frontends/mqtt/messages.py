@@ -78,6 +78,19 @@ class Topics:
         return f"{self.base}/health"
 
     @property
+    def event(self) -> str:
+        """The topic of what happens at a moment (:class:`BoxEvent`): a JSON object, not retained.
+
+        Its ``event_type`` says what, its ``about`` what it is about.
+        """
+        return f"{self.base}/event"
+
+    @property
+    def piano_roll(self) -> str:
+        """The topic of a picture of what plays: an SVG document."""
+        return f"{self.base}/piano_roll"
+
+    @property
     def error(self) -> str:
         """The topic on which rejected commands are explained, a sentence each."""
         return f"{self.base}/error"

@@ -8,12 +8,16 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
 from typing import Final
 
 import msgspec
 
 from appliance.config.schema import Mqtt
 from appliance.errors import BachboxError, UsageError
+from appliance.frontends.box_events import BoxEvent, BoxEvents
 from appliance.frontends.mqtt import homeassistant
 from appliance.frontends.mqtt.client import broker_of, topics_of
 from appliance.frontends.mqtt.connection import Connection, Message
@@ -25,9 +29,11 @@ from appliance.frontends.mqtt.messages import (
     is_press,
     parse,
 )
+from appliance.frontends.mqtt.piano_roll import piano_roll
 from appliance.frontends.mqtt.throttle import Throttle
+from appliance.ipc.ring_observer import notes_of
 from appliance.state import settings_table
-from appliance.state.box_status import BoxStatus
+from appliance.state.box_status import BoxStatus, NowPlaying
 from appliance.state.settings import NAMES, Action, RequestedSettings, Settings
 
 SETTINGS_INTERVAL_S: Final = 0.03
@@ -45,6 +51,21 @@ DISCOVERY_INTERVAL_S: Final = 2.0
 DISCOVERY_DELAY_S: Final = 0.3
 """How long after a connection they are published; by then the retained ones have arrived."""
 
+MIGRATION_S: Final = 2.0
+"""How long Home Assistant may take to move its entities to the other form of discovery."""
+
+OPTIONS_DELAY_S: Final = 1.0
+"""How long it may take to learn new options, before a state is one of them."""
+
+PICTURE_INTERVAL_S: Final = 30.0
+"""How often the piano roll is published; Home Assistant stores a row each time."""
+
+KNOB_INTERVAL_S: Final = 0.5
+"""How often, at most, the turning of knobs is published."""
+
+CLOCK_STEP_S: Final = 60.0
+"""A clock that was set by more than this changes the time of the start."""
+
 REJECTION_LOG_INTERVAL_S: Final = 1.0
 """How often, at most, rejected commands are logged; the broker gets every one of them."""
 
@@ -54,10 +75,21 @@ logger = logging.getLogger(__name__)
 class Session:
     """One run of the frontend, in the daemon's event loop."""
 
-    def __init__(self, config: Mqtt, settings: Settings, box: BoxStatus) -> None:
+    def __init__(
+        self,
+        config: Mqtt,
+        settings: Settings,
+        box: BoxStatus,
+        page_url: Callable[[], str] = str,
+        model_titles: Callable[[], Mapping[str, str]] = dict,
+    ) -> None:
         self._config = config
         self._settings = settings
         self._box = box
+        self._read_page_url = page_url
+        self._page_url = ""
+        self._read_titles = model_titles
+        self._titles: Mapping[str, str] = {}
         self._topics = topics_of(config)
         self._birth_topic = f"{config.discovery_prefix}/status"
         self._published: dict[str, str] = {}
@@ -65,6 +97,18 @@ class Session:
         self._settings_throttle = Throttle(SETTINGS_INTERVAL_S, self._publish_settings)
         self._discovery_throttle = Throttle(DISCOVERY_INTERVAL_S, self._publish_everything)
         self._choices: dict[str, list[str]] = {}
+        """The options that were announced, without those in use that are not listed."""
+        self._options: dict[str, list[str]] = {}
+        """The options that were announced."""
+        self._old_topics: set[str] = set()
+        """Topics of the other discovery form, from which Home Assistant is migrating."""
+        self._timers: set[asyncio.TimerHandle] = set()
+        self._started_s = 0.0
+        """When the box started, in seconds since 1970; corrected when the clock is set."""
+        self._knob = ""
+        self._knob_throttle = Throttle(
+            KNOB_INTERVAL_S, lambda: self._publish_event(BoxEvent.KNOB_TURNED, self._knob)
+        )
         self._unlogged_rejections = 0
         self._rejection_throttle = Throttle(REJECTION_LOG_INTERVAL_S, self._log_rejections)
         self._last_rejection = ""
@@ -80,17 +124,41 @@ class Session:
 
     async def work(self) -> None:
         """Keep the broker informed until cancelled."""
+        self._titles = await asyncio.to_thread(self._read_titles)
+        self._page_url = await asyncio.to_thread(self._read_page_url)
         self._connection.start()
+        loop = asyncio.get_running_loop()
+        piece, title, picture_at, health_at = 0, "", 0.0, loop.time()
         while True:
-            piece: object = None
-            for _ in range(round(HEALTH_INTERVAL_S / POLL_INTERVAL_S)):
-                now = self._publish_now_playing()
-                if now != piece:
-                    piece = now
-                    self._publish_health()
-                await asyncio.sleep(POLL_INTERVAL_S)
-            if self._connection.connected and self._settings.choices != self._choices:
-                self._discovery_throttle.request()
+            now = self._publish_now_playing()
+            if now.piece != piece:
+                if piece:
+                    self._publish_event(BoxEvent.PIECE_ENDED, title)
+                self._publish_event(BoxEvent.PIECE_BEGAN, now.title)
+                piece, title, picture_at = now.piece, now.title, loop.time() + POLL_INTERVAL_S
+                self._publish_health()
+            if loop.time() >= picture_at:
+                picture_at = loop.time() + PICTURE_INTERVAL_S
+                self._publish_piano_roll(now.title)
+            if loop.time() >= health_at + HEALTH_INTERVAL_S:
+                health_at = loop.time()
+                self._publish_health()
+                await self._look_for_choices()
+            await asyncio.sleep(POLL_INTERVAL_S)
+
+    def happened(self, event: BoxEvent, about: str) -> None:
+        """Publish ``event``; turning knobs are published now and then."""
+        if event is BoxEvent.KNOB_TURNED:
+            self._knob = about
+            self._knob_throttle.request()
+        else:
+            self._publish_event(event, about)
+
+    async def _look_for_choices(self) -> None:
+        """Announce models, cards and soundfonts that have come or gone."""
+        if self._connection.connected and self._settings.choices != self._choices:
+            self._titles = await asyncio.to_thread(self._read_titles)
+            self._discovery_throttle.request()
 
     async def close(self) -> None:
         """Publish that the box is offline, and disconnect."""
@@ -99,8 +167,11 @@ class Session:
             self._settings_throttle,
             self._discovery_throttle,
             self._rejection_throttle,
+            self._knob_throttle,
         ):
             throttle.cancel()
+        for timer in self._timers:
+            timer.cancel()
         await self._connection.stop((self._topics.availability, OFFLINE))
 
     @property
@@ -124,7 +195,7 @@ class Session:
         self._discovery_throttle.cancel()
         self._published.clear()
         self._publish_state()
-        # Later, so that discovery payloads of the other form are deleted first.
+        # Later, so that Home Assistant prepares to leave the other form first.
         self._discovery_throttle.request(DISCOVERY_DELAY_S)
 
     def _settings_changed(self, _requested: RequestedSettings, _changed: frozenset[str]) -> None:
@@ -132,19 +203,48 @@ class Session:
 
     def _publish_everything(self) -> None:
         self._published.clear()
-        self._choices = self._settings.choices
+        self._choices, before = self._settings.choices, self._options
+        self._options = self._with_values_in_use(self._choices)
         if self._discovers:
             box = homeassistant.DiscoveredDevice(
                 self._topics,
                 device_name(self._topics.id),
                 self._box.status().version,
-                self._choices,
+                self._options,
+                self._page_url,
+                self._titles,
             )
             for topic, payload in homeassistant.discovery_messages(
                 box, self._config.discovery_prefix, as_device=self._config.discovery == "device"
             ):
                 self._connection.publish(topic, payload)
-        self._publish_state()
+            if self._old_topics:
+                self._later(MIGRATION_S, self._delete_old_topics)
+        if before in ({}, self._options):
+            self._publish_state()
+        else:
+            self._later(OPTIONS_DELAY_S, self._publish_state)
+
+    def _with_values_in_use(self, choices: Mapping[str, list[str]]) -> dict[str, list[str]]:
+        """Return ``choices`` with each current value among them; a model may be given by path."""
+        values = self._settings.effective
+        return {
+            name: names if (now := str(getattr(values, name))) in names else [*names, now]
+            for name, names in choices.items()
+        }
+
+    def _delete_old_topics(self) -> None:
+        for topic in self._old_topics:
+            self._connection.publish(topic, "")
+        self._old_topics.clear()
+
+    def _later(self, delay_s: float, work: Callable[[], None]) -> None:
+        def run() -> None:
+            self._timers.discard(timer)
+            work()
+
+        timer = asyncio.get_running_loop().call_later(delay_s, run)
+        self._timers.add(timer)
 
     def _publish_state(self) -> None:
         # Before "online", so that what is shown as available has a value.
@@ -155,20 +255,45 @@ class Session:
 
     def _publish_settings(self) -> None:
         values = self._settings.effective
+        if self._options and self._with_values_in_use(self._options) != self._options:
+            # Home Assistant accepts a state only if it is one of the options.
+            self._discovery_throttle.request()
+            return
         for name in NAMES:
             self._publish(self._topics.state(name), format_state(name, values))
 
-    def _publish_now_playing(self) -> object:
-        """Publish what plays; return the number of the piece."""
-        now = msgspec.to_builtins(self._box.now_playing())
+    def _publish_now_playing(self) -> NowPlaying:
+        """Publish what plays, and return it."""
+        now = self._box.now_playing()
         # Beats are too frequent for a broker.
-        slow = {key: value for key, value in now.items() if not key.startswith("beat")}
+        slow = {
+            key: value
+            for key, value in msgspec.structs.asdict(now).items()
+            if not key.startswith("beat")
+        }
         self._publish(self._topics.now_playing, msgspec.json.encode(slow).decode())
-        return now["piece"]
+        return now
 
     def _publish_health(self) -> None:
-        if self._connection.connected:
-            self._publish(self._topics.health, msgspec.json.encode(self._box.health()).decode())
+        if not self._connection.connected:
+            return
+        health = self._box.health()
+        started_s = time.time() - health.uptime_s
+        if abs(started_s - self._started_s) > CLOCK_STEP_S:
+            self._started_s = started_s
+        started = datetime.fromtimestamp(self._started_s, UTC).isoformat(timespec="seconds")
+        shown = msgspec.structs.asdict(health) | {"started_at": started}
+        self._publish(self._topics.health, msgspec.json.encode(shown).decode())
+
+    def _publish_piano_roll(self, title: str) -> None:
+        notes = notes_of(self._box.ring_observer().events)
+        picture = piano_roll(notes, self._box.playhead().tick, title)
+        self._publish(self._topics.piano_roll, picture)
+
+    def _publish_event(self, event: BoxEvent, about: str) -> None:
+        payload = {"event_type": str(event), "about": about}
+        encoded = msgspec.json.encode(payload).decode()
+        self._connection.publish(self._topics.event, encoded, retain=False)
 
     def _publish(self, topic: str, payload: str) -> None:
         if self._connection.connected and self._published.get(topic) != payload:
@@ -185,12 +310,17 @@ class Session:
                 except BachboxError as error:
                     self._reject(str(error))
             elif message.topic != self._birth_topic:
-                # A discovery payload of the other form: delete it.
-                if message.payload:
-                    self._connection.publish(message.topic, "")
+                if message.payload and message.payload != homeassistant.MIGRATE.encode():
+                    self._migrate_from(message.topic)
             elif message.payload == homeassistant.BIRTH.encode() and not message.retained:
                 # A retained one arrives at each connection, when all is published anyway.
                 self._discovery_throttle.request()
+
+    def _migrate_from(self, topic: str) -> None:
+        """Announce the box in its form, and then delete a discovery payload of the other form."""
+        self._old_topics.add(topic)
+        self._connection.publish(topic, homeassistant.MIGRATE, retain=False)
+        self._discovery_throttle.request(DISCOVERY_DELAY_S)
 
     def _obey(self, name: str, message: Message) -> None:
         """Carry out a command.
@@ -234,9 +364,25 @@ class MqttFrontend:
 
     name = "mqtt"
 
-    def __init__(self, config: Mqtt) -> None:
-        """Take ``config``, which names a host."""
+    def __init__(
+        self,
+        config: Mqtt,
+        page_url: Callable[[], str] = str,
+        model_titles: Callable[[], Mapping[str, str]] = dict,
+        events: BoxEvents | None = None,
+    ) -> None:
+        """Take what there is to publish.
+
+        Args:
+            config: it names a host.
+            page_url: gives where the box's page is, for Home Assistant to link to; may block.
+            model_titles: gives what the models are called, by name; may block.
+            events: what happens to the box.
+        """
         self._config = config
+        self._page_url = page_url
+        self._model_titles = model_titles
+        self._events = events or BoxEvents()
 
     async def run(self, settings: Settings, box: BoxStatus) -> None:
         """Keep the broker informed until cancelled.
@@ -244,8 +390,10 @@ class MqttFrontend:
         Raises:
             BachboxError: the password file or the CA certificates cannot be read.
         """
-        session = Session(self._config, settings, box)
+        session = Session(self._config, settings, box, self._page_url, self._model_titles)
+        stop_observing = self._events.observe(session.happened)
         try:
             await session.work()
         finally:
+            stop_observing()
             await session.close()

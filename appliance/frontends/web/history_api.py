@@ -8,6 +8,7 @@ from typing import Final
 import msgspec
 from aiohttp import web
 
+from appliance.frontends.box_events import BoxEvent
 from appliance.frontends.history import HistoryEntry
 from appliance.frontends.web.context import WebContext
 from appliance.frontends.web.exports import MEDIA_TYPES, Exporter
@@ -76,6 +77,7 @@ def add_routes(table: RouteTable, context: WebContext) -> None:
                 while part := await asyncio.to_thread(file.read, _PART_BYTES):
                     async with asyncio.timeout(_SEND_TIMEOUT_S):
                         await response.write(part)
+            context.media.events.emit(BoxEvent.SAVED, f"{_file_name(piece)}.{kind}")
             return response
 
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
+from appliance.frontends.box_events import BoxEvents
 from appliance.frontends.history import History
 from appliance.frontends.streaming.opus import OpusBroadcast
 
@@ -18,3 +19,5 @@ class Media:
     opus: OpusBroadcast
     soundfont: Callable[[], Path]
     """Gives the file that renders pieces of the history as sound."""
+    events: BoxEvents = field(default_factory=BoxEvents)
+    """Told when a piece is saved."""

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from paho.mqtt.client import topic_matches_sub
 
+from appliance.frontends.box_events import BoxEvent
 from appliance.frontends.mqtt import homeassistant
 from appliance.frontends.mqtt.homeassistant import DiscoveredDevice
 from appliance.frontends.mqtt.messages import Topics
@@ -34,16 +35,43 @@ def entities() -> dict[str, dict[str, Any]]:
 
 def test_every_setting_and_action_is_an_entity() -> None:
     commands = {e["command_topic"] for e in entities().values() if "command_topic" in e}
-    wanted = {*NAMES, *Action}
-    assert commands == {f"bachbox/kitchen/{name}/set" for name in wanted}
-    kinds = [topic.split("/")[1] for topic in entities()]
-    assert {kind: kinds.count(kind) for kind in kinds} == {
-        "switch": 1,
-        "number": 6,
-        "select": 3,
-        "button": 3,
-        "sensor": 5,
+    assert commands == {f"bachbox/kitchen/{name}/set" for name in (*NAMES, *Action)}
+    assert {topic.split("/")[1] for topic in entities()} == {
+        *("switch", "number", "select", "button", "sensor"),
+        *("binary_sensor", "event", "image", "device_automation"),
     }
+
+
+def test_an_option_shows_the_models_title_and_its_topics_the_name() -> None:
+    titled = BOX._replace(model_titles={"chorales": 'The "Chorales"'})
+    found = homeassistant.discovery_messages(titled, "homeassistant", as_device=False)
+    [select] = [
+        json.loads(m.payload) for m in found if "/select/" in m.topic and "/model/" in m.topic
+    ]
+    assert select["options"] == ['chorales: The "Chorales"', "fugues"]
+    for template, said, meant in [
+        ("value_template", "chorales", 'chorales: The "Chorales"'),
+        ("command_template", 'chorales: The "Chorales"', "chorales"),
+        ("value_template", "fugues", "fugues"),
+        ("value_template", "other", "other"),
+    ]:
+        # The templates are Jinja: a mapping and a call, as in Python.
+        expression = select[template].removeprefix("{{").removesuffix("}}").strip()
+        assert eval(expression, {"value": said}) == meant
+
+
+def test_no_two_entities_share_a_key() -> None:
+    [device] = homeassistant.discovery_messages(BOX, "homeassistant", as_device=True)
+    assert len(json.loads(device.payload)["components"]) == len(entities())
+
+
+def test_the_page_is_linked_where_others_can_reach_it() -> None:
+    def device(box: DiscoveredDevice) -> dict[str, Any]:
+        [message] = homeassistant.discovery_messages(box, "homeassistant", as_device=True)
+        return dict(json.loads(message.payload)["device"])
+
+    assert device(BOX._replace(page_url="http://box.local:8080/"))["configuration_url"]
+    assert "configuration_url" not in device(BOX)
 
 
 @pytest.mark.parametrize("topic", entities())
@@ -51,6 +79,10 @@ def test_an_entity_is_complete_and_valid_in_2024_3(topic: str) -> None:
     entity = entities()[topic]
     prefix, kind, node, key, config = topic.split("/")
     assert (prefix, node, config) == ("homeassistant", "bachbox_kitchen", "config")
+    if kind == "device_automation":
+        assert entity["payload"] in list(BoxEvent)
+        assert entity["topic"] == "bachbox/kitchen/event"
+        return
     assert entity["unique_id"] == f"bachbox_kitchen_{key}"
     assert entity["default_entity_id"] == f"{kind}.{entity['object_id']}"
     assert entity["availability_topic"] == "bachbox/kitchen/availability"
@@ -89,4 +121,5 @@ def test_the_filters_match_the_messages_of_their_form(as_device: bool) -> None:
 def test_the_name_stands_in_an_id_once() -> None:
     named = DiscoveredDevice(Topics("bachbox-2"), "Bachbox bachbox-2", "1", CHOICES)
     found = homeassistant.discovery_messages(named, "homeassistant", as_device=False)
-    assert {json.loads(a.payload)["object_id"] for a in found if a.payload} > {"bachbox_2_tempo"}
+    ids = {json.loads(a.payload).get("object_id") for a in found}
+    assert "bachbox_2_tempo" in ids

@@ -155,7 +155,7 @@ def test_commands_are_those_to_the_box_and_its_group() -> None:
 @given(st.text())
 def test_inbox_keys_are_few(name: str) -> None:
     key = TOPICS.address(f"bachbox/kitchen/{name}/set").key
-    assert key in (*NAMES, "next_piece", "restart_piece", "test_tone", "")
+    assert key in (*NAMES, "next_piece", "restart_piece", "model_defaults", "test_tone", "")
 
 
 def test_commands_to_group_and_box_share_a_key() -> None:

@@ -120,7 +120,7 @@ def test_a_frontend_that_cannot_be_built_does_not_stop_the_music(
     """
     config = loader.parse(text, Path("/etc/bachbox.toml"))
     with caplog.at_level(logging.ERROR):
-        names = [frontend.name for frontend in play._frontends(config, lambda: Path("x.sf2"))]
+        names = [frontend.name for frontend in play._frontends(config, lambda: Path("x.sf2"), dict)]
     assert "mqtt" in names
     assert not {"icecast", "snapcast", "web", "gpio"} & set(names)
     assert len([record for record in caplog.records if sentence in record.getMessage()]) == 4
