@@ -30,18 +30,21 @@ class CorpusConfig(msgspec.Struct, forbid_unknown_fields=True):
     valid: list[str] = []
     test: list[str] = []
     excluded: list[str] = []
-    """Pieces that are in no split, because they are too similar to a held-out piece."""
+    """Pieces that are not used, neither these nor ``pretrain`` ones: because they are too similar
+    to a held-out piece, or of a style that does harm. The beginnings of their names will do."""
 
 
 class CodecConfig(msgspec.Struct, forbid_unknown_fields=True):
     """The kind of music. Everything else that a codec needs is read off the corpus.
 
-    ``onsets`` and ``form``: see :class:`appliance.music.codecs.four_part.FourPartCodec`.
+    ``onsets`` and ``form``: see :class:`appliance.music.codecs.four_part.FourPartCodec`;
+    ``told``: :class:`appliance.music.codecs.free_rhythm_tokens.FreeRhythmTokens`.
     """
 
     name: Literal["satb-16th", "lines", "abc"]
     onsets: bool = True
     form: bool = True
+    told: bool = False
 
 
 class NetworkConfig(msgspec.Struct, forbid_unknown_fields=True):

@@ -202,6 +202,21 @@ def test_pieces_that_fit_the_range_in_no_key_are_never_drawn() -> None:
     assert {len(sampler.sample(rng).targets) for _ in range(20)} == {3 * 3 + 1}
 
 
+def test_a_training_that_starts_from_a_model_keeps_the_range_and_durations_of_that_model() -> None:
+    made = recipe.load(MODELS / "benchmarks/keyboard-told.toml")
+    start = model_file.load(MODELS / "keyboard.tflite").codec
+    pieces = {"train": [made_notes(60, 62)]}
+    codec = corpus.codec_for(made, pieces)
+    assert codec.options == start.options | {"told": True}
+    made.training.warm_start = "models/folk.tflite"
+    with pytest.raises(UsageError, match="composes 'abc', not 'lines'"):
+        corpus.codec_for(made, pieces)
+    made.training.warm_start = ""
+    alone = corpus.codec_for(made, pieces)
+    assert isinstance(alone, FreeRhythmCodec)
+    assert (alone.lowest, alone.highest, alone.told) == (60, 62, True)
+
+
 def test_rows_of_a_batch_run_through_pieces_to_their_end() -> None:
     sampler = PieceSampler(CODEC, [OPENING])
     source = chunks(

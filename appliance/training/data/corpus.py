@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from appliance.composing import model_file
 from appliance.errors import BachboxError, UsageError
 from appliance.music.codecs.abc.abc_codec import AbcCodec
 from appliance.music.codecs.base import Codec
@@ -27,6 +28,7 @@ from appliance.music.score import (
     onsets_by_change,
 )
 from appliance.training.data import folk_corpus, free_rhythm_corpus, parse_cache, piece_facts
+from appliance.training.networks.warm_start import REPOSITORY
 from appliance.training.recipe import CorpusConfig, Recipe
 
 log = logging.getLogger(__name__)
@@ -76,12 +78,25 @@ def _chorales(corpus: Corpus) -> Corpus:
 def codec_for(recipe: Recipe, corpus: Corpus) -> Codec:
     """The codec that a recipe names, for the notes that occur in its corpus.
 
+    In free rhythm a training that starts from a model file keeps the range and the durations of
+    that model, because its weights are of no use for others.
+
     Raises:
+        BachboxError: the model file to start from cannot be loaded, or is of another kind of music.
         ValueError: there are no training pieces, or one has no notes.
     """
     config = recipe.codec
     if config.name == FreeRhythmCodec.name:
-        return free_rhythm_corpus.codec_for(corpus["train"], corpus.get(PRETRAIN, []))
+        if recipe.training.warm_start:
+            start = model_file.load(REPOSITORY / recipe.training.warm_start)
+            if not isinstance(start.codec, FreeRhythmCodec):
+                raise UsageError(
+                    f"warm_start: the model composes {start.metadata.codec.name!r}, not "
+                    f"{config.name!r}; name another model, or none"
+                )
+            return FreeRhythmCodec(**start.codec.options | {"told": config.told})
+        others = corpus.get(PRETRAIN, [])
+        return free_rhythm_corpus.codec_for(corpus["train"], others, told=config.told)
     if config.name == AbcCodec.name:
         return AbcCodec()
     ranges = voice_ranges(corpus["train"])
@@ -176,7 +191,11 @@ def load_score_folders(data: Path, config: CorpusConfig, cache: Path) -> Corpus:
     corpus: Corpus = {split: [] for split in SPLITS}
     if config.pretrain_folders:
         pretrain_cache = cache.with_stem(f"{cache.stem}-{PRETRAIN}")
-        corpus[PRETRAIN] = _read_folders(data, config.pretrain_folders, pretrain_cache)
+        corpus[PRETRAIN] = [
+            score
+            for score in _read_folders(data, config.pretrain_folders, pretrain_cache)
+            if not score.name.startswith(tuple(config.excluded))
+        ]
     held_out = {"valid": config.valid, "test": config.test}
     for score in _read_folders(data, config.folders, cache):
         if not score.name.startswith(tuple(config.excluded)):

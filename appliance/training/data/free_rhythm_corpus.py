@@ -22,7 +22,7 @@ from appliance.training.data import parse_cache, piece_facts
 
 log = logging.getLogger(__name__)
 
-CACHE_FORMAT = 2
+CACHE_FORMAT = 3
 """Rises when scores are read otherwise, or more of them is kept."""
 MAX_DURATIONS = 32
 MIN_DURATION_COUNT = 8
@@ -86,9 +86,14 @@ def _from_json(entry: dict[str, Any]) -> FreeRhythmScore:
 
 
 def codec_for(
-    scores: Sequence[FreeRhythmScore], pretrain_scores: Sequence[FreeRhythmScore] = ()
+    scores: Sequence[FreeRhythmScore],
+    pretrain_scores: Sequence[FreeRhythmScore] = (),
+    *,
+    told: bool = False,
 ) -> FreeRhythmCodec:
     """A codec for the pitches of all these scores and for the durations of ``scores``.
+
+    For ``told`` see :class:`appliance.music.codecs.free_rhythm_tokens.FreeRhythmTokens`.
 
     Raises:
         ValueError: the scores have no notes, or the codec cannot hold them.
@@ -103,4 +108,4 @@ def codec_for(
         ticks for ticks, count in counts.most_common(MAX_DURATIONS) if count >= MIN_DURATION_COUNT
     ]
     lengths = sorted({*common, *BASIC_DURATIONS_TICKS})
-    return FreeRhythmCodec(lowest=min(pitches), highest=max(pitches), lengths=lengths)
+    return FreeRhythmCodec(lowest=min(pitches), highest=max(pitches), lengths=lengths, told=told)

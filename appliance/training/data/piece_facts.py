@@ -16,6 +16,7 @@ import mido
 from appliance.music.codecs.abc.score import AbcScore
 from appliance.music.files import midi_reader
 from appliance.music.score import NO_FACTS, Form, FreeRhythmScore, PieceFacts, Score
+from appliance.music.traits import Traits, traits_of
 from appliance.training.data.double_bar import find_double_bar
 
 _WORDS: Final = (
@@ -76,6 +77,9 @@ _SUITES: Final = {
     "bwv1010": "prelude allemande courante sarabande bourree bourree gigue",
     "bwv1011": "prelude allemande courante sarabande gavotte gavotte gigue",
     "bwv1013": "allemande courante sarabande bourree",
+    "bach-bwv825": "prelude allemande courante sarabande menuet menuet gigue",
+    "bach-bwv826": "sinfonia allemande courante sarabande rondeau capriccio",
+    "bach-bwv829": "prelude allemande courante sarabande menuet passepied gigue",
     "bwv827": "fantasia allemande courante sarabande burlesca gigue",
     "bwv830": "toccata allemande courante sarabande gavotte gigue",
 }
@@ -98,7 +102,10 @@ _PROGRAMS: Final = (
 
 def facts_from_json(form: Sequence[Any]) -> PieceFacts:
     """Return the facts in a form that was written as JSON, if it has any."""
-    return PieceFacts(**form[6]) if len(form) > 6 else NO_FACTS
+    if len(form) <= 6:
+        return NO_FACTS
+    facts = PieceFacts(**form[6])
+    return replace(facts, traits=Traits(*facts.traits)) if facts.traits else facts
 
 
 def kind_in(*texts: str) -> str:
@@ -159,7 +166,12 @@ def with_facts_of_file(score: FreeRhythmScore, path: Path) -> FreeRhythmScore:
         double_bar_step = find_double_bar(found)
     else:
         double_bar_step = None
-    facts = replace(found.form.facts, program=program, double_bar_step=double_bar_step)
+    facts = replace(
+        found.form.facts,
+        program=program,
+        double_bar_step=double_bar_step,
+        traits=traits_of(score.notes, score.form.bar_steps, score.form.pickup_steps),
+    )
     return replace(found, form=found.form._replace(facts=facts))
 
 
@@ -174,13 +186,16 @@ def _onsets_per_quarter(score: Score | FreeRhythmScore | AbcScore) -> float | No
 
 
 def _kind_by_number(stem: str) -> str:
-    """The kind of a movement of a suite whose files are numbered from 0; "" for other files."""
-    work = stem.partition("-")[0]
-    if work not in _SUITES or kind_in(stem):
+    """The kind of a movement of a suite whose files are only numbered; "" for other files.
+
+    The numbers begin with 0 or, where a composer stands before the work, with 1.
+    """
+    work = next((work for work in _SUITES if stem.startswith(work)), "")
+    if not work or kind_in(stem):
         return ""
     number = re.search(r"-(\d)$", stem)
     kinds = _SUITES[work].split()
-    index = int(number[1]) if number else 0
+    index = int(number[1]) - work.startswith("bach-") if number else 0
     return kinds[index] if index < len(kinds) else ""
 
 

@@ -63,7 +63,7 @@ def test_transposition_maps_give_the_encoding_of_the_transposed_score(
 @pytest.mark.parametrize("bars", BARS_BACK)
 def test_what_stood_here_bars_ago_is_told_as_a_token(bars: int) -> None:
     bar = [(0, 240, 72), (0, 480, 48), (240, 240, 74), (480, 480, 76), (960, 960, 67)]
-    whole = [(start + n * 1920, *note) for n in range(bars + 2) for start, *note in bar]
+    whole = [(at + n * 1920, length, pitch) for n in range(bars + 2) for at, length, pitch in bar]
     score = score_of(*whole)
     tokens, told = TOLD.encode(score)[1], predictions(score, bars)
     per_bar = TOLD.tokens_per_group * len(bar)
