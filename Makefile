@@ -20,6 +20,7 @@ WAY ?= package
 # Further scores for `make train` and `make evaluate`: make train MODEL=jsb16 DATA=folder
 DATA ?=
 HOURS ?= 2
+MINUTES ?= 10
 # `make test TIER=unit`: one tier alone; there are unit, process, sound and debian.
 TIER ?=
 
@@ -27,7 +28,7 @@ PIP := -m pip --disable-pip-version-check --quiet
 SOURCES := appliance tests $(wildcard benchmarks)
 
 .DEFAULT_GOAL := help
-.PHONY: help play test test-long coverage test-homeassistant test-training bench soak audit install deb image uninstall test-systemd test-machine train workshop evaluate card quality listen edgetpu lint lint-style lint-types lint-layers clean system-packages always
+.PHONY: help play test test-long coverage test-homeassistant test-training bench soak fuzz audit install deb image uninstall test-systemd test-machine train workshop evaluate card quality listen edgetpu lint lint-style lint-types lint-layers clean system-packages always
 
 help: ## print this list
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1 \t/p' $(MAKEFILE_LIST)
@@ -91,6 +92,10 @@ uninstall: ## sudo make uninstall: remove the service, but not its config in /et
 
 bench: $(VENV)/.dev $(KERAS_VENV)/.keras ## measure speed, memory and latency on this machine
 	$(VENV)/bin/python -m benchmarks --keras-python $(KERAS_VENV)/bin/python $(ARGS)
+
+fuzz: $(VENV)/.dev ## make fuzz MINUTES=10: fuzz each reader of people's files for so long
+	@$(VENV)/bin/python $(PIP) install 'atheris>=3,<4'
+	$(VENV)/bin/python -m tests.fuzz --minutes $(MINUTES) $(ARGS)
 
 soak: $(VENV)/.dev ## make soak HOURS=2: play for hours, measure every minute, write build/soak
 	$(VENV)/bin/python -m benchmarks.soak --hours $(HOURS) $(ARGS)

@@ -16,6 +16,7 @@ import click
 
 from appliance import __version__
 from appliance.cli import (
+    check,
     config,
     doctor,
     hash_password,
@@ -119,6 +120,7 @@ for _command in (
     status.status,
     models.models,
     instruments.instruments,
+    check.check,
     doctor.doctor,
     config.config,
     hash_password.hash_password,

@@ -24,6 +24,7 @@ from appliance.errors import BachboxError, UsageError
 from appliance.music import limits
 from appliance.music.codecs import registry
 from appliance.music.codecs.base import Codec, Opening
+from appliance.music.files import score_reader
 from appliance.music.score import NO_FACTS, Form, PieceFacts, Tessitura
 
 logger = logging.getLogger(__name__)
@@ -160,10 +161,12 @@ class ModelFile:
         Raises:
             UsageError: there is no such file, or the model cannot continue from it.
         """
+        file = score_reader.read(path)
         try:
-            opening = self.codec.read_opening(path)
+            opening = self.codec.opening(file)
         except UsageError as why:
-            raise UsageError(f"{why} (the model is {self.name})") from why
+            notices = "".join(f"; {notice}" for notice in file.notices)
+            raise UsageError(f"{why} (the model is {self.name}{notices})") from why
         for notice in opening.notices:
             logger.warning("%s: %s", path, notice)
         return opening

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Iterable, Sequence
-from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 from appliance.music.events import Event
+from appliance.music.files.score_file import ScoreFile
 from appliance.music.score import Form, Key
 
 
@@ -167,9 +167,9 @@ class Codec(Protocol):
         leave the codec's range stays on its last note.
         """
 
-    def read_opening(self, path: Path) -> Opening:
-        """Read the music in a user's file.
+    def opening(self, file: ScoreFile) -> Opening:
+        """The music of a user's file, for a piece to start from.
 
         Raises:
-            UsageError: there is no such file, or a piece of this kind cannot start from it.
+            UsageError: a piece of this kind cannot start from it.
         """

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 from appliance.common.copying import Copyable
@@ -18,6 +17,7 @@ from appliance.music.codecs.base import Cadence, Opening, cadence_of
 from appliance.music.codecs.input_layout import Inputs
 from appliance.music.codecs.match_model import MatchModel, match_features, match_input_count
 from appliance.music.events import PLAIN_VELOCITY, TICKS_PER_STEP, Event, NoteOff, NoteOn
+from appliance.music.files.score_file import ScoreFile
 from appliance.music.score import (
     HIGHEST_PITCH,
     LOWEST_PITCH,
@@ -136,13 +136,13 @@ class FourPartCodec:
                 inputs[self.inputs["key", key]] = self.inputs["key", (key + 2 * semitones) % 24]
         return inputs, classes
 
-    def read_opening(self, path: Path) -> Opening:
-        """Read the four voices in a user's MIDI or MusicXML file.
+    def opening(self, file: ScoreFile) -> Opening:
+        """The four voices of a user's file, for a piece to start from.
 
         Raises:
-            UsageError: no such file, not a score, or not one in four parts.
+            UsageError: it has no four voices, or the codec cannot encode them.
         """
-        return self.opening_from(four_part_conversion.read(path))
+        return self.opening_from(four_part_conversion.four_voices_of(file))
 
     def opening_from(self, score: Score) -> Opening:
         """The whole of a score as the music that a piece starts from."""

@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from itertools import chain
 from pathlib import Path
+from typing import Final
 
 from appliance.errors import BachboxError, UsageError
+from appliance.music.codecs import four_voices
+from appliance.music.codecs.four_voices import Voices
 from appliance.music.events import TICKS_PER_STEP
 from appliance.music.files import score_reader
 from appliance.music.files.score_file import ScoreFile
@@ -25,35 +28,40 @@ MAX_STEPS = 512
 """How many 16ths of a user's file are taken; the rest of the piece is for the model to write."""
 BAR_STEPS = {(4, 4): 16, (2, 2): 16, (3, 4): 12}
 """Length of a bar in 16ths, by time signature."""
-MIN_FULL_SHARE = 0.75
-"""In a file without four parts, at least this share of the time must have four notes at once."""
-
-Rows = tuple[list[list[int]], list[list[bool]]]
-"""Pitches and onsets, each ``[step][voice]``, as in :class:`appliance.music.score.Score`."""
+_OFF_GRID_TICKS: Final = 20
+"""A note further from the grid was not meant to be on it."""
+_OTHER_MODELS: Final = "a model in free rhythm, such as keyboard or strings, takes it as it is"
 
 
 def read(path: Path) -> Score:
-    """Read a user's MIDI or MusicXML file as the beginning of a four-part piece.
+    """Read a user's file as the beginning of a four-part piece.
 
     Raises:
         UsageError: there is no such file, it is not a score, or not one in four parts that the
             codec can encode.
     """
-    file = score_reader.read(path)
+    return four_voices_of(score_reader.read(path))
+
+
+def four_voices_of(file: ScoreFile) -> Score:
+    """A user's file as the beginning of a four-part piece.
+
+    Raises:
+        UsageError: it is not in four parts, or the codec cannot encode it.
+    """
     try:
         score = to_four_parts(file, MAX_STEPS, from_chords=True)
     except UsageError:
         raise
     except BachboxError as why:
-        notices = "".join(f" ({notice})" for notice in file.notices)
-        message = f"does not fit a model of four voices: {why}{notices}"
-        raise UsageError(message, path=path) from why
+        message = f"does not fit a model of four voices: {why}"
+        raise UsageError(message, path=file.path, remedy=_OTHER_MODELS) from why
     low, high = score.pitch_range()
     if low < LOWEST_PITCH or high > HIGHEST_PITCH:
         raise UsageError(
             f"MIDI note {low if low < LOWEST_PITCH else high} is out of the range of "
             f"the four voices ({LOWEST_PITCH} to {HIGHEST_PITCH})",
-            path=path,
+            path=file.path,
             remedy="transpose the score",
         )
     return score
@@ -70,9 +78,10 @@ def to_four_parts(file: ScoreFile, max_steps: int = 1 << 16, *, from_chords: boo
             it has instead.
     """
     if file.engraved:
-        rows, onsets, form = _from_notation(file, max_steps, from_chords=from_chords)
+        voices, form = _from_notation(file, max_steps, from_chords=from_chords)
     else:
-        rows, onsets, form = _from_midi(file, max_steps)
+        voices, form = _from_midi(file, max_steps)
+    rows, onsets = voices.rows
     if not any(pitch != SILENT for row in rows for pitch in row):
         raise BachboxError("it has no notes")
     return Score(
@@ -81,14 +90,29 @@ def to_four_parts(file: ScoreFile, max_steps: int = 1 << 16, *, from_chords: boo
         onsets=tuple(map(tuple, onsets)),
         key=key_of(rows),
         form=form,
-        notices=file.notices,
+        notices=(*file.notices, *voices.notices, *_notices(file, form, max_steps)),
     )
 
 
-def _from_notation(
-    file: ScoreFile, max_steps: int, *, from_chords: bool
-) -> tuple[list[list[int]], list[list[bool]], Form]:
-    """One part per voice, in the order of the page, or the chords of any number of parts."""
+def _notices(file: ScoreFile, form: Form, max_steps: int) -> list[str]:
+    """What the grid and the limit have changed."""
+    notices = []
+    moved = sum(
+        abs(tick - round(tick / TICKS_PER_STEP) * TICKS_PER_STEP) > _OFF_GRID_TICKS
+        for part in file.parts
+        for note in part
+        for tick in (note.start, note.end)
+    )
+    if moved:
+        notices.append(f"beginnings and ends of notes were moved to the grid of 16ths ({moved})")
+    end = max((note.end for part in file.parts for note in part), default=0)
+    if form.steps == max_steps < round(end / TICKS_PER_STEP):
+        notices.append(f"it is long; its first {max_steps // form.bar_steps} bars were read")
+    return notices
+
+
+def _from_notation(file: ScoreFile, max_steps: int, *, from_chords: bool) -> tuple[Voices, Form]:
+    """One part per voice, in the order of the page, or four voices of any number of parts."""
     meters = {*file.time_signatures} or {(4, 4)}
     if not meters <= BAR_STEPS.keys() or len({BAR_STEPS[meter] for meter in meters}) != 1:
         raise BachboxError("its meter is not 4/4, 2/2 or 3/4 throughout")
@@ -97,13 +121,7 @@ def _from_notation(
     parts = [_on_grid(part) for part in file.parts]
     if len(parts) != VOICES and not from_chords:
         raise BachboxError(f"it has {len(parts)} parts, but four are needed")
-    if len(parts) == VOICES:
-        rows, onsets = _rows(parts, steps)
-    else:
-        try:
-            rows, onsets = _rows_from_chords(chain(*parts), steps)
-        except BachboxError as why:
-            raise BachboxError(f"it has {len(parts)} parts; {why}") from why
+    voices = _voices(parts, file.part_names, steps)
     fermatas = set()
     for start_tick, end_tick in file.fermatas:
         start = round(start_tick / TICKS_PER_STEP)
@@ -111,11 +129,11 @@ def _from_notation(
             end = max(start + 1, round(end_tick / TICKS_PER_STEP))
             fermatas.add((start, min(steps, end)))
     pickup = round((file.first_bar_ticks or 0) / TICKS_PER_STEP) % bar_steps
-    return rows, onsets, Form(bar_steps, pickup, steps, tuple(sorted(fermatas)))
+    return voices, Form(bar_steps, pickup, steps, tuple(sorted(fermatas)))
 
 
-def _from_midi(file: ScoreFile, max_steps: int) -> tuple[list[list[int]], list[list[bool]], Form]:
-    """Four parts ordered by their mean pitch, or the chords of any number of parts."""
+def _from_midi(file: ScoreFile, max_steps: int) -> tuple[Voices, Form]:
+    """Four parts ordered by their mean pitch, or four voices of any number of parts."""
     meters = {*file.time_signatures}
     if len(meters) > 1 or not meters <= BAR_STEPS.keys():
         named = ", ".join(f"{a}/{b}" for a, b in sorted(meters))
@@ -133,11 +151,33 @@ def _from_midi(file: ScoreFile, max_steps: int) -> tuple[list[list[int]], list[l
     steps = min(max_steps, length_ticks // TICKS_PER_STEP)
     if len(parts) == VOICES:
         parts.sort(key=lambda part: -sum(note.pitch for note in part) / len(part))
-        rows, onsets = _rows(parts, steps)
+    voices = _voices(parts, file.part_names, steps)
+    if file.first_bar_ticks is None:
+        pickup = four_voices.pickup_of(voices.rows, bar_steps)
     else:
-        rows, onsets = _rows_from_chords(chain(*parts), steps)
-    pickup = round((file.first_bar_ticks or 0) / TICKS_PER_STEP) % bar_steps
-    return rows, onsets, Form(bar_steps, pickup, len(rows))
+        pickup = round(file.first_bar_ticks / TICKS_PER_STEP) % bar_steps
+    return voices, Form(bar_steps, pickup, steps)
+
+
+def _voices(parts: list[list[Note]], names: Sequence[str], steps: int) -> Voices:
+    """Four voices of any number of parts.
+
+    Raises:
+        BachboxError: there are too many or too few notes at once.
+    """
+    if len(parts) > VOICES:
+        padded = [*names, *[""] * len(parts)]
+        names = [name for name, part in zip(padded, parts, strict=False) if part]
+        parts = [part for part in parts if part]
+    if len(parts) == VOICES:
+        return four_voices.from_four_parts(parts, steps)
+    if len(parts) > VOICES and (voices := four_voices.from_many_parts(parts, names, steps)):
+        return voices
+    try:
+        return four_voices.from_chords(chain(*parts), steps)
+    except BachboxError as why:
+        count = f"it has {len(parts)} parts; " if len(parts) > 1 else ""
+        raise BachboxError(f"{count}{why}") from why
 
 
 def _on_grid(notes: Iterable[Note]) -> list[Note]:
@@ -149,65 +189,3 @@ def _on_grid(notes: Iterable[Note]) -> list[Note]:
         length = (end - start) * TICKS_PER_STEP
         found.append(note._replace(start=start * TICKS_PER_STEP, length=length))
     return sorted(found, key=lambda n: (n.start, n.pitch))
-
-
-def _steps_of(note: Note, steps: int) -> range:
-    """The 16ths below ``steps`` in which a note on the grid sounds."""
-    return range(note.start // TICKS_PER_STEP, min(steps, note.end // TICKS_PER_STEP))
-
-
-def _rows(parts: Sequence[Iterable[Note]], steps: int) -> Rows:
-    """One part per voice, the highest first; of a part's chord the top note is taken."""
-    rows = [[SILENT] * VOICES for _ in range(steps)]
-    onsets = [[False] * VOICES for _ in range(steps)]
-    for voice, part in enumerate(parts):
-        for note in part:
-            for step in _steps_of(note, steps):
-                rows[step][voice] = note.pitch
-                onsets[step][voice] = step * TICKS_PER_STEP == note.start
-    return rows, onsets
-
-
-def _rows_from_chords(notes: Iterable[Note], steps: int) -> Rows:
-    """Four voices out of chords, from the top down.
-
-    Raises:
-        BachboxError: there are too many or too few notes at once.
-    """
-    sounding: list[list[Note]] = [[] for _ in range(steps)]
-    for note in notes:
-        for step in _steps_of(note, steps):
-            sounding[step].append(note)
-    most = max(map(len, sounding), default=0)
-    full = sum(len(chord) == VOICES for chord in sounding)
-    share = full / max(1, steps)
-    if most > VOICES or share < MIN_FULL_SHARE:
-        raise BachboxError(
-            f"it has up to {most} voices at once and four of them {int(100 * share)} % of the "
-            "time; four are needed: one part each, or four-part chords"
-        )
-    rows, onsets = [], []
-    before = [SILENT] * VOICES
-    for step, chord in enumerate(sounding):
-        row, struck = [SILENT] * VOICES, [False] * VOICES
-        for voice, note in _assigned(chord, before):
-            row[voice], struck[voice] = note.pitch, note.start == step * TICKS_PER_STEP
-        rows.append(row)
-        onsets.append(struck)
-        before = row
-    return rows, onsets
-
-
-def _assigned(chord: list[Note], before: list[int]) -> list[tuple[int, Note]]:
-    """The voice of each note of a chord, so that voices do not cross.
-
-    If voices rest, those that held the same note before keep it. A note goes below the one that
-    was assigned before it, and leaves a voice for each note that is still to come.
-    """
-    found = []
-    voice = -1
-    for place, note in enumerate(sorted(chord, key=lambda n: -n.pitch)):
-        free = range(voice + 1, VOICES - len(chord) + place + 1)
-        voice = next((v for v in free if before[v] == note.pitch), free[0])
-        found.append((voice, note))
-    return found

@@ -8,13 +8,13 @@ came before.
 
 from __future__ import annotations
 
-from pathlib import Path
 
 from appliance.errors import UsageError
 from appliance.music.codecs import free_rhythm_conversion
 from appliance.music.codecs.base import Opening
 from appliance.music.codecs.free_rhythm_context import FreeRhythmContext
 from appliance.music.codecs.free_rhythm_tokens import FreeRhythmTokens, nearest
+from appliance.music.files.score_file import ScoreFile
 from appliance.music.score import Form, FreeRhythmScore, Key
 
 
@@ -63,19 +63,19 @@ class FreeRhythmCodec(FreeRhythmTokens):
         low, high = score.pitch_range()
         return [s for s in range(-5, 7) if self.lowest - low <= s <= self.highest - high]
 
-    def read_opening(self, path: Path) -> Opening:
-        """Read the notes in a user's MIDI or MusicXML file.
+    def opening(self, file: ScoreFile) -> Opening:
+        """The notes of a user's file, for a piece to start from.
 
         Raises:
-            UsageError: no such file, not a score, or one out of the codec's range.
+            UsageError: there are none, or they are out of the codec's range.
         """
-        score = free_rhythm_conversion.read(path)
+        score = free_rhythm_conversion.to_free_rhythm(file)
         low, high = score.pitch_range()
         if low < self.lowest or high > self.highest:
             raise UsageError(
                 f"MIDI note {low if low < self.lowest else high} is out of the model's "
                 f"range ({self.lowest} to {self.highest})",
-                path=path,
+                path=file.path,
                 remedy="transpose the score",
             )
         return Opening(score.form, score.key, self.encode(score)[1][:-1], score.notices)

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-import re
 import statistics
 from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -19,13 +18,12 @@ from appliance.errors import UsageError
 from appliance.music.codecs.abc import reader
 from appliance.music.codecs.abc.abc_codec import AbcCodec
 from appliance.music.codecs.abc.score import AbcScore
-from appliance.music.codecs.abc.text import decode, split_tunes
 from appliance.music.codecs.abc.tokens import PITCHES
 from appliance.music.codecs.base import Codec
-from appliance.music.files import midi_reader, midi_repair, score_reader
+from appliance.music.files import midi_reader, midi_repair, musicxml_reader
 from appliance.music.limits import TEMPO_BPM
 from appliance.music.score import FreeRhythmScore
-from appliance.training.data import folk_corpus, free_rhythm_corpus
+from appliance.training.data import folk_corpus, free_rhythm_corpus, piece_facts
 from appliance.training.data.corpus import Corpus
 
 MIN_PIECES = 4
@@ -90,41 +88,22 @@ def _read_abc_files(paths: Sequence[Path], cache: Path) -> tuple[list[AbcScore],
     scores: list[AbcScore] = []
     refused: dict[Path, str] = {}
     with ProcessPoolExecutor() as pool:
-        outcomes = tqdm(pool.map(_read_tunes, paths, chunksize=8), "reading", len(paths))
+        outcomes = tqdm(pool.map(reader.read_book, paths, chunksize=8), "reading", len(paths))
         for path, outcome in zip(paths, outcomes, strict=True):
             for name, tune in outcome:
                 if isinstance(tune, AbcScore):
-                    scores.append(tune)
+                    kind = piece_facts.kind_of_tune(f"T:{name}")
+                    scores.append(piece_facts.with_facts(replace(tune, name=name), kind))
+                elif len(outcome) == 1:
+                    refused[path] = tune
                 else:
-                    refused[path.with_name(f"{path.name}{name}")] = tune
+                    refused[path.with_name(f"{path.name}, {name.replace('/', '-')}")] = tune
     return scores, refused
-
-
-def _read_tunes(path: Path) -> list[tuple[str, AbcScore | str]]:
-    """The tunes in a file, each with its title.
-
-    For each tune that cannot be read, there is a suffix for the file's name and the reason.
-    """
-    try:
-        if path.stat().st_size > score_reader.MAX_FILE_BYTES:
-            return [("", "larger than 16 MiB, which no score needs")]
-        found = split_tunes(decode(path.read_bytes()))
-    except OSError as error:
-        return [("", f"cannot read it: {error.strerror}")]
-    tunes: list[tuple[str, AbcScore | str]] = []
-    for number, tune in enumerate(found, 1):
-        title = re.search(r"(?m)^T:(.*)", tune.text)
-        name = title[1].strip() if title else f"{path.stem} {number}"
-        try:
-            tunes.append((name, reader.parse(tune, name)))
-        except ValueError as error:
-            tunes.append(("" if len(found) == 1 else f", tune {number}", str(error)))
-    return tunes or [("", "no tune is in it (a tune begins with a line X:1)")]
 
 
 FREE_RHYTHM = ScoreFormat(
     codec_name="lines",
-    suffixes=score_reader.SUFFIXES,
+    suffixes=midi_reader.SUFFIXES + musicxml_reader.SUFFIXES,
     read_files=free_rhythm_corpus.read_files,
     make_codec=free_rhythm_corpus.codec_for,
     count_notes=lambda score: len(score.notes),

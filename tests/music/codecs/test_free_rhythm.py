@@ -23,6 +23,7 @@ from appliance.music.codecs.free_rhythm_tokens import PITCH, nearest
 from appliance.music.codecs.match_model import MAX_REPEATED_NOTES, REPETITION_WINDOW_NOTES
 from appliance.music.codecs.voice_allocation import MAX_VOICES
 from appliance.music.events import TICKS_PER_BEAT, TICKS_PER_STEP, Event, NoteOff, NoteOn
+from appliance.music.files import score_reader
 from appliance.music.notes import Note
 from appliance.music.score import Form, FreeRhythmScore, Key, Tessitura
 
@@ -369,10 +370,12 @@ def test_a_file_that_is_no_score_is_refused_by_name(
 
 
 def test_read_opening_takes_a_file_in_range(tmp_path: Path) -> None:
-    opening = CODEC.read_opening(midi(tmp_path / "a.mid", (0, 480, 60), (480, 480, 62)))
+    opening = CODEC.opening(
+        score_reader.read(midi(tmp_path / "a.mid", (0, 480, 60), (480, 480, 62)))
+    )
     assert len(opening.tokens) == 6
     with pytest.raises(UsageError, match="MIDI note 100 is out of the model's range"):
-        CODEC.read_opening(midi(tmp_path / "b.mid", (0, 480, 100)))
+        CODEC.opening(score_reader.read(midi(tmp_path / "b.mid", (0, 480, 100))))
 
 
 @given(score=scores(), semitones=st.integers(-5, 6))

@@ -16,6 +16,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from appliance.composing import model_file
 from appliance.errors import UsageError
 from appliance.music.codecs import four_part_conversion, free_rhythm_conversion
 from appliance.music.files import midi_reader, score_reader
@@ -25,6 +26,7 @@ from appliance.music.files.score_file import ScoreFile
 from appliance.music.notes import Note
 
 BROUGHT = Path(__file__).parents[2] / "data" / "brought"
+MODELS = Path(__file__).parents[3] / "models"
 END_OF_TRACK = b"\x00\xff\x2f\x00"
 
 
@@ -239,8 +241,11 @@ def test_the_first_of_several_independent_sequences_is_read() -> None:
     file = score_reader.read(BROUGHT / "type2.mid")
     assert file.parts == PLAIN.parts[:1]
     assert file.notices == ("it has 4 pieces (MIDI type 2); the first of them was read",)
-    with pytest.raises(UsageError, match=r"four are needed.*the first of them was read"):
+    with pytest.raises(UsageError, match=r"melody alone.*takes it as it is"):
         four_part_conversion.read(BROUGHT / "type2.mid")
+    chorales = model_file.load(MODELS / "chorales.tflite")
+    with pytest.raises(UsageError, match=r"model is chorales; .* the first of them was read\)"):
+        chorales.opening(BROUGHT / "type2.mid")
 
 
 def test_a_file_that_breaks_off_is_read_as_far_as_it_goes(tmp_path: Path) -> None:

@@ -8,17 +8,16 @@ bar by bar, with a token for each bar.
 
 from __future__ import annotations
 
-from pathlib import Path
 from collections.abc import Sequence
 from typing import Any
 
 from appliance.errors import UsageError
-from appliance.music.codecs.abc import reader
 from appliance.music.codecs.abc.context import INPUTS, AbcContext
 from appliance.music.codecs.abc.grammar import State
 from appliance.music.codecs.abc.score import AbcScore
 from appliance.music.codecs.abc.tokens import END, REPLAY, TOKEN, VOCABULARY
 from appliance.music.codecs.base import Opening
+from appliance.music.files.score_file import ScoreFile
 from appliance.music.score import Form, Key
 
 
@@ -86,15 +85,17 @@ class AbcCodec:
         del semitones
         return list(range(self.width)), list(range(len(self.vocabulary)))
 
-    def read_opening(self, path: Path) -> Opening:
-        """Read the first tune in a user's ABC file.
+    def opening(self, file: ScoreFile) -> Opening:
+        """The tune of a user's ABC file, for a piece to start from.
 
         Raises:
-            UsageError: there is no such file, or no tune in it that the codec can encode.
+            UsageError: it is not an ABC file, or the codec cannot encode its tune.
         """
-        score = reader.read(path)
+        score = file.tune
+        if score is None:
+            raise UsageError("a model of tunes takes an ABC file only", path=file.path)
         try:
             tokens = self.encode(score)[1][:-1]
         except ValueError as why:
-            raise UsageError(str(why), path=path) from why
+            raise UsageError(str(why), path=file.path) from why
         return Opening(score.form, score.key, tokens, score.notices)

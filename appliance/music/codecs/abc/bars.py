@@ -19,6 +19,10 @@ from appliance.music.codecs.abc.tokens import LETTERS
 
 UNIT_MARK: Final = "\x01"
 """Before the denominator of a field ``L:`` within the notes."""
+KEY_MARK: Final = "\x02"
+"""Before the alterations of a field ``K:`` within the notes, see :func:`key_mark`."""
+_KEY_OFFSET: Final = 4
+"""Added to alterations, so that each of them is one digit."""
 SYMBOLS: Final = re.compile(
     r"(?P<bar>::|:\|+[:\]]?|\|+:|\|+\]|\[\|\]?|\|+|:)"
     r"(?:\s{0,8}\[?(?P<ending>\d{1,2}(?:[,-]\d{1,2}){0,9}(?![\d,.-])))?"
@@ -26,7 +30,7 @@ SYMBOLS: Final = re.compile(
     r"|\((?P<tuplet>\d{1,2})(?P<ratio>:\d{0,2}(?::\d{0,2})?)?"
     r"|(?P<accidental>\^\^?|__?|=)?(?P<note>[A-Ga-gz])(?P<octave>[,']*)"
     r"(?P<over>\d+)?(?P<under>/+\d*)?"
-    r"|(?P<broken>>+|<+)|(?P<tie>-)|\x01(?P<unit>\d+)|(?P<other>\S)"
+    r"|(?P<broken>>+|<+)|(?P<tie>-)|\x01(?P<unit>\d+)|\x02(?P<key>\d{7})|(?P<other>\S)"
 )
 MAX_DIGITS: Final = 4
 """Of a length of a note, and of the slashes after it."""
@@ -50,6 +54,8 @@ class WrittenNote:
     broken rhythm, ``2`` at its second."""
     tuplet: str = ""
     """The tuplet that it is in, if that is not a triplet; the length has been adapted to it."""
+    in_key: tuple[int, ...] | None = None
+    """By how many semitones the key raises each letter, after a change of key in the tune."""
 
 
 @dataclass
@@ -111,6 +117,7 @@ class _Scanner:
         self._unit = unit
         self._scale = Fraction(1)
         """The present ``L:`` as a multiple of the header's."""
+        self._in_key: tuple[int, ...] | None = None
         self._compound = compound
         self._bars: list[Bar] = []
         self._notes: list[WrittenNote] = []
@@ -146,6 +153,8 @@ class _Scanner:
             self._tie = True
         elif symbol["unit"]:
             self._scale = Fraction(1, int(symbol["unit"])) / self._unit
+        elif symbol["key"]:
+            self._in_key = tuple(int(digit) - _KEY_OFFSET for digit in symbol["key"])
         else:
             raise ValueError(
                 f"{quoted(symbol['other'])} is not a symbol that Bachbox knows; delete it"
@@ -207,6 +216,7 @@ class _Scanner:
 
     def _note(self, note: WrittenNote) -> None:
         note.length *= self._scale
+        note.in_key = self._in_key
         if self._tuplet_left:
             self._tuplet_left -= 1
             note.tuplet = self._tuplet[0]
@@ -227,6 +237,11 @@ class _Scanner:
         if len(symbol) > 1 or not notes or notes[-1].group or notes[-1].rest:
             raise ValueError("a broken rhythm is not a pair of notes")
         notes[-1].group = self._broken = symbol
+
+
+def key_mark(alterations: Sequence[int]) -> str:
+    """What stands among the notes for a new key, which raises each letter by so many semitones."""
+    return KEY_MARK + "".join(str(alteration + _KEY_OFFSET) for alteration in alterations)
 
 
 def _written_note(symbol: re.Match[str]) -> WrittenNote:

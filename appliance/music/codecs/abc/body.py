@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
 from appliance.common.text import shortened
-from appliance.music.codecs.abc.bars import UNIT_MARK, highest_note
+from appliance.music.codecs.abc.bars import KEY_MARK, UNIT_MARK, highest_note, key_mark
 from appliance.music.codecs.abc.header import parse_key, parse_meter, parse_unit
 from appliance.music.codecs.abc.text import Line, LineError, TuneText
 
@@ -51,7 +50,7 @@ def read_body(tune: TuneText) -> Body:
     """Separate a tune's header from its notes.
 
     Raises:
-        ValueError: the tune has no notes, is too long, or changes key or meter on its way.
+        ValueError: the tune has no notes, is too long, or gets bars of another length on its way.
     """
     reader = _BodyReader(tune)
     if len(tune.text) > MAX_BODY_CHARACTERS:
@@ -123,7 +122,7 @@ class _BodyReader:
 
     def _take_notes(self, number: int, line: str) -> None:
         """Take a line of notes, and split it where a field within it begins another voice."""
-        text = _without_quotes(number, line.replace(UNIT_MARK, ""))
+        text = _without_quotes(number, re.sub(f"[{UNIT_MARK}{KEY_MARK}]", "", line))
         at = 0
         for found in _INLINE_FIELD.finditer(text):
             self._add(number, text[at : found.start()])
@@ -143,7 +142,7 @@ class _BodyReader:
         """Do what a field within the notes says; return what stands for it among the notes.
 
         Raises:
-            LineError: key or meter become different.
+            LineError: the bars get another length.
         """
         if name == "V":
             self._voice = value.split()[0] if value else ""
@@ -157,24 +156,38 @@ class _BodyReader:
     def _music_changed(self, number: int, name: str, value: str) -> str:
         if name == "L":
             return f"{UNIT_MARK}{parse_unit(value).denominator} "
-        if name == "K" and parse_key(value)[:4] != parse_key(self._fields["K"])[:4]:
-            raise LineError(
-                number,
-                f"K:{shortened(value)}: the key changes within the tune, and Bachbox's tunes have "
-                "one; leave out the part in the other key",
+        if name == "K":
+            return self._key_changed(number, value)
+        if name == "M":
+            self._meter_changed(number, value)
+        return ""
+
+    def _key_changed(self, number: int, value: str) -> str:
+        """What stands for a field ``K:`` within the notes; a clef alone changes nothing."""
+        if not re.search("[A-H]", re.sub(r"[a-z]+=\S*", "", value)):
+            return ""
+        header, key = parse_key(self._fields["K"]), parse_key(value)
+        if key[:4] != header[:4]:
+            self._notice_once(
+                f"line {number}: the key changes to {shortened(value)}; its notes were read in "
+                f"that key and written with accidentals in {shortened(self._fields['K'])}"
             )
-        if name == "M" and (
-            parse_meter({"M": value, "L": "1/8"}) != parse_meter({**self._all_fields(), "L": "1/8"})
-        ):
+        return f"{key_mark(key.alterations)} "
+
+    def _meter_changed(self, number: int, value: str) -> None:
+        fields = {**dict(self._tune.defaults), **self._fields, "L": "1/8"}
+        before, now = parse_meter(fields), parse_meter({"M": value, "L": "1/8"})
+        if now.bar_eighths != before.bar_eighths:
             raise LineError(
                 number,
                 f"M:{shortened(value)}: the meter changes within the tune, and Bachbox's tunes "
-                "have one; leave out the part in the other meter",
+                "have bars of one length; leave out the part in the other meter",
             )
-        return ""
-
-    def _all_fields(self) -> Mapping[str, str]:
-        return {**dict(self._tune.defaults), **self._fields}
+        if now.beat_steps != before.beat_steps:
+            self._notice_once(
+                f"line {number}: the meter changes to {shortened(value)}; the bars are as long as "
+                "before, and the meter of the beginning was kept"
+            )
 
     def _lines_of_first_voice(self) -> list[Line]:
         with_notes = {

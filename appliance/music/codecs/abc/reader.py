@@ -7,6 +7,7 @@ kept; a note tied over a bar line is struck again.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from fractions import Fraction
@@ -27,6 +28,7 @@ from appliance.music.events import TICKS_PER_STEP
 from appliance.music.score import Form, Key
 
 MAX_BYTES = 1 << 20
+MAX_BOOK_BYTES = 16 << 20
 MAX_SHORT_SHARE = Fraction(1, 4)
 """A 2/4 tune of which this share of notes is shorter than an eighth is read as 4/4, with all
 lengths doubled."""
@@ -63,6 +65,29 @@ def read(path: Path) -> AbcScore:
         return score
     notice = f"{len(found)} tunes are in the file; the first was read"
     return replace(score, notices=(notice, *score.notices))
+
+
+def read_book(path: Path) -> list[tuple[str, AbcScore | str]]:
+    """The tunes of a file, each with its title; of a tune that cannot be read, the reason why.
+
+    A tune without a title, or that cannot be read, is named by its number. Where the whole file
+    cannot be read, there is one reason, without a name.
+    """
+    try:
+        if path.stat().st_size > MAX_BOOK_BYTES:
+            return [("", "larger than 16 MiB; no book of tunes needs that much")]
+        found = split_tunes(decode(path.read_bytes()))
+    except OSError as why:
+        return [("", f"cannot read it: {why.strerror}")]
+    tunes: list[tuple[str, AbcScore | str]] = []
+    for number, tune in enumerate(found, 1):
+        line = re.search(r"(?m)^T:(.*)", tune.text)
+        title = line[1].strip() if line else ""
+        try:
+            tunes.append((title or f"{path.stem} {number}", parse(tune, title)))
+        except ValueError as why:
+            tunes.append((f"tune {number}" + (f" ({title})" if title else ""), str(why)))
+    return tunes or [("", "no tune is in it (a tune begins with a line X:1)")]
 
 
 def parse(text: TuneText | str, name: str = "", *, without_wrong_bars: bool = False) -> AbcScore:

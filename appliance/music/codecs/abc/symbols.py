@@ -102,9 +102,10 @@ class _PitchWriter:
             ValueError: it is out of range, or too far from the key.
         """
         step = note.step % 7
+        in_key = note.in_key or self._in_key
         if note.alter is not None:
             self._read[step] = note.alter
-        degree, by = self._respelled(note.step, self._read.get(step, self._in_key[step]))
+        degree, by = self._respelled(note.step, self._read.get(step, in_key[step]))
         if not LOWEST_DEGREE <= degree <= HIGHEST_DEGREE:
             raise ValueError("it goes too high or too low; move the notes by an octave")
         if by == self._written.get(degree % 7, 0):

@@ -16,6 +16,7 @@ from appliance.music.codecs.abc.abc_codec import AbcCodec
 from appliance.music.codecs.abc.score import AbcScore
 from appliance.music.codecs.abc.text import decode, split_tunes
 from appliance.music.events import TICKS_PER_BEAT
+from appliance.music.files import score_reader
 from appliance.music.notes import notes_from
 
 CASES = Path(__file__).parents[3] / "data" / "abc"
@@ -230,7 +231,10 @@ def test_errors_name_the_line(body: str, line: int, why: str) -> None:
 
 
 def test_an_opening_says_what_was_interpreted() -> None:
-    assert AbcCodec().read_opening(CASES / "M_none.abc").notices == read("M_none").notices
+    assert (
+        AbcCodec().opening(score_reader.read(CASES / "M_none.abc")).notices
+        == read("M_none").notices
+    )
 
 
 # Bounds
@@ -250,7 +254,7 @@ def test_any_input_is_read_or_refused_in_time(tmp_path: Path, filler: str) -> No
         path.write_text(HEADER + filler * (count // len(filler)))
         before = time.process_time()
         try:
-            AbcCodec().read_opening(path)
+            AbcCodec().opening(score_reader.read(path))
         except UsageError as why:
             assert str(why)
         assert time.process_time() - before < MAX_S

@@ -18,6 +18,7 @@ from appliance.music.codecs.abc.abc_codec import AbcCodec
 from appliance.music.codecs.abc.tokens import CLASSES, TOKEN
 from appliance.music.codecs.four_part import FourPartCodec
 from appliance.music.events import TICKS_PER_STEP, Event, NoteOn, PieceStart, Tokens
+from appliance.music.files import score_reader
 from appliance.music.notes import notes_from
 from appliance.music.score import Form
 from appliance.offline.renderer import Length, render
@@ -97,7 +98,7 @@ def test_a_restarted_tune_is_the_same_tune(folk: ModelFile) -> None:
 def test_an_opening_begins_the_first_tune(folk: ModelFile, tmp_path: Path) -> None:
     path = tmp_path / "tune.abc"
     path.write_text(TUNE)
-    composer = Composer(folk, seed=9, prime=folk.codec.read_opening(path))
+    composer = Composer(folk, seed=9, prime=folk.codec.opening(score_reader.read(path)))
     piece = compose_pieces(composer, 1)[0]
     assert (piece.about.tonic, piece.about.minor) == (9, True)
     assert piece.about.pickup_ticks == 2 * TICKS_PER_STEP
@@ -111,7 +112,7 @@ def test_an_opening_begins_the_first_tune(folk: ModelFile, tmp_path: Path) -> No
 def test_a_complete_tune_as_an_opening_is_continued(folk: ModelFile, tmp_path: Path) -> None:
     path = tmp_path / "tune.abc"
     path.write_text(TUNE)
-    opening = folk.codec.read_opening(path)
+    opening = folk.codec.opening(score_reader.read(path))
     piece = compose_pieces(Composer(folk, seed=9, prime=opening), 1)[0]
     found = [token for e in piece.events if isinstance(e, Tokens) for token in e.tokens]
     assert tuple(found[: len(opening.tokens)]) == tuple(opening.tokens)

@@ -1,0 +1,81 @@
+"""``bachbox check``: what is read of a file, by which models, and why not by the others."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+
+from appliance.cli.check import check
+from tests.support import scores
+
+DATA = Path(__file__).parents[1] / "data"
+TUNE = DATA / "abc" / "good.abc"
+HYMN = DATA / "brought" / "closed_satb.musicxml"
+FAR = DATA / "brought" / "far.mid"
+
+
+def reports(*paths: Path, exit_code: int = 0) -> list[dict[str, Any]]:
+    shown = CliRunner().invoke(check, [*map(str, paths), "--json"], standalone_mode=False)
+    assert shown.exception is None
+    assert shown.return_value == exit_code
+    found: list[dict[str, Any]] = json.loads(shown.stdout)
+    return found
+
+
+def usable_by(report: dict[str, Any]) -> list[str]:
+    return [verdict["model"] for verdict in report["models"] if verdict["usable"]]
+
+
+def test_each_model_takes_its_kind_of_music() -> None:
+    tune, hymn = reports(TUNE, HYMN)
+    assert usable_by(tune) == ["folk", "keyboard", "strings"]
+    assert usable_by(hymn) == ["chorales", "keyboard", "strings"]
+    assert (hymn["parts"], hymn["notes"], hymn["quarters"], hymn["meters"]) == (4, 128, 32, ["4/4"])
+    (refused,) = [verdict for verdict in hymn["models"] if not verdict["usable"]]
+    assert refused["reason"] == "a model of tunes takes an ABC file only"
+
+
+def test_a_file_that_no_model_can_use_makes_the_command_fail() -> None:
+    (report,) = reports(FAR, exit_code=1)
+    assert not report["readable"]
+    assert "look for a stray note" in report["reason"]
+
+
+def test_a_book_of_tunes_says_which_of_them_cannot_be_used(tmp_path: Path) -> None:
+    book = tmp_path / "book.abc"
+    book.write_text(scores.tune(1) + scores.tune(2, "Cut").replace(":|", "|CDE") + scores.tune(3))
+    (report,) = reports(book)
+    assert report["tunes"] == 3
+    (left_out,) = report["tunes_left_out"]
+    assert left_out.startswith("tune 2 (Cut): line ")
+
+
+def test_what_a_model_leaves_out_stands_with_it() -> None:
+    (report,) = reports(DATA / "brought" / "pedal.mid")
+    assert "the pedal was taken as length" in report["notices"]
+    assert all("the pedal was taken as length" not in v["notices"] for v in report["models"])
+
+
+def test_folders_are_searched_and_other_files_counted(tmp_path: Path) -> None:
+    scores.folder(tmp_path / "deep" / "folder", 3)
+    shutil.copy(HYMN, tmp_path)
+    (tmp_path / "cover.jpg").write_bytes(b"")
+    shown = CliRunner().invoke(check, [str(tmp_path)], standalone_mode=False)
+    assert shown.return_value == 0
+    last = shown.stdout.splitlines()[-1]
+    assert last == (
+        "4 of 4 files can be used by a model; 1 other files in the folders are not scores"
+    )
+
+
+@pytest.mark.parametrize("name", ["none.mid", "letter.txt"])
+def test_files_that_are_not_there_or_no_scores_are_named(tmp_path: Path, name: str) -> None:
+    (tmp_path / "letter.txt").write_text("Dear")
+    shown = CliRunner().invoke(check, [str(tmp_path / name)], standalone_mode=False)
+    assert shown.return_value == 1
+    assert f"{tmp_path / name}: cannot be read: cannot read" in shown.stdout
