@@ -69,6 +69,24 @@ _SETTINGS: Final[dict[str, float | int]] = {
 }
 
 
+_LOUDNESS_EXPONENT: Final = 5 / 3
+"""10 dB less sound half as loud: Stevens, "The Measurement of Loudness", JASA 27 (1955)."""
+
+_FLOOR_PERCENT: Final = 2.0
+"""Added to each percent, so that volume 1 is 51 dB below volume 100 and can still be heard."""
+
+
+def amplitude(percent: float) -> float:
+    """Return the amplitude, 0 to 1, at a volume of 0 to 100 percent of perceived loudness.
+
+    50 percent are 9.7 dB below 100, which sounds about half as loud; 0 is silence.
+    """
+    if percent <= 0:
+        return 0.0
+    share = (percent + _FLOOR_PERCENT) / (100.0 + _FLOOR_PERCENT)
+    return float(share**_LOUDNESS_EXPONENT)
+
+
 class FluidSynth:
     """Plays one soundfont; implements :class:`appliance.audio.performer.Synth`.
 
@@ -176,14 +194,14 @@ class FluidSynth:
             )
 
     def volume(self, percent: float) -> None:
-        """Set the volume, 0 to 100 percent; its square is the amplitude.
+        """Set the volume, 0 to 100 percent; :func:`amplitude` says what that means.
 
         The first call acts at once, later ones within :data:`RAMP_S`.
 
         Raises:
             BachboxError: the library is too old.
         """
-        self._target_gain = self._full_gain * (percent / 100.0) ** 2
+        self._target_gain = self._full_gain * amplitude(percent)
         if self._fresh:
             self._fresh = False
             self._set_gain(self._target_gain)

@@ -282,7 +282,7 @@ def _opened(
     return done.stdout.splitlines()
 
 
-SERVER = "pcm.pulse { type pulse }\n"
+SERVER = "pcm.pulse { type pulse }\npcm.!default { type pulse }\n"
 BROKEN_DEFAULT = f"{SERVER}pcm.!default {{ type hw card 31 }}\nctl.!default {{ type hw card 31 }}\n"
 
 

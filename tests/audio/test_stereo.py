@@ -39,7 +39,7 @@ def test_balance_makes_one_side_quieter_and_leaves_the_other(sound: bytes, balan
     quiet, full = (0, 1) if balance > 0 else (1, 0)
     assert (heard[:, full] == frames(sound)[:, full]).all()
     wanted = frames(sound)[:, quiet] * (1 - abs(balance) / 100)
-    assert (abs(heard[:, quiet] - wanted) <= 1.1).all()
+    assert (abs(heard[:, quiet] - wanted) < 1.6).all()
 
 
 @given(SOUND)

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from appliance.audio.soundfont import check, presets
 from appliance.audio.synth import FluidSynth
 from appliance.errors import BachboxError
+from tests.support import sine_font
 from tests.support.spectrum import frequency_hz, stereo
 
 RATE = 48_000
@@ -81,18 +82,30 @@ def test_a_jump_of_the_volume_does_not_click(synth: FluidSynth) -> None:
         assert np.abs(np.diff(change, 2, axis=0)).max() < 3 * steady + 30
 
 
-def test_volume_zero_is_silence_and_half_is_a_quarter_of_the_amplitude(
-    synth: FluidSynth,
-) -> None:
-    synth.note_on(0, 60, 90)
-    synth.render(RATE)
-    full = np.abs(stereo(synth.render(RATE))).mean()
-    synth.volume(50)
-    synth.render(4 * RATE)
-    assert abs(np.abs(stereo(synth.render(RATE))).mean() / full - 0.25) < 0.05
-    synth.volume(0)
-    synth.render(6 * RATE)
-    assert np.abs(stereo(synth.render(RATE))).max() <= 2
+def test_every_percent_of_volume_is_heard_and_half_of_it_is_half_as_loud(tmp_path: Path) -> None:
+    # The same sound twice; the level is that of the one against that of the other.
+    font = sine_font.write(tmp_path / "sine.sf2")
+    changed, full = FluidSynth(font, RATE), FluidSynth(font, RATE)
+    for synth in (changed, full):
+        synth.program(0)
+        synth.volume(100)
+        for voice in range(3):
+            synth.note_on(voice, 65 + 4 * voice, 120)
+        synth.render(RATE)
+    levels_db = []
+    for percent in range(100, 0, -1):
+        changed.volume(percent)
+        sounds = [(synth.render(2400), synth.render(2400))[1] for synth in (changed, full)]
+        powers = [(stereo(sound).astype(float) ** 2).mean() for sound in sounds]
+        levels_db.append(10 * np.log10(powers[0] / powers[1]))
+    steps_db = -np.diff(levels_db)
+    assert (steps_db > 0.1).all(), "each percent is louder than the one before"
+    assert (steps_db < 4.5).all(), "and none is a jump"
+    assert levels_db[0] - levels_db[50] == pytest.approx(10, abs=0.5), "10 dB: half as loud"
+    assert levels_db[0] - levels_db[99] < 55, "volume 1 is soft, and not silent"
+    changed.volume(0)
+    changed.render(RATE)
+    assert np.abs(stereo(changed.render(RATE))).max() <= 2, "volume 0 is silence"
 
 
 def test_the_size_of_blocks_does_not_change_the_sound(soundfont: Path) -> None:
