@@ -34,7 +34,8 @@ MAX_ACCIDENTALS, MAX_TUNE_ACCIDENTALS = 4, 3
 
 RELATED_FIFTHS: Final = {0: 2.0, 1: 3.0, -1: 3.0, 2: 1.0, -2: 1.0}
 """How likely the next key's signature has so many sharps more (or flats less) than the last one;
-a key farther away has a likelihood of :data:`FAR`."""
+the same key and one farther away have likelihoods of their own."""
+SAME_KEY: Final = 0.5
 FAR: Final = 0.02
 
 _PURPOSE: Final = 0x50524F47
@@ -204,6 +205,8 @@ def relatedness(last: Key | None, key: Key) -> float:
     """Return how well ``key`` follows ``last``, by the difference of their signatures."""
     if last is None:
         return 1.0
+    if key == last:
+        return SAME_KEY
     steps = (_sharps(key) - _sharps(last) + 6) % 12 - 6
     return RELATED_FIFTHS.get(steps, FAR)
 

@@ -241,7 +241,7 @@ class Performance(Copyable):
         self.tempo_factor_permille = FULL_TEMPO_PERMILLE
         self._struck_ticks: dict[tuple[int, int], int] = {}
         """Where each sounding note, by voice and pitch, was struck."""
-        self._phrase_tick = 0
+        self.phrase_tick = 0
         """Where the phrase began, in the piece as it is written."""
         self._onset_tick = 0
         """Where something was struck last."""
@@ -252,7 +252,7 @@ class Performance(Copyable):
 
     def tempo_changes(self, tick: int) -> list[Event]:
         """Return the change of tempo ``tick`` ticks after the beginning, if there is one."""
-        position = position_of(self._form, tick, self._phrase_tick)
+        position = position_of(self._form, tick, self.phrase_tick)
         if not self.last_time and position.left_ticks < RITARD_TICKS:
             position = position._replace(resting=False, left_ticks=RITARD_TICKS)
         wanted = tempo_factor_permille(position)
@@ -277,7 +277,7 @@ class Performance(Copyable):
         note = event.voice, event.pitch
         if isinstance(event, NoteOn):
             self._hear(event)
-        position = position_of(self._form, event.tick, self._phrase_tick)
+        position = position_of(self._form, event.tick, self.phrase_tick)
         if isinstance(event, NoteOn):
             self._struck_ticks[note] = event.tick
             loudness = velocity(position, event.voice, self._voices, event.pitch)
@@ -305,7 +305,7 @@ class Performance(Copyable):
                 waited_beats >= (CADENCE_BEATS if leapt else LONG_NOTE_BEATS)
                 or silent_ticks >= REST_BEATS * beat_ticks
             ):
-                self._phrase_tick = tick
+                self.phrase_tick = tick
             self._basses = self._basses[1], event.pitch
         self._basses = self._basses[0], min(self._basses[1], event.pitch)
         self._onset_tick, self._silent_tick = tick, None

@@ -189,7 +189,7 @@ def test_entities_show_and_change_every_setting(tmp_path: Path, discovery: str) 
             assert states["number.bachbox_kitchen_tempo"] == "90"
             assert states["switch.bachbox_kitchen_playing"] == "on"
             assert states["select.bachbox_kitchen_model"] == "chorales"
-            assert states["sensor.bachbox_kitchen_now_playing"].startswith("Piece 1 in ")
+            assert states["sensor.bachbox_kitchen_now_playing"].startswith("Chorale in ")
             assert states["sensor.bachbox_kitchen_xruns"] == "0"
             for button in BUTTONS:
                 assert states[f"button.bachbox_kitchen_{button}"] == "unknown"

@@ -11,11 +11,14 @@ from hypothesis import strategies as st
 
 from appliance.daemon.status_line import StatusLine, StatusView, format_line
 from appliance.ipc.shared_state import Condition
+from appliance.music import kinds, titles
 from appliance.music.events import Piece
 
+PIECE = Piece(3, 7, True, 4, 480, 960)
+BOURREE = kinds.NAMES.index("bourree")
 VIEW = StatusView(
     condition=Condition.PLAYING,
-    piece=Piece(3, 7, True, 4, 480, 960),
+    piece=PIECE,
     playhead_tick=960 + 480 + 4 * 480 * 11 + 480 * 2 + 5,
     tempo_bpm=84,
     temperature=0.95,
@@ -43,7 +46,7 @@ def terminal(monkeypatch: pytest.MonkeyPatch) -> Terminal:
 
 def test_line_shows_everything_if_there_is_room() -> None:
     assert format_line(VIEW, 200, coloured=False) == (
-        "♪ 3 in g minor  bar 12  ○○●○  ♩=84  T 0.95  Church Organ  4.0 s ahead  0 xruns"
+        "♪ Piece in g minor  bar 12  ○○●○  ♩=84  T 0.95  Church Organ  4.0 s ahead  0 xruns"
     )
 
 
@@ -93,8 +96,16 @@ def test_line_is_not_drawn_elsewhere_than_on_a_terminal() -> None:
     assert stream.getvalue() == "one line\n"
 
 
-def test_ascii_terminal_gets_ascii(terminal: Terminal) -> None:
+def test_the_kind_and_the_place_in_the_group_are_shown() -> None:
+    suite = PIECE._replace(kind=BOURREE, group=titles.SUITE, place=5, group_size=6)
+    assert format_line(VIEW._replace(piece=suite), 200, coloured=False).startswith(
+        "♪ Bourrée in g minor  fifth of a suite  bar 12"
+    )
+
+
+@pytest.mark.parametrize("kind", range(len(kinds.NAMES)))
+def test_ascii_terminal_gets_ascii(terminal: Terminal, kind: int) -> None:
     terminal.encoding = "ascii"
     line = StatusLine(terminal)
-    line.show(VIEW)
+    line.show(VIEW._replace(piece=PIECE._replace(kind=kind)))
     assert terminal.getvalue().isascii()

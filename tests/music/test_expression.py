@@ -33,7 +33,7 @@ from appliance.music.expression import (
     tempo_factor_permille,
     velocity,
 )
-from appliance.music.score import Form
+from appliance.music.score import Form, PieceFacts
 
 CHORALE = Form(16, 4, 132, ((28, 32), (60, 64), (92, 96), (124, 132)))
 """Four phrases of two bars, with a pickup; the last chord is two beats long."""
@@ -53,12 +53,35 @@ def test_position_of_is_in_ticks() -> None:
     assert at(124) == Position(960, 1920, 480, 28 * 120, 28 * 120, resting=True, left_ticks=0)
 
 
-def test_phrases_have_four_bars_if_the_form_has_no_fermatas() -> None:
-    starts = [step for step in range(96) if not at(step, TUNE).in_phrase_ticks]
-    assert starts == [0, 48]
-    # A pickup belongs to the first.
-    starts = [s for s in range(96) if not at(s, TUNE._replace(pickup_steps=4)).in_phrase_ticks]
-    assert starts == [0, 52]
+def phrase_starts(struck: list[tuple[int, int]], pitches: list[int] | None = None) -> list[int]:
+    """The steps at which a phrase begins, of notes with these starts and lengths in steps."""
+    reading, found = Performance(TUNE._replace(steps=960)), []
+    for n, (start, length) in enumerate(struck):
+        pitch = pitches[n] if pitches else 60
+        tick, end = start * TICKS_PER_STEP, (start + length) * TICKS_PER_STEP
+        reading.play([NoteOn(tick, 0, pitch, 80)])
+        if reading.phrase_tick == tick:
+            found.append(start)
+        reading.play([NoteOff(end, 0, pitch)])
+    return found
+
+
+def test_without_fermatas_a_phrase_begins_after_a_long_note_a_rest_or_a_cadence() -> None:
+    steady = [(step, 2) for step in range(0, 400, 2)]
+    assert phrase_starts(steady) == [0], "not by the clock"
+    assert phrase_starts([(0, 2), (2, 2), (4, 12), (16, 2), (18, 2)]) == [0, 16]
+    assert phrase_starts([(0, 2), (2, 2), (6, 2), (8, 2)]) == [0, 6]
+    quarter_after_a_leap = [(0, 2), (2, 2), (4, 4), (8, 2)]
+    assert phrase_starts(quarter_after_a_leap, [62, 55, 48, 60]) == [0, 8]
+    assert phrase_starts(quarter_after_a_leap, [62, 55, 57, 60]) == [0]
+
+
+def test_an_open_phrase_rises_and_stays_until_it_leads_to_the_double_bar_or_the_end() -> None:
+    form = Form(16, 0, 640, facts=PieceFacts(double_bar_step=320))
+    paces = [tempo_factor_permille(at(step, form)) for step in range(640)]
+    assert max(paces) == max(paces[:64])
+    assert len({*paces[64:300]}) == 1
+    assert paces[319] < paces[300] > paces[576]
 
 
 def test_tempo_and_velocity_rise_to_the_peak_of_a_phrase_and_fall_to_its_end() -> None:

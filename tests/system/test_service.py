@@ -49,13 +49,13 @@ def test_ready_is_sent_once_when_sound_is_played_and_stopping_at_the_end(
     env = surroundings(tmp_path, manager)
     with playing("--output", "null", env=env) as box:
         manager.wait_for(READY)
-        status = manager.wait_for("STATUS=Playing: piece 1 in")
+        status = manager.wait_for("STATUS=Playing: Chorale in")
         assert re.search(r"; chorales, [A-Z].*, \d+ beats a minute$", status)
         assert bachbox("set", "tempo=97", env=env).code == 0
-        status = manager.wait_for("STATUS=Playing: piece 1 in", 2)
+        status = manager.wait_for("STATUS=Playing: Chorale in", 2)
         assert status.endswith("97 beats a minute")
         assert bachbox("set", "playing=off", env=env).code == 0
-        manager.wait_for("STATUS=Paused: piece 1 in")
+        manager.wait_for("STATUS=Paused: Chorale in")
         assert box.end() == 0
     messages = manager.messages()
     assert messages.count(READY) == messages.count(STOPPING) == 1

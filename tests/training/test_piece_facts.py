@@ -117,5 +117,9 @@ def test_facts_are_written_into_a_model_file_and_nothing_else_changes(tmp_path: 
     write_facts(path, pieces)
     assert path.read_bytes() == once
     with pytest.raises(UsageError, match="train it again"):
-        write_facts(path, pieces[1:])
+        write_facts(path, pieces[: len(pieces) // 2])
     assert path.read_bytes() == once
+    # One piece has gone since: its form alone has no facts.
+    write_facts(path, [*pieces[:9], *pieces[10:]])
+    unknown = [form.facts.kind for form in model_file.load(path).forms].count("")
+    assert unknown == 1

@@ -11,6 +11,7 @@ import json
 import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from difflib import SequenceMatcher
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,8 @@ from appliance.training.convert import export_tflite
 from appliance.training.convert.model_card import model_card
 from appliance.training.recipe import Recipe
 
+MIN_KNOWN_SHARE = 0.9
+"""The share of a model's forms that must be those of its corpus."""
 FIXED_DATE = (2026, 1, 1, 0, 0, 0)
 """With a fixed date, the same weights give the same file."""
 
@@ -32,7 +35,8 @@ def write_facts(path: Path, scores: Sequence[Any]) -> None:
 
     Args:
         path: of the model file.
-        scores: the training pieces of the model, in the order of its forms.
+        scores: the training pieces of the model, in the order of its forms. A form whose piece is
+            not among them any more gets no facts.
 
     Raises:
         UsageError: the forms are not those of these pieces; nothing has been written.
@@ -43,13 +47,19 @@ def write_facts(path: Path, scores: Sequence[Any]) -> None:
         flatbuffer = content[: min(entry.header_offset for entry in archive.infolist())]
         texts = {entry.filename: archive.read(entry).decode() for entry in archive.infolist()}
     metadata = json.loads(texts["metadata.json"])
-    forms = json.loads(json.dumps([score.form[:5] for score in scores]))
-    if metadata["forms"] and metadata["forms"] != forms:
+    forms = [*map(json.dumps, metadata["forms"])]
+    facts: list[dict[str, Any]] = [{} for _ in forms]
+    # A file may have been added to the corpus, or have gone, since the model was made.
+    pieces = [json.dumps(score.form[:5]) for score in scores]
+    blocks = SequenceMatcher(None, forms, pieces, autojunk=False).get_matching_blocks()
+    for at, piece, length in blocks:
+        facts[at : at + length] = map(_facts, scores[piece : piece + length])
+    if sum(map(bool, facts)) < MIN_KNOWN_SHARE * len(forms):
         raise UsageError(
-            f"{path}: its {len(metadata['forms'])} forms are not those of the {len(forms)} "
-            "training pieces; train it again to have their facts"
+            f"{path}: its {len(forms)} forms are not those of the {len(scores)} training pieces; "
+            "train it again to have their facts"
         )
-    metadata["facts"] = [_facts(score) for score in scores] if metadata["forms"] else []
+    metadata["facts"] = facts
     texts["metadata.json"] = json.dumps(metadata)
     write_atomically(path, _with_archive(flatbuffer, texts))
 

@@ -29,7 +29,19 @@ class Source:
     faults = 0
 
     def now_playing(self) -> NowPlaying:
-        return NowPlaying(self.condition, "chorales", 1, "C major", 1, self.beat, 4, 1)
+        return NowPlaying(
+            condition=self.condition,
+            model="chorales",
+            piece=1,
+            key="C major",
+            title="Chorale in C major",
+            group="",
+            tempo_bpm=80.0,
+            bar=1,
+            beat=self.beat,
+            beats_per_bar=4,
+            seed=1,
+        )
 
     def fault_count(self) -> int:
         return self.faults

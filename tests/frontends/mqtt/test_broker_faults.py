@@ -99,7 +99,7 @@ def test_a_wrong_password_is_logged_once_and_never_shown_while_the_music_plays(
         )
         with playing("--config", config, env=env) as box:
             box.wait_for("mqtt: the broker at .* refuses the login .*username and password_file")
-            box.wait_for("piece 1 in")
+            box.wait_for("Chorale in")
             with pytest.MonkeyPatch.context() as patch:
                 patch.setenv("CREDENTIALS_DIRECTORY", str(tmp_path))
                 with pytest.raises(BachboxError, match=r"password_file right\?") as error:
@@ -128,7 +128,7 @@ def test_an_expired_certificate_is_refused_and_a_renewed_one_accepted(tmp_path: 
         shutil.copy(ca, tmp_path / "ca.pem")
         with playing("--config", config, env=env) as box:
             box.wait_for("mqtt: the certificate of the broker at .*certificate has expired")
-            box.wait_for("piece 1 in")
+            box.wait_for("Chorale in")
             certificates(tmp_path / "old", renew=True)
             server.kill()
             server.start()

@@ -24,6 +24,7 @@ from appliance.music.events import (
 )
 from appliance.music.files import midi_writer
 from appliance.music.score import VOICES
+from appliance.music.titles import piece_title
 from tests.support.making_music import Played, compose_pieces
 
 
@@ -105,11 +106,11 @@ def test_tempo_factors_and_pieces_become_tempo_meter_key_and_marker(tmp_path: Pa
     conductor = mido.MidiFile(path, charset="utf-8").tracks[0]
     messages = {message.type: message for message in conductor}
     assert messages["track_name"].name == "Größe"
-    assert messages["marker"].text == "Piece 3, a minor"
+    assert messages["marker"].text == "Piece in a minor"
     assert messages["key_signature"].key == "Am"
     assert (messages["time_signature"].numerator, messages["time_signature"].denominator) == (3, 4)
     tempos = [round(mido.tempo2bpm(m.tempo), 3) for m in conductor if m.type == "set_tempo"]
-    assert tempos == [100, 100, 70]
+    assert tempos == [100, 70]
 
 
 @pytest.mark.parametrize("minor", [False, True])
@@ -149,4 +150,16 @@ def test_several_pieces_are_written_to_one_file(tmp_path: Path, shipped: ModelFi
     path = written(tmp_path / "two.mid", events)
     assert read_notes(path) == notes_of(events)
     markers = [m.text for m in mido.MidiFile(path).tracks[0] if m.type == "marker"]
-    assert [text.split(",")[0] for text in markers] == ["Piece 1", "Piece 2"]
+    assert markers == [piece_title(one.about) for one in played]
+
+
+def test_each_piece_has_its_own_share_of_the_tempo(tmp_path: Path) -> None:
+    slow = Piece(1, 9, True, 3, 0, 0, tempo_permille=600)
+    quick = Piece(2, 9, True, 3, 0, 960, tempo_permille=1400)
+    events = [
+        PieceStart.of(slow), TempoFactor(0, 1000), TempoFactor(480, 500),
+        PieceStart.of(quick), TempoFactor(960, 1000),
+    ]  # fmt: skip
+    conductor = mido.MidiFile(written(tmp_path / "a.mid", events, tempo_bpm=100)).tracks[0]
+    tempos = [round(mido.tempo2bpm(m.tempo), 2) for m in conductor if m.type == "set_tempo"]
+    assert tempos == [60, 30, 140]

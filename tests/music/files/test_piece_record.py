@@ -24,7 +24,13 @@ from appliance.music.events import (
     TempoFactor,
     event_object,
 )
-from appliance.music.files import midi_writer, musicxml_writer, piece_embedding, piece_record
+from appliance.music.files import (
+    midi_writer,
+    musicxml_writer,
+    piece_embedding,
+    piece_record,
+    recorded_events,
+)
 from appliance.music.files.piece_record import MAGIC, Change, PieceRecord, pack, unpack
 
 START = 9_600
@@ -188,7 +194,7 @@ def _with(**changes: Any) -> bytes:
     return MAGIC + zlib.compress(msgspec.json.encode(facts))
 
 
-PIECE = event_object(PieceStart(0, 3, 9, True, 4, 0))
+PIECE = msgspec.to_builtins(recorded_events.record(PieceStart(0, 3, 9, True, 4, 0), 0))
 NOTE = event_object(NoteOn(1, 0, 60, 80))
 
 

@@ -3,7 +3,7 @@ import { test } from 'node:test';
 
 import { pieceToSave } from '../static/piece-history.js';
 import { matchingOptions } from '../static/settings-form.js';
-import { TEXTS, keyName } from '../static/texts.js';
+import { TEXTS } from '../static/texts.js';
 
 test('the piece to save is the one playing, or the one before if it has just begun', () => {
   const ended = { id: 1, playing: false, seconds: 50 };
@@ -26,14 +26,13 @@ test('every word of a search must match the value or its group', () => {
   assert.deepEqual(found('kazoo'), []);
 });
 
-test('keys are written as people write them', () => {
-  assert.equal(keyName('bb minor'), 'B♭ minor');
-  assert.equal(keyName('f# major'), 'F♯ major');
-  assert.equal(keyName('C major'), 'C major');
+test('the title has the place in its group where it has one', () => {
+  assert.equal(TEXTS.piece('Gigue in d minor', 'sixth of a suite'), 'Gigue in d minor, sixth of a suite');
+  assert.equal(TEXTS.piece('Fugue in C major', ''), 'Fugue in C major');
 });
 
 test('a piece in the history is described in words', () => {
-  const piece = { piece: 3, seconds: 65, model: 'chorales', playing: false, complete: false };
-  assert.equal(TEXTS.history.piece(piece, 'G minor'),
-    'Piece 3 in G minor · chorales · 1:05 · stopped early');
+  const piece = { title: 'Gigue in G major', seconds: 65, model: 'chorales', playing: false, complete: false };
+  assert.equal(TEXTS.history.piece(piece),
+    'Gigue in G major · chorales · 1:05 · stopped early');
 });
