@@ -118,6 +118,7 @@ def _composer(
     from appliance.composing.composer import Composer
     from appliance.composing.delegates import ModelLoader
     from appliance.composing.model_check import try_model
+    from appliance.music import key_names
 
     path = model_file.find(catalog.configured, catalog.folders)
     try_model(path)
@@ -129,6 +130,7 @@ def _composer(
             temperature=settings.temperature,
             top_p=settings.top_p,
             prime=model.opening(prime) if prime else None,
+            key=key_names.find(settings.key),
         )
 
 

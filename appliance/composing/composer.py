@@ -9,20 +9,22 @@ music::
 
 from __future__ import annotations
 
+import math
 import secrets
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 
-import numpy as np
-
-from appliance.composing import sampler
-from appliance.composing.interpreter import State, StepModel
+from appliance.composing import passages, sampler
+from appliance.composing.groups import goes_on_at_once
+from appliance.composing.interpreter import StepModel
 from appliance.composing.model_file import ModelFile
-from appliance.composing.piece_plan import DEFAULT_FORM, choose_form_and_key
+from appliance.composing.piece_plan import PiecePlanner
+from appliance.composing.programme import DEFAULT_FORM
+from appliance.composing.repeats import AGAIN, LEFT_OUT, MARKS, Rendition, Step
+from appliance.composing.snapshot import Counts, Progress, Snapshot
 from appliance.composing.stall_detector import STALLS, StallDetector
-from appliance.music import expression
-from appliance.music.codecs.base import Cadence, Context, Opening
+from appliance.composing.token_source import Conditions, TokenSource
+from appliance.music.codecs.base import Context, Opening
 from appliance.music.events import (
     FULL_TEMPO_PERMILLE,
     TICKS_PER_STEP,
@@ -35,44 +37,9 @@ from appliance.music.events import (
     Tokens,
     token_events,
 )
+from appliance.music.expression import BREATH_TICKS
 from appliance.music.notes import still_sounding
 from appliance.music.score import Form, Key
-
-ENDING_SAMPLES = 8
-"""How many endings are sampled in search of one that closes on the tonic."""
-MAX_ENDING_TOKENS = 1000
-
-
-@dataclass
-class Counts:
-    """What has been composed since the start."""
-
-    tokens: int = 0
-    notes: int = 0
-    pieces: int = 0
-
-
-class SampledToken(NamedTuple):
-    """A token, the conditions under which it was sampled, and the model's state after it."""
-
-    temperature: float
-    top_p: float
-    must_sound: bool
-    token: int
-    state: State
-
-
-class Snapshot(NamedTuple):
-    """Everything that decides what is composed next."""
-
-    tick: int
-    piece: Piece
-    context: Context
-    token_count: int
-    model_state: State
-    rng_state: Mapping[str, Any]
-    stall_detector: StallDetector
-    performance: expression.Performance
 
 
 class Composer:
@@ -83,6 +50,8 @@ class Composer:
         seed: any integer; a random one if not given (see ``seed``).
         temperature, top_p: the model's own if not given; may be changed at any time.
         prime: music that the first piece starts from. A restart of that piece starts from it too.
+        repeats: what is marked for it is played again; may be changed at any time.
+        key: the only key of the pieces; any if not given (see :meth:`change_key`).
 
     Raises:
         UsageError: temperature or top-p is out of range.
@@ -97,31 +66,47 @@ class Composer:
         temperature: float | None = None,
         top_p: float | None = None,
         prime: Opening | None = None,
+        repeats: bool = True,
+        key: Key | None = None,
     ) -> None:
         self.model_file = model_file
         self.seed = secrets.randbits(31) if seed is None else seed & (2**63 - 1)
         self.temperature = model_file.temperature if temperature is None else temperature
         self.top_p = model_file.top_p if top_p is None else top_p
         sampler.check(self.temperature, self.top_p)
-        self.step_model = StepModel(model_file)
+        self.repeats = repeats
+        """Whether halves and tunes that come next are played again."""
         self.counts = Counts()
         self.stall_detector = StallDetector()
         self.tick = 0
         """The tick up to which the music is complete."""
         self.piece = Piece(0, 0, False, 4, 0, 0)
+        self.spare_steps = math.inf
+        """For how many 16ths of composing there is time before the music is needed. It limits how
+        many samples of a passage are compared."""
+        self.on_token: Callable[[], None] = lambda: None
+        """Called for each token, those of discarded samples too, as a sign of life."""
+        self._tokens = TokenSource(self.seed, StepModel(model_file), lambda: self.on_token())
         self._context: Context | None = None
-        self._token_count = 0
-        """Tokens of the piece so far."""
-        self._rng = np.random.default_rng(0)
-        self._performance = expression.Performance(DEFAULT_FORM)
-        self._sampled_ending: list[SampledToken] = []
-        """What is left of the chosen ending, the next token last."""
+        self._progress = Progress()
+        self._rendition = Rendition(DEFAULT_FORM, 0, 1)
+        self._key = key
+        self._planner = PiecePlanner(self.seed, model_file, key, prime)
+        self._times = 1
+        """How often the piece is played if it has no halves and ``repeats`` is on."""
         self._prime = prime
         self._restarted: Piece | None = None
-        self.ending_samples = ENDING_SAMPLES
-        """How many endings of each piece to sample; 0 where there is no time."""
-        self.on_token: Callable[[], None] = lambda: None
-        """Called for each token, those of discarded endings too, as a sign of life."""
+        self._given: list[int] = []
+        """Tokens and marks of a composer that died, to be taken over, the next one last."""
+
+    @property
+    def step_model(self) -> StepModel:
+        """Runs the model."""
+        return self._tokens.step_model
+
+    @step_model.setter
+    def step_model(self, step_model: StepModel) -> None:
+        self._tokens.step_model = step_model
 
     @property
     def interventions(self) -> dict[str, int]:
@@ -138,154 +123,172 @@ class Composer:
         Raises:
             BachboxError: the delegate failed, and the runtime refuses the model on the CPU.
         """
-        if self._context is None:
+        context = self._context
+        if context is None:
             return self._begin_piece()
-        if self._is_over(self._context):
+        if self._plays_again(context):
+            return self._play_again(context)
+        if self._is_over(context):
             return self._end_piece()
-        return self._compose_step(self._context)
+        return self._compose_step(context)
 
     def _is_over(self, context: Context) -> bool:
         return context.done or context.only_rests_left or self.stall_detector.give_up
 
-    def _compose_step(self, context: Context, replayed: Sequence[int] = ()) -> list[Event]:
-        """Add tokens until the music is complete up to a later tick.
+    def _plays_again(self, context: Context) -> bool:
+        """Whether a repeat goes on, or a section is complete that is now played once more."""
+        rendition = self._rendition
+        if rendition.in_repeat or rendition.section_is_empty or self.stall_detector.give_up:
+            return rendition.in_repeat
+        if not (context.at_double_bar or context.done):
+            return False
+        if self._given:
+            return self._given[-1] == AGAIN
+        return not self._is_last_time(context)
 
-        The tokens are sampled, unless they are given by ``replayed`` or by the prime.
-        """
-        start, start_in_piece = self.tick, context.tick
-        prime = self._prime if self.piece.number == 1 else None
-        judged = prime is None or self._token_count >= len(prime.tokens)
-        if context.at_last_phrase:
-            self._choose_ending(context)
-        tempo_changes = self._performance.tempo_changes(start_in_piece)
-        performed: list[Event] = []
-        tokens: list[int] = []
-        while context.tick == start_in_piece and not context.done:
-            primed = prime.tokens[self._token_count :] if prime else ()
-            token = self._next_token(context, replayed[len(tokens) :] or primed)
-            tokens.append(token)
-            performed += self._performance.play(context.accept(token))
-        self.counts.notes += sum(isinstance(event, NoteOn) for event in performed)
-        self.tick = self.piece.start_tick + context.tick
-        self.stall_detector.update(start, self.tick, performed, judged=judged)
-        return token_events(start, tokens) + tempo_changes + performed
+    def _is_last_time(self, context: Context) -> bool:
+        """Whether the present section is not to be played again after this time."""
+        halves = context.at_double_bar or self._rendition.section
+        times = 2 if halves else self._times
+        return not self.repeats or self._rendition.times_played >= times
 
-    def _next_token(self, context: Context, given: Sequence[int]) -> int:
-        """The next token: the first of ``given``, or a sampled one if there is none.
+    def _closes(self, context: Context) -> bool:
+        """Whether what is played ends the piece, so that it slows down at its end."""
+        return self._is_last_time(context) and not goes_on_at_once(self.piece)
 
-        For a given token, model and random numbers advance as if it had been sampled.
-        """
-        self.counts.tokens += 1
-        self._token_count += 1
-        if not given:
-            return self._sample(context).token
-        self._sampled_ending.clear()
-        self.on_token()
-        self.step_model.step(context.features())
-        self._rng.random()
-        return given[0]
-
-    def _sample(self, context: Context) -> SampledToken:
-        self.on_token()
-        temperature = self.stall_detector.boosted(self.temperature, self.tick)
-        must_sound = self.stall_detector.stall == "silence"
-        uniform = float(self._rng.random())
-        if self._sampled_ending:
-            sampled = self._sampled_ending.pop()
-            if sampled[:3] == (temperature, self.top_p, must_sound):
-                # The same random number under the same conditions: the model need not run again.
-                self.step_model.state = sampled.state
-                return sampled
-            self._sampled_ending.clear()
-        token = sampler.sample(
-            self.step_model.step(context.features()),
-            temperature=temperature,
-            top_p=self.top_p,
-            uniform=uniform,
-            forbidden=context.forbidden(must_sound=must_sound),
+    def _play_again(self, context: Context) -> list[Event]:
+        """Play the next step of a section once more."""
+        start = self.tick
+        if self._given:
+            self._given.pop()
+        events, self.tick = self._rendition.play_again(
+            bar_ticks=context.form.bar_steps * TICKS_PER_STEP,
+            last_time=self._closes(context),
         )
-        return SampledToken(temperature, self.top_p, must_sound, token, self.step_model.state)
+        self._count(start, events, judged=False)
+        return token_events(start, [AGAIN]) + events
 
-    def _choose_ending(self, context: Context) -> None:
-        """Sample several last phrases (best of n), and keep the one that closes best.
+    def _count(self, start: int, events: list[Event], *, judged: bool) -> None:
+        """Count the notes among new events, and let the stall detector see them."""
+        self.counts.notes += sum(isinstance(event, NoteOn) for event in events)
+        self.stall_detector.update(start, self.tick, events, judged=judged)
 
-        The model ends most pieces with a cadence in their key. Where one sample does not, another
-        usually does. Every ending is one that the model could have composed anyway.
+    def _compose_step(self, context: Context) -> list[Event]:
+        """Add tokens until the music is complete up to a later tick."""
+        start, start_in_piece = self.tick, context.tick
+        if context.at_double_bar and not self._rendition.section_is_empty:
+            self._rendition.begin_section(context.tick)
+        left_out = self._leaves_out(context)
+        judged = not self._primed()
+        self._begin_passage(context)
+        tokens = [LEFT_OUT] if left_out else []
+        composed: list[Event] = []
+        while context.tick == start_in_piece and not context.done:
+            token = self._next_token(context)
+            tokens.append(token)
+            composed += context.accept(token)
+        step = Step(start_in_piece, context.tick, tuple(composed))
+        if left_out:
+            self._rendition.leave_out(step)
+            return token_events(start, tokens)
+        events = self._rendition.play(step, last_time=self._closes(context))
+        self.tick = self._rendition.tick_of(context.tick)
+        self._count(start, events, judged=judged)
+        return token_events(start, tokens) + events
+
+    def _leaves_out(self, context: Context) -> bool:
+        """Whether what comes next is a repeat that the codec writes and nobody wants to hear."""
+        before = self._progress
+        if self._given:
+            left_out = self._given[-1] == LEFT_OUT
+            if left_out:
+                self._given.pop()
+        elif context.in_repeat and before.in_repeat:
+            left_out = before.leaves_out
+        else:
+            left_out = context.in_repeat and not self.repeats
+        self._progress = before._replace(in_repeat=context.in_repeat, leaves_out=left_out)
+        return left_out
+
+    def _primed(self) -> Sequence[int]:
+        """What is left of the prime."""
+        prime = self._prime if self.piece.number == 1 else None
+        return prime.tokens[self._progress.token_count :] if prime else ()
+
+    def _next_token(self, context: Context) -> int:
+        """The next token: one that is known, or a sampled one."""
+        self.counts.tokens += 1
+        while self._given and self._given[-1] in MARKS:
+            self._given.pop()
+        if self._given:
+            token = self._tokens.give(context, self._given.pop())
+        elif primed := self._primed():
+            token = self._tokens.give(context, primed[0])
+        else:
+            token = self._tokens.sample(context, self._conditions())
+        self._progress = self._progress._replace(token_count=self._progress.token_count + 1)
+        return token
+
+    def _conditions(self) -> Conditions:
+        return Conditions(
+            self.stall_detector.boosted(self.temperature, self.tick),
+            self.top_p,
+            self.stall_detector.stall == "silence",
+        )
+
+    def _begin_passage(self, context: Context) -> None:
+        """If a passage begins here, rehearse it, and use random numbers of its own.
+
+        A passage whose tokens are known already is not rehearsed: the next one begins with the
+        same random numbers in any case.
         """
-        state = self.step_model.state
-        best_cadence, best_sample = Cadence.OPEN, 0
-        best_tokens: list[SampledToken] = []
-        self._sampled_ending.clear()
-        for sample in range(self.ending_samples):
-            self._rng = self._rng_for(self.piece.number, sample + 1)
-            tried, tokens = context.copy(), list[SampledToken]()
-            while not (tried.done or tried.only_rests_left) and len(tokens) < MAX_ENDING_TOKENS:
-                tokens.append(self._sample(tried))
-                tried.accept(tokens[-1].token)
-            self.step_model.state = state
-            if not sample or tried.cadence() > best_cadence:
-                best_cadence, best_sample, best_tokens = tried.cadence(), sample, tokens
-            if best_cadence == Cadence.FULL:
-                break
-        self._rng = self._rng_for(self.piece.number, best_sample + 1)
-        self._sampled_ending = best_tokens[::-1]
-
-    def _rng_for(self, *purpose: int) -> np.random.Generator:
-        """The random numbers that the seed gives for a purpose, which is named by integers."""
-        return np.random.default_rng([self.seed, *purpose])
+        passage = passages.beginning_at(context, self._progress, self.piece, self.spare_steps)
+        if passage is None:
+            return
+        number = self._progress.passages + 1
+        self._progress = self._progress._replace(passages=number, passage=passage.name)
+        self._tokens.begin(self.piece.number, number, 0)
+        known = [token for token in reversed(self._given) if token not in MARKS] or self._primed()
+        if passage.samples and not passages.covers(known, context, passage):
+            self._tokens.rehearse(context, self._conditions(), passage, self.piece.number, number)
 
     def _begin_piece(self) -> list[Event]:
-        restarted = self._restarted
-        number = restarted.number if restarted else self.piece.number + 1
-        form, key = self._choose_form_and_key(number)
+        restarted, self._restarted = self._restarted, None
         if restarted:
-            key, self._restarted = Key(restarted.tonic, restarted.minor), None
-        piece = Piece(
-            number=number,
-            tonic=key.tonic,
-            minor=key.minor,
-            beats_per_bar=form.bar_steps // form.beat_steps,
-            pickup_ticks=form.pickup_steps * TICKS_PER_STEP,
-            start_tick=self.tick,
-            beat_ticks=form.beat_steps * TICKS_PER_STEP,
-        )
+            piece = restarted._replace(start_tick=self.tick)
+            form = self._planner.form_of(piece)
+        else:
+            piece, form = self._planner.piece(self.piece.number + 1, self.tick)
         self._start_context(piece, form)
         self.counts.pieces += 1
         return [PieceStart.of(piece), TempoFactor(self.tick, FULL_TEMPO_PERMILLE)]
 
     def _start_context(self, piece: Piece, form: Form) -> Context:
         """Start an empty piece, with the model's memory cleared."""
-        self._sampled_ending.clear()
         self.piece = piece
         codec = self.model_file.codec
+        if form.facts.program is None:
+            own = self.model_file.instrument
+            form = form._replace(facts=replace(form.facts, program=own))
         self._context = context = codec.start(form, Key(piece.tonic, piece.minor))
-        self._performance = expression.Performance(context.form, piece.start_tick, codec.voices)
-        self._token_count = 0
+        self._rendition = Rendition(context.form, piece.start_tick, codec.voices)
+        self._times = piece.times
+        self._progress = Progress()
         self.step_model.reset()
         self.stall_detector.new_piece(piece.start_tick)
         return context
 
-    def _choose_form_and_key(self, number: int) -> tuple[Form, Key]:
-        """Choose form and key of a piece, and its random numbers, from the seed and its number."""
-        self._rng = self._rng_for(number)
-        first = number == 1
-        return choose_form_and_key(
-            self._rng,
-            self.model_file.forms,
-            None if first else Key(self.piece.tonic, self.piece.minor),
-            self._prime if first else None,
-        )
-
     def _end_piece(self) -> list[Event]:
         """Release the last chord and leave a pause; rests at the end of the piece count in it."""
-        assert self._context is not None
         silent_ticks = self.stall_detector.silent_ticks(self.tick)
-        pause_ticks = max(0, expression.BREATH_TICKS - silent_ticks)
-        events = [
-            event._replace(tick=self.piece.start_tick + event.tick)
-            for event in self._context.release_all()
-        ]
-        self.tick += pause_ticks
+        return self._close_piece(self._planner.pause_ticks(self.piece, self.tick, silent_ticks))
+
+    def _close_piece(self, silent_ticks: int) -> list[Event]:
+        """Release what sounds, and leave a pause, which is not slowed down."""
+        events = self._rendition.release(self.tick)
+        if silent_ticks:
+            events.append(TempoFactor(self.tick, FULL_TEMPO_PERMILLE))
+        self.tick += silent_ticks
         self._context = None
         return events
 
@@ -298,7 +301,7 @@ class Composer:
         Returns:
             The events that release its notes.
         """
-        events = self._end_piece() if self._context is not None else []
+        events = self._close_piece(BREATH_TICKS) if self._context is not None else []
         if restart and self.piece.number:
             self._restarted = self.piece
         return events
@@ -314,7 +317,14 @@ class Composer:
         """
         self.step_model = StepModel(model_file)
         self.model_file = model_file
+        self._planner = PiecePlanner(self.seed, model_file, self._key, self._prime)
         return self.next_piece()
+
+    def change_key(self, key: Key | None) -> None:
+        """Compose in this key only, or in any, from the next piece on that begins."""
+        if key != self._key:
+            self._key = key
+            self._planner = PiecePlanner(self.seed, self.model_file, key, self._prime)
 
     def snapshot(self) -> Snapshot | None:
         """Return what is needed to compose again from here; ``None`` between two pieces."""
@@ -324,29 +334,26 @@ class Composer:
             tick=self.tick,
             piece=self.piece,
             context=self._context.copy(),
-            token_count=self._token_count,
-            model_state=self.step_model.state,
-            rng_state=self._rng.bit_generator.state,
+            progress=self._progress,
+            token_state=self._tokens.state,
             stall_detector=self.stall_detector.copy(),
-            performance=self._performance.copy(),
+            rendition=self._rendition.copy(),
         )
 
     def restore(self, snapshot: Snapshot) -> None:
         """Go back to a snapshot of this composer; temperature and top-p stay as they are now."""
-        self._sampled_ending.clear()
         self.tick = snapshot.tick
         self.piece = snapshot.piece
-        self._context, self._token_count = snapshot.context.copy(), snapshot.token_count
-        self.step_model.state = snapshot.model_state
-        self._rng.bit_generator.state = snapshot.rng_state
+        self._context, self._progress = snapshot.context.copy(), snapshot.progress
+        self._tokens.restore(snapshot.token_state)
         self.stall_detector = snapshot.stall_detector.copy()
-        self._performance = snapshot.performance.copy()
+        self._rendition = snapshot.rendition.copy()
 
     def resume(self, events: list[Event], horizon_tick: int) -> list[Event]:
         """Take over from a composer that died, after the ``events`` of its last piece.
 
         With the same seed and an unchanged temperature the music continues as if nothing had
-        happened: the form is drawn again from the seed, and every token uses exactly one random
+        happened: the piece's start says which form it has, and every token uses exactly one random
         number.
 
         Args:
@@ -366,15 +373,14 @@ class Composer:
             return _release(events, horizon_tick)
         tokens = [token for e in events if isinstance(e, Tokens) for token in e.tokens]
         self.piece, self.tick, self._context = first.piece, horizon_tick, None
-        form, _ = self._choose_form_and_key(self.piece.number)
-        if form.bar_steps != self.piece.beats_per_bar * form.beat_steps:
-            form = DEFAULT_FORM
+        form = self._planner.form_of(self.piece)
         context = self._start_context(self.piece, form)
         self.tick = self.piece.start_tick
-        if max(tokens, default=0) >= len(self.model_file.vocabulary):
-            tokens = []
-        while self._token_count < len(tokens) and not self._is_over(context):
-            self._compose_step(context, tokens[self._token_count :])
+        if all(token < len(self.model_file.vocabulary) or token in MARKS for token in tokens):
+            self._given = tokens[::-1]
+        while self._given and (self._plays_again(context) or not self._is_over(context)):
+            self.step()
+        self._given.clear()
         # The composer that died has counted all this.
         self.counts = Counts()
         self.stall_detector.interventions.clear()

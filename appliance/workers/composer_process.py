@@ -22,15 +22,18 @@ from typing import Final, NamedTuple, NoReturn
 
 from appliance.common import logs
 from appliance.composing import model_file
-from appliance.composing.composer import ENDING_SAMPLES, Composer, Snapshot
+from appliance.composing.composer import Composer
 from appliance.composing.delegates import AUTO, ModelLoader
 from appliance.composing.interpreter import StepModel
 from appliance.composing.model_file import ModelFile
+from appliance.composing.snapshot import Snapshot
 from appliance.errors import BachboxError, UsageError, bug_sentence
 from appliance.ipc.ring import RingWriter, last_piece
 from appliance.ipc.shared_state import Action, ComposerState, LiveSettings, SharedState
+from appliance.music import key_names
 from appliance.music.codecs.base import Opening
-from appliance.music.events import TICKS_PER_BEAT, Event, PieceStart
+from appliance.music.events import TICKS_PER_BEAT, Event, Piece, PieceStart
+from appliance.workers.composing_speed import ComposingSpeed
 from appliance.workers.parent_death import end_with_parent
 
 POLL_INTERVAL_S: Final = 0.01
@@ -43,20 +46,11 @@ cache after each wait, and a token right after another takes two thirds of the t
 MIN_REWIND_AHEAD_S: Final = 0.1
 """A rewind begins at least this far after the playhead."""
 
-MIN_ENDING_AHEAD_S: Final = 1.0
-"""With less music than this ahead of the playhead there is no time to sample endings."""
-
-ENDING_STEPS: Final = 32
-"""About how many 16ths a sampled ending has."""
-
 MAX_EVENTS_PER_STEP: Final = 64
 """Slots of the ring that are kept free for the events of one step."""
 
 HEARTBEAT_INTERVAL_S: Final = 0.25
 """The longest time between heartbeats while a step takes long."""
-
-_STEP_WEIGHT: Final = 0.05
-"""Weight of the newest step in the mean duration of a step."""
 
 # Not __name__, which is "__main__" here.
 logger = logging.getLogger("appliance.workers.composer_process")
@@ -111,10 +105,9 @@ class ComposerWorker:
         self._refused_model = ""
         self._filling = False
         """Whether a batch is being composed."""
-        self._step_s = 1e-3
-        """Mean processor time of the most recent steps."""
         self._heartbeat_at_s = 0.0
         self.composer: Composer
+        self._speed: ComposingSpeed
 
     def open(self, seed: int, prime: Path | None) -> None:
         """Load the model; begin, or continue where the composer before this one died.
@@ -139,8 +132,10 @@ class ComposerWorker:
             temperature=self._applied.temperature,
             top_p=self._applied.top_p,
             prime=_opening(prime, model, events),
+            key=key_names.find(self._applied.key),
         )
         self.composer.on_token = self._send_heartbeat_in_time
+        self._speed = ComposingSpeed(self.composer)
         if resumed:
             self._resume(events)
         self._report()
@@ -224,7 +219,7 @@ class ComposerWorker:
     def _ahead_s(self, settings: LiveSettings) -> float:
         """How much music is composed beyond the playhead."""
         ahead_ticks = self._writer.horizon_tick - self._shared.reader.read().playhead_tick
-        return ahead_ticks / _ticks_per_s(settings)
+        return ahead_ticks / _ticks_per_s(settings, self.composer.piece)
 
     def _needs_more(self, settings: LiveSettings) -> bool:
         wanted_s = self._look_ahead_s + (BATCH_S if self._filling else 0)
@@ -232,22 +227,15 @@ class ComposerWorker:
         return self._filling and self._writer.room() >= MAX_EVENTS_PER_STEP
 
     def _compose(self, settings: LiveSettings) -> None:
-        spare_s = self._ahead_s(settings) - MIN_ENDING_AHEAD_S
-        # As many as there is time for at the present speed: a machine may be slow.
-        affordable = int(max(spare_s, 0.0) / (ENDING_STEPS * self._step_s))
-        self.composer.ending_samples = min(affordable, ENDING_SAMPLES)
+        self.composer.change_key(key_names.find(settings.key))
         snapshot = self.composer.snapshot()
         if snapshot is not None:
             self._checkpoints.append(Checkpoint(self._writer.write_index, snapshot))
         playhead_tick = self._shared.reader.read().playhead_tick
         while self._checkpoints and self._checkpoints[0].snapshot.tick <= playhead_tick:
             self._checkpoints.popleft()
-        # Processor time: the same seed is to give the same endings on a busy machine too.
-        begun_s = time.thread_time()
-        self._write(self.composer.step())
-        took_s = time.thread_time() - begun_s
-        # A step that sampled endings must not dominate the mean.
-        self._step_s += _STEP_WEIGHT * (min(took_s, 4 * self._step_s) - self._step_s)
+        first = not self._before.notes + self.composer.counts.notes
+        self._write(self._speed.step(self._ahead_s(settings), first=first))
         self._proven_model = self._model
 
     def _write(self, events: list[Event]) -> None:
@@ -259,7 +247,8 @@ class ComposerWorker:
         """Ask to rewind to the first checkpoint that is far enough after the playhead."""
         self._requested = settings
         playhead_tick = self._shared.reader.read().playhead_tick
-        earliest_tick = playhead_tick + MIN_REWIND_AHEAD_S * _ticks_per_s(settings)
+        ticks_per_s = _ticks_per_s(settings, self.composer.piece)
+        earliest_tick = playhead_tick + MIN_REWIND_AHEAD_S * ticks_per_s
         for checkpoint in self._checkpoints:
             if checkpoint.snapshot.tick >= earliest_tick:
                 self._rewind_target = checkpoint
@@ -340,8 +329,8 @@ def _opening(prime: Path | None, model: ModelFile, events: list[Event]) -> Openi
         return None  # It existed at the start. The music must not end because it has gone.
 
 
-def _ticks_per_s(settings: LiveSettings) -> float:
-    return settings.tempo_bpm * TICKS_PER_BEAT / 60
+def _ticks_per_s(settings: LiveSettings, piece: Piece) -> float:
+    return piece.sounding_bpm(settings.tempo_bpm) * TICKS_PER_BEAT / 60
 
 
 def _stop(_signal: int, _frame: FrameType | None) -> NoReturn:

@@ -12,8 +12,9 @@ from typing import Any
 import pytest
 
 from appliance.composing.composer import Composer
+from appliance.composing.groups import pause_after_s
 from appliance.composing.model_file import ModelFile
-from appliance.composing.piece_plan import MAX_PIECE_STEPS
+from appliance.composing.programme import MAX_PIECE_STEPS
 from appliance.errors import UsageError
 from appliance.music.codecs.four_part import HOLD, REST, FourPartCodec
 from appliance.music.events import (
@@ -43,7 +44,6 @@ from tests.support.making_music import (
 
 CHORDS = ((72, 48, 64, 67), (71, 55, 62, 67))
 """Soprano, bass, tenor, alto."""
-RELATED = {(7, False), (5, False), (2, False), (0, False), (0, True)}
 """Dominant, subdominant, supertonic, the same; and the relative of the other mode."""
 
 
@@ -105,24 +105,21 @@ def test_ticks_never_go_back_and_every_note_ends(thirty: list[Played]) -> None:
 
 def test_a_piece_releases_its_last_notes_where_it_ends(thirty: list[Played]) -> None:
     for played in thirty:
-        assert isinstance(played.events[-1], NoteOff)
+        *_, last = (event for event in played.events if not isinstance(event, TempoFactor))
+        assert isinstance(last, NoteOff)
         assert played.events[-1].tick <= played.end_tick
         assert is_well_formed(played.events)
 
 
-def test_between_two_pieces_is_a_pause(thirty: list[Played]) -> None:
+def test_between_two_pieces_is_the_pause_of_a_concert(
+    shipped: ModelFile, thirty: list[Played]
+) -> None:
     """Rests at the end of a piece are part of it."""
     for before, after in itertools.pairwise(thirty):
         last = max(event.tick for event in before.events if isinstance(event, NoteOff))
-        assert after.about.start_tick - last == BREATH_TICKS
-
-
-def test_the_next_piece_is_in_a_related_key(thirty: list[Played]) -> None:
-    for before, after in itertools.pairwise(thirty):
-        turned = before.about.minor != after.about.minor
-        relative = (9 if after.about.minor else 3) if turned else 0
-        up = (after.about.tonic - before.about.tonic - relative) % 12
-        assert (up, turned) in RELATED
+        quarters_per_s = before.about.sounding_bpm(shipped.tempo_bpm) / 60
+        pause_s = (after.about.start_tick - last) / TICKS_PER_BEAT / quarters_per_s
+        assert pause_s == pytest.approx(pause_after_s(before.about), abs=0.01)
 
 
 def test_the_keys_of_pieces_vary(thirty: list[Played]) -> None:
@@ -205,7 +202,7 @@ def test_after_a_snapshot_another_temperature_is_other_music(shipped: ModelFile)
     assert compose(composer, 60) != cool
 
 
-def test_a_sampled_ending_is_not_computed_twice(
+def test_a_chosen_sample_is_not_computed_twice(
     shipped: ModelFile,
 ) -> None:
     one, other = Composer(shipped, seed=3), Composer(shipped, seed=3)
@@ -223,23 +220,23 @@ def test_a_sampled_ending_is_not_computed_twice(
     twice: list[Event] = []
     while one.piece.number < 3:
         once += one.step()
-        other._sampled_ending.clear()
+        other._tokens._rehearsed.clear()
         twice += other.step()
     assert once == twice
     assert calls[0] < 0.95 * calls[1]
 
 
-def test_a_changed_temperature_discards_the_sampled_ending(shipped: ModelFile) -> None:
+def test_a_changed_temperature_discards_the_chosen_sample(shipped: ModelFile) -> None:
     rehearsed = Composer(shipped, seed=3)
-    while not rehearsed._sampled_ending:
+    while not rehearsed._tokens._rehearsed:
         rehearsed.step()
     for _ in range(3):
         rehearsed.step()
     plain = Composer(shipped, seed=3)
     while plain.tick < rehearsed.tick:
         plain.step()
-    plain._sampled_ending.clear()
-    assert rehearsed._sampled_ending
+    plain._tokens._rehearsed.clear()
+    assert rehearsed._tokens._rehearsed
     rehearsed.temperature = plain.temperature = 2.5
     assert compose(rehearsed, 40) == compose(plain, 40)
 

@@ -31,7 +31,7 @@ def test_no_copy_shares_anything_mutable(monkeypatch: pytest.MonkeyPatch) -> Non
     seen: set[type[Copyable]] = set()
     for name in ("chorales", "strings", "keyboard", "folk"):
         composer = Composer(model_file.load(MODELS / f"{name}.tflite"), seed=5)
-        composer.ending_samples = 1
+        composer.spare_steps = 64
         for _ in range(300):
             composer.step()
             snapshot = composer.snapshot()
@@ -42,7 +42,7 @@ def test_no_copy_shares_anything_mutable(monkeypatch: pytest.MonkeyPatch) -> Non
             for original, copy in (
                 (context, snapshot.context),
                 (composer.stall_detector, snapshot.stall_detector),
-                (composer._performance, snapshot.performance),
+                (composer._rendition, snapshot.rendition),
             ):
                 assert list(shared_mutables(original, copy)) == [], name
                 seen |= copyables_in(original)

@@ -39,7 +39,7 @@ def test_chords_are_what_sounds_between_two_changes() -> None:
 
 def test_composed_music_is_cut_into_pieces() -> None:
     composer = Composer(model_file.load(MODEL), seed=3)
-    composer.ending_samples = 1
+    composer.spare_steps = 32
     pieces = compose_pieces(composer)
     first, steps = next(pieces)
     assert first.ticks == first.form.steps * TICKS_PER_BEAT // 4 or first.given_up

@@ -16,8 +16,16 @@ from appliance.music.files.score_file import ScoreFile
 from appliance.music.score import Form, Key
 
 
+class Goal(enum.Enum):
+    """Where a phrase leads that it pays to sample several times."""
+
+    DOUBLE_BAR = "double bar"
+    """The end of the first half, see :attr:`PieceFacts.double_bar_step`."""
+    END = "end"
+
+
 class Cadence(enum.IntEnum):
-    """How a piece closes, from bad to good."""
+    """How a piece or its first half closes, from bad to good."""
 
     OPEN = 0
     """Not on the tonic chord."""
@@ -45,6 +53,22 @@ def cadence_of(chord: Iterable[int], bass: int, bass_before: int | None, tonic: 
         return Cadence.OPEN
     leads = bass_before is not None and (bass_before - tonic) % 12 in CADENCE_BASSES
     return Cadence.FULL if leads else Cadence.TONIC
+
+
+def half_cadence_of(chord: Sequence[int], bass: int, bass_before: int | None, key: Key) -> Cadence:
+    """How a first half closes that ends with ``chord``: on the dominant, the tonic, or III.
+
+    Bach's dances close their first half on the dominant, in minor on its minor chord too or on the
+    relative major; some on the tonic. The third degree of a major key is no such goal.
+
+    Args:
+        chord: MIDI notes.
+        bass: the MIDI note of the chord that counts as its bass.
+        bass_before: the bass note before that; ``None`` where there was none.
+        key: of the piece.
+    """
+    degrees = (7, 0, 3) if key.minor else (7, 0)
+    return max(cadence_of(chord, bass, bass_before, (key.tonic + d) % 12) for d in degrees)
 
 
 class Opening(NamedTuple):
@@ -92,11 +116,22 @@ class Context(Protocol):
         """Whether the last notes have ended before ``done``, and only rests can follow."""
 
     @property
-    def at_last_phrase(self) -> bool:
-        """Whether the last phrase begins here; from here it pays to compare several endings."""
+    def goal(self) -> Goal | None:
+        """Where the phrase leads that begins here, if it pays to compare several samples of it."""
+
+    @property
+    def at_double_bar(self) -> bool:
+        """Whether the first half ends here; nothing sounds then."""
+
+    @property
+    def in_repeat(self) -> bool:
+        """Whether what comes next is heard only where repeats are played.
+
+        It is a passage that the codec writes out again, or a first ending.
+        """
 
     def cadence(self) -> Cadence:
-        """How the piece closes if it ends with what sounds now."""
+        """How the piece closes if it ends here; at a double bar, how the half has closed."""
 
     def copy(self) -> Context:
         """A copy that changes independently of this context."""

@@ -13,7 +13,7 @@ from typing import Any
 
 from appliance.common.copying import Copyable
 from appliance.music.codecs import counterpoint, four_part_conversion
-from appliance.music.codecs.base import Cadence, Opening, cadence_of
+from appliance.music.codecs.base import Cadence, Goal, Opening, cadence_of
 from appliance.music.codecs.input_layout import Inputs
 from appliance.music.codecs.match_model import MatchModel, match_features, match_input_count
 from appliance.music.events import PLAIN_VELOCITY, TICKS_PER_STEP, Event, NoteOff, NoteOn
@@ -341,15 +341,26 @@ class FourPartContext(Copyable):
         return self.step > last and not self.place and self.silent
 
     @property
-    def at_last_phrase(self) -> bool:
-        """Whether the last phrase begins here."""
-        return self.codec.uses_forms and not self.place and self.step == self.last_phrase_step
+    def goal(self) -> Goal | None:
+        """The end, if the last phrase begins here."""
+        begins = self.codec.uses_forms and not self.place and self.step == self.last_phrase_step
+        return Goal.END if begins else None
+
+    @property
+    def at_double_bar(self) -> bool:
+        """Always False: four-part music is composed without halves."""
+        return False
 
     @property
     def last_phrase_step(self) -> int:
         """The step at which the last phrase begins."""
         earlier = self.form.fermatas[-2][1] if len(self.form.fermatas) > 1 else 0
         return max(earlier, self.form.steps - MAX_ENDING_STEPS)
+
+    @property
+    def in_repeat(self) -> bool:
+        """Always False: the codec writes no repeats."""
+        return False
 
     def cadence(self) -> Cadence:
         """How the piece closes if it ends with what sounds now or sounded last."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from bisect import bisect_right
 
 from appliance.common.copying import Copyable
-from appliance.music.codecs.base import Cadence, cadence_of
+from appliance.music.codecs.base import Cadence, Goal, cadence_of, half_cadence_of
 from appliance.music.codecs.free_rhythm_tokens import (
     INTERVALS,
     MAX_BAR_STEPS,
@@ -22,6 +22,7 @@ from appliance.music.codecs.free_rhythm_told import ToldInputs
 from appliance.music.codecs.match_model import MatchModel, RepetitionLimit, match_features
 from appliance.music.codecs.voice_allocation import MAX_VOICES, VoiceAllocator
 from appliance.music.events import TICKS_PER_BEAT, TICKS_PER_STEP, Event
+from appliance.music.hands import unplayable_pitches
 from appliance.music.score import Form, Key, Tessitura
 
 MIN_MATCH_SYMBOLS = 9
@@ -31,6 +32,8 @@ MAX_OVERRUN_STEPS = 16
 """How far a piece may go beyond its form before it is ended."""
 MAX_ENDING_STEPS = 32
 """Length of the ending of which several are compared."""
+DOUBLE_BAR_SLACK_TICKS = TICKS_PER_STEP // 2
+"""A wait that goes beyond the double bar by no more than this ends at it."""
 SPARE_CHORD_NOTES = 6
 """Notes that may be struck together beyond the tessitura's share of them, for a last chord."""
 
@@ -72,6 +75,10 @@ class FreeRhythmContext(Copyable):
         """The bass before the notes that were struck last."""
         self.last_chord: list[int] = []
         """What sounded when the piece was ended."""
+        self.double_bar_tick = (form.facts.double_bar_step or 0) * TICKS_PER_STEP
+        """Where the first half ends; 0: there are no halves."""
+        self.half_cadence: Cadence | None = None
+        """How the first half has closed, until the second one begins."""
         self.told = ToldInputs(codec, form, key) if codec.told else None
         """What more the model is told, if it is told more."""
         self.match = MatchModel(MIN_MATCH_SYMBOLS)
@@ -142,17 +149,20 @@ class FreeRhythmContext(Copyable):
                 *self._forbidden_time_shifts(must_sound),
             ]
         if self.place == PITCH:
-            # The notes of a chord go down.
-            highest = min(self.highest, min(self.struck, default=self.highest + 1) - 1)
-            lowest = codec.first_pitch + self.lowest - codec.lowest
-            above = codec.first_pitch + highest - codec.lowest + 1
-            found = [*range(lowest), *range(above, codec.classes)]
-            predicted = self.match.predicted
-            # The lowest note stays allowed: it may be the only one left.
-            if self.repetition.reached and predicted is not None and predicted > lowest:
-                found.append(predicted)
-            return found
+            allowed = {codec.first_pitch + pitch - codec.lowest for pitch in self._next_pitches()}
+            if self.repetition.reached and len(allowed) > 1:
+                allowed.discard(self.match.predicted)
+            return [token for token in range(codec.classes) if token not in allowed]
         return [*range(codec.first_length)]
+
+    def _next_pitches(self) -> list[int]:
+        """The MIDI notes that may be struck next, from the lowest up; never empty."""
+        # The notes of a chord go down.
+        highest = min(self.highest, min(self.struck, default=self.highest + 1) - 1)
+        within = range(self.lowest, max(highest, self.lowest) + 1)
+        sounding = frozenset(self.voices.sounding.values())
+        unplayable = unplayable_pitches(sounding, self.form.facts.program)
+        return [pitch for pitch in within if pitch not in unplayable] or [*within]
 
     def _forbidden_time_shifts(self, must_sound: bool) -> list[int]:
         """Waits that lead into silence, notes for a chord that is full, or too early an end."""
@@ -162,17 +172,30 @@ class FreeRhythmContext(Copyable):
             return [*range(1, codec.end + 1)]
         found = []
         left = self.form.steps * TICKS_PER_STEP - self.tick
-        if left > self.form.bar_steps * TICKS_PER_STEP:
+        if left > self.form.bar_steps * TICKS_PER_STEP or self.cadence() == Cadence.OPEN:
             found.append(codec.end)
-        at_lowest = self.struck and min(self.struck) <= self.lowest
+        full = self.struck and not self._has_room()
         chordal = self.chord_notes >= self.chord_share * len(self.pitches) + SPARE_CHORD_NOTES
-        if len(self.struck) == MAX_VOICES or at_lowest or chordal:
+        if full or chordal:
             found.append(0)
         silence = 0 if must_sound else MAX_SILENCE_TICKS
         latest = self.voices.last_end(self.tick) + silence
+        if self.tick < self.double_bar_tick:
+            # Not beyond the double bar, unless it is so near that no wait is short enough.
+            nearest = self.tick + codec.time_shifts[1]
+            latest = min(latest, max(self.double_bar_tick, nearest))
         allowed = [n for n, shift in enumerate(codec.time_shifts) if self.tick + shift <= latest]
         longest = max(1, len(allowed) - 1)
         return [*found, *range(longest + 1, codec.end)]
+
+    def _has_room(self) -> bool:
+        """Whether a lower note can be added to the chord that is struck."""
+        lowest = min(self.struck)
+        if len(self.struck) == MAX_VOICES or lowest <= self.lowest:
+            return False
+        sounding = frozenset(self.voices.sounding.values())
+        unplayable = unplayable_pitches(sounding, self.form.facts.program)
+        return any(pitch not in unplayable for pitch in range(self.lowest, lowest))
 
     def accept(self, token: int) -> list[Event]:
         """Append a token, and return the events that follow from it.
@@ -210,6 +233,8 @@ class FreeRhythmContext(Copyable):
     def _advance(self, ticks: int) -> list[Event]:
         if not ticks:
             return []
+        if self.tick < self.double_bar_tick <= self.tick + ticks:
+            return self._close_half(ticks)
         self.bass_before = min(self.voices.sounding.values(), default=self.bass_before)
         self.struck = []
         self.tick += ticks
@@ -218,7 +243,23 @@ class FreeRhythmContext(Copyable):
             return events + self._end()
         return events
 
+    def _close_half(self, ticks: int) -> list[Event]:
+        """Go to the double bar; nothing sounds on beyond it."""
+        chord = [*self.voices.sounding.values()]
+        self.half_cadence = Cadence.OPEN
+        if chord:
+            self.half_cadence = half_cadence_of(chord, min(chord), self.bass_before, self.key)
+        if ticks < self.form.beat_steps * TICKS_PER_STEP:
+            # Music that runs on to the bar line has not come to rest.
+            self.half_cadence = min(self.half_cadence, Cadence.TONIC)
+        self.struck = []
+        self.tick += ticks
+        if self.tick <= self.double_bar_tick + DOUBLE_BAR_SLACK_TICKS:
+            self.tick = self.double_bar_tick
+        return self.voices.release_until(self.tick) + self.release_all()
+
     def _strike(self, length: int) -> list[Event]:
+        self.half_cadence = None
         self.chord_notes += bool(self.struck)
         self.struck.append(self.pitches[-1])
         if self.told is not None:
@@ -243,16 +284,36 @@ class FreeRhythmContext(Copyable):
         return False
 
     @property
-    def at_last_phrase(self) -> bool:
-        """Whether the last bars begin here."""
-        first = max(0, self.form.steps - MAX_ENDING_STEPS) * TICKS_PER_STEP
+    def goal(self) -> Goal | None:
+        """The end or the double bar, if the last bars before it begin here."""
+        if self.place != PITCH or self.struck:
+            return None
         time_shift = self.last_choices[TIME_SHIFT]
         waited = self.codec.time_shifts[time_shift] if time_shift >= 0 else 0
-        at_onset = self.place == PITCH and not self.struck
-        return at_onset and self.tick - waited < first <= self.tick
+        ends = (
+            (self.form.steps * TICKS_PER_STEP, Goal.END),
+            (self.double_bar_tick, Goal.DOUBLE_BAR),
+        )
+        for end, goal in ends:
+            first = max(0, end - MAX_ENDING_STEPS * TICKS_PER_STEP)
+            if end and self.tick - waited < first <= self.tick:
+                return goal
+        return None
+
+    @property
+    def at_double_bar(self) -> bool:
+        """Whether the first half ends here; nothing sounds then."""
+        return self.half_cadence is not None
+
+    @property
+    def in_repeat(self) -> bool:
+        """Always False: the codec writes no repeats."""
+        return False
 
     def cadence(self) -> Cadence:
-        """How the piece closes if it ends with what sounds now."""
+        """How the piece closes if it ends here; at a double bar, how the half has closed."""
+        if self.half_cadence is not None:
+            return self.half_cadence
         last = self.last_chord or [*self.voices.sounding.values()]
         if not last:
             return Cadence.OPEN

@@ -19,7 +19,7 @@ from appliance.music.codecs.abc.tokens import (
     degree_symbol,
 )
 from appliance.music.codecs.abc.tune import Tune
-from appliance.music.codecs.base import Cadence
+from appliance.music.codecs.base import Cadence, Goal
 from appliance.music.codecs.input_layout import Inputs
 from appliance.music.codecs.match_model import MatchModel, match_features, match_input_count
 from appliance.music.events import TICKS_PER_STEP, Event
@@ -155,7 +155,15 @@ class AbcContext(Tune):
         allowed = self.allowed_tokens() - ({TOKEN["z"]} if must_sound else set())
         if self._ticks_left() > MAX_EARLY_BARS * self.bar_ticks and len(allowed) > 1:
             allowed -= {TOKEN[END]}
+        if self._would_end_open():
+            allowed = allowed - {TOKEN[":|"], TOKEN[END]} or allowed
         return [token for token in range(CLASSES) if token not in allowed]
+
+    def _would_end_open(self) -> bool:
+        """Whether the tune would end away from its tonic if its section closed here."""
+        replayed = self.section_ticks if self.repeated and not self.ending else 0
+        at_end = self._ticks_left() - replayed < self.bar_ticks
+        return at_end and self.cadence() == Cadence.OPEN
 
     def accept(self, token: int) -> list[Event]:
         """Append a token, and return the events that follow from it.
@@ -175,14 +183,25 @@ class AbcContext(Tune):
         return super().accept(token)
 
     @property
-    def at_last_phrase(self) -> bool:
-        """Whether the last bars begin here, as they are written."""
+    def goal(self) -> Goal | None:
+        """The end, if the last bars begin here, as they are written."""
         if not self.symbols or self.symbols[-1] != "|" or self.state != State.READY:
-            return False
+            return None
         left = self._ticks_left()
         if self.repeated and not self.ending:
             left = (left - self.section_ticks) // 2
-        return (LAST_PHRASE_BARS - 1) * self.bar_ticks < left <= LAST_PHRASE_BARS * self.bar_ticks
+        begins = (LAST_PHRASE_BARS - 1) * self.bar_ticks < left <= LAST_PHRASE_BARS * self.bar_ticks
+        return Goal.END if begins else None
+
+    @property
+    def at_double_bar(self) -> bool:
+        """Always False: a tune's own signs say what is played again."""
+        return False
+
+    @property
+    def in_repeat(self) -> bool:
+        """Whether what comes next is heard only where repeats are played."""
+        return self.state == State.REPLAY or self.ending == 1
 
     def cadence(self) -> Cadence:
         """How the tune closes: on the tonic, and from a neighbour, the third, fifth or itself."""

@@ -26,9 +26,9 @@ from appliance.music.codecs.abc.tokens import (
     VOCABULARY,
 )
 from appliance.music.codecs.abc.tune import MAX_NOTES_PER_REPLAY
-from appliance.music.codecs.base import Cadence
-from appliance.music.files import score_reader
+from appliance.music.codecs.base import Cadence, Goal
 from appliance.music.events import TICKS_PER_STEP, Event, NoteOn
+from appliance.music.files import score_reader
 from appliance.music.notes import Note, notes_from
 from appliance.music.score import Form, Key
 from tests.support.abc2midi import abc2midi, are_the_same
@@ -281,13 +281,13 @@ def test_a_file_that_cannot_be_read_is_refused(tmp_path: Path) -> None:
 # What the composer asks for
 
 
-def test_at_last_phrase_is_true_once() -> None:
+def test_the_last_phrase_begins_once() -> None:
     score = reader.parse(tune("|:" + EIGHT + "c8:||:" + EIGHT + "c8:|"))
     context = CODEC.start(score.form, score.key)
     ending = []
     for token in CODEC.encode(score)[1]:
         context.accept(token)
-        if context.at_last_phrase:
+        if context.goal is Goal.END:
             ending.append(len([sign for sign in context.symbols if sign == "|"]))
     assert ending == [13], "two bars before the end, as it is written"
 

@@ -1,0 +1,181 @@
+"""Dances in two halves: each is heard twice, and everything else still holds."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from itertools import pairwise
+
+import pytest
+from msgspec import structs
+
+from appliance.composing import composer as composing
+from appliance.composing import model_file
+from appliance.composing.composer import Composer
+from appliance.composing.model_file import ModelFile
+from appliance.composing.repeats import AGAIN, LEFT_OUT, MARKS
+from appliance.music.events import TICKS_PER_STEP, Event, NoteOff, NoteOn, PieceStart, Tokens
+from appliance.music.notes import Note, notes_from
+from appliance.music.score import Form, PieceFacts, Tessitura
+from tests.support.making_music import MODELS, Noise, compose, model_file_of
+
+BAR = 12
+DOUBLE_BAR = 4 * BAR
+DANCE = Form(
+    BAR, 0, 10 * BAR, (), 4, Tessitura(55, 88, 0.1), PieceFacts(double_bar_step=DOUBLE_BAR)
+)
+DOUBLE_BAR_TICK = DOUBLE_BAR * TICKS_PER_STEP
+
+
+@pytest.fixture(autouse=True)
+def noise(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(composing, "StepModel", Noise)
+
+
+@pytest.fixture(scope="module")
+def dances() -> ModelFile:
+    """A model that composes nothing but dances in 3/4, four bars and six."""
+    shipped = model_file.load(MODELS / "strings.tflite")
+    noise = model_file_of(shipped.codec, [DANCE])
+    assert DANCE.tessitura is not None
+    about = structs.replace(noise.metadata, facts=[DANCE.facts], tessituras=[DANCE.tessitura])
+    return replace(noise, metadata=about)
+
+
+def composer_of(model: ModelFile, seed: int = 1, *, repeats: bool = True) -> Composer:
+    composer = Composer(model, seed=seed, repeats=repeats)
+    composer.spare_steps = 100
+    return composer
+
+
+def one_piece(composer: Composer) -> list[Event]:
+    """The events of the next piece, up to its pause."""
+    events = composer.step()
+    while composer.snapshot() is not None:
+        events += composer.step()
+    return events
+
+
+def tokens_in(events: list[Event]) -> list[int]:
+    return [token for event in events if isinstance(event, Tokens) for token in event.tokens]
+
+
+def starts(events: list[Event], first: int, until: int) -> list[tuple[int, int, int]]:
+    """Start, length and pitch of the notes that begin within a span, from its beginning."""
+    begin = next(event.tick for event in events if isinstance(event, PieceStart))
+    return [
+        (note.start - first, note.length, note.pitch)
+        for note in notes_from(events, begin)
+        if first <= note.start < until
+    ]
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_both_halves_are_heard_twice_note_for_note(dances: ModelFile, seed: int) -> None:
+    composer = composer_of(dances, seed)
+    events = one_piece(composer)
+    if composer.stall_detector.give_up:
+        return
+    half = DOUBLE_BAR_TICK
+    first = starts(events, 0, half)
+    assert first
+    assert starts(events, half, 2 * half) == first
+    end = max(note.end for note in notes_from(events))
+    rest = starts(events, 2 * half, end + 1)
+    again = len(rest) // 2
+    second, repeated = rest[:again], rest[again:]
+    shift = repeated[0][0] - second[0][0]
+    assert shift % (BAR * TICKS_PER_STEP) == 0, "the beat goes on"
+    assert [(start + shift, length, pitch) for start, length, pitch in second] == repeated
+    assert tokens_in(events).count(AGAIN) > 1
+
+
+def test_nothing_sounds_over_the_double_bar(dances: ModelFile) -> None:
+    composer = composer_of(dances, 2)
+    for _ in range(3):
+        events = one_piece(composer)
+        begin = events[0].tick
+        for edge in (1, 2):
+            at = edge * DOUBLE_BAR_TICK
+            assert not [n for n in notes_from(events, begin) if n.start < at < n.end]
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_without_repeats_the_same_notes_are_heard_once(dances: ModelFile, seed: int) -> None:
+    twice, once = composer_of(dances, seed), composer_of(dances, seed, repeats=False)
+    played, printed = one_piece(twice), one_piece(once)
+    assert [t for t in tokens_in(played) if t not in MARKS] == tokens_in(printed)
+    assert starts(printed, 0, DOUBLE_BAR_TICK) == starts(played, 0, DOUBLE_BAR_TICK)
+    assert once.tick < twice.tick or twice.stall_detector.give_up
+
+
+def test_the_setting_acts_at_the_next_double_bar(dances: ModelFile) -> None:
+    composer = composer_of(dances, 1)
+    events = composer.step()
+    while AGAIN not in tokens_in(events):
+        events += composer.step()
+    composer.repeats = False
+    while composer.snapshot() is not None:
+        events += composer.step()
+    # The repeat that had begun is finished; the second half is heard once.
+    assert starts(events, DOUBLE_BAR_TICK, 2 * DOUBLE_BAR_TICK) == starts(
+        events, 0, DOUBLE_BAR_TICK
+    )
+    marks = [token == AGAIN for token in tokens_in(events)]
+    assert sum(a and not b for a, b in pairwise([*marks, False])) == 1
+
+
+def test_every_step_of_a_repeat_can_be_gone_back_to(dances: ModelFile) -> None:
+    composer = composer_of(dances, 3)
+    compose(composer, 1)
+    while composer.piece.number < 2:
+        snapshot = composer.snapshot()
+        if snapshot is None:
+            composer.step()
+            continue
+        ahead = compose(composer, 3)
+        composer.restore(snapshot)
+        assert compose(composer, 3) == ahead
+        composer.restore(snapshot)
+        composer.step()
+
+
+@pytest.mark.parametrize("repeats", [True, False])
+@pytest.mark.parametrize("model", ["dances", "folk"])
+def test_a_composer_takes_over_anywhere(dances: ModelFile, model: str, repeats: bool) -> None:
+    """Also in the middle of a repeat; what follows is what would have followed."""
+    of = dances if model == "dances" else model_file.load(MODELS / "folk.tflite")
+    composer = composer_of(of, 5, repeats=repeats)
+    done: list[Event] = []
+    while composer.piece.number < 2 and len(done) < 1500:
+        done += composer.step()
+        if composer.snapshot() is None or composer.piece.number > 1 or len(done) % 7:
+            continue
+        other = composer_of(of, 5, repeats=repeats)
+        assert other.resume(list(done), composer.tick) == []
+        snapshot = composer.snapshot()
+        assert snapshot is not None
+        assert compose(other, 4) == compose(composer, 4), len(done)
+        composer.restore(snapshot)
+
+
+def test_next_piece_within_a_repeat_releases_its_notes(dances: ModelFile) -> None:
+    composer = composer_of(dances, 1)
+    events = composer.step()
+    while tokens_in(events).count(AGAIN) < 3:
+        events += composer.step()
+    events += composer.next_piece()
+    on = [(e.voice, e.pitch) for e in events if isinstance(e, NoteOn)]
+    off = [(e.voice, e.pitch) for e in events if isinstance(e, NoteOff)]
+    assert sorted(on) == sorted(off)
+
+
+def test_a_tune_without_repeats_is_shorter(dances: ModelFile) -> None:
+    folk = model_file.load(MODELS / "folk.tflite")
+    for seed in range(4):
+        twice, once = composer_of(folk, seed), composer_of(folk, seed, repeats=False)
+        played, printed = one_piece(twice), one_piece(once)
+        assert [t for t in tokens_in(printed) if t != LEFT_OUT] == tokens_in(played)
+        if LEFT_OUT in tokens_in(printed):
+            assert once.tick < twice.tick
+            heard = [Note(*note) for note in notes_from(printed)]
+            assert all(a.end <= b.start for a, b in pairwise(heard)), "one voice, no overlap"
