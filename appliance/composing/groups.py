@@ -54,8 +54,8 @@ _FUGAL: Final = _kinds("fugue ricercar canon")
 
 SUITE: Final = GroupKind(
     titles.SUITE, True, MOVEMENT_PAUSE_S,
-    (_OVERTURES, _kinds("allemande"), _kinds("courante"), _kinds("sarabande double"), _GALANTERIES,
-     _GALANTERIES, _kinds("gigue chaconne")),
+    (_OVERTURES, _kinds("allemande"), _kinds("courante"), _kinds("double"), _kinds("sarabande"),
+     _GALANTERIES, _GALANTERIES, _kinds("gigue chaconne")),
 )  # fmt: skip
 SONATA: Final = GroupKind(
     titles.SONATA, True, MOVEMENT_PAUSE_S,
@@ -70,7 +70,7 @@ PIECES: Final = GroupKind(titles.PIECES, False, MOVEMENT_PAUSE_S, sizes=(3,))
 
 _TUNE_KINDS: Final = frozenset(
     ("reel", "hornpipe", "jig", "slip jig", "strathspey", "highland fling", "clog", "polka",
-     "waltz", "march", "quickstep", "air")
+     "waltz", "march", "quickstep", "air", "tune")
 )  # fmt: skip
 _BY_KIND: Final[dict[str, GroupKind]] = {
     **dict.fromkeys(("invention", "sinfonia", "duet", ""), PIECES),
@@ -132,12 +132,13 @@ def deal_group(
             placed = True
             found.append(first)
             continue
+
+        def fits(item: T, wanted: frozenset[str] = wanted) -> bool:
+            return kind_of(item) in wanted and go_together(first, item)
+
         # A suite may borrow a prelude from the preludes with fugues.
         for deck in (decks[kind], *(d for k, d in decks.items() if k is not kind and k.slots)):
-            taken = _take(
-                deck, 1, lambda item, w=wanted: kind_of(item) in w and go_together(first, item)
-            )
-            if taken:
+            if taken := _take(deck, 1, fits):
                 found += taken
                 break
     return found if placed else [*found, first]

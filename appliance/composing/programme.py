@@ -29,6 +29,9 @@ DEFAULT_FORM: Final = Form(16, 0, 512)
 USED_SHARE: Final = 0.85
 """The share of the forms that a round deals out."""
 
+MIN_ROUND_FORMS: Final = 32
+"""With fewer forms they are dealt out several times in a round, so that it is worth its while."""
+
 MAX_ACCIDENTALS, MAX_TUNE_ACCIDENTALS = 4, 3
 """The most sharps or flats of a key that is chosen; fiddle tunes keep to fewer."""
 
@@ -104,6 +107,11 @@ class Programme:
 
     def _deal_groups(self, round_number: int) -> Iterator[PlannedPiece]:
         rng = np.random.default_rng([self._seed, _PURPOSE, round_number])
+        for _ in range(-(-MIN_ROUND_FORMS // len(self._forms))):
+            yield from self._deal_once(rng)
+
+    def _deal_once(self, rng: np.random.Generator) -> Iterator[PlannedPiece]:
+        """Deal out the forms until most have been used."""
         deck = [self._forms[i] for i in rng.permutation(len(self._forms))]
         decks: dict[GroupKind, list[_Numbered]] = defaultdict(list)
         for numbered in deck:
@@ -174,15 +182,14 @@ class Programme:
             for tonic in range(12)
             if (key := Key(tonic, minor)).accidentals <= max_accidentals(form)
         ]
-        weights = np.array(
-            [(1 + 20 * self._usual(key)) * relatedness(last, key) for key in allowed]
-        )
+        weights = np.array([self._popularity_of(key) * relatedness(last, key) for key in allowed])
         return allowed[int(rng.choice(len(allowed), p=weights / weights.sum()))]
 
-    def _usual(self, key: Key) -> float:
-        """The share of this key among the corpus's keys of its mode."""
+    def _popularity_of(self, key: Key) -> float:
+        """How much a key is liked: by its share of the corpus's keys of its mode, and a little."""
         total = sum(n for other, n in self._popularity.items() if other.minor == key.minor)
-        return self._popularity[key] / total if total else (4 - key.accidentals) / 16
+        share = self._popularity[key] / total if total else (4 - key.accidentals) / 16
+        return (0.05 + share) * (0.5 if key.accidentals == MAX_ACCIDENTALS else 1.0)
 
 
 def _kind_of(numbered: _Numbered) -> str:

@@ -68,18 +68,19 @@ KINDS: Final[dict[str, Kind]] = {
     # Four parts
     "chorale": Kind("Chorale", 60, 84),
     # Dance tunes
-    "reel": Kind("Reel", 184, 216),
-    "hornpipe": Kind("Hornpipe", 148, 176),
+    "reel": Kind("Reel", 192, 228),
+    "hornpipe": Kind("Hornpipe", 130, 156),
     "jig": Kind("Jig", 106, 122),
     "slip jig": Kind("Slip jig", 100, 116),
-    "strathspey": Kind("Strathspey", 116, 136),
+    "strathspey": Kind("Strathspey", 112, 132),
     "highland fling": Kind("Highland fling", 124, 144),
-    "clog": Kind("Clog", 144, 168),
+    "clog": Kind("Clog", 128, 152),
     "polka": Kind("Polka", 200, 232),
     "waltz": Kind("Waltz", 132, 168),
     "march": Kind("March", 108, 126),
     "quickstep": Kind("Quickstep", 160, 200),
     "air": Kind("Air", 84, 108),
+    "tune": Kind("Tune", 148, 180),
 }
 """By the name that model files have. New ones go to the end of their section: events hold the
 name by its place among them, and no place outlives a session."""
@@ -93,11 +94,11 @@ SPARSE, DENSE = 1.5, 4.0
 def counted_quarters(bar_steps: int, beat_steps: int) -> float:
     """How long that is what a metronome counts, in quarter notes.
 
-    The beat: three eighths in compound time. A bar of three eighths is counted as one.
+    The beat, but at least a quarter: three eighths in compound time, a bar of three eighths as one.
     """
     if bar_steps == 6 and beat_steps == 2:
         return 1.5
-    return max(beat_steps, 3) / 4
+    return max(beat_steps, 4) / 4
 
 
 def tempo_bpm(form: Form) -> float | None:

@@ -28,6 +28,8 @@ def piece_title(piece: Piece) -> str:
 
 def place_in_group(piece: Piece) -> str:
     """Return a piece's place, such as "third of a suite"; "" for a piece that stands alone."""
+    if piece.group == PRELUDE_AND_FUGUE:
+        return "with its fugue" if piece.place == 1 else "after its prelude"
     if not piece.group or not 0 < piece.place <= len(_ORDINALS):
         return ""
     return f"{_ORDINALS[piece.place - 1]} of a {GROUPS[piece.group]}"

@@ -44,7 +44,6 @@ from tests.support.making_music import (
 
 CHORDS = ((72, 48, 64, 67), (71, 55, 62, 67))
 """Soprano, bass, tenor, alto."""
-"""Dominant, subdominant, supertonic, the same; and the relative of the other mode."""
 
 
 def notes(events: list[Event]) -> list[NoteOn | NoteOff]:

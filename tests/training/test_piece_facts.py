@@ -43,12 +43,14 @@ def test_the_first_text_with_one_kind_alone_decides() -> None:
     ("header", "kind"),
     [
         ("X:1\nT:7th Regiment -- Reel\nK:G", "reel"), ("T:Cuckoo\nR: hornpipe\n", "hornpipe"),
-        ("T:A Trip -- Jig\nR:slip jig", "slip jig"), ("T:Nothing\n", ""), ("R:double jig", "jig"),
+        ("T:A Trip -- Jig\nR:slip jig", "slip jig"), ("T:Nothing\n", "tune"), ("R:double jig", "jig"),
         ("T:Highland Laddie -- Highland Fling", "highland fling"), ("T:Gigue", "jig"),
     ],
 )  # fmt: skip
 def test_the_rhythm_or_the_title_of_a_tune_says_its_kind(header: str, kind: str) -> None:
-    assert piece_facts.kind_of_tune(header) == kind
+    assert piece_facts.kind_of_tune(header, Form(16, 0, 256)) == kind
+    compound = Form(12, 0, 192, beat_steps=6)
+    assert piece_facts.kind_of_tune("T:Nothing", compound) == "jig"
 
 
 @pytest.mark.parametrize(

@@ -25,7 +25,19 @@ class _BlinkingSource:
     def now_playing(self) -> NowPlaying:
         blink = int(time.monotonic() * BLINKS_PER_S)
         condition = Condition.NO_SOUND_CARD if blink % 2 else Condition.PLAYING
-        return NowPlaying(condition, "", 1, "", 1, blink, 4, 0)
+        return NowPlaying(
+            condition=condition,
+            model="",
+            piece=1,
+            key="",
+            title="",
+            group="",
+            tempo_bpm=0.0,
+            bar=1,
+            beat=blink,
+            beats_per_bar=4,
+            seed=0,
+        )
 
     def fault_count(self) -> int:
         return 0
@@ -75,4 +87,5 @@ def _actions(part: Part) -> str:
     if not isinstance(part, Encoder) or part.push is None:
         return ""
     held = f", held: {part.hold}" if part.hold else ""
-    return f", pushed: {part.press}{held}"
+    twice = f", twice: {part.double}" if part.double else ""
+    return f", pushed: {part.press}{held}{twice}"

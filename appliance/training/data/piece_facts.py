@@ -87,9 +87,9 @@ _SUITES: Final = {
 Verzeichnis."""
 
 _DANCES_IN_HALVES: Final = frozenset(
-    "allemande courante sarabande menuet gavotte bourree passepied loure polonaise gigue double "
-    "scherzo burlesca".split()
-)
+    ("allemande", "courante", "sarabande", "menuet", "gavotte", "bourree", "passepied", "loure",
+     "polonaise", "gigue", "double", "scherzo", "burlesca")
+)  # fmt: skip
 
 _FLUTE, _VIOLIN, _CELLO = 73, 40, 42
 _PROGRAMS: Final = (
@@ -125,13 +125,13 @@ def _kinds_in(text: str) -> list[str]:
     return [kind for kind, pattern in _PATTERNS if pattern.search(plain)]
 
 
-def kind_of_tune(header: str) -> str:
-    """Return the kind of a tune in ABC, by its rhythm (R:) or else its titles (T:)."""
+def kind_of_tune(header: str, form: Form) -> str:
+    """Return the kind of a tune in ABC, by its rhythm (R:), its titles (T:) or else its meter."""
     for field in ("R", "T"):
         for line in re.findall(rf"(?m)^{field}:(.*)$", header):
             if kind := kind_in(line):
                 return {"gigue": "jig", "aria": "air"}.get(kind, kind)
-    return ""
+    return {(12, 6): "jig", (18, 6): "slip jig"}.get((form.bar_steps, form.beat_steps), "tune")
 
 
 def with_facts(score: Any, kind: str = "") -> Any:

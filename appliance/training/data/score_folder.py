@@ -50,6 +50,7 @@ class ScoreFormat:
 
     Attributes:
         codec_name: of the codec that encodes these scores.
+        title: what people call such files, in the plural.
         suffixes: of the files, in lower case, with their dots.
         read_files: reads files, given a path for a cache; returns the scores, and for each file
             that could not be read the reason why.
@@ -62,6 +63,7 @@ class ScoreFormat:
     """
 
     codec_name: Literal["lines", "abc"]
+    title: str
     suffixes: tuple[str, ...]
     read_files: Callable[[Sequence[Path], Path], tuple[list[Any], dict[Path, str]]]
     make_codec: Callable[[Sequence[Any]], Codec]
@@ -92,7 +94,7 @@ def _read_abc_files(paths: Sequence[Path], cache: Path) -> tuple[list[AbcScore],
         for path, outcome in zip(paths, outcomes, strict=True):
             for name, tune in outcome:
                 if isinstance(tune, AbcScore):
-                    kind = piece_facts.kind_of_tune(f"T:{name}")
+                    kind = piece_facts.kind_of_tune(f"T:{name}", tune.form)
                     scores.append(piece_facts.with_facts(replace(tune, name=name), kind))
                 elif len(outcome) == 1:
                     refused[path] = tune
@@ -103,6 +105,7 @@ def _read_abc_files(paths: Sequence[Path], cache: Path) -> tuple[list[AbcScore],
 
 FREE_RHYTHM = ScoreFormat(
     codec_name="lines",
+    title="MIDI and MusicXML files",
     suffixes=midi_reader.SUFFIXES + musicxml_reader.SUFFIXES,
     read_files=free_rhythm_corpus.read_files,
     make_codec=free_rhythm_corpus.codec_for,
@@ -115,6 +118,7 @@ FREE_RHYTHM = ScoreFormat(
 )
 ABC = ScoreFormat(
     codec_name="abc",
+    title="ABC files",
     suffixes=(".abc",),
     read_files=_read_abc_files,
     make_codec=lambda scores: AbcCodec(),

@@ -156,7 +156,7 @@ def test_several_pieces_are_written_to_one_file(tmp_path: Path, shipped: ModelFi
 def test_each_piece_has_its_own_share_of_the_tempo(tmp_path: Path) -> None:
     slow = Piece(1, 9, True, 3, 0, 0, tempo_permille=600)
     quick = Piece(2, 9, True, 3, 0, 960, tempo_permille=1400)
-    events = [
+    events: list[Event] = [
         PieceStart.of(slow), TempoFactor(0, 1000), TempoFactor(480, 500),
         PieceStart.of(quick), TempoFactor(960, 1000),
     ]  # fmt: skip

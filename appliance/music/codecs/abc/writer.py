@@ -33,6 +33,7 @@ from appliance.music.events import (
     Tokens,
 )
 from appliance.music.score import Form, Key
+from appliance.music.titles import piece_title
 
 MODE_NAMES = {"major": "", "minor": "m", "dorian": "dor", "mixolydian": "mix"}
 BARS_PER_LINE = 4
@@ -115,8 +116,8 @@ def format_book(events: Iterable[Event], *, title: str, tempo_bpm: float) -> str
 
     Args:
         events: with the events of kind ``PIECE`` and ``TOKENS``; others are skipped.
-        title: of every tune, before its number.
-        tempo_bpm: quarter notes per minute.
+        title: of the book; it follows the title of every tune.
+        tempo_bpm: as it is set, in quarter notes per minute; each tune has its own share of it.
     """
     pieces: list[tuple[Piece, list[int]]] = []
     for event in events:
@@ -133,10 +134,9 @@ def format_book(events: Iterable[Event], *, title: str, tempo_bpm: float) -> str
             steps=MAX_STEPS,
             beat_steps=beat_steps,
         )
-        key, name = Key(about.tonic, about.minor), f"{title}, piece {about.number}"
-        found.append(
-            format_tune(tokens, form, key, number=about.number, title=name, tempo_bpm=tempo_bpm)
-        )
+        key, name = Key(about.tonic, about.minor), f"{piece_title(about)} ({title})"
+        bpm = about.sounding_bpm(tempo_bpm)
+        found.append(format_tune(tokens, form, key, number=about.number, title=name, tempo_bpm=bpm))
     return "\n".join(found)
 
 
