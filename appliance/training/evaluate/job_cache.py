@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import pickle
 from collections.abc import Callable, Iterable
+from functools import cache
 from pathlib import Path
 from typing import TypeVar
 
@@ -46,8 +47,9 @@ def cached(folder: Path, name: str, parts: Iterable[object], make: Callable[[], 
     return made
 
 
+@cache
 def source_hash() -> str:
-    """Return a hash of the code that results depend on."""
+    """Return a hash of the code that results depend on, as it was when this was first asked."""
     root = Path(appliance.__file__).parent
     told = hashlib.sha256()
     for pattern in SOURCES:

@@ -9,6 +9,7 @@ from appliance.training.evaluate.likeness import COMPOSED_PIECES, SUMMARY, Liken
 from appliance.training.evaluate.model_quality import (
     MAX_GIVEN_UP_SHARE,
     TOLERANCE,
+    Choice,
     ModelQuality,
 )
 from appliance.training.evaluate.two_sample import Auc, Telling, Verdict
@@ -52,8 +53,8 @@ differ from one another, over how much the real ones do.
 SETTINGS_INTRODUCTION = f"""## Temperature and top-p of the models
 
 They are chosen by logistic regression on the *valid* pieces alone, first the temperature, then
-top-p: the setting at which 8 bars of {COMPOSED_PIECES} pieces are hardest to tell from the valid
-pieces (AUC; the judges above have not seen this music, and the regression has not seen the test
+top-p: the setting at which 8 bars of the composed pieces are hardest to tell from the valid pieces
+(AUC; the judges above have not seen this music, and the regression has not seen the test
 pieces). Settings at which the stall detector gives up more than {MAX_GIVEN_UP_SHARE:.0%} of the
 pieces are not chosen; among settings within {TOLERANCE:g} of the best, the recipe's stays.
 """
@@ -75,15 +76,39 @@ def likeness_sections(qualities: Sequence[ModelQuality]) -> str:
 
 def settings_section(qualities: Sequence[ModelQuality]) -> str:
     """How temperature and top-p were chosen, in Markdown."""
-    return "\n".join([SETTINGS_INTRODUCTION, *(_settings(quality) for quality in qualities)])
+    return "\n".join(
+        [SETTINGS_INTRODUCTION, *(setting_section(q.name, q.choice) for q in qualities)]
+    )
+
+
+def setting_section(name: str, choice: Choice) -> str:
+    """The AUCs of one model's settings, in Markdown."""
+    aucs = choice.auc_by_setting
+    temperatures = sorted({setting.temperature for setting in aucs})
+    rows = []
+    for top_p in sorted({setting.top_p for setting in aucs}):
+        cells = []
+        for temperature in temperatures:
+            setting = next((s for s in aucs if s == (temperature, top_p)), None)
+            if setting is None:
+                cells.append("")
+                continue
+            bold = "**" if setting == choice.best_setting else ""
+            gives_up = choice.given_up_share[setting] > MAX_GIVEN_UP_SHARE
+            cells.append(f"{bold}{aucs[setting]:.3f}{bold}{' (gives up)' if gives_up else ''}")
+        rows.append(f"| top-p {top_p:g} | {' | '.join(cells)} |")
+    heading = " | ".join(f"T = {temperature:g}" for temperature in temperatures)
+    return (
+        f"### {name}\n\n| | {heading} |\n|---|{'---|' * len(temperatures)}\n"
+        + "\n".join(rows)
+        + f"\n\nThe recipe's {choice.verdict}.\n"
+    )
 
 
 def setting_verdict(quality: ModelQuality) -> str:
     """Whether the recipe has the best setting, and the model file the recipe's."""
-    recipe, best, model = quality.recipe_setting, quality.best_setting, quality.model_setting
-    text = f"temperature {recipe.temperature:g} and top-p {recipe.top_p:g} "
-    text += "are right" if recipe == best else f"should be {best.temperature:g} and {best.top_p:g}"
-    if model != recipe:
+    text, model = quality.choice.verdict, quality.model_setting
+    if model != quality.choice.recipe_setting:
         text += f"; the model file still has {model.temperature:g} and {model.top_p:g}"
     return text
 
@@ -150,26 +175,3 @@ def _facts(qualities: Sequence[ModelQuality]) -> Iterator[str]:
 
 def _relative_deviation(values: Sequence[float]) -> float:
     return pstdev(values) / mean(values) if values else 0.0
-
-
-def _settings(quality: ModelQuality) -> str:
-    aucs = quality.auc_by_setting
-    temperatures = sorted({setting.temperature for setting in aucs})
-    rows = []
-    for top_p in sorted({setting.top_p for setting in aucs}):
-        cells = []
-        for temperature in temperatures:
-            setting = next((s for s in aucs if s == (temperature, top_p)), None)
-            if setting is None:
-                cells.append("")
-                continue
-            bold = "**" if setting == quality.best_setting else ""
-            gives_up = quality.given_up_share[setting] > MAX_GIVEN_UP_SHARE
-            cells.append(f"{bold}{aucs[setting]:.3f}{bold}{' (gives up)' if gives_up else ''}")
-        rows.append(f"| top-p {top_p:g} | {' | '.join(cells)} |")
-    heading = " | ".join(f"T = {temperature:g}" for temperature in temperatures)
-    return (
-        f"### {quality.name}\n\n| | {heading} |\n|---|{'---|' * len(temperatures)}\n"
-        + "\n".join(rows)
-        + f"\n\nThe recipe's {setting_verdict(quality)}.\n"
-    )

@@ -61,45 +61,18 @@ class PieceGroup:
 
 
 @dataclass
-class ModelQuality:
-    """Everything that the page says about a model.
+class Choice:
+    """How a model's temperature and top-p are chosen.
 
     Attributes:
-        model: the model file.
         recipe_setting: temperature and top-p in the recipe.
-        long_run: music with the defaults of the model file.
-        temperature_sweep: music at many temperatures and the model's top-p.
-        likeness: how the music of the long run compares with real music.
-        composed, held_out, ngram: the music of the long run, the test pieces, and an n-gram's.
-        training_defects: of the training pieces.
-        auc_by_setting: how well 8 bars can be told from the valid pieces, for each setting from
-            which one is chosen.
-        given_up_share: of the pieces, for each of these settings.
-        guarantees: each with whether it was kept.
+        auc_by_setting: how well 8 bars can be told from the valid pieces, for each setting.
+        given_up_share: of the pieces, for each setting.
     """
 
-    model: ModelFile
     recipe_setting: SamplingSetting
-    long_run: ComposedMusic
-    temperature_sweep: list[ComposedMusic]
-    likeness: Likeness
-    composed: PieceGroup
-    held_out: PieceGroup
-    ngram: PieceGroup
-    training_defects: list[Defects]
     auc_by_setting: dict[SamplingSetting, float]
     given_up_share: dict[SamplingSetting, float]
-    guarantees: dict[str, bool]
-
-    @property
-    def name(self) -> str:
-        """The name of the model."""
-        return self.model.name
-
-    @property
-    def model_setting(self) -> SamplingSetting:
-        """The defaults in the model file."""
-        return self.long_run.setting
 
     @property
     def best_setting(self) -> SamplingSetting:
@@ -111,6 +84,52 @@ class ModelQuality:
         best = min(usable, key=lambda setting: aucs[setting])
         good = [setting for setting in usable if aucs[setting] <= aucs[best] + TOLERANCE]
         return self.recipe_setting if self.recipe_setting in good else best
+
+    @property
+    def verdict(self) -> str:
+        """Whether the recipe has the best setting."""
+        recipe, best = self.recipe_setting, self.best_setting
+        text = f"temperature {recipe.temperature:g} and top-p {recipe.top_p:g} "
+        if recipe == best:
+            return f"{text}are right"
+        return f"{text}should be {best.temperature:g} and {best.top_p:g}"
+
+
+@dataclass
+class ModelQuality:
+    """Everything that the page says about a model.
+
+    Attributes:
+        model: the model file.
+        choice: how its temperature and top-p are chosen.
+        long_run: music with the defaults of the model file.
+        temperature_sweep: music at many temperatures and the model's top-p.
+        likeness: how the music of the long run compares with real music.
+        composed, held_out, ngram: the music of the long run, the test pieces, and an n-gram's.
+        training_defects: of the training pieces.
+        guarantees: each with whether it was kept.
+    """
+
+    model: ModelFile
+    choice: Choice
+    long_run: ComposedMusic
+    temperature_sweep: list[ComposedMusic]
+    likeness: Likeness
+    composed: PieceGroup
+    held_out: PieceGroup
+    ngram: PieceGroup
+    training_defects: list[Defects]
+    guarantees: dict[str, bool]
+
+    @property
+    def name(self) -> str:
+        """The name of the model."""
+        return self.model.name
+
+    @property
+    def model_setting(self) -> SamplingSetting:
+        """The defaults in the model file."""
+        return self.long_run.setting
 
     @property
     def broken_guarantees(self) -> list[str]:
@@ -156,31 +175,27 @@ class PieceMeasurer:
 
 def measure_quality(
     model: ModelFile,
-    recipe_setting: SamplingSetting,
+    choice: Choice,
     reference: ReferenceMusic,
     long_run: ComposedMusic,
     sweep: Sequence[ComposedMusic],
     likeness: Likeness,
-    auc_by_setting: dict[SamplingSetting, float],
-    given_up_share: dict[SamplingSetting, float],
 ) -> ModelQuality:
     """Compare the music of a model with everything in ``reference``.
 
     Args:
         model: the model file.
-        recipe_setting: temperature and top-p in the recipe.
+        choice: how its temperature and top-p are chosen.
         reference: the corpus, and an n-gram's music.
         long_run: music with the defaults of the model file.
         sweep: music at many temperatures.
         likeness: of the music of the long run.
-        auc_by_setting: see :class:`ModelQuality`.
-        given_up_share: see there, too.
     """
     measurer = PieceMeasurer(model.codec.name, reference.corpus)
     training_defects = [find_defects(piece) for piece in reference.corpus["train"]]
     return ModelQuality(
         model=model,
-        recipe_setting=recipe_setting,
+        choice=choice,
         long_run=long_run,
         temperature_sweep=sorted(sweep, key=lambda run: run.setting),
         likeness=likeness,
@@ -188,8 +203,6 @@ def measure_quality(
         held_out=measurer.measure(reference.corpus["test"]),
         ngram=measurer.measure(reference.ngram),
         training_defects=training_defects,
-        auc_by_setting=auc_by_setting,
-        given_up_share=given_up_share,
         guarantees=check_guarantees(long_run, training_defects),
     )
 

@@ -26,8 +26,8 @@ from appliance.errors import BachboxError
 from appliance.training import recipe
 from appliance.training.evaluate import likeness, quality_page
 from appliance.training.evaluate.likeness import COMPOSED_PIECES, Likeness
-from appliance.training.evaluate.likeness_page import setting_verdict
-from appliance.training.evaluate.model_quality import ModelQuality, measure_quality
+from appliance.training.evaluate.likeness_page import setting_section, setting_verdict
+from appliance.training.evaluate.model_quality import Choice, ModelQuality, measure_quality
 from appliance.training.evaluate.sampling_jobs import (
     ComposedMusic,
     ReferenceMusic,
@@ -37,9 +37,9 @@ from appliance.training.evaluate.sampling_jobs import (
     timed,
 )
 
-SWEEP_TEMPERATURES = (0.1, 0.3, 0.5, 0.7, 1.5, 2.0, 3.0)
+SWEEP_TEMPERATURES = (0.1, 0.3, 0.5, 1.5, 2.0, 3.0)
 """Besides ``TEMPERATURES``; for the defects at every place of the knob."""
-TEMPERATURES = (0.8, 0.9, 1.0, 1.1, 1.2)
+TEMPERATURES = (0.7, 0.8, 0.9, 1.0, 1.1)
 TOP_PS = (0.9, 0.95, 1.0)
 """From which a model's own are chosen: first the temperature at the recipe's top-p, then top-p."""
 MODELS = Path("models")
@@ -99,16 +99,19 @@ class ModelJobs:
         self._reference = workshop.submit(
             load_reference, path, options.data, options.build, options.seed
         )
-        own = SamplingSetting(self.model.temperature, self.model.top_p)
-        self._long_run = self._compose(own, COMPOSED_PIECES, options.seed + 1)
         self._choices = {
-            setting: self._compose(setting, COMPOSED_PIECES, options.seed)
+            setting: self._compose(setting, options.choice_pieces, options.seed)
             for setting in (SamplingSetting(t, self.recipe_setting.top_p) for t in TEMPERATURES)
         }
-        self._sweep = [
-            self._compose(SamplingSetting(t, own.top_p), options.sweep_pieces, options.seed)
-            for t in (*SWEEP_TEMPERATURES, *TEMPERATURES)
-        ]
+        self._long_run: Future[tuple[ComposedMusic, float]] | None = None
+        self._sweep: list[Future[tuple[ComposedMusic, float]]] = []
+        if not options.choose:
+            own = SamplingSetting(self.model.temperature, self.model.top_p)
+            self._long_run = self._compose(own, COMPOSED_PIECES, options.seed + 1)
+            self._sweep = [
+                self._compose(SamplingSetting(t, own.top_p), options.sweep_pieces, options.seed)
+                for t in SWEEP_TEMPERATURES
+            ]
         self._aucs: dict[SamplingSetting, Future[tuple[float, float]]] = {}
         self._judgement: Future[tuple[Likeness, float]] | None = None
 
@@ -140,7 +143,7 @@ class ModelJobs:
                 self._aucs[setting] = self._workshop.submit(
                     likeness.valid_auc, self.reference.measures, music.measures
                 )
-        if self._judgement is None:
+        if self._judgement is None and self._long_run is not None:
             composed = self._long_run.result()[0].measures
             self._judgement = self._workshop.submit(
                 likeness.compare, self.reference.measures, composed
@@ -153,27 +156,32 @@ class ModelJobs:
         for top_p in TOP_PS:
             setting = SamplingSetting(temperature, top_p)
             if setting not in self._choices:
-                self._choices[setting] = self._compose(setting, COMPOSED_PIECES, self._options.seed)
+                self._choices[setting] = self._compose(
+                    setting, self._options.choice_pieces, self._options.seed
+                )
+
+    def choice(self) -> Choice:
+        """What was found about the settings."""
+        given_up = {setting: music.given_up_share for setting, music in self.music.items()}
+        return Choice(self.recipe_setting, self.aucs, given_up)
 
     def quality(self) -> ModelQuality:
-        """Everything that was measured, once all jobs have ended."""
+        """Everything that was measured, once all jobs have ended; not with ``--choose``."""
         assert self._judgement is not None
+        assert self._long_run is not None
+        own_top_p = [music for s, music in self.music.items() if s.top_p == self.model.top_p]
         return measure_quality(
             self.model,
-            self.recipe_setting,
+            self.choice(),
             self.reference,
             self._long_run.result()[0],
-            [run.result()[0] for run in self._sweep],
+            [*(run.result()[0] for run in self._sweep), *own_top_p],
             self._judgement.result()[0],
-            self.aucs,
-            {setting: music.given_up_share for setting, music in self.music.items()},
         )
 
 
-def measure_models(
-    paths: Sequence[Path], options: argparse.Namespace
-) -> tuple[list[ModelQuality], float]:
-    """Run all jobs on all cores, and return the qualities and the processor time in seconds.
+def run_jobs(paths: Sequence[Path], options: argparse.Namespace) -> tuple[list[ModelJobs], float]:
+    """Run all jobs on all cores; return them, and the processor time in seconds.
 
     Args:
         paths: of the model files, each with its recipe beside it.
@@ -197,7 +205,7 @@ def measure_models(
         for model in models:
             model.judge_settings()
         workshop.wait("judging")
-        return [model.quality() for model in models], workshop.cpu_s
+        return models, workshop.cpu_s
 
 
 def main() -> int:
@@ -205,6 +213,15 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="make quality", description=__doc__)
     parser.add_argument("--models", nargs="*", help="names of models (default: all in models/)")
     parser.add_argument("--data", type=Path, help="folder with the scores that are not in music21")
+    parser.add_argument(
+        "--choose", action="store_true", help="only choose temperature and top-p, and print them"
+    )
+    parser.add_argument(
+        "--choice-pieces",
+        type=int,
+        default=COMPOSED_PIECES,
+        help="pieces at each setting from which a model's is chosen",
+    )
     parser.add_argument(
         "--sweep-pieces",
         type=int,
@@ -226,16 +243,23 @@ def main() -> int:
     try:
         paths = [model_file.find(name, [MODELS]) for name in options.models or []]
         paths = paths or model_file.listing([MODELS])
-        qualities, cpu_s = measure_models(paths, options)
+        models, cpu_s = run_jobs(paths, options)
     except BachboxError as error:
         print(f"bachbox: {error}", file=sys.stderr)
         return error.exit_code
+    if options.choose:
+        for model in models:
+            print(setting_section(model.model.name, model.choice()))
+        return 0
+    qualities = [model.quality() for model in models]
     # Every job imports this module, and none of them draws.
     from appliance.training.evaluate import quality_plots
 
     quality_plots.draw(qualities, options.out / "quality.png")
     minutes = (time.monotonic() - start_s) / 60
-    conditions = quality_page.Conditions(options.sweep_pieces, options.seed, minutes, cpu_s / 60)
+    conditions = quality_page.Conditions(
+        options.choice_pieces, options.sweep_pieces, options.seed, minutes, cpu_s / 60
+    )
     (options.out / "quality.md").write_text(quality_page.render_page(qualities, conditions))
     for quality in qualities:
         print(f"{quality.name}: {setting_verdict(quality)}")

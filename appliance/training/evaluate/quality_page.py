@@ -41,6 +41,7 @@ SWEEP_HEAD = (
 class Conditions(NamedTuple):
     """How a page was measured: see the options of ``make quality``."""
 
+    choice_pieces: int
     sweep_pieces: int
     seed: int
     minutes: float
@@ -53,12 +54,12 @@ def render_page(qualities: Sequence[ModelQuality], conditions: Conditions) -> st
     Raises:
         BachboxError: no runtime is installed.
     """
-    sweep_pieces, seed, minutes, cpu_minutes = conditions
+    choice_pieces, sweep_pieces, seed, minutes, cpu_minutes = conditions
     return f"""# The quality of the music
 
 `make quality` wrote this page in {minutes:.0f} minutes ({cpu_minutes:.0f} core-minutes, without
 what an earlier run had left in `build/quality`), from {COMPOSED_PIECES} pieces of each model with
-its defaults (seed {seed + 1}), as many at each setting from which its own is chosen, and
+its defaults (seed {seed + 1}), {choice_pieces} at each setting from which its own is chosen, and
 {sweep_pieces} per temperature (seed {seed}; Python {platform.python_version()}, {runtime()[0]}).
 *Held out* are the test pieces of a model, which it has never seen; they are Bach's, except for
 `folk`, where "Bach" stands for the tunes of its corpus.

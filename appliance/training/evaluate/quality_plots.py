@@ -33,7 +33,7 @@ def draw(qualities: Sequence[ModelQuality], path: Path) -> None:
 
 
 def _draw_aucs(axes: plt.Axes, quality: ModelQuality) -> None:
-    aucs, recipe = quality.auc_by_setting, quality.recipe_setting
+    aucs, recipe = quality.choice.auc_by_setting, quality.choice.recipe_setting
     for top_p in sorted({setting.top_p for setting in aucs}):
         points = sorted((s.temperature, auc) for s, auc in aucs.items() if s.top_p == top_p)
         axes.plot(*zip(*points, strict=True), marker="o", markersize=3, label=f"top-p {top_p:g}")

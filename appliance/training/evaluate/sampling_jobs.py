@@ -15,6 +15,7 @@ from itertools import islice
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
+import msgspec
 import numpy as np
 
 from appliance.composing import model_file
@@ -98,6 +99,14 @@ def timed(function: Callable[..., T], *args: object, **kwargs: object) -> tuple[
     return result, time.process_time() - start_s
 
 
+def music_key(model: model_file.ModelFile) -> str:
+    """What of a model decides about its music, apart from the code: its texts do not."""
+    metadata = msgspec.structs.replace(
+        model.metadata, title="", description="", licence="", temperature=1.0, top_p=1.0
+    )
+    return repr(metadata)
+
+
 def compose_and_measure(
     path: Path, setting: SamplingSetting, pieces: int, seed: int, cache: Path
 ) -> ComposedMusic:
@@ -118,7 +127,7 @@ def compose_and_measure(
         music.cpu_s += cpu_s
         return music
 
-    parts = (path.read_bytes(), setting, pieces, seed)
+    parts = (music_key(model_file.load(path)), setting, pieces, seed)
     return cached(cache, path.stem, parts, make)
 
 
@@ -192,7 +201,8 @@ def load_reference(path: Path, data: Path | None, build: Path, seed: int) -> Ref
         BachboxError: the model file cannot be loaded.
         OSError: the cache in ``build`` cannot be read or written.
     """
-    parts = (path.read_bytes(), path.with_suffix(".toml").read_bytes(), data, seed)
+    config = recipe.load(path.with_suffix(".toml")).corpus
+    parts = (music_key(model_file.load(path)), config, data, seed)
 
     def make() -> ReferenceMusic:
         return _make_reference(path, data, build, seed)
