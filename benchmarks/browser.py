@@ -17,7 +17,7 @@ from tests.support.broker import free_port
 from tests.support.browser import NAME, chromium, listening_page
 from tests.support.virtual_card import VirtualCard, virtual_card
 
-RECORDINGS: Final = 10
+RECORDINGS: Final = 3
 RECORDING_S: Final = 6.0
 ALIKE: Final = 0.9
 BEHIND_BAR_S: Final = 0.5
@@ -51,7 +51,7 @@ def _delays_s(card: VirtualCard, folder: Path, sink: dict[str, str], url: str) -
     found = []
     try:
         with chromium(environment=sink, audible=True) as browser, listening_page(browser, url):
-            time.sleep(measure.amount(10.0, 3.0))
+            time.sleep(measure.amount(5.0, 3.0))
             for _ in range(measure.count(RECORDINGS, 2)):
                 with card.recording(recording):
                     time.sleep(RECORDING_S)

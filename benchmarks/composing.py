@@ -6,6 +6,7 @@ runtime.
 
 from __future__ import annotations
 
+import functools
 import importlib.util
 import sys
 import time
@@ -25,7 +26,11 @@ from benchmarks.report import Row
 TOKENS = 10_000
 LONGEST_S = 60.0
 QUICK_S = 4.0
+PROBE_S = 1.0
 """So much processor time at most, where the runtime is slow."""
+
+SLOWEST_STEP_US = 5_000.0
+"""Where the first model needs more, music cannot be composed in time, and is not measured."""
 WARM_UP_S = 2.0
 
 FLOOR_BAR = 2.0
@@ -68,11 +73,39 @@ def measured(runtime: str, model: str) -> ChildResult:
         if runtime == "tflite_runtime" and sys.version_info >= (3, 12):
             why = f"{runtime} ends with Python 3.11"
         raise UnavailableError(f"{why}; run `make bench PYTHON=python3.11` to have both runtimes")
+    return _child(runtime, model, measure.amount(LONGEST_S, QUICK_S))
+
+
+def check_speed(runtime: str, model: str) -> None:
+    """Compose for a moment with ``model``, the first time.
+
+    Raises:
+        UnavailableError: ``runtime`` is too slow on this processor to play.
+        FailedError: it does not work.
+    """
+    if why := _too_slow(runtime, model):
+        raise UnavailableError(why)
+
+
+@functools.cache
+def _too_slow(runtime: str, model: str) -> str:
+    if importlib.util.find_spec(runtime) is None:
+        return ""
+    with measure.step(f"whether {runtime} is fast enough"):
+        figures = _child(runtime, model, PROBE_S).figures
+    step_us = Quantiles(*figures["step_us"]).median
+    if step_us <= SLOWEST_STEP_US:
+        return ""
+    return (
+        f"{runtime} cannot be judged on this processor, for which it has no fast kernels: one step "
+        f"of {model} takes {step_us / 1e3:.0f} ms, {step_us / figures['floor_us']:.0f} times the "
+        "floor, which is too slow to play; Bachbox prefers the other runtime"
+    )
+
+
+def _child(runtime: str, model: str, longest_s: float) -> ChildResult:
     return measure.child(
-        [
-            *(sys.executable, "-m", "benchmarks.composing", model),
-            str(measure.amount(LONGEST_S, QUICK_S)),
-        ],
+        [sys.executable, "-m", "benchmarks.composing", model, str(longest_s)],
         # Several threads would read the weights from several caches.
         {RUNTIME_VARIABLE: runtime, "OPENBLAS_NUM_THREADS": "1"},
     )

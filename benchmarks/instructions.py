@@ -22,7 +22,7 @@ from typing import NamedTuple
 from benchmarks import measure
 from benchmarks.measure import CHECKOUT, FailedError, UnavailableError
 
-MUSIC_S = 20.0
+MUSIC_S = 10.0
 QUICK_S = 3.0
 
 NOTE = (

@@ -32,7 +32,7 @@ from tests.support import audio_analysis
 from tests.support.broker import free_port
 from tests.support.virtual_card import VirtualCard
 
-STORM_S: Final = 60.0
+STORM_S: Final = 30.0
 STORM_RATE: Final = 50
 """Changes a second."""
 
@@ -42,9 +42,9 @@ DECAY_S: Final = 5.0
 AUDIBLE: Final = 33
 """Of a 16-bit sample: -60 dB."""
 
-FAULTS: Final = 6
+FAULTS: Final = 3
 """How often each fault is injected."""
-FAULT_S: Final = 6.0
+FAULT_S: Final = 3.0
 """How long the box is watched after each."""
 
 KILLED_BAR_S: Final = 0.6
@@ -172,7 +172,7 @@ def _gap_s(player: Player, client: SocketClient, recorder: Recorder, number: int
 
 def busy_cores(card: VirtualCard) -> list[Row]:
     """Every core busy with other programs of this benchmark."""
-    seconds = round(measure.amount(30.0, 5.0))
+    seconds = round(measure.amount(15.0, 5.0))
     cores = os.cpu_count() or 1
     with measure.step("all cores busy"), recorded_player(card) as (player, _, _):
         before = player.shared.performer.read()
@@ -196,14 +196,14 @@ def second_player(card: VirtualCard) -> list[Row]:
         before = player.shared.performer.read()
         with playing(card, 2) as second:
             second.attach()
-            time.sleep(measure.amount(10.0, 3.0))
+            time.sleep(measure.amount(6.0, 3.0))
         counts = _counts(before, player.shared.performer.read())
     return [_counted("a second player on the same card", counts)]
 
 
 def web_flood(card: VirtualCard) -> list[Row]:
     """Eight clients ask the page for its state as fast as they can."""
-    port, seconds = free_port(), measure.amount(20.0, 4.0)
+    port, seconds = free_port(), measure.amount(10.0, 4.0)
     with (
         measure.step("a flood of requests"),
         recorded_player(card, f"[web]\nport = {port}\n") as (player, _, _),

@@ -20,7 +20,7 @@ from benchmarks.running_player import TIMEOUT_S
 from benchmarks.score_following import EventLog, Onset, anchor, follow, ticks_per_s
 from tests.support.virtual_card import VirtualCard
 
-CHANGES: Final = 30
+CHANGES: Final = 20
 QUICK_CHANGES: Final = 8
 BAR_S: Final = 0.1
 REWIND_BAR_S: Final = 0.15
@@ -80,7 +80,7 @@ def instrument(card: VirtualCard) -> list[Row]:
                 turns.append(client.set(instrument="harpsichord"))
                 time.sleep(0.5)
                 client.set(instrument="ocarina")
-                time.sleep(dice.uniform(1.0, 1.3))
+                time.sleep(dice.uniform(0.7, 1.0))
         bright = levels(np.diff(recorder.sound(), n=3))
     delays = []
     for turn in turns:
@@ -107,7 +107,7 @@ def tempo(card: VirtualCard) -> list[Row]:
         turns = []
         for bpm in itertools.islice(itertools.cycle((180.0, 90.0)), _changes()):
             turns.append((client.set(tempo=bpm), bpm))
-            time.sleep(dice.uniform(1.5, 2.3))
+            time.sleep(dice.uniform(1.2, 1.8))
             log.update()
         time.sleep(1.0)
         log.update()

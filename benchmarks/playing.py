@@ -7,6 +7,7 @@ import itertools
 import random
 import statistics
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -20,19 +21,20 @@ from benchmarks.report import Row
 from benchmarks.running_player import TIMEOUT_S, Player, Usage, playing
 from tests.support.virtual_card import RATE, VirtualCard
 
-STARTS = 5
+STARTS = 3
 START_BAR_S = 1.0
 AUDIBLE = 33
 """Of a 16-bit sample: -60 dB."""
 
-SETTLE_S = 10.0
+SETTLE_S = 6.0
 """Until the look-ahead is full."""
-WINDOW_S = 30.0
-WINDOWS = 2
+WINDOWS_S = (30.0, 30.0)
+"""Of the model that plays by default."""
+OTHER_WINDOWS_S = (12.0,)
 CPU_BAR_PERCENT = {"tflite_runtime": 8.0, "ai_edge_litert": 5.0}
 MEMORY_BAR_MB = 150.0
 
-TURNS = 24
+TURNS = 12
 TEMPERATURE_STEP = 0.05
 
 
@@ -86,9 +88,8 @@ class _Sample(NamedTuple):
     usage: dict[str, Usage]
 
 
-def costs(card: VirtualCard, runtime: str, model: str, windows: int) -> list[Row]:
+def costs(card: VirtualCard, runtime: str, model: str, windows_s: Sequence[float]) -> list[Row]:
     """Processor time and memory of playing with ``model``, and xruns meanwhile."""
-    window_s = measure.amount(WINDOW_S, 5.0)
     config = f'[music]\nmodel = "{model}"\n'
     with playing(card, 1, config, {RUNTIME_VARIABLE: runtime}) as player:
         player.attach()
@@ -96,8 +97,8 @@ def costs(card: VirtualCard, runtime: str, model: str, windows: int) -> list[Row
             measure.wait(SETTLE_S)
             before = player.shared.performer.read()
             samples = [_Sample(time.monotonic(), player.usage())]
-            for _ in range(windows):
-                measure.wait(window_s)
+            for window_s in windows_s:
+                measure.wait(measure.amount(window_s, 5.0))
                 samples.append(_Sample(time.monotonic(), player.usage()))
             after = player.shared.performer.read()
     played_s = (after.frames_played - before.frames_played) / after.sample_rate

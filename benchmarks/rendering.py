@@ -15,8 +15,8 @@ from benchmarks import measure
 from benchmarks.measure import FailedError
 from benchmarks.report import Row
 
-SECONDS = 600
-RENDERS = 3
+SECONDS = 300
+RENDERS = 2
 BAR = 20.0
 
 

@@ -16,9 +16,9 @@ from tests.support import audio_analysis
 from tests.support.programs import ROOMS, two_rooms
 from tests.support.virtual_card import VirtualCard, virtual_card
 
-RECORDINGS: Final = 10
+RECORDINGS: Final = 5
 RECORDING_S: Final = 5.0
-SETTLE_S: Final = 20.0
+SETTLE_S: Final = 12.0
 """Until the clients have found the server's clock."""
 
 ALIKE: Final = 0.9
