@@ -56,6 +56,7 @@ _TIER_OF: Final = {
     "frontends/web/test_history_api.py": "sound",
     "frontends/web/test_listen.py": "sound",
     "frontends/web/test_overload.py": "sound",
+    "frontends/web/test_proxies.py": "sound",
     "system/test_changing_output.py": "sound",
     "system/test_faults.py": "sound",
     "system/test_play.py": "sound",

@@ -4,7 +4,7 @@
 # unit     nothing is started; in parallel
 # process  commands and whole boxes, without a sound card; in parallel
 # sound    a virtual sound card, a browser, a broker; in parallel, a card for each worker
-# debian   a Debian 13 that is booted, with the package installed (root only)
+# debian   a Debian 13 that is booted, with the package installed (root only); in parallel with sound
 # The environment in $VENV is used. The last lines of every tier are printed again at the end.
 set -uo pipefail
 
@@ -17,14 +17,18 @@ case ${1:-} in
     *) echo "tests/run.sh: there is no tier '$1'; there are $tiers" >&2 && exit 2 ;;
 esac
 
-# Tests of processes and sound mostly wait, for real time to pass; so there is one more worker.
+# Tests of processes and sound mostly wait, for real time to pass; so more of them run at once.
 cores=$(nproc)
+waiting=$((cores < 5 ? cores * 2 + 2 : 12))
 by_module=(--dist=loadscope --no-loadscope-reorder)
 logs=build/tests
 mkdir -p $logs
 rm -f $logs/*.summary
 making=
+booting=
 recap() {
+    # It takes its machine along.
+    [ -z "$booting" ] || { kill "$booting" 2>/dev/null && wait "$booting"; }
     # An mmdebstrap that is killed leaves this machine's /dev mounted in its Debian.
     [ -z "$making" ] || ! kill -0 "$making" 2>/dev/null || { echo "Waiting for the Debian that is being made"; wait "$making"; }
     echo
@@ -63,16 +67,25 @@ await_debian() {
     making=
 }
 
+boot_debian() { # in the background; it mostly waits, too
+    [ "$(id -u)" -eq 0 ] || return 0
+    [ -n "$making" ] || [ -s $logs/debian-made ] || make_debian
+    await_debian
+    PACKAGE=$(cat $logs/debian-made) tests/systemd/run.sh >$logs/debian.log 2>&1 &
+    booting=$!
+}
+
 debian() {
     if [ "$(id -u)" -ne 0 ]; then
         echo "not run: only root may boot a machine; sudo make test TIER=debian does" | tee $logs/debian.summary
         return
     fi
     echo "--- tests: debian"
-    [ -n "$making" ] || [ -s $logs/debian-made ] || make_debian
-    await_debian
-    PACKAGE=$(cat $logs/debian-made) tests/systemd/run.sh 2>&1 | tee $logs/debian.log
-    local code=${PIPESTATUS[0]}
+    [ -n "$booting" ] || boot_debian
+    tail --pid="$booting" -n +1 -f $logs/debian.log
+    wait "$booting"
+    local code=$?
+    booting=
     tail -n1 $logs/debian.log >$logs/debian.summary
     return "$code"
 }
@@ -82,8 +95,11 @@ if [ "$tiers" = "unit process sound debian" ] && [ "$(id -u)" -eq 0 ]; then make
 for tier in $tiers; do
     case $tier in
         unit) pytest unit --numprocesses="$cores" "${by_module[@]}" "$@" || exit 1 ;;
-        process) pytest process --numprocesses=$((cores + 1)) "${by_module[@]}" "$@" || exit 1 ;;
-        sound) await_debian && pytest sound --numprocesses=$((cores + 1)) "${by_module[@]}" "$@" || exit 1 ;;
+        process) pytest process --numprocesses=$waiting "${by_module[@]}" "$@" || exit 1 ;;
+        sound)
+            [ "$tiers" = sound ] || boot_debian
+            pytest sound --numprocesses=$waiting "${by_module[@]}" "$@" || exit 1
+            ;;
         debian) debian || exit 1 ;;
     esac
 done

@@ -21,7 +21,7 @@ from appliance.state.settings import Action
 from tests.support import audio_analysis
 from tests.support.audio_analysis import HOP_FRAMES, RATE, Picture
 from tests.support.command import Playing, bachbox, home, playing
-from tests.support.virtual_card import VirtualCard
+from tests.support.virtual_card import VirtualCard, listen
 
 TIMEOUT_S = 120.0
 """A hang fails the test; how fast things are is measured by `make bench`."""
@@ -95,13 +95,17 @@ class RunningBox:
         """What was heard last."""
         return self.recorded()[-int(seconds * RATE) :]
 
+    def listen(self, seconds: float) -> None:
+        """Wait until so much more was heard."""
+        listen(self._recording, seconds)
+
     def hears_music(self, seconds: float = 2.0) -> None:
         """Listen from now on.
 
         Raises:
             AssertionError: there is no music.
         """
-        time.sleep(seconds + 0.5)
+        self.listen(seconds + 0.5)
         assert audio_analysis.silence_seconds(self.sound(seconds)) < LONGEST_BREATH_S
 
     @contextlib.contextmanager
@@ -123,7 +127,7 @@ class RunningBox:
         eventually(lambda: self.health().look_ahead_s > LOOK_AHEAD_S)
         performer, begin = self.box.child("performer").pid, len(self.recorded())
         yield
-        time.sleep(2.5)
+        self.listen(2.5)
         heard = self.recorded()[begin:]
         assert audio_analysis.silence_seconds(heard) < LONGEST_BREATH_S
         assert self.box.child("performer").pid == performer

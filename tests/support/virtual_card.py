@@ -22,7 +22,7 @@ SOUNDFONT = Path("/usr/share/sounds/sf2/TimGM6mb.sf2")
 RATE = 48_000
 """Frames a second of the card, and of a recording."""
 
-_TIMEOUT_S = 10.0
+_TIMEOUT_S = 30.0
 
 _SETTLE_S = 3.0
 
@@ -147,6 +147,16 @@ class VirtualCard:
             env=self.environment,
             stdout=to,
         )
+
+
+def listen(raw_file: Path, seconds: float) -> None:
+    """Wait until a recording is so much longer, however busy the machine is that makes it."""
+    bytes_a_second = 4 * RATE
+    wanted = raw_file.stat().st_size + seconds * bytes_a_second
+    deadline = time.monotonic() + seconds + _TIMEOUT_S
+    while raw_file.stat().st_size < wanted:
+        assert time.monotonic() < deadline, "parec records nothing"
+        time.sleep(0.05)
 
 
 @contextlib.contextmanager

@@ -29,7 +29,7 @@ from tests.support.running_box import (
     places,
     running_box,
 )
-from tests.support.virtual_card import VirtualCard, virtual_card
+from tests.support.virtual_card import VirtualCard, listen, virtual_card
 
 LOGGER = logging.getLogger("appliance.test")
 
@@ -62,7 +62,7 @@ def test_after_a_performers_death_the_music_goes_on_where_it_was(
         with work.replaced("performer"):
             work.box.child("performer").send_signal(number)
         eventually(lambda: ask().now_playing.condition == "playing")
-        time.sleep(6.0)
+        work.listen(6.0)
         sound = audio_analysis.music(work.recorded())
         assert work.box.end() == 0
         assert work.box.counts()["composer"] == 0
@@ -164,7 +164,7 @@ def test_unloaded_card_is_waited_for_and_used_again(card: VirtualCard, tmp_path:
         eventually(lambda: ask().now_playing.condition == "playing")
         again = tmp_path / "again.raw"
         with card.recording(again):
-            time.sleep(3)
+            listen(again, 3.0)
         heard = audio_analysis.raw(again.read_bytes())[-2 * audio_analysis.RATE :]
         assert audio_analysis.silence_seconds(heard) < 1.5
         assert work.box.end() == 0
@@ -186,7 +186,7 @@ def test_another_card_is_chosen_when_the_default_one_is_gone(tmp_path: Path) -> 
             eventually(lambda: ask().now_playing.condition == "playing")
             again = tmp_path / "again.raw"
             with second.recording(again):
-                time.sleep(3)
+                listen(again, 3.0)
             heard = audio_analysis.raw(again.read_bytes())[-2 * audio_analysis.RATE :]
             assert audio_analysis.silence_seconds(heard) < 1.5
             assert work.box.end() == 0
@@ -210,7 +210,7 @@ def test_box_without_a_card_can_be_operated_and_plays_when_one_comes(
             assert ask().settings.tempo == 66
             recording = tmp_path / "heard.raw"
             with card.recording(recording):
-                time.sleep(3)
+                listen(recording, 3.0)
             heard = audio_analysis.raw(recording.read_bytes())[-2 * audio_analysis.RATE :]
             assert audio_analysis.silence_seconds(heard) < 1.5
             assert box.end() == 0

@@ -21,7 +21,7 @@ from tests.support import audio_analysis
 from tests.support.command import bachbox, home, playing
 from tests.support.making_music import joined, parts_of
 from tests.support.running_box import ask, eventually
-from tests.support.virtual_card import VirtualCard
+from tests.support.virtual_card import VirtualCard, listen
 
 Sound = NDArray[np.float64]
 
@@ -50,7 +50,7 @@ class Ear:
 
     def next(self, seconds: float) -> Sound:
         """What is heard from half a second after now on."""
-        time.sleep(seconds + 0.5)
+        listen(self.file, seconds + 0.5)
         return self.last(seconds)
 
 
