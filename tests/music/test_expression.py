@@ -81,7 +81,7 @@ def test_an_open_phrase_rises_and_stays_until_it_leads_to_the_double_bar_or_the_
     paces = [tempo_factor_permille(at(step, form)) for step in range(640)]
     assert max(paces) == max(paces[:64])
     assert len({*paces[64:300]}) == 1
-    assert paces[319] < paces[300] > paces[576]
+    assert paces[319] < paces[300] > paces[632]
 
 
 def test_tempo_and_velocity_rise_to_the_peak_of_a_phrase_and_fall_to_its_end() -> None:
