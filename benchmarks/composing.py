@@ -29,8 +29,8 @@ QUICK_S = 4.0
 PROBE_S = 1.0
 """So much processor time at most, where the runtime is slow."""
 
-SLOWEST_STEP_US = 5_000.0
-"""Where the first model needs more, music cannot be composed in time, and is not measured."""
+SLOWEST_TOKEN_US = 10_000.0
+"""Where a token of the first model takes more processor time, no music can be composed in time."""
 WARM_UP_S = 2.0
 
 FLOOR_BAR = 2.0
@@ -93,13 +93,13 @@ def _too_slow(runtime: str, model: str) -> str:
         return ""
     with measure.step(f"whether {runtime} is fast enough"):
         figures = _child(runtime, model, PROBE_S).figures
-    step_us = Quantiles(*figures["step_us"]).median
-    if step_us <= SLOWEST_STEP_US:
+    token_us = figures["token_cpu_us"]
+    if token_us <= SLOWEST_TOKEN_US:
         return ""
     return (
-        f"{runtime} cannot be judged on this processor, for which it has no fast kernels: one step "
-        f"of {model} takes {step_us / 1e3:.0f} ms, {step_us / figures['floor_us']:.0f} times the "
-        "floor, which is too slow to play; Bachbox prefers the other runtime"
+        f"{runtime} cannot be judged on this processor, for which it has no fast kernels: one "
+        f"token of {model} takes {token_us / 1e3:.0f} ms of processor time, which is too slow to "
+        "play; Bachbox prefers the other runtime"
     )
 
 
