@@ -68,8 +68,8 @@ KINDS: Final[dict[str, Kind]] = {
     # Four parts
     "chorale": Kind("Chorale", 60, 84),
     # Dance tunes
-    "reel": Kind("Reel", 192, 228),
-    "hornpipe": Kind("Hornpipe", 130, 156),
+    "reel": Kind("Reel", 204, 232),
+    "hornpipe": Kind("Hornpipe", 124, 148),
     "jig": Kind("Jig", 106, 122),
     "slip jig": Kind("Slip jig", 100, 116),
     "strathspey": Kind("Strathspey", 112, 132),
@@ -80,7 +80,7 @@ KINDS: Final[dict[str, Kind]] = {
     "march": Kind("March", 108, 126),
     "quickstep": Kind("Quickstep", 160, 200),
     "air": Kind("Air", 84, 108),
-    "tune": Kind("Tune", 148, 180),
+    "tune": Kind("Tune", 138, 166),
 }
 """By the name that model files have. New ones go to the end of their section: events hold the
 name by its place among them, and no place outlives a session."""

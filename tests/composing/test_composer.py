@@ -539,3 +539,33 @@ def test_the_music_depends_on_nothing_but_the_arguments(
     random.seed(99)
     assert compose(Composer(shipped, seed=21), 80) == expected
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_key_applies_from_the_next_piece_on(shipped: ModelFile) -> None:
+    composer = Composer(shipped, seed=5)
+    compose(composer, 30)
+    first = composer.piece
+    composer.change_key(Key(4, minor=True))
+    compose(composer, 10)
+    assert composer.piece == first, "the piece goes on in its key"
+    for _ in range(3):
+        composer.next_piece()
+        composer.step()
+        assert (composer.piece.tonic, composer.piece.minor) == (4, True)
+    composer.change_key(None)
+    numbers = [composer.piece.number + n for n in range(1, 4)]
+    for number in numbers:
+        composer.next_piece()
+        composer.step()
+        plain = Composer(shipped, seed=5)._planner.piece(number, composer.tick)[0]
+        assert composer.piece == plain, "as if the key had never been set"
+
+
+def test_a_composer_that_takes_over_keeps_a_form_that_another_key_had_chosen(
+    shipped: ModelFile,
+) -> None:
+    composer = Composer(shipped, seed=5, key=Key(4, minor=True))
+    done = compose(composer, 60)
+    second = Composer(shipped, seed=5)
+    second.resume(done, composer.tick)
+    assert compose(second, 30) == compose(composer, 30)
