@@ -9,6 +9,7 @@ from itertools import groupby, pairwise
 from typing import NamedTuple
 
 from appliance.composing.composer import Composer
+from appliance.composing.repeats import Rendition, Step
 from appliance.music.codecs.base import Codec
 from appliance.music.events import TICKS_PER_STEP, Event, NoteOff, NoteOn, Piece, PieceStart
 from appliance.music.notes import Note
@@ -89,12 +90,23 @@ def notes_of(events: Iterable[Event], start_tick: int = 0) -> tuple[Note, ...]:
     return tuple(sorted(notes, key=lambda note: (note.start, -note.pitch)))
 
 
-def decode_piece(codec: Codec, tokens: Iterable[int], form: Form, key: Key) -> FinishedPiece:
-    """The piece that the tokens encode."""
+def decode_piece(
+    codec: Codec, tokens: Iterable[int], form: Form, key: Key, *, repeats: bool = True
+) -> FinishedPiece:
+    """The piece that the tokens encode; without ``repeats``, what they write twice comes once."""
     context = codec.start(form, key)
-    events = [event for token in tokens for event in context.accept(token)]
-    events += context.release_all()
-    return FinishedPiece(notes_of(events), key, form, context.tick)
+    rendition = Rendition(context.form, 0, codec.voices)
+    events: list[Event] = []
+    for token in tokens:
+        start, left_out = context.tick, context.in_repeat and not repeats
+        new = context.accept(token)
+        step = Step(start, context.tick, tuple(new))
+        if left_out:
+            rendition.leave_out(step)
+        else:
+            events += rendition.play(step, last_time=True)
+    end = rendition.tick_of(context.tick)
+    return FinishedPiece(notes_of(events + rendition.release(end)), key, form, end)
 
 
 class ComposerStep(NamedTuple):

@@ -21,6 +21,7 @@ import numpy as np
 from appliance.composing import model_file
 from appliance.composing.composer import Composer
 from appliance.composing.programme import MAX_PIECE_STEPS
+from appliance.music.events import PieceStart
 from appliance.music.score import Key
 from appliance.training import recipe
 from appliance.training.data.corpus import load_corpus
@@ -134,7 +135,7 @@ def compose_and_measure(
 def compose(
     path: Path, setting: SamplingSetting, pieces: int, seed: int, spool: Path
 ) -> ComposedMusic:
-    """Compose a number of pieces with the model file ``path``, and count defects.
+    """Compose pieces as they are printed, without repeats, and count defects.
 
     The pieces go to the file ``spool``, so that the memory of this process shows what the
     composer itself needs.
@@ -146,12 +147,22 @@ def compose(
     """
     start_s = time.process_time()
     model = model_file.load(path)
-    composer = Composer(model, seed=seed, temperature=setting.temperature, top_p=setting.top_p)
+    composer = Composer(
+        model,
+        seed=seed,
+        temperature=setting.temperature,
+        top_p=setting.top_p,
+        repeats=False,
+    )
+    tempos_bpm: list[float] = []
     counter = DefectCounter()
     peaks: list[tuple[float, float]] = []
     with spool.open("wb") as file:
         for piece, steps in islice(compose_pieces(composer), pieces):
             counter.add(piece, steps)
+            start = steps[0].events[0]
+            assert isinstance(start, PieceStart)
+            tempos_bpm.append(start.piece.sounding_bpm(model.tempo_bpm))
             pickle.dump(piece, file)
             peak_mib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
             peaks.append((counter.report.beats, peak_mib))
@@ -168,7 +179,7 @@ def compose(
         composer.interventions,
         memory_mib,
         cpu_s,
-        tempos_bpm=[model.tempo_bpm] * pieces,
+        tempos_bpm=tempos_bpm,
     )
 
 
@@ -219,7 +230,7 @@ def _make_reference(path: Path, data: Path | None, build: Path, seed: int) -> Re
     }
     pieces = {
         split: [
-            decode_piece(codec, piece_tokens, score.form, score.key)
+            decode_piece(codec, piece_tokens, score.form, score.key, repeats=False)
             for piece_tokens, score in zip(tokens[split], scores, strict=True)
         ]
         for split, scores in corpus.items()
@@ -232,7 +243,7 @@ def _make_reference(path: Path, data: Path | None, build: Path, seed: int) -> Re
         form = forms[int(rng.integers(len(forms)))]
         minor = bool(rng.integers(2)) if form.facts.minor is None else form.facts.minor
         piece_tokens = ngram.compose(learned, codec, form, minor=minor, rng=rng)
-        piece = decode_piece(codec, piece_tokens, form, Key(0, minor))
+        piece = decode_piece(codec, piece_tokens, form, Key(0, minor), repeats=False)
         # Into a key of the corpus, so that it is not the key that gives the n-gram away.
         composed.append(piece.transposed(((form.facts.tonic or 0) + 5) % 12 - 5))
     strings = is_for_solo_strings(model)
