@@ -117,7 +117,7 @@ def status_text(box: BoxStatus) -> str:
     if playing.condition is Condition.NO_SOUND_CARD:
         return f"No sound card; plays as soon as there is one ({playing.problem})"
     where = f"{playing.title}; " if playing.piece else ""
-    how = f"{settings.model}, {settings.instrument}, {playing.tempo_bpm:g} beats a minute"
+    how = f"{settings.model}, {settings.instrument}, {settings.tempo:g} beats a minute"
     if playing.condition in (Condition.PLAYING, Condition.PAUSED):
         problem = f"; {playing.problem}" if playing.problem else ""
         return f"{playing.condition.capitalize()}: {where}{how}{problem}"
