@@ -11,7 +11,10 @@ from typing import TYPE_CHECKING, Annotated, Final, Literal, NamedTuple
 import msgspec
 from msgspec import Meta
 
-from appliance.state.settings_table import NAMES
+from appliance.common.text import quoted
+from appliance.errors import UsageError
+from appliance.state.setting_kinds import NamedKind, is_relative
+from appliance.state.settings_table import NAMES, USE_DEFAULT, find
 
 HOLD_S: Final = 2.0
 """How long a button must be held for its ``hold`` action."""
@@ -30,10 +33,13 @@ if TYPE_CHECKING:
 else:
     SettingName = Literal[NAMES]
 
-ButtonAction = Literal["playing", "next_piece", "restart_piece", "power_off"]
-"""What a button does; "playing" pauses and resumes."""
-
 POWER_OFF: Final = "power_off"
+
+ACTIONS: Final = ("playing", "next_piece", "restart_piece", POWER_OFF)
+"""What a button can do, besides changing a setting; "playing" pauses and resumes."""
+
+ButtonAction = str
+"""One of :data:`ACTIONS`, or a change of a setting: "volume=+5", "instrument=-1", "tempo=96"."""
 
 
 class Encoder(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -47,6 +53,9 @@ class Encoder(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The pin of its push button, the other one to ground."""
     press: ButtonAction = "playing"
     hold: ButtonAction | None = None
+    double: ButtonAction | None = None
+    detents_per_cycle: Literal[1, 2, 4] = 1
+    """How often it clicks while its contacts go through all four states."""
     step: Annotated[float, Meta(gt=0, le=100)] | None = None
     """The change of a number at each click; None: the step in the settings table."""
 
@@ -61,11 +70,21 @@ class Pot(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Button(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A push button to ground."""
+    """A push button or another contact; to ground unless it says otherwise."""
 
     pin: int
     press: ButtonAction | None = None
     hold: ButtonAction | None = None
+    double: ButtonAction | None = None
+    pull: Literal["up", "down", "off"] = "up"
+    """The pin's own resistor: "down" for a button to 3.3 V, "off" if there is one outside."""
+    active: Literal["low", "high"] | None = None
+    """The level that means pressed; None: high with the pull "down", otherwise low."""
+
+    @property
+    def is_active_high(self) -> bool:
+        """Whether the pin is high while the button is pressed."""
+        return (self.active or ("high" if self.pull == "down" else "low")) == "high"
 
 
 class Led(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -85,7 +104,7 @@ class Gpio(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         tuple[Encoder, ...],
         Meta(
             description='a list of { turns = "tempo", a = 17, b = 27 }, with push = 22, '
-            'press = "playing", hold = "next_piece" and step = 2 if you like'
+            'press = "playing", hold = "next_piece", step = 2 and detents_per_cycle = 2 if you like'
         ),
     ] = ()
     pots: Annotated[
@@ -95,14 +114,15 @@ class Gpio(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     buttons: Annotated[
         tuple[Button, ...],
         Meta(
-            description='a list of { pin = 16, press = "next_piece", hold = "power_off" }; they '
-            'do "playing", "next_piece", "restart_piece" or "power_off"'
+            description='a list of { pin = 16, press = "next_piece", hold = "power_off" }, with '
+            'double, pull = "down" and active = "high" if you like; they do "playing", '
+            '"next_piece", "restart_piece", "power_off" or a change such as "volume=+5"'
         ),
     ] = ()
     leds: Annotated[
         tuple[Led, ...],
         Meta(
-            description='a list of { pin = 20, shows = "playing" }; they show "playing", "beat" '
+            description='a list of { pin = 24, shows = "playing" }; they show "playing", "beat" '
             'or "trouble"'
         ),
     ] = ()
@@ -151,8 +171,31 @@ def _problem(part: Part, taken: dict[int, str]) -> str:
         other = taken.get(pin)
         if other and not (isinstance(part, Pot) and "[gpio] pots" in other):
             return f"pin {pin} is already taken by {other}; choose another one"
-    if isinstance(part, Button) and part.press is None and part.hold is None:
+    if isinstance(part, Button) and not (part.press or part.hold or part.double):
         return 'it does nothing; write press = "playing" or hold = "power_off"'
+    if isinstance(part, Encoder | Button):
+        return _action_problem(part)
+    return ""
+
+
+def _action_problem(part: Encoder | Button) -> str:
+    """Return a sentence about what a button shall do and cannot; "" if all is well."""
+    for key in ("press", "hold", "double"):
+        action = getattr(part, key)
+        if action is None or action in ACTIONS:
+            continue
+        name, equals, value = action.partition("=")
+        if not equals:
+            return (
+                f"{key} = {quoted(action)} is not known; allowed are {', '.join(ACTIONS)} and "
+                'changes of a setting such as "volume=+5"'
+            )
+        try:
+            kind = find(name).kind
+            if not (is_relative(value) or isinstance(kind, NamedKind) or value == USE_DEFAULT):
+                kind.parse(name, value)
+        except UsageError as error:
+            return f"{key} = {quoted(action)}: {error}"
     return ""
 
 
@@ -161,6 +204,6 @@ def _purpose(part: Part) -> str:
         case Encoder() | Pot():
             return part.turns
         case Button():
-            return part.press or part.hold or "nothing"
+            return part.press or part.hold or part.double or "nothing"
         case Led():
             return part.shows

@@ -213,6 +213,7 @@ class Daemon:
                 self._action,
                 self._tone_count,
                 soundfont,
+                is_program_chosen=requested.instrument is not None,
             )
         )
         for name in sorted(changed):

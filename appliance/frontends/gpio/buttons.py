@@ -1,4 +1,4 @@
-"""Debounced push buttons, pressed and held. No pins and no threads here."""
+"""Debounced push buttons, pressed once or twice, and held. No pins and no threads here."""
 
 from __future__ import annotations
 
@@ -7,6 +7,10 @@ from typing import Final, Protocol
 
 DEBOUNCE_S: Final = 0.03
 """The contacts of a button bounce for less than this."""
+
+
+DOUBLE_S: Final = 0.4
+"""A second press within this time after the first makes a double press."""
 
 
 class Timer(Protocol):
@@ -22,9 +26,11 @@ class DebouncedButton:
     Args:
         is_down: reads the contact.
         call_later: calls a function after a number of seconds.
-        on_press: called when the button is pressed, or released again before ``hold_s``.
+        on_press: called when the button is pressed; with ``on_hold`` when it is released before
+            ``hold_s``, with ``on_double`` when no second press has followed.
         on_hold: called when it is held for ``hold_s``; None: every press calls ``on_press``.
         hold_s: how long the button must be held.
+        on_double: called when it is pressed twice within :data:`DOUBLE_S`; None: never.
     """
 
     def __init__(
@@ -34,6 +40,7 @@ class DebouncedButton:
         on_press: Callable[[], None],
         on_hold: Callable[[], None] | None = None,
         hold_s: float = 2.0,
+        on_double: Callable[[], None] | None = None,
     ) -> None:
         self._is_down = is_down
         self._call_later = call_later
@@ -41,7 +48,10 @@ class DebouncedButton:
         self._on_hold = on_hold
         self._hold_s = hold_s
         self._down = False
-        self._was_held = False
+        self._on_double = on_double
+        self._is_done = False
+        """What this press does is done."""
+        self._double_timer: Timer | None = None
         self._debounce_timer: Timer | None = None
         self._hold_timer: Timer | None = None
 
@@ -62,16 +72,21 @@ class DebouncedButton:
             self._release()
 
     def _press(self) -> None:
-        self._down, self._was_held = True, False
-        if self._on_hold is None:
-            self._on_press()
-        else:
+        self._down, self._is_done = True, False
+        if self._double_timer is not None and self._on_double is not None:
+            self._double_timer.cancel()
+            self._double_timer, self._is_done = None, True
+            self._on_double()
+        elif self._on_hold is not None:
             # Whether this is a long press shows only later, and until then nothing may happen.
             self._hold_timer = self._call_later(self._hold_s, self._hold_reached)
+        elif self._on_double is None:
+            self._is_done = True
+            self._on_press()
 
     def _hold_reached(self) -> None:
         if self._down and self._on_hold is not None and self._is_down():
-            self._was_held = True
+            self._is_done = True
             self._on_hold()
 
     def _release(self) -> None:
@@ -79,5 +94,13 @@ class DebouncedButton:
         if self._hold_timer is not None:
             self._hold_timer.cancel()
             self._hold_timer = None
-        if self._on_hold is not None and not self._was_held:
+        if self._is_done:
+            return
+        if self._on_double is None:
             self._on_press()
+        else:
+            self._double_timer = self._call_later(DOUBLE_S, self._stayed_single)
+
+    def _stayed_single(self) -> None:
+        self._double_timer = None
+        self._on_press()

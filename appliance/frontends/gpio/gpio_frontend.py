@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import logging
 import threading
 import time
@@ -29,10 +30,11 @@ from appliance.config.gpio_schema import (
     wired_parts,
 )
 from appliance.errors import BachboxError
+from appliance.frontends.gpio import overlays
 from appliance.frontends.gpio.buttons import DebouncedButton
 from appliance.frontends.gpio.pin_factory import check_spi, open_pin_factory
 from appliance.frontends.gpio.potentiometers import NoiseFilter, SoftTakeover
-from appliance.frontends.gpio.rotary_encoders import value_after_clicks
+from appliance.frontends.gpio.rotary_encoders import QuadratureDecoder, value_after_clicks
 from appliance.ipc.shared_state import Condition
 from appliance.state.box_status import NowPlaying
 from appliance.state.settings import Action, Settings
@@ -118,8 +120,9 @@ class GpioFrontend:
     def _claim_all(self, stack: contextlib.ExitStack) -> None:
         """Claim the pins of every part; not for the event loop's thread."""
         factory = open_pin_factory(stack)
-        for where, part, problem in wired_parts(self._gpio):
-            if problem:
+        used = overlays.pins_in_use()
+        for where, part, found in wired_parts(self._gpio):
+            if problem := found or overlays.clash(part, used):
                 _warn(where, problem)
                 continue
             try:
@@ -138,18 +141,12 @@ class GpioFrontend:
 
         match part:
             case Encoder():
-                encoder = gpiozero.RotaryEncoder(part.a, part.b, max_steps=0, pin_factory=factory)
-                stack.callback(encoder.close)
-                encoder.when_rotated_clockwise = lambda: self._call_in_loop(
-                    self._encoder_turned, where, part, 1
-                )
-                encoder.when_rotated_counter_clockwise = lambda: self._call_in_loop(
-                    self._encoder_turned, where, part, -1
-                )
+                self._claim_encoder(where, part, factory, stack)
                 if part.push is not None:
-                    self._claim_button(where, part.push, part.press, part.hold, factory, stack)
+                    push = Button(part.push, part.press, part.hold, part.double)
+                    self._claim_button(where, push, factory, stack)
             case Button():
-                self._claim_button(where, part.pin, part.press, part.hold, factory, stack)
+                self._claim_button(where, part, factory, stack)
             case Pot():
                 with warnings.catch_warnings():
                     # gpiozero warns of slow SPI in software; check_spi has found the real one.
@@ -164,28 +161,54 @@ class GpioFrontend:
                 stack.callback(led.close)
                 self._leds.append((part.shows, led))
 
-    def _claim_button(
-        self,
-        where: str,
-        pin: int,
-        press: ButtonAction | None,
-        hold: ButtonAction | None,
-        factory: Any,
-        stack: contextlib.ExitStack,
+    def _claim_encoder(
+        self, where: str, part: Encoder, factory: Any, stack: contextlib.ExitStack
     ) -> None:
         import gpiozero
 
-        contact = gpiozero.Button(pin, bounce_time=GLITCH_S, pin_factory=factory)
-        stack.callback(contact.close)
-        button = DebouncedButton(
-            lambda: bool(contact.is_pressed),
-            self._loop.call_later,
-            lambda: self._do(where, press),
-            None if hold is None else lambda: self._do(where, hold),
-            HOLD_S,
+        # Not gpiozero's RotaryEncoder, which knows one detent a cycle only.
+        decoder = QuadratureDecoder(part.detents_per_cycle)
+
+        def on_edge(is_a: bool, closed: bool) -> None:
+            if clicks := decoder.edge(is_a, closed):
+                self._call_in_loop(self._encoder_turned, where, part, clicks)
+
+        for pin, is_a in ((part.a, True), (part.b, False)):
+            contact = gpiozero.DigitalInputDevice(pin, pull_up=True, pin_factory=factory)
+            stack.callback(contact.close)
+            on_edge(is_a, bool(contact.is_active))
+            contact.when_activated = functools.partial(on_edge, is_a, True)
+            contact.when_deactivated = functools.partial(on_edge, is_a, False)
+
+    def _claim_button(
+        self, where: str, part: Button, factory: Any, stack: contextlib.ExitStack
+    ) -> None:
+        import gpiozero
+
+        contact = gpiozero.DigitalInputDevice(
+            part.pin,
+            pull_up={"up": True, "down": False, "off": None}[part.pull],
+            active_state=part.is_active_high if part.pull == "off" else None,
+            bounce_time=GLITCH_S,
+            pin_factory=factory,
         )
-        contact.when_pressed = lambda: self._call_in_loop(button.on_edge, True)
-        contact.when_released = lambda: self._call_in_loop(button.on_edge, False)
+        stack.callback(contact.close)
+        # gpiozero ties the active level to the pull; a normally closed contact has the other one.
+        is_inverted = part.pull != "off" and part.is_active_high == (part.pull == "up")
+
+        def do(action: ButtonAction | None) -> Callable[[], None] | None:
+            return None if action is None else lambda: self._do(where, action)
+
+        button = DebouncedButton(
+            lambda: bool(contact.is_active) != is_inverted,
+            self._loop.call_later,
+            do(part.press) or (lambda: None),
+            do(part.hold),
+            HOLD_S,
+            do(part.double),
+        )
+        contact.when_activated = lambda: self._call_in_loop(button.on_edge, not is_inverted)
+        contact.when_deactivated = lambda: self._call_in_loop(button.on_edge, is_inverted)
 
     def _call_in_loop(self, function: Callable[..., object], *arguments: object) -> None:
         with contextlib.suppress(RuntimeError):  # The loop is closed: the box has ended.
@@ -210,8 +233,10 @@ class GpioFrontend:
             return
         self._on_input(where, f"{name} {value}")
 
-    def _do(self, where: str, action: ButtonAction | None) -> None:
-        if action is None:
+    def _do(self, where: str, action: ButtonAction) -> None:
+        name, is_change, value = action.partition("=")
+        if is_change:
+            self._change(where, name, value)
             return
         self._on_input(where, action)
         if action == "playing":

@@ -255,6 +255,51 @@ def test_knobs_buttons_and_leds_of_a_running_box(
     assert "a bug in Bachbox" not in log
 
 
+def test_buttons_to_both_rails_and_encoders_with_two_detents(
+    factory: MockFactory, tmp_path: Path
+) -> None:
+    gpio = Gpio(
+        encoders=(Encoder("tempo", 17, 27, detents_per_cycle=2),),
+        buttons=(
+            Button(5, "volume=+5", pull="down"),
+            Button(6, "volume=-5", active="high"),
+            Button(13, "instrument=+1", double="instrument=default"),
+            Button(16, "nonsense"),
+        ),
+    )
+
+    def work(daemon: OperatedDaemon, settings: Settings) -> None:
+        operator = Operator(factory, daemon, settings)
+        operator.wait_until(lambda: factory.pin(13).function == "input")
+        operator.wait(0.1)
+        # Ten detents, of which each is half a cycle.
+        start = settings.effective.tempo
+        for _ in range(5):
+            for move in ("drive_low", "drive_high"):
+                for pin in (17, 27):
+                    getattr(factory.pin(pin), move)()
+        operator.wait_until(lambda: settings.effective.tempo == start + 20)
+        factory.pin(5).drive_high()
+        operator.wait(0.1)
+        factory.pin(5).drive_low()
+        operator.wait_until(lambda: settings.requested.volume == 75)
+        # Normally closed: it opens when it is pressed.
+        factory.pin(6).drive_low()
+        operator.wait(0.1)
+        factory.pin(6).drive_high()
+        operator.wait_until(lambda: settings.requested.volume == 70)
+        program = settings.effective.instrument
+        operator.press(13, 0.06)
+        operator.wait_until(lambda: settings.effective.instrument == (program + 1) % 128)
+        operator.press(13, 0.06)
+        operator.press(13, 0.06)
+        operator.wait_until(lambda: settings.requested.instrument is None)
+
+    log = play(gpio, tmp_path, work)
+    assert "[gpio] buttons 4 (nonsense): press = 'nonsense' is not known" in log
+    assert "a bug in Bachbox" not in log
+
+
 def test_twenty_thousand_edges_do_not_stop_the_music(factory: MockFactory, tmp_path: Path) -> None:
     """As from a broken encoder, or a wire that picks up radio."""
     edges = 20_000
