@@ -73,6 +73,8 @@ class Daemon:
         self._action_count = 0
         self._action = shared_state.Action.NONE
         self._tone_count = 0
+        self._soundfont = ""
+        """The file of the soundfont."""
         self._write_live_settings(settings.requested, frozenset())
         settings.observe(self._write_live_settings)
         settings.on_observer_error = _log_observer_error
@@ -201,18 +203,17 @@ class Daemon:
         self._tone_count += Action.TEST_TONE in changed
         if "output" in changed:
             self._fallback = None
-        try:
-            soundfont = str(self._plan.soundfont_file(self._settings.effective.soundfont))
-        except BachboxError as error:
-            soundfont = self._shared.live_settings.read().soundfont
-            logger.warning("%s", error)
+        if not self._soundfont or "soundfont" in changed:
+            # Only then, because a knob that turns changes much and files take time.
+            with contextlib.suppress(BachboxError):
+                self._soundfont = str(self._plan.soundfont_file(requested.soundfont))
         self._shared.live_settings.write(
             live_settings(
                 self._settings.effective,
                 self._action_count,
                 self._action,
                 self._tone_count,
-                soundfont,
+                self._soundfont,
                 is_program_chosen=requested.instrument is not None,
             )
         )
