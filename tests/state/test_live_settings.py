@@ -1,0 +1,151 @@
+"""What a setting is, what it can be, and where it arrives."""
+
+from __future__ import annotations
+
+import itertools
+from typing import Any, Final
+
+import msgspec
+import pytest
+
+from appliance.errors import UsageError
+from appliance.ipc import shared_state
+from appliance.ipc.shared_state import LiveSettings
+from appliance.state.settings import (
+    NAMES,
+    EffectiveSettings,
+    ModelDefaults,
+    RequestedSettings,
+    Settings,
+    effective,
+    left_to_model,
+    live_settings,
+    shown,
+)
+from appliance.state.settings_table import SETTINGS
+
+DEFAULTS: Final = ModelDefaults(tempo_bpm=66, temperature=0.8, top_p=0.7, program=73)
+
+PLACE: Final = {
+    "tempo": "tempo_bpm",
+    "instrument": "program",
+    "pitch": "pitch_hz",
+    "swap_channels": "is_swapped",
+    "mono": "is_mono",
+}
+"""Settings that have another name in the shared memory."""
+
+
+def any_values() -> dict[str, Any]:
+    """A value for every setting, each another one, and none the one that a new box has."""
+    numbers = itertools.count(41)
+    values: dict[str, Any] = {}
+    for setting in SETTINGS:
+        kind = setting.kind.value_type
+        if kind is bool:
+            values[setting.name] = not setting.default
+        else:
+            values[setting.name] = kind(next(numbers)) if kind is not str else setting.name
+    return values
+
+
+def test_every_setting_arrives_in_the_shared_memory() -> None:
+    values = any_values()
+    live = live_settings(EffectiveSettings(**values), soundfont="/fonts/soundfont.sf2")
+    for name, value in values.items():
+        expected = "/fonts/soundfont.sf2" if name == "soundfont" else value
+        assert getattr(live, PLACE.get(name, name)) == expected, name
+
+
+def test_actions_and_tones_arrive_in_the_shared_memory() -> None:
+    settings = EffectiveSettings(**any_values())
+    plain = live_settings(settings)
+    assert (plain.action_count, plain.tone_count, plain.soundfont) == (0, 0, "")
+    assert plain.action is shared_state.Action.NONE
+    assert plain.is_program_chosen
+    action = shared_state.Action.NEXT_PIECE
+    acted = live_settings(settings, 3, action, 2, is_program_chosen=False)
+    assert (acted.action_count, acted.action, acted.tone_count) == (3, action, 2)
+    assert not acted.is_program_chosen
+    assert isinstance(acted, LiveSettings)
+
+
+def test_the_models_defaults_are_filled_in_where_nothing_was_asked_for() -> None:
+    asked = RequestedSettings(model="chorales", tempo=100.0)
+    values = effective(asked, DEFAULTS)
+    assert (values.tempo, values.temperature, values.top_p, values.instrument) == (
+        *(100, 0.8, 0.7, 73),
+    )
+    assert left_to_model(asked) == ["temperature", "instrument", "top_p"]
+    assert shown(values) == msgspec.convert(
+        msgspec.structs.asdict(values) | {"instrument": "Flute"}, type(shown(values))
+    )
+
+
+def new_settings(**more: Any) -> Settings:
+    return Settings(
+        RequestedSettings(model="b", **more), lambda: ["c", "a", "b"], lambda _: DEFAULTS
+    )
+
+
+def test_the_names_that_exist_now_are_the_choices() -> None:
+    settings = new_settings(output="Kitchen")
+    cards = ["default", "Kitchen"]
+    settings.add_names("output", lambda: cards)
+    assert settings.models == ["a", "b", "c"]
+    assert settings.choices["model"] == ["a", "b", "c"]
+    assert settings.choices["output"] == ["default", "Kitchen"]
+    assert list(settings.options("output")) == ["default", "Kitchen"]
+    # It is switched off: no control may show a value that it lacks.
+    cards.remove("Kitchen")
+    assert settings.choices["output"] == ["default", "Kitchen"]
+    settings.change("output", "default")
+    assert settings.choices["output"] == ["default"]
+    assert set(settings.choices) == {"model", "output", "soundfont"}
+
+
+def test_a_setting_has_the_options_of_its_kind() -> None:
+    settings = new_settings()
+    assert list(settings.options("model")) == ["a", "b", "c"]
+    assert list(settings.options("playing")) == [False, True]
+    assert list(settings.options("instrument")) == list(range(128))
+    assert list(settings.options("tempo")) == []
+
+
+def test_what_was_kept_may_be_a_card_that_is_switched_off_but_no_file() -> None:
+    settings = new_settings()
+    settings.add_names("output", lambda: ["default"])
+    with pytest.raises(UsageError, match="there is no output 'Attic'; there are: default"):
+        settings.change("output", "Attic")
+    settings.restore("output", "Attic")
+    assert settings.requested.output == "Attic"
+    for file in ("wav:/etc/passwd", "pipe:/etc/passwd", "a\nb", "", 3):
+        with pytest.raises(UsageError):
+            settings.restore("output", file)
+    assert settings.requested.output == "Attic"
+    settings.restore("tempo", "99")
+    assert settings.requested.tempo == 99
+    with pytest.raises(UsageError, match="40 to 240"):
+        settings.restore("tempo", 999)
+
+
+def test_without_anything_of_a_kind_the_sentence_says_so() -> None:
+    settings = Settings(RequestedSettings(model="b"), list, lambda _: DEFAULTS)
+    with pytest.raises(UsageError, match="there is no model 'a'; there are: none"):
+        settings.change("model", "a")
+
+
+def test_another_model_brings_its_own_defaults() -> None:
+    defaults = {"a": DEFAULTS, "b": DEFAULTS._replace(tempo_bpm=120)}
+    settings = Settings(RequestedSettings(model="a"), lambda: defaults, defaults.__getitem__)
+    assert settings.effective.tempo == 66
+    settings.change("model", "b")
+    assert settings.effective.tempo == 120
+    settings.change("tempo", 50)
+    settings.change("model", "a")
+    assert settings.effective.tempo == 50
+
+
+def test_every_setting_is_one_of_the_records() -> None:
+    for record in (RequestedSettings, EffectiveSettings, type(shown(new_settings().effective))):
+        assert record.__struct_fields__ == tuple(NAMES)
