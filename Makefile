@@ -28,7 +28,7 @@ PIP := -m pip --disable-pip-version-check --quiet
 SOURCES := appliance tests $(wildcard benchmarks)
 
 .DEFAULT_GOAL := help
-.PHONY: help play test test-long coverage test-homeassistant test-training bench soak fuzz audit install deb image uninstall test-systemd test-machine train workshop evaluate card quality listen edgetpu lint lint-style lint-types lint-layers clean system-packages always
+.PHONY: help play test test-long coverage test-homeassistant test-training bench soak fuzz audit install deb image uninstall test-systemd test-machine train workshop evaluate card facts quality listen edgetpu lint lint-style lint-types lint-layers clean system-packages always
 
 help: ## print this list
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1 \t/p' $(MAKEFILE_LIST)
@@ -42,11 +42,12 @@ test: $(if $(TIER),$(VENV)/.dev,lint) ## check style, types and layers, and run 
 test-long: $(VENV)/.dev ## run the unit tests with ten times as many examples, different ones each time
 	HYPOTHESIS_PROFILE=long VENV=$(VENV) tests/run.sh unit --timeout=3600 $(ARGS)
 
-coverage: $(VENV)/.dev ## measure which code the unit and process tests run
+coverage: $(VENV)/.dev ## measure which Python and JavaScript the tests run
 	@rm -rf build/coverage && mkdir -p build/coverage
-	$(VENV)/bin/coverage run -m pytest -m 'unit or process' --numprocesses=auto --dist=loadscope --no-loadscope-reorder $(ARGS)
+	BACHBOX_JAVASCRIPT_COVERAGE=build/coverage/javascript $(VENV)/bin/coverage run -m pytest --numprocesses=auto --dist=loadscope --no-loadscope-reorder $(ARGS)
 	@$(VENV)/bin/coverage combine --quiet
 	@$(VENV)/bin/coverage report --omit='appliance/training/*' --sort=cover
+	@BACHBOX_JAVASCRIPT_COVERAGE=build/coverage/javascript $(VENV)/bin/python -m tests.support.javascript
 	@echo "All of appliance but training: $$($(VENV)/bin/coverage report --omit='appliance/training/*' --format=total) %"
 	@echo "appliance/training: $$($(VENV)/bin/coverage report --include='appliance/training/*' --format=total) %"
 
@@ -116,6 +117,9 @@ evaluate: $(TRAIN_VENV)/.train ## make evaluate MODEL=chorales: evaluate a model
 
 card: $(TRAIN_VENV)/.train ## make card MODEL=chorales: update the model card inside the model file, from the recipe
 	$(TRAIN_VENV)/bin/python -m appliance.training $(MODEL) --card $(if $(DATA),--data $(DATA)) $(ARGS)
+
+facts: $(TRAIN_VENV)/.train ## make facts MODEL=chorales: write kind, key and double bar of the forms into the model file
+	$(TRAIN_VENV)/bin/python -m appliance.training $(MODEL) --facts $(if $(DATA),--data $(DATA)) $(ARGS)
 
 quality: $(TRAIN_VENV)/.train ## compare every model's music with Bach's, into docs/quality.md
 	$(TRAIN_VENV)/bin/python -m appliance.training.evaluate.quality $(if $(DATA),--data $(DATA)) $(ARGS)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
+from tests.support.javascript import coverage_folder, keep
 from tests.support.priority import hurry_children, real_time_children
 
 NAME = "bachbox.home.arpa"
@@ -56,6 +57,7 @@ def page(browser: Browser, url: str, *, ready: bool = True, **options: Any) -> I
     context = browser.new_context(**options)
     context.set_default_timeout(TIMEOUT_MS)
     one = context.new_page()
+    counting = _counting(context, one)
     errors: list[str] = []
     one.on("pageerror", lambda error: errors.append(str(error)))
     one.on(
@@ -69,7 +71,19 @@ def page(browser: Browser, url: str, *, ready: bool = True, **options: Any) -> I
         yield one
         assert not errors, errors
     finally:
+        counting()
         context.close()
+
+
+def _counting(context: BrowserContext, one: Page) -> Callable[[], None]:
+    """Have the lines counted that the page runs, if that is wanted; call the result at the end."""
+    folder = coverage_folder()
+    if folder is None:
+        return lambda: None
+    session = context.new_cdp_session(one)
+    session.send("Profiler.enable")
+    session.send("Profiler.startPreciseCoverage", {"callCount": True, "detailed": True})
+    return lambda: keep(session.send("Profiler.takePreciseCoverage"), folder)
 
 
 @contextlib.contextmanager
