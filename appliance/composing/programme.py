@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import count
+from itertools import islice
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -83,27 +83,34 @@ class Programme:
         self._seed = seed
         self._key = key
         self._forms = _usable(forms, key)
-        self._popularity = Counter(n.form.facts.key for n in self._forms if n.form.facts.key)
+        self._popularity = _popularity(self._forms)
         self._first_numbers = [1]
-        """The number of the first piece of every round that is known, and of the one after."""
-        self._round: tuple[int, list[PlannedPiece]] | None = None
-        """The round that was used last, with its number."""
+        """The number of the first piece of every round that is known."""
+        self._round_number = -1
+        """Of the round that is being dealt."""
+        self._dealt: list[PlannedPiece] = []
+        """What of it has been dealt."""
+        self._dealing: Iterator[PlannedPiece] = iter(())
 
     def piece(self, number: int) -> PlannedPiece:
         """Return the piece with this number, from 1."""
-        while self._first_numbers[-1] <= number:
-            dealt = self._deal(len(self._first_numbers) - 1)
-            self._first_numbers.append(self._first_numbers[-1] + len(dealt))
-        round_number = next(
-            n for n in count(len(self._first_numbers) - 2, -1) if self._first_numbers[n] <= number
-        )
-        return self._deal(round_number)[number - self._first_numbers[round_number]]
+        round_number = len(self._first_numbers) - 1
+        while self._first_numbers[round_number] > number:
+            round_number -= 1
+        while (piece := self._piece_of_round(round_number, number)) is None:
+            round_number += 1
+            if round_number == len(self._first_numbers):
+                self._first_numbers.append(self._first_numbers[-1] + len(self._dealt))
+        return piece
 
-    def _deal(self, round_number: int) -> list[PlannedPiece]:
-        """Return all pieces of a round."""
-        if self._round is None or self._round[0] != round_number:
-            self._round = round_number, [*self._deal_groups(round_number)]
-        return self._round[1]
+    def _piece_of_round(self, round_number: int, number: int) -> PlannedPiece | None:
+        """Return the piece with this number; ``None`` if the round ends before it."""
+        if round_number != self._round_number:
+            self._round_number, self._dealt = round_number, []
+            self._dealing = self._deal_groups(round_number)
+        place = number - self._first_numbers[round_number]
+        self._dealt += islice(self._dealing, max(0, place + 1 - len(self._dealt)))
+        return self._dealt[place] if place < len(self._dealt) else None
 
     def _deal_groups(self, round_number: int) -> Iterator[PlannedPiece]:
         rng = np.random.default_rng([self._seed, _PURPOSE, round_number])
@@ -182,14 +189,19 @@ class Programme:
             for tonic in range(12)
             if (key := Key(tonic, minor)).accidentals <= max_accidentals(form)
         ]
-        weights = np.array([self._popularity_of(key) * relatedness(last, key) for key in allowed])
+        weights = np.array([self._popularity[key] * relatedness(last, key) for key in allowed])
         return allowed[int(rng.choice(len(allowed), p=weights / weights.sum()))]
 
-    def _popularity_of(self, key: Key) -> float:
-        """How much a key is liked: by its share of the corpus's keys of its mode, and a little."""
-        total = sum(n for other, n in self._popularity.items() if other.minor == key.minor)
-        share = self._popularity[key] / total if total else (4 - key.accidentals) / 16
-        return (0.05 + share) * (0.5 if key.accidentals == MAX_ACCIDENTALS else 1.0)
+
+def _popularity(forms: Sequence[_Numbered]) -> dict[Key, float]:
+    """How much each key is liked: by its share of the corpus's keys of its mode, and a little."""
+    counts = Counter(n.form.facts.key for n in forms if n.form.facts.key)
+    found = {}
+    for key in (Key(tonic, minor) for tonic in range(12) for minor in (False, True)):
+        total = sum(count for other, count in counts.items() if other.minor == key.minor)
+        share = counts[key] / total if total else max(0, 4 - key.accidentals) / 16
+        found[key] = (0.05 + share) * (0.5 if key.accidentals == MAX_ACCIDENTALS else 1.0)
+    return found
 
 
 def _kind_of(numbered: _Numbered) -> str:
