@@ -26,8 +26,21 @@ _REQUIRED_PACKAGES: Final = ("torch", "tensorflow", "tqdm", "music21")
     help="How long to train.",
 )
 @click.option("--seed", type=SEED, default=1, show_default=True, help="The seed of the training.")
+@click.option(
+    "--from",
+    "start_name",
+    metavar="MODEL",
+    help="Start from the weights of this model, by its name or path, such as keyboard.",
+)
 @config_option
-def train(folder: Path, name: str, minutes: float, seed: int, config_file: Path | None) -> None:
+def train(
+    folder: Path,
+    name: str,
+    minutes: float,
+    seed: int,
+    start_name: str | None,
+    config_file: Path | None,
+) -> None:
     """Train a model on your own music.
 
     FOLDER contains MIDI, MusicXML or ABC files.
@@ -41,10 +54,14 @@ def train(folder: Path, name: str, minutes: float, seed: int, config_file: Path 
     config = loader.load(config_file)[0]
     _check_packages()
     from appliance.training import custom_model
+    from appliance.training.custom_recipe import Request
 
     target = loader.custom_models_folder(config) / f"{name}{model_file.SUFFIX}"
-    custom_model.check_name(name, model_file.listing(loader.model_folders(config)), target)
-    custom_model.train_on_folder(folder, name, minutes, seed, target, click.echo)
+    folders = loader.model_folders(config)
+    custom_model.check_name(name, model_file.listing(folders), target)
+    start = model_file.find(start_name, folders) if start_name else None
+    request = Request(folder, name, minutes, seed, start)
+    custom_model.train_on_folder(request, target, click.echo)
 
 
 def _check_packages() -> None:

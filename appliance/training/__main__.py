@@ -11,6 +11,7 @@ from appliance.composing import model_file
 from appliance.errors import BachboxError, UsageError
 from appliance.training import recipe as recipes
 from appliance.training.data.corpus import load_corpus
+from appliance.training.evaluate.line_moves import moves_on, table_of
 from appliance.training.pipeline import calibrate, evaluate, make_model, update_card
 
 RECIPE_FOLDERS = (Path("models"), Path("models/benchmarks"))
@@ -34,6 +35,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m appliance.training", description=__doc__)
     parser.add_argument("model", help="the name of a recipe in models/, or a recipe file")
     parser.add_argument("--evaluate", action="store_true", help="only evaluate the model file")
+    parser.add_argument(
+        "--moves", action="store_true", help="only tell how its lines move on the valid pieces"
+    )
     parser.add_argument("--card", action="store_true", help="only update the model file's card")
     parser.add_argument(
         "--calibrate", action="store_true", help="only calibrate the model file, and evaluate it"
@@ -59,6 +63,8 @@ def main() -> int:
         path = recipe_path.with_suffix(model_file.SUFFIX)
         if options.evaluate:
             print("\n".join(evaluate(path, corpus)))
+        elif options.moves:
+            print("\n".join(table_of(moves_on(model_file.load(path), corpus["valid"]))))
         elif options.calibrate:
             print("\n".join(calibrate(recipe, corpus, path)))
         elif options.facts:

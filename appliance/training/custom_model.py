@@ -25,6 +25,10 @@ from appliance.training.recipe import Recipe, TrainedModel
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,39}")
 MAX_SKIPPED_SHOWN = 50
+LITTLE_MUSIC_NOTES = 30_000
+"""With fewer notes it pays to start from a shipped model."""
+SHIPPED_STARTS = {"lines": "keyboard", "abc": "folk"}
+"""A shipped model to start from, by the name of the codec."""
 
 
 class Result(NamedTuple):
@@ -62,31 +66,27 @@ def working_folder(name: str) -> Path:
     return Path(base).expanduser() / "bachbox" / "training" / name
 
 
-def train_on_folder(
-    source: Path, name: str, minutes: float, seed: int, target: Path, report: Report
-) -> Result:
+def train_on_folder(request: Request, target: Path, report: Report) -> Result:
     """Make a model file from a folder of scores.
 
     A training that was stopped is resumed from its last checkpoint by the same call.
 
     Args:
-        source: the folder with the scores.
-        name: of the model.
-        minutes: how long to train; conversion and evaluation come on top.
-        seed: of the training.
+        request: what the user asked for; conversion and evaluation come on top of its minutes.
         target: the model file to write.
         report: shows one line to the user.
 
     Raises:
-        UsageError: the folder does not exist, or its music is not enough.
-        BachboxError: the new model does not run here.
+        UsageError: the folder does not exist, its music is not enough, or the model to start from
+            is for other music.
+        BachboxError: the new model does not run here, or the one to start from cannot be loaded.
         OSError: a file in the working folder, or the model file, cannot be written.
     """
-    folder = working_folder(name)
+    folder = working_folder(request.name)
     folder.mkdir(parents=True, exist_ok=True)
-    report(f"Reading {source}")
+    report(f"Reading {request.source}")
     try:
-        scores = read_folder(source, folder / "scores.json")
+        scores = read_folder(request.source, folder / "scores.json")
     except NotEnoughMusicError as error:
         _report_skipped(error.skipped, report)
         raise
@@ -98,8 +98,14 @@ def train_on_folder(
         f"{sizes['train']} for training, {sizes['valid']} for validation, {sizes['test']} for the "
         "final test."
     )
-    codec = _make_codec(source, scores)
-    recipe = plan_training(Request(source, name, minutes, seed), codec, scores, folder, report)
+    if request.start is None and scores.note_count < LITTLE_MUSIC_NOTES:
+        report(
+            "That is little to learn from alone. With --from "
+            f"{SHIPPED_STARTS[scores.format.codec_name]} the training starts from what a shipped "
+            "model has learned."
+        )
+    codec = _make_codec(request, scores)
+    recipe = plan_training(request, codec, scores, folder, report)
     return _make_model(recipe, codec, scores, folder, target, report)
 
 
@@ -119,13 +125,28 @@ def _report_skipped(
         )
 
 
-def _make_codec(source: Path, scores: ScoreFolder) -> Codec:
+def _make_codec(request: Request, scores: ScoreFolder) -> Codec:
+    if request.start is not None:
+        return _codec_of_start(request.start, scores)
     # Held-out pieces are included: range and durations say nothing about single notes.
     everything = [score for split in scores.corpus.values() for score in split]
     try:
         return scores.format.make_codec(everything)
     except ValueError as error:
-        raise UsageError(f"{source}: its music cannot be encoded ({error})") from error
+        raise UsageError(f"{request.source}: its music cannot be encoded ({error})") from error
+
+
+def _codec_of_start(start: Path, scores: ScoreFolder) -> Codec:
+    """The codec of the model to start from: its weights are of no use for another one."""
+    model = model_file.load(start)
+    if model.metadata.codec.name != scores.format.codec_name:
+        raise UsageError(
+            f"--from {model.name}: it composes another kind of music than {scores.format.title} "
+            f"hold; {SHIPPED_STARTS[scores.format.codec_name]} would do"
+        )
+    if not any(model.codec.transpositions(score) for score in scores.corpus["train"]):
+        raise UsageError(f"--from {model.name}: no piece is in its range in any key")
+    return model.codec
 
 
 def _make_model(

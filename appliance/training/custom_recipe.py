@@ -11,6 +11,7 @@ from pathlib import Path
 from appliance.common.atomic_write import write_atomically
 from appliance.music.codecs.base import Codec
 from appliance.training.data.score_folder import ScoreFolder
+from appliance.training.networks.warm_start import load_networks, network_config
 from appliance.training.recipe import (
     CardConfig,
     CodecConfig,
@@ -21,6 +22,8 @@ from appliance.training.recipe import (
 )
 
 NETWORK = NetworkConfig(embedding=128, hidden=256, layers=2)
+FROM_MODEL_LEARNING_RATE = 5e-4
+"""Of a training that starts from a model, so that it keeps what that model knows."""
 MAX_EPOCHS = 250
 """Passes through all pieces, each time in another key. More passes gain nothing."""
 MIN_TOKENS = 20_000
@@ -45,43 +48,55 @@ class Request:
         name: of the model.
         minutes: how long to train.
         seed: of the training.
+        start: the model file whose weights the training starts from; ``None``: random weights.
     """
 
     source: Path
     name: str
     minutes: float
     seed: int
+    start: Path | None = None
 
 
 def recipe_for(request: Request, scores: ScoreFolder) -> Recipe:
-    """The recipe for a folder of scores; its ``tokens`` are still 0."""
+    """The recipe for a folder of scores; its ``tokens`` are still 0.
+
+    Raises:
+        UsageError: the model to start from averages several Transformers.
+    """
     pieces = sum(map(len, scores.corpus.values()))
-    folder = _printable_name(request.source)
+    folder, start = _printable_name(request.source), request.start
+    network, started = NETWORK, ""
+    if start is not None:
+        network = network_config(load_networks(start.resolve())[0])
+        started = f", after what the model {start.stem} was trained on"
     return Recipe(
         name=request.name,
         card=CardConfig(
             title=request.name,
             description=f"Trained on {counted(pieces, 'piece')} from the folder {folder}.",
-            corpus=f"the folder {folder}",
+            corpus=f"the folder {folder}{started}",
             licence="private; the licences of its scores decide what you may do with it",
             tempo_bpm=scores.tempo_bpm,
             temperature=scores.format.temperature,
             top_p=0.95,
             instrument=scores.instrument,
             made_by=f"`bachbox train FOLDER --name {request.name} "
-            f"--minutes {request.minutes:g} --seed {request.seed}`",
+            f"--minutes {request.minutes:g} --seed {request.seed}"
+            f"{f' --from {start.stem}' if start else ''}`",
         ),
         corpus=CorpusConfig(source="score-folders"),
         codec=CodecConfig(name=scores.format.codec_name),
-        network=NETWORK,
+        network=network,
         training=TrainingConfig(
             tokens=0,
             batch_size=32,
             bptt_tokens=120,
-            learning_rate=2e-3,
+            learning_rate=FROM_MODEL_LEARNING_RATE if start else 2e-3,
             dropout=0.4,
             patience_evals=PATIENCE_EVALS,
             seed=request.seed,
+            warm_start=str(start.resolve()) if start else "",
         ),
     )
 
@@ -144,6 +159,7 @@ def _fingerprint(request: Request, codec: Codec, scores: ScoreFolder) -> str:
         "minutes": request.minutes,
         "seed": request.seed,
         "codec": codec.options,
+        "start": hashlib.sha256(request.start.read_bytes()).hexdigest() if request.start else "",
     }
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 

@@ -6,6 +6,7 @@ here. Nothing here judges how fast the machine is.
 
 from __future__ import annotations
 
+import dataclasses
 import sys
 import time
 from pathlib import Path
@@ -42,7 +43,7 @@ from appliance.training.evaluate.float_likelihood import model_nll_per_unit
 from appliance.training.evaluate.int8_likelihood import nll_per_unit
 from appliance.training.networks.factory import load_weights, make_network
 from appliance.training.networks.transformer import TransformerNetwork
-from appliance.training.networks.warm_start import networks_from_tflite
+from appliance.training.networks.warm_start import network_config, networks_from_tflite
 from appliance.training.recipe import NetworkConfig, Recipe, TrainedModel, Weights, load
 from tests.support.making_music import MODELS, OPENING, chords
 from tests.support.scores import folder, tune
@@ -72,9 +73,10 @@ def note_count(path: Path, steps: int = 64) -> int:
 def small_recipe(tmp_path: Path, network: NetworkConfig) -> tuple[Recipe, ScoreFolder, Codec]:
     """A recipe for a few MIDI files, with these files and their codec."""
     scores = read_folder(folder(tmp_path / "in"), tmp_path / "scores.json")
-    recipe = custom_recipe.recipe_for(Request(tmp_path, "small", 1, 1), scores)
+    request = Request(tmp_path, "small", 1, 1)
+    recipe = custom_recipe.recipe_for(request, scores)
     recipe.network, recipe.training.batch_size = network, 4
-    return recipe, scores, custom_model._make_codec(tmp_path, scores)
+    return recipe, scores, custom_model._make_codec(request, scores)
 
 
 def convert(trained: TrainedModel, codec: Codec, scores: list[Any], path: Path) -> bytes:
@@ -152,6 +154,37 @@ def test_a_recipe_becomes_a_model_file_that_runs_on_both_runtimes(
         started = starts._checkpoint.network.state_dict()["embed.weight"].numpy()
         known = networks_from_tflite(model.flatbuffer)[1]["embed.weight"]
         assert np.array_equal(started, known)
+
+
+@every_kind
+def test_a_model_is_told_more_about_its_pieces_and_another_one_starts_from_its_weights(
+    tmp_path: Path, network: NetworkConfig
+) -> None:
+    source = folder(tmp_path / "in")
+    corpus = read_folder(source, tmp_path / "scores.json").corpus
+    recipe = load(MODELS / "benchmarks/keyboard-told.toml")
+    recipe.network = network
+    recipe.training = msgspec.structs.replace(
+        recipe.training, tokens=4000, batch_size=4, bptt_tokens=64, warm_start=""
+    )
+    path = tmp_path / "told.tflite"
+    pipeline.make_model(recipe, corpus, tmp_path / "work", path)
+    model = model_file.load(path)
+    assert model.codec.options["told"]
+    assert all(form.facts.traits for form in model.forms)
+    assert note_count(path) > 8
+
+    (weights,) = networks_from_tflite(model.flatbuffer)
+    assert network_config(weights) == network
+    in_float = model_nll_per_unit(TrainedModel(recipe, [weights]), model.codec, corpus["test"])
+    metadata = msgspec.structs.replace(model.metadata, kind_temperatures=[])
+    not_calibrated = dataclasses.replace(model, metadata=metadata)
+    assert nll_per_unit(not_calibrated, corpus["test"]) == pytest.approx(in_float, rel=0.02)
+
+    arguments = ["train", str(source), "--name", "mine", "--minutes", "0.01", "--from", str(path)]
+    assert cli.run(arguments) == 0
+    models = custom_model.working_folder("mine").parents[3] / "data/bachbox/models"
+    assert model_file.load(models / "mine.tflite").codec.options == model.codec.options
 
 
 # Training

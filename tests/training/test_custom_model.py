@@ -15,7 +15,7 @@ from appliance.cli import train as train_command
 from appliance.composing import model_file
 from appliance.config import loader
 from appliance.errors import UsageError
-from appliance.training import custom_model, custom_recipe
+from appliance.training import custom_model, custom_recipe, recipe
 from appliance.training.convert import export_tflite
 from appliance.training.custom_recipe import Request
 from appliance.training.data import score_folder
@@ -52,6 +52,8 @@ def trainer(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> FakeTrainer:
     calibration = SimpleNamespace(calibration_samples=lambda *_: None)
     monkeypatch.setitem(sys.modules, "appliance.training.trainer", fake)
     monkeypatch.setitem(sys.modules, "appliance.training.convert.calibration", calibration)
+    temperatures = SimpleNamespace(fit_kind_temperatures=lambda *_: [])
+    monkeypatch.setitem(sys.modules, "appliance.training.convert.kind_temperatures", temperatures)
     monkeypatch.setattr(export_tflite, "to_int8_tflite", lambda *_: parts_of()[0])
     monkeypatch.setattr(export_tflite, "tensor_indices", lambda flatbuffer: TENSORS)
     monkeypatch.setattr(custom_model, "try_model", model_file.load)
@@ -110,13 +112,60 @@ def test_a_new_model_is_listed_and_has_a_card(
 def test_a_small_folder_does_not_take_the_whole_time(trainer: FakeTrainer, tmp_path: Path) -> None:
     scores = score_folder.read_folder(folder(tmp_path / "in"), tmp_path / "scores.json")
     lines: list[str] = []
-    codec = custom_model._make_codec(tmp_path, scores)
-    recipe = custom_recipe.plan_training(
-        Request(tmp_path, "n", 1000, 1), codec, scores, tmp_path, lines.append
-    )
+    request = Request(tmp_path, "n", 1000, 1)
+    codec = custom_model._make_codec(request, scores)
+    recipe = custom_recipe.plan_training(request, codec, scores, tmp_path, lines.append)
     epoch_tokens = sum(len(codec.encode(score)[1]) for score in scores.corpus["train"])
     assert recipe.training.tokens == custom_recipe.MAX_EPOCHS * epoch_tokens
     assert recipe.training.warmup_updates < recipe.training.tokens / (32 * 120) / 10
+
+
+def test_a_training_starts_from_the_weights_of_a_shipped_model(
+    trainer: FakeTrainer,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(custom_model, "_make_model", lambda recipe, codec, *_: made.append(codec))
+    made: list[Any] = []
+    source = folder(tmp_path / "in")
+    shipped = MODELS / "keyboard.tflite"
+    arguments = ["train", str(source), "--name", "mine"]
+    assert cli.run(arguments) == 0
+    assert "With --from keyboard the training starts" in capsys.readouterr().out
+    assert cli.run([*arguments, "--from", "keyboard"]) == 0
+    assert "--from" not in capsys.readouterr().out
+    assert made[0].options != made[1].options == model_file.load(shipped).codec.options
+
+    scores = score_folder.read_folder(source, tmp_path / "scores.json")
+    from_shipped = custom_recipe.recipe_for(Request(source, "n", 1, 1, shipped), scores)
+    assert from_shipped.network == recipe.load(MODELS / "keyboard.toml").network
+    assert Path(from_shipped.training.warm_start) == shipped
+    assert from_shipped.card.made_by.endswith("--seed 1 --from keyboard`")
+    alone = custom_recipe.recipe_for(Request(source, "n", 1, 1), scores)
+    assert alone.training.warm_start == ""
+    assert alone.training.learning_rate > from_shipped.training.learning_rate
+
+
+@pytest.mark.parametrize(
+    ("start", "message"),
+    [
+        ("folk", "--from folk: it composes another kind of music than MIDI and MusicXML files"),
+        ("chorales", "keyboard would do"),
+        ("nothing", "no model called 'nothing'"),
+    ],
+)
+def test_a_model_to_start_from_that_does_not_fit_is_refused(
+    trainer: FakeTrainer,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    start: str,
+    message: str,
+) -> None:
+    source = folder(tmp_path / "in")
+    assert cli.run(["train", str(source), "--name", "mine", "--from", start]) == 2
+    assert message in capsys.readouterr().err
+    assert not trainer.recipes
 
 
 def test_a_better_ngram_is_reported(

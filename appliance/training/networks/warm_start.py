@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from appliance.errors import UsageError
-from appliance.training.recipe import Weights
+from appliance.training.recipe import NetworkConfig, Weights
 
 REPOSITORY = Path(__file__).parents[3]
 
@@ -80,6 +80,25 @@ def networks_from_tflite(model: bytes) -> list[Weights]:
             networks.append(_weights([products[number] for number in numbers], network_count))
             first = last + per_network
     return networks
+
+
+def network_config(weights: Weights) -> NetworkConfig:
+    """The kind and the size of the network that has these weights."""
+    if "layers.0.weight_hh_l0" in weights:
+        return NetworkConfig(
+            embedding=weights["embed.weight"].shape[1],
+            hidden=weights["layers.0.weight_hh_l0"].shape[1],
+            layers=sum(name.endswith("weight_hh_l0") for name in weights),
+        )
+    heads, reach = weights["blocks.0.bias"].shape
+    return NetworkConfig(
+        kind="transformer",
+        hidden=weights["embed.weight"].shape[1],
+        layers=sum(name.endswith("qkv.weight") for name in weights),
+        heads=heads,
+        feedforward=weights["blocks.0.up.weight"].shape[0],
+        memory_tokens=reach - 1,
+    )
 
 
 def _products(tree: Any, fully_connected: int) -> dict[int, Product]:
