@@ -35,9 +35,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m appliance.training", description=__doc__)
     parser.add_argument("model", help="the name of a recipe in models/, or a recipe file")
     parser.add_argument("--evaluate", action="store_true", help="only evaluate the model file")
-    parser.add_argument(
-        "--moves", action="store_true", help="only tell how its lines move on the valid pieces"
-    )
+    parser.add_argument("--moves", action="store_true", help="only tell how its lines move")
     parser.add_argument("--card", action="store_true", help="only update the model file's card")
     parser.add_argument(
         "--calibrate", action="store_true", help="only calibrate the model file, and evaluate it"
@@ -61,10 +59,10 @@ def main() -> int:
         recipe = recipes.load(recipe_path)
         corpus = load_corpus(recipe, options.data, options.build)
         path = recipe_path.with_suffix(model_file.SUFFIX)
-        if options.evaluate:
-            print("\n".join(evaluate(path, corpus)))
-        elif options.moves:
+        if options.moves:
             print("\n".join(table_of(moves_on(model_file.load(path), corpus["valid"]))))
+        elif options.evaluate:
+            print("\n".join(evaluate(path, corpus)))
         elif options.calibrate:
             print("\n".join(calibrate(recipe, corpus, path)))
         elif options.facts:
