@@ -75,7 +75,9 @@ def make_model(recipe: Recipe, corpus: Corpus, folder: Path, path: Path) -> None
     nll = model_nll_per_unit(trained, codec, corpus["test"])
     figures = [f"{nll:.4f} nats per {codec.unit}, {NOT_CALIBRATED}"]
     figures += evaluate(unevaluated, corpus)
-    _write(recipe, corpus, model_file.load(unevaluated), figures, temperatures, path)
+    evaluation = evaluation_text(codec, len(corpus["test"]), figures)
+    write_model_file(recipe, codec, flatbuffer, scores, evaluation, path, temperatures)
+    path.with_suffix(".md").write_text(model_file.load(path).card)
     log.info("%s\n%s", path, "\n".join(figures))
 
 
@@ -130,7 +132,7 @@ def update_card(recipe: Recipe, corpus: Corpus, path: Path) -> None:
     """
     model = model_file.load(path)
     figures = figures_in_card(model.card)
-    _write(recipe, corpus, model, figures, model.metadata.kind_temperatures, path)
+    _update(recipe, corpus, model, figures, model.metadata.kind_temperatures, path)
 
 
 def calibrate(recipe: Recipe, corpus: Corpus, path: Path) -> list[str]:
@@ -150,19 +152,21 @@ def calibrate(recipe: Recipe, corpus: Corpus, path: Path) -> list[str]:
     model = model_file.load(path)
     temperatures = fit_kind_temperatures(model, corpus["valid"])
     figures = [
-        figure.replace(f"{model.codec.unit}, float", f"{model.codec.unit}, {NOT_CALIBRATED}")
+        figure
+        if NOT_CALIBRATED in figure
+        else figure.replace(f"{model.codec.unit}, float", f"{model.codec.unit}, {NOT_CALIBRATED}")
         for figure in figures_in_card(model.card)
         if ", int8" not in figure
     ]
-    _write(recipe, corpus, model, figures, temperatures, path)
+    _update(recipe, corpus, model, figures, temperatures, path)
     calibrated = model_file.load(path)
     nll = nll_per_unit(calibrated, corpus["test"])
     figures.insert(1, f"{nll:.4f} nats per {model.codec.unit}, int8 on {runtime()[0]}")
-    _write(recipe, corpus, calibrated, figures, temperatures, path)
+    _update(recipe, corpus, model, figures, temperatures, path)
     return figures
 
 
-def _write(
+def _update(
     recipe: Recipe,
     corpus: Corpus,
     model: ModelFile,
@@ -170,11 +174,9 @@ def _write(
     temperatures: Sequence[KindTemperature],
     path: Path,
 ) -> None:
-    """Write the file and the card of a model, with the weights of ``model``."""
-    from appliance.training.convert.write_model_file import write_model_file
+    """Write metadata and card of a model again; its weights and forms stay."""
+    from appliance.training.convert.write_model_file import update_model_file
 
-    codec = model.codec
-    evaluation = evaluation_text(codec, len(corpus["test"]), figures)
-    train = corpus["train"]
-    write_model_file(recipe, codec, model.flatbuffer, train, evaluation, path, temperatures)
+    evaluation = evaluation_text(model.codec, len(corpus["test"]), figures)
+    update_model_file(recipe, path, len(corpus["train"]), evaluation, temperatures)
     path.with_suffix(".md").write_text(model_file.load(path).card)

@@ -42,10 +42,7 @@ def write_facts(path: Path, scores: Sequence[Any]) -> None:
         UsageError: the forms are not those of these pieces; nothing has been written.
         OSError: the file cannot be written.
     """
-    content = path.read_bytes()
-    with zipfile.ZipFile(io.BytesIO(content)) as archive:
-        flatbuffer = content[: min(entry.header_offset for entry in archive.infolist())]
-        texts = {entry.filename: archive.read(entry).decode() for entry in archive.infolist()}
+    flatbuffer, texts = _read(path)
     metadata = json.loads(texts["metadata.json"])
     forms = [*map(json.dumps, metadata["forms"])]
     facts: list[dict[str, Any]] = [{} for _ in forms]
@@ -62,6 +59,58 @@ def write_facts(path: Path, scores: Sequence[Any]) -> None:
     metadata["facts"] = facts
     texts["metadata.json"] = json.dumps(metadata)
     write_atomically(path, _with_archive(flatbuffer, texts))
+
+
+def update_model_file(
+    recipe: Recipe,
+    path: Path,
+    piece_count: int,
+    evaluation: str,
+    kind_temperatures: Sequence[KindTemperature],
+) -> None:
+    """Write what the recipe says about a model again, and its calibration.
+
+    Weights, forms and their facts stay.
+
+    Args:
+        recipe: how the model was made.
+        path: of the model file.
+        piece_count: of the training pieces; only for a model without forms, which has one a piece.
+        evaluation: a text for the card.
+        kind_temperatures: see :class:`ModelMetadata`.
+
+    Raises:
+        OSError: the file cannot be read or written.
+    """
+    flatbuffer, texts = _read(path)
+    metadata = json.loads(texts["metadata.json"])
+    metadata |= _facts_of_recipe(recipe) | {"kind_temperatures": kind_temperatures}
+    piece_count = len(metadata["forms"]) or piece_count
+    texts["metadata.json"] = json.dumps(metadata)
+    texts["card.md"] = model_card(recipe, piece_count, evaluation)
+    write_atomically(path, _with_archive(flatbuffer, texts))
+
+
+def _facts_of_recipe(recipe: Recipe) -> dict[str, Any]:
+    card = recipe.card
+    return {
+        "name": recipe.name,
+        "title": card.title,
+        "description": card.description,
+        "licence": card.licence,
+        "tempo_bpm": card.tempo_bpm,
+        "temperature": card.temperature,
+        "top_p": card.top_p,
+        "instrument": card.instrument,
+    }
+
+
+def _read(path: Path) -> tuple[bytes, dict[str, str]]:
+    """The flatbuffer of a model file, and the texts in its archive by their names."""
+    content = path.read_bytes()
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        flatbuffer = content[: min(entry.header_offset for entry in archive.infolist())]
+        return flatbuffer, {e.filename: archive.read(e).decode() for e in archive.infolist()}
 
 
 def _facts(score: Any) -> dict[str, Any]:
@@ -103,17 +152,9 @@ def write_model_file(
     Raises:
         OSError: the file cannot be written.
     """
-    card = recipe.card
     metadata = {
         "format": FORMAT,
-        "name": recipe.name,
-        "title": card.title,
-        "description": card.description,
-        "licence": card.licence,
-        "tempo_bpm": card.tempo_bpm,
-        "temperature": card.temperature,
-        "top_p": card.top_p,
-        "instrument": card.instrument,
+        **_facts_of_recipe(recipe),
         "codec": {"name": codec.name, "options": codec.options},
         "classes": len(codec.vocabulary),
         "width": codec.width,
