@@ -1,74 +1,29 @@
-"""Piece records as scores: MusicXML 4.0, written as text.
-
-All times are on a grid of 10 ticks, a third of a 64th note, of which all usual durations are
-multiples. A voice of the music is a part. Where its notes overlap (a hand on a keyboard), the part
-has as many layers as it needs. A duration that no single note has is written as tied notes, across
-bar lines too.
-"""
+"""Piece records as scores to print: MusicXML 4.0, written as text."""
 
 from __future__ import annotations
 
-import itertools
-from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterator, Sequence
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final
 from xml.sax.saxutils import escape
 
-from appliance.music.events import TICKS_PER_BEAT, Event, Piece
-from appliance.music.files import piece_embedding
-from appliance.music.files.midi_writer import VOICE_NAMES, time_signature
+from appliance.music.events import NO_PROGRAM, TICKS_PER_BEAT, Piece
+from appliance.music.files import notation, piece_embedding
+from appliance.music.files.midi_writer import time_signature
+from appliance.music.files.notation import DIVISIONS, GRID_TICKS, Layer, Written
+from appliance.music.files.part_layout import Clef, Part, parts_of
 from appliance.music.files.piece_record import PieceRecord
-from appliance.music.notes import paired
+from appliance.music.notes import notes_from
+from appliance.music.titles import piece_title
 
 SUFFIXES: Final = (".musicxml", ".xml")
 
-_GRID_TICKS: Final = 10
-_DIVISIONS: Final = TICKS_PER_BEAT // _GRID_TICKS
-
-_TYPES: Final = ("whole", "half", "quarter", "eighth", "16th", "32nd", "64th")
-
-_WHOLE: Final = 4 * _DIVISIONS
-
-_MAJOR_FIFTHS: Final = (0, -5, 2, -3, 4, -1, 6, 1, -4, 3, -2, 5)
-"""Sharps of the major key on each pitch class, flats below 0."""
-
-_FLATTEST: Final = -3
-"""Notes are spelt from this far below their key on the circle of fifths to eleven above that."""
-
-
-class _Span(NamedTuple):
-    """A note on the grid: start and end in units of 10 ticks."""
-
-    start: int
-    end: int
-    pitch: int
-
-
-class _Value(NamedTuple):
-    """A written duration: in units of 10 ticks, and as notation has it."""
-
-    duration: int
-    type: str
-    dots: int = 0
-    triplet: bool = False
-
-
-def _values() -> list[_Value]:
-    found = []
-    for power, name in enumerate(_TYPES):
-        plain, rest = divmod(_WHOLE, 1 << power)
-        if not rest:
-            found.append(_Value(plain, name))
-            if plain % 2 == 0:
-                found.append(_Value(plain * 3 // 2, name, 1))
-            if plain * 2 % 3 == 0:
-                found.append(_Value(plain * 2 // 3, name, triplet=True))
-    # Where a dotted note is as long as a triplet note, the dotted one comes first.
-    return sorted(found, key=lambda value: (-value.duration, value.triplet))
-
-
-_VALUES: Final = _values()
+_VOICES_PER_STAFF: Final = 4
+"""Voices 1 to 4 are on the first staff, 5 to 8 on the second, as other programs number them."""
+_TRIPLET: Final = (
+    "<time-modification><actual-notes>3</actual-notes><normal-notes>2</normal-notes>"
+    "</time-modification>"
+)
 
 
 def write(path: Path, record: PieceRecord, tempo_bpm: float) -> None:
@@ -77,7 +32,7 @@ def write(path: Path, record: PieceRecord, tempo_bpm: float) -> None:
     Args:
         path: written in place.
         record: of the piece.
-        tempo_bpm: quarter notes per minute.
+        tempo_bpm: quarter notes per minute that are set; the piece's own tempo follows from it.
 
     Raises:
         OSError: the file cannot be written.
@@ -87,190 +42,192 @@ def write(path: Path, record: PieceRecord, tempo_bpm: float) -> None:
 
 def _document(record: PieceRecord, tempo_bpm: float) -> Iterator[str]:
     about = record.piece
-    voices = _voices(record.events())
-    names = VOICE_NAMES if list(voices) == list(range(len(VOICE_NAMES))) else ()
-    ends = [span.end for spans in voices.values() for span in spans]
-    bars = _bars(about, max(ends, default=1))
+    notes = sorted(notes_from(record.events()))
+    parts = parts_of(about, notes)
+    bars = notation.bars(about, max((notation.on_grid(note.end) for note in notes), default=1))
     yield '<?xml version="1.0" encoding="UTF-8"?>'
     yield (
         '<!DOCTYPE score-partwise PUBLIC "-//Recordare//DTD MusicXML 4.0 Partwise//EN" '
         '"http://www.musicxml.org/dtds/partwise.dtd">'
     )
     yield '<score-partwise version="4.0">'
-    yield f"<work><work-title>{escape(record.title)}</work-title></work>"
+    yield f"<work><work-title>{escape(piece_title(about))}</work-title></work>"
     yield "<identification>"
-    yield f'<creator type="composer">{escape(record.description)}</creator>'
+    composer = f"Bachbox ({record.model}, seed {record.seed})"
+    yield f'<creator type="composer">{escape(composer)}</creator>'
     yield f"<encoding><software>{escape(record.made_by)}</software></encoding>"
     yield "<miscellaneous>"
-    yield (
-        f'<miscellaneous-field name="{piece_embedding.FIELD}">{piece_embedding.xml_text(record)}'
-        "</miscellaneous-field>"
-    )
+    yield _field("settings", escape(record.description))
+    yield _field(piece_embedding.FIELD, piece_embedding.xml_text(record))
     yield "</miscellaneous>"
     yield "</identification>"
     yield "<part-list>"
-    for voice in voices:
-        name = names[voice] if names else f"Voice {voice + 1}"
-        yield f'<score-part id="P{voice + 1}"><part-name>{name}</part-name></score-part>'
+    for number, part in enumerate(parts, start=1):
+        yield _score_part(number, part)
     yield "</part-list>"
-    for voice, spans in voices.items():
-        yield f'<part id="P{voice + 1}">'
-        yield from _part(spans, bars, about, tempo_bpm)
+    for number, part in enumerate(parts, start=1):
+        yield f'<part id="P{number}">'
+        yield from _part(part, bars, about, tempo_bpm, is_first=number == 1)
         yield "</part>"
     yield "</score-partwise>"
 
 
-def _voices(events: Iterable[Event]) -> dict[int, list[_Span]]:
-    """The notes of every voice that has any, in order of their start."""
-    found: dict[int, list[_Span]] = defaultdict(list)
-    for note_on, note_end in paired(events):
-        if note_end is not None:
-            start, end = _on_grid(note_on.tick), _on_grid(note_end.tick)
-            found[note_on.voice].append(_Span(start, max(end, start + 1), note_on.pitch))
-    return {voice: sorted(found[voice]) for voice in sorted(found)}
+def _field(name: str, text: str) -> str:
+    return f'<miscellaneous-field name="{name}">{text}</miscellaneous-field>'
 
 
-def _on_grid(tick: int) -> int:
-    return (tick + _GRID_TICKS // 2) // _GRID_TICKS
-
-
-def _bars(about: Piece, end: int) -> list[tuple[int, int]]:
-    """The bars as half-open spans on the grid; the first one may be a pickup."""
-    length = about.beats_per_bar * about.beat_ticks // _GRID_TICKS
-    pickup = about.pickup_ticks // _GRID_TICKS
-    edges = [0, *([pickup] if pickup else [])]
-    while edges[-1] < end:
-        edges.append(edges[-1] + length)
-    return list(itertools.pairwise(edges))
+def _score_part(number: int, part: Part) -> str:
+    name = escape(part.name)
+    instrument = ""
+    if part.program != NO_PROGRAM:
+        instrument = (
+            f'<score-instrument id="P{number}-I1"><instrument-name>{name}</instrument-name>'
+            f'</score-instrument><midi-instrument id="P{number}-I1">'
+            f"<midi-channel>{number}</midi-channel><midi-program>{part.program + 1}</midi-program>"
+            "</midi-instrument>"
+        )
+    return f'<score-part id="P{number}"><part-name>{name}</part-name>{instrument}</score-part>'
 
 
 def _part(
-    spans: list[_Span], bars: list[tuple[int, int]], about: Piece, tempo_bpm: float
+    part: Part, bars: Sequence[tuple[int, int]], about: Piece, tempo_bpm: float, *, is_first: bool
 ) -> Iterator[str]:
-    fifths = _fifths(about)
-    layers = _layers(spans)
+    fifths = notation.fifths(about)
+    staves = [notation.layers(staff.notes) for staff in part.staves]
     for number, (start, end) in enumerate(bars, start=0 if about.pickup_ticks else 1):
         implicit = "" if number else ' implicit="yes"'
         yield f'<measure number="{number}"{implicit}>'
         if start == 0:
-            yield _attributes(spans, about)
-            yield f'<sound tempo="{about.sounding_bpm(tempo_bpm):g}"/>'
-        for layer, chords in enumerate(layers, start=1):
-            if layer > 1:
-                yield f"<backup><duration>{end - start}</duration></backup>"
-            yield from _bar(chords, start, end, layer, fifths)
+            yield _attributes(part, about, fifths)
+            if is_first:
+                yield _tempo(about, about.sounding_bpm(tempo_bpm))
+        yield from _bar(staves, start, end, about, fifths)
+        if end == bars[-1][1]:
+            yield ('<barline location="right"><bar-style>light-heavy</bar-style></barline>')
         yield "</measure>"
 
 
-def _attributes(spans: list[_Span], about: Piece) -> str:
-    """Key, time and clef of a part."""
-    high = sum(span.pitch for span in spans) >= 60 * len(spans)
-    clef = "<sign>G</sign><line>2</line>" if high else "<sign>F</sign><line>4</line>"
+def _attributes(part: Part, about: Piece, fifths: int) -> str:
+    """Key, time, staves and clefs of a part."""
     mode = "minor" if about.minor else "major"
     time = time_signature(about)
+    count = len(part.staves)
     return (
-        f"<attributes><divisions>{_DIVISIONS}</divisions>"
-        f"<key><fifths>{_fifths(about)}</fifths><mode>{mode}</mode></key>"
+        f"<attributes><divisions>{DIVISIONS}</divisions>"
+        f"<key><fifths>{fifths}</fifths><mode>{mode}</mode></key>"
         f"<time><beats>{time['numerator']}</beats>"
         f"<beat-type>{time['denominator']}</beat-type></time>"
-        f"<clef>{clef}</clef></attributes>"
+        + (f"<staves>{count}</staves>" if count > 1 else "")
+        + "".join(
+            _clef(staff.clef, f' number="{number}"' if count > 1 else "")
+            for number, staff in enumerate(part.staves, start=1)
+        )
+        + "</attributes>"
     )
 
 
-def _layers(spans: list[_Span]) -> list[list[tuple[int, int, list[int]]]]:
-    """The notes as layers of chords (start, end, pitches); chords of a layer do not overlap."""
-    together: dict[tuple[int, int], list[int]] = defaultdict(list)
-    for span in spans:
-        together[span.start, span.end].append(span.pitch)
-    layers: list[list[tuple[int, int, list[int]]]] = []
-    for (start, end), pitches in sorted(together.items()):
-        layer = next((layer for layer in layers if layer[-1][1] <= start), None)
-        if layer is None:
-            layers.append(layer := [])
-        layer.append((start, end, pitches))
-    return layers
+def _clef(clef: Clef, number: str) -> str:
+    octave = (
+        f"<clef-octave-change>{clef.octave_change}</clef-octave-change>"
+        if clef.octave_change
+        else ""
+    )
+    return f"<clef{number}><sign>{clef.sign}</sign><line>{clef.line}</line>{octave}</clef>"
+
+
+def _tempo(about: Piece, quarters_bpm: float) -> str:
+    """A visible metronome mark for what is counted, and the tempo for players."""
+    beat = about.beat_ticks / TICKS_PER_BEAT
+    unit, dot = {1.5: ("quarter", "<beat-unit-dot/>"), 0.5: ("eighth", "")}.get(
+        beat, ("quarter", "")
+    )
+    counted_bpm = quarters_bpm / beat if beat in (0.5, 1.5) else quarters_bpm
+    return (
+        '<direction placement="above"><direction-type><metronome>'
+        f"<beat-unit>{unit}</beat-unit>{dot}<per-minute>{round(counted_bpm)}</per-minute>"
+        f'</metronome></direction-type><sound tempo="{quarters_bpm:g}"/></direction>'
+    )
 
 
 def _bar(
-    chords: list[tuple[int, int, list[int]]], start: int, end: int, layer: int, fifths: int
+    staves: Sequence[Sequence[Layer]], start: int, end: int, about: Piece, fifths: int
 ) -> Iterator[str]:
-    """One layer of one bar."""
+    """All layers of all staves of one bar."""
+    beat = max(1, about.beat_ticks // GRID_TICKS)
     now = start
-    for chord_start, chord_end, pitches in chords:
-        if chord_end <= start or chord_start >= end:
-            continue
-        first, last = max(chord_start, start), min(chord_end, end)
-        yield from _notes([], first - now, layer, fifths)
-        yield from _notes(
-            pitches, last - first, layer, fifths, chord_start < first, chord_end > last
+    for number, layers in enumerate(staves, start=1):
+        staff = f"<staff>{number}</staff>" if len(staves) > 1 else ""
+        first = (number - 1) * _VOICES_PER_STAFF + 1
+        written = [notation.bar_of(layer, start, end, beat) for layer in layers]
+        sounding = [bar for bar in written if any(note.pitches for note in bar)]
+        for voice, bar in enumerate(sounding or [[]], start=first):
+            if now > start:
+                yield f"<backup><duration>{now - start}</duration></backup>"
+            if not bar:
+                yield _whole_rest(end - start, voice, staff)
+                now = end
+            else:
+                now = yield from _layer(bar, voice, staff, fifths, hide_rests=voice > first)
+
+
+def _whole_rest(duration: int, voice: int, staff: str) -> str:
+    return (
+        f'<note><rest measure="yes"/><duration>{duration}</duration><voice>{voice}</voice>'
+        f"{staff}</note>"
+    )
+
+
+def _layer(
+    bar: Sequence[Written], voice: int, staff: str, fifths: int, *, hide_rests: bool
+) -> Generator[str, None, int]:
+    """One layer of a bar; return where it ends."""
+    last = max((n for n, note in enumerate(bar) if note.pitches), default=len(bar))
+    for place, note in enumerate(bar):
+        if note.pitches or not hide_rests:
+            yield from _notes(note, voice, staff, fifths)
+        elif place < last:
+            duration = f"<duration>{note.value.duration}</duration>"
+            yield f"<forward>{duration}<voice>{voice}</voice>{staff}</forward>"
+        else:
+            return note.start
+    return bar[-1].end
+
+
+def _notes(written: Written, voice: int, staff: str, fifths: int) -> Iterator[str]:
+    """A chord, a note or a rest."""
+    value = written.value
+    ties = [
+        kind for kind, there in (("stop", written.tied_from), ("start", written.tied_on)) if there
+    ]
+    for nth, pitch in enumerate(written.pitches or (None,)):
+        yield (
+            "<note>"
+            + ("<chord/>" if nth else "")
+            + ("<rest/>" if pitch is None else _pitch(pitch, fifths))
+            + f"<duration>{value.duration}</duration>"
+            + "".join(f'<tie type="{kind}"/>' for kind in ties)
+            + f"<voice>{voice}</voice>"
+            + (f"<type>{value.type}</type>" if value.type else "")
+            + "<dot/>" * value.dots
+            + (_TRIPLET if value.triplet else "")
+            + staff
+            + ("" if nth else _beams(written.beams))
+            + _notations(ties)
+            + "</note>"
         )
-        now = last
-    yield from _notes([], end - now, layer, fifths)
 
 
-def _notes(
-    pitches: list[int],
-    duration: int,
-    layer: int,
-    fifths: int,
-    tied_from: bool = False,
-    tied_on: bool = False,
-) -> Iterator[str]:
-    """A chord, or a rest if there are no pitches, as one written note or several tied ones."""
-    values = list(_split(duration))
-    for place, value in enumerate(values):
-        stop = bool(pitches) and (tied_from or place > 0)
-        start = bool(pitches) and (tied_on or place < len(values) - 1)
-        ties = [kind for kind, there in (("stop", stop), ("start", start)) if there]
-        for nth, pitch in enumerate(pitches or [None]):
-            yield (
-                "<note>"
-                + ("<chord/>" if nth else "")
-                + ("<rest/>" if pitch is None else _pitch(pitch, fifths))
-                + f"<duration>{value.duration}</duration>"
-                + "".join(f'<tie type="{kind}"/>' for kind in ties)
-                + f"<voice>{layer}</voice>"
-                + (f"<type>{value.type}</type>" if value.type else "")
-                + "<dot/>" * value.dots
-                + (_TRIPLET if value.triplet else "")
-                + _notations(ties)
-                + "</note>"
-            )
+def _beams(beams: Sequence[str]) -> str:
+    return "".join(f'<beam number="{n}">{beam}</beam>' for n, beam in enumerate(beams, start=1))
 
 
-_TRIPLET: Final = (
-    "<time-modification><actual-notes>3</actual-notes><normal-notes>2</normal-notes>"
-    "</time-modification>"
-)
-
-
-def _notations(ties: list[str]) -> str:
+def _notations(ties: Sequence[str]) -> str:
     tied = "".join(f'<tied type="{kind}"/>' for kind in ties)
     return f"<notations>{tied}</notations>" if tied else ""
 
 
-def _split(duration: int) -> Iterator[_Value]:
-    """The longest written values that make up ``duration``."""
-    exact = next((value for value in _VALUES if value.duration == duration), None)
-    while duration:
-        fits = (value for value in _VALUES if value.duration <= duration and not value.triplet)
-        value = exact or next(fits, _Value(duration, ""))
-        yield value
-        duration -= value.duration
-
-
-def _fifths(about: Piece) -> int:
-    """Sharps of the key signature, flats below 0."""
-    return _MAJOR_FIFTHS[(about.tonic + 3 * about.minor) % 12]
-
-
 def _pitch(pitch: int, fifths: int) -> str:
-    """A pitch as it is spelt in a key: nearest on the circle of fifths, leading notes raised."""
-    place = pitch * 7 % 12
-    lowest = fifths + _FLATTEST
-    place = lowest + (place - lowest) % 12
-    step, alter = "FCGDAEB"[(place + 1) % 7], (place + 1) // 7
-    octave = (pitch - alter) // 12 - 1
+    step, alter, octave = notation.spelled(pitch, fifths)
     return (
         f"<pitch><step>{step}</step>"
         + (f"<alter>{alter}</alter>" if alter else "")

@@ -27,11 +27,13 @@ from appliance.music.events import (
 from appliance.music.files import (
     midi_writer,
     musicxml_writer,
+    notation,
     piece_embedding,
     piece_record,
     recorded_events,
 )
 from appliance.music.files.piece_record import MAGIC, Change, PieceRecord, pack, unpack
+from appliance.music.notes import notes_from
 
 START = 9_600
 
@@ -148,12 +150,8 @@ def test_a_musicxml_file_has_the_notes_of_its_record(events: list[Event], tmp_pa
         for note in (struck.notes if struck.isChord else [struck])
         if note.tie is None or note.tie.type == "start"
     }
-    spans = {
-        (span.start, span.pitch)
-        for spans in musicxml_writer._voices(one.events()).values()
-        for span in spans
-    }
-    assert found == spans
+    notes = notes_from(one.events())
+    assert found == {(notation.on_grid(note.start), note.pitch) for note in notes}
     for part in score.parts:
         for measure in part.getElementsByClass("Measure")[1:]:
             assert measure.highestTime <= measure.barDuration.quarterLength + 1e-6
