@@ -227,11 +227,10 @@ class Performer:
         if settings.volume != self._volume and self._next_synth is None:
             self._volume = settings.volume
             self._synth.volume(settings.volume)
-        if settings.program != self._program:
+        if self._program_of(settings) != self._program:
             # The block strikes the held notes again, so that the change is heard at once.
             self.release()
-            self._program = settings.program
-            self._synth.program(settings.program)
+            self._choose_program(settings)
         self.playing = settings.playing and not self._ended
         if self._test_tones_requested not in (None, settings.tone_count):
             self._synth.note_on(TEST_TONE_VOICE, TEST_TONE_PITCH, TEST_TONE_VELOCITY)
@@ -316,6 +315,14 @@ class Performer:
         """The music's own factor at this expression: the piece's tempo, and changes within it."""
         return _tempo_factor_at(percent, self._written_permille, self.piece.tempo_permille)
 
+    def _program_of(self, settings: LiveSettings) -> int:
+        return self.piece.sounding_program(settings.program, is_chosen=settings.is_program_chosen)
+
+    def _choose_program(self, settings: LiveSettings) -> None:
+        if (program := self._program_of(settings)) != self._program:
+            self._program = program
+            self._synth.program(program)
+
     def _strike(self, event: NoteOn) -> None:
         velocity = expression.scale_velocity(event.velocity, self._expression)
         self._synth.note_on(event.voice, event.pitch, velocity)
@@ -333,6 +340,8 @@ class Performer:
             for voice, pitch in self._held:
                 self._synth.note_off(voice, pitch)
         self._track(event)
+        if isinstance(event, PieceStart):
+            self._choose_program(self._read_settings())
 
     def _track(self, event: Event) -> None:
         """Update what is held and what plays, without a sound."""

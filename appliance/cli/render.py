@@ -64,7 +64,8 @@ def render(
 
     The suffix of OUT says what is written: .wav, .mid, or .abc (models of tunes only). A single
     piece (--pieces 1 or --replay FILE) can also be written to OUT.musicxml. Its files
-    contain all that --replay needs to play it again.
+    contain all that --replay needs to play it again. With --expression 0 they are as printed:
+    halves are not played again.
     """
     if replay_file is not None:
         others = {"prime": prime, "seconds": seconds, "pieces": pieces, **options}
@@ -83,18 +84,20 @@ def render(
     )
     catalog = ModelCatalog(config)
     model = catalog.configured
-    settings = effective(requested_settings(config, model), catalog.defaults_of(model))
-    composer = _composer(config, catalog, prime, live_settings(settings))
+    requested = requested_settings(config, model)
+    settings = effective(requested, catalog.defaults_of(model))
+    live = live_settings(settings, is_program_chosen=requested.instrument is not None)
+    composer = _composer(config, catalog, prime, live)
     _stop_on_signals()
     with _progress_bar("Composing") as progress:
         rendered = renderer.render(
             composer,
-            live_settings(settings),
+            live,
             lambda: loader.soundfont(config),
             outputs,
             length,
             progress,
-            _record_maker(model, composer.seed, settings),
+            _record_maker(model, composer.seed, settings, live),
         )
     _print_result(
         outputs,
@@ -131,22 +134,28 @@ def _composer(
             top_p=settings.top_p,
             prime=model.opening(prime) if prime else None,
             key=key_names.find(settings.key),
+            # At expression 0 the printed page is written, which has repeat signs.
+            repeats=settings.repeats and settings.expression > 0,
         )
 
 
 def _record_maker(
-    model: str, seed: int, settings: EffectiveSettings
+    model: str, seed: int, settings: EffectiveSettings, live: LiveSettings
 ) -> Callable[[list[Event], int], PieceRecord]:
     """Return a function that makes the record of a piece from its events and end tick."""
 
     def make_record(events: list[Event], end_tick: int) -> PieceRecord:
-        from msgspec.structs import asdict
+        from msgspec.structs import asdict, replace
 
+        from appliance.music.events import PieceStart
         from appliance.music.files import piece_record
         from appliance.state.settings import shown
 
+        start = next(event for event in events if isinstance(event, PieceStart))
+        program = start.piece.sounding_program(live.program, is_chosen=live.is_program_chosen)
+        heard = replace(settings, instrument=program)
         return piece_record.record_piece(
-            events, end_tick, model=model, seed=seed, settings=asdict(shown(settings))
+            events, end_tick, model=model, seed=seed, settings=asdict(shown(heard))
         )
 
     return make_record

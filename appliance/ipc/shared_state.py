@@ -98,12 +98,14 @@ class LiveSettings(NamedTuple):
     playing: bool = True
     program: int = 19
     """General MIDI program, 0 to 127; 19 is the church organ."""
+    is_program_chosen: bool = True  # Pieces do not bring instruments of their own.
     temperature: float = 1.0
     top_p: float = 1.0
     expression: float = 100.0
     """0 (plain, as printed) to 100 (all that the composer wrote)."""
     key: str = key_names.ANY
-    """The key of the pieces that begin from now on, one of :data:`appliance.music.key_names.NAMES`."""
+    """The key of the pieces to begin, one of :data:`appliance.music.key_names.NAMES`."""
+    repeats: bool = True  # From the next double bar on.
     temperament: str = temperaments.EQUAL
     """One of :data:`appliance.music.temperament.NAMES`."""
     pitch_hz: float = temperaments.CONCERT_PITCH_HZ
@@ -235,7 +237,7 @@ class SharedState:
         self.live_settings = SharedValue(
             memory,
             _VALUES_OFFSET,
-            f"<dd?BdddBBdd??IBI{MAX_MODEL_NAME_BYTES}s{MAX_TEXT_BYTES}s{MAX_TEXT_BYTES}s",
+            f"<dd?B?dddB?Bdd??IBI{MAX_MODEL_NAME_BYTES}s{MAX_TEXT_BYTES}s{MAX_TEXT_BYTES}s",
             LiveSettings(),
             _pack_live_settings,
             _unpack_live_settings,

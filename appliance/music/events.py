@@ -53,6 +53,11 @@ class Piece(NamedTuple):
     program: int = NO_PROGRAM
     """General MIDI program of the instrument that it is written for."""
 
+    def sounding_program(self, set_program: int, *, is_chosen: bool) -> int:
+        """The General MIDI program that plays it: its own one, if nobody chose the set one."""
+        own = self.program
+        return set_program if is_chosen or own == NO_PROGRAM else own
+
     def sounding_bpm(self, set_bpm: float) -> float:
         """Its tempo, in quarter notes a minute, where the tempo ``set_bpm`` is set."""
         return set_bpm * self.tempo_permille / FULL_TEMPO_PERMILLE

@@ -158,10 +158,13 @@ def write_piece(
                 ),
                 tempo_bpm=first.tempo_bpm,
                 program=first.program,
+                is_program_chosen=first.is_program_chosen,
                 cents=key_cents(first.temperament, first.pitch_hz),
                 title=record.title,
                 changes=[
-                    midi_writer.Playing(tick, settings.tempo_bpm, settings.program)
+                    midi_writer.Playing(
+                        tick, settings.tempo_bpm, settings.program, settings.is_program_chosen
+                    )
                     for tick, settings in timeline[1:]
                 ],
                 record=record,
@@ -187,6 +190,7 @@ def write_midi(
             expression.apply_expression(events, settings.expression),
             tempo_bpm=settings.tempo_bpm,
             program=settings.program,
+            is_program_chosen=settings.is_program_chosen,
             cents=key_cents(settings.temperament, settings.pitch_hz),
             title=title,
         )

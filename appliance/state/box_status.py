@@ -173,8 +173,12 @@ class BoxStatus:
         return Status(self._version, self.settings(), self.now_playing(), self.health())
 
     def settings(self) -> ShownSettings:
-        """Return the effective settings as people read them."""
-        return shown(self._settings.effective)
+        """Return the effective settings as people read them; the instrument is what plays."""
+        effective = self._settings.effective
+        program = self._shared.performer.read().piece.sounding_program(
+            effective.instrument, is_chosen=self._settings.requested.instrument is not None
+        )
+        return shown(msgspec.structs.replace(effective, instrument=program))
 
     def now_playing(self) -> NowPlaying:
         """Return what is playing; takes microseconds."""

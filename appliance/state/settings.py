@@ -66,6 +66,7 @@ if TYPE_CHECKING:
         model: str = msgspec.field(default=_ANY)
         top_p: _Float = msgspec.field(default=_ANY)
         key: str = msgspec.field(default=_ANY)
+        repeats: bool = msgspec.field(default=_ANY)
         expression: float = msgspec.field(default=_ANY)
         temperament: str = msgspec.field(default=_ANY)
         pitch: float = msgspec.field(default=_ANY)
@@ -142,6 +143,8 @@ def live_settings(
     action: shared_state.Action = shared_state.Action.NONE,
     tone_count: int = 0,
     soundfont: str = "",
+    *,
+    is_program_chosen: bool = True,
 ) -> LiveSettings:
     """Return ``settings`` as composer and performer read them in shared memory.
 
@@ -151,16 +154,19 @@ def live_settings(
         action: the last of them.
         tone_count: how many test tones were requested.
         soundfont: the path of the soundfont that the setting names.
+        is_program_chosen: somebody chose the instrument, so that no piece brings its own.
     """
     return LiveSettings(
         tempo_bpm=settings.tempo,
         volume=settings.volume,
         playing=settings.playing,
         program=settings.instrument,
+        is_program_chosen=is_program_chosen,
         temperature=settings.temperature,
         top_p=settings.top_p,
         expression=settings.expression,
         key=settings.key,
+        repeats=settings.repeats,
         temperament=settings.temperament,
         pitch_hz=settings.pitch,
         balance=settings.balance,

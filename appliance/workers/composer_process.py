@@ -228,6 +228,7 @@ class ComposerWorker:
 
     def _compose(self, settings: LiveSettings) -> None:
         self.composer.change_key(key_names.find(settings.key))
+        self.composer.repeats = settings.repeats
         snapshot = self.composer.snapshot()
         if snapshot is not None:
             self._checkpoints.append(Checkpoint(self._writer.write_index, snapshot))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from fractions import Fraction
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -46,7 +47,11 @@ class Playing(NamedTuple):
     """Quarter notes per minute; the events' tempo factors are applied to it."""
     program: int
     """General MIDI program, 0 to 127."""
+    is_program_chosen: bool = True
+    """Pieces do not bring instruments of their own."""
 
+
+NO_PIECE = Piece(0, 0, False, 4, 0, 0)
 
 STANDARD_CENTS = tuple(100.0 * key for key in range(128))
 """Every key in equal temperament at A4 = 440 Hz, in cents above key 0."""
@@ -58,6 +63,7 @@ def write(
     *,
     tempo_bpm: float,
     program: int,
+    is_program_chosen: bool = True,
     title: str,
     changes: Sequence[Playing] = (),
     record: PieceRecord | None = None,
@@ -73,6 +79,7 @@ def write(
         events: in order of tick; notes that still sound at the end are released there.
         tempo_bpm: quarter notes per minute; the events' tempo factors become tempo changes.
         program: General MIDI program, 0 to 127.
+        is_program_chosen: pieces do not bring instruments of their own.
         title: name of the first track.
         changes: of tempo and program, in order of tick.
         record: of the piece, embedded in the file for
@@ -84,7 +91,7 @@ def write(
         OSError: the file cannot be written.
     """
     events = list(events)
-    playing = [Playing(0, tempo_bpm, program), *changes]
+    playing = [Playing(0, tempo_bpm, program, is_program_chosen), *changes]
     tuned = max(map(abs, map(float.__sub__, cents, STANDARD_CENTS))) > MIN_CENTS
     conductor: _Timed = [(0, mido.MetaMessage("track_name", name=title))]
     if tuned:
@@ -110,11 +117,12 @@ def _voice_tracks(events: list[Event], playing: Sequence[Playing], *, tuned: boo
     notes = [event for event in events if isinstance(event, NoteEvent)]
     count = max((note.voice for note in notes), default=-1) + 1
     names = VOICE_NAMES if count <= VOICES else [f"Voice {v + 1}" for v in range(count)]
+    programs = _programs(events, playing)
     tracks: list[_Timed] = [
         [
             (0, mido.MetaMessage("track_name", name=name)),
             *((0, message) for message in _select_tuning(_channel(voice)) if tuned),
-            *_programs(voice, playing),
+            *((at, _program_change(voice, program)) for at, program in programs),
         ]
         for voice, name in enumerate(names)
     ]
@@ -151,15 +159,30 @@ def _tempos(events: list[Event], playing: Sequence[Playing]) -> _Timed:
     return found
 
 
-def _programs(voice: int, playing: Sequence[Playing]) -> _Timed:
-    found: _Timed = []
-    before = None
-    for now in playing:
-        if now.program != before:
-            before = now.program
-            message = mido.Message("program_change", channel=_channel(voice), program=before)
-            found.append((now.tick, message))
+def _programs(events: list[Event], playing: Sequence[Playing]) -> list[tuple[int, int]]:
+    """Ticks and programs: what was chosen, or else the piece's own."""
+    changes: list[tuple[int, Playing | PieceStart]] = [
+        *((now.tick, now) for now in playing),
+        *((event.tick, event) for event in events if isinstance(event, PieceStart)),
+    ]
+    setting, piece = playing[0], NO_PIECE
+    found: list[tuple[int, int]] = []
+    for tick, change in sorted(changes, key=lambda change: change[0]):
+        if isinstance(change, Playing):
+            setting = change
+        else:
+            piece = change.piece
+        chosen = setting.is_program_chosen
+        program = piece.sounding_program(setting.program, is_chosen=chosen)
+        if found and found[-1][0] == tick:
+            found.pop()
+        if not found or found[-1][1] != program:
+            found.append((tick, program))
     return found
+
+
+def _program_change(voice: int, program: int) -> mido.Message:
+    return mido.Message("program_change", channel=_channel(voice), program=program)
 
 
 def _channel(voice: int) -> int:
@@ -214,8 +237,21 @@ def _announcement(event: PieceStart) -> _Timed:
     return [
         (event.tick, mido.MetaMessage("marker", text=piece_title(about))),
         (event.tick, mido.MetaMessage("key_signature", key=name)),
-        (event.tick, mido.MetaMessage("time_signature", **time_signature(about))),
+        *_meters(about),
     ]
+
+
+def _meters(about: Piece) -> _Timed:
+    """The time signature; a pickup is a bar of its own before it, as other programs write it."""
+    meter = mido.MetaMessage("time_signature", **time_signature(about))
+    if not about.pickup_ticks:
+        return [(about.start_tick, meter)]
+    quarters = Fraction(about.pickup_ticks, TICKS_PER_BEAT)
+    under = next((n for n in (1, 2, 4) if (quarters * n).denominator == 1), 8)
+    pickup = mido.MetaMessage(
+        "time_signature", numerator=max(1, round(quarters * under)), denominator=4 * under
+    )
+    return [(about.start_tick, pickup), (about.start_tick + about.pickup_ticks, meter)]
 
 
 def time_signature(about: Piece) -> dict[str, int]:
