@@ -101,7 +101,8 @@ class Announcer:
         instrument = general_midi.name(live.program)
         tempo_bpm = round(piece.sounding_bpm(live.tempo_bpm))
         logger.info(
-            "%s, %g beats a minute, %s", piece_title(piece), tempo_bpm, instrument,
+            "piece %d: %s, %g beats a minute, %s",
+            piece.number, piece_title(piece), tempo_bpm, instrument,
             extra={
                 "event": PIECE_STARTED,
                 "piece": piece.number,

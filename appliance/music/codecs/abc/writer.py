@@ -124,7 +124,8 @@ def format_book(events: Iterable[Event], *, title: str, tempo_bpm: float) -> str
         if isinstance(event, PieceStart):
             pieces.append((event.piece, []))
         elif isinstance(event, Tokens) and pieces:
-            pieces[-1][1].extend(event.tokens)
+            # Beyond the vocabulary are the composer's marks for what is played again.
+            pieces[-1][1].extend(token for token in event.tokens if token < len(VOCABULARY))
     found = ["%abc-2.1\n"]
     for about, tokens in pieces:
         beat_steps = about.beat_ticks // TICKS_PER_STEP

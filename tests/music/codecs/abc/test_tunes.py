@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 from pathlib import Path
 from typing import NoReturn
 
@@ -54,7 +55,9 @@ def test_abc2midi_reads_every_composed_tune_as_it_is_played(folk: ModelFile) -> 
     for piece in pieces:
         found = abc2midi(writer.format_book(piece.events, title="Noise", tempo_bpm=190))
         assert found.complaints == []
-        assert are_the_same(found.notes, notes_from(from_start(piece.events)))
+        heard = notes_from(from_start(piece.events))
+        assert piece.about.times in (2, 3), "a tune is written once"
+        assert are_the_same(found.notes, heard[: len(heard) // piece.about.times])
 
 
 def test_a_step_fits_into_the_ring(folk: ModelFile) -> None:
@@ -157,7 +160,8 @@ def test_render_writes_complete_tunes_as_abc(folk: ModelFile, tmp_path: Path) ->
     path = tmp_path / "tunes.abc"
     events = rendered(folk, path, Length(pieces=2))
     text = path.read_text()
-    assert text.startswith("%abc-2.1\n\nX:1\nT:Noise, seed 3, piece 1\nM:")
+    title = r"T:[A-Z][a-z ]+ in [A-Ga-g][a-z -]* m(aj|in)or \(Noise, seed 3\)"
+    assert re.match(rf"%abc-2.1\n\nX:1\n{title}\nM:", text)
     assert text.count("\nX:") == 2
     first = text[text.index("X:1") : text.index("X:2")]
     ends = [n for n, e in enumerate(events) if isinstance(e, PieceStart)]
