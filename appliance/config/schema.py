@@ -129,6 +129,14 @@ class Web(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         tuple[Annotated[str, Meta(pattern=r"^[A-Za-z0-9.-]{1,253}\Z")], ...],
         Meta(description="a list of host names under which browsers may reach this box"),
     ] = ()
+    trusted_proxies: Annotated[
+        tuple[str, ...],
+        Meta(description='a list of addresses and networks, such as "127.0.0.1", "10.0.0.0/8"'),
+    ] = ()
+    frame_ancestors: Annotated[
+        tuple[Annotated[str, Meta(pattern=r"^https?://[A-Za-z0-9.*\[\]:-]{1,253}\Z")], ...],
+        Meta(description='a list of sites, such as "http://homeassistant.local:8123"'),
+    ] = ()
     anonymous_access: Annotated[
         Literal["auto", "off", "read", "full"],
         Meta(description='"auto", "off", "read" or "full"'),

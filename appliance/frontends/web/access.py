@@ -14,6 +14,7 @@ from aiohttp import web
 
 from appliance.config.schema import Web
 from appliance.frontends.web.passwords import Passwords
+from appliance.frontends.web.proxies import TrustedProxies
 from appliance.frontends.web.routing import PERMISSION, Permission
 from appliance.frontends.web.sessions import Session
 
@@ -71,6 +72,11 @@ class Access:
             {"localhost", host_name, *(name.casefold() for name in config.allowed_hosts)}
             | {host_name.partition(".")[0] + suffix for suffix in _LOCAL_SUFFIXES}
         )
+        # Where another machine has the same name, Avahi appends a number to this one's.
+        self._mdns_name = re.compile(
+            rf"{re.escape(host_name.partition('.')[0])}-[0-9]{{1,3}}\.local"
+        )
+        self.proxies: Final = TrustedProxies(config.trusted_proxies)
         self._requests = RateLimiter(REQUESTS_PER_S, REQUEST_BURST)
         self.logins: Final = RateLimiter(LOGINS_PER_S, LOGIN_BURST)
 
@@ -100,7 +106,7 @@ class Access:
             HTTPForbidden: the request comes from another site, or its CSRF token is wrong.
             HTTPUnauthorized: the client must log in first.
         """
-        if wait_s := self._requests.take(request.remote or ""):
+        if wait_s := self._requests.take(self.proxies.client(request)):
             raise web.HTTPTooManyRequests(
                 text="too many requests; slow down",
                 headers={"Retry-After": str(int(wait_s) + 1)},
@@ -121,16 +127,21 @@ class Access:
             )
 
     def _check_origin(self, request: web.Request) -> None:
-        host = request.headers.get("Host", "")
+        host = self.proxies.host(request)
         if not self._is_allowed_host(host):
             # Either a foreign name that points here (DNS rebinding), or one not in the config.
             raise web.HTTPMisdirectedRequest(
                 text="unknown host name; add it to [web] allowed_hosts in the config"
             )
         origin = request.headers.get("Origin")
-        if origin is not None and origin_host(origin) != host.casefold():
-            raise web.HTTPForbidden(text="pages of other sites may not control this box")
         fetch = request.headers
+        # A browser says this by itself, and no page can: a proxy may have replaced Host then.
+        is_own_page = fetch.get("Sec-Fetch-Site") == "same-origin"
+        if origin is not None and origin_host(origin) != host.casefold() and not is_own_page:
+            raise web.HTTPForbidden(
+                text="pages of other sites may not control this box; is this its own page behind "
+                "a proxy? The proxy has to pass on the Host header: see docs/proxies.md"
+            )
         if fetch.get("Sec-Fetch-Site") in ("cross-site", "same-site") and (
             request.method not in _SAFE_METHODS or fetch.get("Sec-Fetch-Mode") != "navigate"
         ):
@@ -142,6 +153,8 @@ class Access:
             return False
         name = match[1].casefold().rstrip(".")
         if name in self._allowed_hosts or name.endswith(".localhost"):
+            return True
+        if self._mdns_name.fullmatch(name):
             return True
         try:
             # A plain address is safe: DNS rebinding needs a host name.

@@ -114,7 +114,7 @@ class _Verifier:
 
     def check_rate(self, request: web.Request) -> None:
         """Raises HTTPTooManyRequests when this address has tried too many passwords."""
-        if wait_s := self._access.logins.take(request.remote or ""):
+        if wait_s := self._access.logins.take(self._access.proxies.client(request)):
             raise web.HTTPTooManyRequests(
                 text=f"too many passwords; try again in {int(wait_s) + 1} s",
                 headers={"Retry-After": str(int(wait_s) + 1)},
@@ -162,8 +162,7 @@ def _logged_in(context: WebContext, request: web.Request) -> web.Response:
         path="/",
         httponly=True,
         samesite="Strict",
-        # Set where a proxy in front of this server speaks TLS.
-        secure=request.headers.get("X-Forwarded-Proto") == "https",
+        secure=context.access.proxies.is_https(request),
     )
     return response
 

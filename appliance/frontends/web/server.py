@@ -11,6 +11,7 @@ import asyncio
 import logging
 import socket
 from collections import deque
+from collections.abc import Awaitable, Callable
 from typing import Final, Protocol
 
 from aiohttp import web
@@ -63,7 +64,6 @@ SHUTDOWN_TIMEOUT_S: Final = 0.1
 
 _HEADERS: Final = {
     "X-Content-Type-Options": "nosniff",
-    "X-Frame-Options": "DENY",
     "Referrer-Policy": "no-referrer",
     "Cross-Origin-Resource-Policy": "same-origin",
     "Permissions-Policy": "camera=(), microphone=(), geolocation=()",
@@ -112,7 +112,7 @@ def make_app(context: WebContext) -> tuple[web.Application, RouteTable]:
     for module in MODULES:
         module.add_routes(table, context)
     table.register(app.router)
-    app.on_response_prepare.append(_add_security_headers)
+    app.on_response_prepare.append(_security_headers(context))
     return app, table
 
 
@@ -254,14 +254,27 @@ async def _json_errors(request: web.Request, handler: Handler) -> web.StreamResp
     return response
 
 
-async def _add_security_headers(request: web.Request, response: web.StreamResponse) -> None:
-    headers = response.headers
-    headers.update(_HEADERS)
-    headers.setdefault("Cache-Control", "no-store")
-    # For older browsers 'self' does not include WebSockets. Only a host that was checked is named.
-    websockets = f" ws://{request.host} wss://{request.host}" if PERMISSION in request else ""
-    headers["Content-Security-Policy"] = (
-        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
-        f"media-src 'self'; connect-src 'self'{websockets}; manifest-src 'self'; "
-        "base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
-    )
+def _security_headers(
+    context: WebContext,
+) -> Callable[[web.Request, web.StreamResponse], Awaitable[None]]:
+    """Return what adds the headers that keep other sites away."""
+    access = context.access
+    others = context.web_config.frame_ancestors
+    # Older browsers know X-Frame-Options only, which cannot name other sites.
+    framing = {} if others else {"X-Frame-Options": "SAMEORIGIN"}
+    ancestors = " ".join(["'self'", *others])
+
+    async def add(request: web.Request, response: web.StreamResponse) -> None:
+        headers = response.headers
+        headers.update(_HEADERS | framing)
+        headers.setdefault("Cache-Control", "no-store")
+        # For older browsers 'self' does not include WebSockets. Only a checked host is named.
+        host = access.proxies.host(request)
+        websockets = f" ws://{host} wss://{host}" if PERMISSION in request else ""
+        headers["Content-Security-Policy"] = (
+            "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
+            f"media-src 'self'; connect-src 'self'{websockets}; manifest-src 'self'; "
+            f"base-uri 'none'; form-action 'self'; frame-ancestors {ancestors}"
+        )
+
+    return add

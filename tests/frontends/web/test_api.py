@@ -150,7 +150,7 @@ def test_security_headers(box: WebBox) -> None:
     for path in ("/", "/health", "/static/app.js", "/api", "/api/status", "/nowhere", "/healthz"):
         headers = box.request("GET", path).headers
         assert headers["X-Content-Type-Options"] == "nosniff", path
-        assert headers["X-Frame-Options"] == "DENY"
+        assert headers["X-Frame-Options"] == "SAMEORIGIN"
         assert headers["Referrer-Policy"] == "no-referrer"
         policy = headers["Content-Security-Policy"]
         assert "default-src 'none'" in policy

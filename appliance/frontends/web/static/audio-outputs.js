@@ -17,7 +17,7 @@ export class WorkletOutput {
    * context's clock; with null where nothing is left to play.
    */
   static async create(context, sampleRate, onPosition) {
-    await context.audioWorklet.addModule('/static/audio-worklet.js');
+    await context.audioWorklet.addModule('static/audio-worklet.js');
     return new WorkletOutput(context, sampleRate, onPosition);
   }
 

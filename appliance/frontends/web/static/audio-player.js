@@ -23,7 +23,7 @@ export class AudioPlayer extends EventTarget {
 
   constructor() {
     super();
-    this.#socket = new ReconnectingSocket('/api/listen', {
+    this.#socket = new ReconnectingSocket('api/listen', {
       silenceMs: SILENCE_MS,
       retryMs: RETRY_MS,
       binaryType: 'arraybuffer',

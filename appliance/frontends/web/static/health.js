@@ -23,9 +23,9 @@ for (const name of ['tone', 'broker', 'inputs']) {
 async function refresh() {
   try {
     const { permission } = await session.refresh();
-    if (permission === 'none') location.assign('/');
+    if (permission === 'none') location.assign('./');
     for (const name of ['tone', 'broker']) find(`#test-${name}`).disabled = permission !== 'control';
-    const response = await fetch('/api/health');
+    const response = await fetch('api/health');
     if (response.ok) show(await response.json());
     showConnection(response.ok ? 'live' : 'lost');
   } catch {
@@ -92,7 +92,7 @@ function chart(name, samples, report) {
 async function runTest(name) {
   find('#test-result').textContent = '…';
   try {
-    const response = await session.request('POST', `/api/tests/${name}`);
+    const response = await session.request('POST', `api/tests/${name}`);
     const answer = await response.json();
     const done = name === 'tone' ? TEXTS.tone_played : answer.detail;
     find('#test-result').textContent = answer.error ?? done;
@@ -108,7 +108,7 @@ function showInputEvents() {
   inputEventsTimer = setInterval(poll, INPUT_EVENTS_MS);
   poll();
   async function poll() {
-    const response = await fetch('/api/input-events').catch(() => null);
+    const response = await fetch('api/input-events').catch(() => null);
     if (!response?.ok) return;
     const { configured, events } = await response.json();
     find('#test-result').textContent = configured ? TEXTS.inputs_shown : TEXTS.no_inputs;

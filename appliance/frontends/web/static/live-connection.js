@@ -18,7 +18,7 @@ export class LiveConnection extends EventTarget {
   /** `isAllowed` is awaited before each attempt to connect; there is none if it gives false. */
   constructor(isAllowed) {
     super();
-    this.#socket = new ReconnectingSocket('/api/live', {
+    this.#socket = new ReconnectingSocket('api/live', {
       silenceMs: SILENCE_MS,
       retryMs: RETRY_MS,
       onMessage: (data) => this.#receive(JSON.parse(data)),

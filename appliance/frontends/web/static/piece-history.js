@@ -61,7 +61,7 @@ export class PieceHistory {
 
   async #fetch() {
     try {
-      const response = await fetch('/api/pieces');
+      const response = await fetch('api/pieces');
       const answer = await response.json();
       if (!response.ok) throw new Error(answer.error);
       this.#fileKinds = answer.files;
@@ -88,7 +88,7 @@ export class PieceHistory {
     });
     const links = this.#fileKinds.flatMap((kind) => {
       const link = element('a', {
-        href: `/api/pieces/${piece.id}.${kind}`,
+        href: `api/pieces/${piece.id}.${kind}`,
         download: '',
         textContent: this.#texts.files[kind] ?? kind,
       });

@@ -15,7 +15,7 @@ export class ReconnectingSocket {
   generation = 0;
 
   /**
-   * `path` is on this page's host. Options:
+   * `path` is relative to this page. Options:
    * - `silenceMs`: the server sends something at least this often; else the connection is lost;
    * - `retryMs`: waiting times before the first, second ... attempt; the last one is repeated;
    * - `onMessage(data)`: a message has come;
@@ -68,8 +68,10 @@ export class ReconnectingSocket {
   }
 
   #connect() {
-    const protocol = location.protocol === 'https:' ? 'wss' : 'ws';
-    const socket = new WebSocket(`${protocol}://${location.host}${this.#path}`);
+    // Relative to the page, which may be below a path of a proxy; ws for http, wss for https.
+    const url = new URL(this.#path, document.baseURI);
+    url.protocol = url.protocol.replace('http', 'ws');
+    const socket = new WebSocket(url);
     this.#socket = socket;
     this.#lastMessageMs = performance.now();
     if (this.#options.binaryType) socket.binaryType = this.#options.binaryType;

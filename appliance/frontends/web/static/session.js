@@ -8,7 +8,7 @@ export class Session {
 
   /** Fetch and return the session's info. */
   async refresh() {
-    this.info = await (await fetch('/api/session')).json();
+    this.info = await (await fetch('api/session')).json();
     return this.info;
   }
 
@@ -21,7 +21,7 @@ export class Session {
 
   /** Log in, or choose the first password; resolves to "" or an error. */
   async logIn(password) {
-    const path = this.info.must_choose_password ? '/api/password' : '/api/session';
+    const path = this.info.must_choose_password ? 'api/password' : 'api/session';
     const response = await this.request('POST', path, { password });
     const answer = await response.json();
     if (!response.ok) return answer.error;
@@ -30,7 +30,7 @@ export class Session {
   }
 
   async logOut() {
-    const response = await this.request('DELETE', '/api/session');
+    const response = await this.request('DELETE', 'api/session');
     this.info = await response.json();
   }
 }

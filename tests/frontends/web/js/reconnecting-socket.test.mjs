@@ -10,7 +10,7 @@ const settle = () => new Promise((resolve) => setImmediate(resolve));
 
 class FakeWebSocket {
   constructor(url) {
-    this.url = url;
+    this.url = String(url);
     this.isClosed = false;
     sockets.push(this);
   }
@@ -22,7 +22,7 @@ class FakeWebSocket {
 
 beforeEach(() => {
   [sockets, timers, now] = [[], [], 0];
-  globalThis.location = { protocol: 'http:', host: 'box:8080' };
+  globalThis.document = { baseURI: 'http://box:8080/bach/' };
   globalThis.WebSocket = FakeWebSocket;
   Object.defineProperty(globalThis, 'performance', { value: { now: () => now }, configurable: true });
   const schedule = (call, ms) => timers.push({ call, ms });
@@ -36,7 +36,7 @@ afterEach(() => Object.assign(globalThis, real));
 
 function connect(options = {}) {
   const events = [];
-  const socket = new ReconnectingSocket('/api/live', {
+  const socket = new ReconnectingSocket('api/live', {
     silenceMs: 4000,
     retryMs: [400, 800],
     onMessage: (data) => events.push(data),
@@ -52,7 +52,7 @@ const waits = () => timers.filter((timer) => timer && timer.ms !== 1000).map(({ 
 test('a closed connection is opened again, after longer and longer waits', async () => {
   const { socket, events } = connect();
   await settle();
-  assert.equal(sockets[0].url, 'ws://box:8080/api/live');
+  assert.equal(sockets[0].url, 'ws://box:8080/bach/api/live');
   for (let i = 0; i < 3; i++) {
     sockets.at(-1).onclose();
     timers.findLast((timer) => timer && timer.ms !== 1000).call();
