@@ -19,6 +19,7 @@ SOURCES = (
     "training/evaluate/pages.py", "training/evaluate/musical_facts.py",
     "training/evaluate/two_sample.py", "training/evaluate/defects.py",
     "training/evaluate/finished_pieces.py", "training/evaluate/ngram.py",
+    "training/evaluate/likeness.py",
 )  # fmt: skip
 """The code that decides what is composed and what is measured of it."""
 

@@ -25,9 +25,11 @@ from appliance.composing.interpreter import RUNTIME_VARIABLE, RUNTIMES
 from appliance.errors import BachboxError
 from appliance.training import recipe
 from appliance.training.evaluate import likeness, quality_page
-from appliance.training.evaluate.likeness import COMPOSED_PIECES, Likeness
+from appliance.training.evaluate.job_cache import cached
+from appliance.training.evaluate.likeness import COMPOSED_PIECES, Likeness, RealMeasures
 from appliance.training.evaluate.likeness_page import setting_section, setting_verdict
 from appliance.training.evaluate.model_quality import Choice, ModelQuality, measure_quality
+from appliance.training.evaluate.page_measures import PageMeasures
 from appliance.training.evaluate.sampling_jobs import (
     ComposedMusic,
     ReferenceMusic,
@@ -46,6 +48,22 @@ MODELS = Path("models")
 DEFAULT_SWEEP_PIECES = 16
 
 T = TypeVar("T")
+
+
+def judge_music(
+    judge: Callable[[RealMeasures, Sequence[PageMeasures]], T],
+    known: RealMeasures,
+    composed: Sequence[PageMeasures],
+    cache: Path,
+) -> T:
+    """Return what a function of :mod:`.likeness` says, or said before of the same music.
+
+    Raises:
+        ValueError: one side has fewer than five pieces with features.
+        OSError: a file in ``cache`` cannot be read or written.
+    """
+    parts = (known, composed)
+    return cached(cache, judge.__name__, parts, lambda: judge(known, composed))
 
 
 class Workshop:
@@ -140,14 +158,15 @@ class ModelJobs:
         """Begin to judge the settings that have not been judged, and the defaults' music."""
         for setting, music in self.music.items():
             if setting not in self._aucs:
-                self._aucs[setting] = self._workshop.submit(
-                    likeness.valid_auc, self.reference.measures, music.measures
-                )
+                self._aucs[setting] = self._judge(likeness.valid_auc, music)
         if self._judgement is None and self._long_run is not None:
-            composed = self._long_run.result()[0].measures
-            self._judgement = self._workshop.submit(
-                likeness.compare, self.reference.measures, composed
-            )
+            self._judgement = self._judge(likeness.compare, self._long_run.result()[0])
+
+    def _judge(
+        self, judge: Callable[[RealMeasures, Sequence[PageMeasures]], T], music: ComposedMusic
+    ) -> Future[tuple[T, float]]:
+        cache, known = self._options.build / "quality", self.reference.measures
+        return self._workshop.submit(judge_music, judge, known, music.measures, cache)
 
     def compose_at_top_ps(self) -> None:
         """Begin to compose with each top-p, at the temperature that is best so far."""
