@@ -415,6 +415,20 @@ def test_a_piece_start_releases_held_notes() -> None:
     assert setup.performer.piece == about
 
 
+def test_each_piece_has_its_own_share_of_the_tempo() -> None:
+    """At 80 BPM a tick has 75 frames."""
+    slow = Piece(1, 7, True, 3, 0, 0, tempo_permille=500)
+    quick = Piece(2, 7, True, 3, 0, 80, tempo_permille=2000)
+    events: list[Event] = [
+        PieceStart.of(slow), TempoFactor(0, 1000), NoteOn(40, 0, 60, 80),
+        PieceStart.of(quick), TempoFactor(80, 1000), NoteOn(120, 0, 67, 80),
+    ]  # fmt: skip
+    setup = Setup(finished(events))
+    setup.render([1000] * 14)
+    struck = [call[0] for call in setup.synth.notes if call[1] == "on"]
+    assert struck == [40 * 150, 80 * 150 + 40 * 75 // 2]
+
+
 def test_a_late_event_is_played_at_once_and_counted() -> None:
     class Careless:
         """A source whose horizon is wrong."""
