@@ -10,12 +10,14 @@ import pytest
 
 from appliance.composing import model_file
 from appliance.errors import UsageError
+from appliance.music.codecs import free_rhythm_conversion
 from appliance.music.notes import Note
 from appliance.music.score import Form, FreeRhythmScore, Key, PieceFacts
 from appliance.music.traits import traits_of
 from appliance.training.convert.write_model_file import write_facts
 from appliance.training.data import piece_facts
 from appliance.training.data.double_bar import find_double_bar
+from tests.support.scores import midi
 
 SHIPPED = Path(__file__).parents[2] / "models" / "chorales.tflite"
 
@@ -43,7 +45,8 @@ def test_the_first_text_with_one_kind_alone_decides() -> None:
     ("header", "kind"),
     [
         ("X:1\nT:7th Regiment -- Reel\nK:G", "reel"), ("T:Cuckoo\nR: hornpipe\n", "hornpipe"),
-        ("T:A Trip -- Jig\nR:slip jig", "slip jig"), ("T:Nothing\n", "tune"), ("R:double jig", "jig"),
+        ("T:A Trip -- Jig\nR:slip jig", "slip jig"), ("T:Nothing\n", "tune"),
+        ("R:double jig", "jig"),
         ("T:Highland Laddie -- Highland Fling", "highland fling"), ("T:Gigue", "jig"),
     ],
 )  # fmt: skip
@@ -62,6 +65,19 @@ def test_the_rhythm_or_the_title_of_a_tune_says_its_kind(header: str, kind: str)
 )  # fmt: skip
 def test_the_number_of_a_movement_says_its_kind(stem: str, kind: str) -> None:
     assert piece_facts._kind_by_number(stem) == kind
+
+
+@pytest.mark.parametrize(
+    ("path", "program"),
+    [
+        ("organ/bach-bwv565.mid", 19), ("lute/bach-bwv999-prelude.mid", 24),
+        ("ensemble/violin-sonata.mid", 40), ("keyboard/bwv772.mid", None),
+    ],
+)  # fmt: skip
+def test_name_or_folder_say_the_instrument(tmp_path: Path, path: str, program: int | None) -> None:
+    file = midi(tmp_path / path, seed=1)
+    score = free_rhythm_conversion.read(file)
+    assert piece_facts.with_facts_of_file(score, file).form.facts.program == program
 
 
 def dance(half_bars: int, bars: int, pickup_steps: int = 0) -> FreeRhythmScore:

@@ -8,7 +8,6 @@ came before.
 
 from __future__ import annotations
 
-
 from appliance.errors import UsageError
 from appliance.music.codecs import free_rhythm_conversion
 from appliance.music.codecs.base import Opening

@@ -39,6 +39,9 @@ TOLD_KINDS = (
     *("largo", "siciliana", "andante", "allegro", "presto", "march", "air"),
 )
 """Kinds of pieces that have an input, of :data:`appliance.music.kinds.KINDS`."""
+TOLD_PROGRAMS = (6, 19, 24, 40, 42, 48, 73)
+"""Instruments that have an input, as General MIDI programs: harpsichord, organ, lute, violin,
+cello, ensemble, flute."""
 TRAIT_BUCKETS = {
     "voices": (1.15, 1.5, 1.85, 2.15, 2.5, 2.9, 3.4),
     "notes_per_quarter": (1.5, 2.2, 3.0, 3.8, 4.6, 5.5, 6.5),
@@ -63,8 +66,9 @@ class FreeRhythmTokens:
         lowest: lowest MIDI note.
         highest: highest MIDI note.
         lengths: the lengths of notes in ticks, rising; any other is rounded to the nearest.
-        told: whether the model is told more: kind and traits of the piece, how far its beginning
-            is, what stood at this place some bars ago, and notes as degrees of the key.
+        told: whether the model is told more: kind, instrument and traits of the piece, how far its
+            beginning and its double bar are, what stood at this place some bars ago, and notes as
+            degrees of the key.
 
     Attributes:
         time_shifts: waits in ticks since the note before; token ``n`` stands for
@@ -129,7 +133,9 @@ class FreeRhythmTokens:
             ("past_degree", PAST_DEGREES, 13),
             ("sounding_degree", 12),
             ("bass_degree", 13),
+            ("to_double_bar", len(TO_END_STEPS) + 1),
             ("kind", len(TOLD_KINDS)),
+            ("instrument", len(TOLD_PROGRAMS)),
             ("traits", len(TRAIT_BUCKETS), BUCKETS),
         )
 
@@ -139,9 +145,11 @@ class FreeRhythmTokens:
             return ()
         parts = (("traits", len(TRAIT_BUCKETS)), ("bars_back", len(BARS_BACK)), ("match", 2))
         rows = [row for name, count in parts for row in self._rows(name, count)]
+        names = ("from_start", "to_double_bar", "kind", "instrument")
+        parts_alone = [self.inputs.indices(name) for name in names]
         kind, traits = self.inputs.indices("kind"), self.inputs.indices("traits")
         whole = range(kind.start, traits.stop)
-        return [self.inputs.indices("from_start"), kind, whole, *rows]
+        return [*parts_alone, whole, *rows]
 
     def _rows(self, part: str, count: int) -> list[range]:
         """The rows of a part, as ranges of indices."""

@@ -1,7 +1,8 @@
 """What a model of music in free rhythm is told besides its tokens.
 
-That is what a composer knows: what kind of piece it is and what it is like as a whole, how far
-its beginning is, what stood at this place some bars ago, and the degree of every note.
+That is what a composer knows: what kind of piece it is, for which instrument and what it is like as
+a whole, how far its beginning and its double bar are, what stood at this place some bars ago, and
+the degree of every note.
 """
 
 from __future__ import annotations
@@ -16,7 +17,9 @@ from appliance.music.codecs.free_rhythm_tokens import (
     LENGTH,
     PAST_DEGREES,
     PITCH,
+    TO_END_STEPS,
     TOLD_KINDS,
+    TOLD_PROGRAMS,
     TRAIT_BUCKETS,
     FreeRhythmTokens,
     nearest,
@@ -42,6 +45,7 @@ class ToldInputs(Copyable):
         self.codec = codec
         self.tonic = key.tonic
         self.bar_ticks = form.bar_steps * TICKS_PER_STEP
+        self.double_bar_step = form.facts.double_bar_step or 0
         self.whole = tuple(_whole_features(codec, form))
         """The inputs that stay the same for the whole piece."""
         self.ticks: list[int] = []
@@ -77,10 +81,11 @@ class ToldInputs(Copyable):
             struck: MIDI notes struck at ``tick``.
         """
         inputs, tonic = self.codec.inputs, self.tonic
-        ones = [
-            *self.whole,
-            inputs["from_start", bisect_right(FROM_START_STEPS, tick // TICKS_PER_STEP)],
-        ]
+        step = tick // TICKS_PER_STEP
+        ones = [*self.whole, inputs["from_start", bisect_right(FROM_START_STEPS, step)]]
+        if step < self.double_bar_step:
+            steps_left = self.double_bar_step - step
+            ones.append(inputs["to_double_bar", bisect_right(TO_END_STEPS, steps_left)])
         for row, bars in enumerate(BARS_BACK):
             token = self._token_at(place, tick - bars * self.bar_ticks, len(struck))
             ones.append(inputs["bars_back", row, self.codec.classes if token is None else token])
@@ -118,12 +123,14 @@ class ToldInputs(Copyable):
 
 
 def _whole_features(codec: FreeRhythmTokens, form: Form) -> list[int]:
-    """The inputs for the kind and the traits of a piece; what is not known has no input."""
-    ones = []
-    if form.facts.kind in TOLD_KINDS:
-        ones.append(codec.inputs["kind", TOLD_KINDS.index(form.facts.kind)])
-    if form.facts.traits is not None:
+    """The inputs for kind, instrument and traits of a piece; what is not known has no input."""
+    ones, facts = [], form.facts
+    if facts.kind in TOLD_KINDS:
+        ones.append(codec.inputs["kind", TOLD_KINDS.index(facts.kind)])
+    if facts.program in TOLD_PROGRAMS:
+        ones.append(codec.inputs["instrument", TOLD_PROGRAMS.index(facts.program)])
+    if facts.traits is not None:
         for row, (name, ends) in enumerate(TRAIT_BUCKETS.items()):
-            bucket = bisect_right(ends, getattr(form.facts.traits, name))
+            bucket = bisect_right(ends, getattr(facts.traits, name))
             ones.append(codec.inputs["traits", row, bucket])
     return ones

@@ -98,6 +98,8 @@ _PROGRAMS: Final = (
     (re.compile(r"\b(cello|bwv10(0[7-9]|1[0-2]))\b"), _CELLO),
 )
 """General MIDI programs by what a name has in it, for music of one instrument."""
+_PROGRAMS_OF_FOLDERS: Final = {"lute": 24, "organ": 19, "ensemble": 48}
+"""The same by the name of the folder, where the name of the file says nothing."""
 
 
 def facts_from_json(form: Sequence[Any]) -> PieceFacts:
@@ -158,7 +160,9 @@ def with_facts_of_file(score: FreeRhythmScore, path: Path) -> FreeRhythmScore:
     """
     kind = _kind_by_number(path.stem) or kind_in(*_titles(path), path.stem)
     found: FreeRhythmScore = with_facts(score, kind)
-    program = next((p for pattern, p in _PROGRAMS if pattern.search(path.stem.casefold())), None)
+    by_folder = _PROGRAMS_OF_FOLDERS.get(path.parent.name)
+    name = path.stem.casefold()
+    program = next((p for pattern, p in _PROGRAMS if pattern.search(name)), by_folder)
     repeats = _repeats(path)
     if repeats is not None:
         double_bar_step = _half_of(repeats, score.form)

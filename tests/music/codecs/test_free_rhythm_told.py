@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
+from bisect import bisect_right
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -10,7 +13,9 @@ from appliance.music.codecs.free_rhythm import FreeRhythmCodec
 from appliance.music.codecs.free_rhythm_tokens import (
     BARS_BACK,
     BUCKETS,
+    TO_END_STEPS,
     TOLD_KINDS,
+    TOLD_PROGRAMS,
     TRAIT_BUCKETS,
 )
 from appliance.music.kinds import KINDS
@@ -81,17 +86,28 @@ def test_what_is_too_long_ago_is_forgotten() -> None:
 
 
 def test_kind_and_traits_of_the_form_are_told() -> None:
-    facts = PieceFacts(kind="fugue", traits=TRAITS)
+    facts = PieceFacts(kind="fugue", program=40, traits=TRAITS)
     ones = TOLD.start(Form(16, 0, 64, facts=facts), Key(0, False)).features()
     assert told_of(ones, "kind") == {TOLD_KINDS.index("fugue")}
+    assert told_of(ones, "instrument") == {TOLD_PROGRAMS.index(40)}
     rows = {one // BUCKETS for one in told_of(ones, "traits")}
     assert rows == {*range(len(TRAIT_BUCKETS))}
 
 
-@pytest.mark.parametrize("facts", [PieceFacts(), PieceFacts(kind="reel")])
+def test_the_way_to_the_double_bar_is_told_until_it_is_reached() -> None:
+    form = Form(16, 0, 32, facts=PieceFacts(double_bar_step=16))
+    score = dataclasses.replace(score_of(*[(n * 480, 480, 60 + n) for n in range(8)]), form=form)
+    waits = TOLD.encode(score)[0][3::3]
+    # The wait for a note is told at the note before it.
+    assert [len(told_of(ones, "to_double_bar")) for ones in waits] == [1] * 4 + [0] * 4
+    assert told_of(waits[0], "to_double_bar") == {bisect_right(TO_END_STEPS, 16)}
+
+
+@pytest.mark.parametrize("facts", [PieceFacts(), PieceFacts(kind="reel", program=110)])
 def test_what_nobody_knows_is_not_told(facts: PieceFacts) -> None:
     ones = TOLD.start(Form(16, 0, 64, facts=facts), Key(0, False)).features()
-    assert told_of(ones, "kind") == told_of(ones, "traits") == set()
+    for part in ("kind", "instrument", "traits", "to_double_bar"):
+        assert told_of(ones, part) == set()
 
 
 def test_every_trait_has_buckets_and_every_kind_is_one() -> None:
@@ -113,7 +129,8 @@ def test_degrees_are_those_over_the_tonic() -> None:
 def test_optional_inputs_are_those_that_may_be_unknown() -> None:
     assert CODEC.optional_inputs == ()
     hidden = {one for group in TOLD.optional_inputs for one in group}
-    for part in ("kind", "traits", "from_start", "bars_back", "match"):
+    told = ("kind", "instrument", "traits", "from_start", "to_double_bar", "bars_back", "match")
+    for part in told:
         assert {*TOLD.inputs.indices(part)} <= hidden
     for part in ("place", "bar", "past_pitch", "sounding", "end"):
         assert not {*TOLD.inputs.indices(part)} & hidden
