@@ -166,8 +166,9 @@ def _parse(tune: TuneText) -> AbcScore | str:
         score = reader.parse(tune, re.sub(r"(?i)\b(the|a|an)\b|- *[a-z]+$", "", name).strip())
     except ValueError as error:
         return re.sub(r"'.*'", "...", re.sub(r"\d+(/\d+)?", "n", str(error)))
-    tune_facts: AbcScore = piece_facts.with_facts(score, piece_facts.kind_of_tune(tune.text, score.form))
-    return tune_facts
+    kind = piece_facts.kind_of_tune(tune.text, score.form)
+    found: AbcScore = piece_facts.with_facts(score, kind)
+    return found
 
 
 def _from_json(entry: dict[str, Any]) -> AbcScore:
