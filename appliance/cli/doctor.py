@@ -32,8 +32,9 @@ def doctor(config_file: Path | None, as_json: bool, gpio: bool) -> int:
 
     from appliance.config import loader
     from appliance.offline import doctor_checks
+    from appliance.offline.findings import CheckStatus, Finding
 
-    findings: list[doctor_checks.Finding] = []
+    findings: list[Finding] = []
     colours = {"ok": "green", "off": None, "failed": "red"}
     for finding in doctor_checks.examine(*loader.load(config_file)):
         findings.append(finding)
@@ -45,7 +46,7 @@ def doctor(config_file: Path | None, as_json: bool, gpio: bool) -> int:
             click.echo(f"        -> {finding.remedy}")
     if as_json:
         click.echo(json.dumps(msgspec.to_builtins(findings), indent=2))
-    failed = any(finding.status is doctor_checks.CheckStatus.FAILED for finding in findings)
+    failed = any(finding.status is CheckStatus.FAILED for finding in findings)
     return BachboxError.exit_code if failed else 0
 
 

@@ -3,50 +3,34 @@
 from __future__ import annotations
 
 import contextlib
-import enum
 import grp
 import os
 import threading
 from collections.abc import Callable, Iterator
+from functools import partial
 from importlib import metadata
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
 
-import msgspec
-
+from appliance.audio.alsa_cards import hardware_cards, holder_pid
+from appliance.audio.silence_stderr import silence_stderr
 from appliance.audio.soundfont_check import try_soundfont
 from appliance.common.install_hint import install_hint
 from appliance.composing.model_check import try_model
 from appliance.config import loader
 from appliance.config.loader import Config
 from appliance.errors import BachboxError
+from appliance.offline import stream_checks
+from appliance.offline.findings import CheckStatus, Finding
 from appliance.sandbox import run_in_fork
 from appliance.state.general_midi import NAMES
-
-
-class CheckStatus(enum.StrEnum):
-    """The result of a check."""
-
-    OK = "ok"
-    OFF = "off"
-    """Missing or switched off, and not needed for music."""
-    FAILED = "failed"
-
-
-class Finding(msgspec.Struct, frozen=True):
-    """What a check has found; an element of the list that ``bachbox doctor --json`` prints."""
-
-    check: str
-    status: CheckStatus
-    detail: str
-    remedy: str = ""
-    """What to do, if the detail does not say it."""
 
 
 def examine(config: Config, config_file: Path | None) -> Iterator[Finding]:
     """Run all checks and yield their findings one by one; nothing is changed."""
     yield Finding("config", CheckStatus.OK, str(config_file or "no config file; defaults apply"))
+    is_service = config_file == loader.SYSTEM_FILE
     checks: list[tuple[str, Callable[[Config], Iterator[Finding]]]] = [
         ("sound card", _check_sound_card),
         ("soundfont", _check_soundfont),
@@ -55,6 +39,8 @@ def examine(config: Config, config_file: Path | None) -> Iterator[Finding]:
         ("delegate", _check_delegate),
         ("permissions", _check_permissions),
         ("broker", _check_broker),
+        ("snapcast", partial(stream_checks.check_snapcast, is_service=is_service)),
+        ("icecast", stream_checks.check_icecast),
         ("pins", _check_pins),
     ]
     for name, check in checks:
@@ -65,7 +51,8 @@ def examine(config: Config, config_file: Path | None) -> Iterator[Finding]:
 
 
 def _check_sound_card(config: Config) -> Iterator[Finding]:
-    from appliance.audio.outputs.sound_card import choose, list_cards
+    from appliance.audio.outputs import is_card
+    from appliance.audio.outputs.sound_card import choose, list_cards, open_card
 
     output = config.sound.output
     if crash := run_in_fork(list_cards):
@@ -73,14 +60,36 @@ def _check_sound_card(config: Config) -> Iterator[Finding]:
         yield Finding("sound card", CheckStatus.FAILED, f"PortAudio crashes ({crash})", remedy)
         return
     cards = list_cards()
-    if ":" in output or output == "null":
+    names = [f"{card.label} ({card.sample_rate} Hz)" for card in cards if card.is_choice]
+    if not is_card(output):
         yield Finding("sound card", CheckStatus.OFF, f"not used: the output is {output}")
-    else:
+    elif box := _box_that_plays():
         card = choose(cards, output)
-        yield Finding("sound card", CheckStatus.OK, f"{card.name}, {card.sample_rate} Hz")
-    if cards:
-        names = ", ".join(f"{card.name} ({card.sample_rate} Hz)" for card in cards)
-        yield Finding("all cards", CheckStatus.OK, names)
+        yield Finding("sound card", CheckStatus.OK, f"{card.label} is in use by the box ({box})")
+    else:
+        remedy = "choose another card with [sound] output, or `bachbox set output=NAME`"
+        with silence_stderr():
+            opened = open_card(output, config.sound.block_frames)
+            opened.close()
+        if opened.problem:
+            yield Finding("sound card", CheckStatus.FAILED, opened.problem, remedy)
+        else:
+            mono = ", one channel" if opened.card.channels == 1 else ""
+            detail = f"{opened.name}, {opened.sample_rate} Hz{mono}"
+            yield Finding("sound card", CheckStatus.OK, detail)
+    if names:
+        yield Finding("all cards", CheckStatus.OK, ", ".join(names))
+
+
+def _box_that_plays() -> str:
+    """Return the performer that has a sound card open, such as "process 812"; "" if none has."""
+    for card in hardware_cards():
+        pid = holder_pid(card)
+        with contextlib.suppress(OSError):
+            command = Path(f"/proc/{pid}/cmdline").read_bytes()
+            if b"appliance.workers.performer_process" in command:
+                return f"process {pid}"
+    return ""
 
 
 MAX_PRESETS_SHOWN: Final = 5
@@ -219,6 +228,7 @@ def _check_broker(config: Config) -> Iterator[Finding]:
 
 def _check_pins(config: Config) -> Iterator[Finding]:
     from appliance.config.gpio_schema import Gpio, Pot, wired_parts
+    from appliance.frontends.gpio.overlays import clash, pins_in_use
 
     chips = sorted(Path("/dev").glob("gpiochip*"))
     # Pins are needed only if something is wired to them.
@@ -231,8 +241,9 @@ def _check_pins(config: Config) -> Iterator[Finding]:
         remedy = "sudo usermod -aG gpio $USER, then log in again"
         yield Finding("pins", unusable, f"{chips[0]}: permission denied", remedy)
     parts = list(wired_parts(config.gpio))
-    for where, _, problem in parts:
-        if problem:
+    used = pins_in_use()
+    for where, part, found in parts:
+        if problem := found or clash(part, used):
             yield Finding("wiring", CheckStatus.FAILED, f"{where}: {problem}")
     if parts and not all(map(find_spec, ("gpiozero", "lgpio"))):
         missing = "gpiozero or lgpio is missing"

@@ -148,7 +148,7 @@ class CardOutput:
         self._last_call = 0.0
         try:
             cards = _cards(self._audio)
-            if name == "default" and not any(card.name == name for card in cards):
+            if cards and name == "default" and not any(c.name == name for c in cards):
                 self._refuse_broken_default()
             self.card = choose(cards, name)
             self.choices = [card.label for card in cards if card.is_choice]

@@ -1,0 +1,82 @@
+"""The checks of ``bachbox doctor`` for ``[stream]``: Snapcast and Icecast."""
+
+from __future__ import annotations
+
+import os
+import socket
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+from appliance.config.addresses import host_port, parse_icecast, parse_snapcast
+from appliance.config.loader import Config
+from appliance.offline.findings import CheckStatus, Finding
+
+_TIMEOUT_S: Final = 5.0
+
+_PRIVATE_FOLDERS: Final = (Path("/tmp"), Path("/var/tmp"))  # noqa: S108
+"""The service has copies of its own (``PrivateTmp=`` in its unit)."""
+
+
+def check_snapcast(config: Config, *, is_service: bool) -> Iterator[Finding]:
+    """Check the pipe, or the server, of ``[stream] snapcast``.
+
+    Args:
+        config: the config.
+        is_service: whether the service reads this config.
+    """
+    address = config.stream.snapcast
+    if not address:
+        yield Finding("snapcast", CheckStatus.OFF, "[stream] snapcast is not set")
+        return
+    target = parse_snapcast(address, Path())
+    if isinstance(target, Path):
+        yield _check_pipe(target, is_service)
+    else:
+        yield _check_server("snapcast", *target, "start snapserver there, with a tcp source")
+
+
+def check_icecast(config: Config) -> Iterator[Finding]:
+    """Check that the server of ``[stream] icecast`` answers."""
+    if not config.stream.icecast:
+        yield Finding("icecast", CheckStatus.OFF, "[stream] icecast is not set")
+        return
+    address = parse_icecast(config.stream.icecast)
+    yield _check_server("icecast", address.host, address.port, "start the Icecast server")
+
+
+def _check_pipe(pipe: Path, is_service: bool) -> Finding:
+    def failed(detail: str, remedy: str) -> Finding:
+        return Finding("snapcast", CheckStatus.FAILED, f"{pipe}: {detail}", remedy)
+
+    if is_service and any(folder in pipe.parents for folder in _PRIVATE_FOLDERS):
+        return failed(
+            "the service has a /tmp and a /var/tmp of its own, so snapserver does not see this "
+            "pipe",
+            "use /run/snapfifo, here and in snapserver.conf",
+        )
+    try:
+        mode = pipe.stat().st_mode
+    except OSError:
+        if os.access(pipe.parent, os.W_OK):
+            return Finding("snapcast", CheckStatus.OK, f"{pipe} will be created")
+        return failed(
+            "there is no such pipe, and it cannot be created",
+            "start snapserver, or see docs/listening.md",
+        )
+    if not stat.S_ISFIFO(mode):
+        return failed("this is not a pipe", "name another path, or remove the file")
+    if not os.access(pipe, os.W_OK):
+        return failed("you may not write to it", f"sudo chmod 666 {pipe}, or see docs/listening.md")
+    return Finding("snapcast", CheckStatus.OK, f"{pipe} can be written to")
+
+
+def _check_server(check: str, host: str, port: int, remedy: str) -> Finding:
+    where = host_port(host, port)
+    try:
+        socket.create_connection((host, port), _TIMEOUT_S).close()
+    except OSError as error:
+        reason = error.strerror or str(error) or type(error).__name__
+        return Finding(check, CheckStatus.FAILED, f"{where}: {reason.lower()}", remedy)
+    return Finding(check, CheckStatus.OK, f"{where} answers")
