@@ -62,7 +62,7 @@ inside sh -c 'apt-get install --quiet=2 --yes --no-install-recommends /tmp/bachb
 owner=$(inside id -u bachbox):$(inside id -g bachbox)
 install -d -m 750 "$root/var/lib/bachbox"
 chown "$owner" "$root/var/lib/bachbox"
-inside systemctl --quiet enable bachbox-card.service systemd-networkd.service systemd-resolved.service wpa_supplicant@wlan0.service
+inside systemctl --quiet enable bachbox-card.service bachbox-card-beeps.service systemd-networkd.service systemd-resolved.service wpa_supplicant@wlan0.service
 inside systemctl --quiet disable systemd-networkd-wait-online.service wpa_supplicant.service
 # These write to the root from time to time.
 inside systemctl --quiet mask apt-daily.timer apt-daily-upgrade.timer dpkg-db-backup.timer e2scrub_all.timer e2scrub_reap.service

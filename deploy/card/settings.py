@@ -4,7 +4,8 @@
 Runs at every start, before the network and Bachbox, as bachbox-card.service. The section ``[card]``
 is for the machine (its name, Wi-Fi, the broker's password); everything else is Bachbox's config.
 The card has no login and often no screen, so mistakes are also listed in a file beside the text
-file, and the activity LED blinks evenly. The box plays without the settings that are wrong.
+file, the activity LED blinks evenly, and where there is sound, beeps count out what is wrong
+(bachbox-card-beeps.service plays them). The box plays without the settings that are wrong.
 """
 
 from __future__ import annotations
@@ -12,11 +13,13 @@ from __future__ import annotations
 import codecs
 import contextlib
 import hashlib
+import math
 import os
 import re
 import socket
 import subprocess
 import sys
+import wave
 from pathlib import Path
 
 TEXT = Path("/boot/firmware/bachbox.txt")
@@ -25,6 +28,8 @@ RUN = Path("/run/bachbox-card")
 DEFAULT = Path("/etc/bachbox/bachbox.toml")
 LED = Path("/sys/class/leds/ACT")
 MAX_BYTES = 65536
+BEEPS = "beeps.wav"
+RATE = 48_000
 
 KEYS = {
     "hostname": (
@@ -44,6 +49,9 @@ KEYS = {
     "broker_password": (r"[^\r\n]{0,1000}", "at most 1000 characters"),
 }
 """The keys of ``[card]``: the pattern of their values, and what is allowed, in words."""
+
+BEEPS_BY_TOPIC = {"wifi": 2, "hostname": 3, "broker_password": 4, "section [card]": 5}
+"""How many beeps tell where the mistake is, by a word in its sentence; one beep for the rest."""
 
 _QUOTES = str.maketrans("“”„‘’‚", "\"\"\"'''")
 """The quotation marks that some editors make from plain ones."""
@@ -259,6 +267,37 @@ def blink() -> None:
         (LED / name).write_text(value)
 
 
+def beep_counts(sentences: list[str]) -> list[int]:
+    """Return how often to beep, in groups: each kind of mistake once, the smallest number first."""
+
+    def topic(text: str) -> int:
+        return next((n for word, n in BEEPS_BY_TOPIC.items() if word in text), 1)
+
+    return sorted(
+        {
+            5 if text.startswith("[") else topic(text.lower())
+            for text in (sentence.replace("Wi-Fi", "wifi") for sentence in sentences)
+        }
+    )
+
+
+def write_beeps(path: Path, groups: list[int]) -> None:
+    """Write a WAV file: for each group a low tone, then as many short high ones."""
+    sound = bytearray()
+    for count in groups:
+        sound += _tone(196, 0.6) + _tone(0, 0.4)
+        sound += count * (_tone(880, 0.15) + _tone(0, 0.25)) + _tone(0, 0.8)
+    with wave.open(str(path), "wb") as file:
+        file.setparams((1, 2, RATE, 0, "NONE", ""))
+        file.writeframes(bytes(sound))
+
+
+def _tone(hertz: float, seconds: float) -> bytes:
+    turn = 2 * math.pi * hertz / RATE
+    values = (int(8000 * math.sin(turn * frame)) for frame in range(int(seconds * RATE)))
+    return b"".join(value.to_bytes(2, "little", signed=True) for value in values)
+
+
 def main() -> None:
     """Write everything that the other services look for."""
     RUN.mkdir(mode=0o755, exist_ok=True)
@@ -274,7 +313,9 @@ def main() -> None:
     check_config(box)
     with contextlib.suppress(OSError):
         save_problems(TEXT.parent)
+    (RUN / BEEPS).unlink(missing_ok=True)
     if problems:
+        write_beeps(RUN / BEEPS, beep_counts(problems))
         with contextlib.suppress(OSError):
             blink()
 

@@ -9,9 +9,11 @@ import subprocess
 import sys
 import time
 import tomllib
+import wave
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -241,6 +243,38 @@ def test_problems_are_listed_beside_the_file(tmp_path: Path) -> None:
     script["problems"].clear()
     script["save_problems"](tmp_path)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("lines", "beeps"),
+    [
+        (["nonsense"], [1]),
+        (['wifi_name = "home"', 'wifi_password = "short"'], [2]),
+        (['hostname = "a b"'], [3]),
+        (["broker_password = x"], [4]),
+        (['hostname = "a b"', "wifi_country = 7"], [2, 3]),
+    ],
+)
+def test_beeps_count_out_what_is_wrong(lines: list[str], beeps: list[int], tmp_path: Path) -> None:
+    wifi(*lines)
+    assert script["beep_counts"](script["problems"]) == beeps
+    sound = tmp_path / "beeps.wav"
+    script["write_beeps"](sound, beeps)
+    with wave.open(str(sound)) as file:
+        rate = file.getframerate()
+        samples = np.frombuffer(file.readframes(file.getnframes()), "<i2")
+    # Which pitch sounds in each 50 ms: a low tone, a number of high ones, for each mistake.
+    pieces = samples[: len(samples) // (rate // 20) * (rate // 20)].reshape(-1, rate // 20)
+    crossings = (np.diff(np.signbit(pieces), axis=1)).sum(axis=1)
+    is_high = (abs(pieces).max(axis=1) > 1000) & (crossings > 60)
+    is_low = (abs(pieces).max(axis=1) > 1000) & (crossings <= 60)
+    assert np.diff(is_high.astype(int)).clip(0).sum() == sum(beeps)
+    assert np.diff(is_low.astype(int), prepend=0).clip(0).sum() == len(beeps)
+
+
+def test_a_mistake_in_bachboxs_own_config_has_five_beeps() -> None:
+    sentences = ["[sound] volume is 200", "Bachbox plays as if there were only the section [card]"]
+    assert script["beep_counts"](sentences) == [5]
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root may mount")
