@@ -81,7 +81,8 @@ class PiecePlanner:
     def pause_ticks(self, piece: Piece, end_tick: int, silent_ticks: int) -> int:
         """Return the silence to add after a piece.
 
-        Within a set of tunes the next one begins in time, with its pickup before the bar line.
+        Within a set of tunes the next one begins with the beat, less than a beat later, its pickup
+        before it.
 
         Args:
             piece: the piece.
@@ -90,9 +91,8 @@ class PiecePlanner:
         """
         if goes_on_at_once(piece):
             following, _ = self.piece(piece.number + 1, end_tick)
-            bar_ticks = piece.beats_per_bar * piece.beat_ticks
             first_bar_tick = piece.start_tick + piece.pickup_ticks
-            return (first_bar_tick - end_tick - following.pickup_ticks) % bar_ticks
+            return (first_bar_tick - end_tick - following.pickup_ticks) % piece.beat_ticks
         quarters = pause_after_s(piece) * piece.sounding_bpm(self._default_bpm) / 60
         return max(0, round(quarters * TICKS_PER_BEAT) - silent_ticks)
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 from itertools import pairwise
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from appliance.composing import model_file
 from appliance.composing.groups import (
     GROUP_PAUSE_S,
     MOVEMENT_PAUSE_S,
@@ -16,6 +18,7 @@ from appliance.composing.groups import (
     group_kind_of,
     pause_after_s,
 )
+from appliance.composing.piece_plan import PiecePlanner
 from appliance.composing.programme import (
     MAX_PIECE_STEPS,
     PlannedPiece,
@@ -208,3 +211,17 @@ def test_the_tempo_is_a_share_of_the_models_default() -> None:
     sarabande, gigue = form_of("sarabande"), form_of("gigue")
     assert tempo_permille(sarabande, 80) < 800 < 1000 < tempo_permille(gigue, 80)
     assert tempo_permille(sarabande, 160) == pytest.approx(tempo_permille(sarabande, 80) / 2, abs=1)
+
+
+def test_the_tunes_of_a_set_follow_each_other_within_a_beat() -> None:
+    folk = model_file.load(Path(__file__).parents[2] / "models" / "folk.tflite")
+    planner = PiecePlanner(3, folk, None, None)
+    inner = [p for n in range(1, 40) if goes_on_at_once(p := planner.piece(n, 0)[0])]
+    assert len(inner) > 15
+    for piece in inner:
+        for end_tick in (5 * piece.beat_ticks, 5 * piece.beat_ticks + 240):
+            pause_ticks = planner.pause_ticks(piece, end_tick, 0)
+            following, _ = planner.piece(piece.number + 1, 0)
+            downbeat_tick = end_tick + pause_ticks + following.pickup_ticks
+            assert 0 <= pause_ticks < piece.beat_ticks
+            assert (downbeat_tick - piece.pickup_ticks) % piece.beat_ticks == 0
