@@ -276,7 +276,8 @@ def beep_counts(sentences: list[str]) -> list[int]:
     return sorted(
         {
             5 if text.startswith("[") else topic(text.lower())
-            for text in (sentence.replace("Wi-Fi", "wifi") for sentence in sentences)
+            # What follows a semicolon may name other keys, as a remedy.
+            for text in (s.partition(";")[0].replace("Wi-Fi", "wifi") for s in sentences)
         }
     )
 

@@ -67,6 +67,8 @@ function showNow({ now, seed_text: seed }) {
   find('#piece').textContent = condition ? `${piece} · ${condition}` : piece;
   find('#bar').textContent = now.piece ? TEXTS.bar(now.bar) : '';
   find('#seed').textContent = TEXTS.seed(seed, now.model);
+  find('#sound-problem').textContent = now.problem;
+  find('#sound-problem').hidden = !now.problem;
   const beats = find('#beats');
   beats.textContent = '●'.padStart(now.beat, '○').padEnd(now.beats_per_bar, '○');
   beats.hidden = !now.beat;
