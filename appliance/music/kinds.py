@@ -26,6 +26,10 @@ class Kind(NamedTuple):
     """Of what is counted (:func:`counted_quarters`), where there are many short notes."""
     quickest_bpm: float
     """The same where there are few."""
+    sparse: float = 1.5
+    """Onsets in what is counted: with this many or fewer a piece has its quickest tempo."""
+    dense: float = 4.0
+    """With this many or more it has its slowest."""
 
 
 KINDS: Final[dict[str, Kind]] = {
@@ -66,7 +70,7 @@ KINDS: Final[dict[str, Kind]] = {
     "allegro": Kind("Allegro", 84, 116),
     "presto": Kind("Presto", 68, 126),
     # Four parts
-    "chorale": Kind("Chorale", 60, 84),
+    "chorale": Kind("Chorale", 54, 96, sparse=1.0, dense=2.1),
     # Dance tunes
     "reel": Kind("Reel", 204, 232),
     "hornpipe": Kind("Hornpipe", 124, 148),
@@ -86,9 +90,6 @@ KINDS: Final[dict[str, Kind]] = {
 name by its place among them, and no place outlives a session."""
 
 NAMES: Final = ("", *KINDS)
-
-SPARSE, DENSE = 1.5, 4.0
-"""Onsets in what is counted: with fewer a piece has its quickest tempo, with more its slowest."""
 
 
 def counted_quarters(bar_steps: int, beat_steps: int) -> float:
@@ -111,6 +112,8 @@ def tempo_bpm(form: Form) -> float | None:
         return None
     quarters = counted_quarters(form.bar_steps, form.beat_steps)
     density = form.facts.onsets_per_quarter
-    share = 0.5 if density is None else (DENSE - density * quarters) / (DENSE - SPARSE)
+    share = 0.5
+    if density is not None:
+        share = (kind.dense - density * quarters) / (kind.dense - kind.sparse)
     counted_bpm = kind.slowest_bpm + (kind.quickest_bpm - kind.slowest_bpm) * min(1, max(0, share))
     return min(TEMPO_BPM.high, max(TEMPO_BPM.low, round(counted_bpm * quarters)))
