@@ -74,6 +74,7 @@ class _Track:
     def __init__(self, messages: Iterable[Any]) -> None:
         self.events: list[NoteOn | NoteOff] = []
         self.signatures: list[TimeSignature] = []
+        self.name = ""
         self.pedal: list[tuple[int, int, bool]] = []
         """Tick, channel, and whether the pedal is down from there on."""
         self.unreleased = 0
@@ -84,6 +85,8 @@ class _Track:
             if message.type == "time_signature":
                 signature = TimeSignature(tick, message.numerator, message.denominator)
                 self.signatures.append(signature)
+            elif message.type == "track_name":
+                self.name = self.name or message.name.strip("\0 ")
             elif message.type == "control_change":
                 self.pedal.append((tick, message.channel, message.value >= _PEDAL_DOWN))
             elif message.type in ("note_on", "note_off"):
@@ -112,6 +115,7 @@ def _score_file(midi: midi_repair.RepairedMidi, name: str) -> ScoreFile:
     pedal = _pedal_spans(tracks)
     pedal_counts = drum_parts = 0
     parts: list[tuple[Note, ...]] = []
+    names: list[str] = []
     for track in tracks:
         for channel, notes in track.notes(midi.ticks_per_beat).items():
             if channel == DRUM_CHANNEL:
@@ -120,6 +124,7 @@ def _score_file(midi: midi_repair.RepairedMidi, name: str) -> ScoreFile:
             held = _with_pedal(notes, pedal.get(channel, []))
             pedal_counts += sum(a != b for a, b in zip(notes, held, strict=True))
             parts.append(tuple(_scaled(note, scale, len(parts)) for note in held))
+            names.append(track.name)
     if drum_parts:
         count = len(parts) + drum_parts
         notices.append(f"read {len(parts)} of {count} tracks (percussion left out)")
@@ -139,6 +144,7 @@ def _score_file(midi: midi_repair.RepairedMidi, name: str) -> ScoreFile:
         tuple((signature.numerator, signature.denominator) for signature in signatures),
         first_bar_ticks=None if pickup_ticks is None else round(pickup_ticks * scale),
         notices=tuple(notices),
+        part_names=tuple(names),
     )
 
 

@@ -2,7 +2,8 @@
 
 A file may be wrapped in RIFF, have chunks of other programs, a longer header or wrong lengths, and
 its tracks may hold meta events that make no sense. All of that is passed over here: mido gets a
-file with nothing but notes, the sustain pedal, programs, time signatures and tempos. Source:
+file with nothing but notes, the sustain pedal, programs, time signatures, tempos and the names of
+tracks. Source:
 Standard MIDI Files 1.0 (RP-001).
 """
 
@@ -29,7 +30,8 @@ _CHUNK: Final = struct.Struct(">4sI")
 _HEADER_SEARCH_BYTES: Final = 1 << 16
 _MAX_DENOMINATOR_POWER: Final = 6
 _NOTE_ON, _CONTROL_CHANGE, _PROGRAM_CHANGE = 0x90, 0xB0, 0xC0
-_TIME_SIGNATURE, _SET_TEMPO, _END_OF_TRACK = 0x58, 0x51, 0x2F
+_TIME_SIGNATURE, _SET_TEMPO, _END_OF_TRACK, _TRACK_NAME = 0x58, 0x51, 0x2F, 0x03
+_MAX_NAME_BYTES: Final = 100
 _META_SIZES: Final = {_TIME_SIGNATURE: 4, _SET_TEMPO: 3}
 """The meta events that are kept, with the number of their data bytes."""
 _SYSTEM_SIZES: Final = {0xF1: 1, 0xF2: 2, 0xF3: 1}
@@ -225,6 +227,9 @@ class _TrackCleaner:
         data = self._bytes(self._number())
         if kind == _END_OF_TRACK:
             return None
+        if kind == _TRACK_NAME:
+            data = data[:_MAX_NAME_BYTES]
+            return bytes((0xFF, kind, len(data))) + data
         size = _META_SIZES.get(kind, len(data) + 1)
         if len(data) < size:
             return b""

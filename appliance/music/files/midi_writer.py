@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -13,20 +14,17 @@ from appliance.music.events import (
     FULL_TEMPO_PERMILLE,
     TICKS_PER_BEAT,
     Event,
-    NoteEvent,
     NoteOff,
     NoteOn,
     Piece,
     PieceStart,
     TempoFactor,
 )
-from appliance.music.files import piece_embedding
+from appliance.music.files import part_layout, piece_embedding
 from appliance.music.files.piece_record import PieceRecord
-from appliance.music.notes import still_sounding
-from appliance.music.score import VOICES
+from appliance.music.notes import Note, paired
 from appliance.music.titles import piece_title
 
-VOICE_NAMES = ("Soprano", "Alto", "Tenor", "Bass")
 MODES = {False: "", True: "m"}
 TONICS = {
     False: ("C", "Db", "D", "Eb", "E", "F", "F#", "G", "Ab", "A", "Bb", "B"),
@@ -69,7 +67,7 @@ def write(
     record: PieceRecord | None = None,
     cents: Sequence[float] = STANDARD_CENTS,
 ) -> None:
-    """Write a type 1 file: a track for tempo, meter and keys, then one for each voice.
+    """Write a type 1 file: a track for tempo, meter and keys, then one for each staff with notes.
 
     Sources: Standard MIDI Files 1.0 (RP-001), and the MIDI Tuning Standard for ``cents``.
 
@@ -106,33 +104,63 @@ def write(
         if isinstance(event, PieceStart):
             conductor += _announcement(event)
     file = mido.MidiFile(type=1, ticks_per_beat=TICKS_PER_BEAT, charset="utf-8")
-    for track in (conductor, *_voice_tracks(events, playing, tuned=tuned)):
+    for track in (conductor, *_staff_tracks(events, playing, tuned=tuned)):
         # The sort is stable: messages at the same tick keep their order.
         file.tracks.append(_track(sorted(track, key=lambda timed: timed[0])))
     file.save(path)
 
 
-def _voice_tracks(events: list[Event], playing: Sequence[Playing], *, tuned: bool) -> list[_Timed]:
-    """The messages of each voice; not in order of tick."""
-    notes = [event for event in events if isinstance(event, NoteEvent)]
-    count = max((note.voice for note in notes), default=-1) + 1
-    names = VOICE_NAMES if count <= VOICES else [f"Voice {v + 1}" for v in range(count)]
+def _staff_tracks(events: list[Event], playing: Sequence[Playing], *, tuned: bool) -> list[_Timed]:
+    """The messages of each staff that has notes; not in order of tick.
+
+    The channels are the voices', so that a note which two voices hold is released by both.
+    """
     programs = _programs(events, playing)
-    tracks: list[_Timed] = [
-        [
-            (0, mido.MetaMessage("track_name", name=name)),
-            *((0, message) for message in _select_tuning(_channel(voice)) if tuned),
-            *((at, _program_change(voice, program)) for at, program in programs),
-        ]
-        for voice, name in enumerate(names)
-    ]
-    for note in notes:
-        tracks[note.voice].append((note.tick, _message(note)))
-    end_tick = max((event.tick for event in events), default=0)
-    for note in still_sounding(notes):
-        off = NoteOff(end_tick, note.voice, note.pitch)
-        tracks[note.voice].append((end_tick, _message(off)))
+    notes: dict[str, list[tuple[NoteOn, NoteOff]]] = defaultdict(list)
+    for about, played in _pieces(events):
+        for name, pairs in _staves(about, played).items():
+            notes[name] += pairs
+    tracks: list[_Timed] = []
+    for name, pairs in notes.items():
+        track: _Timed = [(0, mido.MetaMessage("track_name", name=name))]
+        for voice in sorted({on.voice for on, _ in pairs}):
+            track += [(0, message) for message in _select_tuning(_channel(voice)) if tuned]
+            track += [(tick, _program_change(voice, program)) for tick, program in programs]
+        track += [(note.tick, _message(note)) for pair in pairs for note in pair]
+        tracks.append(track)
     return tracks
+
+
+def _pieces(events: list[Event]) -> Iterator[tuple[Piece, list[tuple[NoteOn, NoteOff]]]]:
+    """Each piece with its notes; those that are never released end with the music."""
+    end_tick = max((event.tick for event in events), default=0)
+    pairs = iter(paired(events))
+    about: Piece = NO_PIECE
+    played: list[tuple[NoteOn, NoteOff]] = []
+    for event in events:
+        if isinstance(event, PieceStart):
+            yield about, played
+            about, played = event.piece, []
+        elif isinstance(event, NoteOn):
+            on, end = next(pairs)
+            played.append((on, NoteOff(end.tick if end else end_tick, on.voice, on.pitch)))
+    yield about, played
+
+
+def _staves(
+    about: Piece, played: Sequence[tuple[NoteOn, NoteOff]]
+) -> dict[str, list[tuple[NoteOn, NoteOff]]]:
+    """The notes of a piece by the name of their staff, from the top of the page down."""
+    start = about.start_tick
+    by_note: dict[Note, list[tuple[NoteOn, NoteOff]]] = defaultdict(list)
+    for on, off in played:
+        by_note[Note(on.tick - start, off.tick - on.tick, on.pitch, on.voice)].append((on, off))
+    return {
+        name: [pair for note in dict.fromkeys(staff.notes) for pair in by_note[note]]
+        for part in part_layout.parts_of(about, sorted(by_note))
+        for name, staff in zip(part.staff_names, part.staves, strict=True)
+        if staff.notes
+    }
 
 
 def _tempos(events: list[Event], playing: Sequence[Playing]) -> _Timed:

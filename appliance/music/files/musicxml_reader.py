@@ -94,18 +94,26 @@ def from_music21(stream: Any, name: str) -> ScoreFile:
     """The notes, meters and bars of a music21 stream; tied notes are joined."""
     streams = list(getattr(stream, "parts", []))
     parts: list[tuple[Note, ...]] = []
+    names: list[str] = []
     fermatas: list[tuple[int, int]] = []
+    percussion = grace_notes = 0
     for part in streams:
-        notes: list[Note] = []
-        for element in part.stripTies().flatten().notes:
-            if not element.quarterLength or "Harmony" in element.classes:  # a chord symbol
-                continue
-            start, length = _ticks(element.offset), _ticks(element.quarterLength)
-            pitches = [pitch.midi for pitch in element.pitches]
-            notes += [Note(start, length, pitch, len(parts)) for pitch in pitches]
-            if pitches and not parts and any("Fermata" in e.classes for e in element.expressions):
-                fermatas.append((start, start + length))
-        parts.append(tuple(notes))
+        read = _PartReader(len(parts))
+        for element in part.flatten().notes:
+            read.take(element)
+        grace_notes += read.grace_notes
+        if read.has_percussion and not read.notes:
+            percussion += 1
+            continue
+        if not parts:
+            fermatas = read.fermatas()
+        parts.append(tuple(read.notes))
+        names.append(str(part.partName or ""))
+    notices = []
+    if percussion:
+        notices.append(f"read {len(parts)} of {len(streams)} parts (percussion left out)")
+    if grace_notes:
+        notices.append(f"grace notes were left out ({grace_notes})")
     measure = streams[0].getElementsByClass("Measure").first() if streams else None
     length = max((part.duration.quarterLength for part in streams), default=0)
     return ScoreFile(
@@ -116,7 +124,59 @@ def from_music21(stream: Any, name: str) -> ScoreFile:
         length_ticks=_ticks(length),
         first_bar_ticks=None if measure is None else _ticks(measure.duration.quarterLength),
         fermatas=tuple(fermatas),
+        notices=tuple(notices),
+        part_names=tuple(names),
     )
+
+
+class _PartReader:
+    """Collects the notes of a part.
+
+    Ties are joined here and not by music21, which loses some of them where voices overlap.
+    """
+
+    def __init__(self, number: int) -> None:
+        self.notes: list[Note] = []
+        self.has_percussion = False
+        self.grace_notes = 0
+        self._number = number
+        self._tied: dict[int, int] = {}
+        """By pitch, the place in :attr:`notes` of a note that a tie continues."""
+        self._with_fermata: list[int] = []
+
+    def take(self, element: Any) -> None:
+        """Add a note or chord of music21; elements come in the order of their beginnings."""
+        if "Harmony" in element.classes:  # A chord symbol.
+            return
+        if {"Unpitched", "PercussionChord"} & {*element.classes}:
+            self.has_percussion = True
+            return
+        if not element.quarterLength:
+            self.grace_notes += 1
+            return
+        start, end = _ticks(element.offset), _ticks(element.offset + element.quarterLength)
+        has_fermata = any("Fermata" in expression.classes for expression in element.expressions)
+        for note in element.notes if element.isChord else (element,):
+            self._take_note(note, start, end, has_fermata=has_fermata)
+
+    def _take_note(self, note: Any, start: int, end: int, *, has_fermata: bool) -> None:
+        pitch, tie = note.pitch.midi, note.tie.type if note.tie else ""
+        place = self._tied.pop(pitch, None)
+        if place is not None and tie in ("stop", "continue") and self.notes[place].end == start:
+            first = self.notes[place]
+            self.notes[place] = first._replace(length=end - first.start)
+        else:
+            place = len(self.notes)
+            self.notes.append(Note(start, end - start, pitch, self._number))
+            if has_fermata:
+                self._with_fermata.append(place)
+        if tie in ("start", "continue"):
+            self._tied[pitch] = place
+
+    def fermatas(self) -> list[tuple[int, int]]:
+        """The spans of the notes and chords with a fermata."""
+        spans = ((self.notes[place].start, self.notes[place].end) for place in self._with_fermata)
+        return list(dict.fromkeys(spans))
 
 
 def _time_signatures(stream: Any, parts: list[Any]) -> tuple[tuple[int, int], ...]:

@@ -1,0 +1,104 @@
+"""What Bachbox writes it reads back as the same notes, bars and voices, for every model."""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+from appliance.composing import model_file
+from appliance.composing.composer import Composer
+from appliance.music.codecs import free_rhythm_conversion
+from appliance.music.codecs.abc import writer
+from appliance.music.events import TICKS_PER_STEP, Event, PieceStart
+from appliance.music.files import (
+    midi_writer,
+    musicxml_writer,
+    piece_record,
+    score_reader,
+)
+from appliance.music.files.score_file import ScoreFile
+from appliance.music.notes import Note, notes_from
+from tests.support.making_music import compose_pieces
+
+MODELS = Path(__file__).parents[3] / "models"
+NAMES = ("chorales", "folk", "keyboard", "strings")
+SEEDS = (3,)
+
+
+@cache
+def composed(model: str, seed: int) -> tuple[Event, ...]:
+    (played,) = compose_pieces(Composer(model_file.load(MODELS / f"{model}.tflite"), seed=seed), 1)
+    return tuple(played.events)
+
+
+def start_of(events: tuple[Event, ...]) -> PieceStart:
+    (start,) = [event for event in events if isinstance(event, PieceStart)]
+    return start
+
+
+def written(path: Path, model: str, seed: int) -> tuple[list[Note], PieceStart]:
+    """Write a piece; return its notes and its start, both from tick 0."""
+    events = composed(model, seed)
+    end_tick = max(event.tick for event in events)
+    record = piece_record.record_piece(events, end_tick, model=model, seed=seed, settings={})
+    if path.suffix == ".musicxml":
+        musicxml_writer.write(path, record, 80)
+    elif path.suffix == ".abc":
+        path.write_text(writer.format_book(events, tempo_bpm=80, title="Book"))
+    else:
+        midi_writer.write(path, record.events(), tempo_bpm=80, program=0, title="Piece")
+    start = start_of(events)
+    return sorted(notes_from(events, start.tick)), start
+
+
+def sounding(notes: list[Note]) -> list[tuple[int, int, int]]:
+    """Notes as start, end and pitch; a note that is doubled at its start counts once."""
+    longest: dict[tuple[int, int], int] = {}
+    for note in notes:
+        longest[note.start, note.pitch] = max(note.end, longest.get((note.start, note.pitch), 0))
+    return sorted((start, end, pitch) for (start, pitch), end in longest.items())
+
+
+def read(path: Path) -> tuple[ScoreFile, list[Note]]:
+    file = score_reader.read(path)
+    return file, sorted(note for part in file.parts for note in part)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("model", NAMES)
+@pytest.mark.parametrize("suffix", [".mid", ".musicxml"])
+def test_notes_and_bars_are_read_back(tmp_path: Path, suffix: str, model: str, seed: int) -> None:
+    path = tmp_path / f"piece{suffix}"
+    notes, start = written(path, model, seed)
+    file, found = read(path)
+    assert file.notices == ()
+    assert sounding(found) == sounding(notes)
+    form = free_rhythm_conversion.to_free_rhythm(file).form
+    bar_ticks = start.beats_per_bar * start.beat_ticks
+    assert form.bar_steps * TICKS_PER_STEP == bar_ticks
+    assert form.pickup_steps * TICKS_PER_STEP == start.pickup_ticks
+
+
+@pytest.mark.parametrize("suffix", [".mid", ".musicxml"])
+def test_the_four_voices_of_a_chorale_are_read_back(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"piece{suffix}"
+    notes, _ = written(path, "chorales", SEEDS[0])
+    file, _ = read(path)
+    assert len(file.parts) == 4
+    for voice, part in enumerate(file.parts):
+        wanted = [(n.start, n.end, n.pitch) for n in notes if n.voice == voice]
+        assert [(n.start, n.end, n.pitch) for n in part] == wanted
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_a_tune_is_read_back_from_abc_in_its_key(tmp_path: Path, seed: int) -> None:
+    path = tmp_path / "tune.abc"
+    notes, start = written(path, "folk", seed)
+    file, found = read(path)
+    assert file.tune is not None
+    assert file.notices == ()
+    assert (file.tune.key.tonic, file.tune.key.minor) == (start.tonic, start.minor)
+    assert sounding(found) == sounding(notes)
+    assert file.tune.form.pickup_steps * TICKS_PER_STEP == start.pickup_ticks
