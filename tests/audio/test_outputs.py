@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import subprocess
 import sys
@@ -15,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from appliance.audio.alsa_cards import HardwareCard
-from appliance.audio.outputs import DeviceLost, Output, open_output
+from appliance.audio.outputs import DeviceLost, Output, open_output, sound_card
 from appliance.audio.outputs.file_outputs import Pacer, WavFile
 from appliance.audio.outputs.sound_card import Card, choose
 from appliance.errors import BachboxError, UsageError
@@ -312,3 +313,16 @@ def test_a_card_with_one_channel_gets_mono(card: VirtualCard, tmp_path: Path) ->
     )
     name, problem, channels = _opened(card, tmp_path, SERVER, "pulse", one_channel)
     assert (name, problem, channels) == ("pulse", "", "1")
+
+
+@pytest.mark.parametrize("name", ["Headphones", "plughw:CARD=Headphones,DEV=0"])
+def test_a_busy_card_is_not_in_portaudios_list_and_the_reason_is_said_all_the_same(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    headphones = HardwareCard(0, "Headphones", 0)
+    monkeypatch.setattr(sound_card, "hardware_cards", lambda: [headphones])
+    monkeypatch.setattr(sound_card.alsa_cards, "open_error", lambda _pcm: errno.EBUSY)
+    monkeypatch.setattr(sound_card.alsa_cards, "holder", lambda *_: "mpd (process 812)")
+    with pytest.raises(DeviceLost, match=r"cannot be opened: mpd \(process 812\) uses it"):
+        sound_card._refuse_unlisted([_CARDS[0], _CARDS[2]], name)
+    sound_card._refuse_unlisted(_CARDS, name)

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import errno
 import os
 import re
 import threading
@@ -148,8 +149,7 @@ class CardOutput:
         self._last_call = 0.0
         try:
             cards = _cards(self._audio)
-            if cards and name == "default" and not any(c.name == name for c in cards):
-                self._refuse_broken_default()
+            _refuse_unlisted(cards, name)
             self.card = choose(cards, name)
             self.choices = [card.label for card in cards if card.is_choice]
             if refuse_silent:
@@ -253,14 +253,6 @@ class CardOutput:
     def _bytes(self, frames: int) -> int:
         return frames * BYTES_PER_FRAME * self.card.channels // 2
 
-    def _refuse_broken_default(self) -> None:
-        """PortAudio does not list what it cannot open."""
-        if code := alsa_cards.open_error("default"):
-            card = alsa_cards.card_behind("default", hardware_cards())
-            raise DeviceLost(
-                "the sound card 'default' cannot be opened: " + alsa_cards.reason(code, card)
-            )
-
     def _refuse_silent_hdmi(self) -> None:
         card = self.card.hardware or alsa_cards.card_behind(self.card.name, hardware_cards())
         if card is not None and alsa_cards.is_hdmi_without_screen(card):
@@ -278,6 +270,26 @@ class CardOutput:
     def close(self) -> None:
         """Close PortAudio. Not after :class:`DeviceLost`: it may never return."""
         self._stack.close()
+
+
+def _refuse_unlisted(cards: list[Card], name: str) -> None:
+    """Say why a card that exists is not in PortAudio's list, which has only what can be opened.
+
+    Raises:
+        DeviceLost: the card exists, and cannot be opened.
+    """
+    if any(name.casefold() in (card.name.casefold(), card.label.casefold()) for card in cards):
+        return
+    kernels = hardware_cards()
+    named = [card for card in kernels if card.label.casefold() == name.casefold()]
+    card = named[0] if named else alsa_cards.find_by_alsa_name(name, kernels)
+    if card is not None and any(listed.hardware == card for listed in cards):
+        return
+    code = alsa_cards.open_error(f"hw:{card.number},{card.device}" if card else name)
+    if code == 0 or (code == errno.ENOENT and card is None and not (name == "default" and cards)):
+        return
+    card = card or alsa_cards.card_behind(name, kernels)
+    raise DeviceLost(f"the sound card {name!r} cannot be opened: {alsa_cards.reason(code, card)}")
 
 
 def choose(cards: list[Card], name: str) -> Card:
