@@ -58,8 +58,8 @@ test-training: $(TRAIN_VENV)/.train ## train, convert and play tiny models
 	@$(TRAIN_VENV)/bin/python $(PIP) install 'pytest>=8,<10' 'pytest-timeout>=2.3,<3' 'pytest-xdist>=3.6,<4' 'hypothesis>=6.100,<7' 'psutil>=6,<8'
 	$(TRAIN_VENV)/bin/python -m pytest -n 2 tests/acceptance/training.py tests/acceptance/two_sample.py $(ARGS)
 
-test-systemd: | system-packages ## install on a fresh Debian 13, boot it, and break things (root; WAY=source: by make install)
-	@tests/systemd/run.sh $(WAY)
+test-systemd: | system-packages ## install on a fresh Debian, boot it, and break things (root; WAY=source: by make install; SUITE=bookworm)
+	@SUITE=$(SUITE) tests/systemd/run.sh $(WAY)
 
 test-machine: $(VENV)/.dev ## test on whole machines in QEMU: sound, power cuts, knobs, the card image (root; up to an hour; not in CI)
 	@for tool in qemu-system-x86_64 qemu-system-aarch64 mmdebstrap lintian mcopy mkfs.vfat sfdisk arch-test; do command -v $$tool >/dev/null || { \

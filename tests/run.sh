@@ -4,7 +4,8 @@
 # unit     nothing is started; in parallel
 # process  commands and whole boxes, without a sound card; in parallel
 # sound    a virtual sound card, a browser, a broker; in parallel, a card for each worker
-# debian   a Debian 13 that is booted, with the package installed (root only); in parallel with sound
+# debian   Debian 13 and 12, booted one after the other, with the package installed (root only); in parallel
+#          with sound
 # The environment in $VENV is used. The last lines of every tier are printed again at the end.
 set -uo pipefail
 
@@ -24,6 +25,7 @@ by_module=(--dist=loadscope --no-loadscope-reorder)
 logs=build/tests
 mkdir -p $logs
 rm -f $logs/*.summary
+suites="trixie bookworm"
 making=
 booting=
 recap() {
@@ -52,7 +54,8 @@ pytest() { # tier, argument ...
 }
 
 make_debian() { # in the background, as long as nothing listens
-    nice -n 19 tests/systemd/run.sh make >$logs/debian-made 2>$logs/debian-made.log &
+    nice -n 19 bash -c 'for suite; do SUITE=$suite tests/systemd/run.sh make || exit; done' - $suites \
+        >$logs/debian-made 2>$logs/debian-made.log &
     making=$!
 }
 
@@ -67,11 +70,23 @@ await_debian() {
     making=
 }
 
+boot_all() { # one after the other
+    local child= line=0
+    # A machine that is left alone would run on.
+    trap 'kill "$child" 2>/dev/null; wait "$child"; exit 1' TERM
+    for suite in $suites; do
+        line=$((line + 1))
+        SUITE=$suite PACKAGE=$(sed -n ${line}p $logs/debian-made) tests/systemd/run.sh &
+        child=$!
+        wait "$child" || exit
+    done
+}
+
 boot_debian() { # in the background; it mostly waits, too
     [ "$(id -u)" -eq 0 ] || return 0
     [ -n "$making" ] || [ -s $logs/debian-made ] || make_debian
     await_debian
-    PACKAGE=$(cat $logs/debian-made) tests/systemd/run.sh >$logs/debian.log 2>&1 &
+    boot_all >$logs/debian.log 2>&1 &
     booting=$!
 }
 
@@ -86,7 +101,7 @@ debian() {
     wait "$booting"
     local code=$?
     booting=
-    tail -n1 $logs/debian.log >$logs/debian.summary
+    grep -E '^All as it should be|^tests/systemd/run.sh' $logs/debian.log | paste -sd';' >$logs/debian.summary
     return "$code"
 }
 
