@@ -1,4 +1,4 @@
-"""The files that rendered music is written to: WAV, MIDI, ABC and MusicXML.
+"""The files that rendered music is written to: sound, MIDI, ABC and MusicXML.
 
 Nothing incomplete ever appears under the name that the user gave: music is written to a temporary
 file beside it, which is renamed when it is complete.
@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
 
+from appliance.audio.outputs import encoded_file
+from appliance.audio.outputs.encoded_file import EncodedFile
 from appliance.audio.outputs.file_outputs import WavFile
 from appliance.common.atomic_write import move_into_place
 from appliance.errors import BachboxError, UsageError, cannot_write
@@ -25,13 +27,15 @@ from appliance.music.temperament import key_cents
 
 SAMPLE_RATE: Final = 48_000
 
-SUFFIXES: Final = (".wav", ".mid", ".midi", ".abc")
+SOUND_SUFFIXES: Final = (".wav", *encoded_file.SUFFIXES)
+
+SUFFIXES: Final = (*SOUND_SUFFIXES, ".mid", ".midi", ".abc")
 """What music of any length can be written to."""
 
 ONE_PIECE_SUFFIXES: Final = SUFFIXES + musicxml_writer.SUFFIXES
 """What a single composed piece can be written to."""
 
-REPLAY_SUFFIXES: Final = (".wav", ".mid", ".midi", *musicxml_writer.SUFFIXES)
+REPLAY_SUFFIXES: Final = (*SOUND_SUFFIXES, ".mid", ".midi", *musicxml_writer.SUFFIXES)
 """What a replayed piece can be written to."""
 
 Timeline = Sequence[tuple[int, LiveSettings]]
@@ -66,9 +70,11 @@ def check_outputs(outputs: Sequence[Path], suffixes: Sequence[str] = SUFFIXES) -
                     f"{path}: a score holds one piece; use --pieces 1, or --replay FILE"
                 )
             raise UsageError(
-                f"{path}: cannot write a {path.suffix or 'nameless'} file; name it .wav, .mid "
-                "or .abc, or .musicxml for one piece"
+                f"{path}: cannot write a {path.suffix or 'nameless'} file; name it .wav, .flac, "
+                ".ogg, .mp3, .mid or .abc, or .musicxml for one piece"
             )
+        if path.suffix.lower() in encoded_file.SUFFIXES:
+            encoded_file.check_suffix(path, SAMPLE_RATE)
         if outputs.count(path) > 1:
             raise UsageError(f"{path}: named twice; name each file once")
         if path.is_dir():
@@ -114,13 +120,21 @@ def errors_about(path: Path) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def wav_file(output: OutputFile) -> Iterator[WavFile]:
-    """Open a stereo WAV file at :data:`SAMPLE_RATE`.
+def sound_file(output: OutputFile, tags: Mapping[str, str]) -> Iterator[WavFile | EncodedFile]:
+    """Open a stereo sound file at :data:`SAMPLE_RATE`.
+
+    Args:
+        output: the file; its suffix says how it is encoded.
+        tags: title, artist, comment and software, for those formats that are compressed.
 
     Raises:
         BachboxError: it cannot be written.
     """
-    file = WavFile(output.part, SAMPLE_RATE, shown_path=output.path)
+    file: WavFile | EncodedFile
+    if output.suffix == ".wav":
+        file = WavFile(output.part, SAMPLE_RATE, shown_path=output.path)
+    else:
+        file = EncodedFile(output.part, output.suffix, SAMPLE_RATE, tags, output.path)
     try:
         yield file
     except BaseException:
@@ -136,7 +150,7 @@ def write_piece(
     """Write one piece, with ``record`` embedded for ``bachbox render --replay``.
 
     Args:
-        output: a score to write, or a WAV file that has its sound already.
+        output: a score to write, or a file that has its sound already.
         record: the piece.
         events: the same piece's events, in order of tick.
         timeline: how it is played.
@@ -148,6 +162,8 @@ def write_piece(
     with errors_about(output.path):
         if output.suffix == ".wav":
             piece_embedding.append_to_wav(output.part, record)
+        elif output.suffix in SOUND_SUFFIXES:
+            pass  # It has its tags already, and no place for a record.
         elif output.suffix in musicxml_writer.SUFFIXES:
             musicxml_writer.write(output.part, record, first.tempo_bpm)
         else:

@@ -11,7 +11,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from appliance import __version__
 from appliance.audio.event_source import FOREVER_TICK, StepSource
+from appliance.audio.outputs.encoded_file import EncodedFile
 from appliance.audio.outputs.file_outputs import WavFile
 from appliance.audio.performer import Performer, Synth
 from appliance.audio.soundfont_check import try_soundfont
@@ -25,11 +27,12 @@ from appliance.music.files.piece_record import PieceRecord
 from appliance.offline.output_files import (
     ONE_PIECE_SUFFIXES,
     SAMPLE_RATE,
+    SOUND_SUFFIXES,
     SUFFIXES,
     OutputFile,
     check_outputs,
     complete_or_absent,
-    wav_file,
+    sound_file,
     write_abc,
     write_midi,
     write_piece,
@@ -79,7 +82,7 @@ def render(
     Args:
         composer: where the music comes from.
         settings: how it is played.
-        soundfont: gives the soundfont; called only if there is a WAV file to write.
+        soundfont: gives the soundfont; called only if there is a sound file to write.
         outputs: the files; their suffixes say what is written.
         length: how much.
         progress: called with the share that is done.
@@ -101,8 +104,8 @@ def render(
     with contextlib.ExitStack() as stack:
         # All files are renamed at the end, so none appears if something goes wrong before.
         files = [stack.enter_context(complete_or_absent(path)) for path in outputs]
-        wav_outputs = [file for file in files if file.suffix == ".wav"]
-        synth = load_synth(soundfont()) if wav_outputs else _NullSynth()
+        sound_outputs = [file for file in files if file.suffix in SOUND_SUFFIXES]
+        synth = load_synth(soundfont()) if sound_outputs else _NullSynth()
         source = _RecordingSource(composer, length.pieces)
         performer = Performer(
             source.events_source(),
@@ -111,8 +114,11 @@ def render(
             lambda: settings,
         )
         with contextlib.ExitStack() as open_files:
-            wavs = [open_files.enter_context(wav_file(output)) for output in wav_outputs]
-            end_tick = _play(performer, source, length, wavs, progress)
+            sounds = [
+                open_files.enter_context(sound_file(output, _tags(composer)))
+                for output in sound_outputs
+            ]
+            end_tick = _play(performer, source, length, sounds, progress)
         events = [event for event in source.events if event.tick < end_tick]
         record = make_record(events, math.ceil(end_tick)) if length.pieces == 1 else None
         title = f"{composer.model_file.title}, seed {composer.seed}"
@@ -123,6 +129,16 @@ def render(
         pieces=sum(isinstance(event, PieceStart) for event in events),
         notes=sum(isinstance(event, NoteOn) for event in events),
     )
+
+
+def _tags(composer: Composer) -> dict[str, str]:
+    """What players show of a sound file."""
+    model = composer.model_file
+    return {
+        "title": f"{model.title}, seed {composer.seed}",
+        "artist": f"Bachbox ({model.name}, seed {composer.seed})",
+        "software": f"Bachbox {__version__}",
+    }
 
 
 def _write_score(
@@ -136,7 +152,7 @@ def _write_score(
         write_abc(file, events, settings, title)
     elif record is not None:
         write_piece(file, record, events, [(0, settings)])
-    elif file.suffix != ".wav":
+    elif file.suffix not in SOUND_SUFFIXES:
         write_midi(file, events, settings, title)
 
 
@@ -203,7 +219,7 @@ def _play(
     performer: Performer,
     source: _RecordingSource,
     length: Length,
-    wavs: list[WavFile],
+    sounds: list[WavFile | EncodedFile],
     progress: Progress,
 ) -> float:
     """Render ``length`` into the files; return the tick at which the music stops."""
@@ -212,8 +228,8 @@ def _play(
         while frames > 0:
             block = min(BLOCK_FRAMES, frames)
             sound = performer.render(block)
-            for wav in wavs:
-                wav.write(sound)
+            for file in sounds:
+                file.write(sound)
             frames -= block
 
     if length.seconds is not None:
@@ -232,7 +248,7 @@ def _play(
             play(BLOCK_FRAMES)
             progress(max(0, performer.piece.number - 1) / length.pieces)
         end_tick = source.end_tick
-        if wavs:
+        if sounds:
             play(round(TAIL_S * SAMPLE_RATE))
     progress(1.0)
     return end_tick

@@ -19,12 +19,13 @@ from appliance.music.files.piece_record import PieceRecord, Value
 from appliance.offline.output_files import (
     REPLAY_SUFFIXES,
     SAMPLE_RATE,
+    SOUND_SUFFIXES,
     OutputFile,
     Timeline,
     check_outputs,
     complete_or_absent,
     settings_at,
-    wav_file,
+    sound_file,
     write_piece,
 )
 from appliance.offline.renderer import TAIL_S, Progress, Rendered, load_synth
@@ -102,7 +103,7 @@ def replay(
     Args:
         record: the piece.
         timeline: how it is played; see :func:`timeline_of`.
-        soundfont: gives the soundfont; called only if there is a WAV file to write.
+        soundfont: gives the soundfont; called only if there is a sound file to write.
         outputs: the files; their suffixes say what is written.
         progress: called with the share that is done.
 
@@ -116,9 +117,9 @@ def replay(
     frames = 0
     with contextlib.ExitStack() as stack:
         files = [stack.enter_context(complete_or_absent(path)) for path in outputs]
-        if wav_outputs := [file for file in files if file.suffix == ".wav"]:
+        if sound_outputs := [file for file in files if file.suffix in SOUND_SUFFIXES]:
             synth = load_synth(soundfont())
-            frames = _play(events, timeline, synth, wav_outputs, progress)
+            frames = _play(record, events, timeline, synth, sound_outputs, progress)
         for file in files:
             write_piece(file, record, events, timeline)
         progress(1.0)
@@ -126,13 +127,20 @@ def replay(
 
 
 def _play(
+    record: PieceRecord,
     events: list[Event],
     timeline: Timeline,
     synth: Synth,
     outputs: list[OutputFile],
     progress: Progress,
 ) -> int:
-    """Render ``events`` into WAV files; return the number of frames."""
+    """Render ``events`` into sound files; return the number of frames."""
+    tags = {
+        "title": record.title,
+        "artist": f"Bachbox ({record.model}, seed {record.seed})",
+        "comment": record.description,
+        "software": record.made_by,
+    }
 
     def settings() -> LiveSettings:
         return settings_at(timeline, performer.playhead_tick)
@@ -141,12 +149,12 @@ def _play(
     performer = Performer(finished(events), synth, transport, settings)
     end_tick = events[-1].tick
     with contextlib.ExitStack() as stack:
-        wavs = [stack.enter_context(wav_file(output)) for output in outputs]
+        files = [stack.enter_context(sound_file(output, tags)) for output in outputs]
         tail_blocks = round(TAIL_S * SAMPLE_RATE / BLOCK_FRAMES)
         while tail_blocks:
             tail_blocks -= performer.playhead_tick > end_tick
             sound = performer.render(BLOCK_FRAMES)
-            for wav in wavs:
-                wav.write(sound)
+            for file in files:
+                file.write(sound)
             progress(min(1.0, performer.playhead_tick / (end_tick + 1)))
     return performer.frame

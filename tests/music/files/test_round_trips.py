@@ -100,5 +100,7 @@ def test_a_tune_is_read_back_from_abc_in_its_key(tmp_path: Path, seed: int) -> N
     assert file.tune is not None
     assert file.notices == ()
     assert (file.tune.key.tonic, file.tune.key.minor) == (start.tonic, start.minor)
-    assert sounding(found) == sounding(notes)
+    # A tune of a set is played two or three times, and written once.
+    assert len(notes) == start.times * len(found)
+    assert sounding(found) == sounding(notes)[: len(found)]
     assert file.tune.form.pickup_steps * TICKS_PER_STEP == start.pickup_ticks
