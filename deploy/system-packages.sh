@@ -45,7 +45,7 @@ snapserver multi-room audio, for the tests
 snapclient multi-room audio, for the tests
 icecast2 an internet radio server, for the tests
 liquidsoap another one, for the tests
-libmp3lame0 to stream MP3
+lame to stream MP3
 nginx-light a reverse proxy for the tests of the web page
 caddy another one, for the tests of the web page
 chromium a browser for the tests of the web page

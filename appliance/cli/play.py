@@ -117,6 +117,7 @@ def _frontends(
     from appliance.frontends.late_frontend import LateFrontend
     from appliance.frontends.local_names import page_url
     from appliance.frontends.local_socket import LocalSocket
+    from appliance.frontends.streaming.mp3 import Mp3Broadcast
     from appliance.frontends.streaming.opus import OpusBroadcast
     from appliance.state.store import state_folder
 
@@ -127,7 +128,7 @@ def _frontends(
         # The music does not depend on it; systemd may decide otherwise.
         logger.warning("%s", error)
     input_events: deque[InputEvent] = deque(maxlen=MAX_INPUT_EVENTS)
-    opus, events = OpusBroadcast(), BoxEvents()
+    opus, mp3, events = OpusBroadcast(), Mp3Broadcast(), BoxEvents()
     if config.mqtt.host:
         url = functools.partial(page_url, config.web)
         mqtt = "appliance.frontends.mqtt.mqtt_frontend:MqttFrontend"
@@ -138,7 +139,7 @@ def _frontends(
             from appliance.frontends.web.media import Media
 
             pieces = history.History(state_folder() / history.FILE_NAME)
-            media = Media(pieces, opus, soundfont, events)
+            media = Media(pieces, opus, soundfont, mp3, events)
             web = "appliance.frontends.web.server:WebFrontend"
             frontends += [pieces, LateFrontend("web", web, config, input_events, media)]
     if config.stream.snapcast:
@@ -149,7 +150,9 @@ def _frontends(
             from appliance.config.addresses import parse_icecast
             from appliance.frontends.streaming.icecast import IcecastSource
 
-            frontends.append(IcecastSource(parse_icecast(config.stream.icecast), opus))
+            address = parse_icecast(config.stream.icecast)
+            encoder = mp3 if address.mount.lower().endswith(".mp3") else opus
+            frontends.append(IcecastSource(address, encoder))
     if config.gpio != Gpio():
         with _optional("gpio"):
             from appliance.frontends.gpio.gpio_frontend import GpioFrontend

@@ -1,7 +1,7 @@
-"""Sends the sound to an Icecast server as Ogg Opus, for listeners anywhere.
+"""Sends the sound to an Icecast server as Ogg Opus or MP3, for listeners anywhere.
 
 Icecast 2.4 takes a source over HTTP PUT (https://icecast.org/docs/); listeners connect to the
-server, not to the box.
+server, not to the box. The titles are in the Opus stream itself; those of MP3 are sent beside it.
 """
 
 from __future__ import annotations
@@ -12,10 +12,12 @@ import contextlib
 import logging
 import ssl
 from typing import Final
+from urllib.parse import urlencode
 
 from appliance.common.backoff import Backoff
 from appliance.config.addresses import IcecastAddress, host_port
 from appliance.errors import BachboxError
+from appliance.frontends.streaming.mp3 import Mp3Broadcast
 from appliance.frontends.streaming.opus import OpusBroadcast
 from appliance.state.box_status import BoxStatus
 from appliance.state.settings import Settings
@@ -46,16 +48,18 @@ class IcecastSource:
 
     Args:
         address: the mount, with user and password.
-        opus: the encoder.
+        encoder: of the sound.
     """
 
     name = "icecast"
 
-    def __init__(self, address: IcecastAddress, opus: OpusBroadcast) -> None:
+    def __init__(self, address: IcecastAddress, encoder: OpusBroadcast | Mp3Broadcast) -> None:
         self._address = address
         login = f"{address.user}:{address.password}"
         self._credentials = base64.b64encode(login.encode(errors="replace")).decode()
-        self._opus = opus
+        self._encoder = encoder
+        self._title = ""
+        """The title that the server has."""
         self._is_sending = False
 
     async def run(self, settings: Settings, box: BoxStatus) -> None:
@@ -83,38 +87,72 @@ class IcecastSource:
 
     async def _send(self, box: BoxStatus) -> None:
         async with asyncio.timeout(RESPONSE_TIMEOUT_S):
-            reader, writer = await asyncio.open_connection(
-                self._address.host,
-                self._address.port,
-                ssl=ssl.create_default_context() if self._address.is_tls else None,
-            )
+            reader, writer = await self._connect()
         try:
             writer.write(self._request())
             async with asyncio.timeout(RESPONSE_TIMEOUT_S):
                 await self._check_response(reader)
             self._is_sending = True
             logger.info("icecast: playing at %s", self._address)
-            async with contextlib.aclosing(self._opus.listen(box)) as pages:
-                async for page in pages:
-                    writer.write(page)
+            self._title = ""
+            async with contextlib.aclosing(self._encoder.listen(box)) as parts:
+                async for part in parts:
+                    writer.write(part)
                     async with asyncio.timeout(SEND_TIMEOUT_S):
                         await writer.drain()
+                    if isinstance(self._encoder, Mp3Broadcast):
+                        await self._send_title(box.now_playing().title)
         finally:
             writer.close()
 
-    def _request(self) -> bytes:
-        lines = (
-            f"PUT {self._address.mount} HTTP/1.1",
+    async def _connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        return await asyncio.open_connection(
+            self._address.host,
+            self._address.port,
+            ssl=ssl.create_default_context() if self._address.is_tls else None,
+        )
+
+    async def _send_title(self, title: str) -> None:
+        """Tell the server a new title; what goes wrong shows in the stream itself, too."""
+        if title == self._title:
+            return
+        self._title = title
+        query = urlencode(
+            {
+                "mount": self._address.mount,
+                "mode": "updinfo",
+                "charset": "UTF-8",
+                "song": title,
+            }
+        )
+        with contextlib.suppress(OSError, TimeoutError):
+            async with asyncio.timeout(RESPONSE_TIMEOUT_S):
+                reader, writer = await self._connect()
+                try:
+                    writer.write(self._head(f"GET /admin/metadata?{query} HTTP/1.0"))
+                    await reader.read(1)
+                finally:
+                    writer.close()
+
+    def _head(self, *lines: str) -> bytes:
+        head = (
+            lines[0],
             f"Host: {host_port(self._address.host, self._address.port)}",
             f"Authorization: Basic {self._credentials}",
             "User-Agent: Bachbox",
-            "Content-Type: audio/ogg",
+            *lines[1:],
+        )
+        return ("\r\n".join(head) + "\r\n\r\n").encode()
+
+    def _request(self) -> bytes:
+        return self._head(
+            f"PUT {self._address.mount} HTTP/1.1",
+            f"Content-Type: {self._encoder.media_type}",
             "Ice-Public: 0",
             "Ice-Name: Bachbox",
             "Ice-Description: New music in the style of Bach, composed as it plays",
             "Expect: 100-continue",
         )
-        return ("\r\n".join(lines) + "\r\n\r\n").encode()
 
     async def _check_response(self, reader: asyncio.StreamReader) -> None:
         """Read the server's first response.

@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import struct
 from collections.abc import AsyncGenerator, AsyncIterator
-from typing import Final
+from typing import Final, NamedTuple
 
 from appliance.audio.broadcast import Broadcast, Publish
 from appliance.errors import BachboxError
@@ -34,64 +34,91 @@ _PAGE_HEADER: Final = struct.Struct("<4sBBqIIIB")
 _CAPTURE_PATTERN: Final = b"OggS"
 
 
+class _Page(NamedTuple):
+    """A page with sound."""
+
+    headers: bytes
+    """The header pages of its stream."""
+    content: bytes
+
+
 class OpusBroadcast:
     """One encoded stream for any number of listeners; the encoder runs only while there is one."""
 
+    media_type: Final = "audio/ogg"
+
     def __init__(self) -> None:
-        self._headers = b""
-        self._broadcast: Broadcast[bytes] | None = None
+        self._broadcast: Broadcast[_Page] | None = None
 
     async def listen(self, box: BoxStatus) -> AsyncGenerator[bytes, None]:
-        """Yield the headers, and then the pages from now on; use ``contextlib.aclosing``.
+        """Yield headers and pages from now on; use ``contextlib.aclosing``.
 
-        Ends when the sample rate of the sound card changes; listen again then.
+        Each piece is a stream of its own with its title, chained to the one before (RFC 3533,
+        section 4). Ends when the sample rate of the sound card changes; listen again then.
 
         Raises:
             BachboxError: opusenc is missing or fails.
         """
         if self._broadcast is None:
-            self._broadcast = Broadcast(lambda publish: self._encode(box, publish), KEPT_PAGES)
-        headers_sent = False
+            self._broadcast = Broadcast(lambda publish: _encode(box, publish), KEPT_PAGES)
+        headers = b""
         async with contextlib.aclosing(self._broadcast.listen()) as pages:
             async for page in pages:
-                if not headers_sent:
-                    headers_sent = True
-                    yield self._headers
-                yield page
-
-    async def _encode(self, box: BoxStatus, publish: Publish[bytes]) -> None:
-        async with contextlib.aclosing(box.sound.listen()) as sounds:
-            first = await anext(sounds)
-            process = await _start_opusenc(first.sample_rate)
-            assert process.stdin is not None
-            assert process.stdout is not None
-            feeding = asyncio.create_task(_feed(process.stdin, first, sounds))
-            try:
-                headers = []
-                async for page in read_pages(process.stdout):
-                    granule_position = _PAGE_HEADER.unpack_from(page)[3]
-                    if granule_position == 0:
-                        # Only header pages end before any sound.
-                        headers.append(page)
-                        self._headers = b"".join(headers)
-                    else:
-                        publish(page)
-                if not feeding.done():
-                    raise BachboxError("the Opus encoder has stopped; it starts again when needed")
-            finally:
-                feeding.cancel()
-                await asyncio.gather(feeding, return_exceptions=True)
-                with contextlib.suppress(ProcessLookupError):
-                    process.kill()
-                await process.wait()
+                if page.headers != headers:
+                    headers = page.headers
+                    yield headers
+                yield page.content
 
 
-async def _start_opusenc(sample_rate: int) -> asyncio.subprocess.Process:
+async def _encode(box: BoxStatus, publish: Publish[_Page]) -> None:
+    """Publish the sound, a stream for each piece, until the sample rate changes."""
+    async with contextlib.aclosing(box.sound.listen()) as sounds:
+        first: Sound | None = await anext(sounds)
+        assert first is not None
+        sample_rate = first.sample_rate
+        while first is not None and first.sample_rate == sample_rate:
+            first = await _encode_piece(box, first, sounds, publish)
+
+
+async def _encode_piece(
+    box: BoxStatus, first: Sound, sounds: AsyncIterator[Sound], publish: Publish[_Page]
+) -> Sound | None:
+    """Publish ``first`` and ``sounds`` until the next piece; return its first sound.
+
+    Raises:
+        BachboxError: opusenc is missing or fails.
+    """
+    title = box.now_playing().title
+    process = await _start_opusenc(first.sample_rate, title or "Bachbox")
+    assert process.stdin is not None
+    assert process.stdout is not None
+    feeding = asyncio.create_task(_feed(process.stdin, box, title, first, sounds))
+    try:
+        headers = b""
+        async for page in read_pages(process.stdout):
+            granule_position = _PAGE_HEADER.unpack_from(page)[3]
+            if granule_position == 0:
+                # Only header pages end before any sound.
+                headers += page
+            else:
+                publish(_Page(headers, page))
+        if not feeding.done():
+            raise BachboxError("the Opus encoder has stopped; it starts again when needed")
+        return await feeding
+    finally:
+        feeding.cancel()
+        await asyncio.gather(feeding, return_exceptions=True)
+        with contextlib.suppress(ProcessLookupError):
+            process.kill()
+        await process.wait()
+
+
+async def _start_opusenc(sample_rate: int, title: str) -> asyncio.subprocess.Process:
     try:
         return await asyncio.create_subprocess_exec(
             *("opusenc", "--quiet", "--raw", "--raw-rate", str(sample_rate), "--raw-chan", "2"),
             *("--bitrate", str(BITRATE_KBPS), "--comp", COMPLEXITY, "--max-delay", str(PAGE_MS)),
-            *("--title", "Bachbox", "-", "-"),
+            *("--artist", "Bachbox", "--title", title, "-", "-"),
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.DEVNULL,
@@ -102,16 +129,28 @@ async def _start_opusenc(sample_rate: int) -> asyncio.subprocess.Process:
         ) from error
 
 
-async def _feed(encoder: asyncio.StreamWriter, first: Sound, sounds: AsyncIterator[Sound]) -> None:
-    """Write the sound to the encoder until the sample rate changes."""
+async def _feed(
+    encoder: asyncio.StreamWriter,
+    box: BoxStatus,
+    title: str,
+    first: Sound,
+    sounds: AsyncIterator[Sound],
+) -> Sound | None:
+    """Write the sound to the encoder until the title or the sample rate changes.
+
+    Returns the sound after that; None if there is no more, or the encoder is gone.
+    """
+    after = None
     with contextlib.suppress(ConnectionError):
         encoder.write(first.samples)
         async for sound in sounds:
-            if sound.sample_rate != first.sample_rate:
+            if sound.sample_rate != first.sample_rate or box.now_playing().title != title:
+                after = sound
                 break
             encoder.write(sound.samples)
             await encoder.drain()
     encoder.close()
+    return after
 
 
 async def read_pages(stream: asyncio.StreamReader) -> AsyncIterator[bytes]:

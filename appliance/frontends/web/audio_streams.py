@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import re
 import struct
-from collections.abc import AsyncGenerator, Coroutine, Iterator
+from collections.abc import AsyncGenerator, Coroutine, Iterator, Mapping
+from types import MappingProxyType
 from typing import Any, Final
 
 import msgspec
 from aiohttp import WSMsgType, web
 
+from appliance.frontends.streaming import icy, mp3
 from appliance.frontends.web.context import WebContext
 from appliance.frontends.web.routing import Permission, RouteTable, WebSocketMessages
 from appliance.frontends.web.websocket import open_websocket, run_until_first_ends
@@ -31,6 +34,10 @@ MAX_MESSAGE_BYTES: Final = 256
 
 _UNKNOWN_LENGTH: Final = 0xFFFFFFFF
 """The length field of a WAV file that has no end."""
+
+_FIRST_RANGE: Final = re.compile(r"bytes=0-([0-9]{1,4})")
+
+_FIRST_BYTES: Final = {206: (None, "The first bytes, if the request asks for up to 10,000 of them")}
 
 _TICK_RANGE: Final = struct.Struct("<dd")
 """First and last tick of a chunk of sound."""
@@ -50,7 +57,8 @@ def add_routes(table: RouteTable, context: WebContext) -> None:
 
     @table.route(
         "GET", "/stream.wav", needs=Permission.READ, media_types=("audio/wav",), endless=True,
-        errors=(503,), summary="The sound as an endless WAV file: 16 bits, stereo",
+        errors=(503,), other_responses=_FIRST_BYTES,
+        summary="The sound as an endless WAV file: 16 bits, stereo",
     )  # fmt: skip
     async def get_wav(request: web.Request) -> web.StreamResponse:
         with limit.listener():
@@ -59,12 +67,31 @@ def add_routes(table: RouteTable, context: WebContext) -> None:
 
     @table.route(
         "GET", "/stream.opus", needs=Permission.READ, media_types=("audio/ogg",), endless=True,
-        errors=(503,), summary="The sound as an endless Ogg Opus stream; needs opus-tools",
+        errors=(503,), other_responses=_FIRST_BYTES,
+        summary="The sound as chained Ogg Opus streams, each a piece with its title; opus-tools",
     )  # fmt: skip
     async def get_opus(request: web.Request) -> web.StreamResponse:
         with limit.listener():
             async with contextlib.aclosing(context.media.opus.listen(box)) as parts:
                 return await _stream(request, "audio/ogg", parts)
+
+    @table.route(
+        "GET", "/stream.mp3", needs=Permission.READ, media_types=("audio/mpeg",), endless=True,
+        errors=(503,), other_responses=_FIRST_BYTES,
+        summary="The sound as an endless MP3 stream; needs lame",
+        description=(
+            "With the request header Icy-MetaData: 1, the titles of the pieces are in the stream."
+        ),
+    )  # fmt: skip
+    async def get_mp3(request: web.Request) -> web.StreamResponse:
+        headers = {"icy-name": context.name, "icy-br": str(mp3.BITRATE_KBPS)}
+        with limit.listener():
+            async with contextlib.aclosing(context.media.mp3.listen(box)) as parts:
+                if request.headers.get("Icy-MetaData") != "1":
+                    return await _stream(request, "audio/mpeg", parts, headers)
+                headers["icy-metaint"] = str(icy.INTERVAL_BYTES)
+                titled = icy.with_titles(parts, lambda: box.now_playing().title)
+                return await _stream(request, "audio/mpeg", titled, headers)
 
     @table.route(
         "GET", "/api/listen", needs=Permission.READ, errors=(503,),
@@ -111,14 +138,23 @@ class _ListenerLimit:
 
 
 async def _stream(
-    request: web.Request, media_type: str, parts: AsyncGenerator[bytes, None]
+    request: web.Request,
+    media_type: str,
+    parts: AsyncGenerator[bytes, None],
+    more_headers: Mapping[str, str] = MappingProxyType({}),
 ) -> web.StreamResponse:
     """Answer ``request`` with ``parts``, which have no end."""
+    headers = {"Content-Type": media_type, "Cache-Control": "no-store", **more_headers}
     if request.method == "HEAD":
-        return web.Response(content_type=media_type)
+        return web.Response(headers=headers)
     # An error before the first part still becomes an error response.
     first = await anext(parts, b"")
-    response = web.StreamResponse(headers={"Content-Type": media_type, "Cache-Control": "no-store"})
+    if length := _first_bytes_wanted(request):
+        while len(first) < length and (part := await anext(parts, b"")):
+            first += part
+        headers["Content-Range"] = f"bytes 0-{len(first[:length]) - 1}/*"
+        return web.Response(status=206, body=first[:length], headers=headers)
+    response = web.StreamResponse(headers=headers)
     await response.prepare(request)
     try:
         await _in_time(response.write(first))
@@ -128,6 +164,16 @@ async def _stream(
         if request.transport is not None:
             request.transport.abort()
     return response
+
+
+def _first_bytes_wanted(request: web.Request) -> int:
+    """Return how many bytes from the first one ``request`` asks for; 0: for the whole stream.
+
+    Safari asks for two bytes first, and plays only what answers 206. Any other range of a stream
+    without end is ignored, as RFC 9110 (section 14.2) allows.
+    """
+    found = _FIRST_RANGE.fullmatch(request.headers.get("Range", ""))
+    return int(found[1]) + 1 if found else 0
 
 
 async def _in_time(sending: Coroutine[Any, Any, None]) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from appliance.frontends.box_events import BoxEvents
 from appliance.frontends.history import History
+from appliance.frontends.streaming.mp3 import Mp3Broadcast
 from appliance.frontends.streaming.opus import OpusBroadcast
 
 
@@ -19,5 +20,6 @@ class Media:
     opus: OpusBroadcast
     soundfont: Callable[[], Path]
     """Gives the file that renders pieces of the history as sound."""
+    mp3: Mp3Broadcast = field(default_factory=Mp3Broadcast)
     events: BoxEvents = field(default_factory=BoxEvents)
     """Told when a piece is saved."""
