@@ -20,6 +20,7 @@ from types import ModuleType
 from typing import Final
 
 from appliance.audio import soundfont as soundfonts
+from appliance.audio.loudness import program_gain
 from appliance.audio.silence_stderr import silence_stderr
 from appliance.common.install_hint import install_hint
 from appliance.errors import BachboxError
@@ -107,6 +108,8 @@ class FluidSynth:
         """The preset that last took the place of another, and the program of that one."""
         self.sample_rate = sample_rate
         self._full_gain = gain
+        self._percent = 0.0
+        self._program_gain = 1.0
         self._fl = _library()
         self._settings = self._fl.new_fluid_settings()
         for name, value in _SETTINGS.items():
@@ -166,6 +169,8 @@ class FluidSynth:
             )
         for channel in _VOICE_CHANNELS:
             self._fl.fluid_synth_program_select(self._synth, channel, self._font_id, bank, number)
+        self._program_gain = program_gain(program)
+        self._aim()
 
     def tune(self, cents: Sequence[float]) -> None:
         """Tune all 128 keys; sounding notes change too.
@@ -196,14 +201,17 @@ class FluidSynth:
     def volume(self, percent: float) -> None:
         """Set the volume, 0 to 100 percent; :func:`amplitude` says what that means.
 
-        The first call acts at once, later ones within :data:`RAMP_S`.
+        Before the first block it acts at once, later within :data:`RAMP_S`.
 
         Raises:
             BachboxError: the library is too old.
         """
-        self._target_gain = self._full_gain * amplitude(percent)
+        self._percent = percent
+        self._aim()
+
+    def _aim(self) -> None:
+        self._target_gain = self._full_gain * self._program_gain * amplitude(self._percent)
         if self._fresh:
-            self._fresh = False
             self._set_gain(self._target_gain)
 
     def render(self, frames: int) -> bytes:
@@ -212,6 +220,7 @@ class FluidSynth:
         Raises:
             BachboxError: the library is too old.
         """
+        self._fresh = False
         if len(self._buffer) < 4 * frames:
             self._buffer = ctypes.create_string_buffer(4 * frames)
         done = 0

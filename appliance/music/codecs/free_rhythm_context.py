@@ -238,7 +238,7 @@ class FreeRhythmContext(Copyable):
         self.bass_before = min(self.voices.sounding.values(), default=self.bass_before)
         self.struck = []
         self.tick += ticks
-        events = self.voices.release_until(self.tick)
+        events = self.voices.release_playable(self.tick, self.form.facts.program)
         if self.tick >= (self.form.steps + MAX_OVERRUN_STEPS) * TICKS_PER_STEP:
             return events + self._end()
         return events

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from appliance.common.copying import Copyable
 from appliance.music.events import PLAIN_VELOCITY, Event, NoteOff, NoteOn
+from appliance.music.hands import is_playable
 
 MAX_VOICES = 6
 """How many notes can sound at once, each in a voice of its own."""
@@ -64,6 +65,26 @@ class VoiceAllocator(Copyable):
         for _, voice in over:
             del self._end_ticks[voice], self.sounding[voice]
         return events
+
+    def release_playable(self, tick: int, program: int | None) -> list[Event]:
+        """Do as :meth:`release_until`, and end with a note those that cannot be held without it.
+
+        On a string instrument the notes of a chord lie on neighbouring strings; when one between
+        them ends, the lower ones end too.
+
+        Args:
+            tick: up to here.
+            program: General MIDI program of the instrument, see :func:`hands.is_playable`.
+        """
+        events: list[Event] = []
+        while len(self.sounding) > 2 and min(self._end_ticks.values()) <= tick:
+            now = min(self._end_ticks.values())
+            events += self.release_until(now)
+            while not is_playable(self.sounding.values(), program):
+                lowest = min(self.sounding, key=lambda voice: self.sounding[voice])
+                self._end_ticks[lowest] = now
+                events += self.release_until(now)
+        return events + self.release_until(tick)
 
     def release_all(self, now: int) -> list[Event]:
         """End every sounding note at tick ``now``."""
