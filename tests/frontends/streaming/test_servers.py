@@ -16,6 +16,7 @@ from appliance.config.addresses import parse_icecast
 from appliance.errors import BachboxError
 from appliance.frontends.streaming import icecast
 from appliance.frontends.streaming.icecast import IcecastSource
+from appliance.frontends.streaming.opus import OpusBroadcast
 from appliance.frontends.streaming.snapcast import SnapcastPipe, in_private_tmp
 
 MOUNTINFO = """\
@@ -42,7 +43,7 @@ def first_request(url: str, host: str) -> str:
         server = await asyncio.start_server(answer, host, 0)
         async with server:
             port = server.sockets[0].getsockname()[1]
-            source = IcecastSource(parse_icecast(url.replace("PORT", str(port))), cast(Any, None))
+            source = IcecastSource(parse_icecast(url.replace("PORT", str(port))), OpusBroadcast())
             with pytest.raises(BachboxError, match="does not accept the password") as error:
                 await source.run(cast(Any, None), cast(Any, None))
             assert "hunter2" not in str(error.value)
