@@ -64,8 +64,8 @@ def render(
 
     The suffix of OUT says what is written: .wav, .flac, .ogg, .mp3, .mid, or .abc (models of tunes
     only). A single piece (--pieces 1 or --replay FILE) can also be written to OUT.musicxml. Its
-    .wav, .mid and .musicxml files contain all that --replay needs to play it again. With --expression 0 they are as printed:
-    halves are not played again.
+    .wav, .mid and .musicxml files contain all that --replay needs to play it again. With
+    --expression 0 they are as printed: halves are not played again.
     """
     if replay_file is not None:
         others = {"prime": prime, "seconds": seconds, "pieces": pieces, **options}
