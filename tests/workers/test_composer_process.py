@@ -528,3 +528,12 @@ def test_started_by_hand_it_says_how_to_start_it() -> None:
     assert done.returncode == 1
     assert "bachbox play" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_a_composer_that_reads_no_score_imports_no_reader() -> None:
+    """mido and what it needs would take 4 MiB of the 512 that a Pi Zero 2 W has."""
+    code = "import sys, appliance.workers.composer_process; print(*sys.modules)"
+    modules = subprocess.check_output([sys.executable, "-c", code], text=True).split()
+    assert "appliance.composing.composer" in modules
+    assert "mido" not in modules
+    assert "appliance.music.files.score_reader" in modules

@@ -4,18 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from importlib import import_module
 from pathlib import Path
 from typing import Final
 
 from appliance.errors import UsageError
-from appliance.music.files import abc_reader, midi_reader, musicxml_reader
 from appliance.music.files.score_file import ScoreFile
 
-_READERS: Final[dict[str, Callable[[Path], ScoreFile]]] = {
-    suffix: reader.read
-    for reader in (midi_reader, musicxml_reader, abc_reader)
-    for suffix in reader.SUFFIXES
+# Imported when a file is read: they and mido take 4 MiB, and a box that plays reads none.
+_READERS: Final = {
+    ".mid": "midi_reader",
+    ".midi": "midi_reader",
+    ".musicxml": "musicxml_reader",
+    ".mxl": "musicxml_reader",
+    ".xml": "musicxml_reader",
+    ".abc": "abc_reader",
 }
+"""Module in this package by suffix."""
 SUFFIXES: Final = tuple(_READERS)
 MAX_FILE_BYTES: Final = 16 << 20
 
@@ -37,6 +42,12 @@ def read(path: Path) -> ScoreFile:
             raise UsageError("not a file, so no score", path=path)
         if path.stat().st_size > MAX_FILE_BYTES:
             raise UsageError("larger than 16 MiB; no score needs that much", path=path)
-        return replace(_READERS[suffix](path), path=path)
+        return replace(_reader(suffix)(path), path=path)
     except OSError as why:
         raise UsageError(f"cannot read the score: {why.strerror or why}", path=path) from why
+
+
+def _reader(suffix: str) -> Callable[[Path], ScoreFile]:
+    reader: Callable[[Path], ScoreFile]
+    reader = import_module(f"{__package__}.{_READERS[suffix]}").read
+    return reader
