@@ -7,13 +7,18 @@ An SF2 or SF3 file is a RIFF form ``sfbk`` of three LISTs, of which ``pdta`` hol
 
 from __future__ import annotations
 
+import contextlib
+import logging
 import re
 import struct
+import threading
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import BinaryIO, Final
 
 from appliance.errors import BachboxError
+
+logger = logging.getLogger(__name__)
 
 _CHUNK = struct.Struct("<4sI")
 _PRESET = struct.Struct("<20sHHHIII")
@@ -23,6 +28,7 @@ _MAX_PRESETS: Final = 16384
 """128 banks of 128; a longer table is an attack on memory."""
 
 DRUM_BANK: Final = 128
+SLOW_LOAD_S: Final = 3.0
 _UNPACKED_FACTOR: Final = 8
 """How much larger the samples of an .sf3 file are in memory than in the file, at most."""
 
@@ -54,6 +60,27 @@ def fits_in_memory(soundfont: Path) -> bool:
     """Return whether all samples of a soundfont fit in half of the memory that is free."""
     factor = _UNPACKED_FACTOR if soundfont.suffix.lower() == ".sf3" else 1
     return factor * soundfont.stat().st_size <= free_memory_bytes() // 2
+
+
+@contextlib.contextmanager
+def told_if_slow(soundfont: Path) -> Iterator[None]:
+    """Log that a soundfont is being loaded if that takes longer than :data:`SLOW_LOAD_S`.
+
+    An .sf3 file is unpacked while it is loaded, which takes a small machine tens of seconds.
+    """
+    timer = threading.Timer(
+        SLOW_LOAD_S,
+        lambda: logger.warning(
+            "loading the soundfont %s takes a while; an .sf2 file loads faster than an .sf3 file",
+            soundfont,
+        ),
+    )
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
 
 
 def free_memory_bytes() -> int:

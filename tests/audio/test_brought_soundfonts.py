@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import logging
 import sys
+import threading
+import time
 import types
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 
-from appliance.audio import soundfont
+from appliance.audio import soundfont, soundfont_check
 from appliance.audio import synth as synth_module
 from appliance.audio.soundfont import nearest_preset, preset_names
 from appliance.audio.synth import FluidSynth
@@ -109,3 +111,26 @@ def test_the_wrong_package_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     with pytest.raises(BachboxError, match=r"package fluidsynth is installed.*pip uninstall"):
         FluidSynth(font, RATE)
     synth_module._library.cache_clear()
+
+
+def test_slow_loading_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    font = tmp_path / "slow.sf3"
+    with soundfont.told_if_slow(font):
+        pass
+    assert caplog.text == ""
+    monkeypatch.setattr(soundfont, "SLOW_LOAD_S", 0)
+    told = threading.Event()
+    monkeypatch.setattr(soundfont.logger, "warning", lambda *_: told.set())
+    with soundfont.told_if_slow(font):
+        assert told.wait(60)
+
+
+def test_a_font_that_is_never_loaded_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(soundfont_check, "_TIMEOUT_S", 1)
+    monkeypatch.setattr(synth_module, "FluidSynth", lambda *_: time.sleep(60))
+    with pytest.raises(BachboxError, match="not loaded after 1 s; choose a smaller one"):
+        soundfont_check.try_soundfont(tmp_path / "slow.sf3")
