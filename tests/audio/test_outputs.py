@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from appliance.audio import alsa_cards
 from appliance.audio.alsa_cards import HardwareCard
 from appliance.audio.outputs import DeviceLost, Output, open_output, sound_card
 from appliance.audio.outputs.file_outputs import Pacer, WavFile
@@ -321,8 +322,8 @@ def test_a_busy_card_is_not_in_portaudios_list_and_the_reason_is_said_all_the_sa
 ) -> None:
     headphones = HardwareCard(0, "Headphones", 0)
     monkeypatch.setattr(sound_card, "hardware_cards", lambda: [headphones])
-    monkeypatch.setattr(sound_card.alsa_cards, "open_error", lambda _pcm: errno.EBUSY)
-    monkeypatch.setattr(sound_card.alsa_cards, "holder", lambda *_: "mpd (process 812)")
+    monkeypatch.setattr(alsa_cards, "open_error", lambda _pcm: errno.EBUSY)
+    monkeypatch.setattr(alsa_cards, "holder", lambda *_: "mpd (process 812)")
     with pytest.raises(DeviceLost, match=r"cannot be opened: mpd \(process 812\) uses it"):
         sound_card._refuse_unlisted([_CARDS[0], _CARDS[2]], name)
     sound_card._refuse_unlisted(_CARDS, name)

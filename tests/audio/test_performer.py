@@ -11,7 +11,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from appliance.audio.event_source import EventSource, StepSource, finished
-from appliance.audio.performer import MAX_WAIT_S, TEST_TONE_PITCH, TEST_TONE_VOICE, Performer
+from appliance.audio.performer import (
+    CHANGE_BLOCKS,
+    MAX_WAIT_S,
+    TEST_TONE_PITCH,
+    TEST_TONE_VOICE,
+    Performer,
+)
 from appliance.audio.transport import Transport
 from appliance.ipc.ring import RingReader, RingWriter
 from appliance.ipc.shared_state import LiveSettings, SharedState
@@ -502,3 +508,18 @@ def test_a_test_tone_sounds_for_a_second_whether_music_plays_or_not(playing: boo
     ]
     (begun, *_), (ended, *_) = setup.synth.notes
     assert abs(ended - begun - RATE) <= 2 * 1024
+
+
+def test_another_synth_takes_over_with_the_notes_that_are_held() -> None:
+    _, reader = _ring_of([NoteOn(0, 0, 60, 80), NoteOn(0, 1, 64, 80)], horizon_tick=10**6)
+    setup, other = Setup(reader), RecordingSynth()
+    setup.render([512])
+    setup.performer.change_synth(other)
+    setup.render([512] * (CHANGE_BLOCKS + 2))
+    old = setup.synth
+    assert old.volumes[-1] == 0, "it fades before it goes"
+    assert old.frame == (1 + CHANGE_BLOCKS) * 512
+    assert [call[1:] for call in other.notes] == [("on", 0, 60), ("on", 1, 64)]
+    assert other.calls[0][1] == "program"
+    assert other.volumes == [setup.settings.volume]
+    assert len(other.tunings) == 1
