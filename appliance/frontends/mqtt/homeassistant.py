@@ -18,7 +18,7 @@ from typing import Any, Final, NamedTuple
 from appliance.frontends.mqtt.homeassistant_sensors import DIAGNOSTIC, Row, sensors, triggers
 from appliance.frontends.mqtt.messages import ROOT, Topics
 from appliance.state.setting_kinds import Number, Switch
-from appliance.state.settings import Action
+from appliance.state.settings import Action, EffectiveSettings
 from appliance.state.settings_table import SETTINGS, Setting
 
 BIRTH: Final = "online"
@@ -79,6 +79,19 @@ def discovery_filters(topics: Topics, prefix: str, *, as_device: bool) -> list[s
     return [f"{prefix}/device/{node}/config" if as_device else f"{prefix}/+/{node}/+/config"]
 
 
+def options_in_use(
+    choices: Mapping[str, Sequence[str]], values: EffectiveSettings
+) -> dict[str, list[str]]:
+    """Return ``choices`` by setting, with each current value among them.
+
+    A model given by its path is not listed, and a state has to be one of the options.
+    """
+    return {
+        name: list(dict.fromkeys([*names, str(getattr(values, name))]))
+        for name, names in choices.items()
+    }
+
+
 def node_id(topics: Topics) -> str:
     """Return the box's name inside Home Assistant's topics and unique IDs."""
     return f"{ROOT}_{topics.id}"
@@ -96,7 +109,9 @@ def _device(box: DiscoveredDevice) -> dict[str, Any]:
 
 
 def _origin(box: DiscoveredDevice) -> dict[str, Any]:
-    return {"name": "Bachbox", "sw_version": box.version}
+    # Who needs help finds the log and the tests on the health page.
+    support = {"support_url": f"{box.page_url}health"} if box.page_url else {}
+    return {"name": "Bachbox", "sw_version": box.version, **support}
 
 
 def _components(box: DiscoveredDevice) -> Iterator[tuple[str, str, dict[str, Any]]]:

@@ -51,8 +51,8 @@ DISCOVERY_INTERVAL_S: Final = 2.0
 DISCOVERY_DELAY_S: Final = 0.3
 """How long after a connection they are published; by then the retained ones have arrived."""
 
-MIGRATION_S: Final = 2.0
-"""How long Home Assistant may take to move its entities to the other form of discovery."""
+MIGRATION_S: Final = 4.0
+"""How long Home Assistant may take to let go of its entities, before they come in another form."""
 
 OPTIONS_DELAY_S: Final = 1.0
 """How long it may take to learn new options, before a state is one of them."""
@@ -97,7 +97,6 @@ class Session:
         self._settings_throttle = Throttle(SETTINGS_INTERVAL_S, self._publish_settings)
         self._discovery_throttle = Throttle(DISCOVERY_INTERVAL_S, self._publish_everything)
         self._choices: dict[str, list[str]] = {}
-        """The options that were announced, without those in use that are not listed."""
         self._options: dict[str, list[str]] = {}
         """The options that were announced."""
         self._old_topics: set[str] = set()
@@ -124,8 +123,9 @@ class Session:
 
     async def work(self) -> None:
         """Keep the broker informed until cancelled."""
-        self._titles = await asyncio.to_thread(self._read_titles)
-        self._page_url = await asyncio.to_thread(self._read_page_url)
+        self._titles, self._page_url = await asyncio.to_thread(
+            lambda: (self._read_titles(), self._read_page_url())
+        )
         self._connection.start()
         loop = asyncio.get_running_loop()
         piece, title, picture_at, health_at = 0, "", 0.0, loop.time()
@@ -148,11 +148,11 @@ class Session:
 
     def happened(self, event: BoxEvent, about: str) -> None:
         """Publish ``event``; turning knobs are published now and then."""
-        if event is BoxEvent.KNOB_TURNED:
-            self._knob = about
-            self._knob_throttle.request()
-        else:
+        if event is not BoxEvent.KNOB_TURNED:
             self._publish_event(event, about)
+            return
+        self._knob = about
+        self._knob_throttle.request()
 
     async def _look_for_choices(self) -> None:
         """Announce models, cards and soundfonts that have come or gone."""
@@ -204,7 +204,7 @@ class Session:
     def _publish_everything(self) -> None:
         self._published.clear()
         self._choices, before = self._settings.choices, self._options
-        self._options = self._with_values_in_use(self._choices)
+        self._options = homeassistant.options_in_use(self._choices, self._settings.effective)
         if self._discovers:
             box = homeassistant.DiscoveredDevice(
                 self._topics,
@@ -218,20 +218,10 @@ class Session:
                 box, self._config.discovery_prefix, as_device=self._config.discovery == "device"
             ):
                 self._connection.publish(topic, payload)
-            if self._old_topics:
-                self._later(MIGRATION_S, self._delete_old_topics)
         if before in ({}, self._options):
             self._publish_state()
         else:
             self._later(OPTIONS_DELAY_S, self._publish_state)
-
-    def _with_values_in_use(self, choices: Mapping[str, list[str]]) -> dict[str, list[str]]:
-        """Return ``choices`` with each current value among them; a model may be given by path."""
-        values = self._settings.effective
-        return {
-            name: names if (now := str(getattr(values, name))) in names else [*names, now]
-            for name, names in choices.items()
-        }
 
     def _delete_old_topics(self) -> None:
         for topic in self._old_topics:
@@ -255,7 +245,7 @@ class Session:
 
     def _publish_settings(self) -> None:
         values = self._settings.effective
-        if self._options and self._with_values_in_use(self._options) != self._options:
+        if homeassistant.options_in_use(self._options, values) != self._options:
             # Home Assistant accepts a state only if it is one of the options.
             self._discovery_throttle.request()
             return
@@ -317,10 +307,16 @@ class Session:
                 self._discovery_throttle.request()
 
     def _migrate_from(self, topic: str) -> None:
-        """Announce the box in its form, and then delete a discovery payload of the other form."""
+        """Delete a discovery payload of the other form, and then announce the box in its form.
+
+        Deleted later, it would count for Home Assistant as a conflict with the new form.
+        """
+        if not self._old_topics:
+            self._later(MIGRATION_S / 2, self._delete_old_topics)
         self._old_topics.add(topic)
         self._connection.publish(topic, homeassistant.MIGRATE, retain=False)
-        self._discovery_throttle.request(DISCOVERY_DELAY_S)
+        self._discovery_throttle.cancel()
+        self._discovery_throttle.request(MIGRATION_S)
 
     def _obey(self, name: str, message: Message) -> None:
         """Carry out a command.

@@ -66,12 +66,14 @@ def test_no_two_entities_share_a_key() -> None:
 
 
 def test_the_page_is_linked_where_others_can_reach_it() -> None:
-    def device(box: DiscoveredDevice) -> dict[str, Any]:
+    def announced(box: DiscoveredDevice) -> dict[str, Any]:
         [message] = homeassistant.discovery_messages(box, "homeassistant", as_device=True)
-        return dict(json.loads(message.payload)["device"])
+        return dict(json.loads(message.payload))
 
-    assert device(BOX._replace(page_url="http://box.local:8080/"))["configuration_url"]
-    assert "configuration_url" not in device(BOX)
+    linked = announced(BOX._replace(page_url="http://box.local:8080/"))
+    assert linked["device"]["configuration_url"] == "http://box.local:8080/"
+    assert linked["origin"]["support_url"] == "http://box.local:8080/health"
+    assert "configuration_url" not in announced(BOX)["device"]
 
 
 @pytest.mark.parametrize("topic", entities())
