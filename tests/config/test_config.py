@@ -78,7 +78,8 @@ def test_all_problems_are_listed_with_file_key_value_and_what_is_allowed() -> No
         "[music] look_ahead_s is nan; it must be a number from 2 to 30 seconds",
         "[sound] volume is 101; it must be a number from 0 to 100 percent",
         "[sound] block_frames is True; it must be a whole number",
-        "[sound] soundfont is ''; it must be the path of a .sf2 or .sf3 file",
+        "[sound] soundfont is ''; it must be the name of a soundfont, or the path of a .sf2 or "
+        ".sf3 file",
         "there is no section [musik]; did you mean 'music'?",
         "[mqtt] port is 0; it must be a port from 1 to 65535",
         "[mqtt] has no key password; did you mean 'password_file'?",
