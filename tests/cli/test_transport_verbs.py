@@ -32,7 +32,7 @@ def test_a_player_is_operated_from_the_shell(tmp_path: Path) -> None:
         }  # fmt: skip
         before = state("resume")["health"]["rewinds"]
         state("next")
-        box.wait_for(r"piece 2 ")
+        box.wait_for(r"piece 2\b")
         assert state("status")["health"]["rewinds"] > before
         assert box.end() == 0
         assert (box.counts()["composer"], box.counts()["performer"]) == (0, 0)

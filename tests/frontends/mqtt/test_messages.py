@@ -26,6 +26,7 @@ from appliance.frontends.mqtt.messages import (
 )
 from appliance.music.temperament import NAMES as TEMPERAMENTS
 from appliance.state import general_midi
+from appliance.state.setting_kinds import Number
 from appliance.state.settings import (
     NAMES,
     EffectiveSettings,
@@ -33,6 +34,7 @@ from appliance.state.settings import (
     RequestedSettings,
     Settings,
 )
+from appliance.state.settings_table import SETTINGS, Setting
 
 TOPICS = Topics("kitchen", "all")
 
@@ -113,27 +115,24 @@ def test_payloads_keep_every_setting_within_its_range(name: str, payload: bytes)
     assert now.model in ("chorales", "fugues")
 
 
+def possible_values(setting: Setting) -> st.SearchStrategy[object]:
+    kind = setting.kind
+    if isinstance(kind, Number):
+        return st.floats(kind.low, kind.high)
+    return st.sampled_from(list(settings().options(setting.name)) or ["default"])
+
+
 @given(
     st.sampled_from(NAMES),
-    st.builds(
-        EffectiveSettings,
-        playing=st.booleans(),
-        model=st.sampled_from(["chorales", "fugues"]),
-        instrument=st.integers(0, 127),
-        tempo=st.floats(40, 240),
-        temperature=st.floats(0.1, 3),
-        top_p=st.floats(0.05, 1),
-        volume=st.floats(0, 100),
-        expression=st.floats(0, 100),
-        temperament=st.sampled_from(TEMPERAMENTS),
-        pitch=st.floats(392, 466),
+    st.fixed_dictionaries({s.name: possible_values(s) for s in SETTINGS}).map(
+        lambda values: EffectiveSettings(**values)  # type: ignore[arg-type]
     ),
 )
 def test_state_payloads_can_be_sent_back_as_commands(name: str, values: EffectiveSettings) -> None:
     box = settings()
     box.change(name, parse(format_state(name, values).encode()))
     now, meant = getattr(box.effective, name), getattr(values, name)
-    assert now == meant if isinstance(meant, str) else now == pytest.approx(meant, rel=1e-5)
+    assert now == meant if isinstance(meant, (bool, str)) else now == pytest.approx(meant, rel=1e-5)
 
 
 def test_instrument_names_are_valid_payloads() -> None:

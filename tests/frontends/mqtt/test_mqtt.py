@@ -179,7 +179,7 @@ def test_group_commands_reach_the_box(kitchen: Kitchen) -> None:
         ("tempo", "300", "it must be a number from 40 to 240"),
         ("tempo", "nan", "it must be a number from 40 to 240"),
         ("tempo", "fast", "it must be a number"),
-        ("volume", "-1", "0 to 100"),
+        ("volume", '{"value": -1}', "0 to 100"),
         ("temperature", "1e99", "0.1 to 3"),
         ("top_p", "true-ish", "0.05 to 1"),
         ("instrument", "kazoo", "no instrument"),
