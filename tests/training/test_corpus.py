@@ -111,6 +111,10 @@ def test_pretraining_pieces_are_apart_from_the_splits(tmp_path: Path) -> None:
         names = {split: [score.name for score in scores] for split, scores in found.items()}
         assert names == {"pretrain": ["a", "d"], "train": ["a"], "valid": ["b"], "test": ["c"]}
         assert [score.name for score in corpus.training_scores(found)] == ["a", "a", "d"]
+        assert all(score.form.facts.traits for score in corpus.training_scores(found))
+    config.excluded = ["d"]
+    found = corpus.load_score_folders(tmp_path, config, tmp_path / "cache.json")
+    assert [score.name for score in found["pretrain"]] == ["a"]
     config.pretrain_folders = ["nowhere"]
     with pytest.raises(UsageError, match=r"nowhere: there is no such folder of scores"):
         corpus.load_score_folders(tmp_path, config, tmp_path / "cache.json")
