@@ -6,10 +6,10 @@ TRAIN_PYTHON ?= python3.11
 TRAIN_VENV ?= .venv-train
 KERAS_VENV ?= .venv-keras
 AUDIT_VENV ?= .venv-audit
-# The oldest supported Home Assistant needs Python 3.11 or 3.12.
-HASS_PYTHON ?= python3.11
+# Home Assistant 2026.2 needs Python 3.13.2 or later.
+HASS_PYTHON ?= python3.13
 HASS_VENV ?= .venv-homeassistant
-HASS_VERSION ?= 2024.3.3
+HASS_VERSION ?= 2026.2.3
 # Arguments that `make play` passes on: make play ARGS="--instrument 'church organ' --tempo 96"
 ARGS ?=
 MODEL ?= chorales
