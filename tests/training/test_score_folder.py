@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import shutil
 from dataclasses import replace
 from itertools import chain
@@ -193,3 +194,37 @@ def test_any_time_signature_gives_a_form_that_a_model_file_can_hold(
     assert 1 <= bar <= 64
     assert 1 <= beat <= 16
     assert bar % beat == 0
+
+
+def test_each_of_a_thousand_files_is_used_or_named_and_a_run_is_repeatable(tmp_path: Path) -> None:
+    source = tmp_path / "in"
+    brought = Path(__file__).parents[1] / "data" / "brought"
+    rng = random.Random(1)
+    for number in range(1000):
+        good = midi(source / f"{number // 100}" / f"{number:04}.mid", number, notes=40)
+        content = bytearray(good.read_bytes())
+        match number % 10:
+            case 0:
+                good.write_bytes(content[: rng.randrange(len(content))])
+            case 1:
+                content[rng.randrange(len(content))] ^= 1 << rng.randrange(8)
+                good.write_bytes(content)
+            case 2:
+                good.write_bytes(rng.choice(sorted(brought.glob("*.mid"))).read_bytes())
+            case 3:
+                good.rename(good.with_suffix(".txt"))
+    files = {path.relative_to(source) for path in source.rglob("*") if path.is_file()}
+    first = read(source, tmp_path)
+    used = {name for scores in names(first).values() for name in scores}
+    named = {Path(name).stem for name, _ in first.skipped}
+    assert used | named == {path.stem for path in files}
+    assert not used & named
+    assert len(used) > 600
+    assert all(reason for _, reason in first.skipped)
+    part = source / "5"
+    runs = []
+    for cache in (tmp_path / "a", tmp_path / "b"):
+        cache.mkdir()
+        found = read(part, cache)
+        runs.append((names(found), found.skipped, found.notices, found.fingerprint))
+    assert runs[0] == runs[1]

@@ -11,10 +11,8 @@ from pathlib import Path
 from typing import Any, Final
 from xml.etree import ElementTree
 
-import mido
-
 from appliance.music.codecs.abc.score import AbcScore
-from appliance.music.files import midi_reader
+from appliance.music.files import midi_reader, midi_repair
 from appliance.music.score import NO_FACTS, Form, FreeRhythmScore, PieceFacts, Score
 from appliance.music.traits import Traits, traits_of
 from appliance.training.data.double_bar import find_double_bar
@@ -206,7 +204,7 @@ def _kind_by_number(stem: str) -> str:
 def _titles(path: Path) -> Iterable[str]:
     """The titles inside a MIDI or MusicXML file; that of the movement first."""
     if path.suffix.lower() in midi_reader.SUFFIXES:
-        for track in mido.MidiFile(path, clip=True).tracks:
+        for track in midi_repair.load(path.read_bytes()).file.tracks:
             for message in track:
                 if message.type == "track_name":
                     # LilyPond writes UTF-8, mido reads Latin-1.
