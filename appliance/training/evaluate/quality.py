@@ -119,7 +119,9 @@ class ModelJobs:
         )
         self._choices = {
             setting: self._compose(setting, options.choice_pieces, options.seed)
-            for setting in (SamplingSetting(t, self.recipe_setting.top_p) for t in TEMPERATURES)
+            for setting in (
+                SamplingSetting(t, self.recipe_setting.top_p) for t in options.temperatures
+            )
         }
         self._long_run: Future[tuple[ComposedMusic, float]] | None = None
         self._sweep: list[Future[tuple[ComposedMusic, float]]] = []
@@ -128,7 +130,7 @@ class ModelJobs:
             self._long_run = self._compose(own, COMPOSED_PIECES, options.seed + 1)
             self._sweep = [
                 self._compose(SamplingSetting(t, own.top_p), options.sweep_pieces, options.seed)
-                for t in SWEEP_TEMPERATURES
+                for t in options.sweep
             ]
         self._aucs: dict[SamplingSetting, Future[tuple[float, float]]] = {}
         self._judgement: Future[tuple[Likeness, float]] | None = None
@@ -172,7 +174,7 @@ class ModelJobs:
         """Begin to compose with each top-p, at the temperature that is best so far."""
         aucs = self.aucs
         temperature = min(aucs, key=lambda setting: aucs[setting]).temperature
-        for top_p in TOP_PS:
+        for top_p in self._options.top_ps:
             setting = SamplingSetting(temperature, top_p)
             if setting not in self._choices:
                 self._choices[setting] = self._compose(
@@ -241,6 +243,12 @@ def main() -> int:
         default=COMPOSED_PIECES,
         help="pieces at each setting from which a model's is chosen",
     )
+    for name, values in (
+        ("temperatures", TEMPERATURES), ("top-ps", TOP_PS), ("sweep", SWEEP_TEMPERATURES),
+    ):  # fmt: skip
+        parser.add_argument(
+            f"--{name}", type=float, nargs="+", default=values, help=f"instead of {values}"
+        )
     parser.add_argument(
         "--sweep-pieces",
         type=int,
