@@ -168,7 +168,7 @@ def compose(
             peaks.append((counter.report.beats, peak_mib))
     beats_per_sample = counter.report.beats / MEMORY_SAMPLES
     memory_mib = [
-        next(peak for beats, peak in peaks if beats >= n * beats_per_sample)
+        next((peak for beats, peak in peaks if beats >= n * beats_per_sample), peaks[-1][1])
         for n in range(1, MEMORY_SAMPLES + 1)
     ]
     cpu_s = time.process_time() - start_s
