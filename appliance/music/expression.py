@@ -293,7 +293,6 @@ class Performance(Copyable):
             early_release_ticks(length_ticks, repeated=True, phrase_ends=breath),
         )
 
-
     def _hear(self, event: NoteOn) -> None:
         """Notice where a phrase begins: after a long note, a cadence or a rest."""
         tick, beat_ticks = event.tick, self._form.beat_steps * TICKS_PER_STEP

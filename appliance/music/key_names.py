@@ -17,9 +17,7 @@ KEYS: Final = {
 
 NAMES: Final = (ANY, *KEYS)
 
-_NAME: Final = re.compile(
-    r"([a-g])(flat|sharp|b|#|♭|♯|)(major|maj|minor|min|m|)", re.IGNORECASE
-)
+_NAME: Final = re.compile(r"([a-g])(flat|sharp|b|#|♭|♯|)(major|maj|minor|min|m|)", re.IGNORECASE)
 _NATURALS: Final = dict(zip("cdefgab", (0, 2, 4, 5, 7, 9, 11), strict=True))
 _SHIFTS: Final = {"": 0, "flat": -1, "b": -1, "♭": -1, "sharp": 1, "#": 1, "♯": 1}
 

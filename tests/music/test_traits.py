@@ -51,7 +51,9 @@ def test_a_bar_that_comes_back_transposed_returns() -> None:
     other = [(n * 240, 240, 60 + 5 * n % 7) for n in range(8)]
     again = [(start, length, pitch + 7) for start, length, pitch in theme]
     bars = [theme, other, other, other, again]
-    whole = [(n * BAR + at, length, pitch) for n, bar in enumerate(bars) for at, length, pitch in bar]
+    whole = [
+        (n * BAR + at, length, pitch) for n, bar in enumerate(bars) for at, length, pitch in bar
+    ]
     assert traits(*whole).returns == 1
     assert traits(*whole[: -len(theme)]).returns == 0
 

@@ -29,8 +29,6 @@ GOOD: dict[str, dict[str, Any]] = {
 }  # fmt: skip
 
 
-
-
 def toml(parts: dict[str, dict[str, Any]]) -> str:
     lines = ['name = "tiny"']
     for part, values in parts.items():
