@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from appliance.audio.synth import FluidSynth
 from appliance.errors import BachboxError
+from appliance.music.events import Event, NoteOn
 from appliance.music.files import midi_writer
 from appliance.music.temperament import NAMES, key_cents
 from tests.support import sine_font
@@ -117,7 +118,10 @@ def test_a_midi_file_has_its_tuning_in_the_midi_tuning_standard(
     """FluidSynth understands the same messages."""
     wanted = key_cents(temperament, 415)
     path = tmp_path / "tuned.mid"
-    midi_writer.write(path, [], tempo_bpm=80, program=0, title="", cents=wanted)
+    keys = (69, 68, 63, 57)
+    # A channel is tuned where its voice has notes.
+    notes: list[Event] = [NoteOn(0, voice, key, 100) for voice, key in enumerate(keys)]
+    midi_writer.write(path, notes, tempo_bpm=80, program=0, title="", cents=wanted)
     synth = FluidSynth(sine_font.write(tmp_path / "sine.sf2"), RATE)
     synth.volume(100)
     synth.program(0)
@@ -130,7 +134,7 @@ def test_a_midi_file_has_its_tuning_in_the_midi_tuning_standard(
             assert handled.value
         elif message.type == "control_change":
             synth._fl.fluid_synth_cc(synth._synth, message.channel, message.control, message.value)
-    for voice, key in enumerate((69, 68, 63, 57)):
+    for voice, key in enumerate(keys):
         wanted_hz = 440 * 2 ** ((wanted[key] - 6900) / 1200)
         # FluidSynth plays whole cents, and does not round these.
         assert abs(cents_between(wanted_hz, heard_hz(synth, key, voice))) < 1.2
