@@ -154,6 +154,7 @@ def _bar(
 ) -> Iterator[str]:
     """All layers of all staves of one bar."""
     beat = max(1, about.beat_ticks // GRID_TICKS)
+    is_whole = end - start == notation.bar_length(about)
     now = start
     for number, layers in enumerate(staves, start=1):
         staff = f"<staff>{number}</staff>" if len(staves) > 1 else ""
@@ -163,10 +164,12 @@ def _bar(
         for voice, bar in enumerate(sounding or [[]], start=first):
             if now > start:
                 yield f"<backup><duration>{now - start}</duration></backup>"
-            if not bar:
+            if not bar and is_whole:
                 yield _whole_rest(end - start, voice, staff)
                 now = end
             else:
+                # Programs take a whole bar's rest for as long as the meter says, in a pickup too.
+                bar = bar or notation.bar_of([], start, end, beat)
                 now = yield from _layer(bar, voice, staff, fifths, hide_rests=voice > first)
 
 

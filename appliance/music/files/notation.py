@@ -85,12 +85,17 @@ def on_grid(tick: int) -> int:
     return (tick + GRID_TICKS // 2) // GRID_TICKS
 
 
+def bar_length(about: Piece) -> int:
+    """How long a whole bar is, on the grid."""
+    return about.beats_per_bar * about.beat_ticks // GRID_TICKS
+
+
 def bars(about: Piece, end: int) -> list[tuple[int, int]]:
     """The bars as half-open spans on the grid, up to ``end``.
 
     The first one may be a pickup; the last one is then shorter by it, if the music allows.
     """
-    length = about.beats_per_bar * about.beat_ticks // GRID_TICKS
+    length = bar_length(about)
     pickup = about.pickup_ticks // GRID_TICKS
     edges = [0, *([pickup] if pickup else [])]
     while edges[-1] < end or len(edges) < 2:

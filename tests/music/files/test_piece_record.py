@@ -157,6 +157,20 @@ def test_a_musicxml_file_has_the_notes_of_its_record(events: list[Event], tmp_pa
             assert measure.highestTime <= measure.barDuration.quarterLength + 1e-6
 
 
+def test_only_a_whole_bar_without_notes_has_a_rest_for_the_measure(tmp_path: Path) -> None:
+    """Programs take such a rest for as long as the meter says, so a pickup has written rests."""
+    path, first = tmp_path / "one.musicxml", START + 240 + 960
+    about = Piece(1, 0, False, 2, 240, START)
+    one = recorded([PieceStart.of(about), NoteOn(first, 0, 60, 80), NoteOff(first + 480, 0, 60)])
+    musicxml_writer.write(path, one, 80)
+    pickup, whole = path.read_text().split("</measure>")[:2]
+    assert '<rest measure="yes"/><duration>96</duration>' in whole
+    assert "<rest/><duration>24</duration><voice>1</voice><type>eighth</type>" in pickup
+    struck = converter.parse(path, forceSource=True).recurse().notes.first()
+    assert struck is not None
+    assert struck.getOffsetInHierarchy(struck.activeSite.activeSite.activeSite) == 2.5
+
+
 def test_pitches_in_musicxml_are_spelt_in_the_key() -> None:
     names = [musicxml_writer._pitch(pitch, -1) for pitch in (70, 61, 66)]
     assert names[0] == "<pitch><step>B</step><alter>-1</alter><octave>4</octave></pitch>"
