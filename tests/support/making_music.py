@@ -248,6 +248,7 @@ class Noise:
 
 def model_file_of(codec: Codec, forms: Iterable[Form]) -> ModelFile:
     """A model file without a flatbuffer, for :class:`Noise`."""
+    forms = list(forms)
     about = ModelMetadata(
         name="noise",
         title="Noise",
@@ -262,6 +263,7 @@ def model_file_of(codec: Codec, forms: Iterable[Form]) -> ModelFile:
         width=codec.width,
         tensors=TensorIndices({}, {}),
         forms=[(*form[:3], list(form.fermatas), form.beat_steps) for form in forms],
+        facts=[form.facts for form in forms],
         sha256="",
     )
     return ModelFile(Path("noise.tflite"), about, tuple(codec.vocabulary), "", b"")
