@@ -3,11 +3,25 @@
 from __future__ import annotations
 
 import ipaddress
+from typing import Final
 
 import msgspec
 
 from appliance.common.text import quoted
 from appliance.config.schema import Mqtt, Web
+
+MQTT_NEEDS: Final[dict[str, tuple[str, ...]]] = {
+    "ca_file": ("tls",),
+    "cert_file": ("tls",),
+    "key_file": ("tls", "cert_file"),
+}
+"""Keys of ``[mqtt]`` that have an effect only if other keys are set, and these other keys."""
+
+_WITHOUT: Final = {
+    "tls": "{key} has no effect without TLS: set tls = true, or remove {key}",
+    "cert_file": "{key} belongs to a certificate: set cert_file, too",
+}
+"""What is said if a needed key is not set."""
 
 
 def contradictions(section: msgspec.Struct) -> list[str]:
@@ -22,14 +36,10 @@ def contradictions(section: msgspec.Struct) -> list[str]:
 
 def _mqtt(mqtt: Mqtt) -> list[str]:
     found = []
-    if not mqtt.tls:
-        found += [
-            f"{key} has no effect without TLS: set tls = true, or remove {key}"
-            for key in ("ca_file", "cert_file", "key_file")
-            if getattr(mqtt, key) is not None
-        ]
-    elif mqtt.key_file is not None and mqtt.cert_file is None:
-        found.append("key_file belongs to a certificate: set cert_file, too")
+    for key, needed in MQTT_NEEDS.items():
+        missing = [other for other in needed if not getattr(mqtt, other)]
+        if getattr(mqtt, key) is not None and missing:
+            found.append(_WITHOUT[missing[0]].format(key=key))
     return found
 
 

@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from appliance.config import loader
+from appliance.config.contradictions import MQTT_NEEDS, contradictions
 from appliance.config.loader import Config, ConfigError
 from appliance.config.schema import Music
 from appliance.errors import BachboxError, UsageError
@@ -22,7 +23,8 @@ HERE = Path("/etc/bachbox/bachbox.toml")
 
 
 # With what it only suggests, too.
-SUGGESTED = tomllib.loads(re.sub(r"^#(\w+ =)", r"\1", EXAMPLE.read_text(), flags=re.MULTILINE))
+SUGGESTED_TEXT = re.sub(r"^#(\w+ =)", r"\1", EXAMPLE.read_text(), flags=re.MULTILINE)
+SUGGESTED = tomllib.loads(SUGGESTED_TEXT)
 
 
 def problems_of(text: str) -> list[str]:
@@ -37,9 +39,11 @@ def test_the_example_equals_the_defaults() -> None:
 
 
 def test_the_example_names_every_key_and_its_suggestions_are_allowed() -> None:
-    text = re.sub(r"^#(\w+ =)", r"\1", EXAMPLE.read_text(), flags=re.MULTILINE)
+    # The suggested certificates need TLS, which is off by default.
+    text, count = re.subn("^tls = false$", "tls = true", SUGGESTED_TEXT, flags=re.MULTILINE)
+    assert count == 1
     loader.parse(text, EXAMPLE)
-    named = {section: set(keys) for section, keys in tomllib.loads(text).items()}
+    named = {section: set(keys) for section, keys in SUGGESTED.items()}
     known = {name: set(s.__struct_fields__) for name, s in loader.SECTIONS.items()}
     assert named == known
 
@@ -146,11 +150,28 @@ def allowed(where: tuple[str, str]) -> st.SearchStrategy[Any]:
     return st.just(SUGGESTED[section][key])
 
 
+def needed_by(section: str, key: str) -> dict[str, Any]:
+    """The other keys that have to be set for this one to have an effect."""
+    others = MQTT_NEEDS.get(key, ()) if section == "mqtt" else ()
+    return {other: True if other == "tls" else SUGGESTED[section][other] for other in others}
+
+
+def test_a_key_that_needs_others_is_refused_without_any_of_them() -> None:
+    for key, others in MQTT_NEEDS.items():
+        content = {**needed_by("mqtt", key), key: SUGGESTED["mqtt"][key]}
+        for other in others:
+            left = {name: value for name, value in content.items() if name != other}
+            problems: list[str] = []
+            loader._section("mqtt", loader.SECTIONS["mqtt"], left, HERE, problems)
+            assert any(f"[mqtt] {key} " in problem for problem in problems)
+
+
 @given(every_key.flatmap(lambda where: st.tuples(st.just(where), allowed(where))))
 def test_an_allowed_value_of_any_key_is_taken(example: tuple[tuple[str, str], Any]) -> None:
     (section, key), value = example
     problems: list[str] = []
-    parsed = loader._section(section, loader.SECTIONS[section], {key: value}, HERE, problems)
+    content = {**needed_by(section, key), key: value}
+    parsed = loader._section(section, loader.SECTIONS[section], content, HERE, problems)
     assert problems == []
     msgspec.convert(msgspec.structs.asdict(parsed), loader.SECTIONS[section], strict=True)
     if isinstance(value, (bool, int, float)):
@@ -163,11 +184,14 @@ def test_any_value_of_any_key_is_taken_typed_or_refused(
 ) -> None:
     section, key = where
     problems: list[str] = []
-    content = {key: value}
+    needed = needed_by(section, key)
+    content = {**needed, key: value}
     parsed = loader._section(section, loader.SECTIONS[section], content, HERE, problems)
     if problems:
         assert all(key in problem for problem in problems)
-        assert parsed == loader.SECTIONS[section]()
+        # A value of the right type that contradicts itself or others is kept beside the problem.
+        if not contradictions(parsed):
+            assert parsed == loader._section(section, loader.SECTIONS[section], needed, HERE, [])
     else:
         msgspec.convert(msgspec.structs.asdict(parsed), loader.SECTIONS[section], strict=True)
 
