@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import shutil
 from dataclasses import asdict
 from pathlib import Path
@@ -376,5 +377,12 @@ def test_a_card_is_updated_and_the_weights_stay(
     assert after.flatbuffer == before.flatbuffer
     figures = figures_in_card(before.card)
     assert figures_in_card(after.card) == figures
-    assert len(figures) == 4
+    # A calibrated model's card: the network as trained, the model file, and the baseline.
+    expected = (
+        r"\d\.\d{4} nats per 16th step, float, not calibrated",
+        r"\d\.\d{4} nats per 16th step, int8 on \w+",
+        r"\d\.\d{4} nats per 16th step, \d+-gram with back-off",
+    )
+    assert len(figures) == len(expected)
+    assert all(map(re.fullmatch, expected, figures))
     assert path.with_suffix(".md").read_text() == after.card
