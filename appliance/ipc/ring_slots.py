@@ -26,7 +26,7 @@ from appliance.music.events import (
 _PAYLOADS: Final[dict[type[Event], tuple[int, str]]] = {
     NoteOn: (1, "BBB"),
     NoteOff: (2, "BBHH"),
-    PieceStart: (3, "IB?BHHHBHBBBBB"),
+    PieceStart: (3, "IB?BHHIBHBBBBB"),
     TempoFactor: (4, "H"),
     Tokens: (5, f"{MAX_TOKENS_PER_EVENT + 1}p"),
 }

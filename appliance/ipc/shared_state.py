@@ -269,7 +269,7 @@ class SharedState:
         self.performer = SharedValue(
             memory,
             self.reader.end_offset,
-            "<QQIIIIBBIB?BIQHHBHBBBBB",
+            "<QQIIIIBBIB?BIQHIBHBBBBB",
             PerformerState(),
             _pack_performer,
             _unpack_performer,
@@ -294,7 +294,7 @@ class SharedState:
             memory, self.output.end_offset, "<QI", TapState(), tuple, lambda v: TapState(*v)
         )
         if self.tap.end_offset > _SLOTS_OFFSET:
-            raise ValueError("the values have outgrown their page")
+            raise ValueError("the values have outgrown their pages")
 
     @classmethod
     def create(cls) -> SharedState:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import weakref
 
 import pytest
@@ -20,12 +21,14 @@ from appliance.ipc.shared_state import (
     SharedState,
     WriterState,
 )
-from appliance.music import temperament
+from appliance.music import key_names, temperament
 from appliance.music.events import Piece
 
+_u8 = st.integers(0, 255)
 _u32 = st.integers(0, 2**32 - 1)
 _u64 = st.integers(0, 2**64 - 1)
 _finite = st.floats(allow_nan=False)
+_texts = st.text(st.characters(blacklist_characters="\0", codec="utf-8"), max_size=12)
 _heads = st.builds(WriterState, _u32, _u64, _u64)
 _controls = st.builds(
     LiveSettings,
@@ -33,15 +36,23 @@ _controls = st.builds(
     volume=_finite,
     playing=st.booleans(),
     program=st.integers(0, 127),
+    is_program_chosen=st.booleans(),
     temperature=_finite,
     top_p=_finite,
     expression=_finite,
+    key=st.sampled_from(key_names.NAMES),
+    repeats=st.booleans(),
     temperament=st.sampled_from(temperament.NAMES),
     pitch_hz=_finite,
+    balance=_finite,
+    is_swapped=st.booleans(),
+    is_mono=st.booleans(),
     action_count=_u32,
     action=st.sampled_from(Action),
     tone_count=_u32,
-    model=st.text(st.characters(blacklist_characters="\0", codec="utf-8"), max_size=12),
+    model=_texts,
+    output=_texts,
+    soundfont=_texts,
 )
 _performers = st.builds(
     PerformerState,
@@ -52,16 +63,24 @@ _performers = st.builds(
     starved=_u32,
     late_events=_u32,
     condition=st.sampled_from(Condition),
-    sounding=st.integers(0, 255),
+    sounding=_u8,
     piece=st.builds(
         Piece,
-        _u32,
-        st.integers(0, 11),
-        st.booleans(),
-        st.integers(1, 12),
-        st.integers(0, 4000),
-        _u64,
-        st.sampled_from([240, 480, 720]),
+        number=_u32,
+        tonic=st.integers(0, 11),
+        minor=st.booleans(),
+        beats_per_bar=st.integers(1, 64),
+        pickup_ticks=st.integers(0, 8000),
+        start_tick=_u64,
+        beat_ticks=st.sampled_from([240, 480, 720]),
+        form=_u32,
+        kind=_u8,
+        tempo_permille=st.integers(0, 65_535),
+        group=_u8,
+        place=_u8,
+        group_size=_u8,
+        times=_u8,
+        program=_u8,
     ),
 )
 
@@ -159,8 +178,10 @@ def test_a_model_name_that_does_not_fit_is_refused_with_its_limit() -> None:
 
 
 def test_a_foreign_file_descriptor_is_refused(tmp_path: os.PathLike[str]) -> None:
+    # No file descriptor of this process can have the number of the limit.
+    number, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     with pytest.raises(BachboxError, match="not open"):
-        SharedState.attach(987)
+        SharedState.attach(number)
     fd = os.open(os.fspath(tmp_path) + "/other", os.O_RDWR | os.O_CREAT)
     with pytest.raises(BachboxError, match="not this version's shared memory"):
         SharedState.attach(fd)
