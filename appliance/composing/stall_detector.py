@@ -100,8 +100,9 @@ class StallDetector(Copyable):
                 self._note_since[voice] = tick
         if self._chord:
             self._sounded_until = end_tick
-        elif before or events:
-            self._sounded_until = max((e.tick for e in events), default=tick)
+        elif note_ticks := [e.tick for e in events if isinstance(e, NoteEvent)]:
+            # A change of the tempo is no sound.
+            self._sounded_until = max(note_ticks)
         if judged:
             self._count_repeats(tick, end_tick, events)
             self._judge(tick, end_tick)

@@ -19,7 +19,7 @@ from appliance.composing.stall_detector import (
     StallDetector,
 )
 from appliance.music.codecs.four_part_conversion import to_four_parts
-from appliance.music.events import TICKS_PER_STEP, Event, NoteOff, NoteOn
+from appliance.music.events import TICKS_PER_STEP, Event, NoteOff, NoteOn, TempoFactor
 from appliance.music.files.musicxml_reader import from_music21
 from tests.support.making_music import events_of
 
@@ -77,6 +77,10 @@ def silence(tick: int) -> list[Event]:
     return []
 
 
+def silence_that_slows_down(tick: int) -> list[Event]:
+    return [TempoFactor(tick, 990 - tick % 90)]
+
+
 def loop(tick: int) -> list[Event]:
     """Two beats of notes, over and over."""
     step, before = tick // TICKS_PER_STEP % 8, (tick // TICKS_PER_STEP - 1) % 8
@@ -90,6 +94,7 @@ def loop(tick: int) -> list[Event]:
         (frozen, "frozen", FROZEN_TICKS),
         (struck_again, "frozen", FROZEN_TICKS),
         (silence, "silence", SILENT_TICKS),
+        (silence_that_slows_down, "silence", SILENT_TICKS),
         (stuck_bass, "stuck", STUCK_TICKS),
         (loop, "loop", LOOP_TICKS),
     ],
