@@ -278,12 +278,12 @@ def _mismatch(model: ModelFile) -> str:
         return "its vocabulary is not its codec's: the model was built wrongly"
     if any(first + count > metadata.classes for first, count, _ in metadata.kind_temperatures):
         return "it calibrates tokens that it does not have"
+    if codec.uses_forms and not metadata.forms:
+        return "it needs forms and has none"
     if metadata.tessituras and len(metadata.tessituras) != len(metadata.forms):
         return "it has tessituras that do not fit its forms"
     if metadata.facts and len(metadata.facts) != len(metadata.forms):
         return "it has facts that do not fit its forms"
-    if codec.uses_forms and not model.forms:
-        return "it needs forms and has none"
     for text in (model.name, model.title, model.description, model.licence):
         if not text.isprintable():
             return "its name or description is not readable text"

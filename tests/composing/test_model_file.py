@@ -48,7 +48,16 @@ def test_the_shipped_model_has_all_metadata(shipped: ModelFile) -> None:
 
 
 def test_a_prime_that_does_not_fit_names_the_model(tmp_path: Path, shipped: ModelFile) -> None:
-    with pytest.raises(UsageError, match=r"none\.mid.*the model is chorales"):
+    tune = tmp_path / "tune.abc"
+    tune.write_text("X:1\nT:One voice\nM:4/4\nL:1/4\nK:C\n" + 4 * "CDEF|GABc|" + "\n")
+    with pytest.raises(UsageError, match=r"tune\.abc.*the model is chorales"):
+        shipped.opening(tune)
+
+
+def test_a_prime_that_cannot_be_read_is_no_matter_of_the_model(
+    tmp_path: Path, shipped: ModelFile
+) -> None:
+    with pytest.raises(UsageError, match=r"none\.mid: cannot read the score: No such file"):
         shipped.opening(tmp_path / "none.mid")
 
 
