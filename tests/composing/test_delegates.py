@@ -252,7 +252,7 @@ def test_the_box_keeps_playing(
             box.wait_for(said)
         # Nothing of the second piece was composed before the failure.
         bachbox("set", "next_piece", env=env)
-        box.wait_for(r"^bachbox: piece 2 ")
+        box.wait_for(r"^bachbox: piece 2: ")
         assert box.end() == 0
     counts = box.counts()
     assert counts["composer"] == deaths, box.lines
