@@ -160,14 +160,17 @@ def test_all_four_voices_have_notes_that_change(thirty: list[Played]) -> None:
             assert len({event.pitch for event in struck}) > VOICES
 
 
-def test_the_tempo_is_full_at_the_start_and_slower_at_the_end(thirty: list[Played]) -> None:
+def test_the_tempo_is_full_at_the_start_slower_at_the_end_and_full_in_the_pause(
+    thirty: list[Played],
+) -> None:
     for played in thirty:
-        factors = [event for event in played.events if isinstance(event, TempoFactor)]
-        assert factors[0].tick == played.about.start_tick
-        assert factors[0].permille == 1000
+        first, *factors, last = (e for e in played.events if isinstance(e, TempoFactor))
+        assert (first.tick, first.permille) == (played.about.start_tick, 1000)
         assert all(500 <= event.permille <= 1040 for event in factors)
+        assert (last.tick, last.permille) == (played.end_tick, 1000), "the pause"
         if not played.given_up:
             assert factors[-1].permille < 1000
+            assert factors[-1].tick < played.end_tick
 
 
 # Snapshots
@@ -479,18 +482,31 @@ def test_a_prime_is_never_a_stall(shipped: ModelFile) -> None:
 # A model that is stuck
 
 
+def pause_after_ticks(model: ModelFile, piece: Piece) -> int:
+    """The longest silence after a piece."""
+    quarters = pause_after_s(piece) * piece.sounding_bpm(model.tempo_bpm) / 60
+    return math.ceil(quarters * TICKS_PER_BEAT)
+
+
 def test_a_model_that_prefers_rests_is_never_silent_for_longer_than_a_pause(
     shipped: ModelFile,
 ) -> None:
     composer = Composer(shipped, seed=1)
     composer.step_model = Puppet(lambda token: REST)  # type: ignore[assignment]
     sounding, silent_since, longest = 0, 0, 0
-    for event in notes(compose(composer, 1500)):
+    piece: Piece | None = None
+    for event in compose(composer, 1500):
+        if isinstance(event, PieceStart):
+            pause_ticks = pause_after_ticks(shipped, piece) if piece else 0
+            assert event.tick - silent_since <= pause_ticks
+            piece, silent_since = event.piece, event.tick
         if isinstance(event, NoteOn):
             longest = max(longest, 0 if sounding else event.tick - silent_since)
-        sounding += 1 if isinstance(event, NoteOn) else -1
-        silent_since = event.tick
+        if isinstance(event, NoteOn | NoteOff):
+            sounding += 1 if isinstance(event, NoteOn) else -1
+            silent_since = event.tick
     assert composer.interventions["silence"] > 5
+    assert composer.piece.number > 5
     assert 0 < longest <= BREATH_TICKS
 
 
@@ -512,11 +528,13 @@ def test_a_stuck_model_moves_on_within_four_bars(
     assert composer.piece.number > 5, name
     assert sum(composer.interventions.values()) >= composer.piece.number - 1
     four_bars = 4 * 4 * TICKS_PER_BEAT
-    changes = [0, *sorted({e.tick for e in events if isinstance(e, PieceStart)}), composer.tick]
-    longest = max(after - before for before, after in itertools.pairwise(changes))
-    if name != "loops over two chords":
-        assert longest <= four_bars + BREATH_TICKS
-    assert longest <= 2 * four_bars
+    starts = [at for at, event in enumerate(events) if isinstance(event, PieceStart)]
+    pieces = [events[a:b] for a, b in itertools.pairwise([*starts, len(events)])]
+    last_ticks = [notes(piece)[-1].tick for piece in pieces]
+    longest = max(last - piece[0].tick for piece, last in zip(pieces, last_ticks, strict=True))
+    assert longest <= (2 * four_bars if name == "loops over two chords" else four_bars)
+    for (before, after), last in zip(itertools.pairwise(pieces), last_ticks, strict=False):
+        assert after[0].tick - last <= pause_after_ticks(shipped, piece_of(before[0]))
     # Within the piece, nothing at all stands still for more than four bars.
     sounding: dict[int, int] = {}
     for event in notes(events):
