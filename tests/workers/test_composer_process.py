@@ -177,8 +177,15 @@ def undisturbed(ticks: int, **changes: object) -> list[Event]:
     return [event for event in events if event.tick < ticks]
 
 
+def ticks_of_first_piece(seconds: float) -> float:
+    """How many ticks of the first piece sound in that time, at the piece's own tempo."""
+    piece = next(piece_of(e) for e in undisturbed(TICKS_PER_STEP) if isinstance(e, PieceStart))
+    return seconds * piece.sounding_bpm(SETTINGS.tempo_bpm) * TICKS_PER_BEAT / 60
+
+
 def test_it_composes_the_look_ahead_and_no_more(stage: Stage) -> None:
-    wanted = LOOK_AHEAD_S * TICKS_PER_S
+    wanted = ticks_of_first_piece(LOOK_AHEAD_S)
+    most = ticks_of_first_piece(LOOK_AHEAD_S + BATCH_S) + BREATH_TICKS
     stage.start_and_wait()
     for playhead in (0, 1000, 5000, 5001):
         stage.performer.play(playhead)
@@ -186,9 +193,7 @@ def test_it_composes_the_look_ahead_and_no_more(stage: Stage) -> None:
         until(lambda: stage.performer.ahead_ticks >= wanted)
         beats = stage.shared.composer.read().heartbeat
         until(lambda beats=beats: stage.shared.composer.read().heartbeat > beats + 3)  # type: ignore[misc]
-        assert (
-            wanted <= stage.performer.ahead_ticks <= wanted + BATCH_S * TICKS_PER_S + BREATH_TICKS
-        )
+        assert wanted <= stage.performer.ahead_ticks <= most
     assert stage.shared.composer.read().seed == SEED
     assert stage.shared.composer.read().ready
     assert stage.performer.played == undisturbed(5001)
@@ -209,7 +214,7 @@ def tokens_when_idle(stage: Stage) -> int:
 
 
 def test_it_composes_in_batches(stage: Stage) -> None:
-    wanted, batch = LOOK_AHEAD_S * TICKS_PER_S, BATCH_S * TICKS_PER_S
+    wanted, batch = ticks_of_first_piece(LOOK_AHEAD_S), ticks_of_first_piece(BATCH_S)
     stage.start_and_wait()
     until(lambda: stage.performer.ahead_ticks >= wanted + batch)
     full = tokens_when_idle(stage)
