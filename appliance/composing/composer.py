@@ -147,10 +147,14 @@ class Composer:
         return not self._is_last_time(context)
 
     def _is_last_time(self, context: Context) -> bool:
-        """Whether the present section is not to be played again after this time."""
+        """Whether the present section is not to be played again after this time.
+
+        A section that ends while the music is stuck is not.
+        """
+        if not self.repeats or self.stall_detector.stall:
+            return True
         halves = context.at_double_bar or self._rendition.section
-        times = 2 if halves else self._times
-        return not self.repeats or self._rendition.times_played >= times
+        return self._rendition.times_played >= (2 if halves else self._times)
 
     def _closes(self, context: Context) -> bool:
         """Whether what is played ends the piece, so that it slows down at its end."""

@@ -2,18 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from itertools import pairwise
 
+import numpy as np
 import pytest
 from msgspec import structs
+from numpy.typing import NDArray
 
 from appliance.composing import composer as composing
 from appliance.composing import model_file
 from appliance.composing.composer import Composer
 from appliance.composing.model_file import ModelFile
 from appliance.composing.repeats import AGAIN, LEFT_OUT, MARKS
-from appliance.music.events import TICKS_PER_STEP, Event, NoteOff, NoteOn, PieceStart, Tokens
+from appliance.music.events import (
+    TICKS_PER_BEAT,
+    TICKS_PER_STEP,
+    Event,
+    NoteOff,
+    NoteOn,
+    PieceStart,
+    Tokens,
+)
 from appliance.music.notes import Note, notes_from
 from appliance.music.score import Form, PieceFacts, Tessitura
 from tests.support.making_music import MODELS, Noise, compose, model_file_of
@@ -169,13 +180,49 @@ def test_next_piece_within_a_repeat_releases_its_notes(dances: ModelFile) -> Non
     assert sorted(on) == sorted(off)
 
 
-def test_a_tune_without_repeats_is_shorter(dances: ModelFile) -> None:
+class OneNote:
+    """A model that strikes one note again and again."""
+
+    runtime = "puppet"
+
+    def __init__(self, vocabulary: Sequence[str]) -> None:
+        names = ("after 0", "after 480", "A4", "for 480")
+        self.state = None
+        self._logits = np.full(len(vocabulary), -30, np.float32)
+        for bonus, name in enumerate(names):
+            self._logits[vocabulary.index(name)] = 30 * (bonus + 1)
+
+    def reset(self) -> None:
+        pass
+
+    def step(self, features: list[int]) -> NDArray[np.float32]:
+        del features
+        return self._logits
+
+
+def test_a_half_in_which_the_music_is_stuck_is_not_played_again(dances: ModelFile) -> None:
+    composer = composer_of(dances, 1)
+    composer.step_model = OneNote(dances.vocabulary)  # type: ignore[assignment]
+    four_bars = 4 * 4 * TICKS_PER_BEAT
+    for _ in range(3):
+        events = one_piece(composer)
+        assert composer.stall_detector.give_up
+        assert AGAIN not in tokens_in(events)
+        last = max(event.tick for event in events if isinstance(event, NoteOff))
+        assert DOUBLE_BAR_TICK < last - events[0].tick <= four_bars
+
+
+def test_a_tune_without_repeats_is_heard_once(dances: ModelFile) -> None:
+    """Neither the repeats within it nor the whole tune a second or third time."""
     folk = model_file.load(MODELS / "folk.tflite")
     for seed in range(4):
         twice, once = composer_of(folk, seed), composer_of(folk, seed, repeats=False)
         played, printed = one_piece(twice), one_piece(once)
-        assert [t for t in tokens_in(printed) if t != LEFT_OUT] == tokens_in(played)
-        if LEFT_OUT in tokens_in(printed):
+        composed = [token for token in tokens_in(printed) if token != LEFT_OUT]
+        assert [token for token in tokens_in(played) if token != AGAIN] == composed
+        assert AGAIN not in tokens_in(printed)
+        assert LEFT_OUT not in tokens_in(played)
+        if LEFT_OUT in tokens_in(printed) or AGAIN in tokens_in(played):
             assert once.tick < twice.tick
-            heard = [Note(*note) for note in notes_from(printed)]
-            assert all(a.end <= b.start for a, b in pairwise(heard)), "one voice, no overlap"
+        heard = [Note(*note) for note in notes_from(printed)]
+        assert all(a.end <= b.start for a, b in pairwise(heard)), "one voice, no overlap"
