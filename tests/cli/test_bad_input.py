@@ -99,7 +99,7 @@ def test_a_process_fails_with_one_sentence(
         (("render", "x.mid", "--model", "x" * 100), ("chorales",)),
         (("play", "--model", "picture.png/x"), (".tflite",)),
         (("play", "--config", "none.toml"), ("none.toml", "no such config file")),
-        (("render", "x.ogg"), ("x.ogg", ".mid or .abc")),
+        (("render", "x.opus"), ("x.opus", ".wav, .flac, .ogg, .mp3, .mid or .abc")),
         (("render", "x"), (".mid or .abc",)),
         (("render", "x.musicxml"), ("x.musicxml", "--pieces 1", "--replay")),
         (("render", "x.mid", "--replay", "none.mid"), ("none.mid", "cannot read")),
