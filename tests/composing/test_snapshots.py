@@ -8,8 +8,9 @@ from appliance.common.copying import Copyable
 from appliance.composing import composer as composing
 from appliance.composing import model_file
 from appliance.composing.composer import Composer
+from appliance.music.codecs.free_rhythm import FreeRhythmCodec
 from tests.support.copies import copyable_classes, shared_mutables
-from tests.support.making_music import MODELS, Noise
+from tests.support.making_music import MODELS, Noise, model_file_of
 
 
 def copyables_in(value: object) -> set[type[Copyable]]:
@@ -29,8 +30,12 @@ def test_no_copy_shares_anything_mutable(monkeypatch: pytest.MonkeyPatch) -> Non
     """After every step of a few pieces, with random notes, of every kind of music."""
     monkeypatch.setattr(composing, "StepModel", Noise)
     seen: set[type[Copyable]] = set()
-    for name in ("chorales", "strings", "keyboard", "folk"):
-        composer = Composer(model_file.load(MODELS / f"{name}.tflite"), seed=5)
+    names = ("chorales", "strings", "keyboard", "folk")
+    models = {name: model_file.load(MODELS / f"{name}.tflite") for name in names}
+    told = FreeRhythmCodec(**models["keyboard"].codec.options, told=True)
+    models["told"] = model_file_of(told, models["keyboard"].forms)
+    for name, model in models.items():
+        composer = Composer(model, seed=5)
         composer.spare_steps = 64
         for _ in range(300):
             composer.step()
