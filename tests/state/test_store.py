@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -21,7 +22,7 @@ from hypothesis import strategies as st
 from appliance.music.temperament import NAMES as TEMPERAMENTS
 from appliance.state import store as stores
 from appliance.state.box_status import BoxStatus
-from appliance.state.setting_kinds import Number
+from appliance.state.setting_kinds import Number, is_plain_name
 from appliance.state.settings import NAMES, ModelDefaults, RequestedSettings, Settings
 from appliance.state.settings_table import SETTINGS
 from appliance.state.store import Store
@@ -30,9 +31,20 @@ from tests.support.log_lines import log_lines
 DEFAULTS = ModelDefaults(tempo_bpm=80, temperature=0.9, top_p=0.95, program=19)
 
 
+NAMES_NOW = {
+    "model": ["chorales", "fugues"],
+    "output": ["default", "Headphones"],
+    "soundfont": ["default", "Organ"],
+}
+"""What there is on this box now."""
+
+
 def new_settings() -> Settings:
     return Settings(
-        RequestedSettings(model="chorales"), lambda: ["chorales", "fugues"], lambda _: DEFAULTS
+        RequestedSettings(model="chorales"),
+        lambda: NAMES_NOW["model"],
+        lambda _: DEFAULTS,
+        {name: partial(list, names) for name, names in NAMES_NOW.items()},
     )
 
 
@@ -163,10 +175,30 @@ def test_a_value_that_is_no_longer_allowed_is_reported_and_the_others_apply(tmp_
     assert all(str(path) in sentence for sentence in sentences)
 
 
+def test_an_absent_card_stays_and_an_absent_soundfont_is_reported(tmp_path: Path) -> None:
+    path = tmp_path / "settings.json"
+    path.write_text('{"output": "Attic", "soundfont": "gone", "tempo": 96, "volume": 20}')
+    values, [sentence] = restored(path)
+    assert values == RequestedSettings(model="chorales", output="Attic", tempo=96, volume=20)
+    assert sentence == (
+        f"{path}: there is no soundfont 'gone'; there are: default, Organ; the configured value "
+        "applies"
+    )
+
+
+@pytest.mark.parametrize("output", ["wav:/etc/passwd", "pipe:/tmp/x", "", "x" * 500])
+def test_a_stored_output_that_is_no_card_is_reported(tmp_path: Path, output: str) -> None:
+    path = tmp_path / "settings.json"
+    stores.write(path, {"output": output, "volume": 20})
+    values, [sentence] = restored(path)
+    assert values == RequestedSettings(model="chorales", volume=20)
+    assert sentence.startswith(f"{path}: there is no output ")
+
+
 allowed_values = {
     setting.name: st.floats(setting.kind.low, setting.kind.high)
     if isinstance(setting.kind, Number)
-    else st.sampled_from(list(setting.kind.options(["chorales", "fugues"])))
+    else st.sampled_from(list(setting.kind.options(NAMES_NOW.get(setting.name, ()))))
     for setting in SETTINGS
 }
 any_value = st.one_of(st.floats(allow_nan=False, allow_infinity=False), st.text(), st.booleans())
@@ -189,7 +221,9 @@ def test_any_file_of_values_restores_to_what_is_allowed_of_it(
     for name in allowed.keys() - others.keys():
         expected.change(name, allowed[name])
         assert getattr(values, name) == getattr(expected.requested, name)
-    for name in NAMES:
+    # A card that is switched off may come back, so it stays; a file is for the config alone.
+    assert is_plain_name(values.output)
+    for name in set(NAMES) - {"output"}:
         new_settings().change(
             name, "default" if getattr(values, name) is None else getattr(values, name)
         )
