@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -154,8 +155,14 @@ def test_it_is_set_and_shown_in_the_shell(package: Path, box: WebBox) -> None:
 
 def test_the_api_describes_it_and_takes_it(box: WebBox) -> None:
     properties = box.get("/api")["components"]["schemas"]["SettingsChange"]["properties"]
-    assert properties["swing"]["anyOf"] == [{"type": "number", "minimum": 0, "maximum": 75}]
+    number, step = properties["swing"]["anyOf"]
+    assert number == {"type": "number", "minimum": 0, "maximum": 75}
+    assert step["type"] == "string"
+    assert all(re.search(step["pattern"], text) for text in ("+5", "-5", "+=5", "-0.5"))
+    assert not any(re.search(step["pattern"], text) for text in ("5", "+", "+5%", "toggle"))
     assert box.set(swing=60)["swing"] == 60
+    assert box.set(swing="+5")["swing"] == 65
+    assert box.set(swing="-5")["swing"] == 60
     assert box.request("PATCH", "/api/settings", {"swing": 76}).status == 422
 
 
