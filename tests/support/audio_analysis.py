@@ -23,6 +23,9 @@ _SPEEDS = (1.0, 0.998, 1.002)
 _QUIET = 5.0
 """Whoever swings less than this, in steps of 16 bits, plays nothing."""
 
+_GAP_FRAMES = RATE // 100
+"""Zeros for this long are no part of a note."""
+
 _PITCHES = range(45, 97)
 """MIDI notes looked at: 110 Hz to 2 kHz."""
 
@@ -94,6 +97,17 @@ def _likeness(place: tuple[int, float]) -> float:
 def music(sound: NDArray[np.int16]) -> NDArray[np.int16]:
     """From the first sound on."""
     return sound[int(np.argmax(np.abs(sound) > 50)) :]
+
+
+def without_gaps(sound: NDArray[np.int16]) -> NDArray[np.int16]:
+    """Only where there is sound: without pauses, and without the zeros that a card plays when a
+    busy machine gives it nothing.
+    """
+    edges = np.flatnonzero(np.diff(np.concatenate([[True], sound != 0, [True]]).astype(np.int8)))
+    kept = np.ones(len(sound), bool)
+    for begin, end in zip(edges[::2], edges[1::2], strict=True):
+        kept[begin:end] = end - begin < _GAP_FRAMES
+    return sound[kept]
 
 
 def picture(sound: NDArray[np.int16]) -> Picture:

@@ -31,7 +31,7 @@ def rendered(
     path = folder / f"{seed}.wav"
     said = bachbox("render", path, "--seed", seed, "--seconds", seconds, env=env)
     assert said.code == 0, said.err
-    return audio_analysis.picture(audio_analysis.wav(path))
+    return audio_analysis.picture(audio_analysis.without_gaps(audio_analysis.wav(path)))
 
 
 def test_what_a_card_plays_is_the_composers_music_and_all_of_it(
@@ -45,7 +45,10 @@ def test_what_a_card_plays_is_the_composers_music_and_all_of_it(
         assert box.finish() == 0, box.lines
     counts = box.counts()
     assert counts["composer"] == counts["performer"] == 0
-    sound = audio_analysis.music(audio_analysis.raw(recording.read_bytes()))
+    # Where the machine is too busy, the card plays zeros, and the music goes on after them.
+    sound = audio_analysis.without_gaps(
+        audio_analysis.music(audio_analysis.raw(recording.read_bytes()))
+    )
     # The last chord dies away where the rendered music goes on.
     heard = audio_analysis.picture(sound[: (PLAYED_S - 2) * audio_analysis.RATE])
     places(heard, rendered(tmp_path, env, SEED, PLAYED_S + 4))
@@ -74,7 +77,8 @@ def test_the_death_of_a_child_is_survived_and_counted(env: dict[str, str], tmp_p
     sound = audio_analysis.wav(live)
     wanted = rendered(tmp_path, env, SEED, len(sound) / audio_analysis.RATE + 4)
     # The last chord dies away where the rendered music goes on.
-    places(audio_analysis.picture(audio_analysis.music(sound)[: -4 * audio_analysis.RATE]), wanted)
+    heard = audio_analysis.without_gaps(audio_analysis.music(sound)[: -4 * audio_analysis.RATE])
+    places(audio_analysis.picture(heard), wanted)
 
 
 def test_a_child_that_hangs_is_replaced(env: dict[str, str], tmp_path: Path) -> None:
