@@ -107,7 +107,7 @@ def without_gaps(sound: NDArray[np.int16]) -> NDArray[np.int16]:
     kept = np.ones(len(sound), bool)
     for begin, end in zip(edges[::2], edges[1::2], strict=True):
         kept[begin:end] = end - begin < _GAP_FRAMES
-    return sound[kept]
+    return np.asarray(sound[kept], np.int16)
 
 
 def picture(sound: NDArray[np.int16]) -> Picture:
