@@ -12,6 +12,7 @@ import mido
 import pytest
 from playwright.sync_api import expect
 
+from appliance.music.files import piece_embedding
 from tests.support import audio_analysis
 from tests.support.browser import chromium, page
 from tests.support.command import bachbox
@@ -95,8 +96,13 @@ def test_replay_with_other_tempo_keeps_notes(box: WebBox, tmp_path: Path) -> Non
     result = bachbox("render", "--replay", taken, other, "--tempo", 60, env=box.env)
     assert result.code == 0, result.err
     assert notes(other) == notes(taken)
-    tempos = [m.tempo for m in mido.MidiFile(other).tracks[0] if m.type == "set_tempo"]
-    assert tempos[0] == 1_000_000
+    even = tmp_path / "even.mid"
+    options = ("--tempo", 60, "--expression", 0)
+    assert bachbox("render", "--replay", taken, even, *options, env=box.env).code == 0
+    tempos = {m.tempo for m in mido.MidiFile(even).tracks[0] if m.type == "set_tempo"}
+    # A slow or quick piece keeps its relation to the tempo that is set.
+    about = piece_embedding.read(taken).piece
+    assert tempos == {mido.bpm2tempo(60 * about.tempo_permille / 1000)}
     for change in ("--seed", "--pieces", "--seconds"):
         refused = bachbox("render", "--replay", taken, other, change, 1, env=box.env)
         refused.is_one_sentence(2, change, "combined")
