@@ -230,7 +230,10 @@ def _perform(shared: SharedState, options: argparse.Namespace) -> None:
         stage.loop.end()
 
     def give_up(_signal: int, _frame: FrameType | None) -> None:
-        os._exit(0)
+        try:
+            stage.loop.close(Condition.STOPPED)
+        finally:
+            os._exit(0)
 
     signal.signal(signal.SIGALRM, give_up)
     signal.signal(signal.SIGTERM, end)

@@ -226,6 +226,21 @@ def test_it_ends_at_once_with_the_chord_released(
     assert tail < 1500, "it fades out"
 
 
+def test_it_ends_and_says_so_though_the_card_takes_no_more_sound(
+    shared: SharedState, composer: Composer, soundfont: Path
+) -> None:
+    with (
+        virtual_card() as own,
+        _worker(shared, "default", soundfont, own.environment) as worker,
+    ):
+        worker.wait_for_sound()
+        assert own.process is not None
+        own.process.send_signal(signal.SIGSTOP)
+        code, said = worker.end()
+        assert code == 0, said
+        assert shared.performer.read().condition is Condition.STOPPED
+
+
 def test_without_a_card_it_exits_with_a_sentence(shared: SharedState, soundfont: Path) -> None:
     with _worker(shared, "a card nobody has", soundfont, dict(os.environ)) as worker:
         _, said = worker.process.communicate(timeout=TIMEOUT_S)
