@@ -1,7 +1,8 @@
 """The sound as MP3, encoded once for all listeners by ``lame`` (package lame).
 
 A program of its own, like opusenc: the daemon loads no encoder, and needs none without listeners.
-A listener can join at any byte, because players look for the next frame.
+A part is one frame, so a listener joins at the start of a frame: players that join within one may
+take its content for a header.
 """
 
 from __future__ import annotations
@@ -21,10 +22,13 @@ BITRATE_KBPS: Final = 160
 QUALITY: Final = "7"
 """From 0 (slow) to 9; 7 takes half of the processor time of the default."""
 
-KEPT_PARTS: Final = 64
+KEPT_PARTS: Final = 512
 """How far a slow listener may fall behind before it misses some."""
 
-_PART_BYTES: Final = 4096
+_HEADER_BYTES: Final = 4
+
+_RATES_HZ: Final = (44_100, 48_000, 32_000)
+"""By their number in a frame header of MPEG-1 (ISO/IEC 11172-3, 2.4.2.3)."""
 
 
 class Mp3Broadcast:
@@ -58,8 +62,11 @@ async def _encode(box: BoxStatus, publish: Publish[bytes]) -> None:
         assert process.stdout is not None
         feeding = asyncio.create_task(_feed(process.stdin, first, sounds))
         try:
-            while part := await process.stdout.read(_PART_BYTES):
-                publish(part)
+            with contextlib.suppress(asyncio.IncompleteReadError):
+                while True:
+                    header = await process.stdout.readexactly(_HEADER_BYTES)
+                    rest_bytes = frame_bytes(header) - _HEADER_BYTES
+                    publish(header + await process.stdout.readexactly(rest_bytes))
             if not feeding.done():
                 raise BachboxError("the MP3 encoder has stopped; it starts again when needed")
         finally:
@@ -68,6 +75,12 @@ async def _encode(box: BoxStatus, publish: Publish[bytes]) -> None:
             with contextlib.suppress(ProcessLookupError):
                 process.kill()
             await process.wait()
+
+
+def frame_bytes(header: bytes) -> int:
+    """Return the length of the frame with this header, at :data:`BITRATE_KBPS` (MPEG-1 layer 3)."""
+    padding = header[2] >> 1 & 1
+    return 144_000 * BITRATE_KBPS // _RATES_HZ[header[2] >> 2 & 3] + padding
 
 
 async def _start_lame(sample_rate: int) -> asyncio.subprocess.Process:

@@ -18,6 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from appliance.frontends.streaming.icy import INTERVAL_BYTES, metadata, with_titles
+from appliance.frontends.streaming.mp3 import frame_bytes
 from tests.frontends.streaming.test_streaming import PASSWORD, icecast
 from tests.support.broker import free_port
 from tests.support.programs import program
@@ -78,6 +79,19 @@ def test_mp3_without_titles_is_nothing_but_sound(box: WebBox, tmp_path: Path) ->
         content = response.read(60_000)
     assert b"StreamTitle" not in content
     assert decoded_bytes(tmp_path, "mp3", content) > 8 * len(content)
+
+
+def test_whoever_joins_a_running_mp3_starts_with_a_whole_frame(box: WebBox) -> None:
+    with contextlib.closing(stream(box, "/stream.mp3")) as running:
+        for _ in range(5):
+            running.read(5_000)
+            with contextlib.closing(stream(box, "/stream.mp3")) as joined:
+                content = joined.read(5_000)
+            at = 0
+            while at + 4 <= len(content):
+                # Sync word, MPEG-1 layer 3, no CRC.
+                assert content[at : at + 2] == b"\xff\xfb", at
+                at += frame_bytes(content[at : at + 4])
 
 
 def test_opus_is_a_chain_of_streams_each_with_its_title(box: WebBox, tmp_path: Path) -> None:
