@@ -2,7 +2,6 @@
 # Runs in the booted machine and puts what it finds into /proof; tests/systemd/run.sh starts it.
 exec >>/proof/log 2>&1
 config=/etc/bachbox/bachbox.toml
-here=$(hostname)
 seconds() { cut -d' ' -f1 /proc/uptime; }
 check() { # what, command...
     local what=$1
@@ -29,9 +28,12 @@ plays() { systemctl is-active -q bachbox && status_says Playing; }
 restarted() { [ "$(property NRestarts)" = "$1" ] && plays; }
 apt() { DEBIAN_FRONTEND=noninteractive apt-get -qq -y "$@" </dev/null >>/proof/apt 2>&1; }
 published() { # topic, what one of its messages holds
-    grep -q "$2" < <(timeout 60 mosquitto_sub -t "bachbox/$here/$1")
+    grep -q "$2" < <(timeout 60 mosquitto_sub -t "bachbox/+/$1")
 }
-tell_broker() { mosquitto_pub -t "bachbox/$here/$1/set" -m "$2"; }
+box() { # its name in topics: the host's, and four digits of the machine
+    timeout 60 mosquitto_sub -t "bachbox/+/availability" -C 1 -F %t | cut -d/ -f2
+}
+tell_broker() { mosquitto_pub -t "bachbox/$(box)/$1/set" -m "$2"; }
 gone() { # what a removed Bachbox may leave: nothing but what is named
     local left
     left=$(find / -xdev \( -path /proc -o -path /sys -o -path /proof -o -path /root -o -path /tmp \
