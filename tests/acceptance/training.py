@@ -142,7 +142,9 @@ def test_a_recipe_becomes_a_model_file_that_runs_on_both_runtimes(
     model = model_file.load(path)
     assert path.with_suffix(".md").read_text() == model.card
     in_float, *int8, ngram = [float(line.split()[0]) for line in figures_in_card(model.card)]
-    assert int8 == [pytest.approx(in_float, rel=0.02)] * len(RUNTIMES)
+    # int8 may cost a little; the calibration, which the float figure lacks, only gains.
+    assert int8 == [pytest.approx(int8[0], rel=0.002)] * len(RUNTIMES)
+    assert 0.9 * in_float < int8[0] < 1.02 * in_float
     assert 0 < ngram < 4 * np.log(len(model.vocabulary))
     for runtime in RUNTIMES:
         monkeypatch.setenv(RUNTIME_VARIABLE, runtime)
