@@ -3,8 +3,8 @@
 Pieces come in groups: a suite of dances in one key, a prelude and its fugue, the movements of a
 sonata, a set of tunes, or a few pieces in related keys. A round deals out the forms of the corpus
 like cards, each at most once, until most have been used; then the next round begins. Everything
-follows from the seed and the number of the piece, so that whoever takes over in the middle of an
-evening goes on with the same programme.
+follows from the seed and the number of the piece, so a composer that takes over in the middle of
+an evening continues the same programme.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """How a piece is heard: with expression, and with its halves, or the whole of it, played again.
 
-Nothing is composed anew for a repeat. The section's bare events are kept, and performed again.
+Nothing is composed for a repeat. The section's bare events are kept, and performed again.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What happens to the box at a moment, for whoever wants to react to it."""
+"""Events of the box, such as a piece that begins, for frontends that report them."""
 
 from __future__ import annotations
 

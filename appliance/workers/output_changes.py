@@ -49,7 +49,7 @@ class OutputChanges:
         block_frames: size of a block.
         use_output: called with an output that is open; plays on it from now on.
         use_synth: called with a synth; plays it from now on.
-        start_anew: ends this process, so that a new one opens the output.
+        restart_process: ends this process, so that a new one opens the output.
     """
 
     def __init__(
@@ -60,7 +60,7 @@ class OutputChanges:
         block_frames: int,
         use_output: Callable[[Output, FluidSynth | None], None],
         use_synth: Callable[[FluidSynth], None],
-        start_anew: Callable[[], None],
+        restart_process: Callable[[], None],
     ) -> None:
         self._shared = shared
         self._output = output
@@ -68,7 +68,7 @@ class OutputChanges:
         self._block_frames = block_frames
         self._use_output = use_output
         self._use_synth = use_synth
-        self._start_anew = start_anew
+        self._restart_process = restart_process
         live = shared.live_settings.read()
         self._wanted_output = live.output
         self._probe_interval_s = PROBE_FIRST_S
@@ -133,7 +133,7 @@ class OutputChanges:
             card = next((c for c in hardware_cards() if c.label == name), None)
             card = card or find_by_alsa_name(name, hardware_cards())
             if card is not None and (card not in self._known_cards or self._holds(card.label)):
-                self._start_anew()
+                self._restart_process()
                 return
             raise
         is_other_rate = output.sample_rate != self._output.sample_rate
@@ -167,7 +167,7 @@ class OutputChanges:
         logger.info("plays with the soundfont %s", path)
 
     def _return_to_wanted_card(self) -> None:
-        """Start anew when the card that was asked for can be opened again."""
+        """Open the requested card again as soon as that works."""
         cards, now = hardware_cards(), time.monotonic()
         if cards != self._known_cards:
             self._known_cards, self._probe_interval_s = cards, PROBE_FIRST_S
@@ -175,7 +175,7 @@ class OutputChanges:
         if now < self._probe_at or not is_card(self._wanted_output):
             return
         if can_be_opened(self._wanted_output):
-            self._start_anew()
+            self._restart_process()
         self._probe_at = time.monotonic() + self._probe_interval_s
         self._probe_interval_s = min(2 * self._probe_interval_s, PROBE_MAX_S)
 

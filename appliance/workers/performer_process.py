@@ -221,7 +221,7 @@ def _perform(shared: SharedState, options: argparse.Namespace) -> None:
         options.block_frames,
         lambda *successor: stage.loop.leave(successor),
         lambda new_synth: stage.loop.use_synth(new_synth),
-        stage.start_anew,
+        stage.restart_process,
     )
 
     def end(_signal: int, _frame: FrameType | None) -> None:
@@ -273,7 +273,7 @@ class _Stage:
         self.performer.resume(events_before(shared, reader.read_index), reader.playhead_tick)
         self.loop = RenderLoop(shared, output, self.performer)
 
-    def start_anew(self) -> None:
+    def restart_process(self) -> None:
         """End this process, so that another one opens the output."""
         self.is_starting_anew = True
         self.loop.end()

@@ -57,15 +57,15 @@ def fit_kind_temperatures(model: ModelFile, scores: Sequence[Any]) -> list[KindT
     temperatures = [1.0] * len(groups)
     for _ in range(ROUNDS):
         for number, group in enumerate(groups):
-            # The logits of the other kinds hardly matter where this kind is told.
-            told = (tokens >= group.start) & (tokens < group.stop)
-            if not told.any():
+            # The logits of the other kinds hardly matter where this kind is next.
+            of_kind = (tokens >= group.start) & (tokens < group.stop)
+            if not of_kind.any():
                 continue
             trials = [
                 [*temperatures[:number], candidate, *temperatures[number + 1 :]]
                 for candidate in CANDIDATES
             ]
-            nlls = [_nll(logits[told] / _by_class(groups, t), tokens[told]) for t in trials]
+            nlls = [_nll(logits[of_kind] / _by_class(groups, t), tokens[of_kind]) for t in trials]
             temperatures[number] = CANDIDATES[int(np.argmin(nlls))]
     return [
         (group.start, len(group), temperature)
@@ -89,11 +89,11 @@ def _forced_logits(
     """The logits before each token of the pieces that counts, ``(tokens, classes)``, and these."""
     stepper = StepModel(model)
     logits: list[NDArray[np.float32]] = []
-    told: list[int] = []
+    targets: list[int] = []
     for score in tqdm(scores, f"{model.name}: calibrating", leave=False):
         features, tokens = model.codec.encode(score)
         count, _ = model.codec.loss_counts(score)
         stepper.reset()
         logits += [stepper.step(active) for active in features[:count]]
-        told += tokens[:count]
-    return np.array(logits), np.array(told)
+        targets += tokens[:count]
+    return np.array(logits), np.array(targets)

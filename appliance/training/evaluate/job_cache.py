@@ -1,4 +1,4 @@
-"""Results of long jobs in files, so that a run that was stopped goes on where it was."""
+"""Results of long jobs in files, so that a stopped run continues where it was."""
 
 from __future__ import annotations
 
@@ -37,8 +37,8 @@ def cached(folder: Path, name: str, parts: Iterable[object], make: Callable[[], 
     Raises:
         OSError: the file cannot be read or written.
     """
-    told = hashlib.sha256(repr([*parts, source_hash()]).encode()).hexdigest()
-    path = folder / f"{name}-{told[:24]}.pickle"
+    digest = hashlib.sha256(repr([*parts, source_hash()]).encode()).hexdigest()
+    path = folder / f"{name}-{digest[:24]}.pickle"
     if path.is_file():
         found: T = pickle.loads(path.read_bytes())
         return found
@@ -52,8 +52,8 @@ def cached(folder: Path, name: str, parts: Iterable[object], make: Callable[[], 
 def source_hash() -> str:
     """Return a hash of the code that results depend on, as it was when this was first asked."""
     root = Path(appliance.__file__).parent
-    told = hashlib.sha256()
+    digest = hashlib.sha256()
     for pattern in SOURCES:
         for path in sorted(root.glob(pattern)):
-            told.update(f"{path.relative_to(root)}\0".encode() + path.read_bytes())
-    return told.hexdigest()
+            digest.update(f"{path.relative_to(root)}\0".encode() + path.read_bytes())
+    return digest.hexdigest()

@@ -30,7 +30,7 @@ SUMMARY = (
     "in minor",
     "time with chords that hands cannot take",
 )
-"""What is told of both sides, in the order of :func:`summary`."""
+"""The facts stated of both sides, in the order of :func:`summary`."""
 
 
 class Control(NamedTuple):

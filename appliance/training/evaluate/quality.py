@@ -3,7 +3,7 @@
 Every model composes with the defaults in its file. Whether its music can be told from real music is
 judged by gradient boosting, at the same number of pieces for every model. Temperature and top-p are
 chosen by logistic regression on the valid pieces alone. What was composed and measured is kept in
-``build/quality``, so that a run that was stopped goes on where it was.
+``build/quality``, so that a stopped run continues where it was.
 """
 
 from __future__ import annotations

@@ -50,7 +50,7 @@ class Sample(NamedTuple):
 
 
 class Telling(NamedTuple):
-    """A feature by which the sides can be told."""
+    """A feature that distinguishes the two sides."""
 
     name: str
     auc: float
