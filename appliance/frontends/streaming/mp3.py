@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator
 from typing import Final
 
 from appliance.audio.broadcast import Broadcast, Publish
 from appliance.errors import BachboxError
+from appliance.frontends.streaming import encoder
 from appliance.ipc.audio_tap import Sound
 from appliance.state.box_status import BoxStatus
 
@@ -57,53 +58,26 @@ class Mp3Broadcast:
 async def _encode(box: BoxStatus, publish: Publish[bytes]) -> None:
     async with contextlib.aclosing(box.sound.listen()) as sounds:
         first = await anext(sounds)
-        process = await _start_lame(first.sample_rate)
-        assert process.stdin is not None
-        assert process.stdout is not None
-        feeding = asyncio.create_task(_feed(process.stdin, first, sounds))
-        try:
+        command = (
+            *("lame", "--quiet", "-r", "-s", f"{first.sample_rate / 1000:g}", "--signed"),
+            *("--little-endian", "--bitwidth", "16", "-m", "j", "-b", str(BITRATE_KBPS)),
+            *("-q", QUALITY, "-t", "--flush", "-", "-"),
+        )
+
+        def has_another_rate(sound: Sound) -> bool:
+            return sound.sample_rate != first.sample_rate
+
+        async with encoder.running(command, "lame", first, sounds, has_another_rate) as lame:
             with contextlib.suppress(asyncio.IncompleteReadError):
                 while True:
-                    header = await process.stdout.readexactly(_HEADER_BYTES)
+                    header = await lame.encoded.readexactly(_HEADER_BYTES)
                     rest_bytes = frame_bytes(header) - _HEADER_BYTES
-                    publish(header + await process.stdout.readexactly(rest_bytes))
-            if not feeding.done():
+                    publish(header + await lame.encoded.readexactly(rest_bytes))
+            if not lame.feeding.done():
                 raise BachboxError("the MP3 encoder has stopped; it starts again when needed")
-        finally:
-            feeding.cancel()
-            await asyncio.gather(feeding, return_exceptions=True)
-            with contextlib.suppress(ProcessLookupError):
-                process.kill()
-            await process.wait()
 
 
 def frame_bytes(header: bytes) -> int:
     """Return the length of the frame with this header, at :data:`BITRATE_KBPS` (MPEG-1 layer 3)."""
     padding = header[2] >> 1 & 1
     return 144_000 * BITRATE_KBPS // _RATES_HZ[header[2] >> 2 & 3] + padding
-
-
-async def _start_lame(sample_rate: int) -> asyncio.subprocess.Process:
-    try:
-        return await asyncio.create_subprocess_exec(
-            *("lame", "--quiet", "-r", "-s", f"{sample_rate / 1000:g}", "--signed"),
-            *("--little-endian", "--bitwidth", "16", "-m", "j", "-b", str(BITRATE_KBPS)),
-            *("-q", QUALITY, "-t", "--flush", "-", "-"),
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.DEVNULL,
-        )
-    except FileNotFoundError as error:
-        raise BachboxError("the program lame is missing: run `sudo apt install lame`") from error
-
-
-async def _feed(encoder: asyncio.StreamWriter, first: Sound, sounds: AsyncIterator[Sound]) -> None:
-    """Write the sound to the encoder until the sample rate changes."""
-    with contextlib.suppress(ConnectionError):
-        encoder.write(first.samples)
-        async for sound in sounds:
-            if sound.sample_rate != first.sample_rate:
-                break
-            encoder.write(sound.samples)
-            await encoder.drain()
-    encoder.close()

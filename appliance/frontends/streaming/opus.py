@@ -14,6 +14,7 @@ from typing import Final, NamedTuple
 
 from appliance.audio.broadcast import Broadcast, Publish
 from appliance.errors import BachboxError
+from appliance.frontends.streaming import encoder
 from appliance.ipc.audio_tap import Sound
 from appliance.state.box_status import BoxStatus
 
@@ -89,68 +90,29 @@ async def _encode_piece(
         BachboxError: opusenc is missing or fails.
     """
     title = box.now_playing().title
-    process = await _start_opusenc(first.sample_rate, title or "Bachbox")
-    assert process.stdin is not None
-    assert process.stdout is not None
-    feeding = asyncio.create_task(_feed(process.stdin, box, title, first, sounds))
-    try:
+    command = (
+        *("opusenc", "--quiet", "--raw", "--raw-rate", str(first.sample_rate), "--raw-chan", "2"),
+        *("--bitrate", str(BITRATE_KBPS), "--comp", COMPLEXITY, "--max-delay", str(PAGE_MS)),
+        *("--artist", "Bachbox", "--title", title or "Bachbox", "-", "-"),
+    )
+
+    def belongs_to_the_next(sound: Sound) -> bool:
+        return sound.sample_rate != first.sample_rate or box.now_playing().title != title
+
+    async with encoder.running(
+        command, "opus-tools", first, sounds, belongs_to_the_next
+    ) as opusenc:
         headers = b""
-        async for page in read_pages(process.stdout):
+        async for page in read_pages(opusenc.encoded):
             granule_position = _PAGE_HEADER.unpack_from(page)[3]
             if granule_position == 0:
                 # Only header pages end before any sound.
                 headers += page
             else:
                 publish(_Page(headers, page))
-        if not feeding.done():
+        if not opusenc.feeding.done():
             raise BachboxError("the Opus encoder has stopped; it starts again when needed")
-        return await feeding
-    finally:
-        feeding.cancel()
-        await asyncio.gather(feeding, return_exceptions=True)
-        with contextlib.suppress(ProcessLookupError):
-            process.kill()
-        await process.wait()
-
-
-async def _start_opusenc(sample_rate: int, title: str) -> asyncio.subprocess.Process:
-    try:
-        return await asyncio.create_subprocess_exec(
-            *("opusenc", "--quiet", "--raw", "--raw-rate", str(sample_rate), "--raw-chan", "2"),
-            *("--bitrate", str(BITRATE_KBPS), "--comp", COMPLEXITY, "--max-delay", str(PAGE_MS)),
-            *("--artist", "Bachbox", "--title", title, "-", "-"),
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.DEVNULL,
-        )
-    except FileNotFoundError as error:
-        raise BachboxError(
-            "the program opusenc is missing: run `sudo apt install opus-tools`"
-        ) from error
-
-
-async def _feed(
-    encoder: asyncio.StreamWriter,
-    box: BoxStatus,
-    title: str,
-    first: Sound,
-    sounds: AsyncIterator[Sound],
-) -> Sound | None:
-    """Write the sound to the encoder until the title or the sample rate changes.
-
-    Returns the sound after that; None if there is no more, or the encoder is gone.
-    """
-    after = None
-    with contextlib.suppress(ConnectionError):
-        encoder.write(first.samples)
-        async for sound in sounds:
-            if sound.sample_rate != first.sample_rate or box.now_playing().title != title:
-                after = sound
-                break
-            encoder.write(sound.samples)
-            await encoder.drain()
-    encoder.close()
-    return after
+        return await opusenc.feeding
 
 
 async def read_pages(stream: asyncio.StreamReader) -> AsyncIterator[bytes]:
