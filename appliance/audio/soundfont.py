@@ -63,7 +63,7 @@ def fits_in_memory(soundfont: Path) -> bool:
 
 
 @contextlib.contextmanager
-def told_if_slow(soundfont: Path) -> Iterator[None]:
+def warn_if_slow(soundfont: Path) -> Iterator[None]:
     """Log that a soundfont is being loaded if that takes longer than :data:`SLOW_LOAD_S`.
 
     An .sf3 file is unpacked while it is loaded, which takes a small machine tens of seconds.

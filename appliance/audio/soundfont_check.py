@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Final
 
-from appliance.audio.soundfont import told_if_slow
+from appliance.audio.soundfont import warn_if_slow
 from appliance.errors import BachboxError
 from appliance.sandbox import refuse_crash, run_in_fork
 
@@ -25,7 +25,7 @@ def try_soundfont(path: Path) -> None:
 
         FluidSynth(path, 48_000)
 
-    with told_if_slow(path):
+    with warn_if_slow(path):
         ended_by = run_in_fork(load, _TIMEOUT_S)
     if ended_by == "SIGALRM":
         raise BachboxError(

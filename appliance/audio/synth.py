@@ -123,7 +123,7 @@ class FluidSynth:
         self._set("synth.gain", self._gain)
         self._fresh = True
         self._synth = self._fl.new_fluid_synth(self._settings)
-        with soundfonts.told_if_slow(soundfont), silence_stderr():
+        with soundfonts.warn_if_slow(soundfont), silence_stderr():
             font_id = self._fl.fluid_synth_sfload(self._synth, os.fsencode(soundfont), 1)
         if font_id < 0:
             self.close()

@@ -1,6 +1,6 @@
 """What a piece in free rhythm is like as a whole, counted from its notes.
 
-A network that is told it writes one kind of music, and not the average of all it has heard: a
+A network that has them as inputs writes one kind of music, not the average of all it learned: a
 two-part invention whose bass never strikes a note again, or a gavotte in full chords. The idea is
 that of FIGARO (von Rütte et al., ICLR 2023, arXiv 2201.10936), which tells such a description bar
 by bar.

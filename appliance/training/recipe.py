@@ -38,13 +38,13 @@ class CodecConfig(msgspec.Struct, forbid_unknown_fields=True):
     """The kind of music. Everything else that a codec needs is read off the corpus.
 
     ``onsets`` and ``form``: see :class:`appliance.music.codecs.four_part.FourPartCodec`;
-    ``told``: :class:`appliance.music.codecs.free_rhythm_tokens.FreeRhythmTokens`.
+    ``conditioning``: :class:`appliance.music.codecs.free_rhythm_tokens.FreeRhythmTokens`.
     """
 
     name: Literal["satb-16th", "lines", "abc"]
     onsets: bool = True
     form: bool = True
-    told: bool = False
+    conditioning: bool = False
 
 
 class NetworkConfig(msgspec.Struct, forbid_unknown_fields=True):

@@ -164,15 +164,15 @@ def test_a_model_is_told_more_about_its_pieces_and_another_one_starts_from_its_w
 ) -> None:
     source = folder(tmp_path / "in")
     corpus = read_folder(source, tmp_path / "scores.json").corpus
-    recipe = load(MODELS / "benchmarks/keyboard-told.toml")
+    recipe = load(MODELS / "benchmarks/keyboard-conditioned.toml")
     recipe.network = network
     recipe.training = msgspec.structs.replace(
         recipe.training, tokens=4000, batch_size=4, bptt_tokens=64, warm_start=""
     )
-    path = tmp_path / "told.tflite"
+    path = tmp_path / "conditioned.tflite"
     pipeline.make_model(recipe, corpus, tmp_path / "work", path)
     model = model_file.load(path)
-    assert model.codec.options["told"]
+    assert model.codec.options["conditioning"]
     assert all(form.facts.traits for form in model.forms)
     assert note_count(path) > 8
 

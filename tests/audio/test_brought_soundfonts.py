@@ -117,13 +117,13 @@ def test_slow_loading_is_told(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     font = tmp_path / "slow.sf3"
-    with soundfont.told_if_slow(font):
+    with soundfont.warn_if_slow(font):
         pass
     assert caplog.text == ""
     monkeypatch.setattr(soundfont, "SLOW_LOAD_S", 0)
     told = threading.Event()
     monkeypatch.setattr(soundfont.logger, "warning", lambda *_: told.set())
-    with soundfont.told_if_slow(font):
+    with soundfont.warn_if_slow(font):
         assert told.wait(60)
 
 

@@ -32,8 +32,8 @@ def test_no_copy_shares_anything_mutable(monkeypatch: pytest.MonkeyPatch) -> Non
     seen: set[type[Copyable]] = set()
     names = ("chorales", "strings", "keyboard", "folk")
     models = {name: model_file.load(MODELS / f"{name}.tflite") for name in names}
-    told = FreeRhythmCodec(**models["keyboard"].codec.options, told=True)
-    models["told"] = model_file_of(told, models["keyboard"].forms)
+    conditioned = FreeRhythmCodec(**models["keyboard"].codec.options, conditioning=True)
+    models["conditioned"] = model_file_of(conditioned, models["keyboard"].forms)
     for name, model in models.items():
         composer = Composer(model, seed=5)
         composer.spare_steps = 64

@@ -188,7 +188,7 @@ def test_pretraining_pieces_are_sampled_less_and_less() -> None:
 
 
 def test_optional_inputs_are_hidden_in_some_pieces_and_no_other_input_ever() -> None:
-    codec = FreeRhythmCodec(lowest=40, highest=80, lengths=[120, 480], told=True)
+    codec = FreeRhythmCodec(lowest=40, highest=80, lengths=[120, 480], conditioning=True)
     score = made_notes(60, 62, 64, 60, 62, 64)
     sampler, rng = PieceSampler(codec, [score]), np.random.default_rng(1)
     seen = np.zeros(codec.width, int)
@@ -208,18 +208,18 @@ def test_pieces_that_fit_the_range_in_no_key_are_never_drawn() -> None:
 
 
 def test_a_training_that_starts_from_a_model_keeps_the_range_and_durations_of_that_model() -> None:
-    made = recipe.load(MODELS / "benchmarks/keyboard-told.toml")
+    made = recipe.load(MODELS / "benchmarks/keyboard-conditioned.toml")
     start = model_file.load(MODELS / "keyboard.tflite").codec
     pieces = {"train": [made_notes(60, 62)]}
     codec = corpus.codec_for(made, pieces)
-    assert codec.options == start.options | {"told": True}
+    assert codec.options == start.options | {"conditioning": True}
     made.training.warm_start = "models/folk.tflite"
     with pytest.raises(UsageError, match="composes 'abc', not 'lines'"):
         corpus.codec_for(made, pieces)
     made.training.warm_start = ""
     alone = corpus.codec_for(made, pieces)
     assert isinstance(alone, FreeRhythmCodec)
-    assert (alone.lowest, alone.highest, alone.told) == (60, 62, True)
+    assert (alone.lowest, alone.highest, alone.conditioning) == (60, 62, True)
 
 
 def test_rows_of_a_batch_run_through_pieces_to_their_end() -> None:

@@ -6,6 +6,7 @@ from bisect import bisect_right
 
 from appliance.common.copying import Copyable
 from appliance.music.codecs.base import Cadence, Goal, cadence_of, half_cadence_of
+from appliance.music.codecs.free_rhythm_conditioning import ConditioningInputs
 from appliance.music.codecs.free_rhythm_tokens import (
     INTERVALS,
     MAX_BAR_STEPS,
@@ -18,7 +19,6 @@ from appliance.music.codecs.free_rhythm_tokens import (
     TO_END_STEPS,
     FreeRhythmTokens,
 )
-from appliance.music.codecs.free_rhythm_told import ToldInputs
 from appliance.music.codecs.match_model import MatchModel, RepetitionLimit, match_features
 from appliance.music.codecs.voice_allocation import MAX_VOICES, VoiceAllocator
 from appliance.music.events import TICKS_PER_BEAT, TICKS_PER_STEP, Event
@@ -79,8 +79,8 @@ class FreeRhythmContext(Copyable):
         """Where the first half ends; 0: there are no halves."""
         self.half_cadence: Cadence | None = None
         """How the first half has closed, until the second one begins."""
-        self.told = ToldInputs(codec, form, key) if codec.told else None
-        """What more the model is told, if it is told more."""
+        self.conditioning = ConditioningInputs(codec, form, key) if codec.conditioning else None
+        """Further inputs, if the codec has them."""
         self.match = MatchModel(MIN_MATCH_SYMBOLS)
         """Of the tokens."""
         self.interval_match = MatchModel(MIN_MATCH_SYMBOLS)
@@ -119,8 +119,10 @@ class FreeRhythmContext(Copyable):
             (self.match.predicted, self.match.length_bucket),
             (self._predicted_by_interval(), self.interval_match.length_bucket),
         )
-        if self.told is not None:
-            ones += self.told.features(self.place, self.tick, self.pitches, sounding, self.struck)
+        if self.conditioning is not None:
+            ones += self.conditioning.features(
+                self.place, self.tick, self.pitches, sounding, self.struck
+            )
         return ones + match_features(inputs, codec.classes, matches)
 
     def _interval(self, back: int) -> int:
@@ -262,8 +264,8 @@ class FreeRhythmContext(Copyable):
         self.half_cadence = None
         self.chord_notes += bool(self.struck)
         self.struck.append(self.pitches[-1])
-        if self.told is not None:
-            self.told.add(self.tick, self.pitches[-1], length)
+        if self.conditioning is not None:
+            self.conditioning.add(self.tick, self.pitches[-1], length)
         self.repetition.end_note()
         return self.voices.start_note(self.tick, self.pitches[-1], length)
 

@@ -24,7 +24,7 @@ PAST_INTERVALS = 2
 INTERVALS = 25
 """Intervals from an octave down to an octave up; larger ones are clipped."""
 
-# The inputs below are there if the codec's option ``told`` is set.
+# The inputs below are there if the codec's option ``conditioning`` is set.
 
 FROM_START_STEPS = (4, 8, 16, 24, 32, 48, 64, 96, 128, 192, 256)
 """Lower ends of the buckets for the distance from the beginning."""
@@ -32,14 +32,14 @@ BARS_BACK = (1, 2, 4, 8)
 """How many bars ago the music at the same place in the bar is an input."""
 PAST_DEGREES = 3
 """Of how many notes, before the last one, the degree is an input; that of the last always is."""
-TOLD_KINDS = (
+CONDITIONING_KINDS = (
     *("allemande", "courante", "sarabande", "menuet", "gavotte", "bourree", "passepied", "loure"),
     *("polonaise", "rondeau", "gigue", "double", "chaconne", "prelude", "fugue", "invention"),
     *("sinfonia", "duet", "ricercar", "canon", "toccata", "fantasia", "aria", "grave", "adagio"),
     *("largo", "siciliana", "andante", "allegro", "presto", "march", "air"),
 )
 """Kinds of pieces that have an input, of :data:`appliance.music.kinds.KINDS`."""
-TOLD_PROGRAMS = (6, 19, 24, 40, 42, 48, 73)
+CONDITIONING_PROGRAMS = (6, 19, 24, 40, 42, 48, 73)
 """Instruments that have an input, as General MIDI programs: harpsichord, organ, lute, violin,
 cello, ensemble, flute."""
 TRAIT_BUCKETS = {
@@ -66,9 +66,9 @@ class FreeRhythmTokens:
         lowest: lowest MIDI note.
         highest: highest MIDI note.
         lengths: the lengths of notes in ticks, rising; any other is rounded to the nearest.
-        told: whether the model is told more: kind, instrument and traits of the piece, how far its
-            beginning and its double bar are, what stood at this place some bars ago, and notes as
-            degrees of the key.
+        conditioning: whether the model is conditioned on more: kind, instrument and traits of the
+            piece, how far its beginning and its double bar are, what stood at this place some bars
+            ago, and notes as degrees of the key.
 
     Attributes:
         time_shifts: waits in ticks since the note before; token ``n`` stands for
@@ -88,9 +88,9 @@ class FreeRhythmTokens:
     tokens_per_group = 3
 
     def __init__(
-        self, *, lowest: int, highest: int, lengths: Sequence[int], told: bool = False
+        self, *, lowest: int, highest: int, lengths: Sequence[int], conditioning: bool = False
     ) -> None:
-        self.told = told
+        self.conditioning = conditioning
         self.lowest, self.highest = lowest, highest
         self.lengths = list(lengths)
         if not 0 <= lowest < highest <= 127:
@@ -120,13 +120,13 @@ class FreeRhythmTokens:
             ("degree", 13),
             ("end", len(TO_END_STEPS) + 1),
             ("match", 2, match_input_count(self.classes)),
-            *(self._told_parts() if told else ()),
+            *(self._conditioning_parts() if conditioning else ()),
         )
         self.width = self.inputs.width
         self.optional_inputs = self._optional_inputs()
 
-    def _told_parts(self) -> tuple[Place, ...]:
-        """The parts of the input that ``told`` adds."""
+    def _conditioning_parts(self) -> tuple[Place, ...]:
+        """The parts of the input that ``conditioning`` adds."""
         return (
             ("from_start", len(FROM_START_STEPS) + 1),
             ("bars_back", len(BARS_BACK), self.classes + 1),
@@ -134,14 +134,14 @@ class FreeRhythmTokens:
             ("sounding_degree", 12),
             ("bass_degree", 13),
             ("to_double_bar", len(TO_END_STEPS) + 1),
-            ("kind", len(TOLD_KINDS)),
-            ("instrument", len(TOLD_PROGRAMS)),
+            ("kind", len(CONDITIONING_KINDS)),
+            ("instrument", len(CONDITIONING_PROGRAMS)),
             ("traits", len(TRAIT_BUCKETS), BUCKETS),
         )
 
     def _optional_inputs(self) -> Sequence[range]:
         """See :class:`appliance.music.codecs.base.Codec`."""
-        if not self.told:
+        if not self.conditioning:
             return ()
         parts = (("traits", len(TRAIT_BUCKETS)), ("bars_back", len(BARS_BACK)), ("match", 2))
         rows = [row for name, count in parts for row in self._rows(name, count)]
@@ -171,8 +171,8 @@ class FreeRhythmTokens:
     @property
     def options(self) -> dict[str, Any]:
         """The arguments that make the same codec again."""
-        told = {"told": True} if self.told else {}
-        return {"lowest": self.lowest, "highest": self.highest, "lengths": self.lengths} | told
+        extra = {"conditioning": True} if self.conditioning else {}
+        return {"lowest": self.lowest, "highest": self.highest, "lengths": self.lengths} | extra
 
     def token_of_pitch(self, pitch: int) -> int:
         """The token of a MIDI note in range."""
@@ -197,7 +197,7 @@ class FreeRhythmTokens:
         classes[first : first + self.pitches] = [first + p for p in up]
         past = [at["past_pitch", back, 0] for back in range(PAST_PITCHES)]
         predicted = [at["match", row, first] for row in range(2)]
-        if self.told:
+        if self.conditioning:
             predicted += [at["bars_back", row, first] for row in range(len(BARS_BACK))]
         inputs = list(range(self.width))
         for start in (*past, at["sounding", 0], at["struck", 0], *predicted):

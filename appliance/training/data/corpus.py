@@ -94,9 +94,11 @@ def codec_for(recipe: Recipe, corpus: Corpus) -> Codec:
                     f"warm_start: the model composes {start.metadata.codec.name!r}, not "
                     f"{config.name!r}; name another model, or none"
                 )
-            return FreeRhythmCodec(**start.codec.options | {"told": config.told})
+            return FreeRhythmCodec(**start.codec.options | {"conditioning": config.conditioning})
         others = corpus.get(PRETRAIN, [])
-        return free_rhythm_corpus.codec_for(corpus["train"], others, told=config.told)
+        return free_rhythm_corpus.codec_for(
+            corpus["train"], others, conditioning=config.conditioning
+        )
     if config.name == AbcCodec.name:
         return AbcCodec()
     ranges = voice_ranges(corpus["train"])

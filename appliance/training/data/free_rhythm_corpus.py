@@ -89,11 +89,11 @@ def codec_for(
     scores: Sequence[FreeRhythmScore],
     pretrain_scores: Sequence[FreeRhythmScore] = (),
     *,
-    told: bool = False,
+    conditioning: bool = False,
 ) -> FreeRhythmCodec:
     """A codec for the pitches of all these scores and for the durations of ``scores``.
 
-    For ``told`` see :class:`appliance.music.codecs.free_rhythm_tokens.FreeRhythmTokens`.
+    For ``conditioning`` see :class:`appliance.music.codecs.free_rhythm_tokens.FreeRhythmTokens`.
 
     Raises:
         ValueError: the scores have no notes, or the codec cannot hold them.
@@ -108,4 +108,6 @@ def codec_for(
         ticks for ticks, count in counts.most_common(MAX_DURATIONS) if count >= MIN_DURATION_COUNT
     ]
     lengths = sorted({*common, *BASIC_DURATIONS_TICKS})
-    return FreeRhythmCodec(lowest=min(pitches), highest=max(pitches), lengths=lengths, told=told)
+    return FreeRhythmCodec(
+        lowest=min(pitches), highest=max(pitches), lengths=lengths, conditioning=conditioning
+    )
