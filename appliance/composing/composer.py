@@ -24,7 +24,7 @@ from appliance.composing.repeats import AGAIN, LEFT_OUT, MARKS, Rendition, Step
 from appliance.composing.snapshot import Counts, Progress, Snapshot
 from appliance.composing.stall_detector import STALLS, StallDetector
 from appliance.composing.token_source import Conditions, TokenSource
-from appliance.music.codecs.base import Context, Opening
+from appliance.music.codecs.base import Context, Opening, is_over
 from appliance.music.events import (
     FULL_TEMPO_PERMILLE,
     TICKS_PER_STEP,
@@ -133,7 +133,7 @@ class Composer:
         return self._compose_step(context)
 
     def _is_over(self, context: Context) -> bool:
-        return context.done or context.only_rests_left or self.stall_detector.give_up
+        return is_over(context) or self.stall_detector.give_up
 
     def _plays_again(self, context: Context) -> bool:
         """Whether a repeat goes on, or a section is complete that is now played once more."""

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from appliance.composing.snapshot import Progress
 from appliance.composing.token_source import Passage
-from appliance.music.codecs.base import Cadence, Context, Goal
+from appliance.music.codecs.base import Cadence, Context, Goal, is_over
 from appliance.music.events import TICKS_PER_STEP, Event, Piece
 from appliance.music.key_finding import key_clarity
 from appliance.music.notes import Note, paired
@@ -42,7 +42,7 @@ def beginning_at(
     if goal := context.goal:
         return _closing(goal, spare_steps)
     if context.at_double_bar or (progress.passage == "opening" and context.tick >= opening_ticks):
-        return Passage("middle", 0, _is_over, lambda *_: 0.0, 0.0)
+        return Passage("middle", 0, is_over, lambda *_: 0.0, 0.0)
     return None
 
 
@@ -59,7 +59,7 @@ def _opening(samples: int, end_tick: int) -> Passage:
     return Passage(
         name="opening",
         samples=samples,
-        over=lambda context: context.tick >= end_tick or _is_over(context),
+        over=lambda context: context.tick >= end_tick or is_over(context),
         merit=clarity,
         enough=CLEAR_KEY,
     )
@@ -72,7 +72,7 @@ def _closing(goal: Goal, spare_steps: float) -> Passage:
     return Passage(
         name=goal.value,
         samples=int(min(wanted, spare_steps / CLOSING_STEPS)),
-        over=_is_over if at_end else lambda context: context.at_double_bar or _is_over(context),
+        over=is_over if at_end else lambda context: context.at_double_bar or is_over(context),
         merit=lambda context, _: context.cadence(),
         enough=Cadence.FULL,
     )
@@ -86,7 +86,3 @@ def covers(tokens: Sequence[int], context: Context, passage: Passage) -> bool:
             return True
         tried.accept(token)
     return bool(tokens) and passage.over(tried)
-
-
-def _is_over(context: Context) -> bool:
-    return context.done or context.only_rests_left

@@ -137,6 +137,11 @@ class Context(Protocol):
         """A copy that changes independently of this context."""
 
 
+def is_over(context: Context) -> bool:
+    """Return whether nothing more sounds in the piece."""
+    return context.done or context.only_rests_left
+
+
 class Codec(Protocol):
     """A kind of music and its encoding in tokens.
 

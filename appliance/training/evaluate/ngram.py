@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from appliance.composing import sampler
-from appliance.music.codecs.base import Codec
+from appliance.music.codecs.base import Codec, is_over
 from appliance.music.score import Form, Key
 
 CONTEXT_LENGTHS = (4, 6, 8, 12)
@@ -120,7 +120,7 @@ def compose(
     """
     context = codec.start(form, Key(0, minor))
     tokens: list[int] = []
-    while not context.done and not context.only_rests_left and len(tokens) < MAX_PIECE_TOKENS:
+    while not is_over(context) and len(tokens) < MAX_PIECE_TOKENS:
         token = sampler.sample(
             np.log(model.probabilities(tokens, len(tokens))),
             temperature=1.0,
