@@ -21,7 +21,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-from appliance.audio.alsa_cards import find_by_alsa_name, hardware_cards
+from appliance.audio.alsa_cards import find_by_alsa_name, hardware_cards, holder_pid
 from appliance.audio.outputs import DeviceLost, Output, is_card, open_output
 from appliance.audio.synth import FluidSynth
 from appliance.errors import BachboxError
@@ -130,9 +130,13 @@ class OutputChanges:
         try:
             output = open_output(name, self._block_frames)
         except DeviceLost:
-            card = next((c for c in hardware_cards() if c.label == name), None)
-            card = card or find_by_alsa_name(name, hardware_cards())
-            if card is not None and (card not in self._known_cards or self._holds(card.label)):
+            cards = hardware_cards()
+            card = next((c for c in cards if c.label == name), None)
+            card = card or find_by_alsa_name(name, cards)
+            if card is not None and (
+                card not in self._known_cards or holder_pid(card) == os.getpid()
+            ):
+                # This process may hold the card through ALSA's mixer.
                 self._restart_process()
                 return
             raise
@@ -146,13 +150,6 @@ class OutputChanges:
         self._use_output(output, synth)
         self.report(name)
         logger.info("plays on %s at %d Hz", output.name, output.sample_rate)
-
-    def _holds(self, label: str) -> bool:
-        """Return whether this process has the card open, perhaps through ALSA's mixer."""
-        from appliance.audio.alsa_cards import holder_pid
-
-        cards = [card for card in hardware_cards() if card.label == label]
-        return any(holder_pid(card) == os.getpid() for card in cards)
 
     def _change_soundfont(self, path: Path) -> None:
         """Load the soundfont ``path``, and play it.
