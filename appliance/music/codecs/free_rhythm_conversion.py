@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import statistics
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import replace
@@ -12,16 +11,12 @@ from appliance.errors import UsageError
 from appliance.music.events import TICKS_PER_BEAT, TICKS_PER_STEP
 from appliance.music.files import score_reader
 from appliance.music.files.score_file import ScoreFile
+from appliance.music.key_finding import KEYS, key_fit, pitch_class_weights
 from appliance.music.notes import Note
 from appliance.music.score import Form, FreeRhythmScore, Key
 
 GRID_TICKS = 10
 """A third of a 64th note: all durations that are usual in notation are multiples of it."""
-PROFILES = {
-    False: (6.35, 2.23, 3.48, 2.33, 4.38, 4.09, 2.52, 5.19, 2.39, 3.66, 2.29, 2.88),
-    True: (6.33, 2.68, 3.52, 5.38, 2.60, 3.53, 2.54, 4.75, 3.98, 2.69, 3.34, 3.17),
-}
-"""How well each degree fits a major and a minor key. Source: Krumhansl and Kessler 1982."""
 LAST_NOTE_WEIGHT = 0.15
 """Share of all weight that the last bass note gets: pieces close on their tonic."""
 MIN_PICKUP_ADVANTAGE = 1.3
@@ -117,15 +112,8 @@ def key_of(notes: tuple[Note, ...]) -> Key:
     Raises:
         ValueError: there are no notes.
     """
-    weights = [0.0] * 12
-    for note in notes:
-        weights[note.pitch % 12] += min(note.length, 2 * TICKS_PER_BEAT)
+    weights = pitch_class_weights(notes)
     end = max(note.end for note in notes)
     last = min(note.pitch for note in notes if note.end == end) % 12
     weights[last] += LAST_NOTE_WEIGHT * sum(weights)
-
-    def fit(key: Key) -> float:
-        degrees = [weights[(key.tonic + n) % 12] for n in range(12)]
-        return statistics.correlation(degrees, PROFILES[key.minor])
-
-    return max((Key(tonic, minor) for tonic in range(12) for minor in (False, True)), key=fit)
+    return max(KEYS, key=lambda key: key_fit(weights, key))
