@@ -226,13 +226,8 @@ def relatedness(last: Key | None, key: Key) -> float:
         return 1.0
     if key == last:
         return SAME_KEY
-    steps = (_sharps(key) - _sharps(last) + 6) % 12 - 6
+    steps = (key.fifths - last.fifths + 6) % 12 - 6
     return RELATED_FIFTHS.get(steps, FAR)
-
-
-def _sharps(key: Key) -> int:
-    """The sharps of a signature, modulo 12."""
-    return (key.tonic + (3 if key.minor else 0)) * 7 % 12
 
 
 def _is_minor(form: Form, wanted: bool | None, rng: np.random.Generator) -> bool:

@@ -38,10 +38,16 @@ class Key(NamedTuple):
         return Key((self.tonic + semitones) % 12, self.minor)
 
     @property
+    def fifths(self) -> int:
+        """The sharps of its signature, flats below 0; -6 to 6, as the key is called."""
+        sharps = (self.tonic + (3 if self.minor else 0)) * 7 % 12
+        # Six sharps in F-sharp major, six flats in e-flat minor.
+        return sharps - 12 if sharps > 6 or (sharps == 6 and self.minor) else sharps
+
+    @property
     def accidentals(self) -> int:
         """How many sharps or flats its signature has, 0 to 6."""
-        fifths = (self.tonic + (3 if self.minor else 0)) * 7 % 12
-        return min(fifths, 12 - fifths)
+        return abs(self.fifths)
 
     def __str__(self) -> str:
         name = TONICS[self.tonic]

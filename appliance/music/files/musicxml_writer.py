@@ -14,6 +14,7 @@ from appliance.music.files.notation import DIVISIONS, GRID_TICKS, Layer, Written
 from appliance.music.files.part_layout import Clef, Part, parts_of
 from appliance.music.files.piece_record import PieceRecord
 from appliance.music.notes import notes_from
+from appliance.music.score import Key
 from appliance.music.titles import piece_title
 
 SUFFIXES: Final = (".musicxml", ".xml")
@@ -92,7 +93,7 @@ def _score_part(number: int, part: Part) -> str:
 def _part(
     part: Part, bars: Sequence[tuple[int, int]], about: Piece, tempo_bpm: float, *, is_first: bool
 ) -> Iterator[str]:
-    fifths = notation.fifths(about)
+    fifths = Key(about.tonic, about.minor).fifths
     staves = [notation.layers(staff.notes) for staff in part.staves]
     for number, (start, end) in enumerate(bars, start=0 if about.pickup_ticks else 1):
         implicit = "" if number else ' implicit="yes"'

@@ -23,9 +23,6 @@ TYPES: Final = ("whole", "half", "quarter", "eighth", "16th", "32nd", "64th")
 _EIGHTH: Final = TYPES.index("eighth")
 _WHOLE: Final = 4 * DIVISIONS
 
-_MAJOR_FIFTHS: Final = (0, -5, 2, -3, 4, -1, 6, 1, -4, 3, -2, 5)
-_MINOR_FIFTHS: Final = (-3, 4, -1, -6, 1, -4, 3, -2, 5, 0, -5, 2)
-"""Sharps of the key on each pitch class, flats below 0, as the keys are called."""
 _FLATTEST: Final = -3
 """Notes are spelt from this far below their key on the circle of fifths to eleven above that."""
 
@@ -194,11 +191,6 @@ def _beam(number: int, before: int, after: int) -> str:
     if after >= number:
         return "begin"
     return "backward hook" if before else "forward hook"
-
-
-def fifths(about: Piece) -> int:
-    """Sharps of the key signature, flats below 0."""
-    return (_MINOR_FIFTHS if about.minor else _MAJOR_FIFTHS)[about.tonic % 12]
 
 
 def spelled(pitch: int, key_fifths: int) -> tuple[str, int, int]:

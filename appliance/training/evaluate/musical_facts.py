@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from appliance.music.score import Key
 from appliance.training.evaluate.page_features.calculation import share
 from appliance.training.evaluate.page_features.lines import diatonic_step, outer_lines
 from appliance.training.evaluate.page_features.structure import bar_contents
@@ -132,8 +133,7 @@ def _likeness(one: set[tuple[int, int]], other: set[tuple[int, int]]) -> float:
 
 def accidentals(page: Page) -> int:
     """Return how many sharps or flats the signature of the piece's key has, 0 to 6."""
-    fifths = (page.key.tonic + 3 * page.key.minor) * 7 % 12
-    return min(fifths, 12 - fifths)
+    return Key(page.key.tonic, page.key.minor).accidentals
 
 
 def unplayable_share(page: Page, *, solo_strings: bool) -> float:

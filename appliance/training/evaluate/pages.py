@@ -12,15 +12,14 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from appliance.music import key_finding
 from appliance.music.events import TICKS_PER_BEAT
+from appliance.music.score import Key
 from appliance.training.evaluate.finished_pieces import FinishedPiece
 
 GRID = 24
 """Positions in a quarter note: a 32nd has 3, a triplet 16th 4, a 16th 6."""
 
-MAJOR_PROFILE = (6.35, 2.23, 3.48, 2.33, 4.38, 4.09, 2.52, 5.19, 2.39, 3.66, 2.29, 2.88)
-MINOR_PROFILE = (6.33, 2.68, 3.52, 5.38, 2.60, 3.53, 2.54, 4.75, 3.98, 2.69, 3.34, 3.17)
-"""How well each pitch class fits a key, from the tonic up (Krumhansl and Kessler 1982)."""
 
 _FINAL_BASS_WEIGHT = 0.15
 """What the last bass note adds to its pitch class, as a share of all: pieces end on their tonic."""
@@ -133,7 +132,7 @@ def find_key(notes: Sequence[PageNote], final_bass: int | None = None) -> KeyFit
     turned = np.array([np.roll(weights, -tonic) for tonic in range(12)])
     turned = (turned - turned.mean(1, keepdims=True)) / turned.std(1, keepdims=True)
     best = KeyFit(0, False, -2.0)
-    for minor, profile in ((False, MAJOR_PROFILE), (True, MINOR_PROFILE)):
+    for minor, profile in key_finding.PROFILES.items():
         centred = np.array(profile) - np.mean(profile)
         fits = turned @ centred / (12 * centred.std())
         tonic = int(fits.argmax())
@@ -144,11 +143,7 @@ def find_key(notes: Sequence[PageNote], final_bass: int | None = None) -> KeyFit
 
 def fifths_apart(one: KeyFit, other: KeyFit) -> int:
     """Return how many steps of the circle of fifths lie between two key signatures, 0 to 6."""
-
-    def signature(key: KeyFit) -> int:
-        return (key.tonic + 3 * key.minor) * 7
-
-    distance = (signature(one) - signature(other)) % 12
+    distance = (Key(one.tonic, one.minor).fifths - Key(other.tonic, other.minor).fifths) % 12
     return min(distance, 12 - distance)
 
 
