@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Final
+from xml.sax.saxutils import escape
 
 from appliance.ipc.ring_observer import Note
 from appliance.music.events import TICKS_PER_BEAT
@@ -46,13 +47,9 @@ def piano_roll(notes: Sequence[Note], playhead_tick: float, title: str) -> str:
     now = x(playhead_tick)
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height + 24}">'
-        f"<title>{_escaped(title)}</title>"
+        f"<title>{escape(title)}</title>"
         f'<rect width="{width}" height="{height + 24}" fill="#fdfbf5"/>{bars}'
         f'<line x1="{now}" x2="{now}" y1="0" y2="{height}" stroke="#333"/>'
-        f'<text x="8" y="{height + 17}" font-family="serif" font-size="15">{_escaped(title)}</text>'
+        f'<text x="8" y="{height + 17}" font-family="serif" font-size="15">{escape(title)}</text>'
         "</svg>"
     )
-
-
-def _escaped(text: str) -> str:
-    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
