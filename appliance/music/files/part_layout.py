@@ -8,13 +8,12 @@ from typing import Final, NamedTuple
 
 from appliance.music import kinds
 from appliance.music.events import NO_PROGRAM, Piece
+from appliance.music.hands import KEYBOARDS
 from appliance.music.notes import Note
 
 VOICE_NAMES: Final = ("Soprano", "Alto", "Tenor", "Bass")
 _MIN_FULL_SHARE: Final = 0.6
 """Four voices sound together for at least this share of a piece in four parts."""
-_KEYBOARD_PROGRAMS: Final = range(24)
-"""Pianos, chromatic percussion, organs, accordions."""
 _GRAND_STAFF_RANGE: Final = (48, 71)
 """Without an instrument, music that goes below and above these notes needs two staves."""
 _MIDDLE_C: Final = 60
@@ -100,7 +99,7 @@ def parts_of(about: Piece, notes: Sequence[Note]) -> list[Part]:
             return [Part("Keyboard", about.program, staves)]
     mean = sum(pitches) / len(pitches)
     by_range = TREBLE if mean >= _MIDDLE_C else BASS
-    keyboard = "Keyboard" if about.program in _KEYBOARD_PROGRAMS else "Melody"
+    keyboard = "Keyboard" if about.program in KEYBOARDS else "Melody"
     name, clef = _INSTRUMENTS.get(about.program, (keyboard, by_range))
     return [Part(name, about.program, (Staff(clef, list(notes)),))]
 
@@ -118,7 +117,7 @@ def _is_in_four_parts(about: Piece, voices: Mapping[int, Sequence[Note]]) -> boo
 
 def _needs_two_staves(about: Piece, lowest: int, highest: int) -> bool:
     if about.program != NO_PROGRAM:
-        return about.program in _KEYBOARD_PROGRAMS
+        return about.program in KEYBOARDS
     return lowest < _GRAND_STAFF_RANGE[0] and highest > _GRAND_STAFF_RANGE[1]
 
 
