@@ -144,7 +144,7 @@ sleep 4
 check "the broker goes down, the music goes on" restarted 0
 bachbox set instrument="church organ" >/dev/null
 systemctl start mosquitto
-check "the broker is back, and told anew" published tempo 88
+check "the broker is back, and has the state again" published tempo 88
 check "of what was set meanwhile, too" published instrument "Church Organ"
 check "and steers it again" eval 'tell_broker volume 55; published volume 55'
 
