@@ -18,6 +18,13 @@ _WINDOW_FRAMES = 16384
 _MAX_LAG_FRAMES = RATE * 3 // 4
 """Whoever is later is not in step at all."""
 
+_PART_FRAMES = RATE // 2
+_MEMORY_FRAMES = RATE * 3
+"""A browser that was held up is so far behind at most: then it leaves something out."""
+
+_SAME = 0.95
+"""Correlation of two waves that are the same sound."""
+
 _SPEEDS = (1.0, 0.998, 1.002)
 
 _QUIET = 5.0
@@ -70,6 +77,27 @@ def lag(before: NDArray[np.int16], after: NDArray[np.int16]) -> tuple[float, flo
         return 0.0, 0.0
     frames, likeness = np.median(found, axis=0)
     return float(frames) / RATE, float(likeness)
+
+
+def repeated(before: NDArray[np.int16], after: NDArray[np.int16]) -> tuple[float, float]:
+    """How much later ``after`` plays what ``before`` plays, and for how long it does, in seconds.
+
+    Counts the half seconds of ``after`` whose waves are found in the last :data:`_MEMORY_FRAMES` of
+    ``before``. What a busy machine leaves out or brings late makes them fewer, not unlike; other
+    music in the same style has next to none. The first figure is the median of what was found,
+    0 if nothing was.
+    """
+    lags = []
+    for start in range(_MEMORY_FRAMES, len(after) - _PART_FRAMES + 1, _PART_FRAMES):
+        part = after[start : start + _PART_FRAMES].astype(float)
+        earlier = before[start - _MEMORY_FRAMES : start + _PART_FRAMES].astype(float)
+        if part.std() > _QUIET:
+            frames, alike = max(
+                (_place(_faster(part, by), earlier) for by in _SPEEDS), key=_likeness
+            )
+            if alike > _SAME:
+                lags.append((_MEMORY_FRAMES - frames) / RATE)
+    return (float(np.median(lags)) if lags else 0.0), len(lags) * _PART_FRAMES / RATE
 
 
 def _faster(sound: NDArray[np.float64], speed: float) -> NDArray[np.float64]:
@@ -138,6 +166,20 @@ def likeness(part: Picture, whole: Picture) -> tuple[float, int]:
         if found > best:
             best, place = found, start
     return best, place
+
+
+def best_likeness(sound: NDArray[np.int16], whole: Picture, seconds: float = 2.0) -> float:
+    """How alike the best stretch of ``sound`` is to any of ``whole``; 0 if silent.
+
+    A busy machine leaves gaps; between them the music is the same or it is not.
+    """
+    if np.abs(sound.astype(int)).max(initial=0) < 100:
+        return 0.0
+    own, hops = picture(sound), int(seconds * RATE / HOP_FRAMES)
+    return max(
+        (likeness(own[start : start + hops], whole)[0] for start in range(0, len(own) - hops, 10)),
+        default=0.0,
+    )
 
 
 def silence_seconds(sound: NDArray[np.int16], below: int = 20) -> float:

@@ -10,7 +10,7 @@ from typing import Any
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
 from tests.support.javascript import coverage_folder, keep
-from tests.support.priority import hurry_children, real_time_children
+from tests.support.priority import hurry_children, real_time_sound
 
 NAME = "bachbox.home.arpa"
 """A name that browsers do not take for this machine: no secure context, as in a home network."""
@@ -43,8 +43,6 @@ def chromium(
             ignore_default_args=["--mute-audio"] if audible else None,
         )
         hurry_children()
-        if audible:
-            real_time_children("chrom")
         try:
             yield browser
         finally:
@@ -92,6 +90,9 @@ def listening_page(browser: Browser, url: str) -> Iterator[Page]:
     with page(browser, url) as one:
         one.click("#listen")
         wait_until(one, "() => window.bachbox.player.state === 'playing'")
+        # Its processes and threads have begun by now.
+        hurry_children()
+        real_time_sound("chrom")
         yield one
 
 

@@ -39,13 +39,49 @@ def hurry_children() -> None:
 def real_time_children(name: str) -> None:
     """Children called ``name``, and whatever they start, wait for nobody but a sound card.
 
-    A browser that is to hear something, or another room, is another machine in a house.
+    A player that stands for one in another room is another machine in a house.
     """
+    for child in _children(name):
+        for thread in _threads(child):
+            _be_real_time(thread)
+
+
+def real_time_sound(name: str) -> None:
+    """Threads of children called ``name`` that carry sound wait for nobody but a sound card.
+
+    Only these: a browser that draws without a graphics card would take all there is, also from the
+    box that it listens to.
+    """
+    for child in _children(name):
+        with contextlib.suppress(psutil.Error):
+            service = any("AudioService" in argument for argument in child.cmdline())
+            for thread in _threads(child):
+                if service or _called(thread).startswith("Audio"):
+                    _be_real_time(thread)
+
+
+def _children(name: str) -> Iterator[psutil.Process]:
     for child in psutil.Process().children(recursive=True):
-        with contextlib.suppress(PermissionError, ProcessLookupError, FileNotFoundError):
+        with contextlib.suppress(psutil.Error):
             if name in child.name():
-                for thread in Path(f"/proc/{child.pid}/task").iterdir():
-                    os.sched_setscheduler(int(thread.name), os.SCHED_RR, os.sched_param(1))
+                yield child
+
+
+def _threads(process: psutil.Process) -> list[Path]:
+    with contextlib.suppress(OSError):
+        return list(Path(f"/proc/{process.pid}/task").iterdir())
+    return []
+
+
+def _called(thread: Path) -> str:
+    with contextlib.suppress(OSError):
+        return (thread / "comm").read_text()
+    return ""
+
+
+def _be_real_time(thread: Path) -> None:
+    with contextlib.suppress(PermissionError, ProcessLookupError):
+        os.sched_setscheduler(int(thread.name), os.SCHED_RR, os.sched_param(1))
 
 
 def _hurry(pid: int, nice: int, group: int) -> None:
