@@ -28,7 +28,7 @@ PIP := -m pip --disable-pip-version-check --quiet
 SOURCES := appliance tests $(wildcard benchmarks)
 
 .DEFAULT_GOAL := help
-.PHONY: help play test test-long coverage test-homeassistant test-training bench soak fuzz audit install deb image uninstall test-systemd test-machine train workshop evaluate card facts quality listen edgetpu lint lint-style lint-types lint-layers clean system-packages always
+.PHONY: help play test test-long coverage test-homeassistant test-training bench soak fuzz audit install deb image uninstall test-systemd test-machine train teach workshop evaluate card facts quality listen edgetpu lint lint-style lint-types lint-layers clean system-packages always
 
 help: ## print this list
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1 \t/p' $(MAKEFILE_LIST)
@@ -109,6 +109,9 @@ audit: ## look for known vulnerabilities in the pinned packages (needs pypi.org)
 
 train: $(TRAIN_VENV)/.train ## make train MODEL=chorales: train a model, into models/chorales.tflite
 	$(TRAIN_VENV)/bin/python -m appliance.training $(MODEL) $(if $(DATA),--data $(DATA)) $(ARGS)
+
+teach: $(TRAIN_VENV)/.train ## make teach MODEL=keyboard: teach a model what a critic of its music prefers
+	$(TRAIN_VENV)/bin/python -m appliance.training $(MODEL) --teach $(if $(DATA),--data $(DATA)) $(ARGS)
 
 workshop: $(TRAIN_VENV)/.train ## install what `bachbox train` needs, into .venv-train
 

@@ -43,6 +43,9 @@ def main() -> int:
     parser.add_argument(
         "--facts", action="store_true", help="only write the facts of the model file's forms again"
     )
+    parser.add_argument(
+        "--teach", action="store_true", help="teach the model file what a critic prefers"
+    )
     parser.add_argument("--data", type=Path, help="folder with further scores")
     parser.add_argument(
         "--build", type=Path, default=Path("build"), help="folder for intermediate files"
@@ -70,6 +73,12 @@ def main() -> int:
             from appliance.training.convert.write_model_file import write_facts
 
             write_facts(path, corpus["train"])
+        elif options.teach:
+            # It imports what composes, converts and judges.
+            from appliance.training.preferences.teach import teach
+
+            teach(recipe, corpus, options.build / recipe.name / "teach", path)
+            print("\n".join(calibrate(recipe, corpus, path)))
         elif options.card:
             update_card(recipe, corpus, path)
         else:

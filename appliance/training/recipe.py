@@ -96,6 +96,28 @@ class TrainingConfig(msgspec.Struct, forbid_unknown_fields=True):
     relative to the repository. Empty: random weights."""
 
 
+class PreferenceConfig(msgspec.Struct, forbid_unknown_fields=True):
+    """How a trained model is taught by what a critic prefers, see ``preferences/teach.py``."""
+
+    rounds: int = 0
+    """At most so many, each with new candidates and a new critic; 0: it is not taught."""
+    pieces: int = 40
+    """How many are composed with a choice in each round."""
+    candidates: int = 4
+    """How many are drawn for each bar."""
+    min_advantage: float = 1.0
+    """Pairs whose scores differ by less are left out."""
+    beta: float = 0.1
+    """How much of a rise of the log-probability stands for how much preference."""
+    penalty: float = 10.0
+    """Weight of what the chosen one's log-probability falls."""
+    learning_rate: float = 2e-5
+    batch_size: int = 8
+    ordinary_share: float = 0.2
+    """So many batches of real music are mixed in for each batch of pairs."""
+    seed: int = 1
+
+
 class CardConfig(msgspec.Struct, forbid_unknown_fields=True):
     """What the model file says to people, and the defaults that it plays with."""
 
@@ -121,6 +143,7 @@ class Recipe(msgspec.Struct, forbid_unknown_fields=True):
     codec: CodecConfig
     network: NetworkConfig
     training: TrainingConfig
+    preferences: PreferenceConfig = msgspec.field(default_factory=PreferenceConfig)
 
 
 class TrainedModel(NamedTuple):

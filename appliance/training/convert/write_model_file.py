@@ -91,6 +91,25 @@ def update_model_file(
     write_atomically(path, _with_archive(flatbuffer, texts))
 
 
+def with_other_weights(path: Path, flatbuffer: bytes, target: Path) -> None:
+    """Write a model file that has other weights and is the same in everything else.
+
+    Args:
+        path: of the model file.
+        flatbuffer: the TFLite model with the new weights, of the same network.
+        target: of the new model file.
+
+    Raises:
+        OSError: a file cannot be read or written.
+    """
+    _, texts = _read(path)
+    metadata = json.loads(texts["metadata.json"])
+    metadata["tensors"] = export_tflite.tensor_indices(flatbuffer)
+    metadata["sha256"] = hashlib.sha256(flatbuffer).hexdigest()
+    texts["metadata.json"] = json.dumps(metadata)
+    write_atomically(target, _with_archive(flatbuffer, texts))
+
+
 def _facts_of_recipe(recipe: Recipe) -> dict[str, Any]:
     card = recipe.card
     return {

@@ -1,0 +1,232 @@
+"""``make teach``: a finished model learns to prefer what a critic takes for real music.
+
+In each round the model composes with a choice among candidates for every bar; a critic that was
+trained on the model's own music chooses. From the best and the worst candidates of each prefix the
+network learns to compose so by itself, at no cost when it plays. A round is kept only if less gives
+the music away and nothing is lost for it.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+import torch
+
+from appliance.composing import model_file
+from appliance.composing.model_file import ModelFile
+from appliance.errors import UsageError
+from appliance.music.codecs.base import Codec
+from appliance.training.convert.calibration import calibration_samples
+from appliance.training.convert.export_tflite import to_int8_tflite
+from appliance.training.convert.write_model_file import with_other_weights
+from appliance.training.data.batches import PieceSampler, chunks
+from appliance.training.data.corpus import Corpus, training_scores
+from appliance.training.evaluate.finished_pieces import FinishedPiece, decode_piece
+from appliance.training.evaluate.int8_likelihood import nll_per_unit
+from appliance.training.evaluate.job_cache import cached
+from appliance.training.evaluate.likeness import RealMeasures, valid_auc
+from appliance.training.evaluate.musical_facts import spread
+from appliance.training.evaluate.originality import SharedRuns
+from appliance.training.evaluate.page_measures import (
+    PageMeasures,
+    is_for_solo_strings,
+    measure_pieces,
+)
+from appliance.training.evaluate.sampling_jobs import SamplingSetting, compose_and_measure
+from appliance.training.networks.factory import load_weights, make_network
+from appliance.training.networks.warm_start import network_config, networks_from_tflite
+from appliance.training.preferences.candidates import Candidates, Chooser
+from appliance.training.preferences.copies import CopyGuard
+from appliance.training.preferences.critic import Critic
+from appliance.training.preferences.optimise import optimise
+from appliance.training.preferences.pairs import pairs_of
+from appliance.training.recipe import Recipe, TrainedModel, Weights
+
+log = logging.getLogger(__name__)
+
+JUDGED_PIECES = 32
+"""So many are composed without a choice in each round, for its figures and the next critic."""
+MIN_DIVERSITY = 0.95
+"""What the pieces of a round differ among themselves, over what real ones do."""
+MAX_NLL_RISE = 1.02
+
+
+@dataclass
+class Outcome:
+    """What a model composes.
+
+    Attributes:
+        pieces: without a choice.
+        auc: how well logistic regression tells 8 bars of them from the valid pieces.
+        diversity: how much they differ from one another, over how much real ones do.
+        shared_run: the longest run in notes shared with the corpus, as the 95th percentile.
+        nll: of the valid pieces, in nats per unit.
+    """
+
+    pieces: list[FinishedPiece]
+    auc: float
+    diversity: float
+    shared_run: float
+    nll: float
+
+    def __str__(self) -> str:
+        return (
+            f"AUC of 8 bars {self.auc:.3f} (regression, {len(self.pieces)} pieces), diversity "
+            f"{self.diversity:.2f}, shared run {self.shared_run:.0f}, valid {self.nll:.4f} nats"
+        )
+
+
+class Teacher:
+    """Teaches one model.
+
+    Args:
+        recipe: how.
+        corpus: the pieces, split.
+        model: the model file, as it was before.
+        folder: for what takes long: music, candidates and the models of the rounds. What is there
+            is not made again.
+    """
+
+    def __init__(self, recipe: Recipe, corpus: Corpus, model: ModelFile, folder: Path) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self._recipe, self._config, self._corpus = recipe, recipe.preferences, corpus
+        self._folder = folder
+        self._codec: Codec = model.codec
+        self._pieces = {split: self._decoded(corpus[split]) for split in ("train", "valid")}
+        seen = self._decoded(training_scores(corpus))
+        self._guard = CopyGuard(seen, self._pieces["valid"])
+        self._runs = SharedRuns([piece.notes for piece in seen])
+        strings = is_for_solo_strings(model)
+        train, valid = (
+            measure_pieces(self._pieces[split], solo_strings=strings)
+            for split in ("train", "valid")
+        )
+        self._real = RealMeasures(train, valid, test=[], shuffled=[], ngram=[])
+
+    def _decoded(self, scores: Sequence[Any]) -> list[FinishedPiece]:
+        codec = self._codec
+        return [
+            decode_piece(codec, codec.encode(score)[1], score.form, score.key, repeats=False)
+            for score in scores
+        ]
+
+    def outcome(self, path: Path, number: int) -> Outcome:
+        """Compose with the model of a round, and judge it."""
+        model = model_file.load(path)
+        setting = SamplingSetting(model.temperature, model.top_p)
+        seed = 1000 * self._config.seed + number
+        music = compose_and_measure(path, setting, JUDGED_PIECES, seed, self._folder)
+        real: list[PageMeasures] = [*self._real.valid, *self._real.train]
+        own = spread([m.whole for m in real], [m.whole for m in real])
+        between = spread([m.whole for m in music.measures], [m.whole for m in real])
+        runs = [self._runs.longest(piece.notes) for piece in music.pieces]
+        return Outcome(
+            pieces=music.pieces,
+            auc=valid_auc(self._real, music.measures),
+            diversity=between / own,
+            shared_run=float(np.percentile(runs, 95)),
+            nll=nll_per_unit(model, self._corpus["valid"]),
+        )
+
+    def candidates(self, path: Path, critic: Critic, number: int) -> list[Candidates]:
+        """Compose with a choice; each piece is kept in the folder as soon as it is there."""
+        model, config = model_file.load(path), self._config
+        found: list[Candidates] = []
+        for piece in range(config.pieces):
+            seed = 100_000 * config.seed + 1000 * number + piece
+
+            def compose(seed: int = seed) -> list[Candidates]:
+                return Chooser(model, critic, self._guard, config.candidates, seed).compose()
+
+            parts = (model.metadata.sha256, config.candidates, seed)
+            found += cached(self._folder, f"candidates-{number}", parts, compose)
+            log.info("round %d: %d of %d pieces", number, piece + 1, config.pieces)
+        return found
+
+    def taught(self, path: Path, choices: Sequence[Candidates], number: int) -> Weights:
+        """The weights after a round's pairs."""
+        config, codec = self._config, self._codec
+        torch.manual_seed(config.seed)
+        (weights,) = networks_from_tflite(model_file.load(path).flatbuffer)
+        network = make_network(network_config(weights), codec, self._recipe.training.dropout)
+        load_weights(network, weights)
+        pairs = pairs_of(choices, config.min_advantage)
+        log.info("round %d: %d pairs from %d prefixes", number, len(pairs), len(choices))
+        rng = np.random.default_rng([config.seed, number])
+        training = self._recipe.training
+        sampler = PieceSampler(codec, self._corpus["train"])
+        ordinary = chunks(
+            sampler,
+            rng,
+            batch_size=training.batch_size,
+            tokens=training.bptt_tokens,
+            crop_probability=training.crop_probability,
+            cycle=codec.tokens_per_group,
+        )
+        optimise(network, pairs, ordinary, config, rng)
+        return {name: value.numpy() for name, value in network.state_dict().items()}
+
+    def convert(self, weights: Weights, start: Path, path: Path) -> None:
+        """Write a model file that differs from ``start`` in its weights alone."""
+        recipe = msgspec.structs.replace(self._recipe, network=network_config(weights))
+        trained = TrainedModel(recipe, [weights])
+        samples = calibration_samples(trained, self._codec, self._corpus["train"])
+        flatbuffer = to_int8_tflite(trained, self._codec, samples)
+        with_other_weights(start, flatbuffer, path)
+
+
+def teach(recipe: Recipe, corpus: Corpus, folder: Path, path: Path) -> list[str]:
+    """Teach the model in a file, in rounds, and replace its weights by the best round's.
+
+    Its forms, texts and settings stay. A run that was stopped continues where it was.
+
+    Args:
+        recipe: says how, in ``preferences``.
+        corpus: the pieces, split.
+        folder: for intermediate files.
+        path: of the model file.
+
+    Returns:
+        A line about each round.
+
+    Raises:
+        UsageError: the recipe does not say how, or the model averages several networks.
+        BachboxError: a model file cannot be loaded, or the runtime refuses it.
+        OSError: a file cannot be written.
+    """
+    if not recipe.preferences.rounds:
+        raise UsageError(f"the recipe {recipe.name!r} has no [preferences] with rounds")
+    start = folder / f"round-0{model_file.SUFFIX}"
+    if not start.is_file():
+        folder.mkdir(parents=True, exist_ok=True)
+        start.write_bytes(path.read_bytes())
+    teacher = Teacher(recipe, corpus, model_file.load(start), folder)
+    before = teacher.outcome(start, 0)
+    lines, best = [f"before: {before}"], start
+    log.info(lines[0])
+    known, now = before.pieces, before
+    for number in range(1, recipe.preferences.rounds + 1):
+        after = folder / f"round-{number}{model_file.SUFFIX}"
+        if not after.is_file():
+            critic = Critic(teacher._pieces["train"], known)
+            choices = teacher.candidates(best, critic, number)
+            teacher.convert(teacher.taught(best, choices, number), best, after)
+        outcome = teacher.outcome(after, number)
+        lines.append(f"round {number}: {outcome}")
+        log.info(lines[-1])
+        if outcome.diversity < MIN_DIVERSITY or outcome.nll > before.nll * MAX_NLL_RISE:
+            lines.append("stopped: the last round cost too much diversity or likelihood")
+            break
+        if outcome.auc >= now.auc:
+            lines.append("stopped: the last round was no gain")
+            break
+        best, now, known = after, outcome, [*known, *outcome.pieces]
+    if best != start:
+        path.write_bytes(best.read_bytes())
+    return lines
