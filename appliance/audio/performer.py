@@ -18,6 +18,7 @@ from typing import Final, Protocol
 
 from appliance.audio.event_source import EventSource
 from appliance.audio.transport import Transport
+from appliance.audio.voices import VoicePlayer
 from appliance.ipc.shared_state import NO_PIECE, LiveSettings
 from appliance.music import expression
 from appliance.music.events import (
@@ -59,7 +60,13 @@ class Synth(Protocol):
         """Release the MIDI note ``pitch`` of ``voice``; it then dies away."""
 
     def program(self, program: int) -> None:
-        """Choose the General MIDI program (0 to 127) of every voice, from the next note on."""
+        """Choose the General MIDI program (0 to 127) of every voice, from the next note on.
+
+        The level of every voice is 100 again.
+        """
+
+    def voice(self, voice: int, program: int, level: float) -> None:
+        """Choose the program of one voice from its next note on, and its level, 0 to 100."""
 
     def tune(self, cents: Sequence[float]) -> None:
         """Tune all 128 keys.
@@ -94,11 +101,11 @@ class Performer:
     ) -> None:
         self._source = source
         self._synth = synth
+        self._voices = VoicePlayer(synth)
         self._transport = transport
         self._read_settings = read_settings
         self._next_synth: Synth | None = None
         self._blocks_to_change = 0
-        self._program: int | None = None
         self._volume: float | None = None
         self._tuning: tuple[str, float] | None = None
         self._expression = expression.FULL_EXPRESSION
@@ -195,7 +202,7 @@ class Performer:
         """Release every note; the notes are struck again when the music continues."""
         if not self._released:
             for voice, pitch in self._held:
-                self._synth.note_off(voice, pitch)
+                self._voices.note_off(voice, pitch)
         self._released = True
 
     def _go_to_next_synth(self) -> None:
@@ -207,7 +214,8 @@ class Performer:
             self._synth.volume(0.0)
             return
         self._next_synth, self._synth = None, synth
-        self._program = self._volume = self._tuning = None
+        self._voices = VoicePlayer(synth)
+        self._volume = self._tuning = None
         # The block strikes the held notes again.
         self._released = True
 
@@ -227,11 +235,10 @@ class Performer:
         if settings.volume != self._volume and self._next_synth is None:
             self._volume = settings.volume
             self._synth.volume(settings.volume)
-        if self._program_of(settings) != self._program:
-            # The block strikes the held notes again, so that the change is heard at once.
-            self.release()
-            self._choose_program(settings)
         self.playing = settings.playing and not self._ended
+        if not self.playing:
+            self.release()
+        self._voices.apply(settings, self.piece)
         if self._test_tones_requested not in (None, settings.tone_count):
             self._synth.note_on(TEST_TONE_VOICE, TEST_TONE_PITCH, TEST_TONE_VELOCITY)
             self._test_tone_frames = round(TEST_TONE_S * self._transport.sample_rate)
@@ -305,7 +312,7 @@ class Performer:
         note = event.voice, event.pitch
         if self._held.pop(note, None):
             self._released_early[note] = event.tick + event.early_release_ticks
-            self._synth.note_off(*note)
+            self._voices.note_off(*note)
 
     def _set_tempo_factor(self, event: TempoFactor) -> None:
         self._written_permille = event.permille
@@ -315,33 +322,25 @@ class Performer:
         """The music's own factor at this expression: the piece's tempo, and changes within it."""
         return _tempo_factor_at(percent, self._written_permille, self.piece.tempo_permille)
 
-    def _program_of(self, settings: LiveSettings) -> int:
-        return self.piece.sounding_program(settings.program, is_chosen=settings.is_program_chosen)
-
-    def _choose_program(self, settings: LiveSettings) -> None:
-        if (program := self._program_of(settings)) != self._program:
-            self._program = program
-            self._synth.program(program)
-
     def _strike(self, event: NoteOn) -> None:
         velocity = expression.scale_velocity(event.velocity, self._expression)
-        self._synth.note_on(event.voice, event.pitch, velocity)
+        self._voices.note_on(event.voice, event.pitch, velocity)
 
     def _perform(self, event: Event) -> None:
         if isinstance(event, NoteOn):
             self._strike(event)
         elif isinstance(event, NoteOff):
             if not self._released_early.pop((event.voice, event.pitch), 0):
-                self._synth.note_off(event.voice, event.pitch)
+                self._voices.note_off(event.voice, event.pitch)
         elif isinstance(event, TempoFactor):
             self._set_tempo_factor(event)
         elif isinstance(event, PieceStart):
             # Notes that the previous piece never released would sound for ever.
             for voice, pitch in self._held:
-                self._synth.note_off(voice, pitch)
+                self._voices.note_off(voice, pitch)
         self._track(event)
         if isinstance(event, PieceStart):
-            self._choose_program(self._read_settings())
+            self._voices.apply(self._read_settings(), self.piece)
 
     def _track(self, event: Event) -> None:
         """Update what is held and what plays, without a sound."""

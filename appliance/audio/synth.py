@@ -12,6 +12,7 @@ import ctypes
 import functools
 import io
 import logging
+import math
 import os
 from collections import deque
 from collections.abc import Sequence
@@ -41,9 +42,13 @@ _DRUM_CHANNEL: Final = 9
 _MIDI_CHANNELS: Final = 16
 _VOICE_CHANNELS: Final = [c for c in range(_MIDI_CHANNELS) if c != _DRUM_CHANNEL]
 
-_PANS: Final = (46, 58, 70, 82)
-"""MIDI pan of soprano, alto, tenor and bass, left to right; 64 is the middle."""
+_PANS: Final = (46, 58, 70, 82, 64, 64)
+"""MIDI pan of soprano, alto, tenor, bass and two more voices, left to right; 64 is the middle."""
 
+_USUAL_CC_VOLUME: Final = 100
+"""The MIDI volume of a channel that nobody changed (General MIDI level 1)."""
+
+_CC_VOLUME: Final = 7
 _CC_PAN: Final = 10
 _CC_REVERB: Final = 91
 _REVERB_SEND: Final = 56
@@ -133,7 +138,8 @@ class FluidSynth:
             )
         for channel in _VOICE_CHANNELS:
             self._fl.fluid_synth_cc(self._synth, channel, _CC_REVERB, _REVERB_SEND)
-        for channel, pan in zip(_VOICE_CHANNELS, _PANS, strict=False):
+        # Twice, because on a keyboard there is a channel for each voice in either hand.
+        for channel, pan in zip(_VOICE_CHANNELS, 2 * _PANS, strict=False):
             self._fl.fluid_synth_cc(self._synth, channel, _CC_PAN, pan)
         self._font_id = font_id
         self._gain_step = gain * RAMP_SEGMENT_FRAMES / (RAMP_S * sample_rate)
@@ -148,10 +154,35 @@ class FluidSynth:
         self._fl.fluid_synth_noteoff(self._synth, _VOICE_CHANNELS[voice], pitch)
 
     def program(self, program: int) -> None:
-        """Choose the General MIDI program (0 to 127) of every voice.
+        """Choose the General MIDI program (0 to 127) of every voice, at full level.
 
         If the font does not have it, the nearest preset that it has plays, and its name is logged.
         """
+        bank, number = self._preset(program)
+        for channel in _VOICE_CHANNELS:
+            self._fl.fluid_synth_program_select(self._synth, channel, self._font_id, bank, number)
+            self._fl.fluid_synth_cc(self._synth, channel, _CC_VOLUME, _USUAL_CC_VOLUME)
+        self._program_gain = program_gain(program)
+        self._aim()
+
+    def voice(self, voice: int, program: int, level: float) -> None:
+        """Choose the program of one voice (0 to 14), as :meth:`program`, and its level.
+
+        Args:
+            voice: its channel.
+            program: General MIDI program, 0 to 127.
+            level: 0 to 100 percent, as in :func:`amplitude`.
+        """
+        channel, preset = _VOICE_CHANNELS[voice], self._preset(program)
+        self._fl.fluid_synth_program_select(self._synth, channel, self._font_id, *preset)
+        # MIDI volume is the square root of the amplitude (General MIDI level 1 developer
+        # guidelines); instruments are made equally loud here, as the gain does for all channels.
+        gain = amplitude(level) * program_gain(program) / self._program_gain
+        volume = min(127, round(_USUAL_CC_VOLUME * math.sqrt(gain)))
+        self._fl.fluid_synth_cc(self._synth, channel, _CC_VOLUME, volume)
+
+    def _preset(self, program: int) -> tuple[int, int]:
+        """Return bank and number of the preset that plays ``program``; log what is missing."""
         if self._is_dynamic:
             self._is_dynamic = False  # It is said once.
             logger.warning(
@@ -167,10 +198,7 @@ class FluidSynth:
                 "plays instead",
                 *(self._soundfont, program, bank, number, self._presets[bank, number]),
             )
-        for channel in _VOICE_CHANNELS:
-            self._fl.fluid_synth_program_select(self._synth, channel, self._font_id, bank, number)
-        self._program_gain = program_gain(program)
-        self._aim()
+        return bank, number
 
     def tune(self, cents: Sequence[float]) -> None:
         """Tune all 128 keys; sounding notes change too.

@@ -14,7 +14,8 @@ import mmap
 import os
 from typing import Any, Final, NamedTuple
 
-from appliance.errors import BachboxError, UsageError
+from appliance.errors import BachboxError
+from appliance.ipc.packed_text import packed_name, packed_text, unpacked_text
 from appliance.ipc.pcm import BYTES_PER_FRAME
 from appliance.ipc.shared_value import SharedValue
 from appliance.music import key_names
@@ -56,6 +57,12 @@ EXIT_OTHER_OUTPUT: Final = os.EX_PROTOCOL
 
 EXIT_NO_CARD: Final = os.EX_TEMPFAIL
 """Exit status of a performer that has no sound card."""
+
+VOICES: Final = 4
+"""The voices that have settings of their own."""
+
+SAME_PROGRAM: Final = -1
+"""In place of a voice's program: that of all voices."""
 
 NO_PIECE: Final = Piece(0, 0, False, 4, 0, 0)
 """What the performer reports before the first piece: number 0."""
@@ -120,6 +127,10 @@ class LiveSettings(NamedTuple):
     action: Action = Action.NONE
     tone_count: int = 0
     """Incremented for each test tone that is requested."""
+    voice_programs: tuple[int, ...] = VOICES * (SAME_PROGRAM,)
+    """General MIDI programs of soprano, alto, tenor and bass; SAME_PROGRAM: that of all."""
+    voice_levels: tuple[float, ...] = VOICES * (100.0,)
+    """Of soprano, alto, tenor and bass: 0 (silent) to 100 percent of perceived loudness."""
     model: str = ""
     output: str = ""
     """As in ``[sound]``."""
@@ -237,7 +248,7 @@ class SharedState:
         self.live_settings = SharedValue(
             memory,
             _VALUES_OFFSET,
-            f"<dd?B?dddB?Bdd??IBI{MAX_MODEL_NAME_BYTES}s{MAX_TEXT_BYTES}s{MAX_TEXT_BYTES}s",
+            f"<dd?B?dddB?Bdd??IBI{VOICES}b{VOICES}d{MAX_MODEL_NAME_BYTES}s{MAX_TEXT_BYTES}s{MAX_TEXT_BYTES}s",
             LiveSettings(),
             _pack_live_settings,
             _unpack_live_settings,
@@ -279,16 +290,16 @@ class SharedState:
             self.performer.end_offset,
             f"<QQQQIIIIIIQ?{MAX_MODEL_NAME_BYTES}s{MAX_MODEL_NAME_BYTES}s",
             ComposerState(),
-            lambda v: (*v[:-2], _packed_name(v.model), _packed_name(v.refused)),
-            lambda v: ComposerState(*v[:-2], *map(_unpacked_name, v[-2:])),
+            lambda v: (*v[:-2], packed_name(v.model), packed_name(v.refused)),
+            lambda v: ComposerState(*v[:-2], *map(unpacked_text, v[-2:])),
         )
         self.output = SharedValue(
             memory,
             self.composer.end_offset,
             "<" + len(OutputState._fields) * f"{MAX_TEXT_BYTES}s",
             OutputState(),
-            lambda v: tuple(map(_packed_text, v)),
-            lambda v: OutputState(*map(_unpacked_name, v)),
+            lambda v: tuple(packed_text(text, MAX_TEXT_BYTES) for text in v),
+            lambda v: OutputState(*map(unpacked_text, v)),
         )
         self.tap = SharedValue(
             memory, self.output.end_offset, "<QI", TapState(), tuple, lambda v: TapState(*v)
@@ -348,41 +359,25 @@ def _total_bytes() -> int:
     return _SOUND_OFFSET + TAP_CHUNK_COUNT * TAP_CHUNK_BYTES
 
 
-def _packed_name(model: str) -> bytes:
-    name = model.encode()
-    if len(name) > MAX_MODEL_NAME_BYTES:
-        raise UsageError(
-            f"the model name {model!r} is too long: at most {MAX_MODEL_NAME_BYTES} bytes "
-            "are allowed; rename the file"
-        )
-    return name
-
-
-def _packed_text(text: str) -> bytes:
-    """Return ``text`` as it fits, cut at its end if it is too long."""
-    return text.encode()[:MAX_TEXT_BYTES].decode(errors="ignore").encode()
-
-
-def _unpacked_name(packed: bytes) -> str:
-    return packed.rstrip(b"\0").decode()
-
-
 def _pack_live_settings(value: LiveSettings) -> tuple[Any, ...]:
     number = temperaments.NAMES.index(value.temperament)
     packed = value._replace(temperament=number, key=key_names.NAMES.index(value.key))  # type: ignore[arg-type]
-    texts = (_packed_text(value.output), _packed_text(value.soundfont))
-    return (*packed[:-3], _packed_name(value.model), *texts)
+    texts = (packed_text(text, MAX_TEXT_BYTES) for text in (value.output, value.soundfont))
+    voices = (*value.voice_programs, *value.voice_levels)
+    return (*packed[:-5], *voices, packed_name(value.model), *texts)
 
 
 def _unpack_live_settings(fields: tuple[Any, ...]) -> LiveSettings:
-    value = LiveSettings(*fields)
+    first = len(fields) - 2 * VOICES - 3
+    programs, levels = fields[first : first + VOICES], fields[first + VOICES : -3]
+    value = LiveSettings(*fields[:first], programs, levels, *fields[-3:])
     return value._replace(
         temperament=temperaments.NAMES[fields[LiveSettings._fields.index("temperament")]],
         key=key_names.NAMES[fields[LiveSettings._fields.index("key")]],
         action=Action(value.action),
-        model=_unpacked_name(value.model),  # type: ignore[arg-type]
-        output=_unpacked_name(value.output),  # type: ignore[arg-type]
-        soundfont=_unpacked_name(value.soundfont),  # type: ignore[arg-type]
+        model=unpacked_text(value.model),  # type: ignore[arg-type]
+        output=unpacked_text(value.output),  # type: ignore[arg-type]
+        soundfont=unpacked_text(value.soundfont),  # type: ignore[arg-type]
     )
 
 

@@ -178,6 +178,9 @@ class _NullSynth(Synth):
     def program(self, program: int) -> None:
         pass
 
+    def voice(self, voice: int, program: int, level: float) -> None:
+        pass
+
     def tune(self, cents: Sequence[float]) -> None:
         pass
 

@@ -52,6 +52,9 @@ class RecordingSynth:
     def program(self, program: int) -> None:
         self.calls.append((self.frame, "program", program, 0))
 
+    def voice(self, voice: int, program: int, level: float) -> None:
+        self.calls.append((self.frame, "voice", voice, program))
+
     def tune(self, cents: Sequence[float]) -> None:
         self.tunings.append(cents)
 
@@ -65,7 +68,7 @@ class RecordingSynth:
 
     @property
     def notes(self) -> list[Call]:
-        return [call for call in self.calls if call[1] != "program"]
+        return [call for call in self.calls if call[1] in ("on", "off")]
 
 
 class Setup:
