@@ -21,6 +21,7 @@ from appliance.errors import BachboxError, UsageError, bug_sentence
 if TYPE_CHECKING:
     from appliance.config.loader import Config
     from appliance.frontends.base import Frontend
+    from appliance.frontends.library import Library
 
 logger = logging.getLogger(__name__)
 
@@ -53,6 +54,9 @@ def play(
     from appliance.daemon import daemon
     from appliance.daemon.daemon_log import DaemonLog
     from appliance.daemon.plan import Plan
+    from appliance.frontends.library import Library
+    from appliance.state import scenes
+    from appliance.state.scenes import Scenes
     from appliance.state.store import FILE_NAME, Store, state_folder
 
     if fallback is not None and fallback.partition(":")[0] not in ("wav", "pipe", "null"):
@@ -66,6 +70,7 @@ def play(
     if "model" not in given:
         model, problems = catalog.find_usable(model)
     settings = new_settings(config, catalog, model)
+    library = Library(settings, Scenes(state_folder() / scenes.FILE_NAME, settings))
     store = Store(state_folder() / FILE_NAME)
     for problem in problems + store.restore(settings, given):
         logger.warning("%s", problem)
@@ -90,7 +95,8 @@ def play(
     def soundfont() -> Path:
         return soundfont_file(settings.requested.soundfont)
 
-    daemon.play(plan, settings, log, [store, *_frontends(config, soundfont, catalog.titles)])
+    frontends = _frontends(config, soundfont, catalog.titles, library)
+    daemon.play(plan, settings, log, [store, *frontends])
 
 
 @contextlib.contextmanager
@@ -108,6 +114,7 @@ def _frontends(
     config: Config,
     soundfont: Callable[[], Path],
     model_titles: Callable[[], Mapping[str, str]],
+    library: Library,
 ) -> list[Frontend]:
     """Return the frontends that ``config`` asks for; log why one is missing."""
     from appliance.config.gpio_schema import Gpio
@@ -121,7 +128,8 @@ def _frontends(
     from appliance.frontends.streaming.opus import OpusBroadcast
     from appliance.state.store import state_folder
 
-    frontends: list[Frontend] = [LocalSocket(local_socket.socket_folder() / local_socket.FILE_NAME)]
+    socket = local_socket.socket_folder() / local_socket.FILE_NAME
+    frontends: list[Frontend] = [LocalSocket(socket, library)]
     try:
         frontends += systemd_notify.frontends()
     except BachboxError as error:
@@ -139,7 +147,7 @@ def _frontends(
             from appliance.frontends.web.media import Media
 
             pieces = history.History(state_folder() / history.FILE_NAME)
-            media = Media(pieces, opus, soundfont, mp3, events)
+            media = Media(pieces, opus, soundfont, library, mp3, events)
             web = "appliance.frontends.web.server:WebFrontend"
             frontends += [pieces, LateFrontend("web", web, config, input_events, media)]
     if config.stream.snapcast:

@@ -2,7 +2,8 @@
 
 A request is ``{"set": {"tempo": 96}, "act": ["next_piece"], "follow": true}``; every part may be
 left out. The response is ``{"status": …}`` or ``{"error": …, "code": …}``; with ``follow``, another
-status comes after each change. Members of the socket's group may change settings (mode 0660).
+status comes after each change. To ``{"library": …}`` the response has a ``library`` too. Members of
+the socket's group may change settings (mode 0660).
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from typing import Final
 import msgspec
 
 from appliance.errors import ERROR_BY_EXIT_CODE, BachboxError, UsageError
+from appliance.frontends.library import Library, LibraryAnswer, LibraryRequest
 from appliance.state.box_status import BoxStatus, Status
 from appliance.state.settings import Action, Settings
 from appliance.state.store import state_folder
@@ -55,6 +57,7 @@ class Request(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     set: dict[str, str | int | float | bool] = {}
     act: list[Action] = []
+    library: LibraryRequest | None = None
     follow: bool = False
 
 
@@ -65,6 +68,9 @@ class Response(msgspec.Struct, frozen=True, omit_defaults=True):
     error: str = ""
     code: int = 0
     """The exit code that belongs to the error."""
+    warnings: list[str] = []
+    """What a scene names and this box cannot take, a sentence each."""
+    library: LibraryAnswer | None = None
 
 
 def socket_folder() -> Path:
@@ -81,8 +87,9 @@ class LocalSocket:
 
     name = "local socket"
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, library: Library | None = None) -> None:
         self._path = path
+        self._library = library
         self._clients: set[asyncio.Task[None]] = set()
 
     async def run(self, settings: Settings, box: BoxStatus) -> None:
@@ -123,7 +130,7 @@ class LocalSocket:
                         _line(Response(error="too many clients at once; try again", code=1))
                     )
                     return
-                await _handle_requests(reader, writer, settings, box)
+                await _handle_requests(reader, writer, settings, box, self._library)
             except (OSError, TimeoutError, asyncio.CancelledError):
                 # The client is gone, silent or does not read; or the box is ending.
                 return
@@ -148,7 +155,11 @@ class LocalSocket:
 
 
 async def _handle_requests(
-    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, settings: Settings, box: BoxStatus
+    reader: asyncio.StreamReader,
+    writer: asyncio.StreamWriter,
+    settings: Settings,
+    box: BoxStatus,
+    library: Library | None,
 ) -> None:
     while True:
         try:
@@ -160,7 +171,7 @@ async def _handle_requests(
             return
         if not line:
             return
-        response, follow = _respond(line, settings, box)
+        response, follow = await _respond(line, settings, box, library)
         writer.write(_line(response))
         await asyncio.wait_for(writer.drain(), IDLE_TIMEOUT_S)
         if follow:
@@ -172,19 +183,25 @@ async def _handle_requests(
             return
 
 
-def _respond(line: bytes, settings: Settings, box: BoxStatus) -> tuple[Response, bool]:
+async def _respond(
+    line: bytes, settings: Settings, box: BoxStatus, library: Library | None
+) -> tuple[Response, bool]:
     """Do what a request asks for; return the response, and whether the client wants to follow."""
     try:
         request = msgspec.json.decode(line, type=Request)
+        warnings, answer = list[str](), None
         if request.set:
             settings.change_all(request.set)
+            warnings = settings.warnings
         for action in request.act:
             settings.act(action)
+        if request.library is not None and library is not None:
+            answer = await library.answer(request.library)
     except BachboxError as error:
         return Response(error=str(error), code=error.exit_code), False
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         return Response(error=f"not a valid request: {error}", code=UsageError.exit_code), False
-    return Response(status=box.status()), request.follow
+    return Response(box.status(), warnings=warnings, library=answer), request.follow
 
 
 async def _follow(
@@ -267,6 +284,28 @@ def ask(request: Request) -> Iterator[Status]:
     Raises:
         BachboxError: no box is running here, it cannot be reached, or it rejects the request.
     """
+    for response in _responses(request):
+        assert response.status is not None
+        yield response.status
+
+
+def ask_library(request: LibraryRequest) -> LibraryAnswer:
+    """Send ``request`` to the running box, and return the answer.
+
+    Raises:
+        BachboxError: as :func:`ask`.
+    """
+    answer = next(_responses(Request(library=request))).library
+    assert answer is not None
+    return answer
+
+
+def _responses(request: Request) -> Iterator[Response]:
+    """Send ``request`` to the running box; yield what it answers, and log its warnings.
+
+    Raises:
+        BachboxError: as :func:`ask`.
+    """
     connection = _connect()
     with connection, connection.makefile("rb") as lines:
         try:
@@ -275,7 +314,9 @@ def ask(request: Request) -> Iterator[Status]:
                 response = msgspec.json.decode(line, type=Response)
                 if response.status is None:
                     raise ERROR_BY_EXIT_CODE.get(response.code, BachboxError)(response.error)
-                yield response.status
+                for warning in response.warnings:
+                    logger.warning("%s", warning)
+                yield response
                 if not request.follow:
                     return
         except TimeoutError as error:

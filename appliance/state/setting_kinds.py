@@ -311,7 +311,7 @@ class SoundfontName(NamedKind):
         return '"default" or the name of a soundfont'
 
 
-Kind = Number | Switch | Choice | KeyName | Program | ModelName | OutputName | SoundfontName
+Kind = Number | Switch | Choice | KeyName | Program | NamedKind
 
 
 def is_plain_name(output: str) -> bool:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, Protocol, TypeVar
 
 import msgspec
 
@@ -21,6 +21,7 @@ from appliance.errors import UsageError
 from appliance.ipc import shared_state
 from appliance.ipc.shared_state import LiveSettings
 from appliance.state import settings_table
+from appliance.state.kept_kinds import NOTHING
 from appliance.state.setting_kinds import (
     NamedKind,
     Value,
@@ -65,6 +66,7 @@ if TYPE_CHECKING:
         instrument: _Program = msgspec.field(default=_ANY)
         model: str = msgspec.field(default=_ANY)
         top_p: _Float = msgspec.field(default=_ANY)
+        scene: str = msgspec.field(default=_ANY)
         key: str = msgspec.field(default=_ANY)
         repeats: bool = msgspec.field(default=_ANY)
         expression: float = msgspec.field(default=_ANY)
@@ -185,6 +187,16 @@ Observer = Callable[[RequestedSettings, frozenset[str]], None]
 """Called with the state now and the names of what changed: settings, or one action."""
 
 
+class SceneBook(Protocol):
+    """What the settings ask about scenes; see :class:`appliance.state.scenes.Scenes`."""
+
+    def expand(self, parsed: Mapping[str, Value | None]) -> dict[str, Value | None]:
+        """Return ``parsed``, and the settings of the scene that it chooses."""
+
+    def is_left(self, before: RequestedSettings, changed: frozenset[str]) -> bool:
+        """Return whether a change of these settings means that the scene no longer applies."""
+
+
 class Settings:
     """The settings of the running box.
 
@@ -210,6 +222,9 @@ class Settings:
         self._observers: list[Observer] = []
         self.on_observer_error: Callable[[Exception], None] = _raise
         """Called with the exception of an observer, after all observers have been called."""
+        self.scenes: SceneBook | None = None
+        self.warnings: list[str] = []
+        """Sentences about the last change: what a scene names and this box cannot take."""
 
     @property
     def requested(self) -> RequestedSettings:
@@ -243,7 +258,8 @@ class Settings:
     def restore(self, name: str, value: object) -> None:
         """Set ``name`` to a value that was kept, as :meth:`change` does.
 
-        A sound card that is absent now is accepted: it may be switched on later.
+        A sound card that is absent now is accepted: it may be switched on later. A scene sets
+        nothing, because all settings are restored.
 
         Raises:
             UsageError: as :meth:`change`.
@@ -251,6 +267,8 @@ class Settings:
         """
         if name == "output" and isinstance(value, str) and is_plain_name(value):
             self._set({name: value})
+        elif name == "scene":
+            self._set({name: self.parse(name, value)})
         else:
             self.change(name, value)
 
@@ -273,15 +291,19 @@ class Settings:
             UsageError: as :meth:`change`.
             BachboxError: as :meth:`change`.
         """
-        parsed = {}
-        for name, value in changes.items():
-            setting = settings_table.find(name)
-            parsed[setting.name] = self._parse(setting, value)
+        self.warnings = []
+        parsed = {
+            settings_table.find(name).name: self.parse(name, changes[name]) for name in changes
+        }
+        if self.scenes is not None and parsed.get("scene", NOTHING) != NOTHING:
+            parsed = self.scenes.expand(parsed)
         return self._set(parsed)
 
     def _set(self, parsed: Mapping[str, Value | None]) -> RequestedSettings:
         old, new = self._requested, msgspec.structs.replace(self._requested, **parsed)
         changed = frozenset(name for name in parsed if getattr(old, name) != getattr(new, name))
+        if self.scenes is not None and "scene" not in parsed and self.scenes.is_left(old, changed):
+            new, changed = msgspec.structs.replace(new, scene=NOTHING), changed | {"scene"}
         if "model" in changed:
             self._defaults = self._defaults_of(new.model)
         if changed:
@@ -310,16 +332,26 @@ class Settings:
         self._observers.append(observer)
         return lambda: self._observers.remove(observer)
 
-    def _parse(self, setting: settings_table.Setting, value: object) -> Value | None:
+    def parse(self, name: str, value: object) -> Value | None:
+        """Return what :meth:`change` would set ``name`` to; None stands for the model's default.
+
+        Raises:
+            UsageError: as :meth:`change`.
+            BachboxError: as :meth:`change`.
+        """
+        setting = settings_table.find(name)
         kind = setting.kind
         if setting.default is None and _is_default(value):
             return None
         if isinstance(value, str) and is_relative(value):
             current = getattr(self.effective, setting.name)
             value = absolute(kind, value, current, self.options(setting.name))
-        if isinstance(kind, NamedKind):
-            return kind.parse(setting.name, value, self._names_of(setting.name))
-        return kind.parse(setting.name, value)
+        if not isinstance(kind, NamedKind):
+            return kind.parse(setting.name, value)
+        chosen = kind.parse(setting.name, value, self._names_of(setting.name))
+        if setting.name == "model":
+            self._defaults_of(chosen)
+        return chosen
 
     def _names_of(self, name: str) -> list[str]:
         """Return the names that exist for setting ``name``, and the one that is set.

@@ -13,6 +13,7 @@ from typing import Final, NamedTuple
 from appliance.common.text import did_you_mean, quoted
 from appliance.errors import UsageError
 from appliance.music import key_names, limits, temperament
+from appliance.state.kept_kinds import NOTHING, SceneName
 from appliance.state.setting_kinds import (
     Choice,
     KeyName,
@@ -52,6 +53,8 @@ class Setting(NamedTuple):
     """The attribute of :class:`appliance.state.settings.ModelDefaults` that has the default."""
     advanced: bool = False
     """Home Assistant shows it among the device's configuration."""
+    in_scenes: bool = True
+    """A scene that is made from the current settings has it: it belongs to the music."""
     metric: str = ""
     """Its name in ``/metrics``, without the prefix; "": a label of ``bachbox_info``."""
     metric_help: str = ""
@@ -83,6 +86,7 @@ SETTINGS: Final[tuple[Setting, ...]] = (
         default=True,
         metric="playing",
         metric_help="1 while music plays, 0 while it is paused.",
+        in_scenes=False,
     ),
     Setting(
         name="volume",
@@ -94,6 +98,7 @@ SETTINGS: Final[tuple[Setting, ...]] = (
         config="sound.volume",
         metric="volume_percent",
         metric_help="Volume in percent.",
+        in_scenes=False,
     ),
     Setting(
         name="tempo",
@@ -151,6 +156,15 @@ SETTINGS: Final[tuple[Setting, ...]] = (
         advanced=True,
         metric="top_p",
         metric_help="Top-p (nucleus sampling) of the model.",
+    ),
+    Setting(
+        name="scene",
+        kind=SceneName(),
+        title="Scene",
+        help="Settings that belong together; choosing a scene sets all of them.",
+        icon="palette",
+        default=NOTHING,
+        in_scenes=False,
     ),
     Setting(
         name="key",
@@ -216,6 +230,7 @@ SETTINGS: Final[tuple[Setting, ...]] = (
         default="default",
         config="sound.output",
         advanced=True,
+        in_scenes=False,
     ),
     Setting(
         name="soundfont",
@@ -226,6 +241,7 @@ SETTINGS: Final[tuple[Setting, ...]] = (
         default="default",
         config="sound.soundfont",
         advanced=True,
+        in_scenes=False,
     ),
     Setting(
         name="balance",
@@ -238,6 +254,7 @@ SETTINGS: Final[tuple[Setting, ...]] = (
         advanced=True,
         metric="balance_percent",
         metric_help="Balance in percent, from left to right.",
+        in_scenes=False,
     ),
     Setting(
         name="swap_channels",
@@ -248,6 +265,7 @@ SETTINGS: Final[tuple[Setting, ...]] = (
         default=False,
         config="sound.swap_channels",
         advanced=True,
+        in_scenes=False,
     ),
     Setting(
         name="mono",
@@ -258,6 +276,7 @@ SETTINGS: Final[tuple[Setting, ...]] = (
         default=False,
         config="sound.mono",
         advanced=True,
+        in_scenes=False,
     ),
 )
 

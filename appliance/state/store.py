@@ -119,7 +119,8 @@ class Store:
         except BachboxError as error:
             return [f"{error}; the defaults apply"]
         problems = []
-        for name, value in self._stored.copy().items():
+        # The scene last: a setting that it names and that is set after it would leave it.
+        for name, value in sorted(self._stored.items(), key=lambda item: item[0] == "scene"):
             if name in overridden:
                 continue
             try:

@@ -337,6 +337,8 @@ class Session:
             raise UsageError(f"{name}: {error}") from error
         if name not in tuple(Action):
             self._settings.change(name, value)
+            for warning in self._settings.warnings:
+                self._reject(warning)
         elif is_press(value):
             self._settings.act(name)
         else:

@@ -28,6 +28,8 @@ class SettingsState(msgspec.Struct, frozen=True):
     values: ShownSettings
     model_defaults: list[str]
     """Names of the settings that follow the model's default."""
+    warnings: list[str] = []
+    """After a change: what a scene names and this box cannot take, a sentence each."""
 
 
 class Capabilities(msgspec.Struct, frozen=True):
@@ -110,7 +112,8 @@ def _add_settings_routes(table: RouteTable, context: WebContext) -> None:
     )  # fmt: skip
     async def patch_settings(request: web.Request) -> web.Response:
         settings.change_all(await read_json(request, dict[str, Value]))
-        return json_response(settings_state(context))
+        state = settings_state(context)
+        return json_response(msgspec.structs.replace(state, warnings=settings.warnings))
 
     @table.route(
         "POST", "/api/actions/{action}", needs=Permission.CONTROL, returns=NowPlaying,

@@ -79,6 +79,8 @@ class Done(msgspec.Struct, frozen=True, tag_field="type", tag="done"):
 
     id: int
     """The ``id`` of the :class:`ChangeRequest`."""
+    warnings: list[str] = []
+    """What a scene names and this box cannot take, a sentence each."""
 
 
 class Refused(msgspec.Struct, frozen=True, tag_field="type", tag="refused"):

@@ -255,15 +255,17 @@ def _apply(text: str, permission: Permission, context: WebContext) -> Done | Ref
         number = request.id
         if permission < Permission.CONTROL:
             return Refused(number, "log in to change something", needs_login=True)
+        warnings: list[str] = []
         if request.set:
             context.settings.change_all(request.set)
+            warnings = context.settings.warnings
         for action in request.actions:
             context.settings.act(action)
     except BachboxError as error:
         return Refused(number, str(error))
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         return Refused(number, f"invalid message: {error!s:.200}")
-    return Done(number)
+    return Done(number, warnings)
 
 
 def _now_message(now: NowPlaying) -> NowMessage:

@@ -28,6 +28,7 @@ from appliance.frontends.web import (
     live_updates,
     login,
     openapi,
+    scenes_api,
     static_files,
 )
 from appliance.frontends.web.access import Access
@@ -43,7 +44,8 @@ from appliance.state.store import state_folder
 logger = logging.getLogger(__name__)
 
 MODULES: Final = (
-    static_files, login, api, live_updates, health_api, audio_streams, history_api, openapi,
+    static_files, login, api, live_updates, health_api, audio_streams, history_api, scenes_api,
+    openapi,
 )  # fmt: skip
 """Modules that add routes."""
 

@@ -7,6 +7,7 @@ import base64
 import logging
 from pathlib import Path
 from typing import Any, cast
+from unittest.mock import create_autospec
 
 import pytest
 
@@ -14,6 +15,7 @@ from appliance.cli import play
 from appliance.config import loader
 from appliance.config.addresses import parse_icecast
 from appliance.errors import BachboxError
+from appliance.frontends.library import Library
 from appliance.frontends.streaming import icecast
 from appliance.frontends.streaming.icecast import IcecastSource
 from appliance.frontends.streaming.opus import OpusBroadcast
@@ -120,8 +122,10 @@ def test_a_frontend_that_cannot_be_built_does_not_stop_the_music(
         snapcast = "/run/snapfifo"
     """
     config = loader.parse(text, Path("/etc/bachbox.toml"))
+    library = create_autospec(Library, instance=True)
     with caplog.at_level(logging.ERROR):
-        names = [frontend.name for frontend in play._frontends(config, lambda: Path("x.sf2"), dict)]
+        made = play._frontends(config, lambda: Path("x.sf2"), dict, library)
+        names = [frontend.name for frontend in made]
     assert "mqtt" in names
     assert not {"icecast", "snapcast", "web", "gpio"} & set(names)
     assert len([record for record in caplog.records if sentence in record.getMessage()]) == 4

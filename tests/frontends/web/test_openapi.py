@@ -12,6 +12,7 @@ import pytest
 
 from appliance.config.loader import Config
 from appliance.frontends.history import History
+from appliance.frontends.library import Library
 from appliance.frontends.streaming.opus import OpusBroadcast
 from appliance.frontends.web.access import Access
 from appliance.frontends.web.context import WebContext
@@ -21,6 +22,7 @@ from appliance.frontends.web.passwords import Passwords
 from appliance.frontends.web.routing import Permission, Route
 from appliance.frontends.web.server import make_app
 from appliance.state.box_status import BoxStatus
+from appliance.state.scenes import Scenes
 from appliance.state.settings import ModelDefaults, RequestedSettings, Settings
 
 DEFAULTS = ModelDefaults(tempo_bpm=80.0, temperature=1.0, top_p=1.0, program=19)
@@ -54,7 +56,12 @@ async def _described(folder: Path) -> Described:
         Access(config.web, passwords, 8080),
         passwords,
         deque(),
-        Media(History(folder / "pieces.json"), OpusBroadcast(), lambda: folder),
+        Media(
+            History(folder / "pieces.json"),
+            OpusBroadcast(),
+            lambda: folder,
+            Library(settings, Scenes(folder / "scenes.json", settings)),
+        ),
     )
     app, table = make_app(context)
     router = [

@@ -1,0 +1,70 @@
+"""``bachbox scene``: list, choose, save and delete scenes of the running box."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import click
+
+from appliance.cli.options import ParamType, json_option
+from appliance.cli.status import print_status
+from appliance.errors import UsageError
+
+
+class SceneNameParam(ParamType):
+    """The name of a scene, completed from those of the running box."""
+
+    name = "name"
+
+    def shell_complete(self, ctx: object, param: object, incomplete: str) -> list[Any]:
+        """Return the scenes that begin with ``incomplete``, for the shell."""
+        from click.shell_completion import CompletionItem
+
+        from appliance.errors import BachboxError
+        from appliance.frontends.library import LibraryRequest
+        from appliance.frontends.local_socket import ask_library
+
+        try:
+            names = [scene.name for scene in ask_library(LibraryRequest("scenes")).scenes]
+        except BachboxError:
+            return []
+        folded = incomplete.casefold()
+        return [CompletionItem(name) for name in names if name.casefold().startswith(folded)]
+
+
+@click.command()
+@click.argument("name", required=False, type=SceneNameParam())
+@click.option("--save", metavar="NAME", help="Keep the current settings as a scene.")
+@click.option("--delete", metavar="NAME", type=SceneNameParam(), help="Delete a scene.")
+@json_option
+def scene(name: str | None, save: str | None, delete: str | None, as_json: bool) -> None:
+    """Choose the scene NAME on the running box; without NAME, list the scenes.
+
+    A scene sets model, instrument, tempo, temperature, tuning and more at once. Quote a name that
+    has blanks: bachbox scene "Evening organ, 415 Hz"
+    """
+    from appliance.frontends import local_socket
+    from appliance.frontends.library import LibraryRequest
+
+    if sum(given is not None for given in (name, save, delete)) > 1:
+        raise UsageError("give one of NAME, --save NAME and --delete NAME")
+    if name is not None:
+        print_status(next(local_socket.ask(local_socket.Request(set={"scene": name}))), as_json)
+        return
+    request = LibraryRequest("scenes")
+    if save is not None:
+        request = LibraryRequest("scenes", "save", save)
+    elif delete is not None:
+        request = LibraryRequest("scenes", "delete", delete)
+    answer = local_socket.ask_library(request)
+    if as_json:
+        import msgspec
+
+        click.echo(json.dumps(msgspec.to_builtins(answer.scenes), indent=2))
+    elif answer.name:
+        click.echo(f"{answer.name}: {'saved' if save is not None else 'deleted'}")
+    for found in [] if as_json or answer.name else answer.scenes:
+        values = ", ".join(f"{key} {value}" for key, value in found.settings.items())
+        click.secho(found.name, bold=True)
+        click.echo(f"    {values}")

@@ -1,0 +1,44 @@
+"""The kinds of settings whose value is a name that people gave: scenes and saved pieces."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from appliance.state.setting_kinds import NamedKind, Value
+
+NOTHING: Final = "none"
+"""In place of the name of a scene or of a saved piece."""
+
+
+class _GivenName(NamedKind):
+    """A name that people gave; :data:`NOTHING` stands for none of them."""
+
+    def options(self, names: Sequence[str]) -> Sequence[Value]:
+        """Return :data:`NOTHING` and the names that there are now."""
+        return list(dict.fromkeys([NOTHING, *names]))
+
+    def parse(self, label: str, value: object, names: Sequence[str]) -> str:
+        """Return the name in ``names`` that ``value`` means, in small or capital letters.
+
+        Raises:
+            UsageError: it is none of them.
+        """
+        names = [str(name) for name in self.options(names)]
+        folded = str(value).strip().casefold()
+        found = next((name for name in names if name.casefold() == folded), value)
+        return super().parse(label.replace("_", " "), found, names)
+
+
+@dataclass(frozen=True)
+class SceneName(_GivenName):
+    """The name of a scene."""
+
+    def __str__(self) -> str:
+        return "the name of a scene, or none"
+
+    @property
+    def brief(self) -> str:
+        """What is allowed, in as few words as possible."""
+        return "none, or a name that `bachbox scene` lists"
