@@ -35,7 +35,7 @@ from appliance.training.convert.model_card import figures_in_card
 from appliance.training.convert.write_model_file import write_model_file
 from appliance.training.custom_recipe import Request
 from appliance.training.data import free_rhythm_corpus
-from appliance.training.data.batches import encode
+from appliance.training.data.batches import EncodedPiece, encode, pad
 from appliance.training.data.corpus import PRETRAIN
 from appliance.training.data.score_folder import ScoreFolder, read_folder
 from appliance.training.evaluate import window_baseline
@@ -44,7 +44,16 @@ from appliance.training.evaluate.int8_likelihood import nll_per_unit
 from appliance.training.networks.factory import load_weights, make_network
 from appliance.training.networks.transformer import TransformerNetwork
 from appliance.training.networks.warm_start import network_config, networks_from_tflite
-from appliance.training.recipe import NetworkConfig, Recipe, TrainedModel, Weights, load
+from appliance.training.preferences import optimise, teach
+from appliance.training.preferences.pairs import Pair
+from appliance.training.recipe import (
+    NetworkConfig,
+    PreferenceConfig,
+    Recipe,
+    TrainedModel,
+    Weights,
+    load,
+)
 from tests.support.making_music import MODELS, OPENING, chords
 from tests.support.scores import folder, tune
 
@@ -187,6 +196,112 @@ def test_a_model_is_told_more_about_its_pieces_and_another_one_starts_from_its_w
     assert cli.run(arguments) == 0
     models = custom_model.working_folder("mine").parents[3] / "data/bachbox/models"
     assert model_file.load(models / "mine.tflite").codec.options == model.codec.options
+
+
+# Teaching
+
+
+def preference_gradients(chosen: float, rejected: float, advantage: float) -> tuple[float, float]:
+    """How the loss of a pair changes with the two log-probabilities."""
+    up, down = (torch.tensor([value], requires_grad=True) for value in (chosen, rejected))
+    config = PreferenceConfig(beta=0.1, penalty=10)
+    optimise.preference_loss(up, down, torch.tensor([advantage]), config).backward()
+    assert up.grad is not None
+    assert down.grad is not None
+    return float(up.grad), float(down.grad)
+
+
+def test_the_loss_raises_the_chosen_one_and_lowers_the_rejected_one() -> None:
+    up, down = preference_gradients(1.0, 0.5, 4.0)
+    assert up < 0 < down
+    # Much less where the critic hardly sees a difference, or where it is learned already.
+    assert abs(preference_gradients(1.0, 0.5, 0.5)[0]) < abs(up) / 3
+    assert abs(preference_gradients(40.0, -20.0, 4.0)[0]) < abs(up) / 3
+
+
+def test_a_chosen_one_that_becomes_less_likely_is_what_matters_most() -> None:
+    up, down = preference_gradients(-1.0, -5.0, 4.0)
+    assert up < -5 * down < 0
+
+
+@every_kind
+def test_a_network_learns_to_prefer_what_was_chosen(network: NetworkConfig) -> None:
+    rng = np.random.default_rng(1)
+    codec = FourPartCodec(onsets=True, form=True)
+    taught, before = (make_network(network, codec) for _ in range(2))
+    taught.load_state_dict(before.state_dict())
+
+    def drawn(tokens: int) -> EncodedPiece:
+        return EncodedPiece(
+            rng.integers(codec.width, size=(tokens, 5)).astype(np.int16),
+            rng.integers(len(codec.vocabulary), size=tokens).astype(np.int16),
+        )
+
+    pairs = [Pair(drawn(65), drawn(9), drawn(int(rng.integers(5, 12))), 5.0) for _ in range(8)]
+    real = iter(lambda: pad([drawn(20)], 20, np.ones(1, bool)), None)
+    config = PreferenceConfig(learning_rate=1e-2, batch_size=2)
+    for _ in range(3):
+        optimise.optimise(taught, pairs, real, config, rng)
+    for pair in pairs:
+        prefix = EncodedPiece(pair.prefix.features[5:], pair.prefix.targets[5:])
+        with torch.no_grad():
+            chosen, rejected = (
+                optimise.log_probabilities(taught, [prefix], both)
+                - optimise.log_probabilities(before.eval(), [prefix], both)
+                for both in ([pair.chosen], [pair.rejected])
+            )
+        assert chosen > rejected
+
+
+def test_a_candidate_has_the_probability_that_it_has_in_its_piece() -> None:
+    """However long the candidates beside it are, and the prefixes of others."""
+    scores = four_part_scores(2)
+    codec = FourPartCodec(onsets=True, form=True)
+    network = make_network(TRANSFORMER, codec).eval()
+    pieces = [encode(codec, score) for score in scores]
+    parts = [EncodedPiece(p.features[:60], p.targets[:60]) for p in pieces]
+    rests = [
+        EncodedPiece(p.features[60:end], p.targets[60:end])
+        for p, end in zip(pieces, (90, 72), strict=True)
+    ]
+    with torch.no_grad():
+        found = optimise.log_probabilities(network, parts, rests)
+        for number, (piece, rest) in enumerate(zip(pieces, rests, strict=True)):
+            features = torch.tensor(piece.features[:, None].astype(np.int64))
+            logits, _ = network(features, None)
+            chances = logits[60 : 60 + len(rest.targets), 0].log_softmax(-1)
+            targets = torch.tensor(rest.targets.astype(np.int64))[:, None]
+            assert found[number].item() == pytest.approx(
+                chances.gather(1, targets).sum().item(), rel=1e-4
+            )
+
+
+def test_a_model_is_taught_and_stays_the_same_otherwise(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    corpus = read_folder(folder(tmp_path / "in"), tmp_path / "scores.json").corpus
+    recipe = load(MODELS / "keyboard.toml")
+    recipe.network = TRANSFORMER
+    recipe.training = msgspec.structs.replace(
+        recipe.training, tokens=4000, cpu_budget_s=0, batch_size=4, bptt_tokens=64
+    )
+    recipe.preferences = PreferenceConfig(rounds=1, pieces=3, candidates=3, min_advantage=0)
+    path = tmp_path / "keyboard.tflite"
+    pipeline.make_model(recipe, corpus, tmp_path / "work", path)
+    before = model_file.load(path)
+    monkeypatch.setattr(teach, "JUDGED_PIECES", 6)
+    # Whatever the figures of a network that can do nothing are.
+    monkeypatch.setattr(teach.Teacher, "fault", lambda *_: "")
+    lines = teach.teach(recipe, corpus, tmp_path / "teach", path)
+    assert len(lines) == 2
+    after = model_file.load(path)
+    assert after.flatbuffer != before.flatbuffer
+    assert after.forms == before.forms
+    assert after.card == before.card
+    assert note_count(path) > 8
+    # What was made is not made again.
+    monkeypatch.setattr(teach, "Chooser", None)
+    assert teach.teach(recipe, corpus, tmp_path / "teach", path) == lines
 
 
 # Training

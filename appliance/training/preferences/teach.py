@@ -42,7 +42,7 @@ from appliance.training.evaluate.sampling_jobs import SamplingSetting, compose_a
 from appliance.training.networks.factory import load_weights, make_network
 from appliance.training.networks.warm_start import network_config, networks_from_tflite
 from appliance.training.preferences.candidates import Candidates, Chooser
-from appliance.training.preferences.copies import CopyGuard
+from appliance.training.preferences.copies import LIMIT_PERCENTILE, CopyGuard
 from appliance.training.preferences.critic import Critic
 from appliance.training.preferences.optimise import optimise
 from appliance.training.preferences.pairs import pairs_of
@@ -102,6 +102,7 @@ class Teacher:
         seen = self._decoded(training_scores(corpus))
         self._guard = CopyGuard(seen, self._pieces["valid"])
         self._runs = SharedRuns([piece.notes for piece in seen])
+        self._real_run = self._shared_run(self._pieces["valid"])
         strings = is_for_solo_strings(model)
         train, valid = (
             measure_pieces(self._pieces[split], solo_strings=strings)
@@ -116,6 +117,10 @@ class Teacher:
             for score in scores
         ]
 
+    def _shared_run(self, pieces: Sequence[FinishedPiece]) -> float:
+        runs = [self._runs.longest(piece.notes) for piece in pieces]
+        return float(np.percentile(runs, LIMIT_PERCENTILE))
+
     def outcome(self, path: Path, number: int) -> Outcome:
         """Compose with the model of a round, and judge it."""
         model = model_file.load(path)
@@ -125,18 +130,44 @@ class Teacher:
         real: list[PageMeasures] = [*self._real.valid, *self._real.train]
         own = spread([m.whole for m in real], [m.whole for m in real])
         between = spread([m.whole for m in music.measures], [m.whole for m in real])
-        runs = [self._runs.longest(piece.notes) for piece in music.pieces]
         return Outcome(
             pieces=music.pieces,
             auc=valid_auc(self._real, music.measures),
             diversity=between / own,
-            shared_run=float(np.percentile(runs, 95)),
+            shared_run=self._shared_run(music.pieces),
             nll=nll_per_unit(model, self._corpus["valid"]),
         )
 
-    def candidates(self, path: Path, critic: Critic, number: int) -> list[Candidates]:
-        """Compose with a choice; each piece is kept in the folder as soon as it is there."""
+    def fault(self, outcome: Outcome, now: Outcome, before: Outcome) -> str:
+        """Return why a round is not kept, "" if it is.
+
+        Args:
+            outcome: of the round.
+            now: of the best one so far.
+            before: of the model before its first round.
+        """
+        if outcome.auc >= now.auc:
+            return "no gain"
+        if outcome.diversity < MIN_DIVERSITY:
+            return f"a diversity below {MIN_DIVERSITY}"
+        if outcome.nll > before.nll * MAX_NLL_RISE:
+            return f"more than {MAX_NLL_RISE} times the nats"
+        if outcome.shared_run > self._real_run:
+            return f"it copies more than real pieces, which share {self._real_run:.0f} notes"
+        return ""
+
+    def candidates(
+        self, path: Path, composed: Sequence[FinishedPiece], number: int
+    ) -> list[Candidates]:
+        """Compose with a choice; each piece is kept in the folder as soon as it is there.
+
+        Args:
+            path: of the model file.
+            composed: music of the model so far, which the critic learns to tell from real music.
+            number: of the round.
+        """
         model, config = model_file.load(path), self._config
+        critic = Critic(self._pieces["train"], composed)
         found: list[Candidates] = []
         for piece in range(config.pieces):
             seed = 100_000 * config.seed + 1000 * number + piece
@@ -214,17 +245,13 @@ def teach(recipe: Recipe, corpus: Corpus, folder: Path, path: Path) -> list[str]
     for number in range(1, recipe.preferences.rounds + 1):
         after = folder / f"round-{number}{model_file.SUFFIX}"
         if not after.is_file():
-            critic = Critic(teacher._pieces["train"], known)
-            choices = teacher.candidates(best, critic, number)
+            choices = teacher.candidates(best, known, number)
             teacher.convert(teacher.taught(best, choices, number), best, after)
         outcome = teacher.outcome(after, number)
-        lines.append(f"round {number}: {outcome}")
+        fault = teacher.fault(outcome, now, before)
+        lines.append(f"round {number}: {outcome}{fault and f'; not kept: {fault}'}")
         log.info(lines[-1])
-        if outcome.diversity < MIN_DIVERSITY or outcome.nll > before.nll * MAX_NLL_RISE:
-            lines.append("stopped: the last round cost too much diversity or likelihood")
-            break
-        if outcome.auc >= now.auc:
-            lines.append("stopped: the last round was no gain")
+        if fault:
             break
         best, now, known = after, outcome, [*known, *outcome.pieces]
     if best != start:
