@@ -1,7 +1,7 @@
-"""The slots of the ring of events: 44 bytes each, with an event of one of five layouts.
+"""The slots of the ring of events: 48 bytes each, with an event of one of five layouts.
 
 A slot holds, little-endian: its lap (index // slots, u32) and its epoch (u32, see
-:mod:`appliance.ipc.ring`), the event's tick (u64), the kind of event (u8) and at most 23 bytes
+:mod:`appliance.ipc.ring`), the event's tick (u64), the kind of event (u8) and at most 27 bytes
 that depend on the kind, and a CRC-32 of all that.
 """
 
@@ -26,7 +26,7 @@ from appliance.music.events import (
 _PAYLOADS: Final[dict[type[Event], tuple[int, str]]] = {
     NoteOn: (1, "BBB"),
     NoteOff: (2, "BBHH"),
-    PieceStart: (3, "IB?BHHIBHBBBBB"),
+    PieceStart: (3, "IB?BHHIBHBBBBBI"),
     TempoFactor: (4, "H"),
     Tokens: (5, f"{MAX_TOKENS_PER_EVENT + 1}p"),
 }

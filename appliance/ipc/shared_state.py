@@ -23,7 +23,7 @@ from appliance.music import temperament as temperaments
 from appliance.music.events import Piece
 from appliance.music.limits import MAX_MODEL_NAME_BYTES
 
-_MAGIC: Final = b"BACHBOX\x03"
+_MAGIC: Final = b"BACHBOX\x04"
 """Identifies the mapping and the version of its layout."""
 
 _VALUES_OFFSET: Final = 64
@@ -32,7 +32,7 @@ _SLOTS_OFFSET: Final = 4 * 4096
 SLOT_COUNT: Final = 16384
 """How many events the ring holds, read and unread ones together."""
 
-SLOT_BYTES: Final = 44
+SLOT_BYTES: Final = 48
 
 _TAP_OFFSET: Final = _SLOTS_OFFSET + SLOT_COUNT * SLOT_BYTES
 
@@ -74,6 +74,7 @@ class Action(enum.IntEnum):
     NONE = 0
     NEXT_PIECE = 1
     RESTART_PIECE = 2
+    PLAY_SAVED = 3
 
 
 class Condition(enum.StrEnum):
@@ -125,6 +126,8 @@ class LiveSettings(NamedTuple):
     action_count: int = 0
     """Incremented for each action; a process acts when it has changed."""
     action: Action = Action.NONE
+    saved_piece: int = 0
+    """Number of the saved piece that the last ``PLAY_SAVED`` asked for."""
     tone_count: int = 0
     """Incremented for each test tone that is requested."""
     voice_programs: tuple[int, ...] = VOICES * (SAME_PROGRAM,)
@@ -222,6 +225,8 @@ class ComposerState(NamedTuple):
     rewinds: int = 0
     actions_done: int = 0
     """The ``LiveSettings.action_count`` that has been carried out."""
+    piece_number: int = 0
+    """Number of the newest composed piece, after which composing goes on."""
     seed: int = 0
     ready: bool = False
     model: str = ""
@@ -248,7 +253,7 @@ class SharedState:
         self.live_settings = SharedValue(
             memory,
             _VALUES_OFFSET,
-            f"<dd?B?dddB?Bdd??IBI{VOICES}b{VOICES}d{MAX_MODEL_NAME_BYTES}s{MAX_TEXT_BYTES}s{MAX_TEXT_BYTES}s",
+            f"<dd?B?dddB?Bdd??IBII{VOICES}b{VOICES}d{MAX_MODEL_NAME_BYTES}s{MAX_TEXT_BYTES}s{MAX_TEXT_BYTES}s",
             LiveSettings(),
             _pack_live_settings,
             _unpack_live_settings,
@@ -280,7 +285,7 @@ class SharedState:
         self.performer = SharedValue(
             memory,
             self.reader.end_offset,
-            "<QQIIIIBBIB?BIQHIBHBBBBB",
+            "<QQIIIIBBIB?BIQHIBHBBBBBI",
             PerformerState(),
             _pack_performer,
             _unpack_performer,
@@ -288,7 +293,7 @@ class SharedState:
         self.composer = SharedValue(
             memory,
             self.performer.end_offset,
-            f"<QQQQIIIIIIQ?{MAX_MODEL_NAME_BYTES}s{MAX_MODEL_NAME_BYTES}s",
+            f"<QQQQIIIIIIIQ?{MAX_MODEL_NAME_BYTES}s{MAX_MODEL_NAME_BYTES}s",
             ComposerState(),
             lambda v: (*v[:-2], packed_name(v.model), packed_name(v.refused)),
             lambda v: ComposerState(*v[:-2], *map(unpacked_text, v[-2:])),
@@ -370,7 +375,7 @@ def _pack_live_settings(value: LiveSettings) -> tuple[Any, ...]:
 def _unpack_live_settings(fields: tuple[Any, ...]) -> LiveSettings:
     first = len(fields) - 2 * VOICES - 3
     programs, levels = fields[first : first + VOICES], fields[first + VOICES : -3]
-    value = LiveSettings(*fields[:first], programs, levels, *fields[-3:])
+    value = LiveSettings._make((*fields[:first], programs, levels, *fields[-3:]))
     return value._replace(
         temperament=temperaments.NAMES[fields[LiveSettings._fields.index("temperament")]],
         key=key_names.NAMES[fields[LiveSettings._fields.index("key")]],

@@ -52,6 +52,8 @@ class Piece(NamedTuple):
     """How often the whole piece is played."""
     program: int = NO_PROGRAM
     """General MIDI program of the instrument that it is written for."""
+    saved: int = 0
+    """Number of the saved piece that is played again; 0: it is composed now."""
 
     def sounding_program(self, set_program: int, *, is_chosen: bool) -> int:
         """The General MIDI program that plays it: its own one, if nobody chose the set one."""
@@ -129,6 +131,7 @@ class PieceStart(NamedTuple):
     group_size: int = 0
     times: int = 1
     program: int = NO_PROGRAM
+    saved: int = 0
 
     @classmethod
     def of(cls, piece: Piece) -> PieceStart:

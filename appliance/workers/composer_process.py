@@ -34,6 +34,7 @@ from appliance.music import key_names
 from appliance.music.codecs.base import Opening
 from appliance.music.events import TICKS_PER_BEAT, Event, Piece, PieceStart
 from appliance.workers.composing_speed import ComposingSpeed
+from appliance.workers.music_source import MusicSource, Place
 from appliance.workers.parent_death import end_with_parent
 
 POLL_INTERVAL_S: Final = 0.01
@@ -61,7 +62,7 @@ class Checkpoint(NamedTuple):
 
     ring_index: int
     """Index in the ring of the first event after it."""
-    snapshot: Snapshot
+    place: Place | Snapshot
 
 
 class ComposerWorker:
@@ -72,15 +73,22 @@ class ComposerWorker:
         folders: where models are looked for.
         loader: loads them.
         look_ahead_s: how far ahead of the playhead to compose.
+        saved_folder: where the saved pieces are; None: there are none.
     """
 
     def __init__(
-        self, shared: SharedState, folders: list[Path], loader: ModelLoader, look_ahead_s: float
+        self,
+        shared: SharedState,
+        folders: list[Path],
+        loader: ModelLoader,
+        look_ahead_s: float,
+        saved_folder: Path | None = None,
     ) -> None:
         self._shared = shared
         self._folders = folders
         self._loader = loader
         self._look_ahead_s = look_ahead_s
+        self._saved_folder = saved_folder
         self._writer = RingWriter(shared)
         self._checkpoints: deque[Checkpoint] = deque()
         self._before = shared.composer.read()
@@ -107,6 +115,7 @@ class ComposerWorker:
         """Whether a batch is being composed."""
         self._heartbeat_at_s = 0.0
         self.composer: Composer
+        self._source: MusicSource
         self._speed: ComposingSpeed
 
     def open(self, seed: int, prime: Path | None) -> None:
@@ -135,6 +144,7 @@ class ComposerWorker:
             key=key_names.find(self._applied.key),
         )
         self.composer.on_token = self._send_heartbeat_in_time
+        self._source = MusicSource(self.composer, self._saved_folder)
         self._speed = ComposingSpeed(self.composer)
         if resumed:
             self._resume(events)
@@ -150,8 +160,8 @@ class ComposerWorker:
             self._send_heartbeat()
 
     def _resume(self, events: list[Event]) -> None:
-        self.composer.piece = self._shared.performer.read().piece
-        self._write(self.composer.resume(events, self._writer.horizon_tick))
+        playing, number = self._shared.performer.read().piece, self._before.piece_number
+        self._write(self._source.resume(events, self._writer.horizon_tick, playing, number))
 
     def work(self) -> None:
         """Check the settings once; then compose one step, or advance a rewind, or wait a while.
@@ -219,7 +229,7 @@ class ComposerWorker:
     def _ahead_s(self, settings: LiveSettings) -> float:
         """How much music is composed beyond the playhead."""
         ahead_ticks = self._writer.horizon_tick - self._shared.reader.read().playhead_tick
-        return ahead_ticks / _ticks_per_s(settings, self.composer.piece)
+        return ahead_ticks / _ticks_per_s(settings, self._source.piece)
 
     def _needs_more(self, settings: LiveSettings) -> bool:
         wanted_s = self._look_ahead_s + (BATCH_S if self._filling else 0)
@@ -229,31 +239,34 @@ class ComposerWorker:
     def _compose(self, settings: LiveSettings) -> None:
         self.composer.change_key(key_names.find(settings.key))
         self.composer.repeats = settings.repeats
-        snapshot = self.composer.snapshot()
-        if snapshot is not None:
-            self._checkpoints.append(Checkpoint(self._writer.write_index, snapshot))
+        place = self._source.place()
+        if place is not None:
+            self._checkpoints.append(Checkpoint(self._writer.write_index, place))
         playhead_tick = self._shared.reader.read().playhead_tick
-        while self._checkpoints and self._checkpoints[0].snapshot.tick <= playhead_tick:
+        while self._checkpoints and self._checkpoints[0].place.tick <= playhead_tick:
             self._checkpoints.popleft()
         first = not self._before.notes + self.composer.counts.notes
-        self._write(self._speed.step(self._ahead_s(settings), first=first))
+        ahead_s = self._ahead_s(settings)
+        self._write(self._source.step(lambda: self._speed.step(ahead_s, first=first)))
         self._proven_model = self._model
 
     def _write(self, events: list[Event]) -> None:
         for event in events:
             self._writer.append(event)
-        self._writer.publish(self.composer.tick)
+        self._writer.publish(self._source.tick)
 
     def _request_rewind(self, settings: LiveSettings) -> None:
         """Ask to rewind to the first checkpoint that is far enough after the playhead."""
         self._requested = settings
+        if settings.action_count != self._applied.action_count:
+            self._source.load(settings)
         playhead_tick = self._shared.reader.read().playhead_tick
-        ticks_per_s = _ticks_per_s(settings, self.composer.piece)
+        ticks_per_s = _ticks_per_s(settings, self._source.piece)
         earliest_tick = playhead_tick + MIN_REWIND_AHEAD_S * ticks_per_s
         for checkpoint in self._checkpoints:
-            if checkpoint.snapshot.tick >= earliest_tick:
+            if checkpoint.place.tick >= earliest_tick:
                 self._rewind_target = checkpoint
-                self._writer.request_rewind(checkpoint.ring_index, checkpoint.snapshot.tick)
+                self._writer.request_rewind(checkpoint.ring_index, checkpoint.place.tick)
                 return
         self._apply(settings)
 
@@ -268,9 +281,9 @@ class ComposerWorker:
         assert self._requested is not None
         if not answer:
             return
-        while self._checkpoints and self._checkpoints[-1].snapshot.tick >= target.snapshot.tick:
+        while self._checkpoints and self._checkpoints[-1].place.tick >= target.place.tick:
             self._checkpoints.pop()
-        self.composer.restore(target.snapshot)
+        self._source.restore(target.place)
         self._rewinds += 1
         self._apply(self._requested)
 
@@ -279,15 +292,18 @@ class ComposerWorker:
         self.composer.temperature, self.composer.top_p = settings.temperature, settings.top_p
         if self._next_model_file is not None:
             try:
-                self._write(self.composer.change_model(self._next_model_file))
+                self._write(self._source.change_model(self._next_model_file))
                 self._checkpoints.clear()
                 self._model = self._requested_model
             except BachboxError as why:
                 self._refuse_model(why)
             self._next_model_file = None
         if settings.action_count != self._applied.action_count:
-            restart = settings.action == Action.RESTART_PIECE
-            self._write(self.composer.next_piece(restart=restart))
+            if settings.action is Action.PLAY_SAVED:
+                self._write(self._source.play_saved(settings))
+            else:
+                restart = settings.action is Action.RESTART_PIECE
+                self._write(self._source.next_piece(restart=restart))
         self._applied = settings
 
     def _report(self) -> None:
@@ -305,6 +321,7 @@ class ComposerWorker:
                 silence_interventions=before.silence_interventions + interventions["silence"],
                 rewinds=self._rewinds,
                 actions_done=self._applied.action_count,
+                piece_number=self.composer.piece.number,
                 seed=self.composer.seed,
                 ready=True,
                 model=self._proven_model,
@@ -348,6 +365,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, required=True)
     parser.add_argument("--look-ahead-s", type=float, default=4.0)
     parser.add_argument("--prime", type=Path)
+    parser.add_argument("--saved-pieces", type=Path)
     parser.add_argument("--delegate", default=AUTO)
     parser.add_argument("--after-death", action="store_true")
     parser.add_argument("--verbose", action="store_true")
@@ -359,7 +377,11 @@ def main() -> int:
     try:
         loader = ModelLoader(options.delegate, logger.warning, after_death=options.after_death)
         worker = ComposerWorker(
-            SharedState.attach(options.shared_fd), options.models, loader, options.look_ahead_s
+            SharedState.attach(options.shared_fd),
+            options.models,
+            loader,
+            options.look_ahead_s,
+            options.saved_pieces,
         )
         worker.open(options.seed, options.prime)
         while True:

@@ -53,6 +53,7 @@ EVENTS: st.SearchStrategy[Event] = st.one_of(
         group_size=_BYTES,
         times=_BYTES,
         program=_BYTES,
+        saved=_LONG_WORDS,
     ),
     st.builds(Tokens, _TICKS, st.binary(max_size=8)),
 )

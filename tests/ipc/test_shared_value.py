@@ -49,6 +49,7 @@ _controls = st.builds(
     is_mono=st.booleans(),
     action_count=_u32,
     action=st.sampled_from(Action),
+    saved_piece=_u32,
     tone_count=_u32,
     voice_programs=st.tuples(*4 * [st.integers(-1, 127)]),
     voice_levels=st.tuples(*4 * [_finite]),
@@ -83,6 +84,7 @@ _performers = st.builds(
         group_size=_u8,
         times=_u8,
         program=_u8,
+        saved=_u32,
     ),
 )
 
@@ -94,7 +96,7 @@ def pair() -> tuple[SharedState, SharedState]:
     return shared, SharedState.attach(shared.fd)
 
 
-WORK = ComposerState(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, True, "one", "two")
+WORK = ComposerState(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, True, "one", "two")
 
 
 @given(controls=_controls, performer=_performers, head=_heads)

@@ -87,8 +87,9 @@ def record(event: Event, start_tick: int) -> RecordedEvent | None:
     if isinstance(event, TempoFactor):
         return RecordedTempoFactor(tick, event.permille)
     if isinstance(event, PieceStart):
+        fields = {name: getattr(event, name) for name in RecordedPieceStart.__struct_fields__}
         named = {"kind": kinds.NAMES[event.kind], "group": titles.GROUPS[event.group]}
-        return RecordedPieceStart(**{**event._asdict(), "tick": tick, **named})
+        return RecordedPieceStart(**{**fields, "tick": tick, **named})
     return None
 
 
