@@ -118,6 +118,7 @@ for _command in (
     transport.resume,
     transport.toggle,
     transport.next_,
+    transport.sleep,
     scene.scene,
     status.status,
     models.models,

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 import click
 
 from appliance.audio.alsa_cards import hardware_cards
+from appliance.state.setting import Setting
 from appliance.state.setting_kinds import ModelName, NamedKind, OutputName, Program, SoundfontName
-from appliance.state.settings_table import SETTINGS, Setting
+from appliance.state.settings_table import SETTINGS
 
 if TYPE_CHECKING:
     ParamType = click.ParamType[Any]

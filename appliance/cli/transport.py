@@ -1,16 +1,17 @@
-"""``bachbox pause``, ``resume``, ``toggle``, ``next``: the buttons of a player.
+"""``bachbox pause``, ``resume``, ``toggle``, ``next``, ``sleep``: the buttons of a player.
 
 There is no verb "play": ``bachbox play`` starts a box, and must not mean "resume" where one runs.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from appliance.cli.options import json_option
+from appliance.cli.options import ParamType, json_option
 from appliance.cli.status import print_status
+from appliance.state.settings_table import number
 
 if TYPE_CHECKING:
     from appliance.frontends.local_socket import Request
@@ -45,6 +46,30 @@ def next_(as_json: bool) -> None:
     from appliance.state.settings import Action
 
     _send(Request(act=[Action.NEXT_PIECE]), as_json)
+
+
+class Minutes(ParamType):
+    """A number of minutes, or "off"."""
+
+    name = "minutes"
+
+    def convert(self, value: Any, param: object, ctx: object) -> float:
+        """Return the number; 0 for "off".
+
+        Raises:
+            UsageError: it is neither, or too many.
+        """
+        return 0.0 if value == "off" else number("sleep").parse("sleep", value)
+
+
+@click.command()
+@click.argument("minutes", type=Minutes())
+@json_option
+def sleep(minutes: float, as_json: bool) -> None:
+    """Let the music fade out and pause in MINUTES, or never ("off")."""
+    from appliance.frontends.local_socket import Request
+
+    _send(Request(set={"sleep": minutes}), as_json)
 
 
 def _set_playing(value: str, as_json: bool) -> None:

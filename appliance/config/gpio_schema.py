@@ -13,8 +13,9 @@ from msgspec import Meta
 
 from appliance.common.text import quoted
 from appliance.errors import UsageError
+from appliance.state.clock_kinds import ClockKind
 from appliance.state.setting_kinds import NamedKind, is_relative
-from appliance.state.settings_table import NAMES, USE_DEFAULT, find
+from appliance.state.settings_table import SETTINGS, USE_DEFAULT, find
 
 HOLD_S: Final = 2.0
 """How long a button must be held for its ``hold`` action."""
@@ -31,7 +32,10 @@ SELECT_PINS: Final = {0: 8, 1: 7}
 if TYPE_CHECKING:
     SettingName = str
 else:
-    SettingName = Literal[NAMES]
+    # A time of day is nothing to turn to.
+    SettingName = Literal[
+        tuple(setting.name for setting in SETTINGS if not isinstance(setting.kind, ClockKind))
+    ]
 
 POWER_OFF: Final = "power_off"
 

@@ -23,8 +23,9 @@ from appliance.common.text import did_you_mean, lowered, quoted, shortened
 from appliance.config.addresses import parse_host, parse_icecast, parse_snapcast, parse_topic
 from appliance.config.contradictions import contradictions
 from appliance.config.gpio_schema import Gpio
-from appliance.config.schema import Mqtt, Music, Sound, Stream, Web
+from appliance.config.schema import Clock, Mqtt, Music, Sound, Stream, Voices, Web
 from appliance.errors import BachboxError, UsageError
+from appliance.state.clock_kinds import ClockKind
 from appliance.state.setting_kinds import ModelName, Program
 from appliance.state.settings_table import BY_CONFIG
 
@@ -60,6 +61,8 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     music: Music = Music()
     sound: Sound = Sound()
+    voices: Voices = Voices()
+    clock: Clock = Clock()
     mqtt: Mqtt = Mqtt()
     web: Web = Web()
     stream: Stream = Stream()
@@ -69,6 +72,8 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 SECTIONS: Final[dict[str, type[msgspec.Struct]]] = {
     "music": Music,
     "sound": Sound,
+    "voices": Voices,
+    "clock": Clock,
     "mqtt": Mqtt,
     "web": Web,
     "stream": Stream,
@@ -317,6 +322,8 @@ def _value(section: str, key: str, hint: Any, given: Any, base: Path) -> Any:
         if isinstance(given, bool) or not isinstance(given, str | int):
             raise ValueError
         return setting.kind.parse(key, given)
+    if setting and isinstance(setting.kind, ClockKind):
+        return setting.kind.written(str(given))
     if Path in _arguments(hint):
         if not isinstance(given, str) or not given or "\0" in given:
             raise ValueError

@@ -24,6 +24,12 @@ _TOPIC_LEVEL: Final = Meta(
 
 if TYPE_CHECKING:
 
+    class Voices(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+        """``[voices]``: what is set for each voice."""
+
+    class Clock(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+        """``[clock]``: what happens by the clock."""
+
     class _MusicSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         model: str = ""
 
@@ -32,6 +38,7 @@ if TYPE_CHECKING:
         output: str = "default"
         soundfont: str = "default"
 else:
+    Voices, Clock = settings_section("voices"), settings_section("clock")
     _MusicSettings = settings_section("music")
     _SoundSettings = settings_section("sound")
 

@@ -7,8 +7,9 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta
 
+from appliance.state.setting import Setting
 from appliance.state.setting_kinds import Choice, ModelName, NamedKind, Number
-from appliance.state.settings_table import SETTINGS, Setting
+from appliance.state.settings_table import SETTINGS
 
 
 def settings_section(section: str) -> type[msgspec.Struct]:

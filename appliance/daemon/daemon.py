@@ -16,6 +16,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from appliance.daemon.announcer import Announcer
+from appliance.daemon.clock import Clock
 from appliance.daemon.daemon_log import DaemonLog
 from appliance.daemon.journal_events import MODEL_FAILED
 from appliance.daemon.output_guard import OutputGuard
@@ -75,6 +76,9 @@ class Daemon:
         self._tone_count = 0
         self._soundfont = ""
         """The file of the soundfont."""
+        # Before the first sound: these may be quiet hours.
+        self._clock = Clock(settings)
+        self._clock.update()
         self._write_live_settings(settings.requested, frozenset())
         settings.observe(self._write_live_settings)
         settings.on_observer_error = _log_observer_error
@@ -207,16 +211,17 @@ class Daemon:
             # Only then, because a knob that turns changes much and files take time.
             with contextlib.suppress(BachboxError):
                 self._soundfont = str(self._plan.soundfont_file(requested.soundfont))
-        self._shared.live_settings.write(
-            live_settings(
-                self._settings.effective,
-                self._action_count,
-                self._action,
-                self._tone_count,
-                self._soundfont,
-                is_program_chosen=requested.instrument is not None,
-            )
+        settings = self._settings.effective
+        live = live_settings(
+            settings,
+            self._action_count,
+            self._action,
+            self._tone_count,
+            self._soundfont,
+            is_program_chosen=requested.instrument is not None,
         )
+        volume = self._clock.volume(settings.volume)
+        self._shared.live_settings.write(live._replace(volume=volume))
         for name in sorted(changed):
             logger.debug("%s %s", name, getattr(requested, name, "was asked for"))
 
@@ -224,9 +229,16 @@ class Daemon:
         """Follow what the children do, and return when the planned time is over."""
         while not self._is_over():
             self._announcer.update()
+            self._follow_clock()
             self._check_model()
             self._output_guard.check()
             await asyncio.sleep(POLL_INTERVAL_S)
+
+    def _follow_clock(self) -> None:
+        self._clock.update()
+        volume = self._clock.volume(self._settings.effective.volume)
+        if volume != self._shared.live_settings.read().volume:
+            self._write_live_settings(self._settings.requested, frozenset())
 
     def _is_over(self) -> bool:
         now = time.monotonic()

@@ -315,10 +315,19 @@ def format_status(status: Status) -> str:
 
 
 def format_settings(settings: ShownSettings) -> list[str]:
-    """Return ``settings`` as indented lines for people, a few settings on each."""
+    """Return ``settings`` as indented lines for people, a few settings on each.
+
+    What voices and clock have to do is left out where it is not in use.
+    """
     words = []
     for setting in SETTINGS:
         value = getattr(settings, setting.name)
+        if (
+            setting.default is not None
+            and setting.group
+            and value == setting.kind.show(setting.default)
+        ):
+            continue
         if isinstance(value, bool):
             value = "on" if value else "off"
         elif isinstance(value, float):

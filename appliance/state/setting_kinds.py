@@ -15,6 +15,7 @@ from appliance.ipc.shared_state import MAX_TEXT_BYTES
 from appliance.music import key_names
 from appliance.music.limits import MAX_MODEL_NAME_BYTES
 from appliance.state import general_midi
+from appliance.state.clock_kinds import ClockKind
 
 Value = bool | int | float | str
 
@@ -311,7 +312,7 @@ class SoundfontName(NamedKind):
         return '"default" or the name of a soundfont'
 
 
-Kind = Number | Switch | Choice | KeyName | Program | NamedKind
+Kind = Number | Switch | Choice | KeyName | Program | NamedKind | ClockKind
 
 
 def is_plain_name(output: str) -> bool:

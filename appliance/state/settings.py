@@ -1,8 +1,7 @@
 """The live settings: one state that every frontend changes and every display shows.
 
 A frontend never writes a value itself; it calls :meth:`Settings.change`, which checks the value
-and calls the observers. What settings there are says :mod:`appliance.state.settings_table`; the
-records here are made from that table.
+and calls the observers. What settings there are says :mod:`appliance.state.settings_table`.
 
 Everything here belongs to the thread of the daemon's event loop: a frontend whose library calls
 back from another thread comes over with ``loop.call_soon_threadsafe``.
@@ -12,7 +11,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Generic, NamedTuple, Protocol, TypeVar
+from typing import NamedTuple, Protocol
 
 import msgspec
 
@@ -20,7 +19,7 @@ from appliance.common.text import quoted
 from appliance.errors import UsageError
 from appliance.ipc import shared_state
 from appliance.ipc.shared_state import LiveSettings
-from appliance.state import settings_table
+from appliance.state import settings_table, voice_settings
 from appliance.state.kept_kinds import NOTHING
 from appliance.state.setting_kinds import (
     NamedKind,
@@ -29,6 +28,7 @@ from appliance.state.setting_kinds import (
     is_plain_name,
     is_relative,
 )
+from appliance.state.setting_records import EffectiveSettings, RequestedSettings, ShownSettings
 from appliance.state.settings_table import BY_NAME, NAMES, SETTINGS, USE_DEFAULT
 
 __all__ = [
@@ -46,67 +46,6 @@ class Action(enum.StrEnum):
     """Leave to the model every setting that it has a default for."""
     TEST_TONE = "test_tone"
     """One second of A with the current instrument, on top of the music."""
-
-
-if TYPE_CHECKING:
-    _Float = TypeVar("_Float")
-    _Program = TypeVar("_Program")
-    _ANY: Any = None
-
-    class _Record(msgspec.Struct, Generic[_Float, _Program], frozen=True, kw_only=True):
-        """The table's settings as the type checker sees them.
-
-        Those that the model has a default for are of the types ``_Float`` and ``_Program``.
-        """
-
-        playing: bool = msgspec.field(default=_ANY)
-        volume: float = msgspec.field(default=_ANY)
-        tempo: _Float = msgspec.field(default=_ANY)
-        temperature: _Float = msgspec.field(default=_ANY)
-        instrument: _Program = msgspec.field(default=_ANY)
-        model: str = msgspec.field(default=_ANY)
-        top_p: _Float = msgspec.field(default=_ANY)
-        scene: str = msgspec.field(default=_ANY)
-        key: str = msgspec.field(default=_ANY)
-        repeats: bool = msgspec.field(default=_ANY)
-        expression: float = msgspec.field(default=_ANY)
-        temperament: str = msgspec.field(default=_ANY)
-        pitch: float = msgspec.field(default=_ANY)
-        output: str = msgspec.field(default=_ANY)
-        soundfont: str = msgspec.field(default=_ANY)
-        balance: float = msgspec.field(default=_ANY)
-        swap_channels: bool = msgspec.field(default=_ANY)
-        mono: bool = msgspec.field(default=_ANY)
-
-    class RequestedSettings(_Record[float | None, int | None], frozen=True, kw_only=True):
-        """What people asked for; None leaves a setting to the model."""
-
-    class EffectiveSettings(_Record[float, int], frozen=True, kw_only=True):
-        """The requested settings, with the model's defaults filled in."""
-
-    class ShownSettings(_Record[float, str], frozen=True, kw_only=True):
-        """The effective settings as people read them: the instrument by its name."""
-
-else:
-
-    def _record(name: str, fields: list[tuple[Any, ...]]) -> type[msgspec.Struct]:
-        return msgspec.defstruct(name, fields, module=__name__, frozen=True, kw_only=True)
-
-    RequestedSettings = _record(
-        "RequestedSettings",
-        [
-            (
-                s.name,
-                s.kind.value_type | None if s.default is None else s.kind.value_type,
-                s.default,
-            )
-            for s in SETTINGS
-        ],
-    )
-    EffectiveSettings = _record(
-        "EffectiveSettings", [(s.name, s.kind.value_type) for s in SETTINGS]
-    )
-    ShownSettings = _record("ShownSettings", [(s.name, s.kind.shown_type) for s in SETTINGS])
 
 
 class ModelDefaults(NamedTuple):
@@ -177,6 +116,8 @@ def live_settings(
         action_count=action_count,
         action=action,
         tone_count=tone_count,
+        voice_programs=voice_settings.programs(settings),
+        voice_levels=voice_settings.levels(settings),
         model=settings.model,
         output=settings.output,
         soundfont=soundfont,
@@ -222,6 +163,8 @@ class Settings:
         self._observers: list[Observer] = []
         self.on_observer_error: Callable[[Exception], None] = _raise
         """Called with the exception of an observer, after all observers have been called."""
+        self.passing: frozenset[str] = frozenset()
+        """Settings that are changed for now: after a restart they are what they were before."""
         self.scenes: SceneBook | None = None
         self.warnings: list[str] = []
         """Sentences about the last change: what a scene names and this box cannot take."""
@@ -284,19 +227,31 @@ class Settings:
         """
         return self.change_all({name: value})
 
-    def change_all(self, changes: Mapping[str, object]) -> RequestedSettings:
+    def change_all(
+        self, changes: Mapping[str, object], *, is_passing: bool = False
+    ) -> RequestedSettings:
         """Make all ``changes`` (value by name), or none of them; return the new state.
+
+        Whoever asks for music or for a pause puts an end to the sleep timer.
+
+        Args:
+            changes: values by name.
+            is_passing: after a restart the settings are what they were before.
 
         Raises:
             UsageError: as :meth:`change`.
             BachboxError: as :meth:`change`.
         """
         self.warnings = []
-        parsed = {
+        parsed: dict[str, Value | None] = {
             settings_table.find(name).name: self.parse(name, changes[name]) for name in changes
         }
         if self.scenes is not None and parsed.get("scene", NOTHING) != NOTHING:
             parsed = self.scenes.expand(parsed)
+        if "playing" in parsed:
+            parsed.setdefault("sleep", 0.0)
+        others = self.passing - parsed.keys()
+        self.passing = others | parsed.keys() if is_passing else others
         return self._set(parsed)
 
     def _set(self, parsed: Mapping[str, Value | None]) -> RequestedSettings:

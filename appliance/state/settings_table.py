@@ -1,5 +1,7 @@
 """The table of settings: everything about a setting except what it does.
 
+The rows for the voices and for the clock are in modules of their own, only for their number.
+
 Parser, command line, config file, local socket, API, MQTT topics, Home Assistant, metrics, knobs,
 the page and the documents follow from it. Only what a setting *does* is written by hand:
 :class:`appliance.ipc.shared_state.LiveSettings` takes it to the other processes, and the performer
@@ -8,72 +10,27 @@ or the composer acts on it.
 
 from __future__ import annotations
 
-from typing import Final, NamedTuple
+from typing import Final
 
 from appliance.common.text import did_you_mean, quoted
 from appliance.errors import UsageError
 from appliance.music import key_names, limits, temperament
+from appliance.state import clock_settings, voice_settings
 from appliance.state.kept_kinds import NOTHING, SceneName
+from appliance.state.setting import Setting
 from appliance.state.setting_kinds import (
     Choice,
     KeyName,
-    Kind,
     ModelName,
     Number,
     OutputName,
     Program,
     SoundfontName,
     Switch,
-    Value,
 )
 
 USE_DEFAULT: Final = "default"
 """In place of a value: use the model's default again."""
-
-
-class Setting(NamedTuple):
-    """One row of the table."""
-
-    name: str
-    """The name on the command line, in topics, in the API and everywhere else."""
-    kind: Kind
-    title: str
-    """The label on the page and in Home Assistant."""
-    help: str
-    """One sentence for ``--help`` and the documents, without the range."""
-    icon: str
-    """The Material Design icon in Home Assistant."""
-    default: Value | None = None
-    """The value where nothing is set; None: the model's default."""
-    config: str = ""
-    """Section and key in the config file, such as ``music.tempo_bpm``; "": it has none."""
-    hint: str = ""
-    """A few words below the control on the page."""
-    model_default: str = ""
-    """The attribute of :class:`appliance.state.settings.ModelDefaults` that has the default."""
-    advanced: bool = False
-    """Home Assistant shows it among the device's configuration."""
-    in_scenes: bool = True
-    """A scene that is made from the current settings has it: it belongs to the music."""
-    metric: str = ""
-    """Its name in ``/metrics``, without the prefix; "": a label of ``bachbox_info``."""
-    metric_help: str = ""
-    """The HELP line in ``/metrics``."""
-
-    @property
-    def section(self) -> str:
-        """The section of the config file; "" if it is not configured there."""
-        return self.config.partition(".")[0]
-
-    @property
-    def key(self) -> str:
-        """The key in the config file; "" if it is not configured there."""
-        return self.config.partition(".")[2]
-
-    @property
-    def option(self) -> str:
-        """The command-line option, such as ``--top-p``; "" if there is none."""
-        return self.config and "--" + self.name.replace("_", "-")
 
 
 SETTINGS: Final[tuple[Setting, ...]] = (
@@ -278,6 +235,8 @@ SETTINGS: Final[tuple[Setting, ...]] = (
         advanced=True,
         in_scenes=False,
     ),
+    *voice_settings.ROWS,
+    *clock_settings.ROWS,
 )
 
 NAMES: Final = tuple(setting.name for setting in SETTINGS)

@@ -23,7 +23,7 @@ from appliance.errors import BachboxError
 from appliance.state.box_status import BoxStatus
 from appliance.state.setting_kinds import Value
 from appliance.state.settings import RequestedSettings, Settings
-from appliance.state.settings_table import BY_NAME, NAMES, USE_DEFAULT
+from appliance.state.settings_table import BY_NAME, USE_DEFAULT
 
 WRITE_INTERVAL_S: Final = 1.0
 """The least time between two writes."""
@@ -121,7 +121,7 @@ class Store:
         problems = []
         # The scene last: a setting that it names and that is set after it would leave it.
         for name, value in sorted(self._stored.items(), key=lambda item: item[0] == "scene"):
-            if name in overridden:
+            if name in overridden or (name in BY_NAME and not BY_NAME[name].is_kept):
                 continue
             try:
                 settings.restore(name, value)
@@ -155,7 +155,9 @@ class Store:
         # Not a daemon thread: Python waits for it, so the last value reaches even a slow disk.
         writer = threading.Thread(target=self._write_changes, name="settings-file")
         writer.start()
-        stop_observing = settings.observe(self._note)
+        stop_observing = settings.observe(
+            lambda requested, changed: self._note(requested, changed - settings.passing)
+        )
         try:
             await asyncio.Event().wait()
         finally:
@@ -167,7 +169,7 @@ class Store:
             os.close(lock)
 
     def _note(self, requested: RequestedSettings, changed: frozenset[str]) -> None:
-        names = changed & set(NAMES)
+        names = {name for name in changed & BY_NAME.keys() if BY_NAME[name].is_kept}
         if names:
             # A new dict each time: the writer may be reading the old one.
             self._stored = self._stored | to_stored(requested, names)

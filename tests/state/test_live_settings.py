@@ -35,8 +35,13 @@ PLACE: Final = {
 }
 """Settings that have another name in the shared memory."""
 
-DAEMON_ONLY: Final = {"scene"}
+DAEMON_ONLY: Final = {"scene", *(setting.name for setting in SETTINGS if setting.group == "clock")}
 """Settings that set others, which the other processes need not know."""
+
+VOICES: Final = {setting.name for setting in SETTINGS if setting.group == "voices"}
+
+
+VOICE_PROGRAMS: Final = {name for name in VOICES if name.endswith("_instrument")}
 
 
 def any_values() -> dict[str, Any]:
@@ -55,10 +60,28 @@ def any_values() -> dict[str, Any]:
 def test_every_setting_arrives_in_the_shared_memory() -> None:
     values = any_values()
     live = live_settings(EffectiveSettings(**values), soundfont="/fonts/soundfont.sf2")
-    for name in values.keys() - DAEMON_ONLY:
+    for name in values.keys() - DAEMON_ONLY - VOICES:
         value = values[name]
         expected = "/fonts/soundfont.sf2" if name == "soundfont" else value
         assert getattr(live, PLACE.get(name, name)) == expected, name
+
+
+def test_what_is_set_for_the_voices_arrives_in_the_shared_memory() -> None:
+    settings = new_settings()
+
+    def live() -> LiveSettings:
+        return live_settings(settings.effective)
+
+    assert (live().voice_programs, live().voice_levels) == ((-1,) * 4, (100,) * 4)
+    settings.change_all({"soprano_instrument": "flute", "bass_instrument": "bassoon"})
+    assert live().voice_programs == (73, -1, -1, 70)
+    settings.change_all({"soprano_instrument": "same", "tenor_level": 40, "alto": "off"})
+    assert live().voice_programs == (-1, -1, -1, 70)
+    assert live().voice_levels == (100, 0, 40, 100)
+    settings.change("solo", "alto")
+    assert live().voice_levels == (0, 100, 0, 0), "a voice that is soloed is heard"
+    settings.change_all({"solo": "off", "alto": "toggle"})
+    assert live().voice_levels == (100, 100, 40, 100)
 
 
 def test_actions_and_tones_arrive_in_the_shared_memory() -> None:
@@ -82,7 +105,10 @@ def test_the_models_defaults_are_filled_in_where_nothing_was_asked_for() -> None
     )
     assert left_to_model(asked) == ["temperature", "instrument", "top_p"]
     assert shown(values) == msgspec.convert(
-        msgspec.structs.asdict(values) | {"instrument": "Flute"}, type(shown(values))
+        msgspec.structs.asdict(values)
+        | {"instrument": "Flute"}
+        | dict.fromkeys(VOICE_PROGRAMS, "same"),
+        type(shown(values)),
     )
 
 

@@ -10,8 +10,9 @@ import pytest
 
 from appliance.errors import UsageError
 from appliance.state import settings_table
+from appliance.state.setting import Setting
 from appliance.state.setting_kinds import Number
-from appliance.state.settings_table import NAMES, SETTINGS, Setting
+from appliance.state.settings_table import NAMES, SETTINGS
 from tests.support import settings_page
 
 ROOT = Path(__file__).parents[2]

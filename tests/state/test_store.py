@@ -22,6 +22,7 @@ from hypothesis import strategies as st
 from appliance.music.temperament import NAMES as TEMPERAMENTS
 from appliance.state import store as stores
 from appliance.state.box_status import BoxStatus
+from appliance.state.clock_kinds import ClockKind, HoursOfDay, TimeOfDay
 from appliance.state.setting_kinds import Number, is_plain_name
 from appliance.state.settings import NAMES, ModelDefaults, RequestedSettings, Settings
 from appliance.state.settings_table import SETTINGS
@@ -195,11 +196,18 @@ def test_a_stored_output_that_is_no_card_is_reported(tmp_path: Path, output: str
     assert sentence.startswith(f"{path}: there is no output ")
 
 
+TIMES = {
+    HoursOfDay: ["off", "22:00-07:00", "13:00-15:00"],
+    TimeOfDay: ["off", "07:00", "09:30 Sat Sun"],
+}
 allowed_values = {
     setting.name: st.floats(setting.kind.low, setting.kind.high)
     if isinstance(setting.kind, Number)
+    else st.sampled_from(TIMES[type(setting.kind)])
+    if isinstance(setting.kind, ClockKind)
     else st.sampled_from(list(setting.kind.options(NAMES_NOW.get(setting.name, ()))))
     for setting in SETTINGS
+    if setting.is_kept
 }
 any_value = st.one_of(st.floats(allow_nan=False, allow_infinity=False), st.text(), st.booleans())
 

@@ -10,8 +10,10 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Final
 
+from appliance.state.clock_kinds import ClockKind
+from appliance.state.setting import Setting
 from appliance.state.setting_kinds import Number, Switch
-from appliance.state.settings_table import SETTINGS, USE_DEFAULT, Setting
+from appliance.state.settings_table import SETTINGS, USE_DEFAULT
 
 ROOT: Final = Path(__file__).parents[2]
 
@@ -46,14 +48,19 @@ model's, the word `{USE_DEFAULT}` in place of a value returns to it.
 
 def with_table(path: Path) -> str:
     """Return the text of a document with the table for it between the marks."""
-    table = _table(*_DOCUMENTS[path])
+    # The README leaves out what is set for each voice and for the clock.
+    table = _table(*_DOCUMENTS[path], is_short=path.name == "README.md")
     return _MARKED.sub(lambda found: f"{found[1]}\n{table}\n\n{found[2]}", path.read_text())
 
 
-def _table(head: str, row: Callable[[Setting], Iterable[str]]) -> str:
+def _table(head: str, row: Callable[[Setting], Iterable[str]], *, is_short: bool = False) -> str:
     columns = head.count("|") + 1
     lines = [f"| {head} |", "|---" * columns + "|"]
-    lines += [f"| {' | '.join(row(setting))} |" for setting in SETTINGS]
+    lines += [
+        f"| {' | '.join(row(setting))} |"
+        for setting in SETTINGS
+        if not (is_short and setting.group)
+    ]
     return "\n".join(lines)
 
 
@@ -64,6 +71,8 @@ def _meaning(setting: Setting) -> tuple[str, ...]:
 def _entity(setting: Setting) -> tuple[str, ...]:
     kind = setting.kind
     component = {Switch: "switch", Number: "number"}.get(type(kind), "select")
+    if isinstance(kind, ClockKind):
+        component = "text"
     category = ", configuration" if setting.advanced else ""
     return setting.title, component + category, kind.brief
 

@@ -17,14 +17,19 @@ from typing import Any, Final, NamedTuple
 
 from appliance.frontends.mqtt.homeassistant_sensors import DIAGNOSTIC, Row, sensors, triggers
 from appliance.frontends.mqtt.messages import ROOT, Topics
+from appliance.state.clock_kinds import ClockKind
+from appliance.state.setting import Setting
 from appliance.state.setting_kinds import Number, Switch
 from appliance.state.settings import Action, EffectiveSettings
-from appliance.state.settings_table import SETTINGS, Setting
+from appliance.state.settings_table import SETTINGS
 
 BIRTH: Final = "online"
 """The payload that Home Assistant publishes on ``<prefix>/status`` when it starts."""
 
 _CONFIG: Final = "config"
+
+MAX_CLOCK_TEXT: Final = 60
+"""Enough for a time and all weekdays by their full names."""
 
 MIGRATE: Final = json.dumps({"migrate_discovery": True})
 """To the topics of the old form: Home Assistant keeps names, areas and history of its entities."""
@@ -167,6 +172,8 @@ def _component(
         if kind.symbol:
             options["unit_of_measurement"] = kind.symbol
         return "number", options
+    if isinstance(kind, ClockKind):
+        return "text", {"pattern": f"^({kind.pattern})$", "max": MAX_CLOCK_TEXT}
     values = kind.options(choices.get(setting.name, ()))
     return "select", {"options": [kind.show(value) for value in values]}
 

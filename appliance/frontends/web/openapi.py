@@ -175,6 +175,8 @@ def _accepted(setting: SettingSchema) -> dict[str, Any]:
     elif setting.kind == "number":
         ways.append({"type": "number", "minimum": setting.low, "maximum": setting.high})
         ways.append({"type": "string", "pattern": _STEP_PATTERN})
+    elif setting.pattern:
+        ways.append({"type": "string", "pattern": f"^({setting.pattern})$"})
     else:
         ways.append({"enum": [choice.value for choice in setting.choices]})
     if setting.has_default:

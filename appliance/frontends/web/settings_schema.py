@@ -5,9 +5,11 @@ from __future__ import annotations
 import msgspec
 
 from appliance.state import general_midi
+from appliance.state.clock_kinds import ClockKind
+from appliance.state.setting import Setting
 from appliance.state.setting_kinds import Number, Program, Switch
 from appliance.state.settings import Action, Settings
-from appliance.state.settings_table import SETTINGS, Setting
+from appliance.state.settings_table import SETTINGS
 
 
 class Option(msgspec.Struct, frozen=True):
@@ -23,11 +25,16 @@ class SettingSchema(msgspec.Struct, frozen=True, omit_defaults=True):
 
     name: str
     kind: str
-    """``switch``, ``number`` or ``choice``."""
+    """``switch``, ``number``, ``choice``, ``time`` ("off", "07:00" or "07:00 Mon Tue") or ``hours``
+    ("off" or "22:00-07:00")."""
     title: str
     help: str
     hint: str = ""
     """A few words to show below the widget."""
+    group: str = ""
+    """``voices``, ``clock``, or nothing for the music as a whole."""
+    pattern: str = ""
+    """A regular expression for the whole text of a ``time`` or of ``hours``."""
     low: float | None = None
     high: float | None = None
     step: float | None = None
@@ -55,6 +62,7 @@ def _schema(setting: Setting, settings: Settings) -> SettingSchema:
         title=setting.title,
         help=setting.help,
         hint=setting.hint,
+        group=setting.group,
         has_default=setting.default is None,
     )
     if isinstance(kind, Switch):
@@ -68,10 +76,12 @@ def _schema(setting: Setting, settings: Settings) -> SettingSchema:
             step=kind.grain,
             unit=kind.symbol,
         )
+    if isinstance(kind, ClockKind):
+        return msgspec.structs.replace(common, kind=kind.schema, pattern=kind.pattern)
     options = [
         Option(str(kind.show(value)), general_midi.family(int(value)))
-        if isinstance(kind, Program)
-        else Option(str(value))
+        if isinstance(kind, Program) and int(value) >= 0
+        else Option(str(kind.show(value)))
         for value in settings.options(setting.name)
     ]
     return msgspec.structs.replace(common, choices=options)

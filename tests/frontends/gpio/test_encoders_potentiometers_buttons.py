@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import get_args
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from appliance.config.gpio_schema import SettingName
 from appliance.frontends.gpio import potentiometers
 from appliance.frontends.gpio.buttons import DebouncedButton
 from appliance.frontends.gpio.potentiometers import (
@@ -17,7 +19,7 @@ from appliance.frontends.gpio.potentiometers import (
     SoftTakeover,
 )
 from appliance.frontends.gpio.rotary_encoders import QuadratureDecoder, value_after_clicks
-from appliance.state.settings import NAMES, ModelDefaults, RequestedSettings, Settings
+from appliance.state.settings import ModelDefaults, RequestedSettings, Settings
 
 DEFAULTS = ModelDefaults(tempo_bpm=80, temperature=0.9, top_p=0.95, program=19)
 
@@ -49,14 +51,14 @@ def test_encoder_clicks_start_from_the_effective_value(
     assert value_after_clicks(new_settings(), name, clicks) == value
 
 
-@given(st.sampled_from(NAMES), st.lists(st.integers(-5, 5), max_size=30))
+@given(st.sampled_from(get_args(SettingName)), st.lists(st.integers(-5, 5), max_size=30))
 def test_encoder_clicks_give_only_allowed_values(name: str, turns: list[int]) -> None:
     settings = new_settings()
     for clicks in turns:
         settings.change(name, value_after_clicks(settings, name, clicks))
 
 
-@given(st.sampled_from(NAMES), st.floats(0, 1))
+@given(st.sampled_from(get_args(SettingName)), st.floats(0, 1))
 def test_potentiometer_positions_and_values_correspond(name: str, position: float) -> None:
     settings = new_settings()
     settings.change(name, potentiometers.value_at(settings, name, position))

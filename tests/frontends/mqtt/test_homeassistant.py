@@ -37,7 +37,7 @@ def test_every_setting_and_action_is_an_entity() -> None:
     commands = {e["command_topic"] for e in entities().values() if "command_topic" in e}
     assert commands == {f"bachbox/kitchen/{name}/set" for name in (*NAMES, *Action)}
     assert {topic.split("/")[1] for topic in entities()} == {
-        *("switch", "number", "select", "button", "sensor"),
+        *("switch", "number", "select", "text", "button", "sensor"),
         *("binary_sensor", "event", "image", "device_automation"),
     }
 

@@ -26,6 +26,8 @@ from appliance.frontends.mqtt.messages import (
 )
 from appliance.music.temperament import NAMES as TEMPERAMENTS
 from appliance.state import general_midi
+from appliance.state.clock_kinds import ClockKind
+from appliance.state.setting import Setting
 from appliance.state.setting_kinds import Number
 from appliance.state.settings import (
     NAMES,
@@ -34,7 +36,7 @@ from appliance.state.settings import (
     RequestedSettings,
     Settings,
 )
-from appliance.state.settings_table import SETTINGS, Setting
+from appliance.state.settings_table import SETTINGS
 
 TOPICS = Topics("kitchen", "all")
 
@@ -119,6 +121,8 @@ def possible_values(setting: Setting) -> st.SearchStrategy[object]:
     kind = setting.kind
     if isinstance(kind, Number):
         return st.floats(kind.low, kind.high)
+    if isinstance(kind, ClockKind):
+        return st.sampled_from(["off", "07:00 Mon Tue" if kind.schema == "time" else "22:00-07:00"])
     return st.sampled_from(list(settings().options(setting.name)) or ["default"])
 
 
