@@ -20,29 +20,19 @@ _PACKAGE: Final = Path("/usr/lib/bachbox")
 _INSTALLED: Final = Path("/opt/bachbox")
 """Where ``make install`` has its Python environments."""
 
-_INCLUDED: Final = ("", "gpio", "systemd")
-"""What the Debian package and ``make install`` install."""
-
 
 def install_hint(extra: str = "") -> str:
     """Return what to do to get Bachbox's requirements, as an imperative clause.
 
     Args:
-        extra: the name of an extra in pyproject.toml, such as ``gpio``; "" for what every Bachbox
-            needs.
+        extra: ``gpio`` or ``systemd``, extras in pyproject.toml that the Debian package and
+            ``make install`` install; "" for what every Bachbox needs.
     """
     prefix = Path(sys.prefix)
     if prefix.is_relative_to(_PACKAGE):
-        if extra in _INCLUDED:
-            return "install Bachbox's Debian package again, which contains it"
-        return (
-            "use a checkout of Bachbox, because the Debian package does not contain it: run "
-            f"`make play` there, then `.venv/bin/pip install '.[{extra}]'`"
-        )
+        return "install Bachbox's Debian package again, which contains it"
     if prefix.is_relative_to(_INSTALLED):
-        if extra in _INCLUDED:
-            return "run `sudo make install` in Bachbox's checkout again, which installs it"
-        return f"run `sudo {sys.executable} -m pip install {_requirements(extra)}`"
+        return "run `sudo make install` in Bachbox's checkout again, which installs it"
     if (_ROOT / "pyproject.toml").exists():
         pip = (prefix if sys.prefix != sys.base_prefix else _ROOT / ".venv") / "bin" / "pip"
         target = f"{_ROOT}[{extra}]" if extra else str(_ROOT)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from music21 import corpus
@@ -20,7 +21,7 @@ from appliance.composing.stall_detector import (
 )
 from appliance.music.codecs.four_part_conversion import to_four_parts
 from appliance.music.events import TICKS_PER_STEP, Event, NoteOff, NoteOn, TempoFactor
-from appliance.music.files.musicxml_reader import from_music21
+from appliance.music.files import musicxml_reader
 from tests.support.making_music import events_of
 
 Step = Callable[[int], list[Event]]
@@ -195,7 +196,7 @@ def test_moving_music_is_no_stall() -> None:
 
 @pytest.mark.parametrize("name", ["bach/bwv66.6", "bach/bwv269", "bach/bwv253"])
 def test_chorales_of_bach_are_no_stall(name: str) -> None:
-    score = to_four_parts(from_music21(corpus.parse(name), name))
+    score = to_four_parts(musicxml_reader.read(Path(corpus.getWork(name))))
     detector = StallDetector()
     detector.new_piece(0)
     events = events_of(score)[1:]

@@ -19,7 +19,7 @@ from tests.fuzz.targets import TARGETS
 _ROOT: Final = Path(__file__).parents[2]
 _BUILD: Final = _ROOT / "build" / "fuzz"
 _MAX_RSS_MIB: Final = 700
-"""Of the whole process, with models, music21 and what atheris needs; a file may take 300 MB."""
+"""Of the whole process, with models and what atheris needs; a file may take 300 MB."""
 _MAX_FILE_BYTES: Final = 1 << 16
 
 

@@ -100,8 +100,6 @@ def main() -> int:
 
         folders = [common.getCorpusFilePath()]
     # What all files share is loaded once, and not counted for any of them.
-    import music21  # noqa: F401
-
     _codecs.update(
         {path.stem: model_file.load(path).codec for path in sorted(MODELS.glob("*.tflite"))}
     )

@@ -20,7 +20,7 @@ from appliance.music.codecs import free_rhythm_conversion
 from appliance.music.codecs.four_part import CLASSES, END, FourPartCodec
 from appliance.music.codecs.four_part_conversion import to_four_parts
 from appliance.music.codecs.free_rhythm import FreeRhythmCodec
-from appliance.music.files.musicxml_reader import from_music21
+from appliance.music.files import musicxml_reader
 from appliance.music.notes import Note
 from appliance.music.score import VOICES, FreeRhythmScore, Key, Score
 from appliance.training import pipeline, recipe
@@ -85,7 +85,7 @@ def test_a_damaged_cache_is_named(tmp_path: Path, content: str) -> None:
 
 
 def test_a_chorale_comes_with_metre_pickup_fermatas_and_repeated_notes() -> None:
-    score = to_four_parts(from_music21(music21_corpus.parse("bach/bwv269"), "bwv269"))
+    score = to_four_parts(musicxml_reader.read(Path(music21_corpus.getWork("bach/bwv269"))))
     assert score.form.bar_steps == 12
     assert score.form.pickup_steps == 4
     assert len(score.form.fermatas) >= 4

@@ -11,6 +11,7 @@ import pytest
 from appliance.composing import model_file
 from appliance.errors import UsageError
 from appliance.music.codecs import free_rhythm_conversion
+from appliance.music.files import score_reader
 from appliance.music.notes import Note
 from appliance.music.score import Form, FreeRhythmScore, Key, PieceFacts
 from appliance.music.traits import traits_of
@@ -75,9 +76,10 @@ def test_the_number_of_a_movement_says_its_kind(stem: str, kind: str) -> None:
     ],
 )  # fmt: skip
 def test_name_or_folder_say_the_instrument(tmp_path: Path, path: str, program: int | None) -> None:
-    file = midi(tmp_path / path, seed=1)
-    score = free_rhythm_conversion.read(file)
-    assert piece_facts.with_facts_of_file(score, file).form.facts.program == program
+    scored = midi(tmp_path / path, seed=1)
+    file = score_reader.read(scored)
+    score = free_rhythm_conversion.to_free_rhythm(file)
+    assert piece_facts.with_facts_of_file(score, file, scored).form.facts.program == program
 
 
 def dance(half_bars: int, bars: int, pickup_steps: int = 0) -> FreeRhythmScore:

@@ -11,9 +11,10 @@ from typing import Any, Final
 import mido
 
 from appliance.errors import UsageError
+from appliance.music import key_names
 from appliance.music.events import TICKS_PER_BEAT, NoteOff, NoteOn
 from appliance.music.files import midi_repair
-from appliance.music.files.score_file import ScoreFile
+from appliance.music.files.score_file import KeySignature, ScoreFile, first_line
 from appliance.music.files.time_signatures import (
     TimeSignature,
     split_pickup,
@@ -24,8 +25,6 @@ from appliance.music.notes import Note, paired
 SUFFIXES: Final = (".mid", ".midi")
 DRUM_CHANNEL: Final = 9
 """Channel 10 of General MIDI, counted from 0."""
-MAX_BEATS: Final = 8192
-"""The longest file that is read, in quarter notes: over an hour at 120 BPM."""
 
 _PEDAL_DOWN: Final = 64
 """The pedal is down from this controller value on."""
@@ -41,7 +40,7 @@ def read(path: Path) -> ScoreFile:
     with their track.
 
     Raises:
-        UsageError: it is not a MIDI file, or one that is too long.
+        UsageError: it is not a MIDI file, or has too many notes.
         OSError: the file cannot be read.
     """
     content = path.read_bytes()
@@ -51,21 +50,7 @@ def read(path: Path) -> ScoreFile:
         raise UsageError(
             f"not a MIDI file that can be read ({first_line(why)})", path=path
         ) from why
-    file = _score_file(midi, path.stem)
-    beats = max((note.end for part in file.parts for note in part), default=0) / TICKS_PER_BEAT
-    if beats > MAX_BEATS:
-        raise UsageError(
-            f"its last note ends {beats:.0f} quarter notes after its beginning, and at most "
-            f"{MAX_BEATS} can be read",
-            path=path,
-            remedy="look for a stray note at its end, or cut the file into movements",
-        )
-    return file
-
-
-def first_line(error: Exception) -> str:
-    """The first line of a library's error, or a general reason if it has none."""
-    return next(iter(str(error).strip().splitlines()), "") or "it ends too early or is garbled"
+    return _score_file(midi, path.stem)
 
 
 class _Track:
@@ -74,6 +59,8 @@ class _Track:
     def __init__(self, messages: Iterable[Any]) -> None:
         self.events: list[NoteOn | NoteOff] = []
         self.signatures: list[TimeSignature] = []
+        self.keys: list[tuple[int, KeySignature]] = []
+        """Tick and key signature."""
         self.name = ""
         self.pedal: list[tuple[int, int, bool]] = []
         """Tick, channel, and whether the pedal is down from there on."""
@@ -85,8 +72,10 @@ class _Track:
             if message.type == "time_signature":
                 signature = TimeSignature(tick, message.numerator, message.denominator)
                 self.signatures.append(signature)
+            elif message.type == "key_signature":
+                self.keys.append((tick, _key_signature(message.key)))
             elif message.type == "track_name":
-                self.name = self.name or message.name.strip("\0 ")
+                self.name = self.name or _text(message.name).strip("\0 ")
             elif message.type == "control_change":
                 self.pedal.append((tick, message.channel, message.value >= _PEDAL_DOWN))
             elif message.type in ("note_on", "note_off"):
@@ -145,6 +134,8 @@ def _score_file(midi: midi_repair.RepairedMidi, name: str) -> ScoreFile:
         first_bar_ticks=None if pickup_ticks is None else round(pickup_ticks * scale),
         notices=tuple(notices),
         part_names=tuple(names),
+        titles=tuple(name for track in tracks if (name := track.name))[:1],
+        key_signature=min((key for t in tracks for key in t.keys), default=(0, None))[1],
     )
 
 
@@ -154,6 +145,22 @@ def _first_sequence(tracks: list[_Track], notices: list[str]) -> list[_Track]:
     if len(sequences) > 1:
         notices.append(f"it has {len(sequences)} pieces (MIDI type 2); the first of them was read")
     return sequences[:1]
+
+
+def _text(latin: str) -> str:
+    """A text that mido read as Latin-1; most programs write UTF-8."""
+    try:
+        return latin.encode("latin-1").decode("utf-8")
+    except UnicodeError:
+        return latin
+
+
+def _key_signature(name: str) -> KeySignature:
+    """The key signature that mido calls ``name``, such as "Ebm"."""
+    key = key_names.find(name)
+    if key is None:
+        raise ValueError(f"{name} is no key")
+    return KeySignature(key.fifths, key.minor)
 
 
 def _event(message: mido.Message, tick: int) -> NoteOn | NoteOff:

@@ -2,9 +2,8 @@
 
 A file may be wrapped in RIFF, have chunks of other programs, a longer header or wrong lengths, and
 its tracks may hold meta events that make no sense. All of that is passed over here: mido gets a
-file with nothing but notes, the sustain pedal, programs, time signatures, tempos and the names of
-tracks. Source:
-Standard MIDI Files 1.0 (RP-001).
+file with nothing but notes, the sustain pedal, programs, time and key signatures, tempos and the
+names of tracks. Source: Standard MIDI Files 1.0 (RP-001).
 """
 
 from __future__ import annotations
@@ -16,23 +15,25 @@ from typing import Final, NamedTuple
 
 import mido
 
+from appliance.music.files.score_file import MAX_NOTES
+
 SUSTAIN_PEDAL: Final = 64
 """The controller number of the sustain pedal."""
 SMPTE_BPM: Final = 120
 """The tempo at which time in SMPTE frames becomes beats; a file without a tempo has it too."""
 MAX_EVENTS: Final = 500_000
-MAX_NOTES: Final = 50_000
-"""An hour of piano music has about 30 000."""
 MAX_TRACKS: Final = 1000
 
 _HEADER: Final = struct.Struct(">4sIHHh")
 _CHUNK: Final = struct.Struct(">4sI")
 _HEADER_SEARCH_BYTES: Final = 1 << 16
 _MAX_DENOMINATOR_POWER: Final = 6
+_MAX_ACCIDENTALS: Final = 7
 _NOTE_ON, _CONTROL_CHANGE, _PROGRAM_CHANGE = 0x90, 0xB0, 0xC0
-_TIME_SIGNATURE, _SET_TEMPO, _END_OF_TRACK, _TRACK_NAME = 0x58, 0x51, 0x2F, 0x03
+_TIME_SIGNATURE, _KEY_SIGNATURE, _SET_TEMPO = 0x58, 0x59, 0x51
+_END_OF_TRACK, _TRACK_NAME = 0x2F, 0x03
 _MAX_NAME_BYTES: Final = 100
-_META_SIZES: Final = {_TIME_SIGNATURE: 4, _SET_TEMPO: 3}
+_META_SIZES: Final = {_TIME_SIGNATURE: 4, _KEY_SIGNATURE: 2, _SET_TEMPO: 3}
 """The meta events that are kept, with the number of their data bytes."""
 _SYSTEM_SIZES: Final = {0xF1: 1, 0xF2: 2, 0xF3: 1}
 """Data bytes of the system messages that have any."""
@@ -235,6 +236,10 @@ class _TrackCleaner:
             return b""
         if kind == _TIME_SIGNATURE and (not data[0] or data[1] > _MAX_DENOMINATOR_POWER):
             return b""
+        if kind == _KEY_SIGNATURE:
+            accidentals = min(data[0], 256 - data[0])  # Flats are negative.
+            if accidentals > _MAX_ACCIDENTALS or data[1] > 1:
+                return b""
         return bytes((0xFF, kind, size)) + data[:size]
 
     def _data_byte(self) -> int:

@@ -1,17 +1,19 @@
-"""MusicXML files, read by music21, which only needs to be installed for them."""
+"""MusicXML files: their notes as they sound, by part and staff, with bars, meters and ties."""
 
 from __future__ import annotations
 
-import warnings
-from dataclasses import replace
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
+from itertools import accumulate
 from pathlib import Path
-from typing import Any, Final
+from statistics import fmean
+from typing import Final
 
-from appliance.common.install_hint import install_hint
 from appliance.errors import UsageError
 from appliance.music.events import TICKS_PER_BEAT
-from appliance.music.files.midi_reader import first_line
-from appliance.music.files.score_file import ScoreFile
+from appliance.music.files.musicxml_document import MusicXmlDocument
+from appliance.music.files.musicxml_part import MusicXmlPart, WrittenNote
+from appliance.music.files.score_file import MAX_NOTES, ScoreFile, first_line
 from appliance.music.files.time_signatures import (
     TimeSignature,
     split_pickup,
@@ -26,167 +28,157 @@ SUFFIXES: Final = (".musicxml", ".mxl", ".xml")
 def read(path: Path) -> ScoreFile:
     """Read a MusicXML file.
 
-    Parts of transposing instruments are read as they sound. Fewer than four parts are split into
-    their voices if that makes four.
+    Every staff is a part. Parts of transposing instruments are read as they sound. Fewer than four
+    parts are split into their voices if that makes four.
 
     Raises:
-        UsageError: music21 is missing, or cannot read the file.
+        UsageError: it is not MusicXML, or is too long.
+        OSError: the file cannot be read.
     """
+    content = path.read_bytes()
     try:
-        from music21 import converter
-    except ImportError as why:
-        raise UsageError(
-            "reading MusicXML needs music21 (MIDI needs no further package)",
-            path=path,
-            remedy=install_hint("scores"),
-        ) from why
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            stream = converter.parse(path, forceSource=True)
-            if not all(part.atSoundingPitch for part in stream.parts):
-                stream.toSoundingPitch(inPlace=True)
-            return _with_written_pickup(from_music21(_in_voices(stream), path.stem), stream)
-    except Exception as why:  # music21 raises whatever its XML reader meets
+        document = MusicXmlDocument(content)
+        parts = _parts(document)
+    except Exception as why:  # zipfile and codecs raise whatever they meet in garbage
         raise UsageError(
             f"not a MusicXML file that can be read ({first_line(why)})", path=path
         ) from why
+    return _score_file(path.stem, document, parts)
 
 
-def _in_voices(stream: Any) -> Any:
-    """The stream with a part for each voice if it then has four, or else as it is.
+def _parts(document: MusicXmlDocument) -> list[MusicXmlPart]:
+    """The parts in the order of the file.
+
+    Raises:
+        ValueError: it is not MusicXML, or has more than :data:`MAX_NOTES` notes.
+        SyntaxError: it is not well-formed.
+    """
+    parts: dict[str, MusicXmlPart] = {}
+    budget = MAX_NOTES
+    for name, measure in document.measures():
+        part = parts.setdefault(name, MusicXmlPart())
+        budget += len(part.notes)
+        part.read_measure(measure)
+        budget -= len(part.notes)
+        if budget < 0:
+            raise ValueError(f"it has more than {MAX_NOTES} notes")
+    for name, part in parts.items():
+        part.name = document.part_names.get(name, "")
+    return list(parts.values())
+
+
+def _score_file(name: str, document: MusicXmlDocument, parts: Sequence[MusicXmlPart]) -> ScoreFile:
+    starts = _measure_starts(parts)
+    pitched = [part for part in parts if part.notes or not part.unpitched]
+    lines: list[Sequence[WrittenNote]] = []
+    names: list[str] = []
+    for part in pitched:
+        for line in part.by_staff():
+            lines.append(line)
+            names.append(part.name)
+    if len(lines) < VOICES and len(voices := [*_voices(lines)]) == VOICES:
+        lines, names = [*voices], []
+    joined = [_joined(line, starts, number) for number, line in enumerate(lines)]
+    first = pitched[0] if pitched else MusicXmlPart()
+    length_ticks, first_bar_ticks = _ticks(starts[-1]), _ticks(starts[1]) if parts else None
+    pickup_ticks, signatures = split_pickup(
+        [
+            TimeSignature(_ticks(starts[measure]), over, under)
+            for measure, over, under in first.meters
+        ],
+        TICKS_PER_BEAT,
+    )
+    signatures = without_short_last_bar(signatures, TICKS_PER_BEAT, length_ticks)
+    return ScoreFile(
+        name=name,
+        parts=tuple(notes for notes, _ in joined),
+        time_signatures=tuple((sign.numerator, sign.denominator) for sign in signatures),
+        engraved=True,
+        length_ticks=length_ticks,
+        first_bar_ticks=first_bar_ticks if pickup_ticks is None else round(pickup_ticks),
+        fermatas=joined[0][1] if joined else (),
+        notices=tuple(_notices(parts, len(pitched))),
+        part_names=tuple(names),
+        titles=tuple(document.titles),
+        key_signature=first.key_signature,
+        repeats=tuple(
+            (_ticks(starts[measure + (not is_forward)]), is_forward)
+            for measure, is_forward in first.repeats
+        ),
+    )
+
+
+def _measure_starts(parts: Sequence[MusicXmlPart]) -> list[float]:
+    """Where each measure begins, in quarter notes, and where the last one ends.
+
+    A measure is as long as the longest part with notes in it. Rests are taken at their word only
+    where all parts rest: programs write one of a whole bar in a pickup too. The last measure ends
+    with its last note or rest, not with the space that fills it up.
+    """
+    count = max((len(part.lengths) for part in parts), default=0)
+    lengths = []
+    for measure in range(count):
+        found = [part.lengths[measure] for part in parts if measure < len(part.lengths)]
+        sounding = max(
+            length.to_last if measure == count - 1 else length.sounding for length in found
+        )
+        resting = max(length.resting for length in found)
+        meter = found[0].meter
+        lengths.append(sounding or (resting if 0 < resting < meter else meter))
+    return list(accumulate(lengths, initial=0.0))
+
+
+def _voices(lines: Iterable[Sequence[WrittenNote]]) -> Iterable[list[WrittenNote]]:
+    """The voices of each staff, the highest first.
 
     A hymn in closed score has two staves with two voices each.
     """
-    parts = list(stream.parts)
-    if len(parts) >= VOICES or not any(
-        part.recurse().getElementsByClass("Voice") for part in parts
-    ):
-        return stream
-    voices = [voice for part in parts for voice in part.voicesToParts(separateById=True).parts]
-    if len(voices) != VOICES:
-        return stream
-    score = stream.cloneEmpty(derivationMethod="voicesToParts")
-    for voice in voices:
-        score.insert(0, voice)
-    return score
+    for line in lines:
+        voices: dict[str, list[WrittenNote]] = defaultdict(list)
+        for note in line:
+            voices[note.voice].append(note)
+        yield from sorted(voices.values(), key=lambda notes: -fmean(note.pitch for note in notes))
 
 
-def _with_written_pickup(file: ScoreFile, stream: Any) -> ScoreFile:
-    """The file with a pickup that is written as a bar in another meter."""
-    parts = list(stream.parts)
-    found = parts[0].flatten().getElementsByClass("TimeSignature") if parts else ()
-    pickup_ticks, signatures = split_pickup(
-        [TimeSignature(_ticks(sign.offset), sign.numerator, sign.denominator) for sign in found],
-        TICKS_PER_BEAT,
+def _joined(
+    written: Iterable[WrittenNote], starts: Sequence[float], number: int
+) -> tuple[tuple[Note, ...], tuple[tuple[int, int], ...]]:
+    """The notes of a part with ties joined, and the spans of those that have a fermata."""
+    notes: list[Note] = []
+    with_fermata: list[int] = []
+    tied: dict[tuple[int, int], int] = {}
+    """By pitch and end, the place of a note that a tie continues."""
+    timed = sorted(
+        (
+            (_ticks(starts[n.measure] + n.start), _ticks(starts[n.measure] + n.end), -n.pitch, n)
+            for n in written
+        ),
+        key=lambda entry: (entry[0], entry[2], entry[1]),
     )
-    signatures = without_short_last_bar(signatures, TICKS_PER_BEAT, file.length_ticks or 0)
-    if pickup_ticks is None and len(signatures) == len(file.time_signatures):
-        return file
-    return replace(
-        file,
-        time_signatures=tuple((sign.numerator, sign.denominator) for sign in signatures),
-        first_bar_ticks=file.first_bar_ticks if pickup_ticks is None else round(pickup_ticks),
-    )
-
-
-def from_music21(stream: Any, name: str) -> ScoreFile:
-    """The notes, meters and bars of a music21 stream; tied notes are joined."""
-    streams = list(getattr(stream, "parts", []))
-    parts: list[tuple[Note, ...]] = []
-    names: list[str] = []
-    fermatas: list[tuple[int, int]] = []
-    percussion = grace_notes = 0
-    for part in streams:
-        read = _PartReader(len(parts))
-        for element in part.flatten().notes:
-            read.take(element)
-        grace_notes += read.grace_notes
-        if read.has_percussion and not read.notes:
-            percussion += 1
-            continue
-        if not parts:
-            fermatas = read.fermatas()
-        parts.append(tuple(read.notes))
-        names.append(str(part.partName or ""))
-    notices = []
-    if percussion:
-        notices.append(f"read {len(parts)} of {len(streams)} parts (percussion left out)")
-    if grace_notes:
-        notices.append(f"grace notes were left out ({grace_notes})")
-    measure = streams[0].getElementsByClass("Measure").first() if streams else None
-    length = max((part.duration.quarterLength for part in streams), default=0)
-    return ScoreFile(
-        name=name,
-        parts=tuple(parts),
-        time_signatures=_time_signatures(stream, streams),
-        engraved=True,
-        length_ticks=_ticks(length),
-        first_bar_ticks=None if measure is None else _ticks(measure.duration.quarterLength),
-        fermatas=tuple(fermatas),
-        notices=tuple(notices),
-        part_names=tuple(names),
-    )
-
-
-class _PartReader:
-    """Collects the notes of a part.
-
-    Ties are joined here and not by music21, which loses some of them where voices overlap.
-    """
-
-    def __init__(self, number: int) -> None:
-        self.notes: list[Note] = []
-        self.has_percussion = False
-        self.grace_notes = 0
-        self._number = number
-        self._tied: dict[int, int] = {}
-        """By pitch, the place in :attr:`notes` of a note that a tie continues."""
-        self._with_fermata: list[int] = []
-
-    def take(self, element: Any) -> None:
-        """Add a note or chord of music21; elements come in the order of their beginnings."""
-        if "Harmony" in element.classes:  # A chord symbol.
-            return
-        if {"Unpitched", "PercussionChord"} & {*element.classes}:
-            self.has_percussion = True
-            return
-        if not element.quarterLength:
-            self.grace_notes += 1
-            return
-        start, end = _ticks(element.offset), _ticks(element.offset + element.quarterLength)
-        has_fermata = any("Fermata" in expression.classes for expression in element.expressions)
-        for note in element.notes if element.isChord else (element,):
-            self._take_note(note, start, end, has_fermata=has_fermata)
-
-    def _take_note(self, note: Any, start: int, end: int, *, has_fermata: bool) -> None:
-        pitch, tie = note.pitch.midi, note.tie.type if note.tie else ""
-        place = self._tied.pop(pitch, None)
-        if place is not None and tie in ("stop", "continue") and self.notes[place].end == start:
-            first = self.notes[place]
-            self.notes[place] = first._replace(length=end - first.start)
+    for start, end, _, note in timed:
+        place = tied.pop((note.pitch, start), None) if note.tied_from else None
+        if place is not None:
+            notes[place] = notes[place]._replace(length=end - notes[place].start)
         else:
-            place = len(self.notes)
-            self.notes.append(Note(start, end - start, pitch, self._number))
-            if has_fermata:
-                self._with_fermata.append(place)
-        if tie in ("start", "continue"):
-            self._tied[pitch] = place
-
-    def fermatas(self) -> list[tuple[int, int]]:
-        """The spans of the notes and chords with a fermata."""
-        spans = ((self.notes[place].start, self.notes[place].end) for place in self._with_fermata)
-        return list(dict.fromkeys(spans))
+            place = len(notes)
+            notes.append(Note(start, end - start, note.pitch, number))
+            if note.has_fermata:
+                with_fermata.append(place)
+        if note.tied_on:
+            tied[note.pitch, end] = place
+    spans = dict.fromkeys((notes[place].start, notes[place].end) for place in with_fermata)
+    return tuple(notes), tuple(spans)
 
 
-def _time_signatures(stream: Any, parts: list[Any]) -> tuple[tuple[int, int], ...]:
-    """Those of the first part; of the whole stream if that has none."""
-    for source in (*parts[:1], stream):
-        if found := list(source.recurse().getElementsByClass("TimeSignature")):
-            return tuple((signature.numerator, signature.denominator) for signature in found)
-    return ()
+def _notices(parts: Sequence[MusicXmlPart], pitched: int) -> Iterable[str]:
+    left_out = sum((part.left_out for part in parts), Counter[str]())
+    if pitched < len(parts):
+        yield f"read {pitched} of {len(parts)} parts (percussion left out)"
+    elif unpitched := sum(part.unpitched for part in parts):
+        yield f"notes without a pitch were left out ({unpitched})"
+    for what, count in left_out.items():
+        yield f"{what} were left out ({count})"
 
 
-def _ticks(quarters: Any) -> int:
-    """A time in quarter notes (music21 has floats and fractions) in ticks."""
-    return round(float(quarters) * TICKS_PER_BEAT)
+def _ticks(quarters: float) -> int:
+    return round(quarters * TICKS_PER_BEAT)

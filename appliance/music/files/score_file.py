@@ -4,12 +4,34 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from appliance.music.notes import Note
+from appliance.music.score import Key
 
 if TYPE_CHECKING:
     from appliance.music.codecs.abc.score import AbcScore
+
+
+MAX_NOTES: Final = 50_000
+"""An hour of piano music has about 30 000."""
+MAX_BEATS: Final = 8192
+"""The longest file that is read, in quarter notes: over an hour at 120 BPM."""
+
+
+class KeySignature(NamedTuple):
+    """A key signature as a file states it, which may not be the key that is heard."""
+
+    fifths: int
+    """Sharps, flats below 0; -7 to 7."""
+    minor: bool | None
+    """The mode; ``None`` where the file does not say."""
+
+    @property
+    def keys(self) -> tuple[Key, Key]:
+        """The major and the minor key that have it."""
+        major = self.fifths * 7 % 12
+        return Key(major, minor=False), Key((major + 9) % 12, minor=True)
 
 
 @dataclass(frozen=True)
@@ -28,6 +50,10 @@ class ScoreFile:
         fermatas: half-open spans of the top part's notes that have a fermata.
         notices: what was left out or not taken as it is written, in words for the user.
         part_names: as the file has them, "" where it has none; one for each part, or none at all.
+        titles: the most specific first; of MIDI, the name of the first track that has one.
+        key_signature: the first one, as it sounds; ``None`` where there is none.
+        repeats: of the top part of MusicXML, where each repeat sign is, and whether a repeat begins
+            there; ``None`` for MIDI and ABC.
         tune: the symbols of an ABC tune; ``None`` for other files.
         path: of the file, for messages.
     """
@@ -41,5 +67,13 @@ class ScoreFile:
     fermatas: tuple[tuple[int, int], ...] = ()
     notices: tuple[str, ...] = ()
     part_names: tuple[str, ...] = ()
+    titles: tuple[str, ...] = ()
+    key_signature: KeySignature | None = None
+    repeats: tuple[tuple[int, bool], ...] | None = None
     tune: AbcScore | None = None
     path: Path | None = None
+
+
+def first_line(error: Exception) -> str:
+    """The first line of a library's error, or a general reason if it has none."""
+    return next(iter(str(error).strip().splitlines()), "") or "it ends too early or is garbled"

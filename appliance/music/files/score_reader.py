@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Final
 
 from appliance.errors import UsageError
-from appliance.music.files.score_file import ScoreFile
+from appliance.music.events import TICKS_PER_BEAT
+from appliance.music.files.score_file import MAX_BEATS, ScoreFile
 
 # Imported when a file is read: they and mido take 4 MiB, and a box that plays reads none.
 _READERS: Final = {
@@ -29,7 +30,7 @@ def read(path: Path) -> ScoreFile:
     """Read a MIDI, MusicXML or ABC file.
 
     Raises:
-        UsageError: there is no such file, or it is not a score.
+        UsageError: there is no such file, or it is not a score or too long.
     """
     suffix = path.suffix.lower()
     if suffix not in SUFFIXES:
@@ -42,9 +43,18 @@ def read(path: Path) -> ScoreFile:
             raise UsageError("not a file, so no score", path=path)
         if path.stat().st_size > MAX_FILE_BYTES:
             raise UsageError("larger than 16 MiB; no score needs that much", path=path)
-        return replace(_reader(suffix)(path), path=path)
+        file = _reader(suffix)(path)
     except OSError as why:
         raise UsageError(f"cannot read the score: {why.strerror or why}", path=path) from why
+    beats = max((note.end for part in file.parts for note in part), default=0) / TICKS_PER_BEAT
+    if beats > MAX_BEATS:
+        raise UsageError(
+            f"its last note ends {beats:.0f} quarter notes after its beginning, and at most "
+            f"{MAX_BEATS} can be read",
+            path=path,
+            remedy="look for a stray note at its end, or cut the file into movements",
+        )
+    return replace(file, path=path)
 
 
 def _reader(suffix: str) -> Callable[[Path], ScoreFile]:

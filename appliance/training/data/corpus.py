@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from appliance.music.codecs.base import Codec
 from appliance.music.codecs.four_part import FourPartCodec
 from appliance.music.codecs.four_part_conversion import to_four_parts
 from appliance.music.codecs.free_rhythm import FreeRhythmCodec
-from appliance.music.files.musicxml_reader import from_music21
+from appliance.music.files import musicxml_reader
 from appliance.music.score import (
     HIGHEST_PITCH,
     SILENT,
@@ -35,6 +36,8 @@ log = logging.getLogger(__name__)
 
 BENCHMARK_FILE = "chorales/Jsb16thSeparated.json"
 SPLITS = ("train", "valid", "test")
+_HUMDRUM = ".krn"
+"""Three of the chorales have no other form in the corpus; music21 converts them."""
 PRETRAIN = "pretrain"
 
 Corpus = dict[str, list[Any]]
@@ -229,17 +232,23 @@ def _parse_all() -> list[Score]:
     from music21 import corpus
 
     paths = sorted(str(path) for path in corpus.getComposer("bach"))
-    return parse_cache.parse_all(_parse, paths, "chorales", chunk=4)
+    scores = [path for path in paths if path.endswith((*musicxml_reader.SUFFIXES, _HUMDRUM))]
+    return parse_cache.parse_all(_parse, scores, "chorales", chunk=4)
 
 
 def _parse(path: str) -> Score | str:
     """The score in a file, or the reason why it is not a four-part chorale."""
-    from music21 import converter
+    source = Path(path)
+    with tempfile.TemporaryDirectory() as folder:
+        if path.endswith(_HUMDRUM):
+            from music21 import converter
 
-    try:
-        return to_four_parts(from_music21(converter.parse(path), Path(path).stem))
-    except BachboxError as error:
-        return str(error)
+            source = Path(folder, f"{source.stem}.musicxml")
+            converter.parse(path).write("musicxml", source, makeNotation=False)
+        try:
+            return to_four_parts(musicxml_reader.read(source))
+        except BachboxError as error:
+            return str(error)
 
 
 def _from_json(entry: dict[str, Any]) -> Score:

@@ -16,6 +16,7 @@ from tqdm import tqdm
 from appliance.errors import UsageError
 from appliance.music.codecs import free_rhythm_conversion
 from appliance.music.codecs.free_rhythm import FreeRhythmCodec
+from appliance.music.files import score_reader
 from appliance.music.notes import Note
 from appliance.music.score import Form, FreeRhythmScore, Key
 from appliance.training.data import parse_cache, piece_facts
@@ -69,7 +70,9 @@ def read_files(paths: Sequence[Path], cache: Path) -> tuple[list[FreeRhythmScore
 
 def _read(path: Path) -> FreeRhythmScore | str:
     try:
-        return piece_facts.with_facts_of_file(free_rhythm_conversion.read(path), path)
+        file = score_reader.read(path)
+        score = free_rhythm_conversion.to_free_rhythm(file)
+        return piece_facts.with_facts_of_file(score, file, path)
     except UsageError as error:
         return str(error)
 

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import re
 import unicodedata
-import zipfile
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
-from xml.etree import ElementTree
 
 from appliance.music.codecs.abc.score import AbcScore
-from appliance.music.files import midi_reader, midi_repair
+from appliance.music.events import TICKS_PER_STEP
+from appliance.music.files.score_file import ScoreFile
 from appliance.music.score import NO_FACTS, Form, FreeRhythmScore, PieceFacts, Score
 from appliance.music.traits import Traits, traits_of
 from appliance.training.data.double_bar import find_double_bar
@@ -146,7 +145,7 @@ def with_facts(score: Any, kind: str = "") -> Any:
     return replace(score, form=score.form._replace(facts=facts))
 
 
-def with_facts_of_file(score: FreeRhythmScore, path: Path) -> FreeRhythmScore:
+def with_facts_of_file(score: FreeRhythmScore, file: ScoreFile, path: Path) -> FreeRhythmScore:
     """Return a score in free rhythm with all facts that its file states or that it shows.
 
     The double bar is where MusicXML has repeat signs. MIDI has none; where the piece is a dance in
@@ -154,16 +153,16 @@ def with_facts_of_file(score: FreeRhythmScore, path: Path) -> FreeRhythmScore:
 
     Args:
         score: as it was read.
-        path: of its file.
+        file: that it was read from.
+        path: of the file.
     """
-    kind = _kind_by_number(path.stem) or kind_in(*_titles(path), path.stem)
+    kind = _kind_by_number(path.stem) or kind_in(*file.titles, path.stem)
     found: FreeRhythmScore = with_facts(score, kind)
     by_folder = _PROGRAMS_OF_FOLDERS.get(path.parent.name)
     name = path.stem.casefold()
     program = next((p for pattern, p in _PROGRAMS if pattern.search(name)), by_folder)
-    repeats = _repeats(path)
-    if repeats is not None:
-        double_bar_step = _half_of(repeats, score.form)
+    if file.repeats is not None:
+        double_bar_step = _half_of(file.repeats, score.form)
     elif kind in _DANCES_IN_HALVES:
         double_bar_step = find_double_bar(found)
     else:
@@ -201,58 +200,16 @@ def _kind_by_number(stem: str) -> str:
     return kinds[index] if index < len(kinds) else ""
 
 
-def _titles(path: Path) -> Iterable[str]:
-    """The titles inside a MIDI or MusicXML file; that of the movement first."""
-    if path.suffix.lower() in midi_reader.SUFFIXES:
-        for track in midi_repair.load(path.read_bytes()).file.tracks:
-            for message in track:
-                if message.type == "track_name":
-                    # LilyPond writes UTF-8, mido reads Latin-1.
-                    return [message.name.encode("latin-1").decode("utf-8", "replace")]
-        return []
-    root = _musicxml(path)
-    return [e.text or "" for tag in ("movement-title", "work-title") for e in root.iter(tag)]
+def _half_of(repeats: Iterable[tuple[int, bool]], form: Form) -> int | None:
+    """Where the second half begins, of a piece of two repeated halves; None for other pieces.
 
-
-def _musicxml(path: Path) -> ElementTree.Element:
-    if not zipfile.is_zipfile(path):
-        return ElementTree.parse(path).getroot()
-    with zipfile.ZipFile(path) as archive:
-        name = next(n for n in archive.namelist() if not n.startswith("META-INF"))
-        return ElementTree.fromstring(archive.read(name))
-
-
-def _repeats(path: Path) -> list[tuple[int, str]] | None:
-    """The repeat signs of a MusicXML file, in 16th steps from its beginning; None for MIDI."""
-    if path.suffix.lower() in midi_reader.SUFFIXES:
-        return None
-    part = _musicxml(path).find("part")
-    signs: list[tuple[int, str]] = []
-    quarters, divisions = 0.0, 1.0
-    for measure in part if part is not None else ():
-        length = place = 0.0
-        for element in measure:
-            if element.tag == "attributes" and (text := element.findtext("divisions")):
-                divisions = float(text)
-            moved = float(element.findtext("duration") or 0) / divisions
-            if element.tag == "backup":
-                place -= moved
-            elif element.tag in ("note", "forward") and element.find("chord") is None:
-                place += moved
-            length = max(length, place)
-        signs += [
-            (round(4 * (quarters if sign.get("direction") == "forward" else quarters + length)),
-             str(sign.get("direction")))
-            for sign in measure.iter("repeat")
-        ]  # fmt: skip
-        quarters += length
-    return signs
-
-
-def _half_of(repeats: list[tuple[int, str]], form: Form) -> int | None:
-    """Where the second half begins, of a piece of two repeated halves; None for other pieces."""
-    backward = [step for step, direction in repeats if direction == "backward"]
-    forward = [step for step, direction in repeats if direction == "forward" and step]
+    Args:
+        repeats: see :attr:`ScoreFile.repeats`.
+        form: of the piece.
+    """
+    steps = [(round(tick / TICKS_PER_STEP), is_forward) for tick, is_forward in repeats]
+    backward = [step for step, is_forward in steps if not is_forward]
+    forward = [step for step, is_forward in steps if is_forward and step]
     low, high = 0.2 * form.steps, 0.7 * form.steps
     inner = [step for step in (*forward, *backward) if low <= step <= high]
     if len(backward) > 2 or not any(step > high for step in backward) or not inner:

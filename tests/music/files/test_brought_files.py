@@ -19,10 +19,9 @@ from hypothesis import strategies as st
 from appliance.composing import model_file
 from appliance.errors import UsageError
 from appliance.music.codecs import four_part_conversion, free_rhythm_conversion
-from appliance.music.files import midi_reader, score_reader
-from appliance.music.files.midi_reader import MAX_BEATS
-from appliance.music.files.midi_repair import MAX_EVENTS, MAX_NOTES
-from appliance.music.files.score_file import ScoreFile
+from appliance.music.files import score_reader
+from appliance.music.files.midi_repair import MAX_EVENTS
+from appliance.music.files.score_file import MAX_BEATS, MAX_NOTES, ScoreFile
 from appliance.music.notes import Note
 
 BROUGHT = Path(__file__).parents[2] / "data" / "brought"
@@ -372,7 +371,7 @@ def test_any_bytes_give_a_score_or_a_refusal_in_bounded_time(
     path.write_bytes(mutated((BROUGHT / name).read_bytes(), edits))
     before = time.process_time()
     try:
-        file = midi_reader.read(path)
+        file = score_reader.read(path)
     except UsageError as refused:
         assert str(refused).startswith(str(path))
         assert "\n" not in str(refused)

@@ -1,13 +1,27 @@
-"""MusicXML through music21: what does not sound is left out with a notice, and ties are joined."""
+"""MusicXML as programs write it: what sounds is read, where it sounds, and the rest is told of.
+
+music21 is here a program that writes MusicXML, and another reader to compare with.
+"""
 
 from __future__ import annotations
 
+import io
+import time
+import zipfile
 from pathlib import Path
 
-from music21 import meter, note, percussion, stream, tie
+import pytest
+from music21 import converter, corpus, meter, note, percussion, stream, tie
 
-from appliance.music.files import musicxml_reader
-from appliance.music.files.score_file import ScoreFile
+from appliance.errors import UsageError
+from appliance.music.files import musicxml_reader, score_reader
+from appliance.music.files.musicxml_document import MAX_ELEMENTS
+from appliance.music.files.score_file import MAX_BEATS, MAX_NOTES, KeySignature, ScoreFile
+from appliance.music.notes import Note
+from appliance.music.score import Key
+
+BROUGHT = Path(__file__).parents[2] / "data" / "brought"
+OPEN = (BROUGHT / "open.musicxml").read_text()
 
 
 def melody(*pitches: str) -> stream.Part:
@@ -63,3 +77,239 @@ def test_ties_of_voices_that_overlap_are_joined(tmp_path: Path) -> None:
     (notes,) = read(tmp_path, part).parts
     assert {(n.start, n.end) for n in notes if n.pitch == 71} == {(1440, 2400)}
     assert {(n.start, n.end) for n in notes if n.pitch == 67} == {(960, 2880)}
+
+
+# Files as programs write them
+
+
+def written(tmp_path: Path, content: str | bytes, suffix: str = ".musicxml") -> ScoreFile:
+    path = tmp_path / f"a{suffix}"
+    path.write_bytes(content.encode() if isinstance(content, str) else content)
+    return score_reader.read(path)
+
+
+def refusal(tmp_path: Path, content: str | bytes, suffix: str = ".musicxml") -> str:
+    with pytest.raises(UsageError) as refused:
+        written(tmp_path, content, suffix)
+    sentence = str(refused.value)
+    assert "\n" not in sentence
+    return sentence
+
+
+def pitched(step: str, duration: int, extra: str = "", octave: int = 4) -> str:
+    pitch = f"<pitch><step>{step}</step><octave>{octave}</octave></pitch>"
+    return f"<note>{extra}{pitch}<duration>{duration}</duration></note>"
+
+
+def rest(duration: int, attributes: str = "") -> str:
+    return f"<note><rest{attributes}/><duration>{duration}</duration></note>"
+
+
+def score(*parts: list[str], attributes: str = "") -> str:
+    """A score of measures, in which a quarter note has two divisions."""
+    first = f"<attributes><divisions>2</divisions>{attributes}</attributes>"
+    names = "".join(f'<score-part id="P{n}"><part-name/></score-part>' for n in range(len(parts)))
+    music = "".join(
+        f'<part id="P{n}">'
+        + "".join(
+            f"<measure>{'' if place else first}{measure}</measure>"
+            for place, measure in enumerate(part)
+        )
+        + "</part>"
+        for n, part in enumerate(parts)
+    )
+    return f"<score-partwise><part-list>{names}</part-list>{music}</score-partwise>"
+
+
+def archive(**files: bytes) -> bytes:
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w", zipfile.ZIP_DEFLATED) as made:
+        for name, data in files.items():
+            made.writestr(name.replace("__", "/").replace("_", "."), data)
+    return content.getvalue()
+
+
+CONTAINER = b'<container><rootfiles><rootfile full-path="b.xml"/></rootfiles></container>'
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        OPEN.encode("utf-16"), OPEN.encode("utf-16-le"), OPEN.encode("utf-16-be"),
+        OPEN.replace("UTF-8", "UTF-16").encode(), OPEN.encode("utf-8-sig"),
+        OPEN.replace("UTF-8", "latin-1").encode("latin-1"),
+        OPEN.replace("UTF-8", "nonsense").encode(),
+        OPEN.replace("<part-name>", "<part-name>Ténor ").encode("latin-1"),
+        OPEN.replace("<part-name>", "<part-name>\x0b\x07").encode(),
+        b"\r\n \n" + OPEN.encode(), OPEN.encode() + b"\n\0\0\0\0",
+        OPEN.replace("score-partwise version", "score-partwise xmlns='urn:x' version").encode(),
+        archive(a_xml=OPEN.encode()), archive(b_xml=OPEN.encode(), META_INF__a_xml=b"<x/>"),
+        archive(**{"META-INF__container_xml": CONTAINER, "a_xml": b"<x/>", "b_xml": OPEN.encode()}),
+    ],
+)  # fmt: skip
+def test_encodings_paddings_and_archives_do_no_harm(tmp_path: Path, content: bytes) -> None:
+    opened = score_reader.read(BROUGHT / "open.musicxml")
+    for suffix in (".musicxml", ".xml", ".mxl"):
+        assert written(tmp_path, content, suffix).parts == opened.parts
+
+
+def test_a_score_may_be_written_bar_by_bar(tmp_path: Path) -> None:
+    bars = [[pitched("C", 4), pitched("D", 4)], [pitched("E", 4, octave=3), pitched("F", 4)]]
+    partwise = written(tmp_path, score(*bars))
+    first = "<attributes><divisions>2</divisions></attributes>"
+    measures = "".join(
+        "<measure>"
+        + "".join(
+            f'<part id="P{n}">{"" if k else first}{part[k]}</part>' for n, part in enumerate(bars)
+        )
+        + "</measure>"
+        for k in range(2)
+    )
+    timewise = written(tmp_path, f"<score-timewise>{measures}</score-timewise>")
+    assert timewise.parts == partwise.parts
+
+
+def test_bars_are_as_long_as_what_is_in_them(tmp_path: Path) -> None:
+    """A pickup of a quarter, in which one part has a rest of a whole bar, as programs write it."""
+    meter_of = "<time><beats>4</beats><beat-type>4</beat-type></time>"
+    file = written(
+        tmp_path,
+        score(
+            [
+                pitched("C", 2),
+                pitched("D", 8),
+                pitched("E", 4) + "<forward><duration>4</duration></forward>",
+            ],
+            [rest(8, ' measure="yes"'), rest(2) + pitched("F", 6), pitched("G", 4)],
+            attributes=meter_of,
+        ),
+    )
+    assert file.parts == (
+        (Note(0, 480, 60, 0), Note(480, 1920, 62, 0), Note(2400, 960, 64, 0)),
+        (Note(960, 1440, 65, 1), Note(2400, 960, 67, 1)),
+    )
+    assert (file.first_bar_ticks, file.length_ticks) == (480, 3360)
+
+
+def test_chords_backups_and_staves(tmp_path: Path) -> None:
+    low = pitched("C", 8, octave=3).replace("</note>", "<staff>2</staff></note>")
+    measure = (
+        pitched("E", 4) + pitched("G", 4, "<chord/>") + pitched("F", 4)
+        + "<backup><duration>8</duration></backup>" + low
+    )  # fmt: skip
+    file = written(tmp_path, score([measure], attributes="<staves>2</staves>"))
+    assert file.parts == (
+        (Note(0, 960, 67, 0), Note(0, 960, 64, 0), Note(960, 960, 65, 0)),
+        (Note(0, 1920, 48, 1),),
+    )
+
+
+def test_what_does_not_sound_is_told_of(tmp_path: Path) -> None:
+    measure = (
+        pitched("C", 2) + pitched("D", 2, "<cue/>") + pitched("E", 0) + pitched("Q", 2)
+        + pitched("F", 2, octave=12) + "<note><unpitched/><duration>2</duration></note>"
+    )  # fmt: skip
+    file = written(tmp_path, score([measure]))
+    assert file.parts == ((Note(0, 480, 60, 0),),)
+    assert file.notices == (
+        "notes without a pitch were left out (1)",
+        "cue notes were left out (1)",
+        "notes without a length were left out (1)",
+        "notes that are no MIDI note were left out (2)",
+    )
+
+
+@pytest.mark.parametrize(
+    ("attributes", "signature", "keys"),
+    [
+        ("<key><fifths>-3</fifths><mode>minor</mode></key>", KeySignature(-3, minor=True),
+         (Key(3, False), Key(0, True))),
+        ("<key><fifths>2</fifths></key>", KeySignature(2, minor=None),
+         (Key(2, False), Key(11, True))),
+        ("<key><fifths>2</fifths></key><transpose><chromatic>-2</chromatic></transpose>",
+         KeySignature(0, minor=None), (Key(0, False), Key(9, True))),
+    ],
+)  # fmt: skip
+def test_a_key_signature_is_read_as_it_sounds(
+    tmp_path: Path, attributes: str, signature: KeySignature, keys: tuple[Key, Key]
+) -> None:
+    file = written(tmp_path, score([pitched("C", 8)], attributes=attributes))
+    assert file.key_signature == signature
+    assert signature.keys == keys
+
+
+@pytest.mark.parametrize("fifths", ["8", "-9", "x", "nan", "1e9", ""])
+def test_an_impossible_key_signature_is_none(tmp_path: Path, fifths: str) -> None:
+    attributes = f"<key><fifths>{fifths}</fifths></key>"
+    file = written(tmp_path, score([pitched("C", 8)], attributes=attributes))
+    assert file.key_signature is None
+
+
+@pytest.mark.parametrize("value", ["0", "-4", "nan", "inf", "9" * 400, "x", ""])
+@pytest.mark.parametrize("element", ["divisions", "beats", "beat-type", "duration", "octave"])
+def test_numbers_that_make_no_sense_end_in_notes_or_a_sentence(
+    tmp_path: Path, element: str, value: str
+) -> None:
+    text = OPEN.replace(f"<{element}>4<", f"<{element}>{value}<").replace(
+        f"<{element}>5<", f"<{element}>{value}<"
+    )
+    assert text != OPEN
+    try:
+        file = written(tmp_path, text)
+    except UsageError as refused:
+        assert "quarter notes after its beginning" in str(refused)
+    else:
+        assert all(0 <= n.start <= n.end and 0 <= n.pitch < 128 for p in file.parts for n in p)
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        ("<museScore/>", "it begins with <museScore>, and should with <score-partwise>"),
+        ("", "it has no elements|no element found"),
+        (OPEN[:2000], "no element found|unclosed"),
+        ('<!DOCTYPE x [<!ENTITY a "b">]>' + score(["&a;"]), "it declares entities"),
+        (b"PK\x03\x04 and nothing else", "zip"),
+        (archive(a_txt=b"x"), "there is no score in it"),
+        (archive(a_xml=b" " * (25 << 20)), "larger than 24 MiB when it is unpacked"),
+        (score(["<a/>" * MAX_ELEMENTS]), f"more than {MAX_ELEMENTS} elements"),
+        (score([pitched("C", 1) * (MAX_NOTES + 1)]), f"more than {MAX_NOTES} notes|elements"),
+        (score([pitched("C", 3 * MAX_BEATS)]), f"at most {MAX_BEATS} can be read"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_read_is_refused_with_the_reason(
+    tmp_path: Path, content: str | bytes, reason: str
+) -> None:
+    before = time.process_time()
+    sentence = refusal(tmp_path, content)
+    assert any(part in sentence for part in reason.split("|")), sentence
+    assert time.process_time() - before < 5
+
+
+# Music by others
+
+
+@pytest.mark.parametrize("name", ["bach/bwv269", "bach/bwv66.6", "bach/bwv253", "bach/bwv112.5"])
+def test_the_notes_are_those_that_music21_reads(name: str) -> None:
+    path = Path(corpus.getWork(name))
+    found = musicxml_reader.read(path)
+    other = converter.parse(path).stripTies()
+    for part, wanted in zip(found.parts, other.parts, strict=True):
+        expected = sorted(
+            (round(float(element.offset) * 480), round(float(element.quarterLength) * 480), p.midi)
+            for element in part_notes(wanted)
+            for p in element.pitches
+        )
+        assert sorted((n.start, n.length, n.pitch) for n in part) == expected
+
+
+def part_notes(part: stream.Part) -> list[note.NotRest]:
+    return [n for n in part.flatten().notes if n.quarterLength and "Harmony" not in n.classes]
+
+
+def test_a_whole_string_quartet_is_read_in_time() -> None:
+    before = time.process_time()
+    file = musicxml_reader.read(Path(corpus.getWork("beethoven/opus133")))
+    assert [len(part) for part in file.parts] == [2145, 2529, 2435, 1776]
+    assert file.notices == ("grace notes were left out (172)",)
+    assert time.process_time() - before < 5

@@ -1,0 +1,157 @@
+"""MusicXML as XML: unpacked, decoded, and handed out measure by measure.
+
+Source: MusicXML 4.0 (w3.org/2021/06/musicxml40), compressed files included. No file is held in
+memory as a tree, and none takes long: its size and the number of its elements are bounded.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+import zipfile
+from collections.abc import Iterator
+from typing import Final
+from xml.etree.ElementTree import Element, iterparse
+
+MAX_XML_BYTES: Final = 24 << 20
+"""Of a file when it is unpacked; an hour of a string quartet has 5 MiB."""
+MAX_ELEMENTS: Final = 800_000
+"""A note has about fifteen."""
+
+_MARKS: Final = (
+    (b"\xff\xfe", "utf-16"),
+    (b"\xfe\xff", "utf-16"),
+    (b"<\0", "utf-16-le"),
+    (b"\0<", "utf-16-be"),
+    (b"\xef\xbb\xbf", "utf-8-sig"),
+)
+"""How a file begins, and the encoding that this means, whatever its declaration says."""
+_DECLARATION: Final = re.compile(rb"""\s*<\?xml[^>]*?encoding\s*=\s*["']([\w.-]+)["']""")
+_NOT_XML: Final = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")
+_PARTWISE, _TIMEWISE = "score-partwise", "score-timewise"
+
+
+class MusicXmlDocument:
+    """A MusicXML file; :meth:`measures` reads it once, and fills the other attributes.
+
+    Args:
+        content: of the file.
+
+    Raises:
+        ValueError: it is too large when it is unpacked, or is a damaged archive.
+    """
+
+    def __init__(self, content: bytes) -> None:
+        self._text = _decoded(_unpacked(content))
+        self.part_names: dict[str, str] = {}
+        """By the ids of the parts."""
+        self.titles: list[str] = []
+        """That of the movement first."""
+
+    def measures(self) -> Iterator[tuple[str, Element]]:
+        """The measures of every part in order, each with the part's id.
+
+        Raises:
+            ValueError: it is not MusicXML, or has more than :data:`MAX_ELEMENTS` elements.
+            SyntaxError: it is not well-formed.
+        """
+        path: list[Element] = []
+        inner = ""
+        for event, element in self._events():
+            if event == "start":
+                if not path:
+                    inner = _inner_element(element)
+                path.append(element)
+                continue
+            path.pop()
+            if not path:
+                return
+            if len(path) == 2 and element.tag == inner:
+                holder = path[1] if inner == "measure" else element
+                yield holder.get("id", ""), element
+                del path[1][:]
+            elif len(path) == 1:
+                self._keep(element)
+                del path[0][:]
+        raise ValueError("it has no elements")
+
+    def _events(self) -> Iterator[tuple[str, Element]]:
+        if "<!ENTITY" in self._text:
+            raise ValueError("it declares entities, which may expand without end")
+        budget = MAX_ELEMENTS
+        source = io.StringIO(self._text)
+        for event, element in iterparse(source, ("start", "end")):  # noqa: S314 - no entities
+            budget -= event == "start"
+            if budget < 0:
+                raise ValueError(f"it has more than {MAX_ELEMENTS} elements")
+            if event == "start" and "}" in element.tag:
+                element.tag = element.tag.rpartition("}")[2]
+            yield event, element
+
+    def _keep(self, element: Element) -> None:
+        """Take titles and names of parts out of what stands before the music."""
+        if element.tag == "part-list":
+            for part in element.iter("score-part"):
+                paths = ("part-name", "score-instrument/instrument-name")
+                names = [(part.findtext(path) or "").strip() for path in paths]
+                self.part_names[part.get("id", "")] = names[0] or names[1]
+        elif element.tag == "movement-title":
+            self.titles.insert(0, element.text or "")
+        elif element.tag == "work":
+            self.titles += [title.text or "" for title in element.iter("work-title")]
+
+
+def _inner_element(root: Element) -> str:
+    """The element that has the notes of one part and measure."""
+    if root.tag == _PARTWISE:
+        return "measure"
+    if root.tag == _TIMEWISE:
+        return "part"
+    raise ValueError(f"it begins with <{root.tag[:40]}>, and should with <{_PARTWISE}>")
+
+
+def _unpacked(content: bytes) -> bytes:
+    """The score in a compressed file, as its container names it; other files as they are."""
+    if not content.startswith(b"PK"):
+        if len(content) > MAX_XML_BYTES:
+            raise ValueError(f"it is larger than {MAX_XML_BYTES >> 20} MiB")
+        return content
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        names = [n for n in archive.namelist() if not n.startswith(("META-INF", "__MACOSX"))]
+        try:
+            container = _member(archive, "META-INF/container.xml")
+            named = re.findall(rb"""full-path\s*=\s*["']([^"']+)["']""", container)
+        except KeyError:
+            named = []
+        scores = [name.decode("utf-8", "replace") for name in named]
+        scores += [name for name in names if name.lower().endswith((".musicxml", ".xml"))]
+        found = next((name for name in scores if name in names), None)
+        if found is None:
+            raise ValueError("there is no score in it")
+        return _member(archive, found)
+
+
+def _member(archive: zipfile.ZipFile, name: str) -> bytes:
+    with archive.open(name) as file:
+        content = file.read(MAX_XML_BYTES + 1)
+    if len(content) > MAX_XML_BYTES:
+        raise ValueError(f"it is larger than {MAX_XML_BYTES >> 20} MiB when it is unpacked")
+    return content
+
+
+def _decoded(content: bytes) -> str:
+    """The text of a file without characters that XML does not allow; wrong encodings do no harm."""
+    encoding = next((name for mark, name in _MARKS if content.startswith(mark)), None)
+    if encoding is None:
+        declared = _DECLARATION.match(content)
+        encoding = declared[1].decode("ascii").casefold() if declared else "utf-8"
+        if encoding.startswith(("utf-16", "utf-32")):  # Then this would not be legible.
+            encoding = "utf-8"
+    try:
+        text = content.decode(encoding)
+    except (LookupError, UnicodeError):
+        try:
+            text = content.decode("utf-8")
+        except UnicodeError:
+            text = content.decode("latin-1")
+    return _NOT_XML.sub("", text).lstrip("\ufeff \t\r\n")

@@ -1,0 +1,225 @@
+"""One part of a MusicXML file, read measure by measure.
+
+Source: MusicXML 4.0, elements ``attributes``, ``note``, ``backup`` and ``forward``.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter, defaultdict
+from collections.abc import Iterable
+from typing import Final, NamedTuple
+from xml.etree.ElementTree import Element
+
+from appliance.music.files.score_file import KeySignature
+
+MAX_STAVES: Final = 8
+"""An organ has three."""
+_LETTERS: Final = dict(zip("CDEFGAB", (0, 2, 4, 5, 7, 9, 11), strict=True))
+_MAX_MEASURE_QUARTERS: Final = 1e6
+_FIFTHS: Final = range(-7, 8)
+_MODES: Final = {"major": False, "minor": True}
+
+
+class WrittenNote(NamedTuple):
+    """A note as it sounds; a tied one is several. Times are quarter notes within its measure."""
+
+    measure: int
+    """From 0."""
+    start: float
+    end: float
+    pitch: int
+    """MIDI note."""
+    staff: int
+    voice: str
+    tied_from: bool
+    tied_on: bool
+    has_fermata: bool
+
+
+class MeasureLength(NamedTuple):
+    """How long a measure is by what a part writes in it, in quarter notes."""
+
+    sounding: float
+    """With everything in it, 0 if that is nothing but rests."""
+    to_last: float
+    """To the end of its last note or rest, 0 if it has no notes."""
+    resting: float
+    """Its rests, if it has nothing else."""
+    meter: float
+    """As the time signature says."""
+
+
+class MusicXmlPart:
+    """What a part holds."""
+
+    def __init__(self) -> None:
+        self.name = ""
+        self.notes: list[WrittenNote] = []
+        self.lengths: list[MeasureLength] = []
+        self.meters: list[tuple[int, int, int]] = []
+        """Measure, numerator and denominator of every time signature."""
+        self.repeats: list[tuple[int, bool]] = []
+        """Measure of every repeat sign, and whether it is one where the repeat begins."""
+        self.key_signature: KeySignature | None = None
+        """The first one, as it sounds."""
+        self.unpitched = 0
+        """How many notes have no pitch, as those of drums."""
+        self.left_out: Counter[str] = Counter()
+        """How many notes were left out, by what they are."""
+        self._staves = 1
+        self._divisions = 1.0
+        self._transposition: dict[int, int] = {}
+        """Semitones by staff; 0 stands for all staves."""
+
+    def by_staff(self) -> list[list[WrittenNote]]:
+        """The notes of each staff, from the top down."""
+        staves: dict[int, list[WrittenNote]] = defaultdict(list)
+        for note in self.notes:
+            staves[note.staff].append(note)
+        return [staves[staff] for staff in range(1, max((self._staves, *staves)) + 1)]
+
+    def read_measure(self, measure: Element) -> None:
+        """Add the next measure."""
+        now = last = farthest = chord_start = 0.0
+        notes = len(self.notes)
+        for element in measure:
+            match element.tag:
+                case "note":
+                    fields = {child.tag: child for child in element}
+                    duration = self._duration(fields.get("duration"))
+                    if "chord" in fields:
+                        self._take_note(element, fields, chord_start, duration)
+                        continue
+                    self._take_note(element, fields, now, duration)
+                    chord_start, now = now, now + duration
+                    last, farthest = max(last, now), max(farthest, now)
+                case "backup":
+                    now = max(0.0, now - self._duration(element.find("duration")))
+                case "forward":
+                    now += self._duration(element.find("duration"))
+                    farthest = max(farthest, now)
+                case "attributes":
+                    self._take_attributes(element)
+                case "barline":
+                    self._take_repeat(element)
+        meter = self._bar_quarters()
+        if len(self.notes) > notes:
+            self.lengths.append(MeasureLength(farthest, last, 0.0, meter))
+        else:
+            self.lengths.append(MeasureLength(0.0, 0.0, farthest, meter))
+
+    def _duration(self, element: Element | None) -> float:
+        return min(_number(element) / self._divisions, _MAX_MEASURE_QUARTERS)
+
+    def _bar_quarters(self) -> float:
+        if not self.meters:
+            return 4.0
+        _, over, under = self.meters[-1]
+        return 4 * over / under
+
+    def _take_note(
+        self, note: Element, fields: dict[str, Element], start: float, duration: float
+    ) -> None:
+        if "rest" in fields:
+            return
+        if "unpitched" in fields:
+            self.unpitched += 1
+            return
+        staff = min(max(1, int(_number(fields.get("staff"), 1))), MAX_STAVES)
+        pitch = self._pitch(fields.get("pitch"), staff)
+        what = _unheard(fields, pitch, duration)
+        if what:
+            self.left_out[what] += 1
+            return
+        notations = note.findall("notations")
+        ties = note.findall("tie") or [t for element in notations for t in element.iter("tied")]
+        kinds = {tie.get("type") for tie in ties}
+        self.notes.append(
+            WrittenNote(
+                len(self.lengths), start, start + duration, pitch, staff,
+                (fields["voice"].text or "") if "voice" in fields else "",
+                tied_from=not kinds.isdisjoint({"stop", "continue"}),
+                tied_on=not kinds.isdisjoint({"start", "continue"}),
+                has_fermata=any(element.find("fermata") is not None for element in notations),
+            )
+        )  # fmt: skip
+
+    def _pitch(self, pitch: Element | None, staff: int) -> int:
+        """The MIDI note that sounds; -1 if there is none."""
+        if pitch is None:
+            return -1
+        letter = _LETTERS.get((pitch.findtext("step") or "").strip().upper())
+        octave = _number(pitch.find("octave"), math.nan)
+        if letter is None or math.isnan(octave):
+            return -1
+        sounding = 12 * (octave + 1) + letter + _number(pitch.find("alter"), low=-99)
+        transposition = self._transposition.get(staff, self._transposition.get(0, 0))
+        found = round(min(sounding, 999)) + transposition
+        return found if 0 <= found <= 127 else -1
+
+    def _take_attributes(self, attributes: Element) -> None:
+        for element in attributes:
+            match element.tag:
+                case "divisions":
+                    self._divisions = _number(element) or 1.0
+                case "staves":
+                    self._staves = min(max(1, int(_number(element, 1))), MAX_STAVES)
+                case "transpose":
+                    staff = int(min(_number(element.get("number")), MAX_STAVES))
+                    octaves = _number(element.find("octave-change"), low=-20)
+                    semitones = _number(element.find("chromatic"), low=-99) + 12 * octaves
+                    self._transposition[staff] = round(min(semitones, 999))
+                case "time" if element.get("number", "1") == "1":
+                    self._take_meter(element)
+        key = attributes.find("key")
+        if key is not None and self.key_signature is None:
+            self.key_signature = self._key_signature(key)
+
+    def _take_meter(self, time: Element) -> None:
+        """Add a time signature; one of several fractions, such as 3/4+2/8, is their sum."""
+        pairs = [
+            (sum(map(_number, (beats.text or "").split("+"))), _number(beat_type))
+            for beats, beat_type in zip(time.iter("beats"), time.iter("beat-type"), strict=False)
+        ]
+        under = int(min(max((under for _, under in pairs), default=0), 64))
+        if under < 1 or any(not value for pair in pairs for value in pair):
+            return  # Such as senza misura.
+        over = round(min(sum(under * beats / beat_type for beats, beat_type in pairs), 64))
+        if over:
+            self.meters.append((len(self.lengths), over, under))
+
+    def _key_signature(self, key: Element) -> KeySignature | None:
+        """A key signature as it sounds: written D major is C major on a clarinet in B-flat."""
+        fifths = _number(key.find("fifths"), math.nan, low=-9)
+        if fifths not in _FIFTHS:
+            return None
+        written = round(fifths)
+        mode = _MODES.get((key.findtext("mode") or "").strip().casefold())
+        semitones = self._transposition.get(1, self._transposition.get(0, 0)) % 12
+        return KeySignature((written + 7 * semitones + 5) % 12 - 5 if semitones else written, mode)
+
+    def _take_repeat(self, barline: Element) -> None:
+        for repeat in barline.iter("repeat"):
+            self.repeats.append((len(self.lengths), repeat.get("direction") == "forward"))
+
+
+def _unheard(fields: Iterable[str], pitch: int, duration: float) -> str:
+    """What a note is that does not sound, in the plural; "" if it does."""
+    if "grace" in fields:
+        return "grace notes"
+    if "cue" in fields:
+        return "cue notes"
+    if pitch < 0:
+        return "notes that are no MIDI note"
+    return "" if duration > 0 else "notes without a length"
+
+
+def _number(source: Element | str | None, default: float = 0.0, low: float = 0.0) -> float:
+    """The number in an element or a text, ``low`` at least; ``default`` if there is none."""
+    text = source.text if isinstance(source, Element) else source
+    try:
+        found = float(text or "")
+    except ValueError:
+        return default
+    return max(low, found) if math.isfinite(found) else default
