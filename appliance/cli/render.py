@@ -145,17 +145,18 @@ def _record_maker(
     """Return a function that makes the record of a piece from its events and end tick."""
 
     def make_record(events: list[Event], end_tick: int) -> PieceRecord:
-        from msgspec.structs import asdict, replace
+        from msgspec.structs import replace
 
         from appliance.music.events import PieceStart
         from appliance.music.files import piece_record
+        from appliance.state.setting_records import recorded
         from appliance.state.settings import shown
 
         start = next(event for event in events if isinstance(event, PieceStart))
         program = start.piece.sounding_program(live.program, is_chosen=live.is_program_chosen)
         heard = replace(settings, instrument=program)
         return piece_record.record_piece(
-            events, end_tick, model=model, seed=seed, settings=asdict(shown(heard))
+            events, end_tick, model=model, seed=seed, settings=recorded(shown(heard))
         )
 
     return make_record

@@ -16,7 +16,9 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Final
 
+from appliance.errors import BachboxError
 from appliance.state.clock_kinds import OFF, WEEKDAYS, appointment_of, hours_of
+from appliance.state.kept_kinds import NOTHING
 from appliance.state.settings import RequestedSettings, Settings
 
 FADE_S: Final = 60.0
@@ -235,6 +237,12 @@ class Clock:
 
     def _wake_up(self) -> None:
         self._has_paused = False
+        scene = self._settings.requested.wake_scene
+        if scene != NOTHING:
+            try:
+                self._settings.change("scene", scene)
+            except BachboxError as error:
+                logger.warning("wake-up: %s; the music begins as it is", error)
         if not self._settings.requested.playing:
             self._rise_s = self._monotonic()
         self._play()

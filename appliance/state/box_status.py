@@ -322,11 +322,7 @@ def format_settings(settings: ShownSettings) -> list[str]:
     words = []
     for setting in SETTINGS:
         value = getattr(settings, setting.name)
-        if (
-            setting.default is not None
-            and setting.group
-            and value == setting.kind.show(setting.default)
-        ):
+        if setting.group and setting.is_default(value):
             continue
         if isinstance(value, bool):
             value = "on" if value else "off"

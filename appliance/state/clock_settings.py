@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from appliance.state.clock_kinds import OFF, HoursOfDay, TimeOfDay
+from appliance.state.kept_kinds import NOTHING, SceneName
 from appliance.state.setting import Setting
 from appliance.state.setting_kinds import Number
 
@@ -73,6 +74,18 @@ ROWS: Final = (
         in_scenes=False,
         metric="wake_rise_minutes",
         metric_help="Minutes that the music takes to reach its volume at the wake-up.",
+    ),
+    Setting(
+        name="wake_scene",
+        kind=SceneName(),
+        title="Wake-up scene",
+        help="The scene that the wake-up chooses; none leaves the settings as they are.",
+        icon="palette-outline",
+        group="clock",
+        default=NOTHING,
+        config="clock.wake_scene",
+        advanced=True,
+        in_scenes=False,
     ),
     Setting(
         name="stop_time",

@@ -68,6 +68,7 @@ class Scenes:
         self._own = self._read()
         settings.scenes = self
         settings.add_names("scene", self.names)
+        settings.add_names("wake_scene", self.names)
 
     def names(self) -> list[str]:
         """Return the names: those that come with Bachbox first."""

@@ -40,6 +40,10 @@ class Setting(NamedTuple):
     metric_help: str = ""
     """The HELP line in ``/metrics``."""
 
+    def is_default(self, shown: Value) -> bool:
+        """Return whether a value, as people read it, is the table's default."""
+        return self.default is not None and shown == self.kind.show(self.default)
+
     @property
     def section(self) -> str:
         """The section of the config file; "" if it is not configured there."""

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import msgspec
 
+from appliance.state.setting_kinds import Value
 from appliance.state.settings_table import SETTINGS
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
         model: str = msgspec.field(default=_ANY)
         top_p: _Float = msgspec.field(default=_ANY)
         scene: str = msgspec.field(default=_ANY)
+        saved_piece: str = msgspec.field(default=_ANY)
         key: str = msgspec.field(default=_ANY)
         repeats: bool = msgspec.field(default=_ANY)
         expression: float = msgspec.field(default=_ANY)
@@ -57,6 +59,7 @@ if TYPE_CHECKING:
         quiet_volume: float = msgspec.field(default=_ANY)
         wake_time: str = msgspec.field(default=_ANY)
         wake_rise: float = msgspec.field(default=_ANY)
+        wake_scene: str = msgspec.field(default=_ANY)
         stop_time: str = msgspec.field(default=_ANY)
 
     class RequestedSettings(_Record[float | None, int | None, int], frozen=True, kw_only=True):
@@ -88,3 +91,17 @@ else:
         "EffectiveSettings", [(s.name, s.kind.value_type) for s in SETTINGS]
     )
     ShownSettings = _record("ShownSettings", [(s.name, s.kind.shown_type) for s in SETTINGS])
+
+
+def recorded(values: ShownSettings) -> dict[str, Value | None]:
+    """Return the settings that the record of a piece states.
+
+    Those of the clock and the saved piece that plays are not part of a piece, and those of the
+    voices only where they are in use.
+    """
+    return {
+        s.name: value
+        for s in SETTINGS
+        for value in [getattr(values, s.name)]
+        if s.is_kept and (not s.group or (s.group == "voices" and not s.is_default(value)))
+    }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import itertools
+from pathlib import Path
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
@@ -12,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from appliance.daemon.clock import FADE_S, MAX_LATE_S, Appointment, Clock
+from appliance.state.scenes import Scenes
 from appliance.state.settings import ModelDefaults, RequestedSettings, Settings
 
 BERLIN: Final = ZoneInfo("Europe/Berlin")
@@ -258,6 +260,23 @@ def test_wake_up_wins_over_quiet_hours_and_leaves_music_that_plays_as_it_is() ->
     box.settings.change("wake_time", "06:30")
     box.wait_until("2026-12-01 06:30:10")
     assert box.volume == 70
+
+
+def test_the_wake_up_chooses_a_scene(tmp_path: Path) -> None:
+    box = Box("2026-12-01 06:59", playing=False, wake_time="07:00", wake_scene="Tea")
+    Scenes(tmp_path / "scenes.json", box.settings).save("Tea", {"tempo": 66})
+    box.wait(2 * MINUTE_S)
+    assert (box.plays(), box.settings.requested.tempo) == (True, 66)
+
+
+def test_a_scene_that_is_gone_does_not_keep_the_music_from_waking(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    box = Box("2026-12-01 06:59", playing=False, wake_time="07:00", wake_scene="Tea")
+    Scenes(tmp_path / "scenes.json", box.settings)
+    box.wait(2 * MINUTE_S)
+    assert box.plays()
+    assert "wake-up: there is no scene 'Tea'" in caplog.text
 
 
 def test_the_music_wakes_on_the_chosen_days_alone() -> None:

@@ -131,7 +131,7 @@ def test_the_names_that_exist_now_are_the_choices() -> None:
     assert settings.choices["output"] == ["default", "Kitchen"]
     settings.change("output", "default")
     assert settings.choices["output"] == ["default"]
-    assert set(settings.choices) == {"model", "output", "soundfont", "scene"}
+    assert set(settings.choices) == {"model", "output", "soundfont", "scene", "wake_scene"}
 
 
 def test_a_setting_has_the_options_of_its_kind() -> None:
