@@ -21,6 +21,7 @@ from benchmarks import (
     keras_baseline,
     latency,
     measure,
+    page_cost,
     playing,
     rendering,
     report,
@@ -32,7 +33,16 @@ from tests.support.virtual_card import VirtualCard, virtual_card
 
 PAGE = CHECKOUT / "docs" / "benchmarks.md"
 MODELS = ("chorales", "folk", "strings", "keyboard")
-PARTS = ["composing", "instructions", "playing", "latency", "interference", "rendering", "keras"]
+PARTS = [
+    "composing",
+    "instructions",
+    "playing",
+    "latency",
+    "interference",
+    "page",
+    "rendering",
+    "keras",
+]
 
 
 def section(title: str, note: str = "") -> Section:
@@ -179,6 +189,9 @@ def measured(parts: set[str], keras_python: Path) -> list[Section]:
         sections.append(
             card_section("Under disturbance", note, *interference.PARTS, rooms.rows, browser.rows)
         )
+    if "page" in parts:
+        note = "What the page costs the machine that shows it."
+        sections.append(card_section("The page", note, page_cost.rows))
     if "rendering" in parts:
         sections.append(section("Rendering"))
         sections[-1].measure(rendering.rows)

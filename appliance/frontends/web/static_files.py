@@ -17,7 +17,11 @@ STATIC: Final = Path(__file__).parent / "static"
 PAGES: Final = {"/": "index.html", "/health": "health.html"}
 """The file of each page, by path."""
 
-_TYPES: Final = {".js": "text/javascript", ".webmanifest": "application/manifest+json"}
+_TYPES: Final = {
+    ".js": "text/javascript",
+    ".webmanifest": "application/manifest+json",
+    ".woff2": "font/woff2",
+}
 
 
 class _File(NamedTuple):

@@ -1,20 +1,25 @@
 // The page: connects what the box sends to what is shown.
 
-import { AudioPlayer, appendPlayerButton } from './audio-player.js';
+import { AudioPlayer, connectPlayerButton } from './audio-player.js';
 import { LiveConnection } from './live-connection.js';
 import { NoteTimeline } from './note-timeline.js';
 import { PianoRoll } from './piano-roll.js';
 import { PieceHistory } from './piece-history.js';
 import { PlaybackClock } from './playback-clock.js';
+import { Scenes } from './scenes.js';
 import { Session, loginDialog } from './session.js';
 import { SettingsForm } from './settings-form.js';
-import { TEXTS, fillTexts } from './texts.js';
+import { enableShortcuts, listShortcuts } from './shortcuts.js';
+import { TEXTS, fill, loadTexts, loadTypeface, translated } from './texts.js';
+import { pieceTitle, placeInGroup, wholeTitle } from './titles.js';
+import { Wall } from './wall.js';
 
 const PRODUCT = 'Bachbox';
 
 const find = (selector) => document.querySelector(selector);
 
-fillTexts();
+await loadTexts();
+loadTypeface();
 
 const session = new Session();
 const clock = new PlaybackClock();
@@ -26,20 +31,32 @@ const connection = new LiveConnection(async () => {
   if (permission === 'none') openLogin();
   return permission !== 'none';
 });
-const form = new SettingsForm(find('#settings'), find('#transport'), connection, (error) => {
-  find('#message').textContent = error;
-});
+const form = new SettingsForm(
+  find('#settings'), find('#volume'), find('#transport'), connection, showError,
+);
+const scenes = new Scenes(
+  find('#scenes'), session, (name) => form.request({ set: { scene: name } }), showError,
+);
 const player = new AudioPlayer();
 clock.localTick = () => player.tick();
-appendPlayerButton(find('#listen-button'), player, TEXTS.listen);
-const history = new PieceHistory(find('#save-button'), find('#history'), TEXTS.history);
+player.addEventListener('state', () => roll.wake());
+connectPlayerButton(find('#listen'), player);
+const history = new PieceHistory(find('#save'), find('#history'));
 const openLogin = loginDialog(find('#login'), session, () => connection.open());
+const wall = new Wall(find('#full-screen'));
+enableShortcuts((step) => form.request({ set: { volume: step } }));
+listShortcuts(find('#shortcut-list'));
 
+find('#show-shortcuts').addEventListener('click', () => find('#shortcuts').showModal());
 find('#log-in').addEventListener('click', openLogin);
 find('#log-out').addEventListener('click', async () => {
   await session.logOut();
   connection.open();
 });
+
+function showError(text) {
+  find('#message').textContent = text;
+}
 
 function showPermission() {
   const { permission, csrf_token: token, password_is_set: isSet } = session.info;
@@ -47,9 +64,10 @@ function showPermission() {
   find('#log-in').hidden = mayControl || !isSet;
   find('#log-out').hidden = !token;
   document.body.classList.toggle('read-only', !mayControl);
-  const inputs = '#transport > button, #settings :is(input, select, button)';
+  const inputs =
+    '#transport > button, #add-scene, :is(#settings, #volume) :is(input, select, button)';
   for (const input of document.querySelectorAll(inputs)) input.disabled = !mayControl;
-  find('#message').textContent = permission === 'read' ? TEXTS.read_only : '';
+  showError(permission === 'read' ? TEXTS.read_only : '');
 }
 
 function showConnection(state) {
@@ -62,28 +80,30 @@ function showConnection(state) {
 let announcedPiece = '';
 
 function showNow({ now, seed_text: seed }) {
-  const condition = TEXTS.condition[now.condition];
-  const piece = now.piece ? TEXTS.piece(now.title, now.group) : TEXTS.composing_first;
-  find('#piece').textContent = condition ? `${piece} · ${condition}` : piece;
-  find('#bar').textContent = now.piece ? TEXTS.bar(now.bar) : '';
-  find('#seed').textContent = TEXTS.seed(seed, now.model);
+  const piece = now.piece ? wholeTitle(now.title, now.group) : TEXTS.composing_first;
+  find('#title').textContent = now.piece ? pieceTitle(now.title) : TEXTS.composing_first;
+  find('#group').textContent = placeInGroup(now.group);
+  find('#condition').textContent = TEXTS.condition[now.condition];
+  const bar = now.bar > 0 ? fill(TEXTS.bar, { bar: now.bar }) : TEXTS.pickup;
+  find('#bar').textContent = now.piece ? bar : '';
+  find('#seed').textContent = fill(TEXTS.seed, { seed, model: translated(now.model) });
   find('#sound-problem').textContent = now.problem;
   find('#sound-problem').hidden = !now.problem;
   const beats = find('#beats');
   beats.textContent = '●'.padStart(now.beat, '○').padEnd(now.beats_per_bar, '○');
   beats.hidden = !now.beat;
-  find('#roll').setAttribute('aria-label', TEXTS.roll(piece));
+  if (piece === announcedPiece) return;
+  announcedPiece = piece;
+  find('#roll').setAttribute('aria-label', fill(TEXTS.roll, { piece }));
   document.title = `${piece} · ${PRODUCT}`;
-  if (piece !== announcedPiece) {
-    announcedPiece = piece;
-    history.refresh();
-    find('#announcement').textContent = piece;
-  }
+  find('#announcement').textContent = piece;
+  history.refresh();
 }
 
 function drawForm(schema) {
   form.draw(schema);
   showPermission();
+  scenes.refresh();
 }
 
 let isFirstNotes = true;
@@ -97,20 +117,24 @@ connection.addEventListener('hello', ({ detail }) => {
 connection.addEventListener('schema', ({ detail }) => drawForm(detail.schema));
 connection.addEventListener('settings', ({ detail }) => {
   form.update(detail.values, detail.model_defaults);
+  scenes.show(detail.values.scene);
 });
 connection.addEventListener('now', ({ detail }) => showNow(detail));
 connection.addEventListener('notes', ({ detail }) => {
   timeline.update(detail, isFirstNotes);
   clock.horizonTick = detail.horizon_tick;
   isFirstNotes = false;
+  roll.wake();
 });
 connection.addEventListener('clock', ({ detail }) => {
+  const wasMoving = clock.isMoving;
   clock.update(detail);
   clock.horizonTick = timeline.horizonTick = detail.horizon_tick;
+  if (clock.isMoving || wasMoving) roll.wake();
 });
 
 showConnection(connection.state);
 connection.open();
 
 // For extensions, and to look into the page from the browser's console.
-window.bachbox = { clock, connection, form, history, player, roll, session, timeline };
+window.bachbox = { clock, connection, form, history, player, roll, session, timeline, wall };

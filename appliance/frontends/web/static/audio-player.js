@@ -4,8 +4,8 @@
 // begins and ends), then stereo samples as signed 16-bit integers.
 
 import { BufferOutput, WorkletOutput } from './audio-outputs.js';
-import { element } from './dom.js';
 import { ReconnectingSocket } from './reconnecting-socket.js';
+import { TEXTS } from './texts.js';
 
 const HEADER_BYTES = 16;
 const MAX_POSITIONS = 60;
@@ -129,11 +129,10 @@ export class AudioPlayer extends EventTarget {
   }
 }
 
-/** Append a button to `parent` that turns `player` on and off; `texts` are by its state. */
-export function appendPlayerButton(parent, player, texts) {
-  const button = element('button', { type: 'button', id: 'listen' });
+/** Have `button` turn `player` on and off. */
+export function connectPlayerButton(button, player) {
   const show = () => {
-    button.textContent = texts[player.state];
+    button.querySelector('span').textContent = button.title = TEXTS.listen[player.state];
     button.setAttribute('aria-pressed', String(player.state !== 'off'));
   };
   button.addEventListener('click', () => {
@@ -142,5 +141,4 @@ export function appendPlayerButton(parent, player, texts) {
   });
   player.addEventListener('state', show);
   show();
-  parent.append(button);
 }

@@ -3,7 +3,7 @@
 import { histogram, lineChart } from './charts.js';
 import { element } from './dom.js';
 import { Session } from './session.js';
-import { TEXTS, fillTexts } from './texts.js';
+import { TEXTS, fill, loadTexts, loadTypeface } from './texts.js';
 
 const REFRESH_MS = 2000;
 const INPUT_EVENTS_MS = 400;
@@ -13,7 +13,8 @@ const find = (selector) => document.querySelector(selector);
 const session = new Session();
 let inputEventsTimer = null;
 
-fillTexts();
+await loadTexts();
+loadTypeface();
 for (const name of ['tone', 'broker', 'inputs']) {
   const button = element('button', { type: 'button', id: `test-${name}`, textContent: TEXTS.test[name] });
   button.addEventListener('click', () => (name === 'inputs' ? showInputEvents() : runTest(name)));
@@ -43,7 +44,7 @@ function show(report) {
   const samples = report.samples;
   find('#charts').replaceChildren(...CHARTS.map((name) => chart(name, samples, report)));
   const { bounds_ms: bounds, counts } = report.latency;
-  find('#latency').replaceChildren(histogram(TEXTS.latency, bounds, counts));
+  find('#latency').replaceChildren(histogram(TEXTS.latency, TEXTS.milliseconds, bounds, counts));
   const { health, version } = report.status;
   const facts = { version, ...health, uptime_s: duration(health.uptime_s) };
   facts.mqtt_topic = report.mqtt_topic || null;
@@ -51,14 +52,7 @@ function show(report) {
   find('#facts').replaceChildren(
     ...Object.entries(TEXTS.fact)
       .filter(([name]) => facts[name] !== null && facts[name] !== undefined)
-      .map(([name, label]) => {
-        const pair = element('div', {});
-        pair.append(
-          element('dt', { textContent: label }),
-          element('dd', { textContent: facts[name] }),
-        );
-        return pair;
-      }),
+      .map(([name, label]) => fact(name, label, facts[name])),
   );
   const log = find('#log');
   const atEnd = log.scrollTop + log.clientHeight >= log.scrollHeight - 4;
@@ -67,25 +61,41 @@ function show(report) {
   if (atEnd) log.scrollTop = log.scrollHeight;
 }
 
+function fact(name, label, value) {
+  const pair = element('div', {});
+  pair.append(
+    element('dt', { textContent: label }),
+    element('dd', { className: 'value', textContent: value }),
+    element('dd', { className: 'hint', textContent: TEXTS.explain[name] }),
+  );
+  return pair;
+}
+
 function chart(name, samples, report) {
   const values = samples.map((sample) => sample[name]);
-  let series = { all: values };
-  if (name === 'xruns') series = { all: values.map((n) => (n * 60) / report.sample_interval_s) };
-  const last = values.at(-1);
-  let now = last === undefined ? '' : String(name === 'xruns' ? series.all.at(-1) : last);
-  if (last && typeof last === 'object') {
-    series = {};
-    for (const process of Object.keys(last)) series[process] = values.map((v) => v[process] ?? 0);
-    now = Object.entries(last).map(([process, value]) => `${process} ${value}`).join(', ');
+  let series = { '': values };
+  if (name === 'xruns') series = { '': values.map((n) => (n * 60) / report.sample_interval_s) };
+  if (typeof values.at(-1) === 'object') {
+    const processes = Object.keys(values.at(-1));
+    series = Object.fromEntries(
+      processes.map((process) => [process, values.map((value) => value[process] ?? 0)]),
+    );
   }
   const panel = element('figure', { className: 'panel' });
   panel.dataset.chart = name;
   const caption = element('figcaption', {});
-  caption.append(
-    element('strong', { textContent: TEXTS.charts[name] }),
-    element('span', { textContent: now && TEXTS.now(now) }),
+  const latest = Object.entries(series).map(([process, numbers], at) => {
+    const words = [process, numbers.at(-1) ?? '', TEXTS.units[name]].filter((word) => word !== '');
+    const text = process ? words.join(' ') : fill(TEXTS.now, { value: words.join(' ') });
+    return element('span', { className: process && `key line-${at}`, textContent: text });
+  });
+  caption.append(element('strong', { textContent: TEXTS.charts[name] }), ...latest);
+  const said = latest.map((span) => span.textContent).join(', ');
+  panel.append(
+    caption,
+    lineChart(TEXTS.charts[name], said, series, report.sample_interval_s),
+    element('p', { className: 'hint', textContent: TEXTS.explain[name] }),
   );
-  panel.append(caption, lineChart(TEXTS.charts[name], TEXTS.now(now), series));
   return panel;
 }
 

@@ -1,14 +1,35 @@
 // The piano roll: what was played left of the line, what comes next right of it.
+//
+// It is drawn only when the picture changes: when the music has moved by a pixel of the screen, while
+// a note fades, and when the box has sent something. A paused or hidden page draws nothing.
 
-const NOW_AT = 0.36; // Where the line is, as a share of the width.
+import { translated } from './texts.js';
+
+const MOST_AHEAD = 0.64; // What comes next takes at most this share of the width,
+const BEATS_AHEAD = 8.5; // and no more than this: a little more than is composed.
+const PIXELS_PER_BEAT = [34, 76]; // At least and at most.
 const FADE_MS = 1200; // How long discarded notes take to fade.
 const HIGHLIGHT_MS = 1600; // How long new notes have a border.
-const FRAME_MS = 30; // Half of a screen's frames: still smooth, and it saves a phone's battery.
+const EARLY_MS = 12; // A frame is asked for this long before the picture has to change.
 const REDUCED_MOTION_FRAME_MS = 500;
-const MIN_PIXELS_PER_BEAT = 34;
-const BEATS_AHEAD = 8.5; // How much of the future is shown on a wide screen: a little more than is composed.
 const MIN_PITCHES = 26;
-const KEYS = ['C', 'D♭', 'D', 'E♭', 'E', 'F', 'F♯', 'G', 'A♭', 'A', 'B♭', 'B'];
+const TOP = 24; // The height of the line with the numbers of the bars.
+const MIN_BAR_LABEL = 44; // Numbers nearer to each other than this, in pixels, are left out.
+const KEYS = ['C', 'D-flat', 'D', 'E-flat', 'E', 'F', 'F-sharp', 'G', 'A-flat', 'A', 'B-flat', 'B'];
+const MINOR_KEYS = { 1: 'c-sharp', 8: 'g-sharp' };
+
+/** Return a piece's key as the box spells it, such as "e-flat minor". */
+export function keyName({ tonic, minor }) {
+  if (!minor) return `${KEYS[tonic]} major`;
+  return `${MINOR_KEYS[tonic] ?? KEYS[tonic].toLowerCase()} minor`;
+}
+
+/** Return where the line is, as a share of `width`, and how wide a quarter note is, in pixels. */
+export function scaleFor(width) {
+  const [least, most] = PIXELS_PER_BEAT;
+  const pixelsPerBeat = Math.min(most, Math.max(least, (MOST_AHEAD * width) / BEATS_AHEAD));
+  return { nowAt: 1 - Math.min(MOST_AHEAD, (BEATS_AHEAD * pixelsPerBeat) / width), pixelsPerBeat };
+}
 
 export class PianoRoll {
   #canvas;
@@ -18,70 +39,105 @@ export class PianoRoll {
   #colours = null;
   #low = 48;
   #high = 84;
-  #lastFrameMs = 0;
+  #isWaiting = false; // A frame is asked for.
+  #isStale = true; // More has changed than the time.
+  #drawnShift = NaN;
+  #fadesUntilMs = 0;
   #reducedMotion = matchMedia('(prefers-reduced-motion: reduce)');
+  /** How many frames were drawn. */
+  frames = 0;
 
   constructor(canvas, timeline, clock) {
     this.#canvas = canvas;
-    this.#context = canvas.getContext('2d');
+    this.#context = canvas.getContext('2d', { alpha: false });
     this.#timeline = timeline;
     this.#clock = clock;
-    matchMedia('(prefers-color-scheme: dark)').addEventListener('change', () => {
-      this.#colours = null;
-    });
+    matchMedia('(prefers-color-scheme: dark)').addEventListener('change', () => this.restyle());
+    new ResizeObserver(() => this.wake()).observe(canvas);
+    document.addEventListener('visibilitychange', () => this.wake());
+  }
+
+  /** Read the colours again. */
+  restyle() {
+    this.#colours = null;
+    this.wake();
+  }
+
+  /** Something has changed: draw, and go on while the music moves. */
+  wake() {
+    this.#isStale = true;
+    if (this.#isWaiting || document.hidden) return;
+    this.#isWaiting = true;
     requestAnimationFrame((ms) => this.#frame(ms));
   }
 
   #frame(ms) {
-    requestAnimationFrame((next) => this.#frame(next));
-    if (ms - this.#lastFrameMs < (this.#reducedMotion.matches ? REDUCED_MOTION_FRAME_MS : FRAME_MS)) return;
-    this.#lastFrameMs = ms;
-    this.draw(ms);
+    this.#isWaiting = false;
+    if (document.hidden) return;
+    const isFading = ms < this.#fadesUntilMs;
+    const { width, height, scale } = this.#size();
+    const { nowAt, pixelsPerBeat } = scaleFor(width);
+    const pixelsPerTick = pixelsPerBeat / 480;
+    const now = this.#clock.tick(ms);
+    const shift = Math.round(now * pixelsPerTick * scale) / scale;
+    if (this.#isStale || isFading || shift !== this.#drawnShift) {
+      this.#isStale = false;
+      this.#drawnShift = shift;
+      this.frames += 1;
+      const left = Math.round(nowAt * width) - shift;
+      const x = (tick) => left + Math.round(tick * pixelsPerTick * scale) / scale;
+      const [fromTick, toTick] = [-left / pixelsPerTick, (width - left) / pixelsPerTick];
+      this.#context.setTransform(scale, 0, 0, scale, 0, 0);
+      this.#draw({ ms, now, x, fromTick, toTick, width, height, pixelsPerTick });
+    }
+    if (isFading || this.#clock.isMoving) this.#scheduleNext(isFading, pixelsPerTick * scale);
   }
 
-  /** Draw one frame. */
-  draw(ms = performance.now()) {
-    const { width, height, scale } = this.#size();
+  /** Ask for a frame when the picture has to change next. */
+  #scheduleNext(isFading, pixelsPerTick) {
+    this.#isWaiting = true;
+    const ask = () => requestAnimationFrame((ms) => this.#frame(ms));
+    let waitMs = isFading ? 0 : 1 / (pixelsPerTick * this.#clock.ticksPerMs);
+    if (this.#reducedMotion.matches) waitMs = REDUCED_MOTION_FRAME_MS;
+    if (waitMs > 2 * EARLY_MS) setTimeout(ask, waitMs - EARLY_MS);
+    else ask();
+  }
+
+  #draw(view) {
+    const { ms, now, x, fromTick, toTick, width, height } = view;
     const context = this.#context;
     const colours = (this.#colours ??= this.#readColours());
-    const now = this.#clock.tick(ms);
-    const pixelsPerBeat = Math.max(MIN_PIXELS_PER_BEAT, ((1 - NOW_AT) * width) / BEATS_AHEAD);
-    const ticksPerPixel = 480 / pixelsPerBeat;
-    const x = (tick) => NOW_AT * width + (tick - now) / ticksPerPixel;
-    const fromTick = now - NOW_AT * width * ticksPerPixel;
-    const toTick = now + (1 - NOW_AT) * width * ticksPerPixel;
     const endOf = (note) => note.endTick ?? this.#timeline.horizonTick;
     const isVisible = (note) => note.startTick < toTick && endOf(note) > fromTick;
     const notes = this.#timeline.notes.filter(isVisible);
     this.#fitPitches(notes);
-    const step = (height - 22) / (this.#high - this.#low + 1);
-    const y = (pitch) => 20 + (this.#high - pitch) * step;
+    const step = (height - TOP - 6) / (this.#high - this.#low + 1);
+    const y = (pitch) => TOP + (this.#high - pitch) * step;
+    this.#drawGrid(colours, { ...view, y, step });
 
-    context.setTransform(scale, 0, 0, scale, 0, 0);
-    context.fillStyle = colours.background;
-    context.fillRect(0, 0, width, height);
-    this.#grid(context, colours, { x, y, fromTick, toTick, step, width, height });
-
-    const drawNote = (note, style, alpha) => {
+    const drawNote = (note, colour, opacity) => {
       const left = x(note.startTick);
-      const right = x(Math.max(endOf(note), note.startTick));
-      context.globalAlpha = alpha;
-      context.fillStyle = style;
+      const length = x(Math.max(endOf(note), note.startTick)) - left;
+      context.globalAlpha = opacity;
+      context.fillStyle = colour;
       context.beginPath();
-      context.roundRect(left, y(note.pitch) + 0.5, Math.max(2, right - left - 1.5), step - 1, 3);
+      context.roundRect(left, y(note.pitch) + 0.5, Math.max(2, length - 1.5), step - 1, 3);
       context.fill();
     };
     for (const note of this.#timeline.discarded) {
       const opacity = 0.5 * (1 - (ms - note.discardedMs) / FADE_MS);
-      if (opacity > 0 && isVisible(note)) drawNote(note, colours.discarded, opacity);
+      if (opacity <= 0 || !isVisible(note)) continue;
+      this.#fadesUntilMs = Math.max(this.#fadesUntilMs, note.discardedMs + FADE_MS);
+      drawNote(note, colours.discarded, opacity);
     }
     for (const note of notes) {
       const colour = colours.voices[note.voice % colours.voices.length];
-      if (note.startTick > now) drawNote(note, colour, colours.aheadOpacity);
-      else if (endOf(note) >= now) drawNote(note, colour, 1);
-      else drawNote(note, colour, colours.playedOpacity);
+      const isSounding = note.startTick <= now && endOf(note) >= now;
+      const restOpacity = note.startTick > now ? colours.aheadOpacity : colours.playedOpacity;
+      drawNote(note, colour, isSounding ? 1 : restOpacity);
       const highlight = note.addedMs ? 1 - (ms - note.addedMs) / HIGHLIGHT_MS : 0;
       if (highlight > 0) {
+        this.#fadesUntilMs = Math.max(this.#fadesUntilMs, note.addedMs + HIGHLIGHT_MS);
         context.globalAlpha = highlight;
         context.strokeStyle = colours.text;
         context.lineWidth = 1.5;
@@ -90,33 +146,38 @@ export class PianoRoll {
     }
     context.globalAlpha = 1;
     context.fillStyle = colours.now;
-    context.fillRect(NOW_AT * width - 1, 0, 2, height);
-  }
-
-  #grid(context, colours, { x, y, fromTick, toTick, step, width, height }) {
-    for (let pitch = this.#low; pitch <= this.#high; pitch++) {
-      if ([1, 3, 6, 8, 10].includes(pitch % 12)) {
-        context.fillStyle = colours.blackKeys;
-        context.fillRect(0, y(pitch), width, step);
-      }
-    }
-    context.font = '12px system-ui, sans-serif';
-    context.textBaseline = 'top';
-    for (const { tick, bar, piece } of this.#timeline.bars(fromTick, toTick)) {
-      const left = Math.round(x(tick));
-      context.fillStyle = colours.barLine;
-      context.fillRect(left, 0, 1, height);
-      if (bar % 2 === 1 || bar < 3) {
-        context.fillStyle = colours.mutedText;
-        const key = piece.minor ? KEYS[piece.tonic].toLowerCase() : KEYS[piece.tonic];
-        context.fillText(bar === 1 ? `${piece.number} · ${key}` : String(bar), left + 4, 3);
-      }
-    }
+    context.fillRect(x(now) - 1, 0, 2, height);
     // Beyond the horizon nothing is composed yet.
     const edge = x(this.#timeline.horizonTick);
     if (edge < width) {
       context.fillStyle = colours.notComposed;
       context.fillRect(edge, 0, width - edge, height);
+    }
+  }
+
+  #drawGrid(colours, { x, y, fromTick, toTick, step, width, height, pixelsPerTick }) {
+    const context = this.#context;
+    context.fillStyle = colours.background;
+    context.fillRect(0, 0, width, height);
+    context.fillStyle = colours.blackKeys;
+    for (let pitch = this.#low; pitch <= this.#high; pitch++) {
+      if ([1, 3, 6, 8, 10].includes(pitch % 12)) context.fillRect(0, y(pitch), width, step);
+    }
+    context.font = '13px Bachbox, Georgia, serif';
+    context.textBaseline = 'top';
+    for (const { tick, bar, piece } of this.#timeline.bars(fromTick, toTick)) {
+      const left = x(tick);
+      context.fillStyle = colours.barLine;
+      context.fillRect(left, 0, 1, height);
+      const barWidth = piece.beatsPerBar * piece.beatTicks * pixelsPerTick;
+      const every = Math.max(1, Math.ceil(MIN_BAR_LABEL / barWidth));
+      if (bar === 1) {
+        context.fillStyle = colours.now;
+        context.fillText(translated(keyName(piece)), left + 5, 4);
+      } else if (bar % every === 0 && (bar - 1) * barWidth > 2.2 * MIN_BAR_LABEL) {
+        context.fillStyle = colours.mutedText;
+        context.fillText(bar, left + 5, 4);
+      }
     }
   }
 
@@ -142,12 +203,13 @@ export class PianoRoll {
     if (this.#canvas.width !== across || this.#canvas.height !== down) {
       this.#canvas.width = across;
       this.#canvas.height = down;
+      this.#isStale = true;
     }
     return { width, height, scale };
   }
 
   #readColours() {
-    const style = getComputedStyle(document.documentElement);
+    const style = getComputedStyle(document.body);
     const colour = (name) => style.getPropertyValue(`--${name}`).trim();
     return {
       background: colour('roll'),

@@ -1,6 +1,8 @@
 // The last pieces, each with its files.
 
 import { element } from './dom.js';
+import { TEXTS } from './texts.js';
+import { minutes, pieceTitle } from './titles.js';
 
 const MIN_SECONDS = 10; // A piece that has only just begun is hardly the one to be saved.
 
@@ -10,23 +12,26 @@ export function pieceToSave(pieces) {
   return first?.playing && first.seconds < MIN_SECONDS && second ? second : first;
 }
 
+/** Return a piece of the history in words. */
+export function description({ title, seconds, model, playing, complete }) {
+  const { playing: stillPlaying, stopped_early: stopped } = TEXTS.history;
+  const state = playing ? stillPlaying : complete ? '' : stopped;
+  return [pieceTitle(title), model, minutes(seconds), state].filter(Boolean).join(' · ');
+}
+
 export class PieceHistory {
   #section;
-  #texts;
   #note;
   #list = element('ol', {});
   #savedId = null;
   #fileKinds = [];
 
-  /** A button in `parent` opens the list in `section`. */
-  constructor(parent, section, texts) {
+  /** `button` opens the list in `section`. */
+  constructor(button, section) {
     this.#section = section;
-    this.#texts = texts;
-    const button = element('button', { type: 'button', id: 'save', textContent: texts.save });
     button.addEventListener('click', () => this.save());
-    parent.append(button);
 
-    const title = element('h2', { id: 'history-title', textContent: texts.title });
+    const title = element('h2', { id: 'history-title', textContent: TEXTS.history.title });
     section.setAttribute('aria-labelledby', title.id);
     this.#note = element('p', {});
     this.#note.setAttribute('role', 'status');
@@ -55,8 +60,8 @@ export class PieceHistory {
   }
 
   #noteAbout(piece) {
-    if (!piece) return this.#texts.none;
-    return piece.playing ? this.#texts.still_playing : this.#texts.just_played;
+    if (!piece) return TEXTS.history.none;
+    return piece.playing ? TEXTS.history.still_playing : TEXTS.history.just_played;
   }
 
   async #fetch() {
@@ -68,7 +73,7 @@ export class PieceHistory {
       return answer.pieces;
     } catch (error) {
       this.#section.hidden = false;
-      this.#note.textContent = `${this.#texts.failed} ${error.message}`;
+      this.#note.textContent = `${TEXTS.history.failed} ${error.message}`;
       return null;
     }
   }
@@ -82,20 +87,20 @@ export class PieceHistory {
   #item(piece) {
     const item = element('li', {});
     item.classList.toggle('highlighted', piece.id === this.#savedId);
-    const description = element('span', {
+    const words = element('span', {
       id: `piece-${piece.id}`,
-      textContent: this.#texts.piece(piece),
+      textContent: description(piece),
     });
     const links = this.#fileKinds.flatMap((kind) => {
       const link = element('a', {
         href: `api/pieces/${piece.id}.${kind}`,
         download: '',
-        textContent: this.#texts.files[kind] ?? kind,
+        textContent: TEXTS.history.files[kind] ?? kind,
       });
-      link.setAttribute('aria-describedby', description.id);
+      link.setAttribute('aria-describedby', words.id);
       return [' ', link];
     });
-    item.append(description, ...links);
+    item.append(words, ...links);
     return item;
   }
 }

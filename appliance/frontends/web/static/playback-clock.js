@@ -26,6 +26,16 @@ export class PlaybackClock {
     this.#last = report;
   }
 
+  /** Whether the music moves. */
+  get isMoving() {
+    return this.ticksPerMs > 0;
+  }
+
+  /** How quick it is. */
+  get ticksPerMs() {
+    return this.#last?.ticksPerMs ?? 0;
+  }
+
   /** Return the tick heard here at `ms`. */
   tick(ms = performance.now()) {
     const localTick = this.localTick();

@@ -1,40 +1,48 @@
 // The settings as widgets, drawn from the schema that the box sends, and always up to date.
 
 import { ChangeQueue } from './change-queue.js';
+import { drawHours, drawTime } from './clock-widgets.js';
 import { element } from './dom.js';
-import { TEXTS } from './texts.js';
+import { inOrder, placeOf } from './settings-places.js';
+import { TEXTS, fill, translated } from './texts.js';
 
 const DEFAULT = 'default'; // In place of a value: use the model's default.
-const MIN_SEARCHED_OPTIONS = 13; // From as many options on, a choice has a search field.
+const MIN_SEARCHED_OPTIONS = 40; // From as many options on, a choice has a search field.
 const HAND_MS = 600; // How long after an accepted change the widget is set to the value of the box.
 
 export class SettingsForm {
-  #form;
+  #places;
   #playButton;
   #connection;
   #showError;
-  #changes = new ChangeQueue((name, value) => this.#request({ set: { [name]: value } }));
+  #changes = new ChangeQueue((name, value) => this.request({ set: { [name]: value } }));
   #updates = new Map(); // name -> function(value, isDefault), which updates the widget
   #values = {};
   #modelDefaults = [];
   #drawnSchema = '';
 
   /**
-   * Draws into `form`; connects the buttons in `transport`. `showError(text)` shows why something
-   * failed, or with "" that nothing did.
+   * Draws into the elements of `form` that have a `data-place`, and the volume into `volume`;
+   * connects the buttons in `transport`. `showError(text)` shows why something failed, or with ""
+   * that nothing did.
    */
-  constructor(form, transport, connection, showError) {
-    this.#form = form;
+  constructor(form, volume, transport, connection, showError) {
+    this.#places = new Map([['volume', volume]]);
+    for (const place of form.querySelectorAll('[data-place]')) {
+      this.#places.set(place.dataset.place, place.querySelector('.widgets') ?? place);
+    }
     this.#playButton = transport.querySelector('#playing');
     this.#connection = connection;
     this.#showError = showError;
     form.addEventListener('submit', (event) => event.preventDefault());
     this.#playButton.addEventListener('click', () => this.#change('playing', !this.#values.playing));
     for (const button of transport.querySelectorAll('[data-action]')) {
-      button.addEventListener('click', () => this.#request({ actions: [button.dataset.action] }));
+      button.addEventListener('click', () => this.request({ actions: [button.dataset.action] }));
     }
     this.#updates.set('playing', (playing) => {
-      this.#playButton.textContent = playing ? TEXTS.pause : TEXTS.play;
+      const label = playing ? TEXTS.pause : TEXTS.play;
+      this.#playButton.querySelector('span').textContent = label;
+      this.#playButton.title = label;
       this.#playButton.dataset.playing = playing;
     });
   }
@@ -44,11 +52,17 @@ export class SettingsForm {
     const text = JSON.stringify(schema);
     if (text === this.#drawnSchema) return;
     this.#drawnSchema = text;
-    this.#form.replaceChildren();
-    for (const setting of schema) {
-      if (setting.name === 'playing') continue; // It has its button.
+    for (const place of this.#places.values()) place.replaceChildren();
+    for (const sent of inOrder(schema)) {
+      const place = this.#places.get(placeOf(sent));
+      if (!place) continue; // It has a place of its own on the page, such as the button "Pause".
+      const setting = { ...sent, title: translated(sent.title), hint: translated(sent.hint ?? '') };
       this.#updates.delete(setting.name);
-      this.#form.append(this.#widget(setting));
+      place.append(this.#widget(setting));
+    }
+    for (const place of this.#places.values()) {
+      const folded = place.closest('details');
+      if (folded) folded.hidden = !place.childElementCount;
     }
     this.update(this.#values, this.#modelDefaults);
   }
@@ -62,8 +76,7 @@ export class SettingsForm {
   #widget(setting) {
     const widget = element('div', { className: `widget ${setting.kind}` });
     widget.dataset.setting = setting.name;
-    const draw = { number: this.#drawNumber, switch: this.#drawSwitch }[setting.kind];
-    const show = (draw ?? this.#drawChoice).call(this, widget, setting);
+    const show = this.#draw(widget, setting);
     const showDefault = setting.has_default ? this.#appendDefaultButton(widget, setting) : null;
     if (setting.hint) {
       const hint = element('p', {
@@ -79,13 +92,31 @@ export class SettingsForm {
     return widget;
   }
 
+  /** Append to `widget` what its kind needs; returns what shows a value. */
+  #draw(widget, setting) {
+    const change = (value) => this.#change(setting.name, value);
+    switch (setting.kind) {
+      case 'number':
+        return this.#drawNumber(widget, setting);
+      case 'switch':
+        return this.#drawSwitch(widget, setting);
+      case 'time':
+        return drawTime(widget, setting, change);
+      case 'hours':
+        return drawHours(widget, setting, change);
+      default:
+        return this.#drawChoice(widget, setting);
+    }
+  }
+
   /** A slider, and a field to type the number. */
   #drawNumber(widget, { name, title, low, high, step, unit }) {
     const id = `set-${name}`;
     const limits = { min: low, max: high, step };
     const slider = element('input', { type: 'range', id, ...limits });
     const field = element('input', { type: 'number', inputMode: 'decimal', ...limits });
-    field.setAttribute('aria-label', TEXTS.number_field(title, unit));
+    const label = unit ? TEXTS.number_field_unit : TEXTS.number_field;
+    field.setAttribute('aria-label', fill(label, { setting: title, unit }));
     slider.addEventListener('input', () => {
       field.value = slider.value;
       this.#change(name, slider.valueAsNumber);
@@ -126,11 +157,11 @@ export class SettingsForm {
     };
   }
 
-  #drawChoice(widget, { name, title, choices }) {
+  #drawChoice(widget, { name, title, group, choices }) {
     const id = `set-${name}`;
     const select = element('select', { id });
     widget.append(element('label', { htmlFor: id, textContent: title }));
-    const fill = (query) => {
+    const showMatching = (query) => {
       const current = String(this.#values[name] ?? '');
       const found = matchingOptions(choices, query);
       const shown = choices.filter((option) => found.includes(option) || option.value === current);
@@ -138,28 +169,28 @@ export class SettingsForm {
       select.value = current;
       return found;
     };
-    if (choices.length >= MIN_SEARCHED_OPTIONS) this.#appendSearch(widget, name, title, fill);
+    if (!group && choices.length >= MIN_SEARCHED_OPTIONS) this.#appendSearch(widget, name, title, showMatching);
     select.addEventListener('change', () => this.#change(name, select.value));
     widget.append(select);
-    fill('');
+    showMatching('');
     return (value) => {
       if (![...select.options].some((option) => option.value === String(value))) {
-        select.append(element('option', { value, textContent: value }));
+        select.append(element('option', { value, textContent: translated(String(value)) }));
       }
       select.value = value;
     };
   }
 
   /** A field that leaves only matching options; Enter chooses the first one. */
-  #appendSearch(widget, name, title, fill) {
-    const label = TEXTS.search(title);
+  #appendSearch(widget, name, title, showMatching) {
+    const label = fill(TEXTS.search, { setting: title });
     const field = element('input', { type: 'search', placeholder: label });
     field.setAttribute('aria-label', label);
     const count = element('span', { className: 'result-count' });
     count.setAttribute('role', 'status');
     const search = () => {
-      const found = fill(field.value);
-      count.textContent = field.value ? TEXTS.found(found.length) : '';
+      const found = showMatching(field.value);
+      count.textContent = field.value ? foundText(found.length) : '';
       return found;
     };
     field.addEventListener('input', search);
@@ -175,7 +206,7 @@ export class SettingsForm {
     const button = element('button', {
       type: 'button', className: 'use-default', textContent: TEXTS.use_default,
     });
-    button.setAttribute('aria-label', TEXTS.use_default_of(title));
+    button.setAttribute('aria-label', fill(TEXTS.use_default_of, { setting: title }));
     button.addEventListener('click', () => this.#change(name, DEFAULT));
     widget.append(button);
     return (isDefault) => button.setAttribute('aria-pressed', String(isDefault));
@@ -189,7 +220,7 @@ export class SettingsForm {
   }
 
   /** Send a change; resolves to whether it was accepted. */
-  async #request(change) {
+  async request(change) {
     const answer = await this.#connection.request(change);
     if (answer.type === 'done') {
       this.#showError('');
@@ -206,11 +237,15 @@ export class SettingsForm {
   }
 }
 
+function foundText(count) {
+  return count ? fill(TEXTS.found, { count }) : TEXTS.found_none;
+}
+
 /** Return the options that contain every word of `query`, in their value or their group. */
 export function matchingOptions(options, query) {
   const words = query.toLowerCase().split(/\s+/).filter(Boolean);
   return options.filter(({ value, group = '' }) => {
-    const text = `${value} ${group}`.toLowerCase();
+    const text = `${translated(value)} ${translated(group)}`.toLowerCase();
     return words.every((word) => text.includes(word));
   });
 }
@@ -222,9 +257,9 @@ function optionElements(options) {
     groups.set(group, [...(groups.get(group) ?? []), value]);
   }
   return [...groups].flatMap(([group, values]) => {
-    const found = values.map((value) => element('option', { value, textContent: value }));
+    const found = values.map((value) => element('option', { value, textContent: translated(value) }));
     if (!group) return found;
-    const parent = element('optgroup', { label: group });
+    const parent = element('optgroup', { label: translated(group) });
     parent.append(...found);
     return [parent];
   });
