@@ -69,7 +69,7 @@ _TIER_OF: Final = {
 """Folder or module below ``tests`` to tier; the longest name that fits decides."""
 
 _TOGETHER: Final = ("composing/test_composer.py", "music/files/test_midi_writer.py")
-"""They look at the same thirty pieces, which take long to compose, so one worker runs them."""
+"""They look at the same pieces, which take long to compose, so one worker runs them."""
 
 _APART: Final = (
     "frontends/mqtt/test_broker_faults.py",

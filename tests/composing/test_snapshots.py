@@ -37,7 +37,7 @@ def test_no_copy_shares_anything_mutable(monkeypatch: pytest.MonkeyPatch) -> Non
     for name, model in models.items():
         composer = Composer(model, seed=5)
         composer.spare_steps = 64
-        for _ in range(300):
+        for _ in range(200):
             composer.step()
             snapshot = composer.snapshot()
             if snapshot is None:

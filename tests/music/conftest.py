@@ -1,5 +1,5 @@
 """The model fixtures of this folder."""
 
-from tests.support.model_fixtures import _faster_runtime, runtime, shipped, thirty
+from tests.support.model_fixtures import _faster_runtime, many_pieces, runtime, shipped
 
-__all__ = ["_faster_runtime", "runtime", "shipped", "thirty"]
+__all__ = ["_faster_runtime", "many_pieces", "runtime", "shipped"]

@@ -1,4 +1,4 @@
-"""Fixtures: the shipped model, thirty pieces by it, and the runtimes."""
+"""Fixtures: the shipped model, many pieces by it, and the runtimes."""
 
 from __future__ import annotations
 
@@ -29,15 +29,15 @@ def shipped() -> ModelFile:
 
 
 @pytest.fixture(scope="package")
-def thirty() -> list[Played]:
-    """Thirty pieces in a row."""
-    return _thirty()
+def many_pieces() -> list[Played]:
+    """So many that two groups begin, in a row."""
+    return _many_pieces()
 
 
 @functools.cache
-def _thirty() -> list[Played]:
+def _many_pieces() -> list[Played]:
     """Composed once for all folders, because it takes long."""
-    return compose_pieces(Composer(model_file.load(MODEL), seed=7), 30)
+    return compose_pieces(Composer(model_file.load(MODEL), seed=7), 14)
 
 
 @pytest.fixture(params=RUNTIMES if sys.version_info < (3, 12) else ["ai_edge_litert"])

@@ -123,9 +123,9 @@ def test_every_key_has_a_key_signature(tmp_path: Path, tonic: int, minor: bool) 
 
 
 def test_composed_music_is_read_by_mido_and_by_music21(
-    tmp_path: Path, thirty: list[Played]
+    tmp_path: Path, many_pieces: list[Played]
 ) -> None:
-    events = thirty[0].events
+    events = many_pieces[0].events
     path = written(tmp_path / "piece.mid", events, title="Chorales")
     assert read_notes(path) == notes_of(events)
     assert mido.MidiFile(path).ticks_per_beat == TICKS_PER_BEAT
