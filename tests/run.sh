@@ -45,7 +45,7 @@ pytest() { # tier, argument ...
     local tier=$1
     shift
     echo "--- tests: $tier"
-    "$python" -m pytest -m "$tier" "$@" 2>&1 | tee $logs/"$tier".log
+    "$python" -m pytest -m "$tier" --durations=20 "$@" 2>&1 | tee $logs/"$tier".log
     local code=${PIPESTATUS[0]}
     grep -E '(passed|failed|error|no tests ran|deselected).* in [0-9.]+s' $logs/"$tier".log | tail -n1 | tr -d '=' | sed 's/^ *//' >$logs/"$tier".summary
     grep -E '^repeated: ' $logs/"$tier".log >>$logs/"$tier".summary
