@@ -6,13 +6,16 @@ import contextlib
 import functools
 import logging
 import signal
+import socket
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+import msgspec
 
+from appliance.cli.keeping import new_library
 from appliance.cli.model_catalog import ModelCatalog
 from appliance.cli.options import Seconds, loudspeaker_options, music_options
 from appliance.cli.overrides import apply_overrides, choose_seed, new_settings
@@ -29,6 +32,7 @@ logger = logging.getLogger(__name__)
 @click.command()
 @music_options
 @loudspeaker_options
+@click.option("--piece", metavar="NAME", help="Play this saved piece first (bachbox saved).")
 @click.option("--fallback", help="The output to use if there is no sound card.")
 @click.option(
     "--duration",
@@ -41,6 +45,7 @@ logger = logging.getLogger(__name__)
 def play(
     config_file: Path | None,
     prime: Path | None,
+    piece: str | None,
     fallback: str | None,
     duration_s: float | None,
     verbose: bool,
@@ -54,9 +59,6 @@ def play(
     from appliance.daemon import daemon
     from appliance.daemon.daemon_log import DaemonLog
     from appliance.daemon.plan import Plan
-    from appliance.frontends.library import Library
-    from appliance.state import scenes
-    from appliance.state.scenes import Scenes
     from appliance.state.store import FILE_NAME, Store, state_folder
 
     if fallback is not None and fallback.partition(":")[0] not in ("wav", "pipe", "null"):
@@ -70,10 +72,13 @@ def play(
     if "model" not in given:
         model, problems = catalog.find_usable(model)
     settings = new_settings(config, catalog, model)
-    library = Library(settings, Scenes(state_folder() / scenes.FILE_NAME, settings))
+    library = new_library(settings)
     store = Store(state_folder() / FILE_NAME)
     for problem in problems + store.restore(settings, given):
         logger.warning("%s", problem)
+    if piece is not None:
+        library.saved.load()
+        settings.change("saved_piece", piece)
     if not settings.requested.playing:
         logger.info("the music was left paused; `bachbox set playing=on` resumes it")
     if "volume" not in given and settings.requested.volume > config.sound.max_startup_volume:
@@ -90,6 +95,7 @@ def play(
         prime=prime,
         delegate=config.music.delegate,
         duration_s=duration_s,
+        saved=library.saved,
     )
 
     def soundfont() -> Path:
@@ -119,37 +125,37 @@ def _frontends(
     """Return the frontends that ``config`` asks for; log why one is missing."""
     from appliance.config.gpio_schema import Gpio
     from appliance.frontends import local_socket, systemd_notify
-    from appliance.frontends.box_events import BoxEvent, BoxEvents
+    from appliance.frontends.box_events import BoxEvent
     from appliance.frontends.gpio.input_events import MAX_INPUT_EVENTS, InputEvent
     from appliance.frontends.late_frontend import LateFrontend
     from appliance.frontends.local_names import page_url
     from appliance.frontends.local_socket import LocalSocket
     from appliance.frontends.streaming.mp3 import Mp3Broadcast
     from appliance.frontends.streaming.opus import OpusBroadcast
-    from appliance.state.store import state_folder
 
-    socket = local_socket.socket_folder() / local_socket.FILE_NAME
-    frontends: list[Frontend] = [LocalSocket(socket, library)]
+    address = local_socket.socket_folder() / local_socket.FILE_NAME
+    frontends: list[Frontend] = [
+        LocalSocket(address, library), library.history, library,
+    ]  # fmt: skip
+    config, listeners = _listening(config)
     try:
         frontends += systemd_notify.frontends()
     except BachboxError as error:
         # The music does not depend on it; systemd may decide otherwise.
         logger.warning("%s", error)
     input_events: deque[InputEvent] = deque(maxlen=MAX_INPUT_EVENTS)
-    opus, mp3, events = OpusBroadcast(), Mp3Broadcast(), BoxEvents()
+    opus, mp3, events = OpusBroadcast(), Mp3Broadcast(), library.events
     if config.mqtt.host:
         url = functools.partial(page_url, config.web)
         mqtt = "appliance.frontends.mqtt.mqtt_frontend:MqttFrontend"
         frontends.append(LateFrontend("mqtt", mqtt, config.mqtt, url, model_titles, events))
-    if config.web.port:
+    if listeners:
         with _optional("web"):
-            from appliance.frontends import history
             from appliance.frontends.web.media import Media
 
-            pieces = history.History(state_folder() / history.FILE_NAME)
-            media = Media(pieces, opus, soundfont, library, mp3, events)
+            media = Media(library, opus, soundfont, mp3)
             web = "appliance.frontends.web.server:WebFrontend"
-            frontends += [pieces, LateFrontend("web", web, config, input_events, media)]
+            frontends.append(LateFrontend("web", web, config, input_events, media, listeners))
     if config.stream.snapcast:
         with _optional("snapcast"):
             frontends.append(_snapcast(config.stream.snapcast))
@@ -158,9 +164,9 @@ def _frontends(
             from appliance.config.addresses import parse_icecast
             from appliance.frontends.streaming.icecast import IcecastSource
 
-            address = parse_icecast(config.stream.icecast)
-            encoder = mp3 if address.mount.lower().endswith(".mp3") else opus
-            frontends.append(IcecastSource(address, encoder))
+            icecast = parse_icecast(config.stream.icecast)
+            encoder = mp3 if icecast.mount.lower().endswith(".mp3") else opus
+            frontends.append(IcecastSource(icecast, encoder))
     if config.gpio != Gpio():
         with _optional("gpio"):
             from appliance.frontends.gpio.gpio_frontend import GpioFrontend
@@ -171,6 +177,22 @@ def _frontends(
 
             frontends.append(GpioFrontend(config.gpio, on_input))
     return frontends
+
+
+def _listening(config: Config) -> tuple[Config, list[socket.socket]]:
+    """Return the sockets of the page, and ``config`` with their port; 0 if there is no page."""
+    from appliance.cli.page_address import announce
+    from appliance.frontends.web.listeners import listen
+
+    listeners: list[socket.socket] = []
+    if config.web.port:
+        with _optional("web"):
+            listeners = listen(config.web)
+    port = listeners[0].getsockname()[1] if listeners else 0
+    web = msgspec.structs.replace(config.web, port=port)
+    if listeners:
+        announce(web)
+    return msgspec.structs.replace(config, web=web), listeners
 
 
 def _snapcast(address: str) -> Frontend:

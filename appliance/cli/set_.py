@@ -56,7 +56,7 @@ For example: bachbox set tempo=96 instrument="church organ" next_piece
 
 The settings: {", ".join(NAMES)}. NAME={USE_DEFAULT} sets {", ".join(_WITH_MODEL_DEFAULT)}
 to the model's default again, volume=+5 or volume=-5 changes a number, playing=toggle a switch.
-The actions, which take no value: next_piece, restart_piece, model_defaults, test_tone.
+The actions, which take no value: next_piece, restart_piece, model_defaults, save, test_tone.
 """
 
 

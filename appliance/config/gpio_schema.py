@@ -39,11 +39,11 @@ else:
 
 POWER_OFF: Final = "power_off"
 
-ACTIONS: Final = ("playing", "next_piece", "restart_piece", POWER_OFF)
+ACTIONS: Final = ("playing", "next_piece", "restart_piece", "save", POWER_OFF)
 """What a button can do, besides changing a setting; "playing" pauses and resumes."""
 
 ButtonAction = str
-"""One of :data:`ACTIONS`, or a change of a setting: "volume=+5", "instrument=-1", "tempo=96"."""
+"""One of :data:`ACTIONS`, or a change of a setting: "volume=+5", "instrument=-1", "scene=+1"."""
 
 
 class Encoder(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -120,7 +120,7 @@ class Gpio(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         Meta(
             description='a list of { pin = 16, press = "next_piece", hold = "power_off" }, with '
             'double, pull = "down" and active = "high" if you like; they do "playing", '
-            '"next_piece", "restart_piece", "power_off" or a change such as "volume=+5"'
+            '"next_piece", "restart_piece", "save", "power_off" or a change such as "volume=+5"'
         ),
     ] = ()
     leds: Annotated[

@@ -118,7 +118,7 @@ class Mqtt(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Web(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """``[web]``: the page and its API; off while ``port`` is 0."""
+    """``[web]``: the page and its API; off if ``port`` is 0."""
 
     host: Annotated[
         str,
@@ -127,8 +127,9 @@ class Web(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         ),
     ] = "127.0.0.1"
     port: Annotated[
-        int, Meta(ge=0, le=65535, description="a port from 1 to 65535, or 0 for no page")
-    ] = 0
+        Annotated[int, Meta(ge=0, le=65535)] | Literal["auto"],
+        Meta(description='"auto", a port from 1 to 65535, or 0 for no page'),
+    ] = "auto"
     name: Annotated[
         str, Meta(max_length=40, description="what the page is called, at most 40 characters")
     ] = ""

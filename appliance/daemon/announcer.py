@@ -37,7 +37,7 @@ class Announcer:
         self._performer = performer
         self._log = log
         self._start_is_logged = False
-        self._announced_piece = 0
+        self._announced_piece = (0, 0)
         """Its number; 0 before the first."""
 
     def update(self) -> None:
@@ -95,9 +95,9 @@ class Announcer:
 
     def _log_new_piece(self) -> None:
         piece, live = self._shared.performer.read().piece, self._shared.live_settings.read()
-        if piece.number == self._announced_piece:
+        if (piece.number, piece.saved) == self._announced_piece:
             return
-        self._announced_piece = piece.number
+        self._announced_piece = (piece.number, piece.saved)
         instrument = general_midi.name(live.program)
         tempo_bpm = round(piece.sounding_bpm(live.tempo_bpm))
         logger.info(

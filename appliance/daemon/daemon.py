@@ -20,12 +20,12 @@ from appliance.daemon.clock import Clock
 from appliance.daemon.daemon_log import DaemonLog
 from appliance.daemon.journal_events import MODEL_FAILED
 from appliance.daemon.output_guard import OutputGuard
+from appliance.daemon.piece_requests import PieceRequests
 from appliance.daemon.plan import Plan
 from appliance.daemon.supervisor import Child, ChildSpec
 from appliance.errors import BachboxError, bug_sentence
 from appliance.frontends.base import Frontend
 from appliance.frontends.runner import FrontendRunner
-from appliance.ipc import shared_state
 from appliance.ipc.shared_state import Condition, SharedState
 from appliance.state.box_status import BoxStatus
 from appliance.state.settings import Action, RequestedSettings, Settings, live_settings
@@ -48,11 +48,6 @@ few percent of a core; nice values mean nothing between services (see sched(7), 
 COMPOSER_NICENESS: Final = 5
 """If real time is not granted: it puts the performer before the composer."""
 
-_ACTIONS: Final = {
-    Action.NEXT_PIECE: shared_state.Action.NEXT_PIECE,
-    Action.RESTART_PIECE: shared_state.Action.RESTART_PIECE,
-}
-
 logger = logging.getLogger(__name__)
 
 _composer_logger = logging.getLogger("appliance.workers.composer_process")
@@ -71,15 +66,14 @@ class Daemon:
         self._fallback: str | None = None
         """The output in place of the sound card, once it is used."""
         self._shared = shared = SharedState.create()
-        self._action_count = 0
-        self._action = shared_state.Action.NONE
+        self._requests = PieceRequests(shared, plan.saved)
         self._tone_count = 0
         self._soundfont = ""
         """The file of the soundfont."""
         # Before the first sound: these may be quiet hours.
         self._clock = Clock(settings)
         self._clock.update()
-        self._write_live_settings(settings.requested, frozenset())
+        self._write_live_settings(settings.requested, frozenset({"saved_piece"}))
         settings.observe(self._write_live_settings)
         settings.on_observer_error = _log_observer_error
         self.composer = Child(self._composer_spec(verbose=log.verbose))
@@ -200,10 +194,7 @@ class Daemon:
         return True
 
     def _write_live_settings(self, requested: RequestedSettings, changed: frozenset[str]) -> None:
-        for action, code in _ACTIONS.items():
-            if action in changed:
-                self._action_count += 1
-                self._action = code
+        self._requests.note(requested, changed)
         self._tone_count += Action.TEST_TONE in changed
         if "output" in changed:
             self._fallback = None
@@ -214,14 +205,14 @@ class Daemon:
         settings = self._settings.effective
         live = live_settings(
             settings,
-            self._action_count,
-            self._action,
+            self._requests.count,
+            self._requests.action,
             self._tone_count,
             self._soundfont,
             is_program_chosen=requested.instrument is not None,
         )
-        volume = self._clock.volume(settings.volume)
-        self._shared.live_settings.write(live._replace(volume=volume))
+        volume, saved_piece = self._clock.volume(settings.volume), self._requests.saved_piece
+        self._shared.live_settings.write(live._replace(volume=volume, saved_piece=saved_piece))
         for name in sorted(changed):
             logger.debug("%s %s", name, getattr(requested, name, "was asked for"))
 
@@ -229,6 +220,7 @@ class Daemon:
         """Follow what the children do, and return when the planned time is over."""
         while not self._is_over():
             self._announcer.update()
+            self._requests.follow(self._settings)
             self._follow_clock()
             self._check_model()
             self._output_guard.check()

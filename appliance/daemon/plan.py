@@ -6,6 +6,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from appliance.state.saved_pieces import SavedPieces
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -23,6 +25,8 @@ class Plan:
     """A score whose bars the music begins with."""
     delegate: str = "auto"
     """As in ``[music]``: what runs the model."""
+    saved: SavedPieces | None = None
+    """The saved pieces; None: there are none."""
     duration_s: float | None = None
     """Stop after this many seconds of music; None: play until a signal comes."""
 
@@ -46,6 +50,7 @@ class Plan:
             f"--delegate={self.delegate}",
             *(["--after-death"] if replaces else []),
             *([f"--prime={self.prime}"] if self.prime else []),
+            *([f"--saved-pieces={self.saved.folder}"] if self.saved else []),
             *(["--verbose"] if verbose else []),
         ]
 

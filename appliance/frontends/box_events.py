@@ -13,7 +13,7 @@ class BoxEvent(enum.StrEnum):
     PIECE_BEGAN = "piece_began"
     PIECE_ENDED = "piece_ended"
     SAVED = "saved"
-    """Somebody downloaded a piece as a file."""
+    """A piece was saved for good."""
     KNOB_TURNED = "knob_turned"
     """A knob was turned, or a button pressed."""
 

@@ -12,6 +12,7 @@ import datetime
 import logging
 import math
 from collections import deque
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
@@ -19,19 +20,15 @@ import msgspec
 
 from appliance.common.atomic_write import write_atomically
 from appliance.errors import BachboxError
-from appliance.music.events import (
-    FULL_TEMPO_PERMILLE,
-    TICKS_PER_BEAT,
-    Event,
-    PieceStart,
-    TempoFactor,
-)
+from appliance.music.events import Event, PieceStart
 from appliance.music.files import piece_record
 from appliance.music.files.piece_record import Change, PieceRecord, Value
-from appliance.music.score import Key
-from appliance.music.titles import piece_title
 from appliance.state.box_status import BoxStatus
+from appliance.state.kept_kinds import NOTHING
+from appliance.state.piece_entry import PieceEntry, entry_fields
+from appliance.state.setting_records import recorded
 from appliance.state.settings import Action, RequestedSettings, Settings
+from appliance.state.settings_table import BY_NAME
 
 FILE_NAME: Final = "pieces.json"
 
@@ -60,27 +57,11 @@ _CUT_SHORT_BY: Final = frozenset({Action.NEXT_PIECE, Action.RESTART_PIECE, "mode
 logger = logging.getLogger(__name__)
 
 
-class HistoryEntry(msgspec.Struct, frozen=True):
+class HistoryEntry(PieceEntry, frozen=True, kw_only=True):
     """A piece in the list."""
 
     id: int
     """Rises by one with each piece, over restarts too."""
-    piece: int
-    """The number of the piece since the box was started."""
-    key: str
-    title: str
-    """Such as "Sarabande in g minor"."""
-    model: str
-    seed: int
-    instrument: str
-    tempo: float
-    notes: int
-    seconds: int
-    """Its approximate length."""
-    played_at: str
-    """When it began: UTC, in ISO 8601."""
-    complete: bool
-    """It was played from the beginning to the end."""
     playing: bool = False
     """It is being played, and only what has been played so far is in it."""
 
@@ -94,8 +75,10 @@ class _StoredPiece(msgspec.Struct, frozen=True):
 class _CurrentPiece:
     """The piece that is being played."""
 
-    def __init__(self, events: list[Event]) -> None:
+    def __init__(self, events: list[Event], instrument: Value) -> None:
         self.events = events
+        self.instrument = instrument
+        """What plays it as it begins: pieces can have instruments of their own."""
         self.start_tick = events[0].tick
         self.played_at = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
         self.cut_short = False
@@ -118,6 +101,8 @@ class History:
         self._written_next_id = 0
         """:attr:`_next_id` when the file was last written."""
         self._current: _CurrentPiece | None = None
+        self.on_finished: Callable[[int, PieceRecord], None] = lambda _id, _record: None
+        """Called with each piece that is over, and its ID."""
         self._changes: deque[Change] = deque()
         """Changed settings, at the composer's ticks; the first entry is the state before that."""
         self._box: BoxStatus
@@ -128,7 +113,7 @@ class History:
         if not self._pieces:
             self._read()
         played = box.played_events()
-        self._changes = deque([Change(0, self._shown_settings())])
+        self._changes = deque([Change(0, recorded(self._box.settings()))])
         stop_observing = settings.observe(self._settings_changed)
         loop = asyncio.get_running_loop()
         write_at = loop.time() + WRITE_INTERVAL_S
@@ -168,7 +153,9 @@ class History:
         for event in events:
             if isinstance(event, PieceStart):
                 self._finish(event.tick, complete=True)
-                self._current = _CurrentPiece([event])
+                # A saved piece that is played again is kept already.
+                if not event.saved:
+                    self._current = _CurrentPiece([event], self._box.settings().instrument)
             elif self._current is not None:
                 self._current.events.append(event)
 
@@ -185,6 +172,7 @@ class History:
         entry = _entry(self._next_id, record, playing=False)
         self._pieces.append(_StoredPiece(entry, piece_record.pack(record)))
         self._next_id += 1
+        self.on_finished(entry.id, record)
         while len(self._pieces) > MAX_PIECES or self._packed_bytes() > MAX_PACKED_BYTES:
             self._pieces.popleft()
 
@@ -207,6 +195,7 @@ class History:
                 at_start |= change.settings
             elif change.tick < end_tick:
                 changes.append(change)
+        at_start["instrument"] = current.instrument
         return piece_record.record_piece(
             current.events,
             end_tick,
@@ -218,11 +207,14 @@ class History:
             played_at=current.played_at,
         )
 
-    def _settings_changed(self, _requested: RequestedSettings, changed: frozenset[str]) -> None:
-        if self._current is not None and changed & _CUT_SHORT_BY:
+    def _settings_changed(self, requested: RequestedSettings, changed: frozenset[str]) -> None:
+        is_interrupted = "saved_piece" in changed and requested.saved_piece != NOTHING
+        if self._current is not None and (is_interrupted or changed & _CUT_SHORT_BY):
             self._current.cut_short = True
-        shown = self._shown_settings()
-        settings = {name: shown[name] for name in changed if name in shown}
+        shown = self._box.settings()
+        known = [BY_NAME[name] for name in changed & BY_NAME.keys()]
+        names = [setting.name for setting in known if setting.is_kept and setting.group != "clock"]
+        settings: dict[str, Value] = {name: getattr(shown, name) for name in names}
         if settings:
             tick = math.ceil(self._box.playhead().tick)
             if len(self._changes) > 1 and self._changes[-1].tick == tick:
@@ -234,9 +226,6 @@ class History:
     def _merge_oldest_changes(self) -> None:
         first, second = self._changes.popleft(), self._changes.popleft()
         self._changes.appendleft(Change(first.tick, first.settings | second.settings))
-
-    def _shown_settings(self) -> dict[str, Value]:
-        return msgspec.structs.asdict(self._box.settings())
 
     def _read(self) -> None:
         """Read the pieces that an earlier run has stored."""
@@ -271,33 +260,4 @@ class History:
 
 
 def _entry(entry_id: int, record: PieceRecord, *, playing: bool) -> HistoryEntry:
-    piece = record.piece
-    tempo = record.settings.get("tempo")
-    set_bpm = float(tempo) if isinstance(tempo, int | float) else 80.0
-    tempo_bpm = round(piece.sounding_bpm(set_bpm), 1)
-    return HistoryEntry(
-        id=entry_id,
-        piece=piece.number,
-        key=str(Key(piece.tonic, piece.minor)),
-        title=piece_title(piece),
-        model=record.model,
-        seed=record.seed,
-        instrument=str(record.settings.get("instrument", "")),
-        tempo=tempo_bpm,
-        notes=record.note_count,
-        seconds=round(_length_beats(record) * 60 / tempo_bpm),
-        played_at=record.played_at,
-        complete=record.complete,
-        playing=playing,
-    )
-
-
-def _length_beats(record: PieceRecord) -> float:
-    """Return the length of a piece in beats of its tempo, with fermatas and slower passages."""
-    beats, permille, since = 0.0, FULL_TEMPO_PERMILLE, 0
-    for event in record.events():
-        beats += (event.tick - since) / TICKS_PER_BEAT * FULL_TEMPO_PERMILLE / permille
-        since = event.tick
-        if isinstance(event, TempoFactor):
-            permille = event.permille
-    return beats
+    return HistoryEntry(id=entry_id, playing=playing, **entry_fields(record))

@@ -1,45 +1,153 @@
-"""What the listener keeps: scenes. One object for all frontends, in the event loop's thread."""
+"""What the listener keeps: scenes and saved pieces, for all frontends.
+
+Everything here belongs to the thread of the daemon's event loop; disks are used in other threads.
+"""
 
 from __future__ import annotations
 
 import asyncio
-from typing import Literal
+import logging
+from collections.abc import Coroutine
+from typing import Any, Literal
 
 import msgspec
 
+from appliance.errors import BachboxError, UsageError
+from appliance.frontends.box_events import BoxEvent, BoxEvents
+from appliance.frontends.history import History
+from appliance.music.files.piece_record import PieceRecord
+from appliance.state.box_status import BoxStatus
 from appliance.state.kept_kinds import NOTHING
+from appliance.state.saved_pieces import SavedPiece, SavedPieces
 from appliance.state.scenes import Scene, Scenes
 from appliance.state.setting_kinds import Value
-from appliance.state.settings import Settings
+from appliance.state.settings import Action, RequestedSettings, Settings
+
+logger = logging.getLogger(__name__)
 
 
 class LibraryRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What the shell asks for."""
 
-    of: Literal["scenes"]
-    do: Literal["list", "save", "delete"] = "list"
+    of: Literal["scenes", "pieces"]
+    do: Literal["list", "save", "rename", "delete"] = "list"
     name: str = ""
+    new_name: str = ""
 
 
 class LibraryAnswer(msgspec.Struct, frozen=True, omit_defaults=True):
     """What the shell gets: what there is now."""
 
     scenes: list[Scene] = []
+    pieces: list[SavedPiece] = []
     name: str = ""
-    """Of what was saved or deleted."""
+    """Of what was saved, renamed or deleted."""
 
 
 class Library:
-    """The scenes of the running box.
+    """The scenes and saved pieces of the running box; runs as a frontend.
 
     Args:
         settings: the settings of the box.
-        scenes: what is kept.
+        scenes: the scenes.
+        saved: the saved pieces.
+        history: the last pieces, from which one is saved.
+        events: told when a piece is saved.
     """
 
-    def __init__(self, settings: Settings, scenes: Scenes) -> None:
+    name = "library"
+
+    def __init__(
+        self,
+        settings: Settings,
+        scenes: Scenes,
+        saved: SavedPieces,
+        history: History,
+        events: BoxEvents,
+    ) -> None:
         self._settings = settings
         self.scenes = scenes
+        self.saved = saved
+        self.history = history
+        self.events = events
+        self._box: BoxStatus | None = None
+        self._unfinished: set[int] = set()
+        """IDs in the history of pieces that were saved before they were over."""
+        self._tasks: set[asyncio.Task[None]] = set()
+        history.on_finished = self._finished
+
+    async def run(self, settings: Settings, box: BoxStatus) -> None:
+        """Read the saved pieces, and save one whenever a button asks for it, until cancelled."""
+        self._box = box
+        await asyncio.to_thread(self.saved.load)
+        stop_observing = settings.observe(self._settings_changed)
+        try:
+            await asyncio.Event().wait()
+        finally:
+            stop_observing()
+
+    async def save_piece(self, name: str = "", history_id: int | None = None) -> SavedPiece:
+        """Keep a piece for good.
+
+        A piece that still plays is kept as far as it was heard, and as a whole once it is over.
+
+        Args:
+            name: what it is called; its title if not given.
+            history_id: which one of the last pieces; if not given, the one that plays, or the one
+                before it as long as only a few notes of it were heard.
+
+        Raises:
+            UsageError: there is no such piece, the name is not allowed, or too many are saved.
+            BachboxError: it cannot be written.
+        """
+        playing = self._box.now_playing().saved if self._box else 0
+        if playing and history_id is None and (kept := self.saved.get(playing)):
+            return await self.rename_piece(playing, name) if name else kept
+        entries = self.history.listing()
+        if history_id is not None:
+            entries = [entry for entry in entries if entry.id == history_id]
+        record = self.history.get(entries[0].id) if entries else None
+        if record is None:
+            raise UsageError("there is no such piece; wait until a few notes were played")
+        piece = await asyncio.to_thread(self.saved.save, record, name)
+        if entries[0].playing:
+            self._unfinished.add(entries[0].id)
+        logger.info("saved: %s", piece.name)
+        self.events.emit(BoxEvent.SAVED, piece.name)
+        return piece
+
+    async def rename_piece(self, number: int, name: str) -> SavedPiece:
+        """Give a saved piece another name; see :meth:`SavedPieces.rename`.
+
+        Raises:
+            UsageError: as :meth:`SavedPieces.rename`.
+            BachboxError: as :meth:`SavedPieces.rename`.
+        """
+        before = self.saved.get(number)
+        piece = await asyncio.to_thread(self.saved.rename, number, name)
+        if before is not None and self._settings.requested.saved_piece == before.name:
+            self._settings.change("saved_piece", piece.name)
+        return piece
+
+    async def delete_piece(self, number: int) -> SavedPiece:
+        """Delete a saved piece; see :meth:`SavedPieces.delete`. If it plays, it plays to its end.
+
+        Raises:
+            UsageError: as :meth:`SavedPieces.delete`.
+            BachboxError: as :meth:`SavedPieces.delete`.
+        """
+        return await asyncio.to_thread(self.saved.delete, number)
+
+    def play_piece(self, number: int) -> None:
+        """Play a saved piece now.
+
+        Raises:
+            UsageError: there is no saved piece with this number.
+        """
+        piece = self.saved.get(number)
+        if piece is None:
+            raise UsageError(f"there is no saved piece with the number {number}")
+        self._settings.change("saved_piece", piece.name)
 
     async def save_scene(self, name: str, values: dict[str, Value] | None = None) -> str:
         """Keep a scene and return its name; see :meth:`Scenes.save`.
@@ -76,9 +184,46 @@ class Library:
         Raises:
             BachboxError: it cannot be done.
         """
-        name = ""
+        if request.of == "scenes":
+            name = ""
+            if request.do == "save":
+                name = await self.save_scene(request.name)
+            elif request.do == "delete":
+                name = await self.delete_scene(request.name)
+            return LibraryAnswer(scenes=self.scenes.listing(), name=name)
+        piece = None
         if request.do == "save":
-            name = await self.save_scene(request.name)
+            piece = await self.save_piece(request.name)
+        elif request.do == "rename":
+            number = self.saved.find(request.name).id
+            piece = await self.rename_piece(number, request.new_name)
         elif request.do == "delete":
-            name = await self.delete_scene(request.name)
-        return LibraryAnswer(self.scenes.listing(), name)
+            piece = await self.delete_piece(self.saved.find(request.name).id)
+        return LibraryAnswer(pieces=self.saved.listing(), name=piece.name if piece else "")
+
+    def _settings_changed(self, _requested: RequestedSettings, changed: frozenset[str]) -> None:
+        if Action.SAVE in changed:
+            self._start(self._save_for_button())
+
+    async def _save_for_button(self) -> None:
+        try:
+            await self.save_piece()
+        except BachboxError as error:
+            logger.warning("nothing was saved: %s", error)
+
+    def _finished(self, history_id: int, record: PieceRecord) -> None:
+        """Complete a piece that was saved while it played."""
+        if history_id in self._unfinished:
+            self._unfinished.discard(history_id)
+            self._start(self._complete(record))
+
+    async def _complete(self, record: PieceRecord) -> None:
+        try:
+            await asyncio.to_thread(self.saved.save_more, record)
+        except BachboxError as error:
+            logger.warning("only the beginning of a piece is saved: %s", error)
+
+    def _start(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)

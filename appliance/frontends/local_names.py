@@ -35,9 +35,14 @@ def mdns_name() -> str:
     return f"{socket.gethostname().partition('.')[0]}.local"
 
 
+def is_loopback(web: Web) -> bool:
+    """Return whether only this machine can reach the page."""
+    return web.host.startswith(_LOOPBACK)
+
+
 def page_url(web: Web) -> str:
     """Return where others in the network find the page; "" if they cannot. Blocks for a moment."""
-    if not web.port or web.host.startswith(_LOOPBACK):
+    if not web.port or is_loopback(web):
         return ""
     host = f"[{web.host}]" if ":" in web.host else web.host
     return f"http://{host or mdns_name()}:{web.port}/"

@@ -36,7 +36,7 @@ BLOCK_FRAMES: Final = 1024
 """Settings that were changed during the piece change at the same place, to within a block."""
 
 IGNORED_SETTINGS: Final = (
-    *("playing", "model", "volume", "scene"),
+    *("playing", "model", "volume", "scene", "saved_piece"),
     *("output", "soundfont", "balance", "swap_channels", "mono"),
 )
 """Settings in a record that a replay ignores: pauses and volume are not part of the piece, and

@@ -55,10 +55,13 @@ class NowPlaying(msgspec.Struct, frozen=True):
     """Counted from 1 in the bar; 0 before the first piece."""
     beats_per_bar: int
     seed: int
+    """Of the music that is composed."""
     output: str = ""
     """What plays: a sound card, or another output."""
     problem: str = ""
     """Why the output or soundfont that was asked for does not play; "" if it does."""
+    saved: int = 0
+    """The ``id`` of the saved piece that plays; 0: the music is composed."""
 
 
 class Interventions(msgspec.Struct, frozen=True):
@@ -199,6 +202,7 @@ class BoxStatus:
             seed=self._shared.composer.read().seed,
             output=output.playing_on,
             problem=output.problem,
+            saved=piece.saved,
         )
 
     def fault_count(self) -> int:

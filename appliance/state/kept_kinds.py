@@ -42,3 +42,16 @@ class SceneName(_GivenName):
     def brief(self) -> str:
         """What is allowed, in as few words as possible."""
         return "none, or a name that `bachbox scene` lists"
+
+
+@dataclass(frozen=True)
+class SavedPieceName(_GivenName):
+    """The name of a saved piece."""
+
+    def __str__(self) -> str:
+        return "the name of a saved piece, or none"
+
+    @property
+    def brief(self) -> str:
+        """What is allowed, in as few words as possible."""
+        return "none, or a name that `bachbox saved` lists"

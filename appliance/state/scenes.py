@@ -36,7 +36,7 @@ _Values = Annotated[dict[Annotated[str, Meta(max_length=50)], Value], Meta(max_l
 
 _SUPPLIED_FILE: Final = Path(__file__).with_name("scenes.json")
 
-_NO_PART: Final = ("scene", "playing")
+_NO_PART: Final = ("scene", "saved_piece", "playing")
 """Settings that no scene can name."""
 
 logger = logging.getLogger(__name__)

@@ -44,6 +44,8 @@ class Action(enum.StrEnum):
     RESTART_PIECE = "restart_piece"
     MODEL_DEFAULTS = "model_defaults"
     """Leave to the model every setting that it has a default for."""
+    SAVE = "save"
+    """Keep the piece that plays for good."""
     TEST_TONE = "test_tone"
     """One second of A with the current instrument, on top of the music."""
 

@@ -16,7 +16,7 @@ from appliance.common.text import did_you_mean, quoted
 from appliance.errors import UsageError
 from appliance.music import key_names, limits, temperament
 from appliance.state import clock_settings, voice_settings
-from appliance.state.kept_kinds import NOTHING, SceneName
+from appliance.state.kept_kinds import NOTHING, SavedPieceName, SceneName
 from appliance.state.setting import Setting
 from appliance.state.setting_kinds import (
     Choice,
@@ -122,6 +122,16 @@ SETTINGS: Final[tuple[Setting, ...]] = (
         icon="palette",
         default=NOTHING,
         in_scenes=False,
+    ),
+    Setting(
+        name="saved_piece",
+        kind=SavedPieceName(),
+        title="Saved piece",
+        help="The saved piece that plays; with none, and after it, the music is composed.",
+        icon="music-box",
+        default=NOTHING,
+        in_scenes=False,
+        is_kept=False,
     ),
     Setting(
         name="key",

@@ -120,8 +120,10 @@ def sockets(box: Playing) -> list[Any]:
     return [found for process in family(box) for found in process.net_connections("inet")]
 
 
-def test_no_network_socket_is_open_by_default(env: dict[str, str]) -> None:
-    with playing("--output", "null", env=env) as box:
+def test_without_the_page_no_network_socket_is_open(env: dict[str, str], tmp_path: Path) -> None:
+    config = tmp_path / "bachbox.toml"
+    config.write_text('[sound]\noutput = "null"\n[web]\nport = 0\n')
+    with playing("--config", config, env=env) as box:
         box.wait_for("piece 1")
         assert sockets(box) == []
         # Only the owner and the group may use the local socket.
@@ -134,7 +136,8 @@ def test_with_a_broker_the_only_connection_is_to_it(env: dict[str, str], tmp_pat
     with broker(tmp_path) as server:
         config = tmp_path / "bachbox.toml"
         config.write_text(
-            f'[sound]\noutput = "null"\n[mqtt]\nhost = "127.0.0.1"\nport = {server.port}\n'
+            '[sound]\noutput = "null"\n[web]\nport = 0\n'
+            f'[mqtt]\nhost = "127.0.0.1"\nport = {server.port}\n'
         )
         with playing("--config", config, env=env) as box:
             box.wait_for("mqtt: connected to the broker")
@@ -148,10 +151,8 @@ def test_with_a_broker_the_only_connection_is_to_it(env: dict[str, str], tmp_pat
 
 
 def test_web_server_listens_on_the_loopback_by_default(env: dict[str, str], tmp_path: Path) -> None:
-    port = free_port()
-    config = tmp_path / "bachbox.toml"
-    config.write_text(f'[sound]\noutput = "null"\n[web]\nport = {port}\n')
-    with playing("--config", config, env=env) as box:
+    with playing("--output", "null", env=env) as box:
+        port = int(box.wait_for("the page is at http://localhost:").rpartition(":")[2].split("/")[0])
         box.wait_for("piece 1")
         eventually(lambda: sockets(box))
         assert {(one.status, *one.laddr) for one in sockets(box)} == {

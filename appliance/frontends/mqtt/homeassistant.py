@@ -192,6 +192,7 @@ def _with_titles(names: Sequence[str], titles: Mapping[str, str]) -> dict[str, A
 _ACTIONS: Final[dict[Action, tuple[str, str, dict[str, Any]]]] = {
     Action.NEXT_PIECE: ("Next piece", "skip-next", {}),
     Action.RESTART_PIECE: ("Restart piece", "skip-previous", {}),
+    Action.SAVE: ("Save piece", "content-save", {}),
     Action.MODEL_DEFAULTS: ("Model's defaults", "restore", {"entity_category": _CONFIG}),
     Action.TEST_TONE: ("Test tone", "volume-source", {"entity_category": DIAGNOSTIC}),
 }

@@ -128,14 +128,15 @@ class Session:
         )
         self._connection.start()
         loop = asyncio.get_running_loop()
-        piece, title, picture_at, health_at = 0, "", 0.0, loop.time()
+        piece, title, picture_at, health_at = (0, 0), "", 0.0, loop.time()
         while True:
             now = self._publish_now_playing()
-            if now.piece != piece:
-                if piece:
+            if (now.piece, now.saved) != piece:
+                if piece[0]:
                     self._publish_event(BoxEvent.PIECE_ENDED, title)
                 self._publish_event(BoxEvent.PIECE_BEGAN, now.title)
-                piece, title, picture_at = now.piece, now.title, loop.time() + POLL_INTERVAL_S
+                piece, title = (now.piece, now.saved), now.title
+                picture_at = loop.time() + POLL_INTERVAL_S
                 self._publish_health()
             if loop.time() >= picture_at:
                 picture_at = loop.time() + PICTURE_INTERVAL_S

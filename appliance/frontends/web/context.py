@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import socket
 from collections import deque
 from collections.abc import Callable, Coroutine
@@ -16,6 +17,7 @@ from appliance.config.loader import Config
 from appliance.config.schema import Web
 from appliance.frontends.gpio.input_events import InputEvent
 from appliance.frontends.web.access import Access
+from appliance.frontends.web.exports import Exporter
 from appliance.frontends.web.media import Media
 from appliance.frontends.web.passwords import Passwords
 from appliance.state.box_status import BoxStatus
@@ -39,6 +41,11 @@ class WebContext:
     _tasks: set[asyncio.Task[Any]] = field(default_factory=set)
     _close_callbacks: list[Callable[[], object]] = field(default_factory=list)
     _permission_callbacks: list[Callable[[], object]] = field(default_factory=list)
+
+    @functools.cached_property
+    def exporter(self) -> Exporter:
+        """Makes files of pieces, one at a time."""
+        return Exporter(self.media.soundfont)
 
     @property
     def web_config(self) -> Web:

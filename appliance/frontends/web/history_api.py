@@ -8,7 +8,6 @@ from typing import Final
 import msgspec
 from aiohttp import web
 
-from appliance.frontends.box_events import BoxEvent
 from appliance.frontends.history import HistoryEntry
 from appliance.frontends.web.context import WebContext
 from appliance.frontends.web.exports import MEDIA_TYPES, Exporter
@@ -35,8 +34,8 @@ class Pieces(msgspec.Struct, frozen=True):
 
 def add_routes(table: RouteTable, context: WebContext) -> None:
     """Add the list of pieces, and their files."""
-    history = context.media.history
-    exporter = Exporter(context.media.soundfont)
+    history = context.media.library.history
+    exporter = context.exporter
 
     @table.route(
         "GET", "/api/pieces", needs=Permission.READ, returns=Pieces,
@@ -65,20 +64,30 @@ def add_routes(table: RouteTable, context: WebContext) -> None:
         piece = history.get(number)
         if piece is None:
             raise web.HTTPNotFound(text="there is no such piece; it may be too old")
-        async with exporter.file(piece, kind) as path:
-            headers = {
-                "Content-Type": MEDIA_TYPES[kind],
-                "Content-Length": str(path.stat().st_size),
-                "Content-Disposition": f'attachment; filename="{_file_name(piece)}.{kind}"',
-            }
-            response = web.StreamResponse(headers=headers)
-            await response.prepare(request)
-            with path.open("rb") as file:
-                while part := await asyncio.to_thread(file.read, _PART_BYTES):
-                    async with asyncio.timeout(_SEND_TIMEOUT_S):
-                        await response.write(part)
-            context.media.events.emit(BoxEvent.SAVED, f"{_file_name(piece)}.{kind}")
-            return response
+        return await send_piece(request, exporter, piece, kind)
+
+
+async def send_piece(
+    request: web.Request, exporter: Exporter, piece: PieceRecord, kind: str
+) -> web.StreamResponse:
+    """Answer ``request`` with ``piece`` as a file of this kind.
+
+    Raises:
+        BachboxError: the file cannot be made, or too many are waiting.
+    """
+    async with exporter.file(piece, kind) as path:
+        headers = {
+            "Content-Type": MEDIA_TYPES[kind],
+            "Content-Length": str(path.stat().st_size),
+            "Content-Disposition": f'attachment; filename="{_file_name(piece)}.{kind}"',
+        }
+        response = web.StreamResponse(headers=headers)
+        await response.prepare(request)
+        with path.open("rb") as file:
+            while part := await asyncio.to_thread(file.read, _PART_BYTES):
+                async with asyncio.timeout(_SEND_TIMEOUT_S):
+                    await response.write(part)
+        return response
 
 
 def _file_name(piece: PieceRecord) -> str:

@@ -8,6 +8,7 @@ processes, so even a flood of requests cannot interrupt it.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import socket
 from collections import deque
@@ -17,7 +18,6 @@ from typing import Final, Protocol
 from aiohttp import web
 
 from appliance.config.loader import Config
-from appliance.config.schema import Web
 from appliance.errors import BachboxError, UsageError, bug_sentence
 from appliance.frontends.gpio.input_events import InputEvent
 from appliance.frontends.web import (
@@ -28,12 +28,14 @@ from appliance.frontends.web import (
     live_updates,
     login,
     openapi,
+    saved_api,
     scenes_api,
     static_files,
 )
 from appliance.frontends.web.access import Access
 from appliance.frontends.web.context import WebContext
 from appliance.frontends.web.json_io import MAX_BODY_BYTES, Error, json_response
+from appliance.frontends.web.listeners import listen
 from appliance.frontends.web.media import Media
 from appliance.frontends.web.passwords import Passwords
 from appliance.frontends.web.routing import PERMISSION, Handler, RouteTable
@@ -44,8 +46,8 @@ from appliance.state.store import state_folder
 logger = logging.getLogger(__name__)
 
 MODULES: Final = (
-    static_files, login, api, live_updates, health_api, audio_streams, history_api, scenes_api,
-    openapi,
+    static_files, login, api, live_updates, health_api, audio_streams, history_api, saved_api,
+    scenes_api, openapi,
 )  # fmt: skip
 """Modules that add routes."""
 
@@ -54,9 +56,6 @@ MAX_CONNECTIONS: Final = 256
 
 IDLE_S: Final = 15.0
 """A connection that completes no request in this time is closed."""
-
-BACKLOG: Final = 128
-"""Connections that wait to be accepted."""
 
 ACCEPT_RETRY_S: Final = 0.1
 """Wait after an error of ``accept``."""
@@ -80,14 +79,22 @@ class WebFrontend:
         config: its ``[web]`` names a port.
         input_events: the latest events of knobs and buttons, for the page to show.
         media: recent pieces and sound.
+        listeners: sockets that listen on the port of ``config``.
     """
 
     name = "web"
 
-    def __init__(self, config: Config, input_events: deque[InputEvent], media: Media) -> None:
+    def __init__(
+        self,
+        config: Config,
+        input_events: deque[InputEvent],
+        media: Media,
+        listeners: list[socket.socket],
+    ) -> None:
         self._config = config
         self._input_events = input_events
         self._media = media
+        self._listeners = listeners
 
     async def run(self, settings: Settings, box: BoxStatus) -> None:
         """Serve until cancelled.
@@ -97,12 +104,18 @@ class WebFrontend:
             UsageError: ``[web] password_hash`` is not a valid hash.
         """
         config = self._config
-        passwords = await asyncio.to_thread(Passwords, state_folder(), config.web.password_hash)
-        access = Access(config.web, passwords, config.web.port)
-        context = WebContext(
-            config, settings, box, access, passwords, self._input_events, self._media
-        )
-        await serve(context)
+        # After an error it is run again, and they are closed.
+        listeners, self._listeners = self._listeners, []
+        listeners = listeners or await asyncio.to_thread(listen, config.web)
+        with contextlib.ExitStack() as stack:
+            for listener in listeners:
+                stack.enter_context(listener)
+            passwords = await asyncio.to_thread(Passwords, state_folder(), config.web.password_hash)
+            access = Access(config.web, passwords, listeners[0].getsockname()[1])
+            context = WebContext(
+                config, settings, box, access, passwords, self._input_events, self._media
+            )
+            await serve(context, listeners)
 
 
 def make_app(context: WebContext) -> tuple[web.Application, RouteTable]:
@@ -118,12 +131,8 @@ def make_app(context: WebContext) -> tuple[web.Application, RouteTable]:
     return app, table
 
 
-async def serve(context: WebContext) -> None:
-    """Serve until cancelled, and close ``context``.
-
-    Raises:
-        BachboxError: the port is not available.
-    """
+async def serve(context: WebContext, listeners: list[socket.socket]) -> None:
+    """Serve on ``listeners`` until cancelled, and close ``context``."""
     app, _ = make_app(context)
     runner = web.AppRunner(
         app,
@@ -136,48 +145,10 @@ async def serve(context: WebContext) -> None:
     )
     await runner.setup()
     try:
-        listeners = await asyncio.to_thread(_listen, context.web_config)
-        try:
-            await asyncio.gather(*(_accept(one, runner, context) for one in listeners))
-        finally:
-            for listener in listeners:
-                listener.close()
+        await asyncio.gather(*(_accept(one, runner, context) for one in listeners))
     finally:
         await context.close()
         await runner.cleanup()
-
-
-def _listen(config: Web) -> list[socket.socket]:
-    """Return a listening socket for each address that ``config`` names.
-
-    Raises:
-        BachboxError: an address is in use or does not exist.
-    """
-    listeners: list[socket.socket] = []
-    try:
-        if not config.host and socket.has_dualstack_ipv6():
-            address = ("", config.port)
-            listeners.append(
-                socket.create_server(address, family=socket.AF_INET6, dualstack_ipv6=True)
-            )
-        else:
-            host, flags = config.host or None, socket.AI_PASSIVE
-            for family, _, _, _, found in dict.fromkeys(
-                socket.getaddrinfo(host, config.port, type=socket.SOCK_STREAM, flags=flags)
-            ):
-                listeners.append(socket.create_server(found[:2], family=family))
-    except OSError as error:
-        for listener in listeners:
-            listener.close()
-        raise BachboxError(
-            f"cannot listen on {config.host or 'all addresses'}, port {config.port} "
-            f"({error.strerror or error})",
-            remedy="choose another [web] port or host",
-        ) from error
-    for listener in listeners:
-        listener.listen(BACKLOG)
-        listener.setblocking(False)
-    return listeners
 
 
 async def _accept(listener: socket.socket, runner: web.AppRunner, context: WebContext) -> None:

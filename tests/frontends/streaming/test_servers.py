@@ -7,7 +7,7 @@ import base64
 import logging
 from pathlib import Path
 from typing import Any, cast
-from unittest.mock import create_autospec
+from unittest.mock import Mock
 
 import pytest
 
@@ -15,6 +15,7 @@ from appliance.cli import play
 from appliance.config import loader
 from appliance.config.addresses import parse_icecast
 from appliance.errors import BachboxError
+from appliance.frontends.box_events import BoxEvents
 from appliance.frontends.library import Library
 from appliance.frontends.streaming import icecast
 from appliance.frontends.streaming.icecast import IcecastSource
@@ -122,7 +123,7 @@ def test_a_frontend_that_cannot_be_built_does_not_stop_the_music(
         snapcast = "/run/snapfifo"
     """
     config = loader.parse(text, Path("/etc/bachbox.toml"))
-    library = create_autospec(Library, instance=True)
+    library = Mock(Library, history=Mock(), events=BoxEvents())
     with caplog.at_level(logging.ERROR):
         made = play._frontends(config, lambda: Path("x.sf2"), dict, library)
         names = [frontend.name for frontend in made]

@@ -11,6 +11,7 @@ from unittest.mock import create_autospec
 import pytest
 
 from appliance.config.loader import Config
+from appliance.frontends.box_events import BoxEvents
 from appliance.frontends.history import History
 from appliance.frontends.library import Library
 from appliance.frontends.streaming.opus import OpusBroadcast
@@ -22,6 +23,7 @@ from appliance.frontends.web.passwords import Passwords
 from appliance.frontends.web.routing import Permission, Route
 from appliance.frontends.web.server import make_app
 from appliance.state.box_status import BoxStatus
+from appliance.state.saved_pieces import SavedPieces
 from appliance.state.scenes import Scenes
 from appliance.state.settings import ModelDefaults, RequestedSettings, Settings
 
@@ -48,6 +50,13 @@ async def _described(folder: Path) -> Described:
     settings = Settings(
         RequestedSettings(model="chorales"), lambda: ["chorales"], lambda _model: DEFAULTS
     )
+    library = Library(
+        settings,
+        Scenes(folder / "scenes.json", settings),
+        SavedPieces(folder / "pieces"),
+        History(folder / "pieces.json"),
+        BoxEvents(),
+    )
     passwords = Passwords(folder)
     context = WebContext(
         config,
@@ -56,12 +65,7 @@ async def _described(folder: Path) -> Described:
         Access(config.web, passwords, 8080),
         passwords,
         deque(),
-        Media(
-            History(folder / "pieces.json"),
-            OpusBroadcast(),
-            lambda: folder,
-            Library(settings, Scenes(folder / "scenes.json", settings)),
-        ),
+        Media(library, OpusBroadcast(), lambda: folder),
     )
     app, table = make_app(context)
     router = [

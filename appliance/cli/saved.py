@@ -1,0 +1,102 @@
+"""``bachbox save``, ``saved`` and ``replay``: keep pieces for good, and play them again."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from appliance.cli.options import ParamType, json_option
+from appliance.cli.status import print_status
+from appliance.errors import UsageError
+
+if TYPE_CHECKING:
+    from appliance.frontends.library import LibraryAnswer, LibraryRequest
+
+
+class SavedPieceParam(ParamType):
+    """The name of a saved piece, completed from those of the running box."""
+
+    name = "name"
+
+    def shell_complete(self, ctx: object, param: object, incomplete: str) -> list[Any]:
+        """Return the saved pieces that begin with ``incomplete``, for the shell."""
+        from click.shell_completion import CompletionItem
+
+        from appliance.errors import BachboxError
+        from appliance.frontends.library import LibraryRequest
+
+        try:
+            names = [piece.name for piece in _ask(LibraryRequest("pieces")).pieces]
+        except BachboxError:
+            return []
+        folded = incomplete.casefold()
+        return [CompletionItem(name) for name in names if name.casefold().startswith(folded)]
+
+
+@click.command()
+@click.argument("name", default="")
+@json_option
+def save(name: str, as_json: bool) -> None:
+    """Keep the piece that plays for good, called NAME or by its title."""
+    from appliance.frontends.library import LibraryRequest
+
+    _print(_ask(LibraryRequest("pieces", "save", name)), "saved", as_json)
+
+
+@click.command()
+@click.option("--rename", nargs=2, metavar="NAME NEW_NAME", help="Give a piece another name.")
+@click.option("--delete", metavar="NAME", type=SavedPieceParam(), help="Delete a piece.")
+@json_option
+def saved(rename: tuple[str, str] | None, delete: str | None, as_json: bool) -> None:
+    """List the saved pieces, the newest first; `bachbox replay NAME` plays one."""
+    from appliance.frontends.library import LibraryRequest
+
+    if rename and delete is not None:
+        raise UsageError("give one of --rename and --delete")
+    request, done = LibraryRequest("pieces"), ""
+    if rename:
+        request, done = LibraryRequest("pieces", "rename", *rename), "renamed"
+    elif delete is not None:
+        request, done = LibraryRequest("pieces", "delete", delete), "deleted"
+    _print(_ask(request), done, as_json)
+
+
+@click.command()
+@click.argument("name", type=SavedPieceParam())
+@json_option
+def replay(name: str, as_json: bool) -> None:
+    """Play the saved piece NAME on the running box, note for note.
+
+    After it the composing goes on. `bachbox next` ends it earlier.
+    """
+    from appliance.frontends import local_socket
+
+    print_status(next(local_socket.ask(local_socket.Request(set={"saved_piece": name}))), as_json)
+
+
+def _ask(request: LibraryRequest) -> LibraryAnswer:
+    from appliance.frontends import local_socket
+
+    return local_socket.ask_library(request)
+
+
+def _print(answer: LibraryAnswer, done: str, as_json: bool) -> None:
+    if as_json:
+        import msgspec
+
+        click.echo(json.dumps(msgspec.to_builtins(answer.pieces), indent=2))
+        return
+    if done:
+        click.echo(f"{answer.name}: {done}")
+        return
+    if not answer.pieces:
+        click.echo("no piece is saved; `bachbox save` keeps the one that plays")
+    for piece in answer.pieces:
+        click.secho(piece.name, bold=True)
+        length = f"{piece.seconds // 60}:{piece.seconds % 60:02}"
+        click.echo(
+            f"    {piece.title}, {length}, {piece.instrument}; "
+            f"model {piece.model}, seed {piece.seed}; played {piece.played_at}"
+        )

@@ -1,0 +1,64 @@
+"""The sockets that the web server listens on. They are opened early: then the port is known."""
+
+from __future__ import annotations
+
+import errno
+import socket
+from typing import Final
+
+from appliance.config.schema import Web
+from appliance.errors import BachboxError
+
+FIRST_PORT: Final = 8080
+"""The port of the page, where the config names none."""
+
+LAST_PORT: Final = 8179
+"""Where it is taken, the next free one up to this is used."""
+
+BACKLOG: Final = 128
+"""Connections that wait to be accepted."""
+
+
+def listen(config: Web) -> list[socket.socket]:
+    """Return a listening socket for each address that ``config`` names, all on one port.
+
+    Raises:
+        BachboxError: an address is in use or does not exist.
+    """
+    if config.port != "auto":
+        return _listen(config.host, config.port)
+    for port in range(FIRST_PORT, LAST_PORT):
+        try:
+            return _listen(config.host, port)
+        except BachboxError as error:
+            cause = error.__cause__
+            if not (isinstance(cause, OSError) and cause.errno == errno.EADDRINUSE):
+                raise
+    return _listen(config.host, LAST_PORT)
+
+
+def _listen(host: str, port: int) -> list[socket.socket]:
+    listeners: list[socket.socket] = []
+    try:
+        if not host and socket.has_dualstack_ipv6():
+            address = ("", port)
+            listeners.append(
+                socket.create_server(address, family=socket.AF_INET6, dualstack_ipv6=True)
+            )
+        else:
+            flags = socket.AI_PASSIVE
+            for family, _, _, _, found in dict.fromkeys(
+                socket.getaddrinfo(host or None, port, type=socket.SOCK_STREAM, flags=flags)
+            ):
+                listeners.append(socket.create_server(found[:2], family=family))
+    except OSError as error:
+        for listener in listeners:
+            listener.close()
+        raise BachboxError(
+            f"cannot listen on {host or 'all addresses'}, port {port} ({error.strerror or error})",
+            remedy="choose another [web] port or host",
+        ) from error
+    for listener in listeners:
+        listener.listen(BACKLOG)
+        listener.setblocking(False)
+    return listeners

@@ -1,0 +1,82 @@
+"""The page's port: the one in the config, or 8080, or the next one that is free."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import pty
+import signal
+import socket
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from appliance.config.schema import Web
+from appliance.errors import BachboxError
+from appliance.frontends.web import listeners
+from tests.support.broker import free_port
+from tests.support.command import BACHBOX, home
+
+
+@contextlib.contextmanager
+def listening(config: Web) -> Iterator[int]:
+    found = listeners.listen(config)
+    try:
+        yield found[0].getsockname()[1]
+    finally:
+        for one in found:
+            one.close()
+
+
+def test_auto_takes_the_next_free_port(monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        first = taken.getsockname()[1]
+        monkeypatch.setattr(listeners, "FIRST_PORT", first)
+        monkeypatch.setattr(listeners, "LAST_PORT", first + 50)
+        with listening(Web()) as second, listening(Web()) as third:
+            assert first < second < third
+
+
+def test_a_port_that_is_asked_for_is_taken_or_refused_with_a_sentence() -> None:
+    port = free_port()
+    with (
+        listening(Web(port=port)) as found,
+        pytest.raises(BachboxError, match=f"port {port} .*choose another"),
+    ):
+        assert found == port
+        listeners.listen(Web(port=port))
+
+
+def test_an_address_that_this_machine_lacks_is_refused_at_once() -> None:
+    with pytest.raises(BachboxError, match=r"cannot listen on 192\.0\.2\.1"):
+        listeners.listen(Web(host="192.0.2.1"))
+
+
+def test_a_terminal_shows_the_address_and_a_qr_code_for_the_phone(tmp_path: Path) -> None:
+    config = tmp_path / "bachbox.toml"
+    config.write_text(f'[sound]\noutput = "null"\n[web]\nhost = ""\nport = {free_port()}\n')
+    ours, theirs = pty.openpty()
+    process = subprocess.Popen(
+        [*BACHBOX, "play", "--config", str(config)],
+        env=home(tmp_path) | {"PYTHONPATH": str(Path(__file__).parents[3])},
+        stdin=subprocess.DEVNULL,
+        stdout=theirs,
+        stderr=theirs,
+    )
+    os.close(theirs)
+    shown, asked_to_end = b"", False
+    # The terminal gives an error once nobody has it open any more.
+    with contextlib.suppress(OSError):
+        while data := os.read(ours, 65536):
+            shown += data
+            is_complete = b"the page is at http://" in shown and "▀▀▀▀▀▀▀".encode() in shown
+            if is_complete and not asked_to_end:
+                asked_to_end = True
+                process.send_signal(signal.SIGTERM)
+    os.close(ours)
+    assert process.wait(60) == 0
+    text = shown.decode()
+    assert f".local:{config.read_text().split('port = ')[1].strip()}/" in text
+    assert "█" in text
