@@ -26,6 +26,7 @@ import pytest
 
 from appliance.frontends.box_events import BoxEvent
 from appliance.frontends.mqtt.mqtt_frontend import MIGRATION_S
+from appliance.state.clock_kinds import HoursOfDay, TimeOfDay
 from appliance.state.setting_kinds import Number, Switch
 from appliance.state.settings import Action
 from appliance.state.settings_table import SETTINGS
@@ -38,7 +39,7 @@ BLUEPRINT = "bach_when_somebody_is_home.yaml"
 
 DOCUMENTS = Path(__file__).parents[2] / "docs" / "homeassistant"
 
-_KINDS = {Switch: "switch", Number: "number"}
+_KINDS = {Switch: "switch", Number: "number", TimeOfDay: "text", HoursOfDay: "text"}
 
 WITH_STATE: dict[str, list[str]] = {
     "sensor": ["now_playing", "current_key", "look_ahead", "xruns", "started"],
@@ -252,7 +253,7 @@ def test_entities_show_and_change_every_setting(tmp_path: Path, discovery: str) 
 
             for key, value in [
                 *(("tempo", 123), ("volume", 33), ("temperature", 1.25), ("top_p", 0.71)),
-                *(("expression", 45), ("pitch", 415)),
+                *(("expression", 45), ("pitch", 415), ("sleep", 90), ("alto_level", 30)),
             ]:
                 assistant.call_service(
                     "number/set_value", f"number.bachbox_kitchen_{key}", value=value
@@ -267,6 +268,10 @@ def test_entities_show_and_change_every_setting(tmp_path: Path, discovery: str) 
                 )
                 until(setting_is(key, option), settings)
                 until(state_is(f"select.bachbox_kitchen_{key}", option), assistant.states)
+            for key, text in [("wake_time", "07:00 Mon Tue"), ("quiet_hours", "02:00-02:01")]:
+                assistant.call_service("text/set_value", f"text.bachbox_kitchen_{key}", value=text)
+                until(setting_is(key, text), settings)
+                until(state_is(f"text.bachbox_kitchen_{key}", text), assistant.states)
             for turn, on in (("off", False), ("on", True)):
                 assistant.call_service(f"switch/turn_{turn}", "switch.bachbox_kitchen_playing")
                 until(setting_is("playing", on), settings)

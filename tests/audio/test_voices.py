@@ -10,10 +10,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from appliance.audio.event_source import finished
+from appliance.audio.performer import Performer
 from appliance.audio.synth import FluidSynth, amplitude
+from appliance.audio.transport import Transport
 from appliance.audio.voices import Parts, VoicePlayer, parts_of
 from appliance.ipc.shared_state import NO_PIECE, LiveSettings
 from appliance.music import kinds, titles
+from appliance.music.events import Event, NoteOff, NoteOn
 from tests.support import sine_font
 from tests.support.spectrum import stereo
 
@@ -211,6 +215,32 @@ def test_a_voices_level_has_the_loudness_of_the_volume(tmp_path: Path) -> None:
     synth.voice(0, 0, 10)
     synth.program(0)
     assert loudness(synth, 0) == pytest.approx(full, rel=0.02), "all voices are alike again"
+
+
+def played(soundfont: Path, **settings: Any) -> Any:
+    """Four voices, played by the performer as ``settings`` say."""
+    events: list[Event] = []
+    for voice, pitch in enumerate((72, 67, 64, 48)):
+        for beat in range(4):
+            note = 480 * beat, voice, pitch + 2 * beat
+            events += [NoteOn(*note, 80), NoteOff(note[0] + 400, *note[1:])]
+    events.sort(key=lambda event: (event.tick, isinstance(event, NoteOn)))
+    live = LiveSettings(volume=50, **settings)
+    synth, transport = FluidSynth(soundfont, RATE), Transport(RATE, live.tempo_bpm)
+    performer = Performer(finished(events), synth, transport, lambda: live)
+    return stereo(b"".join(performer.render(4096) for _ in range(40))).astype(int)
+
+
+def test_the_voices_alone_add_up_to_the_music(soundfont: Path) -> None:
+    """So each of them is heard alone as it is among the others, and nothing of the others is."""
+    alone = [
+        played(soundfont, voice_levels=tuple(100.0 * (voice == n) for voice in range(4)))
+        for n in range(4)
+    ]
+    together = played(soundfont)
+    assert all(np.abs(one).max() > 500 for one in alone)
+    # Each sound is rounded to whole steps of 16 bits, and dithered.
+    assert np.abs(sum(alone) - together).max() <= 8
 
 
 def test_voices_with_other_instruments_are_equally_loud(soundfont: Path) -> None:

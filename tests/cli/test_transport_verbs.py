@@ -1,4 +1,4 @@
-"""The verbs for the running box: pause, resume, toggle, next; and relative values in the shell."""
+"""The verbs for the running box: pause, resume, toggle, next, sleep; and relative values in the shell."""
 
 from __future__ import annotations
 
@@ -30,6 +30,10 @@ def test_a_player_is_operated_from_the_shell(tmp_path: Path) -> None:
         assert state("set", "volume+=2", "playing=toggle")["settings"] | {} == {
             **state("status")["settings"], "volume": 47, "playing": False,
         }  # fmt: skip
+        assert state("sleep", "20")["settings"]["sleep"] == 20
+        assert state("sleep", "off")["settings"]["sleep"] == 0
+        assert state("sleep", "20")["settings"]["playing"] is False
+        assert state("resume")["settings"]["sleep"] == 0, "who asks for music will hear it"
         before = state("resume")["health"]["rewinds"]
         state("next")
         box.wait_for(r"piece 2\b")
@@ -38,6 +42,13 @@ def test_a_player_is_operated_from_the_shell(tmp_path: Path) -> None:
         assert (box.counts()["composer"], box.counts()["performer"]) == (0, 0)
 
 
-@pytest.mark.parametrize("verb", ["pause", "resume", "toggle", "next"])
+def test_a_sleep_timer_that_is_not_possible_is_refused(tmp_path: Path) -> None:
+    for minutes in ("soon", "241", "-5"):
+        bachbox("sleep", "--", minutes, env=home(tmp_path)).is_one_sentence(
+            2, "sleep: ", "it must be a number from 0 to 240 minutes"
+        )
+
+
+@pytest.mark.parametrize("verb", ["pause", "resume", "toggle", "next", "sleep 20"])
 def test_without_a_box_a_verb_says_so(tmp_path: Path, verb: str) -> None:
-    bachbox(verb, env=home(tmp_path)).is_one_sentence(1, "no Bachbox is running here")
+    bachbox(*verb.split(), env=home(tmp_path)).is_one_sentence(1, "no Bachbox is running here")
