@@ -35,8 +35,11 @@ PLACE: Final = {
 }
 """Settings that have another name in the shared memory."""
 
-DAEMON_ONLY: Final = {"scene", *(setting.name for setting in SETTINGS if setting.group == "clock")}
-"""Settings that set others, which the other processes need not know."""
+DAEMON_ONLY: Final = {
+    *("scene", "saved_piece"),
+    *(setting.name for setting in SETTINGS if setting.group == "clock"),
+}
+"""Settings that set others, and one that the daemon turns into a number."""
 
 VOICES: Final = {setting.name for setting in SETTINGS if setting.group == "voices"}
 
@@ -131,7 +134,14 @@ def test_the_names_that_exist_now_are_the_choices() -> None:
     assert settings.choices["output"] == ["default", "Kitchen"]
     settings.change("output", "default")
     assert settings.choices["output"] == ["default"]
-    assert set(settings.choices) == {"model", "output", "soundfont", "scene", "wake_scene"}
+    assert set(settings.choices) == {
+        "model",
+        "output",
+        "soundfont",
+        "scene",
+        "saved_piece",
+        "wake_scene",
+    }
 
 
 def test_a_setting_has_the_options_of_its_kind() -> None:

@@ -158,6 +158,23 @@ def test_actions_are_carried_out(kitchen: Kitchen) -> None:
     kitchen.client.wait_for(f"{BASE}/now_playing", rf'.*"piece":{before + 2}\b.*|.*"bar":[01]\b.*')
 
 
+def test_a_piece_is_saved_and_played_again_and_a_scene_is_chosen(kitchen: Kitchen) -> None:
+    kitchen.change("scene", "quiet choir", "Quiet choir")
+    kitchen.client.wait_for(f"{BASE}/instrument", "Choir Aahs")
+    kitchen.change("tempo", "200", "200")
+    kitchen.client.wait_for(f"{BASE}/scene", "none")
+    kitchen.client.wait_for(f"{BASE}/now_playing", r'.*"bar":[2-9].*', len(kitchen.client.messages))
+    kitchen.client.publish(f"{BASE}/save/set", "PRESS")
+    said = kitchen.client.wait_for(f"{BASE}/event", '.*"saved".*')
+    name = json.loads(said)["about"]
+    kitchen.change("saved_piece", name, name)
+    kitchen.client.wait_for(f"{BASE}/now_playing", r'.*"saved":[1-9].*')
+    kitchen.change("saved_piece", "none", "none")
+    kitchen.client.wait_for(
+        f"{BASE}/now_playing", '.*"saved":0.*', len(kitchen.client.messages) - 1
+    )
+
+
 def test_changed_settings_are_saved_to_the_file(kitchen: Kitchen) -> None:
     kitchen.change("tempo", "93", "93")
     file = Path(kitchen.env["XDG_STATE_HOME"]) / "bachbox" / "settings.json"

@@ -21,6 +21,7 @@ from appliance.frontends.streaming import icecast
 from appliance.frontends.streaming.icecast import IcecastSource
 from appliance.frontends.streaming.opus import OpusBroadcast
 from appliance.frontends.streaming.snapcast import SnapcastPipe, in_private_tmp
+from tests.support.broker import free_port
 
 MOUNTINFO = """\
 23 28 0:21 / /sys rw,nosuid - sysfs sysfs rw
@@ -114,10 +115,10 @@ def test_a_frontend_that_cannot_be_built_does_not_stop_the_music(
     monkeypatch.setattr("appliance.frontends.web.media.Media", fail)
     monkeypatch.setattr("appliance.frontends.streaming.snapcast.SnapcastPipe", fail)
     monkeypatch.setattr("appliance.frontends.gpio.gpio_frontend.GpioFrontend", fail)
-    text = """
+    text = f"""
         mqtt.host = "h"
-        web.port = 1
-        gpio.leds = [{ pin = 1, shows = "beat" }]
+        web.port = {free_port()}
+        gpio.leds = [{{ pin = 1, shows = "beat" }}]
         [stream]
         icecast = "http://source:hunter2@h:8000/b"
         snapcast = "/run/snapfifo"
