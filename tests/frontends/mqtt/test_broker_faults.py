@@ -29,10 +29,13 @@ from appliance.frontends.mqtt.throttle import Throttle
 from appliance.frontends.mqtt.unregister import Unregistered
 from appliance.ipc.shared_state import SharedState
 from appliance.state.box_status import BoxStatus
-from appliance.state.settings import NAMES, ModelDefaults, RequestedSettings, Settings
+from appliance.state.settings import NAMES, Action, ModelDefaults, RequestedSettings, Settings
 from tests.support.broker import broker, certificates, client, free_port, program, proxy
 from tests.support.command import home, playing
 from tests.support.log_lines import log_lines
+
+ENTITIES = len(NAMES) + len(Action) + 12
+"""With sensors, events, a picture, and device triggers."""
 
 DEFAULTS = ModelDefaults(tempo_bpm=80, temperature=0.9, top_p=0.95, program=19)
 
@@ -304,7 +307,7 @@ def test_discovery_payloads_are_published_as_configured_and_removed_by_unregiste
 
         alone.run(work)
         announced = {h.topic for h in listener.messages if h.topic.startswith("ha/here/")}
-        assert len(announced) == {"entities": 33, "device": 1, "off": 0}[discovery]
+        assert len(announced) == {"entities": ENTITIES, "device": 1, "off": 0}[discovery]
         # Besides the settings: availability, health and what plays.
         states = len(NAMES) + 3
         assert unregister.unregister(config) == Unregistered(
