@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 from typing import Final
@@ -13,6 +14,7 @@ from appliance.music.codecs.four_voices import Voices
 from appliance.music.events import TICKS_PER_STEP
 from appliance.music.files import score_reader
 from appliance.music.files.score_file import ScoreFile
+from appliance.music.key_finding import written_key
 from appliance.music.notes import Note
 from appliance.music.score import (
     HIGHEST_PITCH,
@@ -64,7 +66,9 @@ def four_voices_of(file: ScoreFile) -> Score:
             path=file.path,
             remedy="transpose the score",
         )
-    return score
+    end = score.steps * TICKS_PER_STEP
+    notes = [note for part in file.parts for note in part if note.start < end]
+    return replace(score, key=written_key(notes, score.key, file.key_signature))
 
 
 def to_four_parts(file: ScoreFile, max_steps: int = 1 << 16, *, from_chords: bool = False) -> Score:

@@ -8,13 +8,20 @@ came before.
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Final
+
 from appliance.errors import UsageError
 from appliance.music.codecs import free_rhythm_conversion
 from appliance.music.codecs.base import Opening
 from appliance.music.codecs.free_rhythm_context import FreeRhythmContext
 from appliance.music.codecs.free_rhythm_tokens import FreeRhythmTokens, nearest
 from appliance.music.files.score_file import ScoreFile
+from appliance.music.key_finding import written_key
 from appliance.music.score import Form, FreeRhythmScore, Key
+
+MAX_OPENING_NOTES: Final = 4096
+"""How many notes of a user's file are taken; a quarter of an hour of a keyboard."""
 
 
 class FreeRhythmCodec(FreeRhythmTokens):
@@ -69,6 +76,7 @@ class FreeRhythmCodec(FreeRhythmTokens):
             UsageError: there are none, or they are out of the codec's range.
         """
         score = free_rhythm_conversion.to_free_rhythm(file)
+        score = free_rhythm_conversion.beginning(score, MAX_OPENING_NOTES)
         low, high = score.pitch_range()
         if low < self.lowest or high > self.highest:
             raise UsageError(
@@ -77,4 +85,6 @@ class FreeRhythmCodec(FreeRhythmTokens):
                 path=file.path,
                 remedy="transpose the score",
             )
-        return Opening(score.form, score.key, self.encode(score)[1][:-1], score.notices)
+        key = written_key(score.notes, score.key, file.key_signature)
+        tokens = self.encode(replace(score, key=key))[1][:-1]
+        return Opening(score.form, key, tokens, score.notices)

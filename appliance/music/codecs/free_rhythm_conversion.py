@@ -47,6 +47,30 @@ def to_free_rhythm(file: ScoreFile) -> FreeRhythmScore:
     return replace(score, notices=file.notices)
 
 
+def beginning(score: FreeRhythmScore, max_notes: int) -> FreeRhythmScore:
+    """The bars of a score up to its note number ``max_notes``, with a notice; one is kept at least.
+
+    A score that has no more notes is returned as it is.
+    """
+    if len(score.notes) <= max_notes:
+        return score
+    bar, pickup = score.form.bar_steps, score.form.pickup_steps
+    step = score.notes[max_notes].start // TICKS_PER_STEP
+    bars = max(1, (step - pickup) // bar)
+    steps = pickup + bars * bar
+    end = steps * TICKS_PER_STEP
+    return replace(
+        score,
+        notes=tuple(
+            note._replace(length=min(note.length, end - note.start))
+            for note in score.notes[:max_notes]
+            if note.start < end
+        ),
+        form=score.form._replace(steps=steps),
+        notices=(*score.notices, f"it is long; its first {bars} bars were read"),
+    )
+
+
 def score_from_notes(
     name: str,
     notes: Iterable[Note],

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from itertools import accumulate
 from pathlib import Path
 from statistics import fmean
-from typing import Final
+from typing import Final, NamedTuple
 
 from appliance.errors import UsageError
 from appliance.music.events import TICKS_PER_BEAT
@@ -23,6 +23,18 @@ from appliance.music.notes import Note
 from appliance.music.score import VOICES
 
 SUFFIXES: Final = (".musicxml", ".mxl", ".xml")
+
+
+class _Sounding(NamedTuple):
+    """A note as it sounds."""
+
+    note: Note
+    voice: str
+    """As the file calls it."""
+    has_fermata: bool
+
+
+_Line = list[_Sounding]
 
 
 def read(path: Path) -> ScoreFile:
@@ -70,15 +82,14 @@ def _parts(document: MusicXmlDocument) -> list[MusicXmlPart]:
 def _score_file(name: str, document: MusicXmlDocument, parts: Sequence[MusicXmlPart]) -> ScoreFile:
     starts = _measure_starts(parts)
     pitched = [part for part in parts if part.notes or not part.unpitched]
-    lines: list[Sequence[WrittenNote]] = []
+    lines: list[_Line] = []
     names: list[str] = []
     for part in pitched:
-        for line in part.by_staff():
-            lines.append(line)
+        for staff in part.by_staff():
+            lines.append(_joined(staff, starts))
             names.append(part.name)
     if len(lines) < VOICES and len(voices := [*_voices(lines)]) == VOICES:
-        lines, names = [*voices], []
-    joined = [_joined(line, starts, number) for number, line in enumerate(lines)]
+        lines, names = voices, []
     first = pitched[0] if pitched else MusicXmlPart()
     length_ticks, first_bar_ticks = _ticks(starts[-1]), _ticks(starts[1]) if parts else None
     pickup_ticks, signatures = split_pickup(
@@ -91,12 +102,22 @@ def _score_file(name: str, document: MusicXmlDocument, parts: Sequence[MusicXmlP
     signatures = without_short_last_bar(signatures, TICKS_PER_BEAT, length_ticks)
     return ScoreFile(
         name=name,
-        parts=tuple(notes for notes, _ in joined),
+        parts=tuple(
+            tuple(sounding.note._replace(voice=number) for sounding in line)
+            for number, line in enumerate(lines)
+        ),
         time_signatures=tuple((sign.numerator, sign.denominator) for sign in signatures),
         engraved=True,
         length_ticks=length_ticks,
         first_bar_ticks=first_bar_ticks if pickup_ticks is None else round(pickup_ticks),
-        fermatas=joined[0][1] if joined else (),
+        fermatas=tuple(
+            dict.fromkeys(
+                (sounding.note.start, sounding.note.end)
+                for line in lines[:1]
+                for sounding in line
+                if sounding.has_fermata
+            )
+        ),
         notices=tuple(_notices(parts, len(pitched))),
         part_names=tuple(names),
         titles=tuple(document.titles),
@@ -128,46 +149,42 @@ def _measure_starts(parts: Sequence[MusicXmlPart]) -> list[float]:
     return list(accumulate(lengths, initial=0.0))
 
 
-def _voices(lines: Iterable[Sequence[WrittenNote]]) -> Iterable[list[WrittenNote]]:
+def _joined(staff: Iterable[WrittenNote], starts: Sequence[float]) -> _Line:
+    """The notes of a staff with ties joined, in the order of their beginnings.
+
+    A tied note is in the voice in which it begins: programs let a tie lead into another one.
+    """
+    line: _Line = []
+    tied: dict[tuple[int, int], list[int]] = defaultdict(list)
+    """By pitch and end, the places of notes that ties continue."""
+    timed = (
+        (_ticks(starts[n.measure] + n.start), _ticks(starts[n.measure] + n.end), n) for n in staff
+    )
+    for start, end, written in sorted(timed, key=lambda t: (t[0], -t[2].pitch, t[1])):
+        before = tied[written.pitch, start] if written.tied_from else []
+        if before:
+            place = before.pop(0)
+            note = line[place].note
+            line[place] = line[place]._replace(note=note._replace(length=end - note.start))
+        else:
+            place = len(line)
+            note = Note(start, end - start, written.pitch)
+            line.append(_Sounding(note, written.voice, written.has_fermata))
+        if written.tied_on:
+            tied[written.pitch, end].append(place)
+    return line
+
+
+def _voices(lines: Iterable[_Line]) -> Iterable[_Line]:
     """The voices of each staff, the highest first.
 
     A hymn in closed score has two staves with two voices each.
     """
     for line in lines:
-        voices: dict[str, list[WrittenNote]] = defaultdict(list)
-        for note in line:
-            voices[note.voice].append(note)
-        yield from sorted(voices.values(), key=lambda notes: -fmean(note.pitch for note in notes))
-
-
-def _joined(
-    written: Iterable[WrittenNote], starts: Sequence[float], number: int
-) -> tuple[tuple[Note, ...], tuple[tuple[int, int], ...]]:
-    """The notes of a part with ties joined, and the spans of those that have a fermata."""
-    notes: list[Note] = []
-    with_fermata: list[int] = []
-    tied: dict[tuple[int, int], int] = {}
-    """By pitch and end, the place of a note that a tie continues."""
-    timed = sorted(
-        (
-            (_ticks(starts[n.measure] + n.start), _ticks(starts[n.measure] + n.end), -n.pitch, n)
-            for n in written
-        ),
-        key=lambda entry: (entry[0], entry[2], entry[1]),
-    )
-    for start, end, _, note in timed:
-        place = tied.pop((note.pitch, start), None) if note.tied_from else None
-        if place is not None:
-            notes[place] = notes[place]._replace(length=end - notes[place].start)
-        else:
-            place = len(notes)
-            notes.append(Note(start, end - start, note.pitch, number))
-            if note.has_fermata:
-                with_fermata.append(place)
-        if note.tied_on:
-            tied[note.pitch, end] = place
-    spans = dict.fromkeys((notes[place].start, notes[place].end) for place in with_fermata)
-    return tuple(notes), tuple(spans)
+        voices: dict[str, _Line] = defaultdict(list)
+        for sounding in line:
+            voices[sounding.voice].append(sounding)
+        yield from sorted(voices.values(), key=lambda v: -fmean(s.note.pitch for s in v))
 
 
 def _notices(parts: Sequence[MusicXmlPart], pitched: int) -> Iterable[str]:

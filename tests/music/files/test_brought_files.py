@@ -21,7 +21,7 @@ from appliance.errors import UsageError
 from appliance.music.codecs import four_part_conversion, free_rhythm_conversion
 from appliance.music.files import score_reader
 from appliance.music.files.midi_repair import MAX_EVENTS
-from appliance.music.files.score_file import MAX_BEATS, MAX_NOTES, ScoreFile
+from appliance.music.files.score_file import MAX_BEATS, MAX_NOTES, KeySignature, ScoreFile
 from appliance.music.notes import Note
 
 BROUGHT = Path(__file__).parents[2] / "data" / "brought"
@@ -252,6 +252,42 @@ def test_a_file_that_breaks_off_is_read_as_far_as_it_goes(tmp_path: Path) -> Non
     assert file.parts[:3] == PLAIN.parts[:3]
     assert 8 < len(file.parts[3]) < 16
     assert "a track breaks off and was read up to there" in file.notices
+
+
+@pytest.mark.parametrize(
+    ("data", "signature"),
+    [
+        (b"\xfd\x01", KeySignature(-3, minor=True)), (b"\x02\x00", KeySignature(2, minor=False)),
+        (b"\x00\x00\x00", KeySignature(0, minor=False)), (b"\x12\x01", None),
+        (b"\x80\x00", None), (b"\x01\x02", None), (b"\x01", None), (b"", None),
+    ],
+)  # fmt: skip
+def test_key_signatures_are_read_and_impossible_ones_are_passed_over(
+    tmp_path: Path, data: bytes, signature: KeySignature | None
+) -> None:
+    event = b"\x00\xff\x59" + bytes((len(data),)) + data
+    file = read(tmp_path, midi(melody(60, 62, before=event)))
+    assert file.key_signature == signature
+    assert file.notices == ()
+
+
+def test_the_first_key_signature_counts(tmp_path: Path) -> None:
+    later = number(960) + b"\xff\x59\x02\x04\x00" + END_OF_TRACK
+    first = b"\x00\xff\x59\x02\xff\x00" + END_OF_TRACK
+    file = read(tmp_path, midi(later, first, melody(60, 62)))
+    assert file.key_signature == KeySignature(-1, minor=False)
+
+
+def test_a_long_file_is_taken_up_to_a_bar_line(tmp_path: Path) -> None:
+    """Of 5000 notes, a model in free rhythm starts from 4096 at most."""
+    before = time.process_time()
+    content = midi(melody(*(60 + n % 12 for n in range(5000)), beat=240))
+    file = read(tmp_path, content)
+    opening = model_file.load(MODELS / "keyboard.tflite").codec.opening(file)
+    assert len(opening.tokens) == 3 * 4096
+    assert opening.form.steps == 2 * 4096
+    assert "it is long; its first 512 bars were read" in opening.notices
+    assert time.process_time() - before < 5
 
 
 # Pickups

@@ -289,7 +289,7 @@ def test_what_cannot_be_read_is_refused_with_the_reason(
 # Music by others
 
 
-@pytest.mark.parametrize("name", ["bach/bwv269", "bach/bwv66.6", "bach/bwv253", "bach/bwv112.5"])
+@pytest.mark.parametrize("name", ["bach/bwv269", "bach/bwv66.6", "bach/bwv253", "bach/bwv153.1"])
 def test_the_notes_are_those_that_music21_reads(name: str) -> None:
     path = Path(corpus.getWork(name))
     found = musicxml_reader.read(path)
