@@ -12,7 +12,7 @@ NOTHING: Final = "none"
 """In place of the name of a scene or of a saved piece."""
 
 
-class _GivenName(NamedKind):
+class GivenName(NamedKind):
     """A name that people gave; :data:`NOTHING` stands for none of them."""
 
     def options(self, names: Sequence[str]) -> Sequence[Value]:
@@ -32,7 +32,7 @@ class _GivenName(NamedKind):
 
 
 @dataclass(frozen=True)
-class SceneName(_GivenName):
+class SceneName(GivenName):
     """The name of a scene."""
 
     def __str__(self) -> str:
@@ -45,7 +45,7 @@ class SceneName(_GivenName):
 
 
 @dataclass(frozen=True)
-class SavedPieceName(_GivenName):
+class SavedPieceName(GivenName):
     """The name of a saved piece."""
 
     def __str__(self) -> str:

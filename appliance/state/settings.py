@@ -189,7 +189,8 @@ class Settings:
     @property
     def choices(self) -> dict[str, list[str]]:
         """For each setting that is a :class:`NamedKind`, the names that exist now."""
-        return {s.name: self._names_of(s.name) for s in SETTINGS if isinstance(s.kind, NamedKind)}
+        named = [s.name for s in SETTINGS if isinstance(s.kind, NamedKind)]
+        return {name: [str(value) for value in self.options(name)] for name in named}
 
     def options(self, name: str) -> Sequence[Value]:
         """Return the values that setting ``name`` can have; none for a number."""

@@ -234,3 +234,34 @@ def test_short_piece_and_piece_with_a_gap_are_not_kept(tmp_path: Path) -> None:
 def test_ring_holds_more_than_is_played_between_two_polls() -> None:
     notes_a_second = 50
     assert notes_a_second * 2 * history.POLL_INTERVAL_S * 10 < HISTORY_SLOTS
+
+
+def test_a_saved_piece_that_is_played_again_is_not_kept_twice(tmp_path: Path) -> None:
+    async def run() -> None:
+        stage = Stage(tmp_path / "pieces.json")
+        over: list[tuple[int, int]] = []
+        stage.history.on_finished = lambda number, record: over.append((number, record.note_count))
+        stage.settings.add_names("saved_piece", lambda: ["Mine"])
+        async with Run(stage):
+            stage.piece(1)
+            await stage.play()
+            stage.settings.change("saved_piece", "Mine")
+            start = stage.tick
+            stage.tick += 8 * BEAT
+            stage.write(
+                PieceStart.of(Piece(9, 0, False, 4, 0, start, saved=17)),
+                *(NoteOn(start + beat * BEAT, 0, 60 + beat, 80) for beat in range(8)),
+            )
+            await stage.play()
+            assert [entry.piece for entry in stage.history.listing()] == [1]
+            stage.settings.change("saved_piece", "none")
+            stage.piece(2)
+            await stage.play()
+            stage.piece(3)
+            await stage.play()
+            entries = stage.history.listing()
+            assert [(e.piece, e.complete) for e in entries] == [(3, False), (2, True), (1, False)]
+            assert over == [(1, 12), (2, 12)]
+            assert "saved_piece" not in get(stage, 1).settings
+
+    asyncio.run(run())

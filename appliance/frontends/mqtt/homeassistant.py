@@ -18,6 +18,7 @@ from typing import Any, Final, NamedTuple
 from appliance.frontends.mqtt.homeassistant_sensors import DIAGNOSTIC, Row, sensors, triggers
 from appliance.frontends.mqtt.messages import ROOT, Topics
 from appliance.state.clock_kinds import ClockKind
+from appliance.state.kept_kinds import NOTHING, GivenName
 from appliance.state.setting import Setting
 from appliance.state.setting_kinds import Number, Switch
 from appliance.state.settings import Action, EffectiveSettings
@@ -152,7 +153,13 @@ def _settings(box: DiscoveredDevice) -> Iterator[Row]:
     for setting in SETTINGS:
         component, options = _component(setting, box.choices)
         if setting.name == "model":
-            options |= _with_titles(options["options"], box.model_titles)
+            titles = box.model_titles.items()
+            options |= _shown_as(
+                {name: f"{name}: {title}" for name, title in titles if title}, options["options"]
+            )
+        elif isinstance(setting.kind, GivenName):
+            # Home Assistant takes the payload "none" for "unknown".
+            options |= _shown_as({NOTHING: "(none)"}, options["options"])
         options["state_topic"] = box.topics.state(setting.name)
         options["command_topic"] = box.topics.command(setting.name)
         if setting.advanced:
@@ -178,12 +185,11 @@ def _component(
     return "select", {"options": [kind.show(value) for value in values]}
 
 
-def _with_titles(names: Sequence[str], titles: Mapping[str, str]) -> dict[str, Any]:
-    """Return the keys of a select that shows titles beside the names; its topics have the names."""
-    shown = {name: f"{name}: {titles[name]}" if titles.get(name) else name for name in names}
+def _shown_as(shown: Mapping[str, str], names: Sequence[str]) -> dict[str, Any]:
+    """Return the keys of a select of ``names``, some ``shown`` otherwise than its topics say."""
     named = {text: name for name, text in shown.items()}
     return {
-        "options": list(named),
+        "options": [shown.get(name, name) for name in names],
         "value_template": f"{{{{ {json.dumps(shown)}.get(value, value) }}}}",
         "command_template": f"{{{{ {json.dumps(named)}.get(value, value) }}}}",
     }

@@ -265,8 +265,10 @@ def test_buttons_to_both_rails_and_encoders_with_two_detents(
             Button(6, "volume=-5", active="high"),
             Button(13, "instrument=+1", double="instrument=default"),
             Button(16, "nonsense"),
+            Button(19, "save", double="scene=none"),
         ),
     )
+    asked: list[frozenset[str]] = []
 
     def work(daemon: OperatedDaemon, settings: Settings) -> None:
         operator = Operator(factory, daemon, settings)
@@ -294,6 +296,9 @@ def test_buttons_to_both_rails_and_encoders_with_two_detents(
         operator.press(13, 0.06)
         operator.press(13, 0.06)
         operator.wait_until(lambda: settings.requested.instrument is None)
+        settings.observe(lambda _requested, changed: asked.append(changed))
+        operator.press(19, 0.06)
+        operator.wait_until(lambda: frozenset({"save"}) in asked)
 
     log = play(gpio, tmp_path, work)
     assert "[gpio] buttons 4 (nonsense): press = 'nonsense' is not known" in log

@@ -60,6 +60,19 @@ def test_an_option_shows_the_models_title_and_its_topics_the_name() -> None:
         assert eval(expression, {"value": said}) == meant
 
 
+def test_that_no_scene_applies_is_a_word_that_home_assistant_does_not_take_for_unknown() -> None:
+    for name in ("scene", "saved_piece", "wake_scene"):
+        select = entities()[f"homeassistant/select/bachbox_kitchen/{name}/config"]
+        assert select["options"] == ["(none)"]
+        for template, said, meant in [
+            ("value_template", "none", "(none)"),
+            ("value_template", "Mine", "Mine"),
+            ("command_template", "(none)", "none"),
+        ]:
+            expression = select[template].removeprefix("{{").removesuffix("}}").strip()
+            assert eval(expression, {"value": said}) == meant
+
+
 def test_no_two_entities_share_a_key() -> None:
     [device] = homeassistant.discovery_messages(BOX, "homeassistant", as_device=True)
     assert len(json.loads(device.payload)["components"]) == len(entities())
