@@ -12,7 +12,13 @@ from appliance.errors import BachboxError, UsageError
 from appliance.training import recipe as recipes
 from appliance.training.data.corpus import load_corpus
 from appliance.training.evaluate.line_moves import moves_on, table_of
-from appliance.training.pipeline import calibrate, evaluate, make_model, update_card
+from appliance.training.pipeline import (
+    calibrate,
+    evaluate,
+    make_model,
+    teach_model,
+    update_card,
+)
 
 RECIPE_FOLDERS = (Path("models"), Path("models/benchmarks"))
 
@@ -74,11 +80,8 @@ def main() -> int:
 
             write_facts(path, corpus["train"])
         elif options.teach:
-            # It imports what composes, converts and judges.
-            from appliance.training.preferences.teach import teach
-
-            teach(recipe, corpus, options.build / recipe.name / "teach", path)
-            print("\n".join(calibrate(recipe, corpus, path)))
+            folder = options.build / recipe.name / "teach"
+            print("\n".join(teach_model(recipe, corpus, folder, path)))
         elif options.card:
             update_card(recipe, corpus, path)
         else:

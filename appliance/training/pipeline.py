@@ -166,6 +166,35 @@ def calibrate(recipe: Recipe, corpus: Corpus, path: Path) -> list[str]:
     return figures
 
 
+def teach_model(recipe: Recipe, corpus: Corpus, folder: Path, path: Path) -> list[str]:
+    """Teach a model what a critic prefers, see :mod:`.preferences.teach`, and evaluate it again.
+
+    Args:
+        recipe: says how.
+        corpus: the pieces, split.
+        folder: for intermediate files.
+        path: of the model file.
+
+    Returns:
+        A line about each round, and those of the card's evaluation.
+
+    Raises:
+        UsageError: the recipe does not say how, or the model averages several networks.
+        BachboxError: a model file cannot be loaded, or the runtime refuses it.
+        OSError: a file cannot be written.
+    """
+    from appliance.training.preferences.teach import teach
+
+    rounds = teach(recipe, corpus, folder, path)
+    model = model_file.load(path)
+    unit, nll = model.codec.unit, nll_per_unit(model, corpus["test"])
+    figures = [f"{nll:.4f} nats per {unit}, int8 on {runtime()[0]}"]
+    figures += [figure for figure in figures_in_card(model.card) if "n-gram" in figure]
+    # The calibration stays: a taught network would be flattened by a new one.
+    _update(recipe, corpus, model, figures, model.metadata.kind_temperatures, path)
+    return [*rounds, *figures]
+
+
 def _update(
     recipe: Recipe,
     corpus: Corpus,

@@ -107,12 +107,12 @@ class PreferenceConfig(msgspec.Struct, forbid_unknown_fields=True):
     """How many are drawn for each bar."""
     min_advantage: float = 1.0
     """Pairs whose scores differ by less are left out."""
-    beta: float = 0.1
-    """How much of a rise of the log-probability stands for how much preference."""
-    penalty: float = 10.0
+    beta: float = 0.5
+    """How much preference a nat of log-probability stands for."""
+    penalty: float = 1.0
     """Weight of what the chosen one's log-probability falls."""
-    learning_rate: float = 2e-5
-    batch_size: int = 8
+    learning_rate: float = 2e-4
+    batch_size: int = 4
     ordinary_share: float = 0.2
     """So many batches of real music are mixed in for each batch of pairs."""
     seed: int = 1

@@ -26,7 +26,7 @@ def model_card(recipe: Recipe, piece_count: int, evaluation: str) -> str:
 - **Trained on**: {card.corpus}; {piece_count} pieces{pretraining}. Made by {made_by}.
 - **Licence**: {card.licence}.
 - **Network**: {_network(recipe.network)}.
-- **Training**: {_training(recipe.training, recipe.network)}.
+- **Training**: {_training(recipe.training, recipe.network)}{_teaching(recipe)}.
 - **Defaults**: {card.tempo_bpm:g} BPM, temperature {card.temperature:g},
   top-p {card.top_p:g}, General MIDI program {card.instrument} (counted from 0).
 
@@ -55,6 +55,12 @@ def _network(config: NetworkConfig) -> str:
     if len(config.transpositions) > 1:
         network += f"; averaged over {len(config.transpositions)} transpositions of the piece"
     return f"{network}; int8"
+
+
+def _teaching(recipe: Recipe) -> str:
+    if not recipe.preferences.rounds:
+        return ""
+    return "; then taught which of its own bars a critic takes for real ones"
 
 
 def _training(config: TrainingConfig, network: NetworkConfig) -> str:

@@ -18,6 +18,7 @@ import msgspec
 import numpy as np
 import torch
 
+from appliance.common.atomic_write import write_atomically
 from appliance.composing import model_file
 from appliance.composing.model_file import ModelFile
 from appliance.errors import UsageError
@@ -233,13 +234,11 @@ def teach(recipe: Recipe, corpus: Corpus, folder: Path, path: Path) -> list[str]
     """
     if not recipe.preferences.rounds:
         raise UsageError(f"the recipe {recipe.name!r} has no [preferences] with rounds")
-    start = folder / f"round-0{model_file.SUFFIX}"
-    if not start.is_file():
-        folder.mkdir(parents=True, exist_ok=True)
-        start.write_bytes(path.read_bytes())
-    teacher = Teacher(recipe, corpus, model_file.load(start), folder)
-    before = teacher.outcome(start, 0)
-    lines, best = [f"before: {before}"], start
+    model = model_file.load(path)
+    folder = folder / model.metadata.sha256[:12]
+    teacher = Teacher(recipe, corpus, model, folder)
+    before, best = teacher.outcome(path, 0), path
+    lines = [f"before: {before}"]
     log.info(lines[0])
     known, now = before.pieces, before
     for number in range(1, recipe.preferences.rounds + 1):
@@ -254,6 +253,6 @@ def teach(recipe: Recipe, corpus: Corpus, folder: Path, path: Path) -> list[str]
         if fault:
             break
         best, now, known = after, outcome, [*known, *outcome.pieces]
-    if best != start:
-        path.write_bytes(best.read_bytes())
+    if best != path:
+        write_atomically(path, best.read_bytes())
     return lines
