@@ -29,6 +29,7 @@ from appliance.music.files import (
 from appliance.music.files.score_file import KeySignature, ScoreFile
 from appliance.music.notes import Note, notes_from
 from appliance.music.score import Form, Key
+from tests.support import musicxml_schema
 from tests.support.making_music import compose_pieces
 
 MODELS = Path(__file__).parents[3] / "models"
@@ -125,6 +126,8 @@ def same_notes_bars_and_key(path: Path, notes: list[Note], start: PieceStart) ->
 def test_composed_music_is_read_back(tmp_path: Path, suffix: str, model: str, seed: int) -> None:
     path = tmp_path / f"piece{suffix}"
     same_notes_bars_and_key(path, *written(path, model, seed))
+    if suffix == ".musicxml":
+        assert musicxml_schema.errors(path) == []
 
 
 @pytest.mark.parametrize("model", ["chorales", "keyboard", "strings"])
@@ -136,6 +139,8 @@ def test_improvised_music_is_read_back(tmp_path: Path, suffix: str, model: str, 
     events = improvised(model, seed)
     notes, start = written(path, model, seed, events)
     same_notes_bars_and_key(path, notes, start)
+    if suffix == ".musicxml":
+        assert musicxml_schema.errors(path) == []
 
 
 @pytest.mark.parametrize("suffix", [".mid", ".musicxml"])
@@ -161,3 +166,10 @@ def test_a_tune_is_read_back_from_abc_in_its_key(tmp_path: Path, seed: int) -> N
     assert len(notes) == start.times * len(found)
     assert sounding(found) == sounding(notes)[: len(found)]
     assert file.tune.form.pickup_steps * TICKS_PER_STEP == start.pickup_ticks
+
+
+def test_the_schema_refuses_what_is_not_musicxml(tmp_path: Path) -> None:
+    path = tmp_path / "piece.musicxml"
+    written(path, "chorales", 1, improvised("chorales", 1))
+    path.write_text(path.read_text().replace("<octave>", "<octave>x", 1))
+    assert len(musicxml_schema.errors(path)) == 1
