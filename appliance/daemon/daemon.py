@@ -72,6 +72,8 @@ class Daemon:
         """The file of the soundfont."""
         # Before the first sound: these may be quiet hours.
         self._clock = Clock(settings)
+        self._volume = 0.0
+        """What the clock makes of the volume that is set; the performer has it."""
         self._clock.update()
         self._write_live_settings(settings.requested, frozenset({"saved_piece"}))
         settings.observe(self._write_live_settings)
@@ -211,8 +213,10 @@ class Daemon:
             self._soundfont,
             is_program_chosen=requested.instrument is not None,
         )
-        volume, saved_piece = self._clock.volume(settings.volume), self._requests.saved_piece
-        self._shared.live_settings.write(live._replace(volume=volume, saved_piece=saved_piece))
+        self._volume = self._clock.volume(settings.volume)
+        self._shared.live_settings.write(
+            live._replace(volume=self._volume, saved_piece=self._requests.saved_piece)
+        )
         for name in sorted(changed):
             logger.debug("%s %s", name, getattr(requested, name, "was asked for"))
 
@@ -228,9 +232,9 @@ class Daemon:
 
     def _follow_clock(self) -> None:
         self._clock.update()
-        volume = self._clock.volume(self._settings.effective.volume)
-        if volume != self._shared.live_settings.read().volume:
-            self._write_live_settings(self._settings.requested, frozenset())
+        requested = self._settings.requested
+        if self._clock.volume(requested.volume) != self._volume:
+            self._write_live_settings(requested, frozenset())
 
     def _is_over(self) -> bool:
         now = time.monotonic()
