@@ -7,6 +7,8 @@ import logging
 import sys
 from pathlib import Path
 
+import msgspec
+
 from appliance.composing import model_file
 from appliance.errors import BachboxError, UsageError
 from appliance.training import recipe as recipes
@@ -68,6 +70,7 @@ def main() -> int:
         recipe = recipes.load(recipe_path)
         corpus = load_corpus(recipe, options.data, options.build)
         path = recipe_path.with_suffix(model_file.SUFFIX)
+        folder = options.build / recipe.name
         if options.moves:
             print("\n".join(table_of(moves_on(model_file.load(path), corpus["valid"]))))
         elif options.evaluate:
@@ -80,12 +83,14 @@ def main() -> int:
 
             write_facts(path, corpus["train"])
         elif options.teach:
-            folder = options.build / recipe.name / "teach"
-            print("\n".join(teach_model(recipe, corpus, folder, path)))
+            print("\n".join(teach_model(recipe, corpus, folder / "teach", path)))
         elif options.card:
             update_card(recipe, corpus, path)
         else:
-            make_model(recipe, corpus, options.build / recipe.name, path)
+            untaught = msgspec.structs.replace(recipe, preferences=recipes.PreferenceConfig())
+            make_model(untaught, corpus, folder, path)
+            if recipe.preferences.rounds:
+                print("\n".join(teach_model(recipe, corpus, folder / "teach", path)))
     except BachboxError as error:
         print(f"bachbox: {error}", file=sys.stderr)
         return error.exit_code

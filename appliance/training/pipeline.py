@@ -185,7 +185,9 @@ def teach_model(recipe: Recipe, corpus: Corpus, folder: Path, path: Path) -> lis
     """
     from appliance.training.preferences.teach import teach
 
-    rounds = teach(recipe, corpus, folder, path)
+    kept, rounds = teach(recipe, corpus, folder, path)
+    if not kept:
+        return rounds
     model = model_file.load(path)
     unit, nll = model.codec.unit, nll_per_unit(model, corpus["test"])
     figures = [f"{nll:.4f} nats per {unit}, int8 on {runtime()[0]}"]

@@ -292,8 +292,8 @@ def test_a_model_is_taught_and_stays_the_same_otherwise(
     monkeypatch.setattr(teach, "JUDGED_PIECES", 5)
     # Whatever the figures of a network that can do nothing are.
     monkeypatch.setattr(teach.Teacher, "fault", lambda *_: "")
-    lines = teach.teach(recipe, corpus, tmp_path / "teach", path)
-    assert len(lines) == 2
+    kept, lines = teach.teach(recipe, corpus, tmp_path / "teach", path)
+    assert (kept, len(lines)) == (1, 2)
     after = model_file.load(path)
     assert after.flatbuffer != before.flatbuffer
     assert after.forms == before.forms
@@ -302,7 +302,7 @@ def test_a_model_is_taught_and_stays_the_same_otherwise(
     # What was made is not made again.
     monkeypatch.setattr(teach, "Chooser", None)
     path.write_bytes(start)
-    assert teach.teach(recipe, corpus, tmp_path / "teach", path) == lines
+    assert teach.teach(recipe, corpus, tmp_path / "teach", path) == (kept, lines)
 
 
 # Training

@@ -213,7 +213,7 @@ class Teacher:
         with_other_weights(start, flatbuffer, path)
 
 
-def teach(recipe: Recipe, corpus: Corpus, folder: Path, path: Path) -> list[str]:
+def teach(recipe: Recipe, corpus: Corpus, folder: Path, path: Path) -> tuple[int, list[str]]:
     """Teach the model in a file, in rounds, and replace its weights by the best round's.
 
     Its forms, texts and settings stay. A run that was stopped continues where it was.
@@ -225,7 +225,7 @@ def teach(recipe: Recipe, corpus: Corpus, folder: Path, path: Path) -> list[str]
         path: of the model file.
 
     Returns:
-        A line about each round.
+        How many rounds are kept, and a line about each.
 
     Raises:
         UsageError: the recipe does not say how, or the model averages several networks.
@@ -240,7 +240,7 @@ def teach(recipe: Recipe, corpus: Corpus, folder: Path, path: Path) -> list[str]
     before, best = teacher.outcome(path, 0), path
     lines = [f"before: {before}"]
     log.info(lines[0])
-    known, now = before.pieces, before
+    known, now, kept = before.pieces, before, 0
     for number in range(1, recipe.preferences.rounds + 1):
         after = folder / f"round-{number}{model_file.SUFFIX}"
         if not after.is_file():
@@ -252,7 +252,7 @@ def teach(recipe: Recipe, corpus: Corpus, folder: Path, path: Path) -> list[str]
         log.info(lines[-1])
         if fault:
             break
-        best, now, known = after, outcome, [*known, *outcome.pieces]
+        best, now, known, kept = after, outcome, [*known, *outcome.pieces], number
     if best != path:
         write_atomically(path, best.read_bytes())
-    return lines
+    return kept, lines
