@@ -17,10 +17,15 @@ PREFIX: Final = "bachbox: "
 _CONTINUED: Final = "\t"
 """How a line begins that belongs to the record on the line before it."""
 
+NOTICE: Final = 25
+"""The level of what was left out of a user's file, or not taken as it is written."""
+logging.addLevelName(NOTICE, "NOTICE")
+
 _SYSLOG_PRIORITIES: Final = {
     logging.CRITICAL: 2,
     logging.ERROR: 3,
     logging.WARNING: 4,
+    NOTICE: 5,
     logging.INFO: 6,
     logging.DEBUG: 7,
 }

@@ -20,6 +20,7 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta
 
+from appliance.common.logs import NOTICE
 from appliance.errors import BachboxError, UsageError
 from appliance.music import limits
 from appliance.music.codecs import registry
@@ -168,7 +169,7 @@ class ModelFile:
             notices = "".join(f"; {notice}" for notice in file.notices)
             raise UsageError(f"{why} (the model is {self.name}{notices})") from why
         for notice in opening.notices:
-            logger.warning("%s: %s", path, notice)
+            logger.log(NOTICE, "%s: %s", path, notice)
         return opening
 
     @cached_property

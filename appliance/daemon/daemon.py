@@ -87,6 +87,7 @@ class Daemon:
             lambda: self.composer.restarts + self.performer.restarts,
             lambda: {c.spec.name: c.pid for c in (self.composer, self.performer) if c.pid},
             log.recent.lines,
+            log.recent.notices,
         )
         self._frontends = FrontendRunner(frontends, settings, self.box)
         self._announcer = Announcer(shared, settings, self.box, self.composer, self.performer, log)

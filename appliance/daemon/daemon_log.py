@@ -37,14 +37,18 @@ class TerminalHandler(logging.Handler):
 
 
 class RecentLines(logging.Handler):
-    """Keeps the last :data:`RECENT_LINES` messages, each after the time of day."""
+    """Keeps the last :data:`RECENT_LINES` messages, each after the time of day; and notices."""
 
     def __init__(self) -> None:
         super().__init__()
         self._lines: deque[str] = deque(maxlen=RECENT_LINES)
+        self._notices: dict[str, None] = {}
 
     def emit(self, record: logging.LogRecord) -> None:
         """Keep ``record``."""
+        if record.levelno == logs.NOTICE:
+            child = f"{getattr(record, 'child', '')}: "
+            self._notices[record.getMessage().removeprefix(child)] = None
         self._lines.append(f"{time.strftime('%H:%M:%S')} {record.getMessage()}")
 
     def lines(self) -> list[str]:
@@ -54,6 +58,10 @@ class RecentLines(logging.Handler):
             return list(self._lines)
         finally:
             self.release()
+
+    def notices(self) -> list[str]:
+        """Return what was left out of users' files; a composer that takes over says it again."""
+        return list(self._notices)
 
 
 class HoldingHandler(logging.Handler):

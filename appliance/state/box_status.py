@@ -104,6 +104,8 @@ class Status(msgspec.Struct, frozen=True):
     settings: ShownSettings
     now_playing: NowPlaying
     health: Health
+    file_notices: list[str] = []
+    """What was left out of the user's file that the music started from, after its path."""
 
 
 class Progress(NamedTuple):
@@ -150,6 +152,7 @@ class BoxStatus:
         restarts: gives the number of restarts of both children.
         pids: gives the process IDs of the children, by name.
         recent_log: gives the last lines of the log.
+        file_notices: gives :attr:`Status.file_notices`.
     """
 
     def __init__(
@@ -159,6 +162,7 @@ class BoxStatus:
         restarts: Callable[[], int],
         pids: Callable[[], dict[str, int]],
         recent_log: Callable[[], list[str]] = list,
+        file_notices: Callable[[], list[str]] = list,
     ) -> None:
         self._shared = shared
         self._settings = settings
@@ -168,12 +172,15 @@ class BoxStatus:
         self._version = __version__
         self.recent_log = recent_log
         """Gives the last lines of the log."""
+        self._file_notices = file_notices
         self.sound = broadcast.sound_broadcast(lambda: TapReader(shared))
         """The sound that is played, for any number of listeners."""
 
     def status(self) -> Status:
         """Return everything; reads files in ``/proc``, so it is too slow for every audio block."""
-        return Status(self._version, self.settings(), self.now_playing(), self.health())
+        return Status(
+            self._version, self.settings(), self.now_playing(), self.health(), self._file_notices()
+        )
 
     def settings(self) -> ShownSettings:
         """Return the effective settings as people read them; the instrument is what plays."""
@@ -310,6 +317,7 @@ def format_status(status: Status) -> str:
             f"{playing.condition.words}{where}; seed {playing.seed}",
             *([f"  plays on {playing.output}"] if playing.output else []),
             *([f"  {playing.problem}"] if playing.problem else []),
+            *(f"  {notice}" for notice in status.file_notices),
             *format_settings(status.settings),
             f"  {health.look_ahead_s:.1f} s ahead; xruns {health.xruns}, restarts "
             f"{health.restarts}, rewinds {health.rewinds}; interventions: {interventions}",

@@ -39,6 +39,7 @@ def test_traceback_is_shown_only_when_wanted() -> None:
     [
         (logging.DEBUG, "<7>"),
         (logging.INFO, "<6>"),
+        (logs.NOTICE, "<5>"),
         (logging.WARNING, "<4>"),
         (logging.ERROR, "<3>"),
     ],

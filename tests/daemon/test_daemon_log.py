@@ -108,6 +108,17 @@ def test_child_output_keeps_levels_and_skips_library_chatter() -> None:
     assert lines == ["composer: one", "composer: two", "composer: plain"]
 
 
+def test_notices_of_the_composer_are_kept_once() -> None:
+    log, _ = daemon_log()
+    log.open()
+    notice = "/music/mine.mid: the pedal was taken as length"
+    for _ in range(2):
+        COMPOSER.log(logs.NOTICE, "composer: %s", notice, extra={"child": "composer"})
+    COMPOSER.warning("another thing")
+    assert log.recent.notices() == [notice]
+    assert len(log.recent.lines()) == 3
+
+
 @pytest.mark.parametrize(("code", "kind"), [(1, BachboxError), (2, UsageError)])
 def test_child_output_ends_with_the_childs_error(code: int, kind: type[BachboxError]) -> None:
     output = read_output(b"<6>one\n<3>a.tflite: damaged: get it again\n")

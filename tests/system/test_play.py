@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 import signal
 import time
 from pathlib import Path
@@ -14,6 +16,7 @@ from tests.support.command import Playing, bachbox, home, playing
 from tests.support.running_box import ALIKE, LONGEST_BREATH_S, places
 from tests.support.virtual_card import VirtualCard, listen, virtual_card
 
+BROUGHT = Path(__file__).parents[1] / "data" / "brought"
 SEED = 1685
 OTHER_SEED = 1750
 PLAYED_S = 30
@@ -114,6 +117,18 @@ def test_a_card_that_comes_goes_and_comes_again(env: dict[str, str], tmp_path: P
             assert audio_analysis.silence_seconds(heard) < LONGEST_BREATH_S
             assert box.end() == 0
             assert box.counts()["composer"] == 0
+
+
+def test_what_was_left_out_of_a_prime_is_in_status_and_log(env: dict[str, str]) -> None:
+    prime = BROUGHT / "pedal.mid"
+    notice = f"{prime}: the pedal was taken as length"
+    with playing("--output", "null", "--model", "keyboard", "--prime", prime, env=env) as box:
+        box.wait_for(f"composer: {re.escape(notice)}")
+        box.wait_for("piece 1")
+        status = bachbox("status", "--json", env=env)
+        assert json.loads(status.out)["file_notices"] == [notice]
+        assert f"  {notice}\n" in bachbox("status", env=env).out
+        assert box.end() == 0
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
