@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from appliance.audio.silence_stderr import silence_stderr
+from appliance.common.procfs import text_of
 
 PROC: Final = Path("/proc")
 DRM: Final = Path("/sys/class/drm")
@@ -68,6 +69,12 @@ def hardware_cards(proc: Path = PROC) -> list[HardwareCard]:
     return found
 
 
+def find(name: str, cards: list[HardwareCard]) -> HardwareCard | None:
+    """Return the card with this label, case ignored, or the one that an ALSA name means."""
+    named = [card for card in cards if card.label.casefold() == name.casefold()]
+    return named[0] if named else find_by_alsa_name(name, cards)
+
+
 def find_by_alsa_name(name: str, cards: list[HardwareCard]) -> HardwareCard | None:
     """Return the card that an ALSA name means, such as ``plughw:CARD=Headphones,DEV=0``.
 
@@ -92,11 +99,11 @@ def is_hdmi_without_screen(card: HardwareCard, proc: Path = PROC, drm: Path = DR
     """Return whether the card is an HDMI output and no screen is connected."""
     if "hdmi" not in card.id.casefold():
         return False
-    eld = [_text(file) for file in (proc / "asound" / f"card{card.number}").glob("eld#*")]
+    eld = [text_of(file) for file in (proc / "asound" / f"card{card.number}").glob("eld#*")]
     states = [found[1] for text in eld if (found := re.search(r"monitor_present\s+(\d)", text))]
     if states:
         return "1" not in states
-    plugs = [_text(f / "status").strip() for f in sorted(drm.glob("card*-HDMI-A-*"))]
+    plugs = [text_of(f / "status").strip() for f in sorted(drm.glob("card*-HDMI-A-*"))]
     # The Raspberry Pi's vc4hdmi0 is the first plug, vc4hdmi1 the second.
     if found := re.fullmatch(r"vc4hdmi(\d)", card.id):
         plugs = plugs[int(found[1]) :][:1]
@@ -108,7 +115,7 @@ def holder(card: HardwareCard, proc: Path = PROC) -> str:
     pid = holder_pid(card, proc)
     if pid is None:
         return ""
-    name = _text(proc / str(pid) / "comm").strip()
+    name = text_of(proc / str(pid) / "comm").strip()
     return f"{name or 'a program'} (process {pid})"
 
 
@@ -116,7 +123,7 @@ def holder_pid(card: HardwareCard, proc: Path = PROC) -> int | None:
     """Return the process that uses the card; None if there is none, or the kernel hides it."""
     folder = proc / "asound" / f"card{card.number}" / f"pcm{card.device}p"
     for status in sorted(folder.glob("sub*/status")):
-        if found := re.search(r"owner_pid\s*:\s*(\d+)", _text(status)):
+        if found := re.search(r"owner_pid\s*:\s*(\d+)", text_of(status)):
             return int(found[1])
     return None
 
@@ -192,11 +199,4 @@ def _busy(card: HardwareCard | None, proc: Path) -> str:
 
 
 def _card_id(number: int, proc: Path) -> str:
-    return _text(proc / "asound" / f"card{number}" / "id").strip() or str(number)
-
-
-def _text(file: Path) -> str:
-    try:
-        return file.read_text(errors="replace")
-    except OSError:
-        return ""
+    return text_of(proc / "asound" / f"card{number}" / "id").strip() or str(number)

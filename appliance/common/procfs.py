@@ -1,4 +1,4 @@
-"""The kernel's table of processes: memory and processor time of one of them."""
+"""Files of the kernel in /proc and /sys, and its table of processes."""
 
 from __future__ import annotations
 
@@ -11,6 +11,14 @@ _TICKS_PER_S: Final = os.sysconf("SC_CLK_TCK")
 
 # Indices into /proc/PID/stat after the name, see proc_pid_stat(5).
 _STATE, _USER_TIME, _SYSTEM_TIME, _RSS = 0, 11, 12, 21
+
+
+def text_of(file: Path) -> str:
+    """Return the text in a file of the kernel without what ends it; "" if it cannot be read."""
+    try:
+        return file.read_text(errors="replace").rstrip("\0\n")
+    except OSError:
+        return ""
 
 
 class ProcessStat(NamedTuple):

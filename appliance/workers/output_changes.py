@@ -21,7 +21,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-from appliance.audio.alsa_cards import find_by_alsa_name, hardware_cards, holder_pid
+from appliance.audio.alsa_cards import find, hardware_cards, holder_pid
 from appliance.audio.outputs import DeviceLost, Output, is_card, open_output
 from appliance.audio.synth import FluidSynth
 from appliance.errors import BachboxError
@@ -130,9 +130,7 @@ class OutputChanges:
         try:
             output = open_output(name, self._block_frames)
         except DeviceLost:
-            cards = hardware_cards()
-            card = next((c for c in cards if c.label == name), None)
-            card = card or find_by_alsa_name(name, cards)
+            card = find(name, hardware_cards())
             if card is not None and (
                 card not in self._known_cards or holder_pid(card) == os.getpid()
             ):

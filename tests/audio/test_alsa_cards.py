@@ -10,6 +10,7 @@ import pytest
 
 from appliance.audio.alsa_cards import (
     HardwareCard,
+    find,
     find_by_alsa_name,
     hardware_cards,
     is_hdmi_without_screen,
@@ -81,6 +82,14 @@ def test_a_machine_without_alsa_has_none(tmp_path: Path) -> None:
 )
 def test_what_aplay_prints_is_understood(name: str, card: HardwareCard | None) -> None:
     assert find_by_alsa_name(name, CARDS) == card
+
+
+@pytest.mark.parametrize(
+    ("name", "card"),
+    [("headphones", HEADPHONES), ("Device,1", USB_2), ("hw:1,0", USB), ("Kitchen", None)],
+)
+def test_a_card_is_found_by_its_label_too(name: str, card: HardwareCard | None) -> None:
+    assert find(name, CARDS) == card
 
 
 def test_a_busy_card_is_said_with_the_program_that_uses_it(proc: Path) -> None:

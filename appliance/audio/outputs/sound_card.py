@@ -281,8 +281,7 @@ def _refuse_unlisted(cards: list[Card], name: str) -> None:
     if any(name.casefold() in (card.name.casefold(), card.label.casefold()) for card in cards):
         return
     kernels = hardware_cards()
-    named = [card for card in kernels if card.label.casefold() == name.casefold()]
-    card = named[0] if named else alsa_cards.find_by_alsa_name(name, kernels)
+    card = alsa_cards.find(name, kernels)
     if card is not None and any(listed.hardware == card for listed in cards):
         return
     code = alsa_cards.open_error(f"hw:{card.number},{card.device}" if card else name)

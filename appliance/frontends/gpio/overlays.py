@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
+from appliance.common.procfs import text_of
 from appliance.config.gpio_schema import Part, pins_of
 
 DEVICE_TREE: Final = Path("/proc/device-tree")
@@ -33,7 +34,7 @@ def pins_in_use(
     device_tree: Path = DEVICE_TREE, config_files: tuple[Path, ...] = CONFIG_FILES
 ) -> dict[int, str]:
     """Return who uses which pin, in words; nothing on a machine that is no Raspberry Pi."""
-    config = next(filter(None, map(_text, config_files)), "")
+    config = next(filter(None, map(text_of, config_files)), "")
     overlay = _SOUND_OVERLAY.search(config)
     used: dict[int, str] = {}
     if overlay or _is_on(device_tree, "i2s"):
@@ -59,12 +60,5 @@ def _is_on(device_tree: Path, *symbols: str) -> bool:
 def _states(device_tree: Path, symbols: tuple[str, ...]) -> Iterator[str]:
     for symbol in symbols:
         # A path in the tree, such as "/soc/i2s@7e203000".
-        if path := _text(device_tree / "__symbols__" / symbol):
-            yield _text(device_tree / path.lstrip("/") / "status")
-
-
-def _text(file: Path) -> str:
-    try:
-        return file.read_text(errors="replace").rstrip("\0\n")
-    except OSError:
-        return ""
+        if path := text_of(device_tree / "__symbols__" / symbol):
+            yield text_of(device_tree / path.lstrip("/") / "status")
