@@ -144,6 +144,11 @@ class Clock:
         return min(volume, self._limit) * max(0.0, share)
 
     def _settings_changed(self, requested: RequestedSettings, changed: frozenset[str]) -> None:
+        # A new time counts from this moment: it may be over when it is looked at next.
+        if "wake_time" in changed:
+            self._wake.is_due(requested.wake_time, self._now(), self._zone)
+        if "stop_time" in changed:
+            self._stop.is_due(requested.stop_time, self._now(), self._zone)
         if "playing" in changed and requested.playing:
             self._is_faded = False
         if self._is_own or not changed & {"playing", "sleep"}:
@@ -172,7 +177,8 @@ class Clock:
             return
         minutes_left = math.ceil((self._sleep_s - now_s) / 60)
         if minutes_left > 0:
-            self._settings.change("sleep", minutes_left)
+            if minutes_left != self._settings.requested.sleep:
+                self._settings.change("sleep", minutes_left)
             return
         self._is_faded = self._settings.requested.playing
         self._pause()

@@ -301,6 +301,14 @@ def test_a_wake_up_that_is_set_when_its_time_is_over_is_for_tomorrow() -> None:
     assert box.plays()
 
 
+def test_a_wake_up_counts_from_the_moment_at_which_it_is_set() -> None:
+    box = Box("2026-12-01 06:59:59", playing=False)
+    box.settings.change("wake_time", "07:00")
+    box.set_clock("2026-12-01 07:00:01")
+    box.clock.update()
+    assert box.plays()
+
+
 def test_the_music_stops_by_the_clock() -> None:
     box = Box("2026-12-01 17:59", stop_time="18:00 Mon Tue Wed Thu Fri")
     box.wait_until("2026-12-01 18:00:30")
