@@ -228,6 +228,32 @@ def test_behind_nginx_with_its_defaults_the_sentence_names_host(tmp_path: Path) 
             assert box.settings["tempo"] == 99
 
 
+def test_behind_home_assistants_ingress(tmp_path: Path) -> None:
+    """With the headers of homeassistant.components.hassio.ingress; there is no Supervisor here."""
+    site = "http://homeassistant.local:8123"
+    lines = (
+        f'allowed_hosts = ["homeassistant.local"]\nframe_ancestors = ["{site}"]\n'
+        'trusted_proxies = ["127.0.0.1", "172.30.32.0/23"]'
+    )
+    headers = {
+        "X-Hass-Source": "core.ingress",
+        "X-Ingress-Path": "/api/hassio_ingress/a-token",
+        "X-Forwarded-For": "192.168.1.7, 172.30.32.1",
+        "X-Forwarded-Host": "homeassistant.local:8123",
+        "X-Forwarded-Proto": "http",
+    }
+    with playing_web_box(tmp_path, lines) as box:
+        found = box.request("GET", "/", headers=headers)
+        assert found.status == 200
+        assert f"frame-ancestors 'self' {site}" in found.headers["Content-Security-Policy"]
+        assert "X-Frame-Options" not in found.headers
+        own = headers | {"Origin": site}
+        assert box.request("PATCH", "/api/settings", {"tempo": 99}, headers=own).status == 200
+        assert box.settings["tempo"] == 99
+        foreign = headers | {"Origin": "http://evil.example"}
+        assert box.request("PATCH", "/api/settings", {"tempo": 98}, headers=foreign).status == 403
+
+
 def test_the_box_answers_to_the_names_that_avahi_gives(tmp_path: Path) -> None:
     from socket import gethostname
 
