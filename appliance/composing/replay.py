@@ -18,8 +18,6 @@ from appliance.music.notes import still_sounding
 MAX_EVENTS_PER_STEP = 32
 """A chord has fewer; a file that was tampered with may have any number at one tick."""
 
-_MAX_TEMPO_PERMILLE = 65535
-
 
 class Replay:
     """Plays a record note for note; deterministic, so that a rewind or a restart can go on.
@@ -105,12 +103,9 @@ def piece_again(
         program: General MIDI program of the instrument that played it.
     """
     piece = record.piece
-    recorded = record.settings.get("tempo")
-    was_bpm = float(recorded) if isinstance(recorded, int | float) else set_bpm
-    permille = round(piece.tempo_permille * was_bpm / set_bpm)
     return piece._replace(
         start_tick=start_tick,
-        tempo_permille=min(max(permille, 1), _MAX_TEMPO_PERMILLE),
+        tempo_permille=round(piece.tempo_permille * record.set_bpm(set_bpm) / set_bpm),
         program=program if 0 <= program < 128 else NO_PROGRAM,
         saved=saved,
     )

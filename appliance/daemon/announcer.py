@@ -59,14 +59,17 @@ class Announcer:
         state = self._shared.performer.read()
         seconds = state.frames_played / state.sample_rate if state.sample_rate else 0.0
         composer, performer = self._composer.restarts, self._performer.restarts
+        # A saved piece has the number that it had when it was composed.
+        pieces = self._shared.composer.read().piece_number if state.piece.saved else 0
+        pieces = pieces or state.piece.number
         logger.info(
             "played %.0f s, %d pieces begun; xruns %d, starved %d, late %d; restarts: composer %d, "
             "performer %d",
-            seconds, state.piece.number, state.xruns, state.starved, state.late_events,
+            seconds, pieces, state.xruns, state.starved, state.late_events,
             composer, performer,
             extra={
                 "event": STOPPED,
-                "pieces": state.piece.number,
+                "pieces": pieces,
                 "xruns": state.xruns,
                 "starved": state.starved,
                 "late": state.late_events,

@@ -39,9 +39,7 @@ class PieceEntry(msgspec.Struct, frozen=True, kw_only=True):
 def entry_fields(record: PieceRecord) -> dict[str, Any]:
     """Return the fields of a :class:`PieceEntry` about ``record``."""
     piece = record.piece
-    tempo = record.settings.get("tempo")
-    set_bpm = float(tempo) if isinstance(tempo, int | float) else _DEFAULT_BPM
-    tempo_bpm = round(piece.sounding_bpm(set_bpm), 1)
+    tempo_bpm = round(piece.sounding_bpm(record.set_bpm(_DEFAULT_BPM)), 1)
     return {
         "piece": piece.number,
         "key": str(Key(piece.tonic, piece.minor)),

@@ -50,6 +50,8 @@ class SavedPieces:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._pieces: dict[int, SavedPiece] = {}
+        self._last_number = 0
+        """The highest number that a piece has had."""
         self._lock = threading.Lock()
 
     def load(self) -> None:
@@ -209,12 +211,13 @@ class SavedPieces:
         Raises:
             UsageError: the last one is the highest that there is.
         """
-        last = max(self._pieces, default=0)
+        last = self._last_number
         with contextlib.suppress(OSError):
             last = max(last, *saved_files.numbers(self.folder), 0)
         number = max(int(time.time()), last + 1)
         if not 0 < number <= _MAX_NUMBER:
             raise UsageError(f"{self.folder}: a file there has too high a number; remove {last}")
+        self._last_number = number
         return number
 
     def _free_name(self, name: str, others: dict[int, SavedPiece]) -> str:

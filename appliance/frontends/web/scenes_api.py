@@ -60,7 +60,7 @@ def add_routes(table: RouteTable, context: WebContext) -> None:
 
     @table.route(
         "DELETE", "/api/scenes/{name}", needs=Permission.CONTROL, returns=SceneList,
-        errors=(422, 503), summary="Delete a scene of your own",
+        errors=(404, 422, 503), summary="Delete a scene of your own",
         parameters={"name": PathParameter("The scene's name", _NAME, r"[^{}/]+")},
     )  # fmt: skip
     async def delete_scene(request: web.Request) -> web.Response:

@@ -16,6 +16,7 @@ from msgspec import Meta
 
 from appliance import __version__
 from appliance.errors import BachboxError, UsageError
+from appliance.music import limits
 from appliance.music.events import Event, NoteOff, NoteOn, Piece, PieceStart, TempoFactor
 from appliance.music.files.recorded_events import (
     RecordedEvent,
@@ -42,6 +43,7 @@ VOICES: Final = 15
 
 _TEMPO_FACTORS_PERMILLE: Final = range(200, 5001)
 _BEATS_PER_BAR: Final = range(1, 65)
+_BAR_TICKS: Final = range(1, 1 << 16)
 
 Value = str | bool | int | float | None
 
@@ -95,6 +97,13 @@ class PieceRecord(msgspec.Struct, frozen=True):
     def note_count(self) -> int:
         """How many notes the piece has."""
         return sum(isinstance(event, RecordedNoteOn) for event in self.recorded)
+
+    def set_bpm(self, default_bpm: float) -> float:
+        """The tempo that was set at the beginning, in BPM; the default if none is stated."""
+        tempo = self.settings.get("tempo")
+        low, high = limits.TEMPO_BPM
+        is_number = isinstance(tempo, int | float) and not isinstance(tempo, bool)
+        return float(tempo) if is_number and low <= tempo <= high else default_bpm  # type: ignore[operator,arg-type]
 
     def events(self) -> Iterator[Event]:
         """The events in order; notes that still sound at the end are released there."""
@@ -216,8 +225,8 @@ def _wrong(event: NoteOn | NoteOff | TempoFactor | PieceStart, *, first: bool) -
         return "begins another piece" if not first else "does not begin the piece"
     if isinstance(event, PieceStart):
         bar_ticks = event.beats_per_bar * event.beat_ticks
-        fits = event.tonic < 12 and event.beats_per_bar in _BEATS_PER_BAR and bar_ticks > 0
-        fits = fits and event.pickup_ticks < bar_ticks
+        fits = event.tonic < 12 and event.beats_per_bar in _BEATS_PER_BAR
+        fits = fits and bar_ticks in _BAR_TICKS and event.pickup_ticks < bar_ticks
         if event.tempo_permille not in _TEMPO_FACTORS_PERMILLE:
             return "has an impossible tempo"
         return "" if fits and event.tick == 0 else "has an impossible key or meter"

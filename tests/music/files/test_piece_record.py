@@ -225,6 +225,7 @@ NOTE = event_object(NoteOn(1, 0, 60, 80))
         ({"events": [PIECE | {"tonic": 12}]}, "key or meter"),
         ({"events": [PIECE | {"beats_per_bar": 0}]}, "key or meter"),
         ({"events": [PIECE | {"beat_ticks": 0}]}, "key or meter"),
+        ({"events": [PIECE | {"beat_ticks": 1 << 20}]}, "key or meter"),
         ({"events": [PIECE] + [NOTE] * 100_001}, "damaged"),
         ({"length_ticks": 1 << 40}, "damaged"),
         ({"seed": -1}, "damaged"),
