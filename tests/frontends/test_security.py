@@ -152,7 +152,9 @@ def test_with_a_broker_the_only_connection_is_to_it(env: dict[str, str], tmp_pat
 
 def test_web_server_listens_on_the_loopback_by_default(env: dict[str, str], tmp_path: Path) -> None:
     with playing("--output", "null", env=env) as box:
-        port = int(box.wait_for("the page is at http://localhost:").rpartition(":")[2].split("/")[0])
+        port = int(
+            box.wait_for("the page is at http://localhost:").rpartition(":")[2].split("/")[0]
+        )
         box.wait_for("piece 1")
         eventually(lambda: sockets(box))
         assert {(one.status, *one.laddr) for one in sockets(box)} == {

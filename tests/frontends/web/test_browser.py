@@ -422,8 +422,8 @@ def test_keyboard_reaches_every_control(browser: Browser, box: WebBox) -> None:
                 one.keyboard.press("End")
                 eventually(lambda: box.settings["volume"] == 100)
         wanted = {"playing", "restart", "next", *(f"set-{n}" for n in NAMES)}
-        assert wanted - {"set-playing", "set-scene"} <= set(reached)
-        assert all(outline != "none" for name, outline in reached.items() if name.startswith("set"))
+        assert wanted - {"set-playing", "set-scene", "set-saved_piece"} <= set(reached)
+        assert not [name for name, on in reached.items() if name.startswith("set") and on == "none"]
     box.set(volume=60)
 
 
@@ -599,3 +599,22 @@ def test_page_can_be_put_on_a_home_screen(browser: Browser, box: WebBox) -> None
         faults = session.send("Page.getInstallabilityErrors")["installabilityErrors"]
         # A private window, as here, installs nothing; that is no fault of the page.
         assert {fault["errorId"] for fault in faults} <= {"in-incognito"}
+
+
+def test_piece_is_saved_renamed_played_and_deleted(shown: Page, box: WebBox) -> None:
+    box.set(playing=True)
+    eventually(lambda: box.get("/api/now")["bar"] >= 2)
+    shown.get_by_role("button", name="Save this piece").click()
+    saved = shown.locator("#saved-pieces li")
+    name = saved.get_by_role("textbox")
+    expect(name).to_be_visible()
+    name.fill("Tea time")
+    name.press("Enter")
+    eventually(lambda: box.get("/api/saved")["pieces"][0]["name"] == "Tea time")
+    saved.get_by_role("button", name="Play: Tea time").click()
+    eventually(lambda: box.get("/api/now")["saved"])
+    expect(shown.locator("#condition")).to_have_text("Playing a saved piece")
+    box.set(saved_piece="none")
+    saved.get_by_role("button", name="Delete: Tea time").click()
+    saved.get_by_role("button", name="Really delete? Tea time").click()
+    expect(saved).to_contain_text("Nothing is saved yet")

@@ -42,7 +42,7 @@ def _piece(group: int, place: int) -> Any:
     return SimpleNamespace(group=group, place=place)
 
 
-SHOWN = [setting for setting in SETTINGS if setting.name not in ("playing", "scene")]
+SHOWN = [setting for setting in SETTINGS if setting.name not in ("playing", "scene", "saved_piece")]
 """The settings that are on the page by their titles."""
 
 WORDS = (

@@ -4,7 +4,7 @@ import { AudioPlayer, connectPlayerButton } from './audio-player.js';
 import { LiveConnection } from './live-connection.js';
 import { NoteTimeline } from './note-timeline.js';
 import { PianoRoll } from './piano-roll.js';
-import { PieceHistory } from './piece-history.js';
+import { Pieces } from './pieces.js';
 import { PlaybackClock } from './playback-clock.js';
 import { Scenes } from './scenes.js';
 import { Session, loginDialog } from './session.js';
@@ -41,7 +41,7 @@ const player = new AudioPlayer();
 clock.localTick = () => player.tick();
 player.addEventListener('state', () => roll.wake());
 connectPlayerButton(find('#listen'), player);
-const history = new PieceHistory(find('#save'), find('#history'));
+const pieces = new Pieces(find('#save'), find('#pieces'), session, showError);
 const openLogin = loginDialog(find('#login'), session, () => connection.open());
 const wall = new Wall(find('#full-screen'));
 enableShortcuts((step) => form.request({ set: { volume: step } }));
@@ -65,7 +65,7 @@ function showPermission() {
   find('#log-out').hidden = !token;
   document.body.classList.toggle('read-only', !mayControl);
   const inputs =
-    '#transport > button, #add-scene, :is(#settings, #volume) :is(input, select, button)';
+    '#transport > button, #add-scene, #save, :is(#settings, #volume) :is(input, select, button)';
   for (const input of document.querySelectorAll(inputs)) input.disabled = !mayControl;
   showError(permission === 'read' ? TEXTS.read_only : '');
 }
@@ -83,7 +83,8 @@ function showNow({ now, seed_text: seed }) {
   const piece = now.piece ? wholeTitle(now.title, now.group) : TEXTS.composing_first;
   find('#title').textContent = now.piece ? pieceTitle(now.title) : TEXTS.composing_first;
   find('#group').textContent = placeInGroup(now.group);
-  find('#condition').textContent = TEXTS.condition[now.condition];
+  const condition = now.saved && now.condition === 'playing' ? 'playing_saved' : now.condition;
+  find('#condition').textContent = TEXTS.condition[condition];
   const bar = now.bar > 0 ? fill(TEXTS.bar, { bar: now.bar }) : TEXTS.pickup;
   find('#bar').textContent = now.piece ? bar : '';
   find('#seed').textContent = fill(TEXTS.seed, { seed, model: translated(now.model) });
@@ -97,13 +98,14 @@ function showNow({ now, seed_text: seed }) {
   find('#roll').setAttribute('aria-label', fill(TEXTS.roll, { piece }));
   document.title = `${piece} · ${PRODUCT}`;
   find('#announcement').textContent = piece;
-  history.refresh();
+  pieces.refresh();
 }
 
 function drawForm(schema) {
   form.draw(schema);
   showPermission();
   scenes.refresh();
+  pieces.refresh();
 }
 
 let isFirstNotes = true;
@@ -137,4 +139,4 @@ showConnection(connection.state);
 connection.open();
 
 // For extensions, and to look into the page from the browser's console.
-window.bachbox = { clock, connection, form, history, player, roll, session, timeline, wall };
+window.bachbox = { clock, connection, form, pieces, player, roll, session, timeline, wall };

@@ -48,7 +48,7 @@ function show(report) {
   const { health, version } = report.status;
   const facts = { version, ...health, uptime_s: duration(health.uptime_s) };
   facts.mqtt_topic = report.mqtt_topic || null;
-  facts.interventions = Object.entries(health.interventions).map(([kind, n]) => `${kind} ${n}`).join(', ');
+  facts.interventions = Object.values(health.interventions).reduce((a, b) => a + b, 0);
   find('#facts').replaceChildren(
     ...Object.entries(TEXTS.fact)
       .filter(([name]) => facts[name] !== null && facts[name] !== undefined)

@@ -42,6 +42,7 @@ export class PianoRoll {
   #isWaiting = false; // A frame is asked for.
   #isStale = true; // More has changed than the time.
   #drawnShift = NaN;
+  #frame = { width: 0, height: 0 }; // The space for the canvas.
   #fadesUntilMs = 0;
   #reducedMotion = matchMedia('(prefers-reduced-motion: reduce)');
   /** How many frames were drawn. */
@@ -53,7 +54,10 @@ export class PianoRoll {
     this.#timeline = timeline;
     this.#clock = clock;
     matchMedia('(prefers-color-scheme: dark)').addEventListener('change', () => this.restyle());
-    new ResizeObserver(() => this.wake()).observe(canvas);
+    new ResizeObserver(([{ contentRect }]) => {
+      this.#frame = contentRect;
+      this.wake();
+    }).observe(canvas.parentElement);
     document.addEventListener('visibilitychange', () => this.wake());
   }
 
@@ -68,10 +72,10 @@ export class PianoRoll {
     this.#isStale = true;
     if (this.#isWaiting || document.hidden) return;
     this.#isWaiting = true;
-    requestAnimationFrame((ms) => this.#frame(ms));
+    requestAnimationFrame((ms) => this.#show(ms));
   }
 
-  #frame(ms) {
+  #show(ms) {
     this.#isWaiting = false;
     if (document.hidden) return;
     const isFading = ms < this.#fadesUntilMs;
@@ -96,7 +100,7 @@ export class PianoRoll {
   /** Ask for a frame when the picture has to change next. */
   #scheduleNext(isFading, pixelsPerTick) {
     this.#isWaiting = true;
-    const ask = () => requestAnimationFrame((ms) => this.#frame(ms));
+    const ask = () => requestAnimationFrame((ms) => this.#show(ms));
     let waitMs = isFading ? 0 : 1 / (pixelsPerTick * this.#clock.ticksPerMs);
     if (this.#reducedMotion.matches) waitMs = REDUCED_MOTION_FRAME_MS;
     if (waitMs > 2 * EARLY_MS) setTimeout(ask, waitMs - EARLY_MS);
@@ -196,13 +200,18 @@ export class PianoRoll {
     this.#high = high > this.#high || high < this.#high - 5 ? high : this.#high;
   }
 
+  /** Make the canvas as large as its frame, in whole pixels: scaling it would cost twice as much. */
   #size() {
     const scale = Math.min(devicePixelRatio || 1, 2);
-    const { clientWidth: width, clientHeight: height } = this.#canvas;
-    const [across, down] = [Math.round(width * scale), Math.round(height * scale)];
-    if (this.#canvas.width !== across || this.#canvas.height !== down) {
-      this.#canvas.width = across;
-      this.#canvas.height = down;
+    const canvas = this.#canvas;
+    const across = Math.max(1, Math.floor(this.#frame.width * scale));
+    const down = Math.max(1, Math.floor(this.#frame.height * scale));
+    const [width, height] = [across / scale, down / scale];
+    if (canvas.width !== across || canvas.height !== down) {
+      canvas.width = across;
+      canvas.height = down;
+      canvas.style.width = `${width}px`;
+      canvas.style.height = `${height}px`;
       this.#isStale = true;
     }
     return { width, height, scale };

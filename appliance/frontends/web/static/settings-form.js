@@ -223,7 +223,7 @@ export class SettingsForm {
   async request(change) {
     const answer = await this.#connection.request(change);
     if (answer.type === 'done') {
-      this.#showError('');
+      this.#showError((answer.warnings ?? []).join(' '));
       return true;
     }
     this.#showError(answer.offline ? TEXTS.not_connected : answer.error);

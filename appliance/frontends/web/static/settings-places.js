@@ -2,7 +2,7 @@
 
 const QUICK = ['model', 'instrument', 'tempo', 'key', 'character'];
 const LOUDSPEAKER = ['output', 'soundfont', 'balance', 'swap_channels', 'mono'];
-const ELSEWHERE = ['playing', 'scene']; // Those that are no widget in the form.
+const ELSEWHERE = ['playing', 'scene', 'saved_piece']; // Those that are no widget in the form.
 
 /** Return the place of a setting of the schema; null for one that is no widget. New ones are style. */
 export function placeOf({ name, group }) {

@@ -5,7 +5,7 @@ import { test } from 'node:test';
 import { axisTop } from '../static/charts.js';
 import { readHours, readTime, writeTime } from '../static/clock-widgets.js';
 import { keyName, scaleFor } from '../static/piano-roll.js';
-import { description, pieceToSave } from '../static/piece-history.js';
+import { description, when } from '../static/pieces.js';
 import { matchingOptions } from '../static/settings-form.js';
 import { inOrder, placeOf } from '../static/settings-places.js';
 import { shortcutFor } from '../static/shortcuts.js';
@@ -14,14 +14,6 @@ import { pieceTitle, wholeTitle } from '../static/titles.js';
 
 const english = JSON.parse(readFileSync(new URL('../static/texts.en.json', import.meta.url)));
 Object.assign(TEXTS, english);
-
-test('the piece to save is the one playing, or the one before if it has just begun', () => {
-  const ended = { id: 1, playing: false, seconds: 50 };
-  assert.equal(pieceToSave([{ id: 2, playing: true, seconds: 30 }, ended]).id, 2);
-  assert.equal(pieceToSave([{ id: 2, playing: true, seconds: 3 }, ended]).id, 1);
-  assert.equal(pieceToSave([{ id: 2, playing: true, seconds: 3 }]).id, 2);
-  assert.equal(pieceToSave([]), undefined);
-});
 
 test('every word of a search must match the value or its group', () => {
   const options = [
@@ -49,9 +41,12 @@ test('a title is translated by its kind and its key; one that is not understood 
   Object.assign(TEXTS, english, { from_box: undefined });
 });
 
-test('a piece in the history is described in words', () => {
-  const piece = { title: 'Gigue in G major', seconds: 65, model: 'chorales', playing: false, complete: false };
-  assert.equal(description(piece), 'Gigue in G major · chorales · 1:05 · stopped early');
+test('a piece is described in words, with the time of day and the day if it was not today', () => {
+  const piece = { title: 'Gigue in G major', seconds: 65, playing: false, complete: false };
+  assert.equal(description(piece), 'Gigue in G major · 1:05 · stopped early');
+  const now = new Date(2026, 10, 30, 12, 0);
+  assert.equal(when(new Date(2026, 10, 30, 9, 5).toISOString(), 'de', now), '09:05');
+  assert.match(when(new Date(2026, 10, 29, 21, 5).toISOString(), 'de', now), /^29\. Nov\.?, 21:05$/);
 });
 
 test('the language is the first of the browser that there are texts in, else English', () => {

@@ -1,0 +1,158 @@
+// The pieces: those that were saved, for good, and the last ones that were played.
+
+import { element } from './dom.js';
+import { TEXTS, fill } from './texts.js';
+import { minutes, pieceTitle } from './titles.js';
+
+const SAVED_MS = 3000; // How long the button says that the piece is saved.
+
+/** Return a piece in words: title, length, and whether it plays or was stopped early. */
+export function description({ title, seconds, playing = false, complete = true }) {
+  const state = playing ? TEXTS.pieces.playing : complete ? '' : TEXTS.pieces.stopped_early;
+  return [pieceTitle(title), minutes(seconds), state].filter(Boolean).join(' · ');
+}
+
+/** Return when something was, in the reader's language: the time of day, and the day if not today. */
+export function when(isoTime, language, now = new Date()) {
+  const then = new Date(isoTime);
+  const isToday = then.toDateString() === now.toDateString();
+  const day = isToday ? {} : { day: 'numeric', month: 'short' };
+  return then.toLocaleString(language, { ...day, hour: '2-digit', minute: '2-digit' });
+}
+
+export class Pieces {
+  #button;
+  #savedList;
+  #recentList;
+  #session;
+  #showError;
+  #savedTimer = null;
+
+  /** `button` saves what plays; `section` has the lists. `showError(text)` shows why not. */
+  constructor(button, section, session, showError) {
+    this.#button = button;
+    this.#savedList = section.querySelector('#saved-pieces');
+    this.#recentList = section.querySelector('#recent-pieces');
+    this.#session = session;
+    this.#showError = showError;
+    button.addEventListener('click', () => this.save({}));
+  }
+
+  /** Fetch both lists again. */
+  async refresh() {
+    await Promise.all([
+      this.#request('GET', 'api/saved').then((answer) => answer && this.#showSaved(answer)),
+      this.#request('GET', 'api/pieces').then((answer) => answer && this.#showRecent(answer)),
+    ]);
+  }
+
+  /** Save the piece that plays, or the one of the last with `id`; say so on the button. */
+  async save(which) {
+    if (!(await this.#request('POST', 'api/saved', which))) return;
+    this.#sayOnButton(TEXTS.pieces.is_saved, true);
+    clearTimeout(this.#savedTimer);
+    this.#savedTimer = setTimeout(() => this.#sayOnButton(TEXTS.pieces.save, false), SAVED_MS);
+    await this.refresh();
+  }
+
+  #sayOnButton(text, isSaved) {
+    this.#button.querySelector('span').textContent = text;
+    this.#button.classList.toggle('done', isSaved);
+  }
+
+  /** Resolves to the answer, or to null where the request failed. */
+  async #request(method, path, content) {
+    try {
+      const response = await this.#session.request(method, path, content);
+      const answer = await response.json();
+      if (answer.error || method !== 'GET') this.#showError(answer.error ?? '');
+      return response.ok ? answer : null;
+    } catch {
+      this.#showError(TEXTS.not_connected);
+      return null;
+    }
+  }
+
+  #showSaved({ pieces, files }) {
+    const typing = this.#savedList.querySelector('input:focus');
+    if (typing && typing.value !== typing.defaultValue) return;
+    const items = pieces.map((piece) => this.#savedItem(piece, files));
+    this.#fill(this.#savedList, items, TEXTS.pieces.none_saved);
+    // A link to a piece, from another device.
+    this.#savedList.querySelector(`[id="${CSS.escape(location.hash.slice(1))}"]`)?.scrollIntoView();
+  }
+
+  #showRecent({ pieces, files }) {
+    const items = pieces.map((piece) => {
+      const item = element('li', {});
+      const words = element('span', { id: `piece-${piece.id}`, className: 'words' });
+      const time = when(piece.played_at, document.documentElement.lang);
+      words.textContent = `${time} · ${description(piece)}`;
+      item.append(words, ...links(`api/pieces/${piece.id}`, files, words.id));
+      item.append(this.#action(TEXTS.pieces.keep, words.textContent, () => this.save({ id: piece.id })));
+      return item;
+    });
+    this.#fill(this.#recentList, items, TEXTS.pieces.none);
+  }
+
+  #savedItem(piece, files) {
+    const { id, name } = piece;
+    const path = `api/saved/${id}`;
+    const item = element('li', { id: `saved-${id}` });
+    const field = element('input', { defaultValue: name, maxLength: 60, disabled: !this.#mayControl });
+    field.setAttribute('aria-label', fill(TEXTS.pieces.name_of, { name }));
+    field.addEventListener('change', () => this.#change('PATCH', path, { name: field.value }));
+    const words = element('span', { id: `words-${id}`, className: 'words' });
+    const time = when(piece.saved_at, document.documentElement.lang);
+    words.textContent = `${description({ ...piece, playing: false })} · ${time}`;
+    const remove = this.#action(TEXTS.pieces.delete, name, () => {
+      const { sure } = TEXTS.pieces;
+      if (remove.textContent === sure) this.#change('DELETE', path);
+      remove.textContent = sure;
+      remove.setAttribute('aria-label', `${sure} ${name}`);
+    });
+    const link = element('a', { href: `#saved-${id}`, textContent: TEXTS.pieces.link });
+    link.setAttribute('aria-describedby', words.id);
+    item.append(
+      this.#action(TEXTS.pieces.play, name, () => this.#request('POST', `${path}/play`)),
+      field, words, ...links(path, files, words.id), ' ', link, remove,
+    );
+    return item;
+  }
+
+  get #mayControl() {
+    return this.#session.info.permission === 'control';
+  }
+
+  async #change(method, path, content) {
+    document.activeElement?.blur();
+    await this.#request(method, path, content);
+    await this.refresh();
+  }
+
+  #action(text, what, act) {
+    const button = element('button', { type: 'button', textContent: text, disabled: !this.#mayControl });
+    button.setAttribute('aria-label', `${text}: ${what}`);
+    button.addEventListener('click', act);
+    return button;
+  }
+
+  #fill(list, items, none) {
+    const focused = document.activeElement?.getAttribute?.('aria-label');
+    list.replaceChildren(...(items.length ? items : [element('li', { textContent: none })]));
+    if (focused) list.querySelector(`[aria-label="${CSS.escape(focused)}"]`)?.focus();
+  }
+}
+
+/** Return a link for each kind of file; `wordsId` names the element that says what it is of. */
+function links(path, kinds, wordsId) {
+  return kinds.flatMap((kind) => {
+    const link = element('a', {
+      href: `${path}.${kind}`,
+      download: '',
+      textContent: TEXTS.pieces.files[kind] ?? kind,
+    });
+    link.setAttribute('aria-describedby', wordsId);
+    return [' ', link];
+  });
+}
