@@ -5,8 +5,10 @@ from __future__ import annotations
 import contextlib
 import functools
 import logging
+import os
 import signal
 import socket
+import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -64,6 +66,9 @@ def play(
     if fallback is not None and fallback.partition(":")[0] not in ("wav", "pipe", "null"):
         raise UsageError(f"--fallback {fallback!r}: it must be wav:FILE, pipe:FILE or null")
     config = apply_overrides(loader.load(config_file)[0], **options)
+    if config.clock.time_zone:
+        os.environ["TZ"] = config.clock.time_zone
+        time.tzset()
     catalog = ModelCatalog(config)
     log = DaemonLog(verbose=verbose)
     log.install()

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import ipaddress
+from pathlib import Path
 from typing import Final
 
 import msgspec
 
 from appliance.common.text import quoted
-from appliance.config.schema import Mqtt, Web
+from appliance.config.schema import Clock, Mqtt, Web
 
 MQTT_NEEDS: Final[dict[str, tuple[str, ...]]] = {
     "ca_file": ("tls",),
@@ -16,6 +17,8 @@ MQTT_NEEDS: Final[dict[str, tuple[str, ...]]] = {
     "key_file": ("tls", "cert_file"),
 }
 """Keys of ``[mqtt]`` that have an effect only if other keys are set, and these other keys."""
+
+_ZONES: Final = Path("/usr/share/zoneinfo")
 
 _WITHOUT: Final = {
     "tls": "{key} has no effect without TLS: set tls = true, or remove {key}",
@@ -31,7 +34,19 @@ def contradictions(section: msgspec.Struct) -> list[str]:
             return _mqtt(section)
         case Web():
             return _web(section)
+        case Clock():
+            return _clock(section)
     return []
+
+
+def _clock(clock: Clock) -> list[str]:
+    zone = clock.time_zone
+    if not zone or (_ZONES / zone).is_file():
+        return []
+    return [
+        f"time_zone: there is no time zone {quoted(zone)} in {_ZONES}; names such as "
+        '"Europe/Berlin" are there if Debian\'s package tzdata is installed'
+    ]
 
 
 def _mqtt(mqtt: Mqtt) -> list[str]:

@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     class Voices(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         """``[voices]``: what is set for each voice."""
 
-    class Clock(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-        """``[clock]``: what happens by the clock."""
+    class _ClockSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+        pass
 
     class _MusicSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         model: str = ""
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
         output: str = "default"
         soundfont: str = "default"
 else:
-    Voices, Clock = settings_section("voices"), settings_section("clock")
+    Voices, _ClockSettings = settings_section("voices"), settings_section("clock")
     _MusicSettings = settings_section("music")
     _SoundSettings = settings_section("sound")
 
@@ -76,6 +76,18 @@ class Sound(_SoundSettings, frozen=True, forbid_unknown_fields=True):
     max_startup_volume: Annotated[
         float, Meta(ge=_VOLUME.low, le=_VOLUME.high, description=str(_VOLUME))
     ] = _VOLUME.high
+
+
+class Clock(_ClockSettings, frozen=True, forbid_unknown_fields=True):
+    """``[clock]``: what happens by the clock; the keys of the settings table come first."""
+
+    time_zone: Annotated[
+        str,
+        Meta(
+            pattern=r"^([A-Za-z0-9_+-]{1,30}(/[A-Za-z0-9_+-]{1,30}){0,2})?\Z",
+            description='a time zone such as "Europe/Berlin", or "" for the machine\'s',
+        ),
+    ] = ""
 
 
 class Mqtt(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -274,3 +274,12 @@ def test_custom_models_are_found_before_the_shipped_ones(
     assert len(loader.model_folders(plain)) == 3
     monkeypatch.delenv("XDG_DATA_HOME")
     assert loader.custom_models_folder(plain) == Path.home() / ".local/share/bachbox/models"
+
+
+def test_a_time_zone_is_one_that_the_machine_knows() -> None:
+    parsed = loader.parse("[clock]\ntime_zone = 'Europe/Berlin'", HERE)
+    assert parsed.clock.time_zone == "Europe/Berlin"
+    (said,) = problems_of("[clock]\ntime_zone = 'Europe/Weimar'")
+    assert "[clock] time_zone: there is no time zone 'Europe/Weimar'" in said
+    (said,) = problems_of("[clock]\ntime_zone = '../passwd'")
+    assert "it must be a time zone such as" in said
