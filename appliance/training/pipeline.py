@@ -191,7 +191,12 @@ def teach_model(recipe: Recipe, corpus: Corpus, folder: Path, path: Path) -> lis
     model = model_file.load(path)
     unit, nll = model.codec.unit, nll_per_unit(model, corpus["test"])
     figures = [f"{nll:.4f} nats per {unit}, int8 on {runtime()[0]}"]
-    figures += [figure for figure in figures_in_card(model.card) if "n-gram" in figure]
+    # Those of other networks stay.
+    figures += [
+        figure
+        for figure in figures_in_card(model.card)
+        if ", int8" not in figure and not figure.endswith(NOT_CALIBRATED)
+    ]
     # The calibration stays: a taught network would be flattened by a new one.
     _update(recipe, corpus, model, figures, model.metadata.kind_temperatures, path)
     return [*rounds, *figures]

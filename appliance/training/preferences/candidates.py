@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from appliance.composing.composer import Composer
 from appliance.composing.model_file import ModelFile
 from appliance.composing.passages import CLOSING_STEPS, OPENING_BARS
+from appliance.composing.repeats import MARKS
 from appliance.composing.snapshot import Snapshot
 from appliance.music.codecs.base import Context
 from appliance.music.events import TICKS_PER_STEP, Event, NoteOff, PieceStart, Tokens
@@ -209,7 +210,8 @@ def _at_double_bar(form: Form, tick: int, bars: int) -> bool:
 
 
 def _tokens(events: Sequence[Event]) -> list[int]:
-    return [token for event in events if isinstance(event, Tokens) for token in event.tokens]
+    told = (token for event in events if isinstance(event, Tokens) for token in event.tokens)
+    return [token for token in told if token not in MARKS]
 
 
 def _notes(events: Sequence[Event], start: int, end: int) -> tuple[Note, ...]:

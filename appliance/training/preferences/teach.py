@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import numpy as np
 import torch
 
@@ -41,7 +40,7 @@ from appliance.training.evaluate.page_measures import (
 )
 from appliance.training.evaluate.sampling_jobs import SamplingSetting, compose_and_measure
 from appliance.training.networks.factory import load_weights, make_network
-from appliance.training.networks.warm_start import network_config, networks_from_tflite
+from appliance.training.networks.warm_start import networks_from_tflite
 from appliance.training.preferences.candidates import Candidates, Chooser
 from appliance.training.preferences.copies import LIMIT_PERCENTILE, CopyGuard
 from appliance.training.preferences.critic import Critic
@@ -185,9 +184,11 @@ class Teacher:
         """The weights after a round's pairs."""
         config, codec = self._config, self._codec
         torch.manual_seed(config.seed)
-        (weights,) = networks_from_tflite(model_file.load(path).flatbuffer)
-        network = make_network(network_config(weights), codec, self._recipe.training.dropout)
-        load_weights(network, weights)
+        ensemble = networks_from_tflite(model_file.load(path).flatbuffer)
+        if len(ensemble) > 1:
+            raise UsageError(f"{path} averages {len(ensemble)} networks; only one can be taught")
+        network = make_network(self._recipe.network, codec, self._recipe.training.dropout)
+        load_weights(network, ensemble[0])
         pairs = pairs_of(choices, config.min_advantage)
         log.info("round %d: %d pairs from %d prefixes", number, len(pairs), len(choices))
         rng = np.random.default_rng([config.seed, number])
@@ -206,8 +207,7 @@ class Teacher:
 
     def convert(self, weights: Weights, start: Path, path: Path) -> None:
         """Write a model file that differs from ``start`` in its weights alone."""
-        recipe = msgspec.structs.replace(self._recipe, network=network_config(weights))
-        trained = TrainedModel(recipe, [weights])
+        trained = TrainedModel(self._recipe, [weights])
         samples = calibration_samples(trained, self._codec, self._corpus["train"])
         flatbuffer = to_int8_tflite(trained, self._codec, samples)
         with_other_weights(start, flatbuffer, path)
