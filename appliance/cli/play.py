@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from appliance.config.loader import Config
     from appliance.frontends.base import Frontend
     from appliance.frontends.library import Library
+    from appliance.frontends.streaming.mp3 import Mp3Broadcast
+    from appliance.frontends.streaming.opus import OpusBroadcast
 
 logger = logging.getLogger(__name__)
 
@@ -129,10 +131,11 @@ def _frontends(
 ) -> list[Frontend]:
     """Return the frontends that ``config`` asks for; log why one is missing."""
     from appliance.config.gpio_schema import Gpio
+    from appliance.config.schema import AUTO_PORT
     from appliance.frontends import local_socket, systemd_notify
     from appliance.frontends.box_events import BoxEvent
     from appliance.frontends.gpio.input_events import MAX_INPUT_EVENTS, InputEvent
-    from appliance.frontends.late_frontend import LateFrontend
+    from appliance.frontends.late_frontend import LateFrontend, UnvisitedFrontend
     from appliance.frontends.local_names import page_url
     from appliance.frontends.local_socket import LocalSocket
     from appliance.frontends.streaming.mp3 import Mp3Broadcast
@@ -142,6 +145,7 @@ def _frontends(
     frontends: list[Frontend] = [
         LocalSocket(address, library), library.history, library,
     ]  # fmt: skip
+    is_wanted = config.web.port != AUTO_PORT
     config, listeners = _listening(config)
     try:
         frontends += systemd_notify.frontends()
@@ -160,18 +164,14 @@ def _frontends(
 
             media = Media(library, opus, soundfont, mp3)
             web = "appliance.frontends.web.server:WebFrontend"
-            frontends.append(LateFrontend("web", web, config, input_events, media, listeners))
+            page = LateFrontend("web", web, config, input_events, media, listeners)
+            frontends.append(page if is_wanted else UnvisitedFrontend(page, listeners))
     if config.stream.snapcast:
         with _optional("snapcast"):
             frontends.append(_snapcast(config.stream.snapcast))
     if config.stream.icecast:
         with _optional("icecast"):
-            from appliance.config.addresses import parse_icecast
-            from appliance.frontends.streaming.icecast import IcecastSource
-
-            icecast = parse_icecast(config.stream.icecast)
-            encoder = mp3 if icecast.mount.lower().endswith(".mp3") else opus
-            frontends.append(IcecastSource(icecast, encoder))
+            frontends.append(_icecast(config.stream.icecast, opus, mp3))
     if config.gpio != Gpio():
         with _optional("gpio"):
             from appliance.frontends.gpio.gpio_frontend import GpioFrontend
@@ -212,3 +212,12 @@ def _snapcast(address: str) -> Frontend:
     from appliance.frontends.streaming.snapcast_tcp import SnapcastTcp
 
     return SnapcastTcp(*target)
+
+
+def _icecast(address: str, opus: OpusBroadcast, mp3: Mp3Broadcast) -> Frontend:
+    """Return the frontend for ``[stream] icecast``."""
+    from appliance.config.addresses import parse_icecast
+    from appliance.frontends.streaming.icecast import IcecastSource
+
+    target = parse_icecast(address)
+    return IcecastSource(target, mp3 if target.mount.lower().endswith(".mp3") else opus)

@@ -16,6 +16,9 @@ from appliance.config.addresses import ICECAST_EXAMPLE
 from appliance.config.settings_section import settings_section
 from appliance.state.settings_table import number
 
+AUTO_PORT: Final = "auto"
+"""In place of a port: 8080, or the next one that is free."""
+
 _TOPIC_LEVEL: Final = Meta(
     pattern=r"^[A-Za-z0-9_-]{0,32}\Z",
     description='at most 32 letters, digits, "-" and "_"',
@@ -141,7 +144,7 @@ class Web(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     port: Annotated[
         Annotated[int, Meta(ge=0, le=65535)] | Literal["auto"],
         Meta(description='"auto", a port from 1 to 65535, or 0 for no page'),
-    ] = "auto"
+    ] = AUTO_PORT
     name: Annotated[
         str, Meta(max_length=40, description="what the page is called, at most 40 characters")
     ] = ""

@@ -1,9 +1,11 @@
-"""A frontend whose libraries take long to import: they are imported once the music plays."""
+"""Frontends whose libraries take long to import: this is done once the music plays, or later."""
 
 from __future__ import annotations
 
 import asyncio
 import importlib
+import socket
+from collections.abc import Sequence
 from typing import Any, cast
 
 from appliance.frontends.base import Frontend
@@ -36,3 +38,33 @@ class LateFrontend:
         module = await asyncio.to_thread(importlib.import_module, self._module)
         frontend = cast(Frontend, getattr(module, self._callable)(*self._arguments))
         await frontend.run(settings, box)
+
+
+class UnvisitedFrontend:
+    """Runs ``frontend`` once somebody connects to one of ``listeners``.
+
+    Until then its libraries take no memory.
+    """
+
+    def __init__(self, frontend: Frontend, listeners: Sequence[socket.socket]) -> None:
+        self.name = frontend.name
+        self._frontend = frontend
+        self._listeners = listeners
+
+    async def run(self, settings: Settings, box: BoxStatus) -> None:
+        """Wait for the first connection, which is left to the frontend, and run it.
+
+        Raises:
+            BachboxError: as :meth:`Frontend.run <appliance.frontends.base.Frontend.run>`.
+        """
+        loop, visited = asyncio.get_running_loop(), asyncio.Event()
+        listeners, self._listeners = self._listeners, ()
+        for listener in listeners:
+            loop.add_reader(listener, visited.set)
+        try:
+            if listeners:
+                await visited.wait()
+        finally:
+            for listener in listeners:
+                loop.remove_reader(listener)
+        await self._frontend.run(settings, box)

@@ -6,7 +6,7 @@ import errno
 import socket
 from typing import Final
 
-from appliance.config.schema import Web
+from appliance.config.schema import AUTO_PORT, Web
 from appliance.errors import BachboxError
 
 FIRST_PORT: Final = 8080
@@ -25,7 +25,7 @@ def listen(config: Web) -> list[socket.socket]:
     Raises:
         BachboxError: an address is in use or does not exist.
     """
-    if config.port != "auto":
+    if config.port != AUTO_PORT:
         return _listen(config.host, config.port)
     for port in range(FIRST_PORT, LAST_PORT):
         try:

@@ -5,19 +5,22 @@ from __future__ import annotations
 import contextlib
 import os
 import pty
+import re
 import signal
 import socket
 import subprocess
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 
 from appliance.config.schema import Web
 from appliance.errors import BachboxError
 from appliance.frontends.web import listeners
 from tests.support.broker import free_port
-from tests.support.command import BACHBOX, home
+from tests.support.command import BACHBOX, Playing, home, playing
 
 
 @contextlib.contextmanager
@@ -41,12 +44,10 @@ def test_auto_takes_the_next_free_port(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_port_that_is_asked_for_is_taken_or_refused_with_a_sentence() -> None:
     port = free_port()
-    with (
-        listening(Web(port=port)) as found,
-        pytest.raises(BachboxError, match=f"port {port} .*choose another"),
-    ):
+    with listening(Web(port=port)) as found:
         assert found == port
-        listeners.listen(Web(port=port))
+        with pytest.raises(BachboxError, match=f"port {port} .*choose another"):
+            listeners.listen(Web(port=port))
 
 
 def test_an_address_that_this_machine_lacks_is_refused_at_once() -> None:
@@ -80,3 +81,22 @@ def test_a_terminal_shows_the_address_and_a_qr_code_for_the_phone(tmp_path: Path
     text = shown.decode()
     assert f".local:{config.read_text().split('port = ')[1].strip()}/" in text
     assert "█" in text
+
+
+def test_the_server_takes_no_memory_until_somebody_opens_the_page(tmp_path: Path) -> None:
+    config = tmp_path / "bachbox.toml"
+    config.write_text('[sound]\noutput = "null"\n')
+
+    def has_server(box: Playing) -> bool:
+        mapped = psutil.Process(box.process.pid).memory_maps()
+        return any("aiohttp" in one.path for one in mapped)
+
+    with playing("--config", config, env=home(tmp_path)) as box:
+        address = re.search("http://localhost:[0-9]+/", box.wait_for("the page is at"))
+        assert address
+        box.wait_for("piece 1")
+        assert not has_server(box)
+        with urllib.request.urlopen(address[0] + "healthz", timeout=60) as answer:
+            assert answer.status == 200
+        assert has_server(box)
+        assert box.end() == 0
