@@ -32,17 +32,21 @@ def turn(listener: TestClient, name: str, payload: str, state: str = "") -> None
 
 def test_a_box_keeps_its_times_although_its_clock_is_set(tmp_path: Path) -> None:
     env, clock = home(tmp_path), JumpingClock(tmp_path)
-    clock.set("2026-11-30 23:00")
+    # It is nine hours later in Tokyo.
+    clock.set("2026-11-30 14:00")
     kept = Path(env["XDG_STATE_HOME"]) / "bachbox" / "settings.json"
     with broker(tmp_path) as server, client(server.port) as listener:
         config = configured(
-            tmp_path, server.port, '[sound]\noutput = "null"\n[clock]\nquiet_hours = "22:00-07:00"'
+            tmp_path,
+            server.port,
+            '[sound]\noutput = "null"\n'
+            '[clock]\ntime_zone = "Asia/Tokyo"\nquiet_hours = "22:00-07:00"\n',
         )
         with playing("--config", config, env=env | clock.environment) as box:
             # It starts in its quiet hours, and plays when its clock turns out to be wrong.
             listener.wait_for(f"{BASE}/playing", "OFF")
             since = len(listener.messages)
-            clock.set("2026-12-01 08:00")
+            clock.set("2026-11-30 23:00")
             listener.wait_for(f"{BASE}/playing", "ON", since)
 
             turn(listener, "sleep", "20")
@@ -56,7 +60,7 @@ def test_a_box_keeps_its_times_although_its_clock_is_set(tmp_path: Path) -> None
             turn(listener, "wake_rise", "0")
             turn(listener, "wake_time", "9:00 Mon-Fri", "09:00 Mon Tue Wed Thu Fri")
             since = len(listener.messages)
-            clock.set("2026-12-01 09:00:05")
+            clock.set("2026-12-01 00:00:05")
             listener.wait_for(f"{BASE}/playing", "ON", since)
             assert box.end() == 0
         stored = json.loads(kept.read_text())
