@@ -65,6 +65,10 @@ def scene(name: str | None, save: str | None, delete: str | None, as_json: bool)
     elif answer.name:
         click.echo(f"{answer.name}: {'saved' if save is not None else 'deleted'}")
     for found in [] if as_json or answer.name else answer.scenes:
-        values = ", ".join(f"{key} {value}" for key, value in found.settings.items())
+        words = {True: "on", False: "off"}
+        values = ", ".join(
+            f"{key} {words[value] if isinstance(value, bool) else value}"
+            for key, value in found.settings.items()
+        )
         click.secho(found.name, bold=True)
         click.echo(f"    {values}")

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from appliance.common.text import quoted
+from appliance.errors import UsageError
 from appliance.state.setting_kinds import NamedKind, Value
 
 NOTHING: Final = "none"
@@ -25,10 +27,15 @@ class GivenName(NamedKind):
         Raises:
             UsageError: it is none of them.
         """
-        names = [str(name) for name in self.options(names)]
+        known = [str(name) for name in self.options(names)]
         folded = str(value).strip().casefold()
-        found = next((name for name in names if name.casefold() == folded), value)
-        return super().parse(label.replace("_", " "), found, names)
+        for name in known:
+            if name.casefold() == folded:
+                return name
+        # Names may have commas in them.
+        raise UsageError(
+            f"there is no {label.replace('_', ' ')} {quoted(value)}; there are: {'; '.join(known)}"
+        )
 
 
 @dataclass(frozen=True)

@@ -59,6 +59,13 @@ def test_a_scene_is_one_change(box: Box) -> None:
     assert {"scene", "pitch", "volume"} <= box.changes[0]
 
 
+def test_an_unknown_scene_is_refused_with_the_names_that_there_are(box: Box) -> None:
+    with pytest.raises(UsageError, match="no scene 'x'; there are: none; Evening organ, 415 Hz; "):
+        box.settings.change("scene", "x")
+    with pytest.raises(UsageError, match=r"no saved piece 5; there are: none$"):
+        box.settings.change("saved_piece", 5)
+
+
 def test_what_is_given_beside_a_scene_wins(box: Box) -> None:
     assert box.settings.change_all({"scene": EVENING, "tempo": 90}).tempo == 90
 
