@@ -548,6 +548,7 @@ def test_keyboard_shortcuts(browser: Browser, box: WebBox) -> None:
         one.keyboard.press("?")
         expect(one.get_by_role("dialog")).to_contain_text("Louder")
         one.keyboard.press("Escape")
+        expect(one.get_by_role("dialog")).to_be_hidden()
         one.keyboard.press("f")
         expect(one.locator("body")).to_have_class(re.compile("wall"))
         expect(one.locator("#settings")).to_be_hidden()

@@ -35,7 +35,12 @@ export class SettingsForm {
     this.#connection = connection;
     this.#showError = showError;
     form.addEventListener('submit', (event) => event.preventDefault());
-    this.#playButton.addEventListener('click', () => this.#change('playing', !this.#values.playing));
+    this.#playButton.addEventListener('click', () => {
+      // What the button shows counts: the answer to a press before this one may be on its way.
+      const playing = this.#playButton.dataset.playing !== 'true';
+      this.#updates.get('playing')(playing);
+      this.#change('playing', playing);
+    });
     for (const button of transport.querySelectorAll('[data-action]')) {
       button.addEventListener('click', () => this.request({ actions: [button.dataset.action] }));
     }
