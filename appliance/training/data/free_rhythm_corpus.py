@@ -23,7 +23,7 @@ from appliance.training.data import parse_cache, piece_facts
 
 log = logging.getLogger(__name__)
 
-CACHE_FORMAT = 4
+CACHE_FORMAT = 5
 """Rises when scores are read otherwise, or more of them is kept."""
 MAX_DURATIONS = 32
 MIN_DURATION_COUNT = 8

@@ -22,6 +22,7 @@ from appliance.music.codecs.abc.tokens import (
 
 LENGTHS_IN_EIGHTHS = {Fraction(ticks, UNIT_TICKS) for ticks in (UNIT_TICKS, *LENGTHS.values())}
 """The lengths of notes that symbols can write, in eighths."""
+_SYMBOL_OF_LENGTH = {Fraction(ticks, UNIT_TICKS): symbol for symbol, ticks in LENGTHS.items()}
 SECTION_LINES = {
     ("", True): "|:",
     ("", False): "",
@@ -66,7 +67,7 @@ def _bar_symbols(bar: Bar, pitches: _PitchWriter) -> list[str]:
             found += ["z"] if note.rest else pitches.symbols(note)
         except ValueError as why:
             raise LineError(bar.line_number, str(why)) from why
-        found += [s for s, ticks in LENGTHS.items() if ticks == note.length * UNIT_TICKS]
+        found += [_SYMBOL_OF_LENGTH[note.length]] if note.length in _SYMBOL_OF_LENGTH else []
         found += [note.group] if note.group in (">", "<") else []
     return found
 
