@@ -121,7 +121,7 @@ evaluate: $(TRAIN_VENV)/.train ## make evaluate MODEL=chorales: evaluate a model
 card: $(TRAIN_VENV)/.train ## make card MODEL=chorales: update the model card inside the model file, from the recipe
 	$(TRAIN_VENV)/bin/python -m appliance.training $(MODEL) --card $(if $(DATA),--data $(DATA)) $(ARGS)
 
-facts: $(TRAIN_VENV)/.train ## make facts MODEL=chorales: write kind, key and double bar of the forms into the model file
+facts: $(TRAIN_VENV)/.train ## make facts MODEL=chorales: write what is known of the forms (kind, key, double bar, returns) into the model file
 	$(TRAIN_VENV)/bin/python -m appliance.training $(MODEL) --facts $(if $(DATA),--data $(DATA)) $(ARGS)
 
 quality: $(TRAIN_VENV)/.train ## compare every model's music with Bach's, into docs/quality.md

@@ -234,11 +234,9 @@ class Composer:
         return token
 
     def _conditions(self) -> Conditions:
-        return Conditions(
-            self.stall_detector.boosted(self.temperature, self.tick),
-            self.top_p,
-            self.stall_detector.stall == "silence",
-        )
+        stall = self.stall_detector.stall
+        temperature = self.stall_detector.boosted(self.temperature, self.tick)
+        return Conditions(temperature, self.top_p, stall == "silence", planned=stall is None)
 
     def _begin_passage(self, context: Context) -> None:
         """If a passage begins here, rehearse it, and use random numbers of its own.

@@ -311,6 +311,8 @@ def _possible(facts: PieceFacts, steps: int) -> bool:
         and (facts.double_bar_step is None or 0 < facts.double_bar_step < steps)
         and (facts.program is None or 0 <= facts.program < 128)
         and (facts.onsets_per_quarter is None or 0 < facts.onsets_per_quarter < 1000)
+        and all(0 <= r.source_bar < r.bar and 0 < r.bars <= steps for r in facts.returns)
+        and all(0 <= e.step <= steps for e in facts.entries)
     )
 
 

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
 from appliance.errors import UsageError
 from appliance.music.limits import TEMPERATURE, TOP_P
+
+PLANNED_BONUS = 8.0
+"""Added to the logits, at any temperature, of the classes that a piece's map of returns plans."""
 
 
 def sample(
@@ -16,6 +21,7 @@ def sample(
     top_p: float,
     uniform: float,
     forbidden: list[int],
+    planned: Sequence[int] = (),
 ) -> int:
     """Draw a class, and return its index.
 
@@ -25,8 +31,11 @@ def sample(
         top_p: only the likeliest classes that together have this probability can be drawn.
         uniform: the random number that decides, in [0, 1).
         forbidden: classes that cannot be drawn.
+        planned: classes that are to be preferred.
     """
     scaled_logits = logits.astype(np.float64) / temperature
+    if planned:
+        scaled_logits[[*planned]] += PLANNED_BONUS
     scaled_logits[forbidden] = -np.inf
     likely = np.argsort(-scaled_logits, kind="stable")
     probabilities = np.exp(scaled_logits[likely] - scaled_logits[likely[0]])

@@ -28,6 +28,8 @@ class Conditions(NamedTuple):
     top_p: float
     must_sound: bool
     """Rests are ruled out."""
+    planned: bool
+    """What the form plans to return is preferred."""
 
 
 class SampledToken(NamedTuple):
@@ -116,6 +118,7 @@ class TokenSource:
             top_p=conditions.top_p,
             uniform=uniform,
             forbidden=context.forbidden(must_sound=conditions.must_sound),
+            planned=context.planned() if conditions.planned else (),
         )
         return SampledToken(conditions, token, self.step_model.state)
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 from appliance.music.notes import Note
+from appliance.music.returns import Entry, Return
 from appliance.music.traits import Traits
 
 VOICES = 4
@@ -87,6 +88,10 @@ class PieceFacts:
     """How many times in a quarter note something is struck, on average."""
     traits: Traits | None = None
     """What it is like as a whole, of a piece in free rhythm."""
+    returns: tuple[Return, ...] = ()
+    """Which of its bars are as earlier ones, in order; no bar is in two of them."""
+    entries: tuple[Entry, ...] = ()
+    """Where the melody of its opening is heard again, in order."""
 
     @property
     def key(self) -> Key | None:

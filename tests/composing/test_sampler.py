@@ -146,3 +146,28 @@ def test_a_top_p_out_of_range_is_refused(top_p: float) -> None:
 def test_the_limits_are_allowed() -> None:
     sampler.check(0.1, 0.05)
     sampler.check(3.0, 1.0)
+
+
+@given(logit_lists, temperatures, shares, uniforms, forbidden_sets)
+def test_what_is_planned_is_preferred_and_never_forced(
+    logits: Logits, temperature: float, top_p: float, uniform: float, forbidden: list[int]
+) -> None:
+    """A planned class that is forbidden does not come, nor does another planned one suffer."""
+
+    def draw(planned: list[int]) -> int:
+        return sampler.sample(
+            logits,
+            temperature=temperature,
+            top_p=top_p,
+            uniform=uniform,
+            forbidden=forbidden,
+            planned=planned,
+        )
+
+    assert draw(forbidden) == draw([])
+    assert draw([*range(CLASSES)]) not in forbidden
+    even = np.zeros(CLASSES, np.float32)
+    drawn = sampler.sample(
+        even, temperature=temperature, top_p=0.9, uniform=uniform, forbidden=[], planned=[5]
+    )
+    assert drawn == 5

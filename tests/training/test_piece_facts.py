@@ -13,7 +13,8 @@ from appliance.errors import UsageError
 from appliance.music.codecs import free_rhythm_conversion
 from appliance.music.files import score_reader
 from appliance.music.notes import Note
-from appliance.music.score import Form, FreeRhythmScore, Key, PieceFacts
+from appliance.music.returns import Entry, Return
+from appliance.music.score import Form, FreeRhythmScore, Key, PieceFacts, Score
 from appliance.music.traits import traits_of
 from appliance.training.convert.write_model_file import write_facts
 from appliance.training.data import piece_facts
@@ -110,7 +111,8 @@ def test_the_double_bar_is_at_the_cadence_of_the_half(
 
 def test_facts_survive_the_cache_of_a_corpus() -> None:
     traits = traits_of([Note(0, 480, 60)], 16, 0)
-    facts = PieceFacts("sarabande", 2, True, 96, 40, 2.5, traits)
+    returns, entries = (Return(4, 0, 2, 5), Return(7, 3, 1, None)), (Entry(32, -5, 9, True),)
+    facts = PieceFacts("sarabande", 2, True, 96, 40, 2.5, traits, returns, entries)
     form = Form(12, 0, 192, (), 4, None, facts)
     stored = json.loads(json.dumps([*form[:6], dataclasses.asdict(facts)]))
     assert piece_facts.facts_from_json(stored) == facts
@@ -122,11 +124,10 @@ def test_facts_are_written_into_a_model_file_and_nothing_else_changes(tmp_path: 
     path.write_bytes(SHIPPED.read_bytes())
     before = model_file.load(path)
 
-    class Piece:
-        def __init__(self, form: Form) -> None:
-            self.form = form._replace(facts=PieceFacts(kind="chorale", tonic=7, minor=False))
-
-    pieces = [Piece(form) for form in before.forms]
+    facts = PieceFacts(kind="chorale", tonic=7, minor=False)
+    pieces = [
+        Score("made", (), (), Key(7, False), form._replace(facts=facts)) for form in before.forms
+    ]
     write_facts(path, pieces)
     after = model_file.load(path)
     assert {form.facts.key for form in after.forms} == {Key(7, False)}

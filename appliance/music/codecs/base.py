@@ -102,6 +102,12 @@ class Context(Protocol):
     def forbidden(self, *, must_sound: bool = False) -> list[int]:
         """Classes that are not allowed as the next token; ``must_sound`` rules out rests."""
 
+    def planned(self) -> Sequence[int]:
+        """Classes that go on as the form's map of returns says; empty where it says nothing.
+
+        They may be forbidden.
+        """
+
     def accept(self, token: int) -> list[Event]:
         """Append a token, and return the events that follow from it, in order of tick.
 

@@ -14,6 +14,7 @@ from typing import Any
 from appliance.common.copying import Copyable
 from appliance.music.codecs import counterpoint, four_part_conversion
 from appliance.music.codecs.base import Cadence, Goal, Opening, cadence_of
+from appliance.music.codecs.four_part_returns import PlannedParts
 from appliance.music.codecs.input_layout import Inputs
 from appliance.music.codecs.match_model import MatchModel, match_features, match_input_count
 from appliance.music.events import PLAIN_VELOCITY, TICKS_PER_STEP, Event, NoteOff, NoteOn
@@ -202,6 +203,7 @@ class FourPartContext(Copyable):
         """Of all voices together."""
         self.voice_matches = [MatchModel(MIN_VOICE_MATCH_STEPS) for _ in range(VOICES)]
         """Of each voice alone, in the order of ``VOICE_ORDER``."""
+        self.plan = PlannedParts(form)
         self.done = False
         self._cadence = Cadence.OPEN
 
@@ -269,6 +271,14 @@ class FourPartContext(Copyable):
             found += self._parallels(now)
         return found
 
+    def planned(self) -> Sequence[int]:
+        """The class that goes on as the form's map of returns says, if it says anything."""
+        voice = VOICE_ORDER[self.place]
+        note = self.plan.note(self.step, voice)
+        if note is None or (note[0] != SILENT and not LOWEST_PITCH <= note[0] <= HIGHEST_PITCH):
+            return ()
+        return (self.codec.token(*note, self.sounding[voice]),)
+
     def _parallels(self, now: int) -> list[int]:
         """Classes that would move in fifths, octaves or unisons with a voice already set."""
         moves = [
@@ -293,6 +303,7 @@ class FourPartContext(Copyable):
             pitch = SILENT if before is None else before
         else:
             pitch = SILENT if token == REST else token + LOWEST_PITCH
+        self.plan.add(self.step, voice, pitch, token not in (HOLD, REST))
         events: list[Event] = []
         if token == HOLD or (pitch == before and (pitch == SILENT or not self.codec.onsets)):
             self.held[voice] += 1

@@ -7,10 +7,11 @@ the degree of every note.
 
 from __future__ import annotations
 
-from bisect import bisect_left, bisect_right
+from bisect import bisect_right
 from collections.abc import Collection, Sequence
 
 from appliance.common.copying import Copyable
+from appliance.music.codecs.free_rhythm_returns import StruckNotes
 from appliance.music.codecs.free_rhythm_tokens import (
     BARS_BACK,
     CONDITIONING_KINDS,
@@ -31,7 +32,7 @@ NO_DEGREE = 12
 
 
 class ConditioningInputs(Copyable):
-    """Remembers the last bars of a piece, and gives the inputs.
+    """Gives the inputs of a piece.
 
     Args:
         codec: its tokens and inputs.
@@ -48,20 +49,6 @@ class ConditioningInputs(Copyable):
         self.double_bar_step = form.facts.double_bar_step or 0
         self.whole = tuple(_whole_features(codec, form))
         """The inputs that stay the same for the whole piece."""
-        self.ticks: list[int] = []
-        """When something was struck, in the last bars."""
-        self.notes: list[tuple[tuple[int, int], ...]] = []
-        """What was struck then: pitches and lengths in ticks, from the highest down."""
-
-    def add(self, tick: int, pitch: int, length: int) -> None:
-        """Record a note: the tick at which it begins, its MIDI note and its length in ticks."""
-        if self.ticks and self.ticks[-1] == tick:
-            self.notes[-1] = (*self.notes[-1], (pitch, length))
-            return
-        self.ticks.append(tick)
-        self.notes.append(((pitch, length),))
-        while self.ticks[0] < tick - (BARS_BACK[-1] + 1) * self.bar_ticks:
-            del self.ticks[0], self.notes[0]
 
     def features(
         self,
@@ -70,6 +57,7 @@ class ConditioningInputs(Copyable):
         pitches: Sequence[int],
         sounding: Collection[int],
         struck: Sequence[int],
+        notes: StruckNotes,
     ) -> list[int]:
         """Indices of the ones in the inputs that ``conditioning`` adds.
 
@@ -79,6 +67,7 @@ class ConditioningInputs(Copyable):
             pitches: of all notes so far.
             sounding: MIDI notes that sound.
             struck: MIDI notes struck at ``tick``.
+            notes: of the piece so far.
         """
         inputs, tonic = self.codec.inputs, self.tonic
         step = tick // TICKS_PER_STEP
@@ -87,7 +76,7 @@ class ConditioningInputs(Copyable):
             steps_left = self.double_bar_step - step
             ones.append(inputs["to_double_bar", bisect_right(TO_END_STEPS, steps_left)])
         for row, bars in enumerate(BARS_BACK):
-            token = self._token_at(place, tick - bars * self.bar_ticks, len(struck))
+            token = self._token_at(place, tick - bars * self.bar_ticks, len(struck), notes)
             ones.append(inputs["bars_back", row, self.codec.classes if token is None else token])
         for row in range(PAST_DEGREES):
             known = len(pitches) > row + 1
@@ -98,16 +87,13 @@ class ConditioningInputs(Copyable):
         ones.append(inputs["bass_degree", bass])
         return ones
 
-    def _token_at(self, place: int, tick: int, number: int) -> int | None:
+    def _token_at(self, place: int, tick: int, number: int, notes: StruckNotes) -> int | None:
         """The token that stood at a tick of the past, where ``number`` notes had been struck.
 
-        ``None`` if nothing did, or if it is too long ago.
+        ``None`` if nothing did.
         """
         codec = self.codec
-        index = bisect_left(self.ticks, tick)
-        if tick < 0 or index == len(self.ticks):
-            return None
-        here = self.notes[index] if self.ticks[index] == tick else ()
+        here = notes.at(tick)
         if place == PITCH:
             return codec.token_of_pitch(here[number][0]) if number < len(here) else None
         if place == LENGTH:
@@ -116,10 +102,10 @@ class ConditioningInputs(Copyable):
             return codec.first_length + nearest(codec.lengths, here[number][1])
         if number < len(here):
             return 0
-        index += bool(here)
-        if index == len(self.ticks):
+        following = notes.next_tick(tick)
+        if tick < 0 or following is None:
             return None
-        return nearest(codec.time_shifts, self.ticks[index] - tick)
+        return nearest(codec.time_shifts, following - tick)
 
 
 def _whole_features(codec: FreeRhythmTokens, form: Form) -> list[int]:

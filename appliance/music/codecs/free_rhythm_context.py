@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from bisect import bisect_right
+from collections.abc import Sequence
 
 from appliance.common.copying import Copyable
 from appliance.music.codecs.base import Cadence, Goal, cadence_of, half_cadence_of
 from appliance.music.codecs.free_rhythm_conditioning import ConditioningInputs
+from appliance.music.codecs.free_rhythm_returns import Now, PlannedNotes, StruckNotes
 from appliance.music.codecs.free_rhythm_tokens import (
     INTERVALS,
     MAX_BAR_STEPS,
@@ -64,6 +66,10 @@ class FreeRhythmContext(Copyable):
         self.chord_share = tessitura.chord_share
         self.lowest = min(max(tessitura.lowest, codec.lowest), codec.highest - 1)
         self.highest = max(min(tessitura.highest, codec.highest), self.lowest + 1)
+        self.notes = StruckNotes()
+        """All notes so far, where they are needed again."""
+        self.plan = PlannedNotes(codec, form, key)
+        """What the form wants to return."""
         self.pitches: list[int] = []
         """The MIDI note of every note so far, in the order of the tokens."""
         self.last_choices = [-1, -1, -1]
@@ -121,7 +127,7 @@ class FreeRhythmContext(Copyable):
         )
         if self.conditioning is not None:
             ones += self.conditioning.features(
-                self.place, self.tick, self.pitches, sounding, self.struck
+                self.place, self.tick, self.pitches, sounding, self.struck, self.notes
             )
         return ones + match_features(inputs, codec.classes, matches)
 
@@ -152,10 +158,19 @@ class FreeRhythmContext(Copyable):
             ]
         if self.place == PITCH:
             allowed = {codec.first_pitch + pitch - codec.lowest for pitch in self._next_pitches()}
-            if self.repetition.reached and len(allowed) > 1:
+            if self.repetition.reached and len(allowed) > 1 and not self.planned():
                 allowed.discard(self.match.predicted)
             return [token for token in range(codec.classes) if token not in allowed]
         return [*range(codec.first_length)]
+
+    def planned(self) -> Sequence[int]:
+        """Classes that go on as the form's map of returns says; empty where it says nothing."""
+        if self.plan.is_empty:
+            return ()
+        sounding = frozenset(self.voices.sounding.values())
+        unplayable = unplayable_pitches(sounding, self.form.facts.program)
+        now = Now(self.tick, self.pitches, self.struck, self.lowest, self.highest, unplayable)
+        return self.plan.tokens(self.place, now, self.notes)
 
     def _next_pitches(self) -> list[int]:
         """The MIDI notes that may be struck next, from the lowest up; never empty."""
@@ -209,7 +224,8 @@ class FreeRhythmContext(Copyable):
             return self._end()
         first, choices = codec.choices_at(place)
         choice = max(0, min(choices - 1, token - first))
-        self.repetition.update(as_predicted=self.match.predicted == first + choice)
+        repeats = self.match.predicted == first + choice and first + choice not in self.planned()
+        self.repetition.update(as_predicted=repeats)
         self.match.update(first + choice)
         events = self._take(choice)
         if not self.done:
@@ -263,11 +279,13 @@ class FreeRhythmContext(Copyable):
     def _strike(self, length: int) -> list[Event]:
         self.half_cadence = None
         self.chord_notes += bool(self.struck)
-        self.struck.append(self.pitches[-1])
-        if self.conditioning is not None:
-            self.conditioning.add(self.tick, self.pitches[-1], length)
+        pitch = self.pitches[-1]
+        self.plan.add(self.tick, pitch, length, [*self.voices.sounding.values()])
+        if self.conditioning is not None or not self.plan.is_empty:
+            self.notes.add(self.tick, pitch, length)
+        self.struck.append(pitch)
         self.repetition.end_note()
-        return self.voices.start_note(self.tick, self.pitches[-1], length)
+        return self.voices.start_note(self.tick, pitch, length)
 
     def _end(self) -> list[Event]:
         """End the piece; the last notes sound to their ends."""

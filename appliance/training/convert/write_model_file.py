@@ -22,6 +22,7 @@ from appliance.music.codecs.base import Codec
 from appliance.music.codecs.free_rhythm import FreeRhythmCodec
 from appliance.training.convert import export_tflite
 from appliance.training.convert.model_card import model_card
+from appliance.training.data.return_map import with_returns
 from appliance.training.recipe import Recipe
 
 MIN_KNOWN_SHARE = 0.9
@@ -133,8 +134,9 @@ def _read(path: Path) -> tuple[bytes, dict[str, str]]:
 
 
 def _facts(score: Any) -> dict[str, Any]:
-    """The facts of a piece that are known."""
-    return {name: v for name, v in asdict(score.form.facts).items() if v not in (None, "")}
+    """The facts of a piece that are known, with its map of returns."""
+    facts = with_returns(score).form.facts
+    return {name: v for name, v in asdict(facts).items() if v not in (None, "", ())}
 
 
 def _with_archive(flatbuffer: bytes, texts: Mapping[str, str]) -> bytes:

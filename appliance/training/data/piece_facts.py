@@ -12,6 +12,7 @@ from typing import Any, Final
 from appliance.music.codecs.abc.score import AbcScore
 from appliance.music.events import TICKS_PER_STEP
 from appliance.music.files.score_file import ScoreFile
+from appliance.music.returns import Entry, Return
 from appliance.music.score import NO_FACTS, Form, FreeRhythmScore, PieceFacts, Score
 from appliance.music.traits import Traits, traits_of
 from appliance.training.data.double_bar import find_double_bar
@@ -104,7 +105,12 @@ def facts_from_json(form: Sequence[Any]) -> PieceFacts:
     if len(form) <= 6:
         return NO_FACTS
     facts = PieceFacts(**form[6])
-    return replace(facts, traits=Traits(*facts.traits)) if facts.traits else facts
+    return replace(
+        facts,
+        traits=Traits(*facts.traits) if facts.traits else None,
+        returns=tuple(Return(*passage) for passage in facts.returns),
+        entries=tuple(Entry(*entry) for entry in facts.entries),
+    )
 
 
 def kind_in(*texts: str) -> str:

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from bisect import bisect_right
+from collections.abc import Sequence
 
 from appliance.music.codecs.abc.grammar import State
+from appliance.music.codecs.abc.returns import PlannedSymbols
 from appliance.music.codecs.abc.tokens import (
+    ACCIDENTALS,
     CLASSES,
     END,
     HIGHEST_DEGREE,
+    LENGTHS,
     LOWEST_DEGREE,
     MIN_TICKS,
     PITCHES,
@@ -46,6 +50,9 @@ MIN_MATCH_SYMBOLS = 5
 NO_DEGREE = len(PITCHES)
 MAX_INTERVAL = HIGHEST_DEGREE - LOWEST_DEGREE
 
+BROKEN, BEGINNINGS = (">", "<"), (*ACCIDENTALS, "z", "(3")
+"""Symbols, besides lengths and pitches, that belong to a note that has begun, or begin one."""
+
 INPUTS = Inputs(
     ("state", len(State)),
     ("past_symbol", PAST_SYMBOLS, CLASSES + 1),
@@ -73,6 +80,7 @@ class AbcContext(Tune):
 
     def __init__(self, form: Form, key: Key) -> None:
         super().__init__(form, key)
+        self.plan = PlannedSymbols(form)
         self.match = MatchModel(MIN_MATCH_SYMBOLS)
         """Of the symbols."""
         self.interval_match = MatchModel(MIN_MATCH_SYMBOLS)
@@ -107,7 +115,7 @@ class AbcContext(Tune):
             known = len(self.degrees) > back
             degree = self.degrees[-1 - back] - LOWEST_DEGREE if known else NO_DEGREE
             ones.append(INPUTS["past_pitch", back, degree])
-        here, bar = self._place_in_bar()
+        here, bar = self.place_in_bar()
         ones.append(INPUTS["bar", min(PLACES_IN_BAR - 1, here // MIN_TICKS)])
         for row, back in enumerate(BARS_BACK):
             earlier = self.degree_at.get((bar - back, here))
@@ -133,7 +141,7 @@ class AbcContext(Tune):
         ones.append(INPUTS["to_repeat", to_repeat])
         return ones
 
-    def _place_in_bar(self) -> tuple[int, int]:
+    def place_in_bar(self) -> tuple[int, int]:
         """Where the next note begins: ticks in its bar, and the bar's number."""
         here = self.at_ticks + (self.pending.ticks if self.pending else 0)
         return (0, self.bar + 1) if here == self.bar_ticks else (here, self.bar)
@@ -149,6 +157,13 @@ class AbcContext(Tune):
         # Symbols above every class are intervals from the last note.
         degree = (self.degrees[-1] if self.degrees else 0) + symbol - CLASSES - MAX_INTERVAL
         return TOKEN[degree_symbol(degree)] if LOWEST_DEGREE <= degree <= HIGHEST_DEGREE else None
+
+    def planned(self) -> Sequence[int]:
+        """Classes that go on as the form's map of returns says; empty where it says nothing."""
+        if self.state in (State.MODE, State.REPLAY) or self.ending:
+            return ()
+        here, bar = self.place_in_bar()
+        return self.plan.tokens((self.bar, self.at_ticks), (bar, here))
 
     def forbidden(self, *, must_sound: bool = False) -> list[int]:
         """Classes that are not allowed as the next token; ``must_sound`` rules out rests."""
@@ -173,6 +188,11 @@ class AbcContext(Tune):
         """
         token = self.constrained(token)
         symbol = VOCABULARY[token]
+        if symbol in LENGTHS or symbol in BROKEN:
+            self.plan.add((self.bar, self.at_ticks), symbol)
+        elif symbol in PITCHES or symbol in BEGINNINGS:
+            here, bar = self.place_in_bar()
+            self.plan.add((bar, here), symbol)
         if symbol in PITCHES:
             before = self.degrees[-1] if self.degrees else 0
             self.interval_match.update(CLASSES + MAX_INTERVAL + PITCHES[symbol] - before)

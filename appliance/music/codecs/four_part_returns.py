@@ -1,0 +1,40 @@
+"""What a form plans to return in four-part music."""
+
+from __future__ import annotations
+
+from types import MappingProxyType
+
+from appliance.common.copying import Copyable
+from appliance.music.returns import sources
+from appliance.music.score import SILENT, Form
+
+
+class PlannedParts(Copyable):
+    """Remembers the four parts of a piece, and knows which notes its map asks for.
+
+    Args:
+        form: of the piece, with its map.
+    """
+
+    shared_when_copied = frozenset({"_sources"})
+
+    def __init__(self, form: Form) -> None:
+        self._bar_steps, self._pickup_steps = form.bar_steps, form.pickup_steps
+        self._sources = MappingProxyType(sources(form.facts.returns, form.steps))
+        self._notes: dict[tuple[int, int], tuple[int, bool]] = {}
+        """MIDI note or ``SILENT``, and whether it is struck, by step and voice."""
+
+    def add(self, step: int, voice: int, pitch: int, struck: bool) -> None:
+        """Record what a voice does in a step."""
+        if self._sources:
+            self._notes[step, voice] = (pitch, struck)
+
+    def note(self, step: int, voice: int) -> tuple[int, bool] | None:
+        """What a voice is to do in a step; ``None`` where nothing is planned."""
+        bar = (step - self._pickup_steps) // self._bar_steps
+        source, move = self._sources.get(bar, (0, None))
+        found = self._notes.get((step - (bar - source) * self._bar_steps, voice))
+        if move is None or found is None:
+            return None
+        pitch, struck = found
+        return (pitch if pitch == SILENT else pitch + move, struck)
