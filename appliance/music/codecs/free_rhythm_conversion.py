@@ -44,7 +44,11 @@ def to_free_rhythm(file: ScoreFile) -> FreeRhythmScore:
     if file.first_bar_ticks is not None:
         pickup_steps = round(file.first_bar_ticks / TICKS_PER_STEP) % meter[0]
     score = score_from_notes(file.name, notes, meter, pickup_steps)
-    return replace(score, notices=file.notices)
+    notices = file.notices
+    if len({*file.time_signatures}) > 1:
+        over, under = file.time_signatures[0]
+        notices = (*notices, f"its meter changes; all bars were counted in {over}/{under}")
+    return replace(score, notices=notices)
 
 
 def beginning(score: FreeRhythmScore, max_notes: int) -> FreeRhythmScore:

@@ -334,6 +334,9 @@ def test_a_meter_that_changes_later_is_no_pickup(tmp_path: Path) -> None:
     path.write_bytes(midi(conductor, *parts))
     with pytest.raises(UsageError, match="3/4, 4/4"):
         four_part_conversion.read(path)
+    score = free_rhythm_conversion.read(path)
+    assert score.form.bar_steps == 16
+    assert score.notices == ("its meter changes; all bars were counted in 4/4",)
 
 
 # MusicXML
