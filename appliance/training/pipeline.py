@@ -179,7 +179,7 @@ def teach_model(recipe: Recipe, corpus: Corpus, folder: Path, path: Path) -> lis
         A line about each round, and those of the card's evaluation.
 
     Raises:
-        UsageError: the recipe does not say how, or the model averages several networks.
+        UsageError: the model averages several networks.
         BachboxError: a model file cannot be loaded, or the runtime refuses it.
         OSError: a file cannot be written.
     """
@@ -188,6 +188,7 @@ def teach_model(recipe: Recipe, corpus: Corpus, folder: Path, path: Path) -> lis
     kept, rounds = teach(recipe, corpus, folder, path)
     if not kept:
         return rounds
+    recipe.preferences.rounds = kept
     model = model_file.load(path)
     unit, nll = model.codec.unit, nll_per_unit(model, corpus["test"])
     figures = [f"{nll:.4f} nats per {unit}, int8 on {runtime()[0]}"]

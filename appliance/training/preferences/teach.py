@@ -52,6 +52,8 @@ log = logging.getLogger(__name__)
 
 JUDGED_PIECES = 32
 """So many are composed without a choice in each round, for its figures and the next critic."""
+DEFAULT_ROUNDS = 3
+"""For a recipe that does not say how many."""
 MIN_DIVERSITY = 0.95
 """What the pieces of a round differ among themselves, over what real ones do."""
 MAX_NLL_RISE = 1.02
@@ -228,12 +230,10 @@ def teach(recipe: Recipe, corpus: Corpus, folder: Path, path: Path) -> tuple[int
         How many rounds are kept, and a line about each.
 
     Raises:
-        UsageError: the recipe does not say how, or the model averages several networks.
+        UsageError: the model averages several networks.
         BachboxError: a model file cannot be loaded, or the runtime refuses it.
         OSError: a file cannot be written.
     """
-    if not recipe.preferences.rounds:
-        raise UsageError(f"the recipe {recipe.name!r} has no [preferences] with rounds")
     model = model_file.load(path)
     folder = folder / model.metadata.sha256[:12]
     teacher = Teacher(recipe, corpus, model, folder)
@@ -241,7 +241,7 @@ def teach(recipe: Recipe, corpus: Corpus, folder: Path, path: Path) -> tuple[int
     lines = [f"before: {before}"]
     log.info(lines[0])
     known, now, kept = before.pieces, before, 0
-    for number in range(1, recipe.preferences.rounds + 1):
+    for number in range(1, (recipe.preferences.rounds or DEFAULT_ROUNDS) + 1):
         after = folder / f"round-{number}{model_file.SUFFIX}"
         if not after.is_file():
             choices = teacher.candidates(best, known, number)
