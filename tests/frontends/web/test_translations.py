@@ -13,13 +13,15 @@ from appliance.frontends.web.static_files import STATIC
 from appliance.music import kinds, titles
 from appliance.music.score import Key
 from appliance.music.temperament import NAMES as TEMPERAMENTS
-from appliance.state import general_midi
+from appliance.state import general_midi, scenes
 from appliance.state.setting_kinds import Choice
 from appliance.state.settings_table import SETTINGS
 
 TRANSLATIONS = sorted(path.name for path in STATIC.glob("texts.*.json"))
 
 ENGLISH = "texts.en.json"
+
+SCENES = Path(scenes.__file__).with_name("scenes.json")
 
 MODELS = Path(__file__).parents[3] / "models"
 
@@ -54,7 +56,8 @@ WORDS = (
 """What every translation has."""
 
 VALUES = (
-    set(general_midi.NAMES)
+    set(json.loads(SCENES.read_text()))
+    | set(general_midi.NAMES)
     | set(TEMPERAMENTS)
     | {path.stem for path in MODELS.glob("*.toml")}
     | {str(s.kind.show(s.default)) for s in SETTINGS if s.default is not None}

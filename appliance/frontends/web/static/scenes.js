@@ -1,7 +1,7 @@
 // Scenes: settings under a name, each a button. The current settings can become one.
 
 import { element } from './dom.js';
-import { TEXTS, fill } from './texts.js';
+import { TEXTS, fill, translated } from './texts.js';
 
 export class Scenes {
   #list;
@@ -76,7 +76,7 @@ export class Scenes {
       ...this.#scenes.map(({ name, supplied }) => {
         const item = element('li', {});
         const button = element('button', {
-          type: 'button', textContent: name, disabled: !mayControl,
+          type: 'button', textContent: supplied ? translated(name) : name, disabled: !mayControl,
         });
         button.setAttribute('aria-pressed', String(name === this.#current));
         button.addEventListener('click', () => this.#choose(name));
