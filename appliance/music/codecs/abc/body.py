@@ -22,7 +22,7 @@ _NOTE: Final = re.compile("[A-Ga-g]")
 _NOT_NOTES: Final = re.compile(
     r"\{[^{}\n]*\}"  # Grace notes.
     r"|![^!|:\[\]\s]{1,40}!|\+[a-zA-Z.]{1,40}\+"  # Ornaments by name.
-    r"|y\d*|[!~.HLMOPSTuvJRk`*\\$]|\((?!\d)|\)"
+    r"|y\d*|[!~.H-Wuvk`*\\$]|\((?!\d)|\)"  # Signs that the standard lets a file define, too.
 )
 _CHORD: Final = re.compile(r"\[([^\[\]|:\n]{0,200})\]((?:\d{1,4})?(?:/+\d{0,4})?)")
 _OVERLAY: Final = re.compile(r"&[^|:\n]*")

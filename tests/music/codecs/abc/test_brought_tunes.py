@@ -181,6 +181,12 @@ HEADER = "X:1\nM:4/4\nL:1/8\nK:G\n"
 MUSIC = "|:GABc dedB|dedB dedB|c2ec B2dB|A2A2 A2BA|GABc dedB|dedB dedB|c2ec B2dB|A2A2 G4:|"
 
 
+@pytest.mark.parametrize("sign", [*"HIJKLMNOPQRSTUVWuvk~.", "!trill!", "+fermata+", "{c}", "y2"])
+def test_ornaments_are_passed_over(sign: str) -> None:
+    tune = HEADER + MUSIC.replace("GABc", f"{sign}GA{sign}Bc")
+    assert reader.parse(tune).symbols == reader.parse(HEADER + MUSIC).symbols
+
+
 @pytest.mark.parametrize(
     ("text", "notice"),
     [
