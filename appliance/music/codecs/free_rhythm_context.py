@@ -179,7 +179,12 @@ class FreeRhythmContext(Copyable):
         within = range(self.lowest, max(highest, self.lowest) + 1)
         sounding = frozenset(self.voices.sounding.values())
         unplayable = unplayable_pitches(sounding, self.form.facts.program)
-        return [pitch for pitch in within if pitch not in unplayable] or [*within]
+        playable = [pitch for pitch in within if pitch not in unplayable] or [*within]
+        if self.tick < self.form.steps * TICKS_PER_STEP:
+            return playable
+        # The piece is late: nothing but the chord that it can end on.
+        chord = {(self.key.tonic + degree) % 12 for degree in (0, 3 if self.key.minor else 4, 7)}
+        return [pitch for pitch in playable if pitch % 12 in chord] or playable
 
     def _forbidden_time_shifts(self, must_sound: bool) -> list[int]:
         """Waits that lead into silence, notes for a chord that is full, or too early an end."""

@@ -399,3 +399,19 @@ def test_transposition_maps_clip_at_the_ends_of_the_range() -> None:
         pitches = classes[CODEC.first_pitch : CODEC.first_length]
         assert {*pitches} <= {*range(CODEC.first_pitch, CODEC.first_length)}
         assert pitches == sorted(pitches)
+
+
+@pytest.mark.parametrize("minor", [False, True])
+def test_a_late_piece_strikes_only_the_chord_it_can_end_on(minor: bool) -> None:
+    context = CODEC.start(Form(16, 0, 16), Key(2, minor))
+    rng = random.Random(4)
+    struck: list[tuple[int, int]] = []
+    while not context.done:
+        forbidden = {*context.forbidden()}
+        token = rng.choice([t for t in range(CODEC.classes) if t not in forbidden])
+        if context.place == PITCH:
+            struck.append((context.tick, context.codec.lowest + token - context.codec.first_pitch))
+        context.accept(token)
+    late = {(pitch - 2) % 12 for tick, pitch in struck if tick >= 16 * TICKS_PER_STEP}
+    assert late <= {0, 3 if minor else 4, 7}
+    assert {(pitch - 2) % 12 for tick, pitch in struck} - {0, 3, 4, 7}
