@@ -1,4 +1,4 @@
-"""The verbs for the running box: pause, resume, toggle, next, sleep; and relative values in the shell."""
+"""The verbs for the running box: pause, resume, toggle, next, sleep; and relative values."""
 
 from __future__ import annotations
 
