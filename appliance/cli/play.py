@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
-import msgspec
 
 from appliance.cli.keeping import new_library
 from appliance.cli.model_catalog import ModelCatalog
@@ -186,6 +185,8 @@ def _frontends(
 
 def _listening(config: Config) -> tuple[Config, list[socket.socket]]:
     """Return the sockets of the page, and ``config`` with their port; 0 if there is no page."""
+    from msgspec.structs import replace
+
     from appliance.cli.page_address import announce
     from appliance.frontends.web.listeners import listen
 
@@ -194,10 +195,10 @@ def _listening(config: Config) -> tuple[Config, list[socket.socket]]:
         with _optional("web"):
             listeners = listen(config.web)
     port = listeners[0].getsockname()[1] if listeners else 0
-    web = msgspec.structs.replace(config.web, port=port)
+    web = replace(config.web, port=port)
     if listeners:
         announce(web)
-    return msgspec.structs.replace(config, web=web), listeners
+    return replace(config, web=web), listeners
 
 
 def _snapcast(address: str) -> Frontend:
