@@ -167,9 +167,9 @@ class FreeRhythmContext(Copyable):
         """Classes that go on as the form's map of returns says; empty where it says nothing."""
         if self.plan.is_empty:
             return ()
-        sounding = frozenset(self.voices.sounding.values())
-        unplayable = unplayable_pitches(sounding, self.form.facts.program)
-        now = Now(self.tick, self.pitches, self.struck, self.lowest, self.highest, unplayable)
+        sounding, program = frozenset(self.voices.sounding.values()), self.form.facts.program
+        here = (self.tick, self.pitches, self.struck)
+        now = Now(*here, self.lowest, self.highest, sounding, program)
         return self.plan.tokens(self.place, now, self.notes)
 
     def _next_pitches(self) -> list[int]:

@@ -15,6 +15,7 @@ from appliance.music.codecs.free_rhythm_tokens import (
     nearest,
 )
 from appliance.music.events import TICKS_PER_STEP
+from appliance.music.hands import unplayable_pitches
 from appliance.music.returns import sources
 from appliance.music.score import Form, Key
 
@@ -63,12 +64,15 @@ class Now(NamedTuple):
     """MIDI notes struck at the tick."""
     lowest: int
     highest: int
-    unplayable: frozenset[int]
-    """MIDI notes that cannot be added to those that sound."""
+    sounding: frozenset[int]
+    """MIDI notes that sound."""
+    program: int | None
+    """General MIDI program of the instrument."""
 
     def takes(self, pitch: int) -> bool:
         """Whether this MIDI note can be struck."""
-        return self.lowest <= pitch <= self.highest and pitch not in self.unplayable
+        in_range = self.lowest <= pitch <= self.highest
+        return in_range and pitch not in unplayable_pitches(self.sounding, self.program)
 
 
 class DueNote(NamedTuple):
