@@ -31,6 +31,10 @@ HANG_TIMEOUT_S: Final = 2.0
 """A child without a heartbeat for this long hangs. Short enough for another composer to be at work
 before the look-ahead has been played."""
 
+MAX_WAITED_SHARE: Final = 0.8
+"""Time in which others have the processor does not count as silence, up to this share: a child in
+an endless loop on a busy machine is found later, and found."""
+
 STOPPED_TIMEOUT_S: Final = 0.3
 """A child that a signal has stopped is replaced sooner than one that is only silent."""
 
@@ -60,7 +64,7 @@ The performer is as large as its soundfont, which may be large."""
 CARD_POLL_INTERVAL_S: Final = 2.0
 """How often a missing sound card is looked for."""
 
-_GONE: Final = ProcessStat("X", 0, 0.0)
+_GONE: Final = ProcessStat("X", 0, 0.0, 0.0)
 
 
 def _do_nothing(*_: Any) -> None:
@@ -216,23 +220,25 @@ class Child:
     async def _watch(self, process: asyncio.subprocess.Process) -> None:
         """Kill the process when it hangs, or when it leaks memory."""
         last_beat, last_look = self.spec.heartbeat(), time.monotonic()
-        silent_s = stopped_s = max_mb = 0.0
+        silent_s = stopped_s = max_mb = last_waited_s = 0.0
         while True:
             await asyncio.sleep(POLL_INTERVAL_S)
             beat, now = self.spec.heartbeat(), time.monotonic()
-            state, rss_bytes, cpu_s = read_stat(process.pid) or _GONE
-            mb = rss_bytes / 1e6
+            stat = read_stat(process.pid) or _GONE
+            mb = stat.rss_bytes / 1e6
             # At most a few intervals: if the daemon slept (a suspended machine, a stopped
             # process), the child may have slept too.
             passed_s = min(now - last_look, 5 * POLL_INTERVAL_S)
-            silent_s += passed_s
-            stopped_s = stopped_s + passed_s if state == "T" else 0.0
-            last_look = now
+            # Nor does a child hang that the machine does not let run.
+            waited_s = min(stat.waited_s - last_waited_s, MAX_WAITED_SHARE * passed_s)
+            silent_s += passed_s - max(0.0, waited_s)
+            stopped_s = stopped_s + passed_s if stat.state == "T" else 0.0
+            last_look, last_waited_s = now, stat.waited_s
             if beat != last_beat:
                 last_beat, silent_s = beat, 0.0
                 self._works = self.has_ever_worked = True
                 max_mb = max_mb or GROWTH_FACTOR * mb + GROWTH_MB
-            if self._works and state not in "ZX":
+            if self._works and stat.state not in "ZX":
                 self._output.log(before=now - POLL_INTERVAL_S)
             if max_mb and mb > max_mb:
                 self.spec.logger.warning(
@@ -241,7 +247,7 @@ class Child:
                 )  # fmt: skip
                 process.kill()
                 return
-            timeout_s = HANG_TIMEOUT_S if self._works else start_timeout_s(cpu_s)
+            timeout_s = HANG_TIMEOUT_S if self._works else start_timeout_s(stat.cpu_s)
             if silent_s > timeout_s or stopped_s > STOPPED_TIMEOUT_S:
                 self.spec.logger.warning(
                     "the %s hangs and is killed", self.spec.name,

@@ -3,6 +3,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 from appliance.common.procfs import read_stat, text_of
@@ -27,3 +28,23 @@ def test_a_file_of_the_kernel_is_text_or_nothing(tmp_path: Path) -> None:
     assert text_of(tmp_path / "status") == "okay"
     assert text_of(tmp_path / "gone") == ""
     assert text_of(tmp_path) == ""
+
+
+def test_a_process_that_others_keep_from_running_has_waited() -> None:
+    """Two that compute share one core."""
+    core = {min(os.sched_getaffinity(0))}
+    children = [
+        subprocess.Popen(
+            [sys.executable, "-c", f"import os; os.sched_setaffinity(0, {core})\nwhile True: pass"]
+        )
+        for _ in range(2)
+    ]
+    try:
+        deadline = time.monotonic() + 60
+        while not all((stat := read_stat(child.pid)) and stat.waited_s > 0.1 for child in children):
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+    finally:
+        for child in children:
+            child.kill()
+            child.wait()
