@@ -157,7 +157,7 @@ def test_settings_change_through_the_proxy_by_http_and_websocket(
                 await live.send_json({"id": 7, "set": {"volume": "+1"}})
                 while (message := await live.receive_json())["type"] not in ("done", "refused"):
                     pass
-                assert message == {"type": "done", "id": 7}
+                assert message == {"type": "done", "id": 7, "warnings": []}
 
     asyncio.run(steer())
     assert proxied.box.settings["tempo"] == 111
