@@ -36,6 +36,8 @@ MAX_ENDING_STEPS = 32
 """Length of the ending of which several are compared."""
 DOUBLE_BAR_SLACK_TICKS = TICKS_PER_STEP // 2
 """A wait that goes beyond the double bar by no more than this ends at it."""
+GRIDS_TICKS = (TICKS_PER_STEP // 4, TICKS_PER_STEP // 3)
+"""Notes begin at multiples of a 64th, or of a third of a 16th."""
 SPARE_CHORD_NOTES = 6
 """Notes that may be struck together beyond the tessitura's share of them, for a last chord."""
 
@@ -187,7 +189,7 @@ class FreeRhythmContext(Copyable):
         return [pitch for pitch in playable if pitch % 12 in chord] or playable
 
     def _forbidden_time_shifts(self, must_sound: bool) -> list[int]:
-        """Waits that lead into silence, notes for a chord that is full, or too early an end."""
+        """Waits into silence or off all grids, notes for a full chord, or too early an end."""
         codec = self.codec
         if not self.pitches:
             # There has been a breath before the piece.
@@ -208,6 +210,11 @@ class FreeRhythmContext(Copyable):
             latest = min(latest, max(self.double_bar_tick, nearest))
         allowed = [n for n, shift in enumerate(codec.time_shifts) if self.tick + shift <= latest]
         longest = max(1, len(allowed) - 1)
+        waits = range(1, longest + 1)
+        off_grid = [n for n in waits if not _is_on_grid(self.tick + codec.time_shifts[n])]
+        # One short wait too many, and the rest of the piece would be off the beat.
+        if len(off_grid) < len(waits):
+            found += off_grid
         return [*found, *range(longest + 1, codec.end)]
 
     def _has_room(self) -> bool:
@@ -343,3 +350,7 @@ class FreeRhythmContext(Copyable):
         if not last:
             return Cadence.OPEN
         return cadence_of(last, min(last), self.bass_before, self.key.tonic)
+
+
+def _is_on_grid(tick: int) -> bool:
+    return any(tick % grid == 0 for grid in GRIDS_TICKS)

@@ -122,6 +122,21 @@ def test_any_allowed_tokens_give_well_formed_music_that_ends(form: Form, tokens:
     assert context.tick <= (form.steps + MAX_OVERRUN_STEPS) * TICKS_PER_STEP + 2 * longest
 
 
+def test_no_wait_leads_off_the_grids_of_64ths_and_of_triplets() -> None:
+    codec = FreeRhythmCodec(lowest=48, highest=84, lengths=[20, 30, 40, 60, 80, 120, 480])
+    context = codec.start(Form(64, 0, 16), Key(0, False))
+    context.accept(0)
+    context.accept(codec.first_pitch + 12)
+    context.accept(codec.first_length + codec.lengths.index(480))
+    waits = {token for token in range(codec.end) if token not in context.forbidden()}
+    assert {codec.time_shifts[wait] for wait in waits} == {0, 30, 40, 60, 80, 120, 480}
+    context.accept(codec.time_shifts.index(20))
+    for token in (codec.first_pitch + 14, codec.first_length + codec.lengths.index(480)):
+        context.accept(token)
+    waits = {token for token in range(codec.end) if token not in context.forbidden()}
+    assert {codec.time_shifts[wait] for wait in waits} == {0, 20, 40, 60}, "back"
+
+
 @given(form=forms, tokens=any_tokens)
 def test_silence_is_never_longer_than_the_limit(form: Form, tokens: list[int]) -> None:
     context = CODEC.start(form, Key(0, False))
