@@ -48,6 +48,7 @@ _TIER_OF: Final = {
     # A sound card, a browser or a broker takes part.
     "audio/test_outputs.py": "sound",
     "frontends/mqtt/test_broker_faults.py": "sound",
+    "frontends/mqtt/test_clock_and_voices.py": "sound",
     "frontends/mqtt/test_mqtt.py": "sound",
     "frontends/mqtt/test_mqtt_while_playing.py": "sound",
     "frontends/mqtt/test_ways_to_the_broker.py": "sound",

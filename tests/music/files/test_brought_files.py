@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import itertools
 import struct
-import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -23,6 +22,7 @@ from appliance.music.files import score_reader
 from appliance.music.files.midi_repair import MAX_EVENTS
 from appliance.music.files.score_file import MAX_BEATS, MAX_NOTES, KeySignature, ScoreFile
 from appliance.music.notes import Note
+from tests.support.processor_limit import bounded_processor_time
 
 BROUGHT = Path(__file__).parents[2] / "data" / "brought"
 MODELS = Path(__file__).parents[3] / "models"
@@ -180,22 +180,20 @@ def test_an_impossible_division_is_refused(tmp_path: Path, division: int) -> Non
 
 
 @pytest.mark.parametrize("convert", [four_part_conversion.read, free_rhythm_conversion.read])
+@bounded_processor_time()
 def test_a_note_far_away_is_refused_at_once(convert: object) -> None:
-    before = time.process_time()
     with pytest.raises(UsageError, match=rf"at most {MAX_BEATS} can be read; look for a stray"):
         convert(BROUGHT / "far.mid")  # type: ignore[operator]
-    assert time.process_time() - before < 5
 
 
+@bounded_processor_time()
 def test_too_many_events_or_notes_are_refused_in_time(tmp_path: Path) -> None:
-    before = time.process_time()
     with pytest.raises(UsageError, match=f"more than {MAX_EVENTS} events"):
         read(tmp_path, midi(b"\x00\xb0\x07\x01" * (MAX_EVENTS + 1)))
     with pytest.raises(UsageError, match=f"more than {MAX_NOTES} notes"):
         read(tmp_path, midi(b"\x00\x90\x40\x40\x01\x80\x40\x40" * (2 * MAX_NOTES + 1)))
     with pytest.raises(UsageError, match="tracks"):
         read(tmp_path, midi(*[b""] * 2000))
-    assert time.process_time() - before < 10
 
 
 def test_the_pedal_holds_notes_until_it_is_lifted() -> None:
@@ -278,16 +276,15 @@ def test_the_first_key_signature_counts(tmp_path: Path) -> None:
     assert file.key_signature == KeySignature(-1, minor=False)
 
 
+@bounded_processor_time()
 def test_a_long_file_is_taken_up_to_a_bar_line(tmp_path: Path) -> None:
     """Of 5000 notes, a model in free rhythm starts from 4096 at most."""
-    before = time.process_time()
     content = midi(melody(*(60 + n % 12 for n in range(5000)), beat=240))
     file = read(tmp_path, content)
     opening = model_file.load(MODELS / "keyboard.tflite").codec.opening(file)
     assert len(opening.tokens) == 3 * 4096
     assert opening.form.steps == 2 * 4096
     assert "it is long; its first 512 bars were read" in opening.notices
-    assert time.process_time() - before < 5
 
 
 # Pickups
@@ -403,12 +400,12 @@ def mutated(content: bytes, edits: Sequence[tuple[int, bytes, int]]) -> bytes:
         st.tuples(st.integers(0, 700), st.binary(max_size=6), st.integers(0, 6)), max_size=6
     ),
 )
+@bounded_processor_time()
 def test_any_bytes_give_a_score_or_a_refusal_in_bounded_time(
     tmp_path_factory: pytest.TempPathFactory, name: str, edits: Sequence[tuple[int, bytes, int]]
 ) -> None:
     path = tmp_path_factory.mktemp("any") / "a.mid"
     path.write_bytes(mutated((BROUGHT / name).read_bytes(), edits))
-    before = time.process_time()
     try:
         file = score_reader.read(path)
     except UsageError as refused:
@@ -418,4 +415,3 @@ def test_any_bytes_give_a_score_or_a_refusal_in_bounded_time(
         notes = list(itertools.chain(*file.parts))
         assert all(0 <= note.start <= note.end <= 480 * MAX_BEATS for note in notes)
         assert all(0 <= note.pitch <= 127 for note in notes)
-    assert time.process_time() - before < 1

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 from typing import NamedTuple
 
@@ -18,10 +17,10 @@ from appliance.music.codecs.abc.text import decode, split_tunes
 from appliance.music.events import TICKS_PER_BEAT
 from appliance.music.files import score_reader
 from appliance.music.notes import notes_from
+from tests.support.processor_limit import bounded_processor_time
 
 CASES = Path(__file__).parents[3] / "data" / "abc"
 EIGHTH = TICKS_PER_BEAT // 2
-MAX_S = 5.0
 WORDS = [
     *("GABcdedB", "dedBdedB", "c2ecB2dB", "A2A2A2BA"),
     *("GABcdedB", "dedBdedB", "c2ecB2dB", "A2A2G4"),
@@ -254,16 +253,15 @@ def test_an_opening_says_what_was_interpreted() -> None:
         *("GABcdefg|", "|:G8:|", "(9:1:9", "%%begintext\n", "&#9837;", "G\0", "\r", ":", "z8|"),
     ],
 )
+@bounded_processor_time()
 def test_any_input_is_read_or_refused_in_time(tmp_path: Path, filler: str) -> None:
     path = tmp_path / "tune.abc"
     for count in (20_000, 1_000_000):
         path.write_text(HEADER + filler * (count // len(filler)))
-        before = time.process_time()
         try:
             AbcCodec().opening(score_reader.read(path))
         except UsageError as why:
             assert str(why)
-        assert time.process_time() - before < MAX_S
 
 
 @settings(suppress_health_check=[HealthCheck.too_slow], deadline=None)
