@@ -51,8 +51,12 @@ def chromium(
 
 @contextlib.contextmanager
 def page(browser: Browser, url: str, *, ready: bool = True, **options: Any) -> Iterator[Page]:
-    """Open ``url`` in a fresh context; an error or a violated security policy fails the test."""
-    context = browser.new_context(**options)
+    """Open ``url`` in a fresh context; an error or a violated security policy fails the test.
+
+    Its user likes few pictures a second, unless ``options`` say otherwise: a browser that draws
+    sixty without a graphics card takes a core.
+    """
+    context = browser.new_context(**({"reduced_motion": "reduce"} | options))
     context.set_default_timeout(TIMEOUT_MS)
     one = context.new_page()
     counting = _counting(context, one)

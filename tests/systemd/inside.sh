@@ -136,6 +136,8 @@ install -m 600 /dev/stdin /etc/bachbox/mqtt-password <<<"velvet"
 
 systemctl start bachbox
 check "the broker hears what plays" published now_playing '"playing"'
+# The broker may have kept that from before.
+check "the box is online at the broker" published availability online
 tell_broker tempo 88
 check "and steers it" await 60 status_says "88 beats"
 systemctl stop mosquitto

@@ -251,14 +251,17 @@ def test_temperature_change_is_visible_in_roll(shown: Page, box: WebBox) -> None
 def test_roll_is_in_time_with_sound(shown: Page, box: WebBox) -> None:
     """The tick on the screen is the performer's, but for an audio block and the network."""
     box.set(tempo=60)
-    off = []
-    for _ in range(8):
+
+    def off_ticks() -> float:
         before = box.get("/api/roll")["playhead_tick"]
         here = shown.evaluate("bachbox.clock.tick()")
         after = box.get("/api/roll")["playhead_tick"]
-        # 480 ticks last a second.
-        off.append(max(before - here, here - after, 0.0))
-    assert sorted(off)[4] < 120, off
+        return float(max(before - here, here - after, 0.0))
+
+    # 480 ticks last a second. A clock that is wrong is wrong by more, however often one looks; on a
+    # busy machine either side may be late for a while.
+    for _ in range(3):
+        eventually(lambda: off_ticks() < 120)
 
 
 def test_roll_follows_local_playback(shown: Page) -> None:
