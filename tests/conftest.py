@@ -213,6 +213,13 @@ def card() -> Iterator[VirtualCard]:
         yield plugged_in
 
 
+@pytest.fixture(autouse=True)
+def _card_that_plays(request: pytest.FixtureRequest) -> None:
+    """The shared card's server, a program of others, has not died since the test before."""
+    if "card" in request.fixturenames:
+        request.getfixturevalue("card").revive()
+
+
 @pytest.fixture(scope="session")
 def soundfont() -> Path:
     """Debian's small General MIDI soundfont."""

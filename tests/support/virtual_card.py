@@ -12,6 +12,7 @@ import shutil
 import subprocess
 import tempfile
 import time
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
@@ -69,6 +70,18 @@ class VirtualCard:
                 raise RuntimeError(f"PulseAudio does not start:\n{log}")
             time.sleep(0.05)
         self._be_hardware(self.process.pid)
+
+    def revive(self) -> None:
+        """Start the card again if its server has died, and warn of that."""
+        if self.process is None or self.process.poll() is None:
+            return
+        log = (self.folder / "pulseaudio.log").read_text()
+        warnings.warn(
+            f"PulseAudio ended by itself with {self.process.returncode}: {log}", stacklevel=2
+        )
+        self.pull_out()
+        self.plug_in()
+        self.settle()
 
     def _be_hardware(self, pid: int) -> None:
         """A card waits for no program: where we may, neither does this one.
