@@ -99,13 +99,15 @@ def test_opus_is_a_chain_of_streams_each_with_its_title(box: WebBox, tmp_path: P
     content, first = b"", box.get("/api/now")
     deadline = time.monotonic() + 60
     with contextlib.closing(response):
-        while content.count(b"OpusTags") < 3:
+        while content.count(b"OpusHead") < 4:
             content += response.read(8192)
             if content.count(b"OpusTags") == box.get("/api/now")["piece"] - first["piece"] + 1:
                 box.request_json("POST", "/api/actions/next_piece")
             assert time.monotonic() < deadline
+    # Three whole streams; the one that was cut off is none.
+    content = content[: content.rfind(b"OggS", 0, content.rfind(b"OpusHead"))]
     titles = re.findall(rb"TITLE=([^\x00-\x1f]+)", content, re.IGNORECASE)
-    assert len(titles) == 3
+    assert len(titles) >= 3
     assert titles[0].decode().startswith(first["title"][:8])
     file = tmp_path / "chain.opus"
     file.write_bytes(content)
