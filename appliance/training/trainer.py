@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -122,7 +122,7 @@ class Trainer:
             OSError: the checkpoint cannot be written.
         """
         progress = self._progress
-        source = _chunks(
+        source = chunks_for(
             self._recipe,
             self._codec,
             sampler,
@@ -211,7 +211,10 @@ def _default_device() -> str:
     return device
 
 
-def _chunks(recipe: Recipe, codec: Codec, sampler: PieceSampler, rng: np.random.Generator) -> Any:
+def chunks_for(
+    recipe: Recipe, codec: Codec, sampler: PieceSampler, rng: np.random.Generator
+) -> Iterator[Chunk]:
+    """Endless chunks of pieces, as large as ``recipe`` says."""
     config = recipe.training
     return chunks(
         sampler,
@@ -234,7 +237,7 @@ def tokens_per_second(recipe: Recipe, codec: Codec, scores: Sequence[Any]) -> fl
     torch.manual_seed(0)
     network = make_network(recipe.network, codec, recipe.training.dropout)
     optimizer = torch.optim.AdamW(network.parameters(), lr=recipe.training.learning_rate)
-    source = _chunks(recipe, codec, PieceSampler(codec, scores), np.random.default_rng(0))
+    source = chunks_for(recipe, codec, PieceSampler(codec, scores), np.random.default_rng(0))
     # Sampling is slow at first, because each piece is encoded once; so is the first update.
     samples = [next(source) for _ in range(SPEED_TEST_UPDATES)]
     update(network, optimizer, samples[0], None)

@@ -7,8 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from appliance.music.events import TICKS_PER_BEAT
+from appliance.training.data.bar_likeness import likeness
 from appliance.training.data.batches import EncodedPiece
-from appliance.training.preferences.bar_features import bar_features, bars_of, likeness
+from appliance.training.preferences.bar_features import bar_features, bars_of
 from appliance.training.preferences.candidates import Candidates
 from appliance.training.preferences.copies import CopyGuard
 from appliance.training.preferences.pairs import PREFIX_STEP, Pair, batches_of, pairs_of
@@ -109,9 +110,9 @@ def test_the_pickup_is_a_bar_of_its_own_and_a_held_note_sounds_in_the_next() -> 
 def test_a_bar_returns_in_any_transposition() -> None:
     piece = piece_of(line(60, 64, 67, 72, 65, 69, 72, 77, 50, 64, 67, 72, 60, 59, 58, 57))
     bars = bars_of(piece)
-    assert likeness(bars[1], bars[0]) == 1
-    assert likeness(bars[2], bars[0]) == 3 / 5
-    assert likeness(bars[3], bars[0]) == 1 / 7
+    assert likeness(bars[1].by_onset, bars[0].by_onset) == 1
+    assert likeness(bars[2].by_onset, bars[0].by_onset) == 3 / 5
+    assert likeness(bars[3].by_onset, bars[0].by_onset) == 1 / 7
 
 
 @given(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Any
@@ -14,6 +13,7 @@ from appliance.music.events import TICKS_PER_STEP
 from appliance.music.notes import Note
 from appliance.music.returns import Entry, Return
 from appliance.music.score import FreeRhythmScore, Score
+from appliance.training.data.bar_likeness import Places, by_place, common_notes, note_count
 
 Bar = frozenset[tuple[int, int]]
 """The notes struck in a bar: place in the bar and pitch."""
@@ -23,11 +23,11 @@ LIKENESS = 0.5
 MIN_NOTES = 3
 """A bar with fewer notes is like too many others."""
 LOOP_STEPS = 32
-"""Up to this distance music that goes on unchanged is a loop, and no more than this is planned."""
+"""Unchanged music up to this distance is a loop; no more than this is planned."""
 RHYTHM_DISTANCES = (4, 8, 2)
 """How many bars before, in this order, a tune's bar is looked for that has its rhythm."""
 SUBJECT_NOTES = 8
-"""So many notes of the opening must be there in an entry, all but two of them exact."""
+"""An entry has at least this many notes of the opening, all but two of them exact."""
 MAX_SUBJECT_NOTES = 12
 
 
@@ -115,10 +115,11 @@ def find_returns(bars: Sequence[Bar], bar_steps: int) -> tuple[Return, ...]:
 def _runs(bars: Sequence[Bar]) -> list[Return]:
     """All passages of bars that are alike at one distance and moved by as much."""
     runs: list[Return] = []
+    notes = [by_place(bar) for bar in bars]
     for distance in range(1, len(bars)):
         going_on: dict[int, int] = {}
         for bar in range(distance, len(bars) + 1):
-            moves = _moves(bars[bar], bars[bar - distance]) if bar < len(bars) else set()
+            moves = _moves(notes[bar], notes[bar - distance]) if bar < len(bars) else set()
             for move in [*going_on]:
                 if move not in moves:
                     first = going_on.pop(move)
@@ -128,16 +129,13 @@ def _runs(bars: Sequence[Bar]) -> list[Return]:
     return runs
 
 
-def _moves(bar: Bar, source: Bar) -> set[int]:
+def _moves(bar: Places, source: Places) -> set[int]:
     """By how much the source can be moved to be like the bar."""
-    if min(len(bar), len(source)) < MIN_NOTES:
+    if min(note_count(bar), note_count(source)) < MIN_NOTES:
         return set()
-    at: dict[int, list[int]] = {}
-    for place, pitch in source:
-        at.setdefault(place, []).append(pitch)
-    common = Counter(pitch - other for place, pitch in bar for other in at.get(place, ()))
-    total = len(bar) + len(source)
-    return {move for move, count in common.items() if count >= LIKENESS * (total - count)}
+    total = note_count(bar) + note_count(source)
+    found = common_notes(bar, source).items()
+    return {move for move, common in found if common >= LIKENESS * (total - common)}
 
 
 def _free_part(run: Return, free: set[int]) -> Return | None:
@@ -187,10 +185,10 @@ def entries_of(score: FreeRhythmScore) -> tuple[Entry, ...]:
         later = tick - top[0].start
         for pitch in pitches:
             move = pitch - top[0].pitch
-            count = _notes_heard(top, struck, later, move)
-            if later and count >= SUBJECT_NOTES and not later % TICKS_PER_STEP:
+            heard = _notes_heard(top, struck, later, move)
+            if later and heard >= SUBJECT_NOTES and not later % TICKS_PER_STEP:
                 lower = any(n.pitch > pitch and n.start <= tick < n.end for n in score.notes)
-                found.append(Entry(later // TICKS_PER_STEP, move, count, lower))
+                found.append(Entry(later // TICKS_PER_STEP, move, heard, lower))
     return tuple(sorted(found))
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -10,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from appliance.music.score import Key
+from appliance.training.data.bar_likeness import by_place, likeness
 from appliance.training.evaluate.page_features.calculation import share
 from appliance.training.evaluate.page_features.lines import diatonic_step, outer_lines
 from appliance.training.evaluate.page_features.structure import bar_contents
@@ -100,35 +100,26 @@ def entries(page: Page) -> list[int]:
 def returning_share(page: Page) -> float:
     """Return the share of bars that return, see :attr:`MusicalFacts.returning`.
 
-    Two bars are alike by the notes (place in the bar and pitch) that both have, over those that
-    either has, at the transposition for which that is most (Museformer, Yu et al. 2022).
+    How alike two bars are is said by :func:`appliance.training.data.bar_likeness.likeness`.
     """
     bars: list[set[tuple[int, int]]] = [set() for _ in range(page.bar_count)]
     for note in page.notes:
         number, place = divmod(note.start - page.pickup, page.bar)
         if 0 <= number < len(bars):
             bars[number].add((place, note.pitch))
+    notes = [by_place(bar) for bar in bars]
     late = range(RETURN_BARS, len(bars))
     return share(
         [
             1
             for number in late
             if any(
-                _likeness(bars[number], bars[earlier]) >= RETURN_LIKENESS
+                likeness(notes[number], notes[earlier]) >= RETURN_LIKENESS
                 for earlier in range(number - RETURN_BARS + 1)
             )
         ],
         late,
     )
-
-
-def _likeness(one: set[tuple[int, int]], other: set[tuple[int, int]]) -> float:
-    at: dict[int, list[int]] = {}
-    for place, pitch in other:
-        at.setdefault(place, []).append(pitch)
-    shifts = Counter(pitch - before for place, pitch in one for before in at.get(place, ()))
-    both = max(shifts.values(), default=0)
-    return both / max(1, len(one) + len(other) - both)
 
 
 def accidentals(page: Page) -> int:

@@ -7,7 +7,6 @@ others, of 8 bars and of whole pieces (``evaluate/page_features``), and never se
 from __future__ import annotations
 
 import math
-from collections import Counter
 from collections.abc import Sequence
 from functools import cached_property
 from itertools import pairwise
@@ -18,12 +17,13 @@ from numpy.typing import NDArray
 from appliance.music.events import TICKS_PER_BEAT, TICKS_PER_STEP
 from appliance.music.notes import Note
 from appliance.music.score import Form, Key
+from appliance.training.data.bar_likeness import by_place, likeness
 from appliance.training.evaluate.finished_pieces import FinishedPiece
 
 MAX_BARS_BACK = 40
-"""Returns are looked for in so many bars."""
+"""Returns are looked for in at most this many bars."""
 NEAR_BARS = 4
-"""A bar that is like one at least so many bars before it returns."""
+"""A bar returns if it is like one at least this many bars before it."""
 INTERVAL_ENDS = (0, 1, 2, 4, 7, 12)
 """Sizes of a move in semitones, each the largest of its class; larger ones have a class too."""
 LENGTHS = 9
@@ -49,10 +49,7 @@ class Bar:
     @cached_property
     def by_onset(self) -> dict[int, list[int]]:
         """The MIDI notes struck at each tick."""
-        found: dict[int, list[int]] = {}
-        for note in self.struck:
-            found.setdefault(note.start, []).append(note.pitch)
-        return found
+        return by_place((note.start, note.pitch) for note in self.struck)
 
     @cached_property
     def top(self) -> Line:
@@ -219,7 +216,7 @@ def _texture(bar: Bar) -> list[float]:
 
 def _returns(bar: Bar, before: Sequence[Bar], opening: Sequence[Bar]) -> list[float]:
     """How like the bars before it is, in any transposition, and how its lines imitate."""
-    alike = [likeness(bar, other) for other in reversed(before)]
+    alike = [likeness(bar.by_onset, other.by_onset) for other in reversed(before)]
     rhythms = [_same_rhythm(bar, other) for other in reversed(before[-NEAR_BARS:])]
     far = alike[NEAR_BARS - 1 :]
     last = before[-1] if before else None
@@ -229,7 +226,7 @@ def _returns(bar: Bar, before: Sequence[Bar], opening: Sequence[Bar]) -> list[fl
         max(alike[: NEAR_BARS - 1], default=0.0),
         max(far, default=0.0),
         float(max(far, default=0.0) >= 0.5),
-        max((likeness(bar, other) for other in opening), default=0.0),
+        max((likeness(bar.by_onset, other.by_onset) for other in opening), default=0.0),
         _line_likeness(bar.bass, last.top) if last else 0.0,
         _line_likeness(bar.top, last.bass) if last else 0.0,
         _line_likeness(bar.top, last.top) if last else 0.0,
@@ -238,30 +235,8 @@ def _returns(bar: Bar, before: Sequence[Bar], opening: Sequence[Bar]) -> list[fl
     ]
 
 
-def likeness(one: Bar, other: Bar) -> float:
-    """Return the notes that two bars have in common over all their notes, 0 to 1.
-
-    A note is its onset and its pitch, in the transposition in which most agree. Source: Yu et al.
-    2022, "Museformer", who compare without transposition.
-    """
-    shifts = Counter(
-        p - q
-        for tick, pitches in one.by_onset.items()
-        for p in pitches
-        for q in other.by_onset.get(tick, ())
-    )
-    return _over_union(shifts, len(one.struck), len(other.struck))
-
-
 def _line_likeness(one: Line, other: Line) -> float:
-    at = dict(other)
-    shifts = Counter(pitch - at[tick] for tick, pitch in one if tick in at)
-    return _over_union(shifts, len(one), len(other))
-
-
-def _over_union(shifts: Counter[int], one: int, other: int) -> float:
-    common = max(shifts.values(), default=0)
-    return common / max(1, one + other - common)
+    return likeness(by_place(one), by_place(other))
 
 
 def _same_rhythm(one: Bar, other: Bar) -> float:

@@ -25,7 +25,7 @@ from appliance.music.codecs.base import Codec
 from appliance.training.convert.calibration import calibration_samples
 from appliance.training.convert.export_tflite import to_int8_tflite
 from appliance.training.convert.write_model_file import with_other_weights
-from appliance.training.data.batches import PieceSampler, chunks
+from appliance.training.data.batches import PieceSampler
 from appliance.training.data.corpus import Corpus, training_scores
 from appliance.training.evaluate.finished_pieces import FinishedPiece, decode_piece
 from appliance.training.evaluate.int8_likelihood import nll_per_unit
@@ -47,11 +47,12 @@ from appliance.training.preferences.critic import Critic
 from appliance.training.preferences.optimise import optimise
 from appliance.training.preferences.pairs import pairs_of
 from appliance.training.recipe import Recipe, TrainedModel, Weights
+from appliance.training.trainer import chunks_for
 
 log = logging.getLogger(__name__)
 
 JUDGED_PIECES = 32
-"""So many are composed without a choice in each round, for its figures and the next critic."""
+"""Composed without a choice in each round, for its figures and the next critic."""
 DEFAULT_ROUNDS = 3
 """For a recipe that does not say how many."""
 MIN_DIVERSITY = 0.95
@@ -194,16 +195,8 @@ class Teacher:
         pairs = pairs_of(choices, config.min_advantage)
         log.info("round %d: %d pairs from %d prefixes", number, len(pairs), len(choices))
         rng = np.random.default_rng([config.seed, number])
-        training = self._recipe.training
         sampler = PieceSampler(codec, self._corpus["train"])
-        ordinary = chunks(
-            sampler,
-            rng,
-            batch_size=training.batch_size,
-            tokens=training.bptt_tokens,
-            crop_probability=training.crop_probability,
-            cycle=codec.tokens_per_group,
-        )
+        ordinary = chunks_for(self._recipe, codec, sampler, rng)
         optimise(network, pairs, ordinary, config, rng)
         return {name: value.numpy() for name, value in network.state_dict().items()}
 
