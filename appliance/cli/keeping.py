@@ -1,12 +1,43 @@
-"""What a box keeps in its state folder: scenes, saved pieces and the last pieces."""
+"""What a box keeps in its state folder, and the names of it: scenes and saved pieces."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Literal
+
+from appliance.cli.options import ParamType
 
 if TYPE_CHECKING:
     from appliance.frontends.library import Library
     from appliance.state.settings import Settings
+
+
+class KeptName(ParamType):
+    """The name of a scene or of a saved piece, completed from those of the running box.
+
+    Args:
+        of: whose name it is.
+    """
+
+    name = "name"
+
+    def __init__(self, of: Literal["scenes", "pieces"]) -> None:
+        self._of: Literal["scenes", "pieces"] = of
+
+    def shell_complete(self, ctx: object, param: object, incomplete: str) -> list[Any]:
+        """Return the names that begin with ``incomplete``, for the shell."""
+        from click.shell_completion import CompletionItem
+
+        from appliance.errors import BachboxError
+        from appliance.frontends.library import LibraryRequest
+        from appliance.frontends.local_socket import ask_library
+
+        try:
+            answer = ask_library(LibraryRequest(self._of))
+        except BachboxError:
+            return []
+        names = [scene.name for scene in answer.scenes] + [piece.name for piece in answer.pieces]
+        folded = incomplete.casefold()
+        return [CompletionItem(name) for name in names if name.casefold().startswith(folded)]
 
 
 def new_library(settings: Settings) -> Library:

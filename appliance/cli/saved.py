@@ -3,36 +3,17 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
-from appliance.cli.options import ParamType, json_option
+from appliance.cli.keeping import KeptName
+from appliance.cli.options import json_option
 from appliance.cli.status import print_status
 from appliance.errors import UsageError
 
 if TYPE_CHECKING:
     from appliance.frontends.library import LibraryAnswer, LibraryRequest
-
-
-class SavedPieceParam(ParamType):
-    """The name of a saved piece, completed from those of the running box."""
-
-    name = "name"
-
-    def shell_complete(self, ctx: object, param: object, incomplete: str) -> list[Any]:
-        """Return the saved pieces that begin with ``incomplete``, for the shell."""
-        from click.shell_completion import CompletionItem
-
-        from appliance.errors import BachboxError
-        from appliance.frontends.library import LibraryRequest
-
-        try:
-            names = [piece.name for piece in _ask(LibraryRequest("pieces")).pieces]
-        except BachboxError:
-            return []
-        folded = incomplete.casefold()
-        return [CompletionItem(name) for name in names if name.casefold().startswith(folded)]
 
 
 @click.command()
@@ -47,7 +28,7 @@ def save(name: str, as_json: bool) -> None:
 
 @click.command()
 @click.option("--rename", nargs=2, metavar="NAME NEW_NAME", help="Give a piece another name.")
-@click.option("--delete", metavar="NAME", type=SavedPieceParam(), help="Delete a piece.")
+@click.option("--delete", metavar="NAME", type=KeptName("pieces"), help="Delete a piece.")
 @json_option
 def saved(rename: tuple[str, str] | None, delete: str | None, as_json: bool) -> None:
     """List the saved pieces, the newest first; `bachbox replay NAME` plays one."""
@@ -64,12 +45,12 @@ def saved(rename: tuple[str, str] | None, delete: str | None, as_json: bool) -> 
 
 
 @click.command()
-@click.argument("name", type=SavedPieceParam())
+@click.argument("name", type=KeptName("pieces"))
 @json_option
 def replay(name: str, as_json: bool) -> None:
     """Play the saved piece NAME on the running box, note for note.
 
-    After it the composing goes on. `bachbox next` ends it earlier.
+    After it, composing continues. `bachbox next` ends it earlier.
     """
     from appliance.frontends import local_socket
 

@@ -3,40 +3,19 @@
 from __future__ import annotations
 
 import json
-from typing import Any
 
 import click
 
-from appliance.cli.options import ParamType, json_option
+from appliance.cli.keeping import KeptName
+from appliance.cli.options import json_option
 from appliance.cli.status import print_status
 from appliance.errors import UsageError
 
 
-class SceneNameParam(ParamType):
-    """The name of a scene, completed from those of the running box."""
-
-    name = "name"
-
-    def shell_complete(self, ctx: object, param: object, incomplete: str) -> list[Any]:
-        """Return the scenes that begin with ``incomplete``, for the shell."""
-        from click.shell_completion import CompletionItem
-
-        from appliance.errors import BachboxError
-        from appliance.frontends.library import LibraryRequest
-        from appliance.frontends.local_socket import ask_library
-
-        try:
-            names = [scene.name for scene in ask_library(LibraryRequest("scenes")).scenes]
-        except BachboxError:
-            return []
-        folded = incomplete.casefold()
-        return [CompletionItem(name) for name in names if name.casefold().startswith(folded)]
-
-
 @click.command()
-@click.argument("name", required=False, type=SceneNameParam())
+@click.argument("name", required=False, type=KeptName("scenes"))
 @click.option("--save", metavar="NAME", help="Keep the current settings as a scene.")
-@click.option("--delete", metavar="NAME", type=SceneNameParam(), help="Delete a scene.")
+@click.option("--delete", metavar="NAME", type=KeptName("scenes"), help="Delete a scene.")
 @json_option
 def scene(name: str | None, save: str | None, delete: str | None, as_json: bool) -> None:
     """Choose the scene NAME on the running box; without NAME, list the scenes.

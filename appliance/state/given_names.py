@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Final
 
 from appliance.common.text import quoted
@@ -34,9 +33,3 @@ def checked(name: str, what: str) -> str:
             "toggle mean something else"
         )
     return name
-
-
-def found(name: str, names: Iterable[str]) -> str | None:
-    """Return the one of ``names`` that ``name`` means, in small or capital letters, or None."""
-    folded = name.strip().casefold()
-    return next((known for known in names if known.casefold() == folded), None)

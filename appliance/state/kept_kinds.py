@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -12,6 +12,31 @@ from appliance.state.setting_kinds import NamedKind, Value
 
 NOTHING: Final = "none"
 """In place of the name of a scene or of a saved piece."""
+
+
+def find_name(name: str, names: Iterable[str]) -> str | None:
+    """Return the one of ``names`` that ``name`` means, in small or capital letters, or None."""
+    folded = name.strip().casefold()
+    return next((known for known in names if known.casefold() == folded), None)
+
+
+def known_name(what: str, name: object, names: Sequence[str]) -> str:
+    """Return the one of ``names`` that ``name`` means, in small or capital letters.
+
+    Args:
+        what: whose name it is, for the error.
+        name: as it was given.
+        names: those that there are.
+
+    Raises:
+        UsageError: it is none of them.
+    """
+    found = find_name(str(name), names)
+    if found is None:
+        # Names may have commas in them.
+        have = "; ".join(names) or NOTHING
+        raise UsageError(f"there is no {what} {quoted(name)}; there are: {have}")
+    return found
 
 
 class GivenName(NamedKind):
@@ -27,15 +52,7 @@ class GivenName(NamedKind):
         Raises:
             UsageError: it is none of them.
         """
-        known = [str(name) for name in self.options(names)]
-        folded = str(value).strip().casefold()
-        for name in known:
-            if name.casefold() == folded:
-                return name
-        # Names may have commas in them.
-        raise UsageError(
-            f"there is no {label.replace('_', ' ')} {quoted(value)}; there are: {'; '.join(known)}"
-        )
+        return known_name(label.replace("_", " "), value, [str(n) for n in self.options(names)])
 
 
 @dataclass(frozen=True)

@@ -15,10 +15,10 @@ import time
 from pathlib import Path
 from typing import Final
 
-from appliance.common.text import quoted
 from appliance.errors import BachboxError, UsageError
 from appliance.music.files.piece_record import PieceRecord
 from appliance.state import given_names, saved_files
+from appliance.state.kept_kinds import find_name, known_name
 from appliance.state.piece_entry import PieceEntry, entry_fields
 from appliance.state.saved_files import SavedFile
 
@@ -55,7 +55,7 @@ class SavedPieces:
         self._lock = threading.Lock()
 
     def load(self) -> None:
-        """Read the list from the disk; a file that is damaged is said and left alone."""
+        """Read the list from the disk; a damaged file is logged and left alone."""
         found: dict[int, SavedPiece] = {}
         try:
             numbers = saved_files.numbers(self.folder)
@@ -93,10 +93,7 @@ class SavedPieces:
         Raises:
             UsageError: there is none.
         """
-        known = given_names.found(name, self.names())
-        if known is None:
-            have = "; ".join(self.names()) or "none"
-            raise UsageError(f"there is no saved piece {quoted(name)}; there are: {have}")
+        known = known_name("saved piece", name, self.names())
         return next(piece for piece in self._pieces.values() if piece.name == known)
 
     def get(self, number: int) -> SavedPiece | None:
@@ -164,7 +161,7 @@ class SavedPieces:
         with self._lock:
             kept = self._require(number)
             others = [piece.name for piece in self._pieces.values() if piece.id != number]
-            if taken := given_names.found(name, others):
+            if taken := find_name(name, others):
                 raise UsageError(f"another saved piece is called {taken}; choose another name")
             return self._write(number, SavedFile(name, kept.saved_at, self.record(number)))
 
@@ -226,7 +223,7 @@ class SavedPieces:
         for count in itertools.count(1):
             ending = f" ({count})" if count > 1 else ""
             free = name[: given_names.MAX_CHARACTERS - len(ending)].rstrip() + ending
-            if not given_names.found(free, taken):
+            if not find_name(free, taken):
                 break
         return free
 

@@ -18,9 +18,9 @@ import msgspec
 from msgspec import Meta
 
 from appliance.common.atomic_write import write_atomically
-from appliance.common.text import quoted
 from appliance.errors import BachboxError, UsageError
 from appliance.state import given_names
+from appliance.state.kept_kinds import find_name, known_name
 from appliance.state.setting_kinds import Value
 from appliance.state.settings import RequestedSettings, Settings
 from appliance.state.settings_table import SETTINGS, USE_DEFAULT, find
@@ -84,7 +84,7 @@ class Scenes:
     def expand(self, parsed: Mapping[str, Value | None]) -> dict[str, Value | None]:
         """Return the settings in ``parsed``, and those of the scene that it chooses.
 
-        What the scene sets and this box cannot take is left out, and said in the log and in
+        What the scene sets and this box cannot take is left out, and reported in the log and in
         :attr:`Settings.warnings <appliance.state.settings.Settings.warnings>`.
         """
         name = str(parsed["scene"])
@@ -121,7 +121,7 @@ class Scenes:
             BachboxError: the file cannot be written; nothing has changed.
         """
         name = given_names.checked(name, "scene")
-        name = given_names.found(name, self.names()) or name
+        name = find_name(name, self.names()) or name
         kept = {}
         for setting_name, value in values.items():
             setting = find(setting_name)
@@ -145,9 +145,7 @@ class Scenes:
             UsageError: there is no such scene, or it comes with Bachbox.
             BachboxError: the file cannot be written; nothing has changed.
         """
-        known = given_names.found(name, self.names())
-        if known is None:
-            raise UsageError(f"there is no scene {quoted(name)}; there are: {self._listed()}")
+        known = known_name("scene", name, self.names())
         if known not in self._own:
             raise UsageError(
                 f"the scene {known} comes with Bachbox and cannot be deleted; one that you save "
@@ -156,9 +154,6 @@ class Scenes:
         with self._lock:
             self._write({other: self._own[other] for other in self._own if other != known})
         return known
-
-    def _listed(self) -> str:
-        return "; ".join(self.names())
 
     def _values(self, name: str) -> Mapping[str, Value]:
         return self._own.get(name) or self._supplied.get(name) or {}

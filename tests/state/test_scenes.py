@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from appliance.errors import BachboxError, UsageError
 from appliance.state import given_names, store
+from appliance.state.kept_kinds import find_name
 from appliance.state.scenes import MAX_OWN_SCENES, Scenes
 from appliance.state.settings import ModelDefaults, RequestedSettings, Settings
 from tests.support.log_lines import log_lines
@@ -194,4 +195,4 @@ def test_a_name_that_is_kept_means_itself(name: str) -> None:
         return
     assert given_names.checked(kept, "scene") == kept
     assert kept[0] not in '+-{["'
-    assert given_names.found(kept.swapcase(), [kept]) in (kept, None)
+    assert find_name(kept.swapcase(), [kept]) in (kept, None)
