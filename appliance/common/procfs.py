@@ -30,15 +30,10 @@ class ProcessStat(NamedTuple):
     """Resident memory."""
     cpu_s: float
     """Processor time used so far, user and system together."""
-    waited_s: float
-    """How long the first thread could have run so far, and others ran instead; 0 if not known."""
 
 
 def read_stat(pid: int) -> ProcessStat | None:
-    """Return what the kernel says about the process ``pid``; None if it is gone.
-
-    See proc_pid_stat(5), and sched-stats.rst of Linux for the time that it waited.
-    """
+    """Return state, memory and processor time of the process ``pid``; None if it is gone."""
     try:
         stat = Path(f"/proc/{pid}/stat").read_text()
         # The name stands in parentheses, and may itself contain blanks and parentheses.
@@ -47,12 +42,15 @@ def read_stat(pid: int) -> ProcessStat | None:
             state=fields[_STATE],
             rss_bytes=int(fields[_RSS]) * _PAGE_BYTES,
             cpu_s=(int(fields[_USER_TIME]) + int(fields[_SYSTEM_TIME])) / _TICKS_PER_S,
-            waited_s=_waited_s(pid),
         )
     except (OSError, ValueError, IndexError):
         return None
 
 
-def _waited_s(pid: int) -> float:
+def waited_s(pid: int) -> float:
+    """Return how long the first thread of ``pid`` could have run so far, and others ran instead.
+
+    0 if it is not known. See sched-stats.rst of Linux.
+    """
     _, waited_ns, _ = (text_of(Path(f"/proc/{pid}/schedstat")) or "0 0 0").split()
     return int(waited_ns) / 1e9

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from appliance.common.backoff import Backoff
-from appliance.common.procfs import ProcessStat, read_stat
+from appliance.common.procfs import ProcessStat, read_stat, waited_s
 from appliance.daemon.child_output import ChildOutput
 from appliance.daemon.journal_events import (
     CHILD_ENDED,
@@ -64,7 +64,7 @@ The performer is as large as its soundfont, which may be large."""
 CARD_POLL_INTERVAL_S: Final = 2.0
 """How often a missing sound card is looked for."""
 
-_GONE: Final = ProcessStat("X", 0, 0.0, 0.0)
+_GONE: Final = ProcessStat("X", 0, 0.0)
 
 
 def _do_nothing(*_: Any) -> None:
@@ -224,16 +224,17 @@ class Child:
         while True:
             await asyncio.sleep(POLL_INTERVAL_S)
             beat, now = self.spec.heartbeat(), time.monotonic()
-            stat = read_stat(process.pid) or _GONE
+            stat, all_waited_s = read_stat(process.pid) or _GONE, waited_s(process.pid)
             mb = stat.rss_bytes / 1e6
             # At most a few intervals: if the daemon slept (a suspended machine, a stopped
             # process), the child may have slept too.
             passed_s = min(now - last_look, 5 * POLL_INTERVAL_S)
             # Nor does a child hang that the machine does not let run.
-            waited_s = min(stat.waited_s - last_waited_s, MAX_WAITED_SHARE * passed_s)
-            silent_s += passed_s - max(0.0, waited_s)
+            silent_s += passed_s - max(
+                0.0, min(all_waited_s - last_waited_s, MAX_WAITED_SHARE * passed_s)
+            )
             stopped_s = stopped_s + passed_s if stat.state == "T" else 0.0
-            last_look, last_waited_s = now, stat.waited_s
+            last_look, last_waited_s = now, all_waited_s
             if beat != last_beat:
                 last_beat, silent_s = beat, 0.0
                 self._works = self.has_ever_worked = True
