@@ -72,7 +72,7 @@ def lag(before: NDArray[np.int16], after: NDArray[np.int16]) -> tuple[float, flo
         second = before[start : start + RATE].astype(float)
         heard = after[start : start + RATE + _MAX_LAG_FRAMES].astype(float)
         if second.std() > _QUIET:
-            found.append(max((_place(_faster(second, by), heard) for by in _SPEEDS), key=_likeness))
+            found.append(_best_place(second, heard))
     if not found:
         return 0.0, 0.0
     frames, likeness = np.median(found, axis=0)
@@ -92,9 +92,7 @@ def repeated(before: NDArray[np.int16], after: NDArray[np.int16]) -> tuple[float
         part = after[start : start + _PART_FRAMES].astype(float)
         earlier = before[start - _MEMORY_FRAMES : start + _PART_FRAMES].astype(float)
         if part.std() > _QUIET:
-            frames, alike = max(
-                (_place(_faster(part, by), earlier) for by in _SPEEDS), key=_likeness
-            )
+            frames, alike = _best_place(part, earlier)
             if alike > _SAME:
                 lags.append((_MEMORY_FRAMES - frames) / RATE)
     return (float(np.median(lags)) if lags else 0.0), len(lags) * _PART_FRAMES / RATE
@@ -102,6 +100,11 @@ def repeated(before: NDArray[np.int16], after: NDArray[np.int16]) -> tuple[float
 
 def _faster(sound: NDArray[np.float64], speed: float) -> NDArray[np.float64]:
     return np.interp(np.arange(int(len(sound) / speed)) * speed, np.arange(len(sound)), sound)
+
+
+def _best_place(part: NDArray[np.float64], whole: NDArray[np.float64]) -> tuple[int, float]:
+    """As :func:`_place`, at the speed at which the two are most alike."""
+    return max((_place(_faster(part, by), whole) for by in _SPEEDS), key=_likeness)
 
 
 def _place(part: NDArray[np.float64], whole: NDArray[np.float64]) -> tuple[int, float]:
