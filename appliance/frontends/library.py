@@ -52,7 +52,7 @@ class Library:
         scenes: the scenes.
         saved: the saved pieces.
         history: the last pieces, from which one is saved.
-        events: told when a piece is saved.
+        events: gets an event when a piece is saved.
     """
 
     name = "library"

@@ -226,7 +226,7 @@ class ComposerState(NamedTuple):
     actions_done: int = 0
     """The ``LiveSettings.action_count`` that has been carried out."""
     piece_number: int = 0
-    """Number of the newest composed piece, after which composing goes on."""
+    """Number of the newest composed piece, after which composing continues."""
     seed: int = 0
     ready: bool = False
     model: str = ""

@@ -17,7 +17,7 @@ class Return(NamedTuple):
     source_bar: int
     """The first of the bars that they are as."""
     bars: int
-    """How many there are. Where they overlap with their source, they go on as they began."""
+    """How many there are. Where they overlap with their source, they continue as they began."""
     move: int | None
     """How much higher they are: in semitones, in ABC in scale degrees. ``None``: they have the
     rhythm alone."""

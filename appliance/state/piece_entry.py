@@ -1,4 +1,4 @@
-"""What is told of a recorded piece in a list."""
+"""What a list shows of a recorded piece."""
 
 from __future__ import annotations
 

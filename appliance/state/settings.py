@@ -235,7 +235,7 @@ class Settings:
     ) -> RequestedSettings:
         """Make all ``changes`` (value by name), or none of them; return the new state.
 
-        Whoever asks for music or for a pause puts an end to the sleep timer.
+        Playing or pausing ends the sleep timer.
 
         Args:
             changes: values by name.

@@ -100,7 +100,7 @@ class PreferenceConfig(msgspec.Struct, forbid_unknown_fields=True):
     """How a trained model is taught by what a critic prefers, see ``preferences/teach.py``."""
 
     rounds: int = 0
-    """At most so many, each with new candidates and a new critic; 0: ``make train`` does not teach
+    """At most this many, each with new candidates and a new critic; 0: ``make train`` does not teach
     it."""
     pieces: int = 40
     """How many are composed with a choice in each round."""
@@ -115,7 +115,7 @@ class PreferenceConfig(msgspec.Struct, forbid_unknown_fields=True):
     learning_rate: float = 2e-4
     batch_size: int = 4
     ordinary_share: float = 0.2
-    """So many batches of real music are mixed in for each batch of pairs."""
+    """Batches of real music that are mixed in for each batch of pairs."""
     seed: int = 1
 
 

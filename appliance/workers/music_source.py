@@ -37,7 +37,7 @@ class MusicSource:
     """Gives out the music, a step at a time.
 
     While a saved piece is played the composer stands between two pieces; after it, the composer
-    goes on with the piece that follows the one that it composed last.
+    continues with the piece that follows the one that it composed last.
 
     Args:
         composer: the composer.

@@ -103,7 +103,7 @@ class Context(Protocol):
         """Classes that are not allowed as the next token; ``must_sound`` rules out rests."""
 
     def planned(self) -> Sequence[int]:
-        """Classes that go on as the form's map of returns says; empty where it says nothing.
+        """Classes that the form's map of returns asks for; empty where it asks for none.
 
         They may be forbidden.
         """

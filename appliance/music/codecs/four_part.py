@@ -272,7 +272,7 @@ class FourPartContext(Copyable):
         return found
 
     def planned(self) -> Sequence[int]:
-        """The class that goes on as the form's map of returns says, if it says anything."""
+        """The class that the form's map of returns asks for, if it asks for one."""
         voice = VOICE_ORDER[self.place]
         note = self.plan.note(self.step, voice)
         if note is None or (note[0] != SILENT and not LOWEST_PITCH <= note[0] <= HIGHEST_PITCH):

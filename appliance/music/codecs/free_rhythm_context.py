@@ -166,7 +166,7 @@ class FreeRhythmContext(Copyable):
         return [*range(codec.first_length)]
 
     def planned(self) -> Sequence[int]:
-        """Classes that go on as the form's map of returns says; empty where it says nothing."""
+        """Classes that the form's map of returns asks for; empty where it asks for none."""
         if self.plan.is_empty:
             return ()
         sounding, program = frozenset(self.voices.sounding.values()), self.form.facts.program

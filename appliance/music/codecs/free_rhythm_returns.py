@@ -23,7 +23,7 @@ SCALES = (frozenset({0, 2, 4, 5, 7, 9, 11}), frozenset({0, 2, 3, 5, 7, 8, 10, 11
 """Degrees of major and minor, with the leading note, as semitones over the tonic."""
 OCTAVE = 12
 MAX_SUBJECT_NOTES = 12
-"""So many notes of the opening's melody are kept for its entries."""
+"""Notes of the opening's melody that are kept for its entries."""
 
 
 class StruckNotes(Copyable):
@@ -90,7 +90,7 @@ class PlannedNotes(Copyable):
     """Knows which notes a piece's map of returns asks for.
 
     In a bar that is to be as an earlier one, they are that bar's notes, moved. In an entry they
-    are the notes of the opening's melody, moved; other voices go on around them.
+    are the notes of the opening's melody, moved; other voices continue around them.
 
     Args:
         codec: of the piece.
@@ -141,7 +141,7 @@ class PlannedNotes(Copyable):
             self.opening.append((tick - self._first_tick, pitch, length))
 
     def tokens(self, place: int, now: Now, notes: StruckNotes) -> Sequence[int]:
-        """The tokens that go on as planned; empty where nothing is planned.
+        """The planned tokens; empty where nothing is planned.
 
         Args:
             place: what the next token is about.

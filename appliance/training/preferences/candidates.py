@@ -39,7 +39,7 @@ PREFIX_TOKENS = 240
 """As much of what comes before a candidate is kept."""
 MAX_CANDIDATE_TOKENS = 240
 MAX_CHOICES = 24
-"""So many in a piece, that long ones do not outweigh the others."""
+"""At most this many in a piece, so that long pieces do not outweigh the others."""
 
 
 class Candidates(NamedTuple):
@@ -63,7 +63,7 @@ class _Recorder:
         self.tokens: list[int] = []
 
     def branch(self) -> _Recorder:
-        """Return a recorder that goes on from here, with nothing recorded."""
+        """Return a recorder that continues from here, with nothing recorded."""
         return _Recorder(self.context.copy())
 
     def add(self, tokens: Sequence[int]) -> None:
@@ -199,7 +199,7 @@ class Chooser:
 
 
 def _steps_after(form: Form, tick: int, bars: int) -> int:
-    """The step from which on a cadence may matter when so many bars have been composed."""
+    """The step from which on a cadence may matter when this many bars have been composed."""
     return tick // TICKS_PER_STEP + bars * form.bar_steps + CLOSING_STEPS
 
 
@@ -210,8 +210,8 @@ def _at_double_bar(form: Form, tick: int, bars: int) -> bool:
 
 
 def _tokens(events: Sequence[Event]) -> list[int]:
-    told = (token for event in events if isinstance(event, Tokens) for token in event.tokens)
-    return [token for token in told if token not in MARKS]
+    tokens = (token for event in events if isinstance(event, Tokens) for token in event.tokens)
+    return [token for token in tokens if token not in MARKS]
 
 
 def _notes(events: Sequence[Event], start: int, end: int) -> tuple[Note, ...]:

@@ -17,7 +17,7 @@ from appliance.training.evaluate.finished_pieces import FinishedPiece
 from appliance.training.preferences.bar_features import bar_features, bars_of
 
 MAX_DEVIATIONS = 3.0
-"""Features are clipped at so many standard deviations."""
+"""Features are clipped at this many standard deviations."""
 REGULARISATION = 0.01
 
 

@@ -11,7 +11,7 @@ from appliance.training.data.batches import EncodedPiece
 from appliance.training.preferences.candidates import Candidates
 
 PREFIX_STEP = 60
-"""Prefixes are cut to multiples of so many tokens, so that those in a batch are equally long."""
+"""Prefixes are cut to multiples of this many tokens, so that those in a batch are equally long."""
 
 
 class Pair(NamedTuple):

@@ -16,7 +16,7 @@ export function axisTop(max) {
 
 /**
  * Return a chart with a line for each of `series` ({name: numbers}, the oldest first), from zero up;
- * `intervalS` is between two numbers. `note` is what is said of it to those who do not see it.
+ * `intervalS` is between two numbers. `note` describes it for screen readers.
  */
 export function lineChart(title, note, series, intervalS) {
   const top = axisTop(Math.max(0, ...Object.values(series).flat()));

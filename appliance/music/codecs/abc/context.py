@@ -159,7 +159,7 @@ class AbcContext(Tune):
         return TOKEN[degree_symbol(degree)] if LOWEST_DEGREE <= degree <= HIGHEST_DEGREE else None
 
     def planned(self) -> Sequence[int]:
-        """Classes that go on as the form's map of returns says; empty where it says nothing."""
+        """Classes that the form's map of returns asks for; empty where it asks for none."""
         if self.state in (State.MODE, State.REPLAY) or self.ending:
             return ()
         here, bar = self.place_in_bar()

@@ -47,7 +47,7 @@ class PlannedSymbols(Copyable):
             self._written[at] = (*self._written.get(at, ()), symbol)
 
     def tokens(self, at: tuple[int, int], next_at: tuple[int, int]) -> Sequence[int]:
-        """The tokens that go on as planned; empty where nothing is planned.
+        """The planned tokens; empty where nothing is planned.
 
         Args:
             at: bar and place of the note that may still get a symbol; ``next_at`` if none may.
@@ -72,7 +72,7 @@ def _shape(symbols: Sequence[str]) -> list[str]:
 
 
 def _next_tokens(source: Sequence[str], begun: Sequence[str], move: int | None) -> Sequence[int]:
-    """The tokens that follow a note's symbols, if it goes on as the source, moved by degrees."""
+    """The tokens that follow a note's symbols, if it continues like the source, moved by degrees."""
     following = _shape(source)[len(_shape(begun))]
     if following:
         return (TOKEN[following],)
