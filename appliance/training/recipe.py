@@ -100,8 +100,8 @@ class PreferenceConfig(msgspec.Struct, forbid_unknown_fields=True):
     """How a trained model is taught by what a critic prefers, see ``preferences/teach.py``."""
 
     rounds: int = 0
-    """At most this many, each with new candidates and a new critic; 0: ``make train`` does not teach
-    it."""
+    """At most this many, each with new candidates and a new critic; 0: ``make train`` does not
+    teach."""
     pieces: int = 40
     """How many are composed with a choice in each round."""
     candidates: int = 4

@@ -72,7 +72,7 @@ def _shape(symbols: Sequence[str]) -> list[str]:
 
 
 def _next_tokens(source: Sequence[str], begun: Sequence[str], move: int | None) -> Sequence[int]:
-    """The tokens that follow a note's symbols, if it continues like the source, moved by degrees."""
+    """The tokens that follow a note's symbols, if it is like the source, moved by degrees."""
     following = _shape(source)[len(_shape(begun))]
     if following:
         return (TOKEN[following],)
