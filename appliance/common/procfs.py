@@ -47,10 +47,11 @@ def read_stat(pid: int) -> ProcessStat | None:
         return None
 
 
-def waited_s(pid: int) -> float:
-    """Return how long the first thread of ``pid`` could have run so far, and others ran instead.
+def ran_s(pid: int) -> float:
+    """Return how long the first thread of ``pid`` has run on a processor so far.
 
-    0 if it is not known. See sched-stats.rst of Linux.
+    Far finer than ``cpu_s`` of :func:`read_stat`. 0 if it is not known. See sched-stats.rst of
+    Linux.
     """
-    _, waited_ns, _ = (text_of(Path(f"/proc/{pid}/schedstat")) or "0 0 0").split()
-    return int(waited_ns) / 1e9
+    ran_ns, _, _ = (text_of(Path(f"/proc/{pid}/schedstat")) or "0 0 0").split()
+    return int(ran_ns) / 1e9

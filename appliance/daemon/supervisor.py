@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from appliance.common.backoff import Backoff
-from appliance.common.procfs import ProcessStat, read_stat, waited_s
+from appliance.common.procfs import ProcessStat, ran_s, read_stat
 from appliance.daemon.child_output import ChildOutput
 from appliance.daemon.journal_events import (
     CHILD_ENDED,
@@ -32,8 +32,8 @@ HANG_TIMEOUT_S: Final = 2.0
 before the look-ahead has been played."""
 
 MAX_WAITED_SHARE: Final = 0.8
-"""Time in which others have the processor does not count as silence, up to this share: a child in
-an endless loop on a busy machine is found later, and found."""
+"""While a child could run, time in which others have the processor does not count as silence, up
+to this share: a child in an endless loop on a busy machine is found later, and found."""
 
 STOPPED_TIMEOUT_S: Final = 0.3
 """A child that a signal has stopped is replaced sooner than one that is only silent."""
@@ -220,21 +220,20 @@ class Child:
     async def _watch(self, process: asyncio.subprocess.Process) -> None:
         """Kill the process when it hangs, or when it leaks memory."""
         last_beat, last_look = self.spec.heartbeat(), time.monotonic()
-        silent_s = stopped_s = max_mb = last_waited_s = 0.0
+        silent_s = stopped_s = max_mb = last_ran_s = 0.0
         while True:
             await asyncio.sleep(POLL_INTERVAL_S)
             beat, now = self.spec.heartbeat(), time.monotonic()
-            stat, all_waited_s = read_stat(process.pid) or _GONE, waited_s(process.pid)
+            stat, all_ran_s = read_stat(process.pid) or _GONE, ran_s(process.pid)
             mb = stat.rss_bytes / 1e6
             # At most a few intervals: if the daemon slept (a suspended machine, a stopped
             # process), the child may have slept too.
             passed_s = min(now - last_look, 5 * POLL_INTERVAL_S)
             # Nor does a child hang that the machine does not let run.
-            silent_s += passed_s - max(
-                0.0, min(all_waited_s - last_waited_s, MAX_WAITED_SHARE * passed_s)
-            )
+            waited_s = passed_s - (all_ran_s - last_ran_s) if stat.state == "R" else 0.0
+            silent_s += passed_s - max(0.0, min(waited_s, MAX_WAITED_SHARE * passed_s))
             stopped_s = stopped_s + passed_s if stat.state == "T" else 0.0
-            last_look, last_waited_s = now, all_waited_s
+            last_look, last_ran_s = now, all_ran_s
             if beat != last_beat:
                 last_beat, silent_s = beat, 0.0
                 self._works = self.has_ever_worked = True

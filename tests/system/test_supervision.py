@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -112,8 +113,41 @@ def test_leaking_child_is_replaced() -> None:
 def test_start_may_be_slow_but_not_idle(
     does: str, lives: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A child that computes has longer; one that does nothing has two seconds."""
-    monkeypatch.setattr(supervisor, "START_TIMEOUT_S", 2.0)
+    """A child that computes has longer; one that does nothing has four seconds."""
+    within_s = 10 if lives else 60
+    killed = is_killed_as_hanging(does, within_s, lambda _: None, tmp_path, monkeypatch)
+    assert killed != lives
+
+
+def test_child_that_others_keep_from_running_does_not_hang(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another process has the only core that the child may use, and the child only what is left."""
+    core = {min(os.sched_getaffinity(0))}
+    other = subprocess.Popen([sys.executable, "-c", "while True: pass"])
+
+    def last_in_the_queue(pid: int) -> None:
+        os.sched_setaffinity(pid, core)
+        os.setpriority(os.PRIO_PROCESS, pid, 19)
+
+    try:
+        os.sched_setaffinity(other.pid, core)
+        does = "while True: pass"
+        assert not is_killed_as_hanging(does, 10, last_in_the_queue, tmp_path, monkeypatch)
+    finally:
+        other.kill()
+        other.wait()
+
+
+def is_killed_as_hanging(
+    does: str,
+    within_s: float,
+    set_priority: Callable[[int], None],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> bool:
+    """Whether a child that does this is, if it has four seconds for its first heartbeat."""
+    monkeypatch.setattr(supervisor, "START_TIMEOUT_S", 4.0)
     (tmp_path / "slow.py").write_text(does)
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     child = Child(
@@ -122,23 +156,25 @@ def test_start_may_be_slow_but_not_idle(
             arguments=lambda: ["slow"],
             shared_fd=os.open(os.devnull, os.O_RDONLY),
             heartbeat=lambda: 0,
+            set_priority=set_priority,
             logger=LOGGER,
         )
     )
 
     hangs = "the slow hangs and is killed"
 
-    async def run(lines: list[str]) -> None:
+    async def run(lines: list[str]) -> bool:
         task = asyncio.create_task(child.run())
-        deadline = asyncio.get_running_loop().time() + (6 if lives else 60)
+        deadline = asyncio.get_running_loop().time() + within_s
         while hangs not in lines and asyncio.get_running_loop().time() < deadline:
             await asyncio.sleep(0.05)
+        killed = hangs in lines
         await child.stop(1.0)
         await task
+        return killed
 
     with log_lines() as lines:
-        asyncio.run(run(lines))
-    assert (hangs not in lines) == lives, lines
+        return asyncio.run(run(lines))
 
 
 def test_start_timeout_of_an_endless_loop_is_bounded() -> None:
