@@ -15,7 +15,7 @@ from collections.abc import Callable
 from appliance.audio.event_source import finished
 from appliance.audio.performer import Performer
 from appliance.audio.synth import FluidSynth
-from appliance.audio.transport import Transport
+from appliance.audio.tempo_map import TempoMap
 from appliance.composing import model_file
 from appliance.composing.composer import Composer
 from appliance.config import loader
@@ -66,7 +66,7 @@ def main(music_s: float, *models: str) -> None:
     performer = Performer(
         finished(events),
         FluidSynth(loader.soundfont(loader.Config()), SAMPLE_RATE),
-        Transport(SAMPLE_RATE, tempo_bpm),
+        TempoMap(SAMPLE_RATE, tempo_bpm),
         lambda: LiveSettings(tempo_bpm=tempo_bpm),
     )
 

@@ -17,7 +17,7 @@ from itertools import takewhile
 from typing import Final, Protocol
 
 from appliance.audio.event_source import EventSource
-from appliance.audio.transport import Transport
+from appliance.audio.tempo_map import TempoMap
 from appliance.audio.voices import VoicePlayer
 from appliance.ipc.shared_state import NO_PIECE, LiveSettings
 from appliance.music import expression
@@ -88,7 +88,7 @@ class Performer:
     Args:
         source: where the events come from.
         synth: what they are played on.
-        transport: the mapping of ticks to frames; the performer moves it.
+        tempo_map: the mapping of ticks to frames; the performer moves it.
         read_settings: returns the effective settings.
     """
 
@@ -96,13 +96,13 @@ class Performer:
         self,
         source: EventSource,
         synth: Synth,
-        transport: Transport,
+        tempo_map: TempoMap,
         read_settings: Callable[[], LiveSettings],
     ) -> None:
         self._source = source
         self._synth = synth
         self._voices = VoicePlayer(synth)
-        self._transport = transport
+        self._tempo_map = tempo_map
         self._read_settings = read_settings
         self._next_synth: Synth | None = None
         self._blocks_to_change = 0
@@ -154,7 +154,7 @@ class Performer:
     @property
     def playhead_tick(self) -> float:
         """The tick at which the next block begins."""
-        return self._transport.tick_at(self.frame)
+        return self._tempo_map.tick_at(self.frame)
 
     def resume(self, events: Iterable[Event], playhead_tick: float) -> None:
         """Take over at ``playhead_tick`` from a performer that played ``events`` and died.
@@ -166,7 +166,7 @@ class Performer:
             self._track(event)
             if isinstance(event, TempoFactor):
                 self._set_tempo_factor(event)
-        self._transport.seek(playhead_tick, self.frame)
+        self._tempo_map.seek(playhead_tick, self.frame)
         self._released = True
 
     def change_synth(self, synth: Synth) -> None:
@@ -181,8 +181,8 @@ class Performer:
         """Return the next block of sound: ``frames`` frames, interleaved stereo s16le."""
         self._go_to_next_synth()
         start, end = self.frame, self.frame + frames
-        playhead_tick = self._transport.tick_at(start)
-        near_tick = self._transport.tick_at(start + UNCHANGEABLE_BLOCKS * frames)
+        playhead_tick = self._tempo_map.tick_at(start)
+        near_tick = self._tempo_map.tick_at(start + UNCHANGEABLE_BLOCKS * frames)
         near_ticks = near_tick - playhead_tick
         # A note that has been released early must not have its written end rewound.
         ends_tick = max(self._released_early.values(), default=0)
@@ -220,15 +220,15 @@ class Performer:
         self._released = True
 
     def _apply(self, settings: LiveSettings, ahead_ticks: float, near_ticks: float) -> None:
-        transport = self._transport
+        tempo_map = self._tempo_map
         permille = self._tempo_factor_at(settings.expression)
-        speed_now = transport.tempo_bpm * transport.tempo_factor_permille
+        speed_now = tempo_map.tempo_bpm * tempo_map.tempo_factor_permille
         speed_up = settings.tempo_bpm * permille / speed_now
         # While the music just ahead is being composed again, going faster would reach the horizon.
         if speed_up <= 1 or ahead_ticks > near_ticks * speed_up or not self._begun:
-            transport.set_tempo(settings.tempo_bpm, self.frame)
+            tempo_map.set_tempo(settings.tempo_bpm, self.frame)
             self._expression = settings.expression
-            transport.set_tempo_factor(permille, math.ceil(self.playhead_tick))
+            tempo_map.set_tempo_factor(permille, math.ceil(self.playhead_tick))
         if (settings.temperament, settings.pitch_hz) != self._tuning:
             self._tuning = settings.temperament, settings.pitch_hz
             self._synth.tune(key_cents(*self._tuning))
@@ -241,7 +241,7 @@ class Performer:
         self._voices.apply(settings, self.piece)
         if self._test_tones_requested not in (None, settings.tone_count):
             self._synth.note_on(TEST_TONE_VOICE, TEST_TONE_PITCH, TEST_TONE_VELOCITY)
-            self._test_tone_frames = round(TEST_TONE_S * self._transport.sample_rate)
+            self._test_tone_frames = round(TEST_TONE_S * self._tempo_map.sample_rate)
         self._test_tones_requested = settings.tone_count
 
     def _end_test_tone(self, frames: int) -> None:
@@ -251,16 +251,16 @@ class Performer:
 
     def _pause(self, frames: int) -> bytes:
         self.release()
-        self._transport.wait(frames)
+        self._tempo_map.wait(frames)
         return self._synth.render(frames)
 
     def _play(self, start: int, end: int) -> bytes:
-        source, transport, parts = self._source, self._transport, []
+        source, tempo_map, parts = self._source, self._tempo_map, []
         horizon_tick = source.horizon_tick
         self._hold_or_release(horizon_tick, start)
-        late_tick = transport.tick_at(start) - 1.0
+        late_tick = tempo_map.tick_at(start) - 1.0
         position = start
-        early = self._early_releases(transport.tick_at(end))
+        early = self._early_releases(tempo_map.tick_at(end))
         while True:
             event = source.peek()
             if event is not None and event.tick >= horizon_tick:
@@ -268,7 +268,7 @@ class Performer:
             is_early = bool(early) and (event is None or early[0].tick <= event.tick)
             if is_early:
                 event = early[0]
-            if event is None or (frame := transport.frame_of(event.tick)) >= end:
+            if event is None or (frame := tempo_map.frame_of(event.tick)) >= end:
                 break
             if frame > position:
                 parts.append(self._synth.render(frame - position))
@@ -280,8 +280,8 @@ class Performer:
             source.pop()
             self._begun = True
             self._perform(event)
-        if transport.frame_of(horizon_tick) < end:
-            transport.hold(horizon_tick, end)
+        if tempo_map.frame_of(horizon_tick) < end:
+            tempo_map.hold(horizon_tick, end)
             self._waited_frames += end - start
             self.starved += self._begun
         parts.append(self._synth.render(end - position))
@@ -289,9 +289,9 @@ class Performer:
 
     def _hold_or_release(self, horizon_tick: int, start: int) -> None:
         """Release the notes after a long wait; strike them again when the music continues."""
-        if self._transport.frame_of(horizon_tick) > start:
+        if self._tempo_map.frame_of(horizon_tick) > start:
             self._waited_frames = 0
-        if self._waited_frames >= MAX_WAIT_S * self._transport.sample_rate:
+        if self._waited_frames >= MAX_WAIT_S * self._tempo_map.sample_rate:
             self.release()
         elif self._released:
             for held in self._held.values():
@@ -316,7 +316,7 @@ class Performer:
 
     def _set_tempo_factor(self, event: TempoFactor) -> None:
         self._written_permille = event.permille
-        self._transport.set_tempo_factor(self._tempo_factor_at(self._expression), event.tick)
+        self._tempo_map.set_tempo_factor(self._tempo_factor_at(self._expression), event.tick)
 
     def _tempo_factor_at(self, percent: float) -> int:
         """The music's own factor at this expression: the piece's tempo, and changes within it."""

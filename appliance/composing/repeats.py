@@ -1,6 +1,7 @@
 """How a piece is heard: with expression, and with its halves, or the whole of it, played again.
 
-Nothing is composed for a repeat. The section's bare events are kept, and performed again.
+Nothing is composed for a repeat. The section's bare events are kept, and performed again. How many
+times a piece is played, the programme decides; whether a half is, the composer.
 """
 
 from __future__ import annotations

@@ -3,7 +3,8 @@
 :meth:`Clock.update` is called many times a second, and looks at the time then; nothing waits for a
 moment, so a clock that is set, another time zone or daylight saving cannot make it miss one. The
 sleep timer and all fades run on the monotonic clock, which nobody sets. No fade touches the
-setting ``volume``: :meth:`Clock.volume` says how loud the music is meanwhile.
+setting ``volume``: :meth:`Clock.volume` says how loud the music is meanwhile. Times and lengths
+are settings: ``state/clock_settings.py`` has their ranges and defaults.
 """
 
 from __future__ import annotations

@@ -17,10 +17,11 @@ class Plan:
     """Gives the file of the soundfont with a name; raises a BachboxError if there is none."""
     seed: int
     model_folders: Sequence[Path]
+    look_ahead_s: float
+    """As in ``[music]``: how far ahead of the playhead to compose."""
     fallback: str | None = None
     """The output to use if there is no sound card at the start; None: wait for one."""
     block_frames: int = 1024
-    look_ahead_s: float = 4.0
     prime: Path | None = None
     """A score whose bars the music begins with."""
     delegate: str = "auto"

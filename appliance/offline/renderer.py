@@ -18,7 +18,7 @@ from appliance.audio.outputs.file_outputs import WavFile
 from appliance.audio.performer import Performer, Synth
 from appliance.audio.soundfont_check import try_soundfont
 from appliance.audio.synth import FluidSynth
-from appliance.audio.transport import Transport
+from appliance.audio.tempo_map import TempoMap
 from appliance.errors import UsageError
 from appliance.ipc.shared_state import LiveSettings
 from appliance.music.codecs.abc.abc_codec import AbcCodec
@@ -110,7 +110,7 @@ def render(
         performer = Performer(
             source.events_source(),
             synth,
-            Transport(SAMPLE_RATE, settings.tempo_bpm),
+            TempoMap(SAMPLE_RATE, settings.tempo_bpm),
             lambda: settings,
         )
         with contextlib.ExitStack() as open_files:

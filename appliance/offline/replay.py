@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from appliance.audio.event_source import finished
 from appliance.audio.performer import Performer, Synth
-from appliance.audio.transport import Transport
+from appliance.audio.tempo_map import TempoMap
 from appliance.errors import UsageError
 from appliance.ipc.shared_state import LiveSettings
 from appliance.music.events import Event
@@ -145,8 +145,8 @@ def _play(
     def settings() -> LiveSettings:
         return settings_at(timeline, performer.playhead_tick)
 
-    transport = Transport(SAMPLE_RATE, timeline[0][1].tempo_bpm)
-    performer = Performer(finished(events), synth, transport, settings)
+    tempo_map = TempoMap(SAMPLE_RATE, timeline[0][1].tempo_bpm)
+    performer = Performer(finished(events), synth, tempo_map, settings)
     end_tick = events[-1].tick
     with contextlib.ExitStack() as stack:
         files = [stack.enter_context(sound_file(output, tags)) for output in outputs]

@@ -72,7 +72,7 @@ class ComposerWorker:
         shared: the memory shared with the daemon and the performer.
         folders: where models are looked for.
         loader: loads them.
-        look_ahead_s: how far ahead of the playhead to compose.
+        look_ahead_s: how far ahead of the playhead to compose: ``[music] look_ahead_s``.
         saved_folder: where the saved pieces are; None: there are none.
     """
 
@@ -363,7 +363,7 @@ def main() -> int:
     parser.add_argument("--parent", type=int, help="process ID of the daemon")
     parser.add_argument("--models", type=Path, action="append", required=True)
     parser.add_argument("--seed", type=int, required=True)
-    parser.add_argument("--look-ahead-s", type=float, default=4.0)
+    parser.add_argument("--look-ahead-s", type=float, required=True)
     parser.add_argument("--prime", type=Path)
     parser.add_argument("--saved-pieces", type=Path)
     parser.add_argument("--delegate", default=AUTO)

@@ -37,7 +37,7 @@ from appliance.audio.performer import Performer, Synth
 from appliance.audio.silence_stderr import silence_stderr
 from appliance.audio.stereo import ChannelMixer, Layout
 from appliance.audio.synth import FluidSynth
-from appliance.audio.transport import Transport
+from appliance.audio.tempo_map import TempoMap
 from appliance.common import logs
 from appliance.errors import BachboxError, bug_sentence
 from appliance.ipc.audio_tap import TapWriter
@@ -268,8 +268,8 @@ class _Stage:
         shared = self._shared
         self._output = output
         reader = RingReader(shared)
-        transport = Transport(output.sample_rate, shared.live_settings.read().tempo_bpm)
-        self.performer = Performer(reader, synth, transport, shared.live_settings.read)
+        tempo_map = TempoMap(output.sample_rate, shared.live_settings.read().tempo_bpm)
+        self.performer = Performer(reader, synth, tempo_map, shared.live_settings.read)
         self.performer.resume(events_before(shared, reader.read_index), reader.playhead_tick)
         self.loop = RenderLoop(shared, output, self.performer)
 

@@ -18,7 +18,7 @@ from appliance.audio.performer import (
     TEST_TONE_VOICE,
     Performer,
 )
-from appliance.audio.transport import Transport
+from appliance.audio.tempo_map import TempoMap
 from appliance.ipc.ring import RingReader, RingWriter
 from appliance.ipc.shared_state import LiveSettings, SharedState
 from appliance.music.events import Event, NoteOff, NoteOn, Piece, PieceStart, TempoFactor
@@ -77,8 +77,8 @@ class Setup:
     def __init__(self, source: EventSource, tempo_bpm: float = 80.0) -> None:
         self.settings = LiveSettings(tempo_bpm=tempo_bpm)
         self.synth = RecordingSynth()
-        self.transport = Transport(RATE, tempo_bpm)
-        self.performer = Performer(source, self.synth, self.transport, lambda: self.settings)
+        self.tempo_map = TempoMap(RATE, tempo_bpm)
+        self.performer = Performer(source, self.synth, self.tempo_map, lambda: self.settings)
 
     def set(self, **changes: object) -> None:
         self.settings = self.settings._replace(**changes)  # type: ignore[arg-type]

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from appliance.audio.event_source import finished
 from appliance.audio.performer import Performer
 from appliance.audio.synth import FluidSynth, amplitude
-from appliance.audio.transport import Transport
+from appliance.audio.tempo_map import TempoMap
 from appliance.audio.voices import Parts, VoicePlayer, parts_of
 from appliance.ipc.shared_state import NO_PIECE, LiveSettings
 from appliance.music import kinds, titles
@@ -226,8 +226,8 @@ def played(soundfont: Path, **settings: Any) -> Any:
             events += [NoteOn(*note, 80), NoteOff(note[0] + 400, *note[1:])]
     events.sort(key=lambda event: (event.tick, isinstance(event, NoteOn)))
     live = LiveSettings(volume=50, **settings)
-    synth, transport = FluidSynth(soundfont, RATE), Transport(RATE, live.tempo_bpm)
-    performer = Performer(finished(events), synth, transport, lambda: live)
+    synth, tempo_map = FluidSynth(soundfont, RATE), TempoMap(RATE, live.tempo_bpm)
+    performer = Performer(finished(events), synth, tempo_map, lambda: live)
     return stereo(b"".join(performer.render(4096) for _ in range(40))).astype(int)
 
 

@@ -478,7 +478,8 @@ def test_it_ends_with_its_parent(stage: Stage) -> None:
     script = (
         "import subprocess, sys, time\n"
         "child = subprocess.Popen([sys.executable, '-m', 'appliance.workers.composer_process', "
-        "'--shared-fd', sys.argv[1], '--models', sys.argv[2], '--seed', '1'], "
+        "'--shared-fd', sys.argv[1], '--models', sys.argv[2], "
+        "'--seed', '1', '--look-ahead-s', '4'], "
         "pass_fds=(int(sys.argv[1]),))\n"
         "print(child.pid, flush=True)\n"
         "time.sleep(600)\n"
@@ -510,7 +511,7 @@ def test_it_ends_if_its_parent_ended_before_it_began(stage: Stage) -> None:
         [
             *(sys.executable, "-m", "appliance.workers.composer_process"),
             *("--shared-fd", str(stage.shared.fd), "--parent", str(gone.pid)),
-            *("--models", str(MODELS), "--seed", "1"),
+            *("--models", str(MODELS), "--seed", "1", "--look-ahead-s", "4"),
         ],
         pass_fds=(stage.shared.fd,),
         timeout=TIMEOUT_S,
@@ -523,7 +524,7 @@ def test_started_by_hand_it_says_how_to_start_it() -> None:
     done = subprocess.run(
         [
             *(sys.executable, "-m", "appliance.workers.composer_process"),
-            *("--shared-fd", "97", "--models", str(MODELS), "--seed", "1"),
+            *("--shared-fd", "97", "--models", str(MODELS), "--seed", "1", "--look-ahead-s", "4"),
         ],
         capture_output=True,
         text=True,

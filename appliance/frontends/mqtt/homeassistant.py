@@ -1,5 +1,7 @@
 """Discovery payloads, by which Home Assistant finds the box by itself.
 
+Names, icons, ranges and units of the settings come from ``state/settings_table.py``.
+
 Nothing is sent here. In the form "entities" each entity has a message of its own, which every
 version of Home Assistant understands; in the form "device" one message describes all entities,
 which needs 2024.11. Version 2024.3 rejects unknown keys inside ``device`` and ``origin``, so only

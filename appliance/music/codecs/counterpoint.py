@@ -1,5 +1,8 @@
 """The first rule of counterpoint: no two voices in parallel fifths, octaves or unisons.
 
+It keeps the composer from them. How many there are in finished music is counted, by looser rules
+that suit any texture, in ``training/evaluate/``: style_features.py, page_features/four_voices.py.
+
 Source: J. J. Fux, Gradus ad Parnassum (1725), and every textbook since.
 """
 

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Final
 
 from appliance.errors import BachboxError, UsageError
-from appliance.music.codecs import four_voices
-from appliance.music.codecs.four_voices import Voices
+from appliance.music.codecs import parts_to_voices
+from appliance.music.codecs.parts_to_voices import Voices
 from appliance.music.events import TICKS_PER_STEP
 from appliance.music.files import score_reader
 from appliance.music.files.score_file import ScoreFile
@@ -157,7 +157,7 @@ def _from_midi(file: ScoreFile, max_steps: int) -> tuple[Voices, Form]:
         parts.sort(key=lambda part: -sum(note.pitch for note in part) / len(part))
     voices = _voices(parts, file.part_names, steps)
     if file.first_bar_ticks is None:
-        pickup = four_voices.pickup_of(voices.rows, bar_steps)
+        pickup = parts_to_voices.pickup_of(voices.rows, bar_steps)
     else:
         pickup = round(file.first_bar_ticks / TICKS_PER_STEP) % bar_steps
     return voices, Form(bar_steps, pickup, steps)
@@ -174,11 +174,11 @@ def _voices(parts: list[list[Note]], names: Sequence[str], steps: int) -> Voices
         names = [name for name, part in zip(padded, parts, strict=False) if part]
         parts = [part for part in parts if part]
     if len(parts) == VOICES:
-        return four_voices.from_four_parts(parts, steps)
-    if len(parts) > VOICES and (voices := four_voices.from_many_parts(parts, names, steps)):
+        return parts_to_voices.from_four_parts(parts, steps)
+    if len(parts) > VOICES and (voices := parts_to_voices.from_many_parts(parts, names, steps)):
         return voices
     try:
-        return four_voices.from_chords(chain(*parts), steps)
+        return parts_to_voices.from_chords(chain(*parts), steps)
     except BachboxError as why:
         count = f"it has {len(parts)} parts; " if len(parts) > 1 else ""
         raise BachboxError(f"{count}{why}") from why

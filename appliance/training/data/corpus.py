@@ -1,4 +1,8 @@
-"""The scores that a recipe names, split by piece, and the codec that fits them."""
+"""The scores that a recipe names, split by piece, and the codec that fits them.
+
+Recipes in ``models/`` list the pieces held out for valid and test; in tunes and in a user's folder
+they are drawn, see ``HELD_OUT_SHARE`` in ``folk_corpus.py`` and ``score_folder.py``.
+"""
 
 from __future__ import annotations
 

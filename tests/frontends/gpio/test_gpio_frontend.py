@@ -142,7 +142,7 @@ def play(
     )
     failures: list[BaseException] = []
     with (tmp_path / "log").open("w+") as file:
-        plan = Plan(lambda _: loader.soundfont(config), 1, loader.model_folders(config))
+        plan = Plan(lambda _: loader.soundfont(config), 1, loader.model_folders(config), 4.0)
         log = DaemonLog(StatusLine(file))
         log.install()
         daemon = OperatedDaemon(plan, settings, log, [GpioFrontend(gpio)])

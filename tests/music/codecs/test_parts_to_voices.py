@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from appliance.errors import UsageError
-from appliance.music.codecs import four_part_conversion, four_voices
+from appliance.music.codecs import four_part_conversion, parts_to_voices
 from appliance.music.events import TICKS_PER_BEAT
 from appliance.music.files.score_file import ScoreFile
 from appliance.music.notes import Note
@@ -156,10 +156,10 @@ def test_pickups_are_found_where_nothing_states_them(pickup: int, beats_in_bar: 
         for step in range(4 * beats_long):
             rows.append([pitch + 12, pitch + 7, pitch + 4, pitch - 12])
             onsets.append([step == 0] * 4)
-    assert four_voices.pickup_of((rows, onsets), 4 * beats_in_bar) == 4 * pickup
+    assert parts_to_voices.pickup_of((rows, onsets), 4 * beats_in_bar) == 4 * pickup
 
 
 def test_without_long_chords_no_pickup_is_assumed() -> None:
     rows = [[72, 67, 64, 48]] * 16
-    assert four_voices.pickup_of((rows, [[n % 4 == 0] * 4 for n in range(16)]), 16) == 0
-    assert four_voices.pickup_of(([[SILENT] * 4], [[False] * 4]), 16) == 0
+    assert parts_to_voices.pickup_of((rows, [[n % 4 == 0] * 4 for n in range(16)]), 16) == 0
+    assert parts_to_voices.pickup_of(([[SILENT] * 4], [[False] * 4]), 16) == 0

@@ -13,7 +13,7 @@ import math
 from appliance.music.events import FULL_TEMPO_PERMILLE, TICKS_PER_BEAT
 
 
-class Transport:
+class TempoMap:
     """Which tick sounds at which frame; frame 0 is the first that the performer renders.
 
     Args:
