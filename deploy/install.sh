@@ -25,7 +25,7 @@ running() { [ -d /run/systemd/system ]; }
 # If udev is running, it loads the rules at once.
 reload_udev() {
     if running && command -v udevadm >/dev/null; then
-        udevadm control --reload && udevadm trigger --subsystem-match=gpio --subsystem-match=spidev || true
+        udevadm control --reload && udevadm trigger --subsystem-match=gpio --subsystem-match=spidev --subsystem-match=i2c-dev || true
     fi
 }
 

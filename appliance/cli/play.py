@@ -180,6 +180,9 @@ def _frontends(
                 events.emit(BoxEvent.KNOB_TURNED, what)
 
             frontends.append(GpioFrontend(config.gpio, on_input))
+    if config.display.driver:
+        display = "appliance.frontends.display.display_frontend:DisplayFrontend"
+        frontends.append(LateFrontend("display", display, config.display))
     return frontends
 
 

@@ -25,7 +25,7 @@ def install_hint(extra: str = "") -> str:
     """Return what to do to get Bachbox's requirements, as an imperative clause.
 
     Args:
-        extra: ``gpio`` or ``systemd``, extras in pyproject.toml that the Debian package and
+        extra: ``gpio``, ``display`` or ``systemd``, extras in pyproject.toml that the Debian package and
             ``make install`` install; "" for what every Bachbox needs.
     """
     prefix = Path(sys.prefix)

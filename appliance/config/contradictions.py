@@ -9,7 +9,7 @@ from typing import Final
 import msgspec
 
 from appliance.common.text import quoted
-from appliance.config.schema import Clock, Mqtt, Web
+from appliance.config.schema import Clock, Display, Mqtt, Web
 
 MQTT_NEEDS: Final[dict[str, tuple[str, ...]]] = {
     "ca_file": ("tls",),
@@ -36,6 +36,8 @@ def contradictions(section: msgspec.Struct) -> list[str]:
             return _web(section)
         case Clock():
             return _clock(section)
+        case Display():
+            return _display(section)
     return []
 
 
@@ -47,6 +49,16 @@ def _clock(clock: Clock) -> list[str]:
         f"time_zone: there is no time zone {quoted(zone)} in {_ZONES}; names such as "
         '"Europe/Berlin" are there if Debian\'s package tzdata is installed'
     ]
+
+
+def _display(display: Display) -> list[str]:
+    is_text = display.driver == "hd44780"
+    if display.driver and display.size and is_text == display.size.startswith("128"):
+        allowed = '"16x2" or "20x4"' if is_text else '"128x64" or "128x32"'
+        return [f"size: a {display.driver} has {allowed}, not {quoted(display.size)}"]
+    if is_text and display.rotate:
+        return ["rotate: an hd44780 cannot be turned; remove rotate"]
+    return []
 
 
 def _mqtt(mqtt: Mqtt) -> list[str]:

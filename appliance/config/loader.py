@@ -23,7 +23,16 @@ from appliance.common.text import did_you_mean, lowered, quoted, shortened
 from appliance.config.addresses import parse_host, parse_icecast, parse_snapcast, parse_topic
 from appliance.config.contradictions import contradictions
 from appliance.config.gpio_schema import Gpio
-from appliance.config.schema import Clock, Mqtt, Music, Sound, Stream, Voices, Web
+from appliance.config.schema import (
+    Clock,
+    Display,
+    Mqtt,
+    Music,
+    Sound,
+    Stream,
+    Voices,
+    Web,
+)
 from appliance.errors import BachboxError, UsageError
 from appliance.state.clock_kinds import ClockKind
 from appliance.state.setting_kinds import ModelName, Program
@@ -67,6 +76,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     web: Web = Web()
     stream: Stream = Stream()
     gpio: Gpio = Gpio()
+    display: Display = Display()
 
 
 SECTIONS: Final[dict[str, type[msgspec.Struct]]] = {
@@ -78,6 +88,7 @@ SECTIONS: Final[dict[str, type[msgspec.Struct]]] = {
     "web": Web,
     "stream": Stream,
     "gpio": Gpio,
+    "display": Display,
 }
 
 

@@ -181,3 +181,31 @@ class Stream(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         str, Meta(description='the path of the pipe that snapserver reads, or "tcp://HOST:PORT"')
     ] = ""
     icecast: Annotated[str, Meta(description=f'an address such as "{ICECAST_EXAMPLE}"')] = ""
+
+
+class Display(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """``[display]``: a small display on the I2C bus; none while ``driver`` is empty."""
+
+    driver: Annotated[
+        Literal["", "ssd1306", "sh1106", "hd44780"],
+        Meta(description='"ssd1306", "sh1106", "hd44780", or "" for no display'),
+    ] = ""
+    size: Annotated[
+        Literal["", "128x64", "128x32", "16x2", "20x4"],
+        Meta(
+            description='"128x64" or "128x32" for an OLED, "16x2" or "20x4" for an HD44780, or '
+            '"" for the first of these'
+        ),
+    ] = ""
+    i2c_port: Annotated[int, Meta(ge=0, le=63, description="a number: 1 is /dev/i2c-1")] = 1
+    i2c_address: Annotated[
+        Annotated[int, Meta(ge=0x08, le=0x77)] | None,
+        Meta(description="an address from 0x08 to 0x77, as `i2cdetect -y 1` shows it"),
+    ] = None
+    rotate: Annotated[Literal[0, 180], Meta(description="0 or 180 degrees")] = 0
+    brightness: Annotated[
+        int, Meta(ge=0, le=100, description="a whole number from 0 to 100 percent")
+    ] = 80
+    quiet_brightness: Annotated[
+        int, Meta(ge=0, le=100, description="a whole number from 0 (dark) to 100 percent")
+    ] = 10

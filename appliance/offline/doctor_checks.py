@@ -42,6 +42,7 @@ def examine(config: Config, config_file: Path | None) -> Iterator[Finding]:
         ("snapcast", partial(stream_checks.check_snapcast, is_service=is_service)),
         ("icecast", stream_checks.check_icecast),
         ("pins", _check_pins),
+        ("display", _check_display),
     ]
     for name, check in checks:
         try:
@@ -252,3 +253,21 @@ def _check_pins(config: Config) -> Iterator[Finding]:
     if has_pots and not list(Path("/dev").glob("spidev*")):
         remedy = "sudo raspi-config nonint do_spi 0, then restart"
         yield Finding("SPI", CheckStatus.FAILED, "off, so no potentiometer can be read", remedy)
+
+
+def _check_display(config: Config) -> Iterator[Finding]:
+    if not config.display.driver:
+        return
+    from appliance.frontends.display.panels import address_of, load_drivers
+
+    load_drivers(config.display)
+    # Not opened: a box that plays is using it.
+    bus = Path(f"/dev/i2c-{config.display.i2c_port}")
+    remedy = ""
+    if not bus.exists():
+        remedy = "sudo raspi-config nonint do_i2c 0, then restart; or set [display] i2c_port"
+    elif not os.access(bus, os.R_OK | os.W_OK):
+        remedy = "sudo usermod -aG i2c $USER, then log in again"
+    status = CheckStatus.FAILED if remedy else CheckStatus.OK
+    detail = f"{config.display.driver} at {address_of(config.display):#04x} of {bus}"
+    yield Finding("display", status, detail, remedy)

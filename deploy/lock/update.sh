@@ -14,7 +14,7 @@ compile --python-version 3.11 --output-file deploy/lock/build.txt deploy/lock/bu
 for python in 3.11 3.13; do
     for machine in x86_64 aarch64; do
         compile --python-version "$python" --python-platform "$machine-manylinux_2_36" \
-            --extra systemd --extra gpio --constraint deploy/lock/constraints.in \
+            --extra systemd --extra gpio --extra display --constraint deploy/lock/constraints.in \
             --output-file "deploy/lock/python$python-$machine.txt" pyproject.toml
     done
 done

@@ -13,6 +13,7 @@ from appliance.audio.alsa_cards import HardwareCard
 from appliance.audio.outputs import DeviceLost, sound_card
 from appliance.audio.outputs.sound_card import Card
 from appliance.config import loader
+from appliance.config.schema import Display
 from appliance.frontends.gpio import overlays
 from appliance.offline import doctor_checks, stream_checks
 from appliance.offline.findings import CheckStatus, Finding
@@ -93,3 +94,11 @@ def test_pins_of_a_sound_card_are_named(monkeypatch: pytest.MonkeyPatch) -> None
     found = {finding.check: finding for finding in doctor_checks._check_pins(parsed)}
     assert found["wiring"].status is CheckStatus.FAILED
     assert "pin 20 belongs to the sound card on I2S" in found["wiring"].detail
+
+
+def test_a_display_without_a_bus_has_a_remedy() -> None:
+    (found,) = doctor_checks._check_display(loader.Config(display=Display("sh1106", i2c_port=63)))
+    assert found.status is CheckStatus.FAILED
+    assert found.detail == "sh1106 at 0x3c of /dev/i2c-63"
+    assert "raspi-config" in found.remedy
+    assert not list(doctor_checks._check_display(loader.Config()))

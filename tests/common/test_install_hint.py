@@ -23,7 +23,7 @@ def command(hint: str) -> list[str]:
     return shlex.split(found[1])
 
 
-@pytest.mark.parametrize("extra", ["", "gpio", "systemd"])
+@pytest.mark.parametrize("extra", ["", "gpio", "display", "systemd"])
 def test_in_a_checkout(extra: str) -> None:
     pip, install, target = command(install_hint(extra))
     assert Path(pip).exists()
@@ -69,7 +69,7 @@ def test_in_another_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 def test_what_is_included_is_pinned() -> None:
     for lock in (ROOT / "deploy" / "lock").glob("python3*.txt"):
         names = {re.split(r"[=\s;]", line)[0] for line in lock.read_text().splitlines()}
-        assert {"gpiozero", "lgpio", "systemd-python"} <= names
+        assert {"gpiozero", "lgpio", "luma-oled", "luma-lcd", "systemd-python"} <= names
 
 
 def test_nothing_names_bachbox_on_pypi() -> None:

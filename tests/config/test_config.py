@@ -283,3 +283,11 @@ def test_a_time_zone_is_one_that_the_machine_knows() -> None:
     assert "[clock] time_zone: there is no time zone 'Europe/Weimar'" in said
     (said,) = problems_of("[clock]\ntime_zone = '../passwd'")
     assert "it must be a time zone such as" in said
+
+
+def test_a_display_has_a_size_of_its_kind() -> None:
+    (said,) = problems_of('[display]\ndriver = "hd44780"\nsize = "128x64"')
+    assert said.endswith("""[display] size: a hd44780 has "16x2" or "20x4", not '128x64'""")
+    (said,) = problems_of('[display]\ndriver = "hd44780"\nrotate = 180')
+    assert "cannot be turned" in said
+    assert loader.parse('[display]\ndriver = "sh1106"\ni2c_address = 0x3D', HERE).display

@@ -48,7 +48,7 @@ def test_unit_allows_real_time_and_pins() -> None:
 def test_unit_loads_drivers_before_it_starts() -> None:
     """DeviceAllow= has no effect on devices whose driver is not loaded yet."""
     lines = UNIT.read_text().splitlines()
-    for kind, module in (("alsa", "snd"), ("spidev", "spidev")):
+    for kind, module in (("alsa", "snd"), ("spidev", "spidev"), ("i2c", "i2c_dev")):
         assert f"DeviceAllow=char-{kind} rw" in lines
         for order in ("Wants", "After"):
             assert any(
