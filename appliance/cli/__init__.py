@@ -16,6 +16,7 @@ import click
 
 from appliance import __version__
 from appliance.cli import (
+    backup,
     check,
     config,
     doctor,
@@ -124,6 +125,8 @@ for _command in (
     saved.save,
     saved.saved,
     saved.replay,
+    backup.backup,
+    backup.restore,
     status.status,
     models.models,
     instruments.instruments,

@@ -9,6 +9,7 @@ from appliance.cli.options import ParamType
 if TYPE_CHECKING:
     from appliance.frontends.library import Library
     from appliance.state.settings import Settings
+    from appliance.state.store import Store
 
 
 class KeptName(ParamType):
@@ -40,8 +41,8 @@ class KeptName(ParamType):
         return [CompletionItem(name) for name in names if name.casefold().startswith(folded)]
 
 
-def new_library(settings: Settings) -> Library:
-    """Return the library of the box that these settings belong to."""
+def new_library(settings: Settings, store: Store) -> Library:
+    """Return the library of the box that these settings belong to, and ``store`` keeps."""
     from appliance.frontends import history, library
     from appliance.frontends.box_events import BoxEvents
     from appliance.state import saved_files, saved_pieces, scenes
@@ -56,4 +57,5 @@ def new_library(settings: Settings) -> Library:
         saved,
         history.History(folder / history.FILE_NAME),
         BoxEvents(),
+        store,
     )

@@ -78,10 +78,11 @@ def play(
     if "model" not in given:
         model, problems = catalog.find_usable(model)
     settings = new_settings(config, catalog, model)
-    library = new_library(settings)
     store = Store(state_folder() / FILE_NAME)
+    library = new_library(settings, store)
     for problem in problems + store.restore(settings, given):
         logger.warning("%s", problem)
+    library.finish_interrupted_restore()
     if piece is not None:
         library.saved.load()
         settings.change("saved_piece", piece)

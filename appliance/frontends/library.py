@@ -8,7 +8,8 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Coroutine
-from typing import Any, Literal
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
@@ -22,6 +23,10 @@ from appliance.state.saved_pieces import SavedPiece, SavedPieces
 from appliance.state.scenes import Scene, Scenes
 from appliance.state.setting_kinds import Value
 from appliance.state.settings import Action, RequestedSettings, Settings
+from appliance.state.store import UNFINISHED_RESTORE, Store, state_folder
+
+if TYPE_CHECKING:
+    from appliance.state.backup import Backups
 
 logger = logging.getLogger(__name__)
 
@@ -53,6 +58,7 @@ class Library:
         saved: the saved pieces.
         history: the last pieces, from which one is saved.
         events: gets an event when a piece is saved.
+        store: keeps the settings.
     """
 
     name = "library"
@@ -64,8 +70,10 @@ class Library:
         saved: SavedPieces,
         history: History,
         events: BoxEvents,
+        store: Store,
     ) -> None:
         self._settings = settings
+        self._store = store
         self.scenes = scenes
         self.saved = saved
         self.history = history
@@ -75,6 +83,18 @@ class Library:
         """IDs in the history of pieces that were saved before they were over."""
         self._tasks: set[asyncio.Task[None]] = set()
         history.on_finished = self._finished
+
+    @cached_property
+    def backups(self) -> Backups:
+        """Makes and restores backups; loaded when somebody asks for one."""
+        from appliance.state.backup import Backups
+
+        return Backups(state_folder(), self._settings, self._store, self.scenes, self.saved)
+
+    def finish_interrupted_restore(self) -> None:
+        """Finish the restore of a backup that was interrupted, if there is one."""
+        if (state_folder() / UNFINISHED_RESTORE).exists():
+            self.backups.finish_interrupted()
 
     async def run(self, settings: Settings, box: BoxStatus) -> None:
         """Read the saved pieces, and save one whenever a button asks for it, until cancelled."""

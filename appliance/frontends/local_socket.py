@@ -2,8 +2,9 @@
 
 A request is ``{"set": {"tempo": 96}, "act": ["next_piece"], "follow": true}``; every part may be
 left out. The response is ``{"status": …}`` or ``{"error": …, "code": …}``; with ``follow``, another
-status comes after each change. To ``{"library": …}`` the response has a ``library`` too. Members of
-the socket's group may change settings (mode 0660).
+status comes after each change. To ``{"library": …}`` the response has a ``library`` too, and to
+``{"backup": true}`` a ``backup`` in base64; after the line ``{"restore_bytes": N}`` come N bytes of
+a backup. Members of the socket's group may change settings (mode 0660).
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from appliance.errors import ERROR_BY_EXIT_CODE, BachboxError, UsageError
 from appliance.frontends.library import Library, LibraryAnswer, LibraryRequest
 from appliance.state.box_status import BoxStatus, Status
 from appliance.state.settings import Action, Settings
-from appliance.state.store import state_folder
+from appliance.state.store import MAX_BACKUP_BYTES, state_folder
 
 MAX_REQUEST_BYTES: Final = 1 << 16
 """Also the most that waits for a slow reader before it is disconnected."""
@@ -37,6 +38,9 @@ IDLE_TIMEOUT_S: Final = 60.0
 
 RESPONSE_TIMEOUT_S: Final = 5.0
 """How long the box may take to respond before the shell gives up."""
+
+BACKUP_TIMEOUT_S: Final = 60.0
+"""The same for a backup, and for a restore, which writes many files."""
 
 FOLLOW_INTERVAL_S: Final = 0.1
 """How often the box looks for a change to tell a following client."""
@@ -58,6 +62,9 @@ class Request(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     set: dict[str, str | int | float | bool] = {}
     act: list[Action] = []
     library: LibraryRequest | None = None
+    backup: bool = False
+    restore_bytes: int = 0
+    """The size of the backup that follows this line, and is restored; 0: there is none."""
     follow: bool = False
 
 
@@ -69,8 +76,11 @@ class Response(msgspec.Struct, frozen=True, omit_defaults=True):
     code: int = 0
     """The exit code that belongs to the error."""
     warnings: list[str] = []
-    """What a scene names and this box cannot take, a sentence each."""
+    """What a scene or a backup names and this box cannot take, a sentence each."""
     library: LibraryAnswer | None = None
+    backup: bytes = b""
+    restored: str = ""
+    """What a restore did."""
 
 
 def socket_folder() -> Path:
@@ -131,7 +141,7 @@ class LocalSocket:
                     )
                     return
                 await _handle_requests(reader, writer, settings, box, self._library)
-            except (OSError, TimeoutError, asyncio.CancelledError):
+            except (OSError, EOFError, TimeoutError, asyncio.CancelledError):
                 # The client is gone, silent or does not read; or the box is ending.
                 return
             finally:
@@ -171,7 +181,7 @@ async def _handle_requests(
             return
         if not line:
             return
-        response, follow = await _respond(line, settings, box, library)
+        response, follow = await _respond(line, reader, settings, box, library)
         writer.write(_line(response))
         await asyncio.wait_for(writer.drain(), IDLE_TIMEOUT_S)
         if follow:
@@ -184,12 +194,16 @@ async def _handle_requests(
 
 
 async def _respond(
-    line: bytes, settings: Settings, box: BoxStatus, library: Library | None
+    line: bytes,
+    reader: asyncio.StreamReader,
+    settings: Settings,
+    box: BoxStatus,
+    library: Library | None,
 ) -> tuple[Response, bool]:
     """Do what a request asks for; return the response, and whether the client wants to follow."""
     try:
         request = msgspec.json.decode(line, type=Request)
-        warnings, answer = list[str](), None
+        warnings, answer, backup, restored = list[str](), None, b"", ""
         if request.set:
             settings.change_all(request.set)
             warnings = settings.warnings
@@ -197,11 +211,20 @@ async def _respond(
             settings.act(action)
         if request.library is not None and library is not None:
             answer = await library.answer(request.library)
+        if request.backup and library is not None:
+            backup = await asyncio.to_thread(library.backups.make)
+        if request.restore_bytes and library is not None:
+            size = min(request.restore_bytes, MAX_BACKUP_BYTES)
+            packed = await asyncio.wait_for(reader.readexactly(size), IDLE_TIMEOUT_S)
+            restored, warnings = await library.backups.restore(packed)
     except BachboxError as error:
         return Response(error=str(error), code=error.exit_code), False
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         return Response(error=f"not a valid request: {error}", code=UsageError.exit_code), False
-    return Response(box.status(), warnings=warnings, library=answer), request.follow
+    response = Response(
+        box.status(), warnings=warnings, library=answer, backup=backup, restored=restored
+    )
+    return response, request.follow
 
 
 async def _follow(
@@ -300,16 +323,28 @@ def ask_library(request: LibraryRequest) -> LibraryAnswer:
     return answer
 
 
-def _responses(request: Request) -> Iterator[Response]:
+def exchange_backup(request: Request, packed: bytes = b"") -> Response:
+    """Send ``request`` and the backup that it announces; return the answer.
+
+    Raises:
+        BachboxError: as :func:`ask`.
+    """
+    return next(_responses(request, packed, BACKUP_TIMEOUT_S))
+
+
+def _responses(
+    request: Request, attached: bytes = b"", timeout_s: float = RESPONSE_TIMEOUT_S
+) -> Iterator[Response]:
     """Send ``request`` to the running box; yield what it answers, and log its warnings.
 
     Raises:
         BachboxError: as :func:`ask`.
     """
     connection = _connect()
+    connection.settimeout(timeout_s)
     with connection, connection.makefile("rb") as lines:
         try:
-            connection.sendall(msgspec.json.encode(request) + b"\n")
+            connection.sendall(msgspec.json.encode(request) + b"\n" + attached)
             for line in lines:
                 response = msgspec.json.decode(line, type=Response)
                 if response.status is None:
@@ -321,7 +356,7 @@ def _responses(request: Request) -> Iterator[Response]:
                     return
         except TimeoutError as error:
             raise BachboxError(
-                f"the box has not answered for {RESPONSE_TIMEOUT_S:g} s",
+                f"the box has not answered for {timeout_s:g} s",
                 remedy="if it hangs, restart it",
             ) from error
         except (OSError, msgspec.DecodeError) as error:

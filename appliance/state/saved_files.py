@@ -34,7 +34,9 @@ class SavedFile(NamedTuple):
     record: PieceRecord
 
 
-class _Content(msgspec.Struct, frozen=True):
+class SavedContent(msgspec.Struct, frozen=True):
+    """A file as JSON."""
+
     name: Annotated[str, Meta(max_length=60)]
     saved_at: Annotated[str, Meta(max_length=40)]
     packed: bytes
@@ -68,11 +70,23 @@ def read(path: Path) -> SavedFile:
     except OSError as error:
         raise BachboxError(f"the saved piece {path} cannot be read ({error.strerror})") from error
     try:
-        found = msgspec.json.decode(content, type=_Content)
-        record = piece_record.unpack(found.packed)
+        return to_file(msgspec.json.decode(content, type=SavedContent))
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, BachboxError) as error:
         raise BachboxError(f"the saved piece {path} is damaged ({error!s:.200})") from error
-    return SavedFile(found.name, found.saved_at, record)
+
+
+def to_file(content: SavedContent) -> SavedFile:
+    """Return what ``content`` holds.
+
+    Raises:
+        BachboxError: the piece is damaged.
+    """
+    return SavedFile(content.name, content.saved_at, piece_record.unpack(content.packed))
+
+
+def to_content(saved: SavedFile) -> SavedContent:
+    """Return ``saved`` as it stands in a file."""
+    return SavedContent(saved.name, saved.saved_at, piece_record.pack(saved.record))
 
 
 def write(path: Path, saved: SavedFile) -> None:
@@ -81,9 +95,8 @@ def write(path: Path, saved: SavedFile) -> None:
     Raises:
         BachboxError: the disk is full, or permission is denied.
     """
-    content = _Content(saved.name, saved.saved_at, piece_record.pack(saved.record))
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(path, msgspec.json.encode(content))
+        write_atomically(path, msgspec.json.encode(to_content(saved)))
     except OSError as error:
         raise BachboxError(f"the piece cannot be saved as {path} ({error.strerror})") from error

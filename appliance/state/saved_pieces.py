@@ -12,6 +12,7 @@ import itertools
 import logging
 import threading
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
@@ -20,7 +21,7 @@ from appliance.music.files.piece_record import PieceRecord
 from appliance.state import given_names, saved_files
 from appliance.state.kept_kinds import find_name, known_name
 from appliance.state.piece_entry import PieceEntry, entry_fields
-from appliance.state.saved_files import SavedFile
+from appliance.state.saved_files import SavedContent, SavedFile
 
 MAX_PIECES: Final = 200
 """A piece takes some ten kilobytes."""
@@ -181,6 +182,56 @@ class SavedPieces:
                 raise BachboxError(f"{path}: cannot delete it ({error.strerror})") from error
             self._pieces = {key: piece for key, piece in self._pieces.items() if key != number}
             return kept
+
+    def contents(self) -> dict[int, SavedContent]:
+        """Return all pieces by number, as their files hold them. Reads from the disk.
+
+        Raises:
+            BachboxError: a file is missing or damaged.
+        """
+        with self._lock:
+            return {
+                number: saved_files.to_content(
+                    saved_files.read(saved_files.path_of(self.folder, number))._replace(
+                        name=piece.name
+                    )
+                )
+                for number, piece in self._pieces.items()
+            }
+
+    def add(self, contents: Mapping[int, SavedContent]) -> int:
+        """Keep pieces that were saved before, under their numbers; return how many are new.
+
+        A piece that is there already stays as it is. Writes to the disk.
+
+        Raises:
+            UsageError: there would be too many pieces; nothing has changed.
+            BachboxError: a piece is damaged or cannot be written; nothing has changed.
+        """
+        with self._lock:
+            before = self._pieces
+            files = {number: saved_files.to_file(contents[number]) for number in sorted(contents)}
+            new = {n: file for n, file in files.items() if self._same(file.record) is None}
+            total = len(before) + len(new)
+            if total > MAX_PIECES:
+                raise UsageError(
+                    f"there would be {total} saved pieces, and {MAX_PIECES} are the most; delete "
+                    "some first"
+                )
+            try:
+                for number, file in new.items():
+                    name = self._free_name(file.name, self._pieces)
+                    is_free = 0 < number <= _MAX_NUMBER and number not in self._pieces
+                    self._write(number if is_free else self._new_number(), file._replace(name=name))
+            except BachboxError:
+                for number in self._pieces.keys() - before.keys():
+                    with contextlib.suppress(OSError):
+                        saved_files.path_of(self.folder, number).unlink()
+                self._pieces = before
+                raise
+            # In the order in which they were saved.
+            self._pieces = dict(sorted(self._pieces.items()))
+            return len(new)
 
     def _require(self, number: int) -> SavedPiece:
         kept = self._pieces.get(number)

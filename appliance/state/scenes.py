@@ -34,6 +34,9 @@ _MAX_FILE_BYTES: Final = 1 << 18
 
 _Values = Annotated[dict[Annotated[str, Meta(max_length=50)], Value], Meta(max_length=100)]
 
+OwnScenes = dict[str, _Values]
+"""A listener's own scenes: what each sets, by name."""
+
 _SUPPLIED_FILE: Final = Path(__file__).with_name("scenes.json")
 
 _NO_PART: Final = ("scene", "saved_piece", "playing")
@@ -65,7 +68,7 @@ class Scenes:
         self._settings = settings
         self._lock = threading.Lock()
         self._supplied = msgspec.json.decode(_SUPPLIED_FILE.read_bytes(), type=dict[str, _Values])
-        self._own = self._read()
+        self._own: OwnScenes = self._read()
         settings.scenes = self
         settings.add_names("scene", self.names)
         settings.add_names("wake_scene", self.names)
@@ -155,10 +158,41 @@ class Scenes:
             self._write({other: self._own[other] for other in self._own if other != known})
         return known
 
+    def own(self) -> OwnScenes:
+        """Return the listener's own scenes."""
+        return dict(self._own)
+
+    def add(self, scenes: OwnScenes) -> None:
+        """Keep scenes that were saved before; they replace those of the same name.
+
+        Writes to the disk.
+
+        Raises:
+            UsageError: there would be too many; nothing has changed.
+            BachboxError: the file cannot be written; nothing has changed.
+        """
+        with self._lock:
+            own = {n: self._own[n] for n in self._own if find_name(n, scenes) is None} | scenes
+            if len(own) > MAX_OWN_SCENES:
+                raise UsageError(
+                    f"there would be {len(own)} scenes of your own, and {MAX_OWN_SCENES} are the "
+                    "most; delete some first"
+                )
+            self._write(own)
+
+    def replace(self, scenes: OwnScenes) -> None:
+        """Keep ``scenes`` in place of all the listener's own. Writes to the disk.
+
+        Raises:
+            BachboxError: the file cannot be written; nothing has changed.
+        """
+        with self._lock:
+            self._write(scenes)
+
     def _values(self, name: str) -> Mapping[str, Value]:
         return self._own.get(name) or self._supplied.get(name) or {}
 
-    def _write(self, own: dict[str, dict[str, Value]]) -> None:
+    def _write(self, own: OwnScenes) -> None:
         text = msgspec.json.format(msgspec.json.encode(own))
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
@@ -169,12 +203,12 @@ class Scenes:
             ) from error
         self._own = own
 
-    def _read(self) -> dict[str, dict[str, Value]]:
+    def _read(self) -> OwnScenes:
         """Return the scenes in the file; a file that is none is renamed to ``.bad``."""
         try:
             with self._path.open("rb") as file:
                 content = file.read(_MAX_FILE_BYTES)
-            own = msgspec.json.decode(content, type=dict[str, _Values])
+            own = msgspec.json.decode(content, type=OwnScenes)
             return {given_names.checked(name, "scene"): own[name] for name in own}
         except FileNotFoundError:
             return {}

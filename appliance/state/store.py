@@ -33,6 +33,12 @@ RETRY_INTERVAL_S: Final = 10.0
 
 FILE_NAME: Final = "settings.json"
 
+UNFINISHED_RESTORE: Final = "restore.json"
+"""In the state folder while a backup is restored: the backup."""
+
+MAX_BACKUP_BYTES: Final = 16 << 20
+"""A saved piece takes some ten kilobytes, and there are at most two hundred."""
+
 _MAX_BYTES: Final = 1 << 16
 """The file has a few hundred bytes; a larger one is not ours."""
 
@@ -103,6 +109,25 @@ class Store:
         self._stored: StoredValues = {}
         self._changed = threading.Event()
         self._closing = threading.Event()
+        self._writing = threading.Lock()
+        self.configured: RequestedSettings | None = None
+        """What was set before :meth:`restore`: by the config file and the command line."""
+
+    @property
+    def stored(self) -> StoredValues:
+        """What is kept now; never changed in place."""
+        return self._stored
+
+    def replace(self, stored: StoredValues) -> None:
+        """Keep ``stored`` in place of all that is kept. Writes to the disk.
+
+        Raises:
+            OSError: it cannot be written now; that is tried again.
+        """
+        self._stored = stored
+        self._changed.set()
+        with self._writing:
+            write(self._path, stored)
 
     def restore(self, settings: Settings, overridden: Collection[str] = ()) -> list[str]:
         """Make the stored changes again, except those ``overridden`` on the command line.
@@ -112,6 +137,7 @@ class Store:
         Returns:
             A sentence about each value, or the whole file, that could not be used.
         """
+        self.configured = settings.requested
         try:
             self._stored = read(self._path)
         except _OtherContentError as error:
@@ -186,7 +212,8 @@ class Store:
             stored = self._stored
             if stored != written:
                 try:
-                    write(self._path, stored)
+                    with self._writing:
+                        write(self._path, stored)
                     written, last_failure = stored, ""
                 except OSError as error:
                     if last_failure != (last_failure := error.strerror or str(error)):

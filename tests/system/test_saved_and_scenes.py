@@ -1,4 +1,4 @@
-"""A real box: a piece is saved, found again, and played again; a scene is chosen."""
+"""A real box: a piece is saved, found again, and played again; a scene is chosen; a backup."""
 
 from __future__ import annotations
 
@@ -56,6 +56,17 @@ def test_a_piece_is_saved_and_played_again_and_a_scene_is_chosen(
         settings = ask("scene", "village dance")["settings"]
         assert (settings["scene"], settings["model"]) == ("Village dance", "folk")
         assert ask("saved", "--rename", "Mine", "Ours")[0]["id"] == piece["id"]
+        file = tmp_path / "kept.json"
+        assert bachbox("backup", file, env=env).code == 0
+        ask("saved", "--delete", "Ours")
+        ask("set", "tempo=50")
+        # Before it, a file that is none.
+        bachbox("restore", __file__, env=env).is_one_sentence(2, "not a backup of a Bachbox")
+        said = bachbox("restore", file, env=env)
+        assert (said.code, said.err) == (0, "")
+        assert "1 saved piece, 1 of them new here" in said.out
+        assert ask("saved")[0]["id"] == piece["id"]
+        assert status().settings.scene == "Village dance"
         assert box.end() == 0
     with playing(*box_arguments, "--piece", "ours", env=env) as box:
         box.wait_for("composes, seed")

@@ -29,20 +29,39 @@ async def read_json(request: web.Request, kind: type[T]) -> T:
     Raises:
         HTTPUnsupportedMediaType: the body is not declared as JSON.
         HTTPRequestTimeout: it does not arrive within :data:`BODY_TIMEOUT_S`.
+        HTTPRequestEntityTooLarge: it has more than :data:`MAX_BODY_BYTES`.
         HTTPUnprocessableEntity: it is not valid JSON of that type.
     """
-    if request.content_type != "application/json":
-        # A form on another site can send any other type without a CORS preflight.
-        raise web.HTTPUnsupportedMediaType(text="the body must be application/json")
-    try:
-        async with asyncio.timeout(BODY_TIMEOUT_S):
-            content = await request.read()
-    except TimeoutError as error:
-        raise web.HTTPRequestTimeout(text="the body did not arrive in time") from error
+    content = await read_body(request)
     try:
         return msgspec.json.decode(content, type=kind)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise web.HTTPUnprocessableEntity(text=f"invalid request: {error!s:.200}") from error
+
+
+async def read_body(
+    request: web.Request, most_bytes: int = MAX_BODY_BYTES, timeout_s: float = BODY_TIMEOUT_S
+) -> bytes:
+    """Return the body of ``request``, which is declared as JSON.
+
+    Raises:
+        HTTPUnsupportedMediaType: it is not.
+        HTTPRequestTimeout: it does not arrive within ``timeout_s``.
+        HTTPRequestEntityTooLarge: it has more than ``most_bytes``.
+    """
+    if request.content_type != "application/json":
+        # A form on another site can send any other type without a CORS preflight.
+        raise web.HTTPUnsupportedMediaType(text="the body must be application/json")
+    content = bytearray()
+    try:
+        async with asyncio.timeout(timeout_s):
+            while part := await request.content.readany():
+                content += part
+                if len(content) > most_bytes:
+                    raise web.HTTPRequestEntityTooLarge(most_bytes, len(content))
+    except TimeoutError as error:
+        raise web.HTTPRequestTimeout(text="the body did not arrive in time") from error
+    return bytes(content)
 
 
 def json_response(value: Any, status: int = 200) -> web.Response:

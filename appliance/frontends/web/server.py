@@ -23,6 +23,7 @@ from appliance.frontends.gpio.input_events import InputEvent
 from appliance.frontends.web import (
     api,
     audio_streams,
+    backup_api,
     health_api,
     history_api,
     live_updates,
@@ -47,7 +48,7 @@ logger = logging.getLogger(__name__)
 
 MODULES: Final = (
     static_files, login, api, live_updates, health_api, audio_streams, history_api, saved_api,
-    scenes_api, openapi,
+    scenes_api, score_api, backup_api, openapi,
 )  # fmt: skip
 """Modules that add routes."""
 

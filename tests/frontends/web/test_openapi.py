@@ -26,6 +26,7 @@ from appliance.state.box_status import BoxStatus
 from appliance.state.saved_pieces import SavedPieces
 from appliance.state.scenes import Scenes
 from appliance.state.settings import ModelDefaults, RequestedSettings, Settings
+from appliance.state.store import Store
 
 DEFAULTS = ModelDefaults(tempo_bpm=80.0, temperature=1.0, top_p=1.0, program=19)
 
@@ -56,6 +57,7 @@ async def _described(folder: Path) -> Described:
         SavedPieces(folder / "pieces"),
         History(folder / "pieces.json"),
         BoxEvents(),
+        Store(folder / "settings.json"),
     )
     passwords = Passwords(folder)
     context = WebContext(

@@ -70,3 +70,17 @@ def test_scenes(box: WebBox) -> None:
     left = box.request_json("DELETE", "/api/scenes/Loud")
     assert [scene["name"] for scene in left["scenes"]] == names
     assert left["current"] == "none"
+
+
+def test_a_backup_is_taken_and_restored(box: WebBox) -> None:
+    names = {scene["name"] for scene in box.get("/api/scenes")["scenes"]}
+    box.request_json("POST", "/api/scenes", {"name": "Kept", "settings": {"tempo": 60}})
+    taken = box.request("GET", "/api/backup")
+    box.request_json("DELETE", "/api/scenes/Kept")
+    answer = box.request_json("POST", "/api/backup", taken.json)
+    assert answer["warnings"] == []
+    assert "1 scene" in answer["restored"]
+    assert {scene["name"] for scene in box.get("/api/scenes")["scenes"]} == names | {"Kept"}
+    for content in ({}, taken.json | {"sha256": ""}, taken.json | {"bachbox_backup": 2}):
+        assert box.request("POST", "/api/backup", content).status == 422
+    box.request_json("DELETE", "/api/scenes/Kept")
