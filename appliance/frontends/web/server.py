@@ -48,7 +48,7 @@ logger = logging.getLogger(__name__)
 
 MODULES: Final = (
     static_files, login, api, live_updates, health_api, audio_streams, history_api, saved_api,
-    scenes_api, score_api, backup_api, openapi,
+    scenes_api, backup_api, openapi,
 )  # fmt: skip
 """Modules that add routes."""
 
