@@ -14,6 +14,8 @@ users=/etc/sysusers.d/bachbox.conf
 devices=/etc/udev/rules.d/60-bachbox.rules
 power=/etc/polkit-1/rules.d/50-bachbox.rules
 command=/usr/local/bin/bachbox
+# The man page and the shell completions.
+share=/usr/local/share
 
 fail() {
     echo "install.sh: $1" >&2
@@ -34,6 +36,8 @@ remove() {
     else systemctl disable --quiet bachbox.service 2>/dev/null || true
     fi
     rm -f "$unit" "$users" "$devices" "$power" "$command"
+    rm -f "$share/man/man1/bachbox.1" "$share/bash-completion/completions/bachbox" \
+        "$share/zsh/site-functions/_bachbox" "$share/fish/vendor_completions.d/bachbox.fish"
     rm -rf "$home" /var/lib/bachbox
     if getent passwd bachbox >/dev/null; then userdel bachbox; fi
     if getent group bachbox >/dev/null; then groupdel bachbox; fi
@@ -85,6 +89,7 @@ install -D -m 644 "$here/deploy/polkit.rules" "$power"
 install -D -m 644 "$here/systemd/bachbox.service" "$unit"
 systemd-sysusers "$users"
 reload_udev
+"$release/bin/python" -B "$here/deploy/shell_files.py" "$share"
 
 # Switch to the new version with one rename.
 ln -sfn "$release/bin" "$home/bin.new"

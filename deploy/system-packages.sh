@@ -52,6 +52,7 @@ chromium a browser for the tests of the web page
 nodejs to run the tests of the web page's JavaScript
 stress-ng to keep the machine busy during some tests
 abcmidi abc2midi, to check the ABC files
+man-db to check the man page
 LIST
     fi
 }

@@ -63,6 +63,9 @@ sed -i 's/^output = .*/output = "null"/' "$config"
 check "systemctl restart comes back when music plays" systemctl restart bachbox
 check "status says what plays" plays
 check "not root" [ "$(ps -o user= -p "$(property MainPID)")" = bachbox ]
+check "it has a man page, and bash completes it" eval 'for share in /usr/share /usr/local/share; do
+    script=$share/bash-completion/completions/bachbox
+    [ ! -e $script ] || { ls $share/man/man1/bachbox.1* && . $script; }; done; complete -p bachbox'
 check "the shell reaches it" eval 'bachbox set tempo=97 soundfont=TimGM6mb >/dev/null'
 for name in composer performer; do
     pid=$(child $name)
