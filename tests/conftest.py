@@ -53,7 +53,7 @@ _TIER_OF: Final = {
     "frontends/mqtt/test_mqtt_while_playing.py": "sound",
     "frontends/mqtt/test_ways_to_the_broker.py": "sound",
     "frontends/streaming": "sound",
-    "frontends/web/test_browser.py": "sound",
+    "frontends/web/page": "sound",
     "frontends/web/test_history_api.py": "sound",
     "frontends/web/test_listen.py": "sound",
     "frontends/web/test_overload.py": "sound",
@@ -72,6 +72,9 @@ _TIER_OF: Final = {
 _TOGETHER: Final = ("composing/test_composer.py", "music/files/test_midi_writer.py")
 """They look at the same pieces, which take long to compose, so one worker runs them."""
 
+_PAGE: Final = "frontends/web/page"
+"""Its modules share a box and a browser, so one worker runs them."""
+
 _APART: Final = (
     "frontends/mqtt/test_broker_faults.py",
     "system/test_faults.py",
@@ -86,7 +89,7 @@ _APART: Final = (
 
 _LONGEST: Final = (
     *_TOGETHER,
-    "frontends/web/test_browser.py",
+    _PAGE,
     "frontends/mqtt/test_mqtt_while_playing.py",
     "frontends/web/test_listen.py",
     "system/test_turning_knobs.py",
@@ -160,6 +163,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
     def place(item: pytest.Item) -> tuple[int, int]:
         module = _module(item.nodeid)
+        module = _PAGE if module.startswith(_PAGE) else module
         place = _LONGEST.index(module) if module in _LONGEST else len(_LONGEST)
         return TIERS.index(_tier(item.path)), place
 
@@ -168,7 +172,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeScheduling:
-    """Give modules to the workers as wholes, but for :data:`_TOGETHER` and :data:`_APART`."""
+    """Give modules to the workers as wholes, but for those of the lists above."""
     return _ModuleScheduling(config, log)
 
 
@@ -177,6 +181,8 @@ class _ModuleScheduling(LoadScopeScheduling):  # type: ignore[misc]
         module = _module(nodeid)
         if module in _APART:
             return nodeid
+        if module.startswith(_PAGE):
+            return _PAGE
         return "together" if module in _TOGETHER else module
 
 

@@ -192,7 +192,7 @@ def _listening(config: Config) -> tuple[Config, list[socket.socket]]:
     from msgspec.structs import replace
 
     from appliance.cli.page_address import announce
-    from appliance.frontends.web.listeners import listen
+    from appliance.frontends.web.listening_sockets import listen
 
     listeners: list[socket.socket] = []
     if config.web.port:

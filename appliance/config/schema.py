@@ -17,7 +17,10 @@ from appliance.config.settings_section import settings_section
 from appliance.state.settings_table import number
 
 AUTO_PORT: Final = "auto"
-"""In place of a port: 8080, or the next one that is free."""
+"""In place of a port: the first of these that is free."""
+
+FIRST_PORT: Final = 8080
+LAST_PORT: Final = 8179
 
 _TOPIC_LEVEL: Final = Meta(
     pattern=r"^[A-Za-z0-9_-]{0,32}\Z",

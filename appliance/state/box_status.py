@@ -21,7 +21,7 @@ from appliance.ipc.audio_tap import TapReader
 from appliance.ipc.played_events import PlayedEvents
 from appliance.ipc.ring_observer import RingObserver
 from appliance.ipc.shared_state import Condition, SharedState
-from appliance.music.events import TICKS_PER_BEAT
+from appliance.music.events import TICKS_PER_BEAT, Piece
 from appliance.music.score import Key
 from appliance.music.titles import piece_title, place_in_group
 from appliance.state.settings import Settings, ShownSettings, shown
@@ -239,6 +239,10 @@ class BoxStatus:
     def sounding_bpm(self, set_bpm: float) -> float:
         """Return the tempo of the piece that plays, in BPM, where ``set_bpm`` is set."""
         return self._shared.performer.read().piece.sounding_bpm(set_bpm)
+
+    def playing_piece(self) -> Piece:
+        """Return the piece that plays; its number is 0 before the first one."""
+        return self._shared.performer.read().piece
 
     def playhead(self) -> Playhead:
         """Return where the playhead is; takes microseconds."""

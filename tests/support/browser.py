@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
 from tests.support.javascript import coverage_folder, keep
@@ -111,3 +112,26 @@ def wait_until_live(one: Page) -> None:
 def wait_until(one: Page, condition: str, argument: object = None) -> None:
     """Wait until the JavaScript function ``condition`` returns true for ``argument``."""
     one.wait_for_function(condition, arg=argument)
+
+
+def unfold(one: Page) -> None:
+    """Show the settings that are folded away."""
+    one.evaluate("document.querySelectorAll('details').forEach((one) => { one.open = true; })")
+
+
+def slide(one: Page, label: str, value: float) -> None:
+    """Move a slider as a user does."""
+    one.get_by_role("slider", name=label, exact=True).evaluate(
+        """(input, value) => {
+          input.value = value;
+          input.dispatchEvent(new Event('input', {bubbles: true}));
+        }""",
+        value,
+    )
+
+
+def violations(one: Page) -> list[tuple[str, list[str]]]:
+    """Return the accessibility violations that axe-core finds: rule and elements."""
+    axe: Any = Axe()
+    found = axe.run(one).response["violations"]
+    return [(rule["id"], [node["html"] for node in rule["nodes"]]) for rule in found]

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from tests.support.broker import free_port
-from tests.support.command import Playing, home, playing
+from tests.support.command import Playing, bachbox, home, playing
 from tests.support.priority import hurry_children
 
 TIMEOUT_S = 60.0
@@ -148,3 +148,9 @@ def start(box: WebBox, *arguments: object) -> Iterator[Playing]:
 
         eventually(answers, 2 * TIMEOUT_S)
         yield process
+
+
+def set_elsewhere(box: WebBox, *changes: str) -> None:
+    """Change settings in the shell."""
+    result = bachbox("set", *changes, env=box.env)
+    assert result.code == 0, result.err

@@ -31,12 +31,13 @@ from appliance.frontends.web import (
     openapi,
     saved_api,
     scenes_api,
+    score_api,
     static_files,
 )
 from appliance.frontends.web.access import Access
 from appliance.frontends.web.context import WebContext
 from appliance.frontends.web.json_io import MAX_BODY_BYTES, Error, json_response
-from appliance.frontends.web.listeners import listen
+from appliance.frontends.web.listening_sockets import listen
 from appliance.frontends.web.media import Media
 from appliance.frontends.web.passwords import Passwords
 from appliance.frontends.web.routing import PERMISSION, Handler, RouteTable
@@ -48,7 +49,7 @@ logger = logging.getLogger(__name__)
 
 MODULES: Final = (
     static_files, login, api, live_updates, health_api, audio_streams, history_api, saved_api,
-    scenes_api, backup_api, openapi,
+    scenes_api, score_api, backup_api, openapi,
 )  # fmt: skip
 """Modules that add routes."""
 

@@ -22,6 +22,7 @@ from appliance.music.events import (
 )
 from appliance.music.files import part_layout, piece_embedding
 from appliance.music.files.piece_record import PieceRecord
+from appliance.music.files.time_signatures import time_signature
 from appliance.music.notes import Note, paired
 from appliance.music.titles import piece_title
 
@@ -280,14 +281,6 @@ def _meters(about: Piece) -> _Timed:
         "time_signature", numerator=max(1, round(quarters * under)), denominator=4 * under
     )
     return [(about.start_tick, pickup), (about.start_tick + about.pickup_ticks, meter)]
-
-
-def time_signature(about: Piece) -> dict[str, int]:
-    """The time signature of a piece: 6/8 for two beats of three eighths, and so on."""
-    eighths = about.beats_per_bar * about.beat_ticks * 2 // TICKS_PER_BEAT
-    if about.beat_ticks == TICKS_PER_BEAT:
-        return {"numerator": about.beats_per_bar, "denominator": 4}
-    return {"numerator": eighths, "denominator": 8}
 
 
 def _track(timed: _Timed) -> mido.MidiTrack:

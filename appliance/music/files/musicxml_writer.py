@@ -9,10 +9,10 @@ from xml.sax.saxutils import escape
 
 from appliance.music.events import NO_PROGRAM, TICKS_PER_BEAT, Piece
 from appliance.music.files import notation, piece_embedding
-from appliance.music.files.midi_writer import time_signature
 from appliance.music.files.notation import DIVISIONS, GRID_TICKS, Layer, Written
 from appliance.music.files.part_layout import Clef, Part, parts_of
 from appliance.music.files.piece_record import PieceRecord
+from appliance.music.files.time_signatures import time_signature
 from appliance.music.notes import notes_from
 from appliance.music.score import Key
 from appliance.music.titles import piece_title

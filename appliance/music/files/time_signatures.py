@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import NamedTuple
 
+from appliance.music.events import TICKS_PER_BEAT, Piece
+
 _ROUNDING_TICKS = 1.0
 
 
@@ -55,3 +57,11 @@ def without_short_last_bar(
         if before.tick < last.tick and is_shorter and ends_in_it:
             return signatures[:-1]
     return signatures
+
+
+def time_signature(about: Piece) -> dict[str, int]:
+    """The time signature of a piece: 6/8 for two beats of three eighths, and so on."""
+    eighths = about.beats_per_bar * about.beat_ticks * 2 // TICKS_PER_BEAT
+    if about.beat_ticks == TICKS_PER_BEAT:
+        return {"numerator": about.beats_per_bar, "denominator": 4}
+    return {"numerator": eighths, "denominator": 8}

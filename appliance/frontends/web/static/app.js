@@ -7,6 +7,7 @@ import { PianoRoll } from './piano-roll.js';
 import { Pieces } from './pieces.js';
 import { PlaybackClock } from './playback-clock.js';
 import { Scenes } from './scenes.js';
+import { ScoreSwitch } from './score-switch.js';
 import { Session, loginDialog } from './session.js';
 import { SettingsForm } from './settings-form.js';
 import { enableShortcuts, listShortcuts } from './shortcuts.js';
@@ -25,6 +26,7 @@ const session = new Session();
 const clock = new PlaybackClock();
 const timeline = new NoteTimeline();
 const roll = new PianoRoll(find('#roll'), timeline, clock);
+const scoreSwitch = new ScoreSwitch(find('#show-score'), find('#score'), clock, session, showError);
 const connection = new LiveConnection(async () => {
   const { permission } = await session.refresh();
   showPermission();
@@ -96,6 +98,7 @@ function showNow({ now, seed_text: seed }) {
   if (piece === announcedPiece) return;
   announcedPiece = piece;
   find('#roll').setAttribute('aria-label', fill(TEXTS.roll, { piece }));
+  find('#score').setAttribute('aria-label', fill(TEXTS.score.label, { piece }));
   document.title = `${piece} · ${PRODUCT}`;
   find('#announcement').textContent = piece;
   pieces.refresh();
@@ -127,16 +130,18 @@ connection.addEventListener('notes', ({ detail }) => {
   clock.horizonTick = detail.horizon_tick;
   isFirstNotes = false;
   roll.wake();
+  scoreSwitch.view?.wake();
 });
 connection.addEventListener('clock', ({ detail }) => {
   const wasMoving = clock.isMoving;
   clock.update(detail);
   clock.horizonTick = timeline.horizonTick = detail.horizon_tick;
   if (clock.isMoving || wasMoving) roll.wake();
+  scoreSwitch.view?.mark();
 });
 
 showConnection(connection.state);
 connection.open();
 
 // For extensions, and to look into the page from the browser's console.
-window.bachbox = { clock, connection, form, pieces, player, roll, session, timeline, wall };
+window.bachbox = { clock, connection, form, pieces, player, roll, scoreSwitch, session, timeline, wall };

@@ -12,6 +12,7 @@ const SHORTCUTS = {
   '-': 'quieter',
   f: 'full-screen',
   s: 'save',
+  v: 'show-score',
   '?': 'show-shortcuts',
 };
 

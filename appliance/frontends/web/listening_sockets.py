@@ -6,14 +6,8 @@ import errno
 import socket
 from typing import Final
 
-from appliance.config.schema import AUTO_PORT, Web
+from appliance.config.schema import AUTO_PORT, FIRST_PORT, LAST_PORT, Web
 from appliance.errors import BachboxError
-
-FIRST_PORT: Final = 8080
-"""The port of the page, where the config names none."""
-
-LAST_PORT: Final = 8179
-"""Where it is taken, the next free one up to this is used."""
 
 BACKLOG: Final = 128
 """Connections that wait to be accepted."""

@@ -18,14 +18,14 @@ import pytest
 
 from appliance.config.schema import Web
 from appliance.errors import BachboxError
-from appliance.frontends.web import listeners
+from appliance.frontends.web import listening_sockets
 from tests.support.broker import free_port
 from tests.support.command import BACHBOX, Playing, home, playing
 
 
 @contextlib.contextmanager
 def listening(config: Web) -> Iterator[int]:
-    found = listeners.listen(config)
+    found = listening_sockets.listen(config)
     try:
         yield found[0].getsockname()[1]
     finally:
@@ -36,8 +36,8 @@ def listening(config: Web) -> Iterator[int]:
 def test_auto_takes_the_next_free_port(monkeypatch: pytest.MonkeyPatch) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         first = taken.getsockname()[1]
-        monkeypatch.setattr(listeners, "FIRST_PORT", first)
-        monkeypatch.setattr(listeners, "LAST_PORT", first + 50)
+        monkeypatch.setattr(listening_sockets, "FIRST_PORT", first)
+        monkeypatch.setattr(listening_sockets, "LAST_PORT", first + 50)
         with listening(Web()) as second, listening(Web()) as third:
             assert first < second < third
 
@@ -47,12 +47,12 @@ def test_a_port_that_is_asked_for_is_taken_or_refused_with_a_sentence() -> None:
     with listening(Web(port=port)) as found:
         assert found == port
         with pytest.raises(BachboxError, match=f"port {port} .*choose another"):
-            listeners.listen(Web(port=port))
+            listening_sockets.listen(Web(port=port))
 
 
 def test_an_address_that_this_machine_lacks_is_refused_at_once() -> None:
     with pytest.raises(BachboxError, match=r"cannot listen on 192\.0\.2\.1"):
-        listeners.listen(Web(host="192.0.2.1"))
+        listening_sockets.listen(Web(host="192.0.2.1"))
 
 
 def test_a_terminal_shows_the_address_and_a_qr_code_for_the_phone(tmp_path: Path) -> None:

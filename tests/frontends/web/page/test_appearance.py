@@ -1,0 +1,84 @@
+"""What the pages are made of, and who can use them."""
+
+from __future__ import annotations
+
+import pytest
+from playwright.sync_api import Browser, expect
+
+from tests.support.browser import page, unfold, violations, wait_until_live
+from tests.support.web_server import WebBox
+
+
+def test_page_is_small_and_loads_from_box_only(browser: Browser, box: WebBox) -> None:
+    context = browser.new_context()
+    one = context.new_page()
+    asked: list[str] = []
+    sizes: list[int] = []
+    session = context.new_cdp_session(one)
+    session.send("Network.enable")
+    session.on("Network.loadingFinished", lambda event: sizes.append(event["encodedDataLength"]))
+    one.on("request", lambda request: asked.append(request.url))
+    one.goto(box.url, wait_until="networkidle")
+    wait_until_live(one)
+    assert all(url.startswith((box.url, box.url.replace("http", "ws"))) for url in asked)
+    assert len(sizes) > 5
+    assert sum(sizes) < 150_000, sizes
+    context.close()
+
+
+@pytest.mark.parametrize("path", ["/", "/health"])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [320, 1280])
+def test_accessibility(browser: Browser, box: WebBox, path: str, scheme: str, width: int) -> None:
+    with page(
+        browser,
+        box.url + path,
+        ready=path == "/",
+        color_scheme=scheme,
+        viewport={"width": width, "height": 900},
+    ) as one:
+        expect(one.locator("#connection")).to_have_attribute("data-state", "live")
+        unfold(one)
+        assert not violations(one)
+        assert one.evaluate("document.documentElement.scrollWidth") <= width
+
+
+def test_health_page(browser: Browser, box: WebBox) -> None:
+    with page(browser, box.url + "/health", ready=False) as one:
+        expect(one.locator("#charts figure")).to_have_count(6)
+        expect(one.locator("#log")).to_contain_text("seed 5")
+        expect(one.locator("#facts")).to_contain_text("xruns")
+        one.get_by_role("button", name="Test the MQTT connection").click()
+        expect(one.locator("#test-result")).to_contain_text("accepts the connection")
+        one.get_by_role("button", name="Show knob and button events").click()
+        expect(one.locator("#test-result")).to_contain_text("No knobs or buttons are configured")
+        one.get_by_role("button", name="Play a test tone").click()
+        expect(one.locator("#test-result")).to_contain_text("a tone")
+        one.get_by_role("link", name="Back to the music").click()
+        wait_until_live(one)
+
+
+@pytest.mark.parametrize(
+    ("locale", "pause", "settings"),
+    [("de-AT", "Pause", "Klang und Stil"), ("fr-FR", "Pause", "Son et style"),
+     ("es-MX", "Pausa", "Sonido y estilo"), ("nl-NL", "Pause", "Sound and style")],
+)  # fmt: skip
+def test_page_speaks_the_language_of_the_browser(
+    browser: Browser, box: WebBox, locale: str, pause: str, settings: str
+) -> None:
+    box.set(playing=True)
+    with page(browser, box.url, locale=locale) as one:
+        expect(one.locator("#playing")).to_have_text(pause)
+        expect(one.get_by_text(settings)).to_be_visible()
+        assert not violations(one)
+
+
+def test_page_can_be_put_on_a_home_screen(browser: Browser, box: WebBox) -> None:
+    with page(browser, box.url) as one:
+        session = one.context.new_cdp_session(one)
+        found = session.send("Page.getAppManifest")
+        assert found["url"] == f"{box.url}/static/bachbox.webmanifest"
+        assert not found["errors"]
+        faults = session.send("Page.getInstallabilityErrors")["installabilityErrors"]
+        # A private window, as here, installs nothing; that is no fault of the page.
+        assert {fault["errorId"] for fault in faults} <= {"in-incognito"}
