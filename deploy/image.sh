@@ -3,7 +3,8 @@
 #   sudo make image
 # The result is build/image/bachbox.img. It has a FAT partition with bachbox.txt, which any computer
 # can edit, a read-only root, and a small journalled file system for the settings. No loop device is
-# needed. Needs mmdebstrap, lintian, qemu-user-static and arch-test (on other processors), dosfstools, mtools, fdisk.
+# needed. Needs mmdebstrap, lintian, qemu-user-static and arch-test (on other processors),
+# device-tree-compiler, dosfstools, mtools, fdisk.
 set -euo pipefail
 umask 022
 
@@ -26,8 +27,8 @@ fail() {
     exit 1
 }
 [ "$(id -u)" -eq 0 ] || fail "this needs root; run: sudo make image"
-for tool in mmdebstrap lintian mkfs.vfat mcopy sfdisk mkfs.ext4; do
-    command -v $tool >/dev/null || fail "$tool is missing; apt install mmdebstrap qemu-user-static arch-test lintian dosfstools mtools fdisk e2fsprogs"
+for tool in mmdebstrap lintian dtc mkfs.vfat mcopy sfdisk mkfs.ext4; do
+    command -v $tool >/dev/null || fail "$tool is missing; apt install mmdebstrap qemu-user-static arch-test lintian device-tree-compiler dosfstools mtools fdisk e2fsprogs"
 done
 
 say "Building the package for ARM"
@@ -51,7 +52,8 @@ mkdir "$work/upper" "$work/overlay" "$root"
 mount -t overlay -o "lowerdir=$tree,upperdir=$work/upper,workdir=$work/overlay" overlay "$root"
 mount -t proc proc "$root/proc"
 cp -r "$here/deploy/card/root/." "$root/"
-install -D -m 755 "$here/deploy/card/settings.py" "$root/usr/lib/bachbox-card/settings.py"
+install -D -m 755 -t "$root/usr/lib/bachbox-card" "$here/deploy/card/settings.py"
+install -m 644 -t "$root/usr/lib/bachbox-card" "$here/deploy/card/dac.py"
 cp "$package" "$root/tmp/"
 inside() { env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin LC_ALL=C.UTF-8 DEBIAN_FRONTEND=noninteractive chroot "$root" "$@"; }
 mkdir -p "$out"
@@ -82,6 +84,13 @@ cp "$here/deploy/card/bachbox.txt" "$root/boot/firmware/"
 cp "$here/bachbox.example.toml" "$root/boot/firmware/"
 truncate --size ${boot_mib}M "$work/boot.img"
 mkfs.vfat -F 32 -n BACHBOX "$work/boot.img" >/dev/null
+mkdir -p "$root/boot/firmware/overlays"
+dtc -q -@ -I dts -O dtb -o "$root/boot/firmware/overlays/bachbox-dac.dtbo" "$here/deploy/card/bachbox-dac.dts"
+# The firmware applies it at the start; it must fit the device trees of this kernel.
+for board in bcm2837-rpi-3-b bcm2837-rpi-3-b-plus bcm2711-rpi-4-b; do
+    fdtoverlay -i "$root/boot/firmware/$board.dtb" -o "$work/applied.dtb" "$root/boot/firmware/overlays/bachbox-dac.dtbo" ||
+        fail "deploy/card/bachbox-dac.dts does not fit $board"
+done
 mcopy -s -i "$work/boot.img" "$root"/boot/firmware/* ::/
 rm -rf "$root"/boot/firmware/*
 

@@ -30,6 +30,8 @@ debian-archive-keyring to verify its packages
 systemd-container to boot it
 lintian to check the Debian package
 wpasupplicant to check the Wi-Fi settings of the card image
+device-tree-compiler to check the card image's overlay for sound cards
+dnsmasq-base to check the card image's hotspot
 LIST
     fi
     if [ "$1" = test ]; then

@@ -19,12 +19,16 @@ import re
 import socket
 import subprocess
 import sys
+import tomllib
 import wave
 from pathlib import Path
+
+import dac
 
 TEXT = Path("/boot/firmware/bachbox.txt")
 PROBLEMS = "bachbox-problems.txt"
 RUN = Path("/run/bachbox-card")
+MODPROBE = Path("/run/modprobe.d/bachbox-card.conf")
 DEFAULT = Path("/etc/bachbox/bachbox.toml")
 LED = Path("/sys/class/leds/ACT")
 MAX_BYTES = 65536
@@ -47,10 +51,11 @@ KEYS = {
     "wifi_open": (r"true|false", "true or false"),
     "wifi_country": (r"[A-Z]{2}", "two capital letters, such as DE"),
     "broker_password": (r"[^\r\n]{0,1000}", "at most 1000 characters"),
+    "dac": (r"[\w-]{0,60}", "the name of a sound card's overlay, such as hifiberry-dac"),
 }
 """The keys of ``[card]``: the pattern of their values, and what is allowed, in words."""
 
-BEEPS_BY_TOPIC = {"wifi": 2, "hostname": 3, "broker_password": 4, "section [card]": 5}
+BEEPS_BY_TOPIC = {"wifi": 2, "hostname": 3, "broker_password": 4, "section [card]": 5, "dac": 6}
 """How many beeps tell where the mistake is, by a word in its sentence; one beep for the rest."""
 
 _QUOTES = str.maketrans("“”„‘’‚", "\"\"\"'''")
@@ -228,16 +233,23 @@ def check_config(box: str) -> None:
 
 
 def save_problems(folder: Path) -> None:
-    """List the problems in a file in ``folder``, the boot partition; remove it if there are none.
-
-    The partition is mounted read-only. It is writable only for this moment, and only if the list
-    has changed, because FAT has no journal and the plug may be pulled.
-    """
-    path = folder / PROBLEMS
+    """List the problems in a file in ``folder``, the boot partition; remove it without any."""
     lines = ["Bachbox found these mistakes in bachbox.txt at its last start:", "", *problems, ""]
-    content = "\r\n".join(lines).encode() if problems else None
+    write_to_card(folder / PROBLEMS, "\r\n".join(lines) if problems else "")
+
+
+def write_to_card(path: Path, text: str) -> bool:
+    """Write a file on the boot partition, or remove it if ``text`` is empty.
+
+    The partition is mounted read-only. It is writable only for this moment, and only if the
+    content changes, because FAT has no journal and the plug may be pulled.
+
+    Returns:
+        Whether the file was changed, and now has this content.
+    """
+    folder, content = path.parent, text.encode() or None
     if content == (path.read_bytes() if path.exists() else None):
-        return
+        return False
     is_remounted = bool(os.statvfs(folder).f_flag & os.ST_RDONLY) and _remount(folder, "rw")
     try:
         temporary = path.with_suffix(".new")
@@ -253,11 +265,39 @@ def save_problems(folder: Path) -> None:
     finally:
         if is_remounted:
             _remount(folder, "ro")
+    return content == (path.read_bytes() if path.exists() else None)
 
 
 def _remount(folder: Path, how: str) -> bool:
     command = ["mount", "-o", f"remount,{how}", str(folder)]
     return subprocess.run(command, check=False).returncode == 0
+
+
+def apply_dac(name: str, box: str) -> bool:
+    """Use the sound card ``name`` on the header; return whether the box has to start once more.
+
+    Args:
+        name: as in ``[card]``; "" for none.
+        box: Bachbox's config, whose pins must not be those of the sound card.
+    """
+    if sentence := dac.refusal(name) if name else "":
+        report(sentence)
+        return False
+    (RUN / "environment").unlink(missing_ok=True)
+    if name:
+        with contextlib.suppress(tomllib.TOMLDecodeError):
+            for sentence in dac.clashes(tomllib.loads(box)):
+                report(sentence)
+        # The default card is this one, and the Pi's own output is off.
+        write("environment", f"ALSA_CARD={dac.CARD_ID}\n", 0o644)
+        MODPROBE.parent.mkdir(exist_ok=True)
+        MODPROBE.write_text("blacklist snd_bcm2835\n")
+        subprocess.run(["modprobe", "--quiet", "--remove", "snd_bcm2835"], check=False)
+    try:
+        return write_to_card(TEXT.parent / dac.INCLUDED, dac.included(name))
+    except OSError as error:
+        report(f"dac: {dac.INCLUDED} cannot be written beside this file ({error.strerror})")
+        return False
 
 
 def blink() -> None:
@@ -312,6 +352,8 @@ def main() -> None:
         (RUN / "wpa_supplicant-wlan0.conf").unlink(missing_ok=True)
     write("mqtt-password", (settings.get("broker_password") or "") + "\n")
     check_config(box)
+    given = settings.get("dac", "")
+    starts_again = given is not None and apply_dac(given, box)
     with contextlib.suppress(OSError):
         save_problems(TEXT.parent)
     (RUN / BEEPS).unlink(missing_ok=True)
@@ -319,6 +361,9 @@ def main() -> None:
         write_beeps(RUN / BEEPS, beep_counts(problems))
         with contextlib.suppress(OSError):
             blink()
+    if starts_again:
+        print("bachbox.txt: another sound card (dac); starting once more", file=sys.stderr)
+        subprocess.run(["systemctl", "--no-block", "reboot"], check=False)
 
 
 if __name__ == "__main__":

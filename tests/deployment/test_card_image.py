@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import runpy
 import subprocess
 import sys
 import time
@@ -18,11 +17,10 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from tests.deployment.card_scripts import CARD, load
 from tests.support.programs import program
 
-CARD = Path(__file__).parents[2] / "deploy" / "card"
-script = runpy.run_path(str(CARD / "settings.py"))
-"""The script's names; it is not a part of the package."""
+script = vars(load("settings"))
 
 PASSWORDS = st.from_regex(r"[ -~]{8,63}", fullmatch=True).filter(lambda text: '" ' not in text)
 
