@@ -21,8 +21,10 @@ from appliance.errors import UsageError
 
 if TYPE_CHECKING:
     from appliance.composing.composer import Composer
+    from appliance.composing.model_file import ModelFile
     from appliance.config.loader import Config
     from appliance.ipc.shared_state import LiveSettings
+    from appliance.music.codecs.base import Opening
     from appliance.music.events import Event
     from appliance.music.files.piece_record import PieceRecord
     from appliance.offline.renderer import Rendered
@@ -32,6 +34,8 @@ logger = logging.getLogger(__name__)
 
 _MAX_RENDER_S: Final = 6 * 3600
 """The longest WAV file at 48 kHz."""
+_HARMONISING_MODEL: Final = "chorales"
+"""Harmonises melodies, whatever model plays."""
 
 
 @click.command()
@@ -49,11 +53,17 @@ _MAX_RENDER_S: Final = 6 * 3600
     type=PATH,
     help="Replay, note for note, the piece that Bachbox stored in this file.",
 )
+@click.option(
+    "--melody",
+    type=PATH,
+    help="Harmonise the melody in this file (MIDI, MusicXML, ABC): it is kept as the soprano.",
+)
 @json_option
 def render(
     outputs: tuple[Path, ...],
     config_file: Path | None,
     prime: Path | None,
+    melody: Path | None,
     seconds: float | None,
     pieces: int | None,
     replay_file: Path | None,
@@ -66,9 +76,12 @@ def render(
     only). A single piece (--pieces 1 or --replay FILE) can also be written to OUT.musicxml. Its
     .wav, .mid and .musicxml files contain all that --replay needs to play it again. With
     --expression 0 they are as printed: halves are not played again.
+
+    With --melody FILE the piece is your melody as the soprano, with three voices composed under it.
     """
     if replay_file is not None:
-        others = {"prime": prime, "seconds": seconds, "pieces": pieces, **options}
+        others = {"prime": prime, "melody": melody, "seconds": seconds, "pieces": pieces}
+        others |= options
         _replay(replay_file, outputs, config_file, as_json, others)
         return
     from appliance.config import loader
@@ -77,6 +90,9 @@ def render(
 
     if seconds is not None and pieces is not None:
         raise UsageError("--seconds and --pieces cannot be combined; give one of them")
+    if melody is not None:
+        _refuse_with_melody(prime=prime, seconds=seconds, pieces=pieces, key=options["key"])
+        pieces, options["model"] = 1, options["model"] or _HARMONISING_MODEL
     config = apply_overrides(loader.load(config_file)[0], **options)
     length = renderer.Length(seconds if pieces or seconds else 60.0, pieces)
     output_files.check_outputs(
@@ -87,7 +103,7 @@ def render(
     requested = requested_settings(config, model)
     settings = effective(requested, catalog.defaults_of(model))
     live = live_settings(settings, is_program_chosen=requested.instrument is not None)
-    composer = _composer(config, catalog, prime, live)
+    composer = _composer(config, catalog, live, prime, melody)
     _stop_on_signals()
     with _progress_bar("Composing") as progress:
         rendered = renderer.render(
@@ -109,12 +125,16 @@ def render(
 
 
 def _composer(
-    config: Config, catalog: ModelCatalog, prime: Path | None, settings: LiveSettings
+    config: Config,
+    catalog: ModelCatalog,
+    settings: LiveSettings,
+    prime: Path | None,
+    melody: Path | None,
 ) -> Composer:
     """Return a composer with the configured model.
 
     Raises:
-        BachboxError: the model or the prime cannot be used.
+        BachboxError: the model, the prime or the melody cannot be used.
     """
     from appliance.audio.silence_stderr import silence_stderr
     from appliance.composing import model_file
@@ -126,16 +146,55 @@ def _composer(
     path = model_file.find(catalog.configured, catalog.folders)
     try_model(path)
     model = ModelLoader(config.music.delegate, logger.warning).load(path)
+    seed = choose_seed(config)
+    opening = model.opening(prime) if prime else None
+    if melody:
+        opening = _harmonised(model, melody, seed, settings)
     with silence_stderr():
         return Composer(
             model,
-            seed=choose_seed(config),
+            seed=seed,
             temperature=settings.temperature,
             top_p=settings.top_p,
-            prime=model.opening(prime) if prime else None,
+            prime=opening,
             key=key_names.find(settings.key),
             # At expression 0 the printed page is written, which has repeat signs.
             repeats=settings.repeats and settings.expression > 0,
+        )
+
+
+def _refuse_with_melody(**options: object) -> None:
+    """Refuse options that do not go with ``--melody``.
+
+    Raises:
+        UsageError: one of ``options`` is given.
+    """
+    for name, value in options.items():
+        if value is not None:
+            raise UsageError(
+                f"--melody and --{name} cannot be combined: key and length are the melody's"
+            )
+
+
+def _harmonised(model: ModelFile, path: Path, seed: int, settings: LiveSettings) -> Opening:
+    """Return the melody in a file as a whole piece in four voices.
+
+    Raises:
+        UsageError: there is no such file, no melody in it, or the model does not harmonise.
+    """
+    from appliance.audio.silence_stderr import silence_stderr
+    from appliance.composing import harmonise
+
+    melody = harmonise.read_melody(model, path)
+    _stop_on_signals()
+    with silence_stderr(), _progress_bar("Harmonising") as progress:
+        return harmonise.harmonise(
+            model,
+            melody,
+            seed=seed,
+            temperature=settings.temperature,
+            top_p=settings.top_p,
+            progress=progress,
         )
 
 
@@ -181,7 +240,7 @@ def _replay(
     from appliance.state import general_midi
 
     given = {name: value for name, value in options.items() if value is not None}
-    for name in ("model", "seed", "prime", "seconds", "pieces", "temperature", "top_p"):
+    for name in ("model", "seed", "prime", "melody", "seconds", "pieces", "temperature", "top_p"):
         if name in given:
             raise UsageError(
                 f"--replay and --{name.replace('_', '-')} cannot be combined: the notes are those "

@@ -15,7 +15,7 @@ from appliance.music.events import (
     TICKS_PER_STEP,
     Piece,
 )
-from appliance.music.score import NO_FACTS, Form, Key
+from appliance.music.score import Form, Key
 
 
 class PiecePlanner:
@@ -39,13 +39,15 @@ class PiecePlanner:
     def piece(self, number: int, start_tick: int) -> tuple[Piece, Form]:
         """Return the piece with this number, and the form that it fills.
 
-        A piece that starts from a prime is of no kind, and its tempo is what is set.
+        A piece that starts from a prime is of no kind, and its tempo is what is set; unless the
+        prime is the whole piece.
         """
         planned = self._programme.piece(number)
         form, key, facts = planned.form, planned.key, planned.form.facts
         prime = self._prime if number == 1 else None
         if prime is not None:
-            form, key, facts = form_after(prime.form, form), prime.key, NO_FACTS
+            form, key = _begun(prime, form), prime.key
+            facts = form.facts
             planned = replace(planned, group=0, place=0, group_size=0, times=1)
         piece = Piece(
             number=number,
@@ -73,7 +75,7 @@ class PiecePlanner:
         """
         form = self._forms[piece.form] if piece.form < len(self._forms) else DEFAULT_FORM
         if self._prime is not None and piece.number == 1:
-            form = form_after(self._prime.form, form)
+            form = _begun(self._prime, form)
         if form.bar_steps != piece.beats_per_bar * form.beat_steps:
             return DEFAULT_FORM
         return form
@@ -95,6 +97,11 @@ class PiecePlanner:
             return (first_bar_tick - end_tick - following.pickup_ticks) % piece.beat_ticks
         quarters = pause_after_s(piece) * piece.sounding_bpm(self._default_bpm) / 60
         return max(0, round(quarters * TICKS_PER_BEAT) - silent_ticks)
+
+
+def _begun(prime: Opening, form: Form) -> Form:
+    """Return the form of a piece that starts from a prime and would otherwise fill ``form``."""
+    return prime.form if prime.whole else form_after(prime.form, form)
 
 
 def form_after(prime: Form, form: Form) -> Form:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+from collections.abc import Sequence
 from pathlib import Path
 
 import mido
@@ -28,6 +30,21 @@ def midi(path: Path, seed: int, notes: int = 120, tempo_bpm: int = 72, program: 
     path.parent.mkdir(parents=True, exist_ok=True)
     file.save(path)
     return path
+
+
+def melody(pitches: Sequence[int], meter: tuple[int, int] = (4, 4)) -> bytes:
+    """A MIDI file with a melody in quarters."""
+    track = mido.MidiTrack()
+    over, under = meter
+    track.append(mido.MetaMessage("time_signature", numerator=over, denominator=under, time=0))
+    for pitch in pitches:
+        track.append(mido.Message("note_on", note=pitch, velocity=80, time=0))
+        track.append(mido.Message("note_off", note=pitch, velocity=0, time=480))
+    file = mido.MidiFile(ticks_per_beat=480)
+    file.tracks.append(track)
+    content = io.BytesIO()
+    file.save(file=content)
+    return content.getvalue()
 
 
 def folder(path: Path, pieces: int = 6) -> Path:

@@ -83,6 +83,8 @@ class Opening(NamedTuple):
 
 class Context(Protocol):
     """A piece being written: the model's input before each token, the music after it.
+    whole: bool = False
+    """It is a whole piece, with which the piece ends."""
 
     Ticks count from the beginning of the piece.
     """
