@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from appliance.common.backoff import Backoff
+from appliance.common.child_processes import send_signal
 from appliance.common.procfs import ProcessStat, ran_s, read_stat
 from appliance.daemon.child_output import ChildOutput
 from appliance.daemon.journal_events import (
@@ -169,15 +170,13 @@ class Child:
         process = self._process
         if process is None or process.returncode is not None:
             return
-        with contextlib.suppress(ProcessLookupError):
-            process.terminate()
-            # A process that a signal has stopped could not even end.
-            process.send_signal(signal.SIGCONT)
+        send_signal(process, signal.SIGTERM)
+        # A process that a signal has stopped could not even end.
+        send_signal(process, signal.SIGCONT)
         try:
             await asyncio.wait_for(process.wait(), timeout_s)
         except TimeoutError:
-            with contextlib.suppress(ProcessLookupError):
-                process.kill()
+            send_signal(process, signal.SIGKILL)
             await process.wait()
 
     async def _wait_for_card(self) -> None:
@@ -205,7 +204,7 @@ class Child:
         with contextlib.suppress(ProcessLookupError):
             self.spec.set_priority(process.pid)
         if self._stopping.is_set():
-            process.terminate()
+            send_signal(process, signal.SIGTERM)
         assert process.stderr is not None
         reader = asyncio.create_task(self._output.read(process.stderr))
         watcher = asyncio.create_task(self._watch(process))
@@ -245,7 +244,7 @@ class Child:
                     "the %s has grown to %.0f MB and is killed", self.spec.name, mb,
                     extra={"event": CHILD_LEAKS, "child": self.spec.name, "mb": round(mb)},
                 )  # fmt: skip
-                process.kill()
+                send_signal(process, signal.SIGKILL)
                 return
             timeout_s = HANG_TIMEOUT_S if self._works else start_timeout_s(stat.cpu_s)
             if silent_s > timeout_s or stopped_s > STOPPED_TIMEOUT_S:
@@ -253,7 +252,7 @@ class Child:
                     "the %s hangs and is killed", self.spec.name,
                     extra={"event": CHILD_HANGS, "child": self.spec.name},
                 )  # fmt: skip
-                process.kill()
+                send_signal(process, signal.SIGKILL)
                 return
 
     async def _sleep(self, seconds: float) -> None:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import signal
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from typing import NamedTuple
 
+from appliance.common.child_processes import send_signal
 from appliance.errors import BachboxError
 from appliance.ipc.audio_tap import Sound
 
@@ -60,8 +62,7 @@ async def running(
     finally:
         feeding.cancel()
         await asyncio.gather(feeding, return_exceptions=True)
-        with contextlib.suppress(ProcessLookupError):
-            process.kill()
+        send_signal(process, signal.SIGKILL)
         await process.wait()
 
 
