@@ -10,7 +10,6 @@ import contextlib
 import math
 import os
 import re
-import sys
 import tomllib
 import typing
 from collections.abc import Iterator
@@ -193,8 +192,9 @@ def model_folders(config: Config) -> list[Path]:
     users = custom_models_folder(Config())
     return [
         *dict.fromkeys((custom_models_folder(config), users)),
+        # In a checkout, and in an installed package.
         Path(__file__).parents[2] / "models",
-        Path(sys.prefix) / "share" / "bachbox" / "models",
+        Path(__file__).parents[1] / "models",
     ]
 
 

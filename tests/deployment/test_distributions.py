@@ -58,7 +58,7 @@ def test_an_installed_wheel_composes_in_a_foreign_folder(wheel: Path, tmp_path: 
     code = (
         f"import appliance; assert appliance.__file__.startswith({str(site)!r})\n"
         "from appliance.cli import main\n"
-        "main(['render', 'one.mid', '--pieces', '1', '--model', 'folk'])"
+        "main(['render', 'one.mid', '--seconds', '10', '--model', 'folk'])"
     )
     env = {**os.environ, "PYTHONPATH": str(site), "HOME": str(tmp_path)}
     subprocess.run([sys.executable, "-c", code], cwd=foreign, env=env, check=True)
