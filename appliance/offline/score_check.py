@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Final
 
 import msgspec
 
@@ -13,6 +14,10 @@ from appliance.music.codecs.base import Codec
 from appliance.music.events import TICKS_PER_BEAT
 from appliance.music.files import abc_reader, score_reader
 from appliance.music.files.score_file import ScoreFile
+
+MAX_TRIED_CHARACTERS: Final = 150_000
+"""Of a book of tunes, those that begin within so much are tried, which takes up to five seconds on
+a small computer."""
 
 
 class Verdict(msgspec.Struct, frozen=True):
@@ -43,9 +48,11 @@ class ScoreReport(msgspec.Struct, frozen=True):
     notices: list[str] = []
     """What was left out or not taken as it is written."""
     tunes: int = 0
-    """Tunes in an ABC file."""
+    """Tunes of an ABC file that were tried."""
     tunes_left_out: list[str] = []
     """Tunes that `bachbox train` cannot use, each with its reason."""
+    tunes_untried: int = 0
+    """Tunes that follow them in the file."""
     models: list[Verdict] = []
 
     @property
@@ -90,7 +97,9 @@ def check(path: Path, codecs: Mapping[str, Codec]) -> ScoreReport:
         file = score_reader.read(path)
     except UsageError as why:
         return ScoreReport(str(path), readable=False, reason=_reason(why))
-    tunes = reader.read_book(path) if path.suffix.lower() in abc_reader.SUFFIXES else []
+    book = reader.Book([])
+    if path.suffix.lower() in abc_reader.SUFFIXES:
+        book = reader.read_book(path, MAX_TRIED_CHARACTERS)
     return ScoreReport(
         path=str(path),
         readable=True,
@@ -101,8 +110,9 @@ def check(path: Path, codecs: Mapping[str, Codec]) -> ScoreReport:
         meters=list(dict.fromkeys(f"{over}/{under}" for over, under in file.time_signatures)),
         pickup_quarters=_pickup_quarters(file),
         notices=list(file.notices),
-        tunes=len(tunes),
-        tunes_left_out=[f"{name}: {tune}" for name, tune in tunes if isinstance(tune, str)],
+        tunes=len(book.tunes),
+        tunes_left_out=[f"{name}: {tune}" for name, tune in book.tunes if isinstance(tune, str)],
+        tunes_untried=book.untried,
         models=[_verdict(name, codec, file) for name, codec in codecs.items()],
     )
 
@@ -149,6 +159,12 @@ def lines(report: ScoreReport) -> Iterator[str]:
         yield f"  {left} of {report.tunes} tunes cannot be used for training:"
         for tune in report.tunes_left_out:
             yield f"    {tune}"
+    if report.tunes_untried:
+        total = report.tunes + report.tunes_untried
+        yield (
+            f"  only the first {report.tunes} of {total} tunes were tried; `bachbox train` tries "
+            "all, and so does this command if you cut the book into smaller files"
+        )
     for verdict in report.models:
         answer = "yes" if verdict.usable else f"no: {verdict.reason}"
         notices = f" ({'; '.join(verdict.notices)})" if verdict.notices else ""

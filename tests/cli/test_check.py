@@ -11,6 +11,10 @@ import pytest
 from click.testing import CliRunner
 
 from appliance.cli.check import check
+from appliance.music.codecs.abc import reader
+from appliance.music.codecs.abc.score import AbcScore
+from appliance.music.codecs.abc.text import TuneText
+from appliance.offline import score_check
 from tests.support import scores
 
 DATA = Path(__file__).parents[1] / "data"
@@ -53,6 +57,29 @@ def test_a_book_of_tunes_says_which_of_them_cannot_be_used(tmp_path: Path) -> No
     assert report["tunes"] == 3
     (left_out,) = report["tunes_left_out"]
     assert left_out.startswith("tune 2 (Cut): line ")
+
+
+def test_of_a_large_book_the_beginning_is_tried(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So the time that a file takes does not grow with its size."""
+    parsed: list[str] = []
+    parse = reader.parse
+
+    def counted(tune: TuneText, name: str = "", **options: Any) -> AbcScore:
+        parsed.append(name)
+        return parse(tune, name, **options)
+
+    tune = scores.tune(1)
+    monkeypatch.setattr(reader, "parse", counted)
+    monkeypatch.setattr(score_check, "MAX_TRIED_CHARACTERS", 3 * len(tune))
+    book = tmp_path / "book.abc"
+    book.write_text(tune * 50)
+    (report,) = reports(book)
+    assert (report["tunes"], report["tunes_untried"]) == (3, 47)
+    assert len(parsed) == 4, "the first one is read as an opening, too"
+    shown = CliRunner().invoke(check, [str(book)], standalone_mode=False).stdout
+    assert "only the first 3 of 50 tunes were tried" in shown
 
 
 def test_what_a_model_leaves_out_stands_with_it() -> None:

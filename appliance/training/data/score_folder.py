@@ -92,11 +92,11 @@ def _read_abc_files(paths: Sequence[Path], cache: Path) -> tuple[list[AbcScore],
     with ProcessPoolExecutor() as pool:
         outcomes = tqdm(pool.map(reader.read_book, paths, chunksize=8), "reading", len(paths))
         for path, outcome in zip(paths, outcomes, strict=True):
-            for name, tune in outcome:
+            for name, tune in outcome.tunes:
                 if isinstance(tune, AbcScore):
                     kind = piece_facts.kind_of_tune(f"T:{name}", tune.form)
                     scores.append(piece_facts.with_facts(replace(tune, name=name), kind))
-                elif len(outcome) == 1:
+                elif len(outcome.tunes) == 1:
                     refused[path] = tune
                 else:
                     refused[path.with_name(f"{path.name}, {name.replace('/', '-')}")] = tune

@@ -47,7 +47,7 @@ class WrittenNote:
     alter: int | None
     """Semitones from the natural letter; ``None`` without an accidental."""
     length: Fraction
-    """In units of ``L:`` as scanned; the reader turns them into eighths."""
+    """In eighths."""
     rest: bool = False
     group: str = ""
     """``(3`` at a triplet's first note, ``3`` at its others; ``>`` or ``<`` at the first note of a
@@ -69,11 +69,17 @@ class Bar:
     """Where it ends, in the file."""
 
     def length(self) -> Fraction:
-        """Length of all notes, in the unit of the notes' lengths."""
-        total = Fraction(0)
+        """Length of all notes, in eighths."""
+        # Integers with one denominator: adding fractions takes ten times as long.
+        over, under = 0, 1
         for note in self.notes:
-            total += note.length * (Fraction(2, 3) if "3" in note.group else 1)
-        return total
+            note_over, note_under = note.length.as_integer_ratio()
+            if "3" in note.group:
+                note_over, note_under = 2 * note_over, 3 * note_under
+            if under % note_under:
+                over, under = over * note_under, under * note_under
+            over += note_over * (under // note_under)
+        return Fraction(over, under)
 
 
 class Bars(NamedTuple):
@@ -114,9 +120,10 @@ class _Scanner:
         self.line_number = 0
         """Of the present symbol."""
         self.notices: list[str] = []
-        self._unit = unit
-        self._scale = Fraction(1)
-        """The present ``L:`` as a multiple of the header's."""
+        self._unit = unit * 8
+        """The length of a note that states none, in eighths."""
+        self._lengths: dict[tuple[str, str], Fraction] = {}
+        """The lengths so far, by their digits before and after the slashes."""
         self._in_key: tuple[int, ...] | None = None
         self._compound = compound
         self._bars: list[Bar] = []
@@ -146,13 +153,13 @@ class _Scanner:
         elif symbol["tuplet"]:
             self._start_tuplet(symbol[0], symbol["tuplet"], symbol["ratio"] or "")
         elif symbol["note"]:
-            self._note(_written_note(symbol))
+            self._note(symbol)
         elif symbol["broken"]:
             self._broken_rhythm(symbol["broken"])
         elif symbol["tie"]:
             self._tie = True
         elif symbol["unit"]:
-            self._scale = Fraction(1, int(symbol["unit"])) / self._unit
+            self._unit, self._lengths = Fraction(8, int(symbol["unit"])), {}
         elif symbol["key"]:
             self._in_key = tuple(int(digit) - _KEY_OFFSET for digit in symbol["key"])
         else:
@@ -214,9 +221,15 @@ class _Scanner:
             raise ValueError("an ending begins within a bar")
         self._bars[-1].line = _merged(self._bars[-1].line, _bar_line("|", number))
 
-    def _note(self, note: WrittenNote) -> None:
-        note.length *= self._scale
-        note.in_key = self._in_key
+    def _note(self, symbol: re.Match[str]) -> None:
+        rest = symbol["note"] == "z"
+        note = WrittenNote(
+            step=0 if rest else white_key(symbol["note"], symbol["octave"]),
+            alter=ALTERATIONS[symbol["accidental"]],
+            length=self._length(symbol["over"] or "", symbol["under"] or ""),
+            rest=rest,
+            in_key=self._in_key,
+        )
         if self._tuplet_left:
             self._tuplet_left -= 1
             note.tuplet = self._tuplet[0]
@@ -232,6 +245,13 @@ class _Scanner:
             self._notes.append(note)
         self._tie = False
 
+    def _length(self, over: str, under: str) -> Fraction:
+        """The length of a note in eighths."""
+        # Fractions are slow, and a book has few lengths.
+        if (over, under) not in self._lengths:
+            self._lengths[over, under] = _stated_length(over, under) * self._unit
+        return self._lengths[over, under]
+
     def _broken_rhythm(self, symbol: str) -> None:
         notes = self._notes
         if len(symbol) > 1 or not notes or notes[-1].group or notes[-1].rest:
@@ -244,20 +264,18 @@ def key_mark(alterations: Sequence[int]) -> str:
     return KEY_MARK + "".join(str(alteration + _KEY_OFFSET) for alteration in alterations)
 
 
-def _written_note(symbol: re.Match[str]) -> WrittenNote:
-    under, over = symbol["under"] or "", symbol["over"] or ""
+def _stated_length(over: str, under: str) -> Fraction:
+    """The length of a note in the unit of ``L:``, by its digits before and after the slashes.
+
+    Raises:
+        ValueError: there are too many digits, or it is divided by zero.
+    """
     if len(over) > MAX_DIGITS or len(under) > MAX_DIGITS + 1:
         raise ValueError(f"a length of {quoted(over + under)}; allowed: a few digits, such as 3/2")
     divisor = int(under.strip("/") or 2 ** len(under)) if under else 1
     if not divisor:
         raise ValueError("a length is divided by zero")
-    rest = symbol["note"] == "z"
-    return WrittenNote(
-        step=0 if rest else white_key(symbol["note"], symbol["octave"]),
-        alter=ALTERATIONS[symbol["accidental"]],
-        length=Fraction(over or 1) / divisor,
-        rest=rest,
-    )
+    return Fraction(int(over or 1), divisor)
 
 
 def _can_be_tied(first: WrittenNote, second: WrittenNote) -> bool:

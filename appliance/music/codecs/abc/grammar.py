@@ -8,7 +8,10 @@ bar is carried on through every repeat, so a section that begins with an upbeat 
 from __future__ import annotations
 
 import enum
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
+from functools import cache
+from typing import Final
 
 from appliance.common.copying import Copyable
 from appliance.music.codecs.abc.tokens import (
@@ -32,6 +35,10 @@ MIN_BARS = 7
 """A tune is longer than this, as it is played."""
 MAX_SECTION_BARS = 24
 MAX_ENDING_BARS = 3
+_NOTES: Final = frozenset(TOKEN[symbol] for symbol in (*ACCIDENTALS, *PITCHES))
+_PITCHES: Final = frozenset(TOKEN[symbol] for symbol in PITCHES)
+_BROKEN: Final = frozenset((TOKEN[">"], TOKEN["<"]))
+_REPLAY: Final = frozenset((TOKEN[REPLAY],))
 
 
 class State(enum.IntEnum):
@@ -127,39 +134,37 @@ class Grammar(Copyable):
         """The token if it is allowed, or else the first one that is."""
         return token if token in self.allowed_tokens() else min(self.allowed_tokens())
 
-    def _next_tokens(self) -> set[int]:
+    def _next_tokens(self) -> AbstractSet[int]:
         if self.state == State.MODE:
             return {TOKEN[m] for m in SCALES if (m in MINOR_MODES) == self.key.minor}
         if self.state == State.REPLAY:
-            return {TOKEN[REPLAY]}
+            return _REPLAY
         if self.state == State.ACCIDENTAL:
-            return {TOKEN[symbol] for symbol in PITCHES}
+            return _PITCHES
         found: set[int] = set()
         here, rested, triplet_left = self.at_ticks, self.rested, self.triplet_left
         if self.pending:
             lengths, complete = self._lengths(self.pending)
-            found |= {TOKEN[symbol] for symbol in lengths}
             if not complete:
-                return found
+                return lengths
+            found |= lengths
             here += self.pending.ticks
             rested = self.pending.degree is None
             if triplet_left:
                 triplet_left -= 1
             elif self._may_be_broken(self.pending, here):
-                found |= {TOKEN[">"], TOKEN["<"]}
+                found |= _BROKEN
         elif self.pair:
-            return self._notes()
+            return _NOTES
         if triplet_left:
-            return found | self._notes()
+            return found | _NOTES
         return found | self._elements(here, rested)
-
-    def _notes(self) -> set[int]:
-        return {TOKEN[symbol] for symbol in (*ACCIDENTALS, *PITCHES)}
 
     def _stop(self, here: int) -> int:
         """The place in the bar up to which something that begins ``here`` may last."""
-        if self._must_close() and here < self._closes_at() < self.bar_ticks:
-            return self._closes_at()
+        closes_at = self._closes_at()
+        if here < closes_at < self.bar_ticks and self._must_close():
+            return closes_at
         return self.bar_ticks
 
     def _closes_at(self) -> int:
@@ -179,22 +184,22 @@ class Grammar(Copyable):
             return self.ending_ticks >= MAX_ENDING_BARS * self.bar_ticks
         return self.section_ticks >= MAX_SECTION_BARS * self.bar_ticks
 
-    def _lengths(self, note: Pending) -> tuple[list[str], bool]:
-        """The length symbols that the pending note may get, and whether it may do without."""
+    def _lengths(self, note: Pending) -> tuple[frozenset[int], bool]:
+        """The lengths that the pending note may get, and whether it may do without."""
         if self.pair:
-            wanted = [self.pair[1]]
+            wanted: tuple[int, ...] = (self.pair[1],)
         elif self.triplet_left:
             wanted = (
-                [self.triplet_length]
+                (self.triplet_length,)
                 if self.triplet_length
-                else [length for length in GROUPED if 2 * length <= self.triplet_room_ticks]
+                else tuple(n for n in GROUPED if 2 * n <= self.triplet_room_ticks)
             )
         else:
             room = self._stop(self.at_ticks) - self.at_ticks
             if note.degree is None:
                 room = min(room, MAX_REST_TICKS)
-            wanted = [length for length in (UNIT_TICKS, *LENGTHS.values()) if length <= room]
-        choices = [] if note.has_length else [s for s, ticks in LENGTHS.items() if ticks in wanted]
+            wanted = _lengths_within(room)
+        choices = frozenset() if note.has_length else _length_tokens(wanted)
         return choices, note.length in wanted
 
     def _may_be_broken(self, note: Pending, here: int) -> bool:
@@ -213,13 +218,13 @@ class Grammar(Copyable):
             return found
         if here == self.bar_ticks:
             return found | {TOKEN["|"]}
-        if not self.symbols[1:]:
+        if len(self.symbols) < 2:
             found.add(TOKEN["|:"])
         if self.symbols[-1] == ":|" and self.tick >= MIN_BARS * self.bar_ticks:
             if self.tick >= self._late_tick:
                 return {TOKEN[END]}
             found.add(TOKEN[END])
-        found |= self._notes()
+        found |= _NOTES
         if not rested:
             found.add(TOKEN["z"])
         if self._stop(here) - here >= 2 * MIN_TICKS:
@@ -257,3 +262,15 @@ class Grammar(Copyable):
         if here == self.bar_ticks and not self.ending and not late:
             found.append("|1")
         return found
+
+
+@cache
+def _lengths_within(room_ticks: int) -> tuple[int, ...]:
+    """The lengths in ticks that fit."""
+    return tuple(length for length in (UNIT_TICKS, *LENGTHS.values()) if length <= room_ticks)
+
+
+@cache
+def _length_tokens(lengths: tuple[int, ...]) -> frozenset[int]:
+    """The tokens of lengths in ticks."""
+    return frozenset(TOKEN[symbol] for symbol, ticks in LENGTHS.items() if ticks in lengths)

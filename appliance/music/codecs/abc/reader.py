@@ -11,7 +11,9 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from fractions import Fraction
+from itertools import accumulate
 from pathlib import Path
+from typing import NamedTuple
 
 from appliance.errors import UsageError
 from appliance.music.codecs.abc.bars import Bar, WrittenNote, bars_of
@@ -36,6 +38,17 @@ MAX_WRONG_SHARE = Fraction(1, 10)
 """The largest share of bars of a wrong length that is left out of a user's tune."""
 MAX_STRETCH = 3
 """Eighths by which a section's last note may be made longer or shorter."""
+
+
+class Book(NamedTuple):
+    """The tunes of a file."""
+
+    tunes: list[tuple[str, AbcScore | str]]
+    """Each with its title; of a tune that cannot be read, the reason why. A tune without a title,
+    or that cannot be read, is named by its number. Where the whole file cannot be read, there is
+    one reason, without a name."""
+    untried: int = 0
+    """Tunes that follow them in the file."""
 
 
 def read(path: Path) -> AbcScore:
@@ -67,27 +80,32 @@ def read(path: Path) -> AbcScore:
     return replace(score, notices=(notice, *score.notices))
 
 
-def read_book(path: Path) -> list[tuple[str, AbcScore | str]]:
-    """The tunes of a file, each with its title; of a tune that cannot be read, the reason why.
+def read_book(path: Path, max_characters: int = MAX_BOOK_BYTES) -> Book:
+    """Read the tunes of a file.
 
-    A tune without a title, or that cannot be read, is named by its number. Where the whole file
-    cannot be read, there is one reason, without a name.
+    Args:
+        path: of the file.
+        max_characters: only the tunes that begin within so much of the file are tried.
     """
     try:
         if path.stat().st_size > MAX_BOOK_BYTES:
-            return [("", "larger than 16 MiB; no book of tunes needs that much")]
+            return Book([("", "larger than 16 MiB; no book of tunes needs that much")])
         found = split_tunes(decode(path.read_bytes()))
     except OSError as why:
-        return [("", f"cannot read it: {why.strerror}")]
+        return Book([("", f"cannot read it: {why.strerror}")])
+    starts = accumulate((len(tune.text) for tune in found), initial=0)
+    tried = sum(start < max_characters for start in starts)
     tunes: list[tuple[str, AbcScore | str]] = []
-    for number, tune in enumerate(found, 1):
+    for number, tune in enumerate(found[:tried], 1):
         line = re.search(r"(?m)^T:(.*)", tune.text)
         title = line[1].strip() if line else ""
         try:
             tunes.append((title or f"{path.stem} {number}", parse(tune, title)))
         except ValueError as why:
             tunes.append((f"tune {number}" + (f" ({title})" if title else ""), str(why)))
-    return tunes or [("", "no tune is in it (a tune begins with a line X:1)")]
+    if not tunes:
+        return Book([("", "no tune is in it (a tune begins with a line X:1)")])
+    return Book(tunes, len(found) - len(tunes))
 
 
 def parse(text: TuneText | str, name: str = "", *, without_wrong_bars: bool = False) -> AbcScore:
@@ -104,8 +122,6 @@ def parse(text: TuneText | str, name: str = "", *, without_wrong_bars: bool = Fa
     body = read_body(text if isinstance(text, TuneText) else TuneText(text))
     key, meter = _key_and_meter(body)
     bars, notices = bars_of(body.lines, meter.unit, compound=meter.beat_steps == 6)
-    for note in _notes(bars):
-        note.length *= meter.unit * 8
     bar_eighths = meter.bar_eighths
     if meter.beat_steps == 4 and bar_eighths == 4 and _has_short_notes(bars):
         bar_eighths = Fraction(8)
@@ -220,7 +236,7 @@ def _drop_silent_bars(bars: list[Bar], whole: Fraction) -> list[str]:
     """Take the notes out of bars that are silent as a whole; return what to report."""
     dropped = 0
     for bar in bars:
-        if bar.notes and bar.length() >= whole and all(note.rest for note in bar.notes):
+        if bar.notes and all(note.rest for note in bar.notes) and bar.length() >= whole:
             bar.notes = []
             dropped += 1
     return [f"bars of silence were left out ({dropped})"] if dropped else []

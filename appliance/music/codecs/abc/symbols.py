@@ -20,9 +20,10 @@ from appliance.music.codecs.abc.tokens import (
     degree_symbol,
 )
 
-LENGTHS_IN_EIGHTHS = {Fraction(ticks, UNIT_TICKS) for ticks in (UNIT_TICKS, *LENGTHS.values())}
-"""The lengths of notes that symbols can write, in eighths."""
-_SYMBOL_OF_LENGTH = {Fraction(ticks, UNIT_TICKS): symbol for symbol, ticks in LENGTHS.items()}
+LENGTHS_IN_EIGHTHS = {Fraction(1): ""} | {
+    Fraction(ticks, UNIT_TICKS): symbol for symbol, ticks in LENGTHS.items()
+}
+"""The lengths of notes that symbols can write, in eighths, each with its symbol."""
 SECTION_LINES = {
     ("", True): "|:",
     ("", False): "",
@@ -62,21 +63,24 @@ def _bar_symbols(bar: Bar, pitches: _PitchWriter) -> list[str]:
     found: list[str] = []
     for note in bar.notes:
         try:
-            _check_length(note)
+            length = _length_symbol(note)
             found += ["(3"] if note.group == "(3" else []
             found += ["z"] if note.rest else pitches.symbols(note)
         except ValueError as why:
             raise LineError(bar.line_number, str(why)) from why
-        found += [_SYMBOL_OF_LENGTH[note.length]] if note.length in _SYMBOL_OF_LENGTH else []
+        found += [length] if length else []
         found += [note.group] if note.group in (">", "<") else []
     return found
 
 
-def _check_length(note: WrittenNote) -> None:
-    if note.length not in LENGTHS_IN_EIGHTHS:
+def _length_symbol(note: WrittenNote) -> str:
+    """The symbol of a note's length; "" for the length that needs none."""
+    symbol = LENGTHS_IN_EIGHTHS.get(note.length)
+    if symbol is None:
         raise ValueError(f"a note of {note.length} eighths, which no tune of Bachbox has")
     if note.group and note.length * UNIT_TICKS not in GROUPED:
         raise ValueError(f"a pair or triplet of notes of {note.length} eighths")
+    return symbol
 
 
 class _PitchWriter:
