@@ -20,7 +20,7 @@ from typing import Final
 from appliance.errors import BachboxError
 from appliance.state.clock_kinds import OFF, WEEKDAYS, appointment_of, hours_of
 from appliance.state.kept_kinds import NOTHING
-from appliance.state.settings import RequestedSettings, Settings
+from appliance.state.settings import ASKED_TO_PLAY, RequestedSettings, Settings
 
 FADE_S: Final = 60.0
 """How long the music takes to fade out, and to get louder or softer at the ends of quiet hours."""
@@ -152,12 +152,11 @@ class Clock:
             self._stop.is_due(requested.stop_time, self._now(), self._zone)
         if "playing" in changed and requested.playing:
             self._is_faded = False
-        if self._is_own or not changed & {"playing", "sleep"}:
+        if self._is_own or not changed & {ASKED_TO_PLAY, "sleep"}:
             return
         self._rise_s = None
         self._has_paused = False
-        if "sleep" in changed:
-            self._set_timer(requested.sleep)
+        self._set_timer(requested.sleep)
 
     def _set_timer(self, minutes: float) -> None:
         self._sleep_s = self._monotonic() + 60 * minutes if minutes else None
@@ -178,7 +177,8 @@ class Clock:
             return
         minutes_left = math.ceil((self._sleep_s - now_s) / 60)
         if minutes_left > 0:
-            if minutes_left != self._settings.requested.sleep:
+            # The minute in which quiet hours fade the music out is nobody's sleep timer.
+            if self._settings.requested.sleep not in (0, minutes_left):
                 self._settings.change("sleep", minutes_left)
             return
         self._is_faded = self._settings.requested.playing

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import NamedTuple, Protocol
+from typing import Final, NamedTuple, Protocol
 
 import msgspec
 
@@ -127,7 +127,12 @@ def live_settings(
 
 
 Observer = Callable[[RequestedSettings, frozenset[str]], None]
-"""Called with the state now and the names of what changed: settings, or one action."""
+"""Called with the state now and the names of what changed: settings, or one action, and
+:data:`ASKED_TO_PLAY`."""
+
+ASKED_TO_PLAY: Final = "asked_to_play"
+"""Among what has changed when music or a pause is asked for, even where it is so already: the clock
+may be about to end it."""
 
 
 class SceneBook(Protocol):
@@ -235,7 +240,7 @@ class Settings:
     ) -> RequestedSettings:
         """Make all ``changes`` (value by name), or none of them; return the new state.
 
-        Playing or pausing ends the sleep timer.
+        Playing or pausing ends the sleep timer, and observers hear :data:`ASKED_TO_PLAY`.
 
         Args:
             changes: values by name.
@@ -264,9 +269,9 @@ class Settings:
             new, changed = msgspec.structs.replace(new, scene=NOTHING), changed | {"scene"}
         if "model" in changed:
             self._defaults = self._defaults_of(new.model)
-        if changed:
-            self._requested = new
-            self._notify(changed)
+        self._requested = new
+        if heard := changed | ({ASKED_TO_PLAY} if "playing" in parsed else set()):
+            self._notify(heard)
         return self._requested
 
     def act(self, action: str) -> None:

@@ -158,6 +158,7 @@ def test_music_that_a_person_starts_in_quiet_hours_plays_on() -> None:
 def test_playing_on_is_asked_for_while_quiet_hours_fade_the_music_out() -> None:
     box = Box(quiet_hours="22:00-07:00")
     box.wait_until("2026-11-30 22:00:40")
+    assert (box.volume < 70, box.settings.requested.sleep) == (True, 0)
     box.settings.change("playing", True)
     assert box.volume == 70
     box.wait_until("2026-12-01 08:00")
