@@ -255,6 +255,47 @@ def test_knobs_buttons_and_leds_of_a_running_box(
     assert "a bug in Bachbox" not in log
 
 
+def test_a_thousand_detents_arrive_however_fast_and_bouncing(factory: MockFactory) -> None:
+    """The edges come as fast as they can be made, far more than 1000 a second; buttons that bounce
+    for 5 ms need a clock, and are in test_encoders_potentiometers_buttons."""
+    settings = Settings(
+        RequestedSettings(model="chorales", tempo=140), lambda: ["chorales"], lambda _: DEFAULTS
+    )
+    done: list[str] = []
+    gpio = Gpio(encoders=(Encoder("tempo", 17, 27),))
+    frontend: Any = GpioFrontend(gpio, lambda _where, what: done.append(what))
+    pins = factory.pin(17), factory.pin(27)
+
+    def turn() -> None:
+        for number in range(1000):
+            # To and fro, so that no end of the range hides a click.
+            contacts = pins if number // 20 % 2 == 0 else pins[::-1]
+            for closes in (True, False):
+                for pin in contacts:
+                    for low in (*(closes, not closes) * (number % 4), closes):
+                        (pin.drive_low if low else pin.drive_high)()
+
+    async def run() -> None:
+        claimed = asyncio.Event()
+
+        async def no_leds() -> None:
+            claimed.set()
+            await asyncio.Event().wait()
+
+        frontend._update_leds = no_leds
+        task = asyncio.create_task(frontend.run(settings, None))
+        await asyncio.wait_for(claimed.wait(), TIMEOUT_S)
+        await asyncio.to_thread(turn)
+        # What the edges have scheduled comes before this.
+        await asyncio.sleep(0)
+        task.cancel()
+
+    asyncio.run(run())
+    assert len(done) == 1000
+    assert done[:20] == [f"tempo {140.0 + 2 * clicks}" for clicks in range(1, 21)]
+    assert settings.requested.tempo == 140
+
+
 def test_buttons_to_both_rails_and_encoders_with_two_detents(
     factory: MockFactory, tmp_path: Path
 ) -> None:
