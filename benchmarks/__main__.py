@@ -21,6 +21,7 @@ from benchmarks import (
     keras_baseline,
     latency,
     measure,
+    midi,
     page_cost,
     playing,
     rendering,
@@ -38,6 +39,7 @@ PARTS = [
     "instructions",
     "playing",
     "latency",
+    "midi",
     "interference",
     "page",
     "rendering",
@@ -181,6 +183,8 @@ def measured(parts: set[str], keras_python: Path) -> list[Section]:
             "settings at their defaults."
         )
         sections.append(card_section("From a change to the sound", note, *latency.PARTS))
+    if "midi" in parts:
+        sections.append(card_section("MIDI", "All defaults but MIDI.", midi.rows))
     if "interference" in parts:
         note = (
             "Blocks that reach the card too late (xruns), blocks without music (starved) and notes "

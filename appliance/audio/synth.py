@@ -40,7 +40,8 @@ velocity 90, then peak at 0.9 of full scale, and its church organ at 0.4."""
 
 _DRUM_CHANNEL: Final = 9
 _MIDI_CHANNELS: Final = 16
-_VOICE_CHANNELS: Final = [c for c in range(_MIDI_CHANNELS) if c != _DRUM_CHANNEL]
+VOICE_CHANNELS: Final = [c for c in range(_MIDI_CHANNELS) if c != _DRUM_CHANNEL]
+"""The MIDI channel, from 0, of each voice."""
 
 _PANS: Final = (46, 58, 70, 82, 64, 64)
 """MIDI pan of soprano, alto, tenor, bass and two more voices, left to right; 64 is the middle."""
@@ -136,10 +137,10 @@ class FluidSynth:
                 f"FluidSynth cannot load the soundfont {soundfont} ({_reason()}): "
                 "copy or download it again, or choose another"
             )
-        for channel in _VOICE_CHANNELS:
+        for channel in VOICE_CHANNELS:
             self._fl.fluid_synth_cc(self._synth, channel, _CC_REVERB, _REVERB_SEND)
         # Twice, because on a keyboard there is a channel for each voice in either hand.
-        for channel, pan in zip(_VOICE_CHANNELS, 2 * _PANS, strict=False):
+        for channel, pan in zip(VOICE_CHANNELS, 2 * _PANS, strict=False):
             self._fl.fluid_synth_cc(self._synth, channel, _CC_PAN, pan)
         self._font_id = font_id
         self._gain_step = gain * RAMP_SEGMENT_FRAMES / (RAMP_S * sample_rate)
@@ -147,11 +148,11 @@ class FluidSynth:
 
     def note_on(self, voice: int, pitch: int, velocity: int) -> None:
         """Begin a note of ``voice`` (0 to 14): MIDI note number and MIDI velocity, 0 to 127."""
-        self._fl.fluid_synth_noteon(self._synth, _VOICE_CHANNELS[voice], pitch, velocity)
+        self._fl.fluid_synth_noteon(self._synth, VOICE_CHANNELS[voice], pitch, velocity)
 
     def note_off(self, voice: int, pitch: int) -> None:
         """Release the MIDI note ``pitch`` of ``voice``."""
-        self._fl.fluid_synth_noteoff(self._synth, _VOICE_CHANNELS[voice], pitch)
+        self._fl.fluid_synth_noteoff(self._synth, VOICE_CHANNELS[voice], pitch)
 
     def program(self, program: int) -> None:
         """Choose the General MIDI program (0 to 127) of every voice, at full level.
@@ -159,7 +160,7 @@ class FluidSynth:
         If the font does not have it, the nearest preset that it has plays, and its name is logged.
         """
         bank, number = self._preset(program)
-        for channel in _VOICE_CHANNELS:
+        for channel in VOICE_CHANNELS:
             self._fl.fluid_synth_program_select(self._synth, channel, self._font_id, bank, number)
             self._fl.fluid_synth_cc(self._synth, channel, _CC_VOLUME, _USUAL_CC_VOLUME)
         self._program_gain = program_gain(program)
@@ -173,7 +174,7 @@ class FluidSynth:
             program: General MIDI program, 0 to 127.
             level: 0 to 100 percent, as in :func:`amplitude`.
         """
-        channel, preset = _VOICE_CHANNELS[voice], self._preset(program)
+        channel, preset = VOICE_CHANNELS[voice], self._preset(program)
         self._fl.fluid_synth_program_select(self._synth, channel, self._font_id, *preset)
         # MIDI volume is the square root of the amplitude (General MIDI level 1 developer
         # guidelines); instruments are made equally loud here, as the gain does for all channels.
@@ -218,7 +219,7 @@ class FluidSynth:
         ]
         codes += [
             fl.fluid_synth_activate_tuning(self._synth, channel, *_TUNING, _APPLY_NOW)
-            for channel in _VOICE_CHANNELS
+            for channel in VOICE_CHANNELS
         ]
         if any(code != self._fl.FLUID_OK for code in codes):
             raise BachboxError(

@@ -22,6 +22,7 @@ from appliance.cli import (
     doctor,
     hash_password,
     instruments,
+    midi,
     models,
     mqtt,
     play,
@@ -135,6 +136,7 @@ for _command in (
     config.config,
     hash_password.hash_password,
     mqtt.mqtt,
+    midi.midi,
     train.train,
 ):
     cli.add_command(_command)

@@ -103,6 +103,7 @@ def play(
         delegate=config.music.delegate,
         duration_s=duration_s,
         saved=library.saved,
+        midi=config.midi,
     )
 
     def soundfont() -> Path:
@@ -172,15 +173,19 @@ def _frontends(
     if config.stream.icecast:
         with _optional("icecast"):
             frontends.append(_icecast(config.stream.icecast, opus, mp3))
+
+    def on_input(where: str, what: str) -> None:
+        input_events.append(InputEvent(where, what))
+        events.emit(BoxEvent.KNOB_TURNED, what)
+
     if config.gpio != Gpio():
         with _optional("gpio"):
             from appliance.frontends.gpio.gpio_frontend import GpioFrontend
 
-            def on_input(where: str, what: str) -> None:
-                input_events.append(InputEvent(where, what))
-                events.emit(BoxEvent.KNOB_TURNED, what)
-
             frontends.append(GpioFrontend(config.gpio, on_input))
+    if config.midi.in_ports:
+        midi = "appliance.frontends.midi.midi_frontend:midi_frontend"
+        frontends.append(LateFrontend("midi", midi, config.midi, on_input, library))
     if config.display.driver:
         display = "appliance.frontends.display.display_frontend:DisplayFrontend"
         frontends.append(LateFrontend("display", display, config.display))

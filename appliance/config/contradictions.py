@@ -9,6 +9,7 @@ from typing import Final
 import msgspec
 
 from appliance.common.text import quoted
+from appliance.config.midi_schema import Midi, midi_problems
 from appliance.config.schema import Clock, Display, Mqtt, Web
 
 MQTT_NEEDS: Final[dict[str, tuple[str, ...]]] = {
@@ -36,6 +37,8 @@ def contradictions(section: msgspec.Struct) -> list[str]:
             return _web(section)
         case Clock():
             return _clock(section)
+        case Midi():
+            return midi_problems(section)
         case Display():
             return _display(section)
     return []

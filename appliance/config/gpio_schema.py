@@ -186,20 +186,27 @@ def _action_problem(part: Encoder | Button) -> str:
     """Return a sentence about what a button shall do and cannot; "" if all is well."""
     for key in ("press", "hold", "double"):
         action = getattr(part, key)
-        if action is None or action in ACTIONS:
-            continue
-        name, equals, value = action.partition("=")
-        if not equals:
-            return (
-                f"{key} = {quoted(action)} is not known; allowed are {', '.join(ACTIONS)} and "
-                'changes of a setting such as "volume=+5"'
-            )
-        try:
-            kind = find(name).kind
-            if not (is_relative(value) or isinstance(kind, NamedKind) or value == USE_DEFAULT):
-                kind.parse(name, value)
-        except UsageError as error:
-            return f"{key} = {quoted(action)}: {error}"
+        if action is not None and (problem := action_problem(key, action)):
+            return problem
+    return ""
+
+
+def action_problem(key: str, action: ButtonAction) -> str:
+    """Return a sentence about an ``action`` that cannot be done; "" if all is well."""
+    if action in ACTIONS:
+        return ""
+    name, equals, value = action.partition("=")
+    if not equals:
+        return (
+            f"{key} = {quoted(action)} is not known; allowed are {', '.join(ACTIONS)} and "
+            'changes of a setting such as "volume=+5"'
+        )
+    try:
+        kind = find(name).kind
+        if not (is_relative(value) or isinstance(kind, NamedKind) or value == USE_DEFAULT):
+            kind.parse(name, value)
+    except UsageError as error:
+        return f"{key} = {quoted(action)}: {error}"
     return ""
 
 

@@ -22,6 +22,7 @@ from appliance.common.text import did_you_mean, lowered, quoted, shortened
 from appliance.config.addresses import parse_host, parse_icecast, parse_snapcast, parse_topic
 from appliance.config.contradictions import contradictions
 from appliance.config.gpio_schema import Gpio
+from appliance.config.midi_schema import Midi
 from appliance.config.schema import (
     Clock,
     Display,
@@ -75,6 +76,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     web: Web = Web()
     stream: Stream = Stream()
     gpio: Gpio = Gpio()
+    midi: Midi = Midi()
     display: Display = Display()
 
 
@@ -87,6 +89,7 @@ SECTIONS: Final[dict[str, type[msgspec.Struct]]] = {
     "web": Web,
     "stream": Stream,
     "gpio": Gpio,
+    "midi": Midi,
     "display": Display,
 }
 

@@ -127,6 +127,7 @@ class Daemon:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
+            self._release_midi_notes()
             self._announcer.close()
         for task in done:
             task.result()
@@ -171,7 +172,20 @@ class Daemon:
             failures_are_final=lambda: self._output.partition(":")[0] in ("wav", "pipe"),
             on_failure=lambda: self._output_guard.check(),
             on_missing_card=self._change_output,
+            on_end=self._release_midi_notes if self._plan.midi.out_port else None,
         )
+
+    def _release_midi_notes(self) -> None:
+        """Release what a performer that was killed has left sounding on a MIDI port."""
+        keys, name = self._shared.midi_sounding.read(), self._plan.midi.out_port
+        if keys:
+            from appliance.audio import midi
+            from appliance.audio.midi.midi_out import silence
+
+            with contextlib.suppress(BachboxError):
+                if silence(midi.open_out(name), keys):
+                    self._shared.midi_sounding.write(frozenset())
+                    logger.info("released %d notes on the MIDI port %s", len(keys), name)
 
     @property
     def _output(self) -> str:

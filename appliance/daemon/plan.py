@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from appliance.config.midi_schema import NO_MIDI, Midi
 from appliance.state.saved_pieces import SavedPieces
 
 
@@ -28,6 +29,8 @@ class Plan:
     """As in ``[music]``: what runs the model."""
     saved: SavedPieces | None = None
     """The saved pieces; None: there are none."""
+    midi: Midi = NO_MIDI
+    """What goes out as MIDI."""
     duration_s: float | None = None
     """Stop after this many seconds of music; None: play until a signal comes."""
 
@@ -65,5 +68,8 @@ class Plan:
             f"--output={output}",
             f"--soundfont={soundfont}",
             f"--block-frames={self.block_frames}",
+            *([f"--midi-port={self.midi.out_port}"] if self.midi.out_port else []),
+            *(["--midi-clock"] if self.midi.clock else []),
+            *([] if self.midi.programs else ["--no-midi-programs"]),
             *(["--verbose"] if verbose else []),
         ]

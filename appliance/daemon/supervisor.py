@@ -93,6 +93,8 @@ class ChildSpec:
     """Whether something that fails after it has worked would fail again in a new process."""
     on_failure: Callable[[], None] = _do_nothing
     """Called when one that has worked before ended with an error, before it is started again."""
+    on_end: Callable[[], None] | None = None
+    """Called in a thread after each process, however it ended, before the next one starts."""
     on_missing_card: Callable[[], bool] = lambda: False
     """Called when there is no sound card; True to start again at once, with new arguments."""
 
@@ -128,6 +130,8 @@ class Child:
         while not self._stopping.is_set():
             started_at = time.monotonic()
             code = await self._run_once()
+            if spec.on_end:
+                await asyncio.to_thread(spec.on_end)
             if self._stopping.is_set():
                 return
             if code == EXIT_NO_CARD:

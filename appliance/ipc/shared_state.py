@@ -15,6 +15,7 @@ import os
 from typing import Any, Final, NamedTuple
 
 from appliance.errors import BachboxError
+from appliance.ipc.packed_keys import KEYS_LAYOUT, NO_KEYS, packed_keys, unpacked_keys
 from appliance.ipc.packed_text import packed_name, packed_text, unpacked_text
 from appliance.ipc.pcm import BYTES_PER_FRAME
 from appliance.ipc.shared_value import SharedValue
@@ -259,12 +260,7 @@ class SharedState:
             _unpack_live_settings,
         )
         self.writer = SharedValue(
-            memory,
-            self.live_settings.end_offset,
-            "<IQQ",
-            WriterState(),
-            tuple,
-            lambda v: WriterState(*v),
+            memory, self.live_settings.end_offset, "<IQQ", WriterState(), tuple, WriterState._make
         )
         self.rewind_request = SharedValue(
             memory,
@@ -309,7 +305,11 @@ class SharedState:
         self.tap = SharedValue(
             memory, self.output.end_offset, "<QI", TapState(), tuple, lambda v: TapState(*v)
         )
-        if self.tap.end_offset > _SLOTS_OFFSET:
+        self.midi_sounding = SharedValue(
+            memory, self.tap.end_offset, KEYS_LAYOUT, NO_KEYS, packed_keys, unpacked_keys
+        )
+        """MIDI channels (from 0) and notes that may sound at the other end of the MIDI port."""
+        if self.midi_sounding.end_offset > _SLOTS_OFFSET:
             raise ValueError("the values have outgrown their pages")
 
     @classmethod

@@ -23,6 +23,7 @@ from appliance.config.loader import Config
 from appliance.errors import BachboxError
 from appliance.offline import stream_checks
 from appliance.offline.findings import CheckStatus, Finding
+from appliance.offline.midi_checks import check_midi
 from appliance.sandbox import run_in_fork
 from appliance.state.general_midi import NAMES
 
@@ -43,6 +44,7 @@ def examine(config: Config, config_file: Path | None) -> Iterator[Finding]:
         ("icecast", stream_checks.check_icecast),
         ("pins", _check_pins),
         ("display", _check_display),
+        ("MIDI", check_midi),
     ]
     for name, check in checks:
         try:

@@ -28,9 +28,10 @@ import os
 import signal
 import sys
 import threading
+import time
 from pathlib import Path
 from types import FrameType
-from typing import Final, NoReturn
+from typing import TYPE_CHECKING, Final, NoReturn
 
 from appliance.audio.outputs import DeviceLost, Output, open_output
 from appliance.audio.performer import Performer, Synth
@@ -51,6 +52,9 @@ from appliance.ipc.shared_state import (
 )
 from appliance.workers.output_changes import OutputChanges
 from appliance.workers.parent_death import end_with_parent
+
+if TYPE_CHECKING:
+    from appliance.audio.midi.midi_out import MidiOut
 
 _MCL_CURRENT, _MCL_FUTURE, _MCL_ONFAULT = 1, 2, 4
 """From linux/mman.h: keep in memory what is there now, and what comes later."""
@@ -76,9 +80,12 @@ class RenderLoop:
         successor: what plays next; set before :meth:`leave`. None: nothing does.
     """
 
-    def __init__(self, shared: SharedState, output: Output, performer: Performer) -> None:
+    def __init__(
+        self, shared: SharedState, output: Output, performer: Performer, midi: MidiOut | None = None
+    ) -> None:
         self._shared = shared
         self._output = output
+        self._midi = midi
         self._performer = performer
         self._tap = TapWriter(shared, output.sample_rate)
         self._before = shared.performer.read()
@@ -91,8 +98,12 @@ class RenderLoop:
 
     def render(self, frames: int) -> bytes:
         """Return the next block of sound: ``frames`` frames, interleaved stereo s16le."""
-        start_tick = self._performer.playhead_tick
+        start_s, start_tick = time.monotonic(), self._performer.playhead_tick
         sound = self._performer.render(frames)
+        if self._midi:
+            ticks = start_tick, self._performer.playhead_tick
+            is_playing = self._performer.playing and self._performer.begun
+            self._midi.end_block(start_s, self._output.sample_rate, ticks, is_playing=is_playing)
         if self._ending:
             sound = self._fade(sound, frames)
         self._tap.write(sound, start_tick, self._performer.playhead_tick)
@@ -121,7 +132,7 @@ class RenderLoop:
 
     def use_synth(self, synth: FluidSynth) -> None:
         """Play on another synth from one of the next blocks on."""
-        self._performer.change_synth(synth)
+        self._performer.change_synth(with_midi(synth, self._midi))
 
     def close(self, condition: Condition) -> None:
         """Report ``condition`` for the last time."""
@@ -169,6 +180,9 @@ def main(arguments: list[str] | None = None) -> NoReturn:
     parser.add_argument("--output", required=True)
     parser.add_argument("--soundfont", type=Path, required=True)
     parser.add_argument("--block-frames", type=int, default=1024)
+    parser.add_argument("--midi-port", default="")
+    parser.add_argument("--midi-clock", action="store_true")
+    parser.add_argument("--no-midi-programs", action="store_true")
     parser.add_argument("--verbose", action="store_true")
     options = parser.parse_args(arguments)
     logs.install_in_worker(verbose=options.verbose)
@@ -204,7 +218,35 @@ def main(arguments: list[str] | None = None) -> NoReturn:
     os._exit(code)
 
 
+def with_midi(synth: Synth, midi: MidiOut | None) -> Synth:
+    """Return a synth that plays on ``synth``, and on ``midi`` if there is one."""
+    if midi is None:
+        return synth
+    from appliance.audio.midi.midi_synth import MidiSynth
+
+    return MidiSynth(synth, midi)
+
+
 def _perform(shared: SharedState, options: argparse.Namespace) -> None:
+    if not options.midi_port:
+        _play(shared, options, None)
+        return
+    from appliance.workers.midi_sink import open_midi_out
+
+    midi = open_midi_out(
+        shared,
+        options.midi_port,
+        has_clock=options.midi_clock,
+        has_programs=not options.no_midi_programs,
+    )
+    try:
+        _play(shared, options, midi)
+    finally:
+        if midi:
+            midi.close()
+
+
+def _play(shared: SharedState, options: argparse.Namespace, midi: MidiOut | None) -> None:
     before = shared.performer.read()
     shared.performer.write(before._replace(condition=Condition.STARTING, sounding=0))
     output = open_output(
@@ -213,7 +255,7 @@ def _perform(shared: SharedState, options: argparse.Namespace) -> None:
         resume=before.heartbeat > 0,
     )
     synth = FluidSynth(options.soundfont, output.sample_rate)
-    stage = _Stage(shared, output, synth)
+    stage = _Stage(shared, output, synth, midi)
     changes = OutputChanges(
         shared,
         output,
@@ -232,6 +274,8 @@ def _perform(shared: SharedState, options: argparse.Namespace) -> None:
     def give_up(_signal: int, _frame: FrameType | None) -> None:
         try:
             stage.loop.close(Condition.STOPPED)
+            if midi:
+                midi.release()
         finally:
             os._exit(0)
 
@@ -257,11 +301,14 @@ class _NeedsNewProcess(Exception):  # noqa: N818 - names what is needed
 class _Stage:
     """The output, and what plays on it; one after another when the output changes."""
 
-    def __init__(self, shared: SharedState, output: Output, synth: FluidSynth) -> None:
+    def __init__(
+        self, shared: SharedState, output: Output, synth: FluidSynth, midi: MidiOut | None
+    ) -> None:
         self._shared = shared
+        self._midi = midi
         self.is_ending = False
         self.is_starting_anew = False
-        self._set(output, synth)
+        self._set(output, with_midi(synth, midi))
 
     def _set(self, output: Output, synth: Synth) -> None:
         """Take over at the playhead; the notes that were held are struck again."""
@@ -271,7 +318,7 @@ class _Stage:
         tempo_map = TempoMap(output.sample_rate, shared.live_settings.read().tempo_bpm)
         self.performer = Performer(reader, synth, tempo_map, shared.live_settings.read)
         self.performer.resume(events_before(shared, reader.read_index), reader.playhead_tick)
-        self.loop = RenderLoop(shared, output, self.performer)
+        self.loop = RenderLoop(shared, output, self.performer, self._midi)
 
     def restart_process(self) -> None:
         """End this process, so that another one opens the output."""
@@ -292,7 +339,8 @@ class _Stage:
                 self.loop.close(Condition.STARTING if self.is_starting_anew else Condition.STOPPED)
                 return
             output, synth = successor
-            self._set(output, synth or self.performer.synth)
+            new = with_midi(synth, self._midi) if synth else self.performer.synth
+            self._set(output, new)
 
 
 def _avoid_pauses() -> None:

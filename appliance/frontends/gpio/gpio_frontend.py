@@ -30,6 +30,7 @@ from appliance.config.gpio_schema import (
     wired_parts,
 )
 from appliance.errors import BachboxError
+from appliance.frontends.button_actions import press
 from appliance.frontends.gpio import overlays
 from appliance.frontends.gpio.buttons import DebouncedButton
 from appliance.frontends.gpio.pin_factory import check_spi, open_pin_factory
@@ -37,7 +38,7 @@ from appliance.frontends.gpio.potentiometers import NoiseFilter, SoftTakeover
 from appliance.frontends.gpio.rotary_encoders import QuadratureDecoder, value_after_clicks
 from appliance.ipc.shared_state import Condition
 from appliance.state.box_status import NowPlaying
-from appliance.state.settings import Action, Settings
+from appliance.state.settings import Settings
 
 SAMPLE_INTERVAL_S: Final = 0.02
 """How often the potentiometers are read."""
@@ -234,16 +235,14 @@ class GpioFrontend:
         self._on_input(where, f"{name} {value}")
 
     def _do(self, where: str, action: ButtonAction) -> None:
-        name, is_change, value = action.partition("=")
-        if is_change:
-            self._change(where, name, value)
+        if action != POWER_OFF:
+            try:
+                self._on_input(where, press(self._settings, action))
+            except BachboxError as error:
+                _warn(where, str(error))
             return
         self._on_input(where, action)
-        if action == "playing":
-            self._settings.change("playing", not self._settings.requested.playing)
-        elif action != POWER_OFF:
-            self._settings.act(Action(action))
-        elif self._power_off_enabled:
+        if self._power_off_enabled:
             task = self._loop.create_task(self._power_off(where))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
