@@ -9,12 +9,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from playwright.sync_api import expect
 
 from appliance.errors import UsageError
 from tests.support import sine_font
-from tests.support.command import home, playing
+from tests.support.browser import TIMEOUT_MS, chromium, page
+from tests.support.command import bachbox, home, playing
 from tests.support.running_box import ask, eventually
 from tests.support.virtual_card import SOUNDFONT, VirtualCard, listen, virtual_card
+from tests.support.web_server import playing_web_box
 
 LOUD = 300
 """Samples above this are music."""
@@ -100,6 +103,34 @@ def test_output_and_soundfont_change_while_it_plays(
         assert ask().settings.output == "right"
         assert sides(recording) == (False, True)
         assert box.end() == 0
+
+
+def test_the_output_is_chosen_on_the_page(room: VirtualCard, tmp_path: Path) -> None:
+    """Both ways: the page changes it, and shows what is changed elsewhere; the music goes on."""
+    recording = tmp_path / "both.raw"
+    with (
+        room.recording(recording),
+        playing_web_box(tmp_path, output="left", environment=room.environment) as box,
+        chromium() as browser,
+        page(browser, box.url) as shown,
+    ):
+        performer = box.process.child("performer").pid
+        assert sides(recording) == (True, False)
+        shown.evaluate("document.querySelectorAll('details').forEach((one) => { one.open = true })")
+        choice = shown.get_by_label("Output", exact=True)
+        expect(choice).to_have_value("left", timeout=TIMEOUT_MS)
+        offered = choice.locator("option").evaluate_all("all => all.map((one) => one.value)")
+        assert {"default", "left", "right"} <= set(offered)
+
+        choice.select_option("right")
+        eventually(lambda: box.get("/api/now")["output"] == "right")
+        assert sides(recording) == (False, True)
+
+        assert bachbox("set", "output=left", env=box.env).code == 0
+        expect(choice).to_have_value("left", timeout=TIMEOUT_MS)
+        eventually(lambda: box.get("/api/now")["output"] == "left")
+        assert sides(recording) == (True, False)
+        assert box.process.child("performer").pid == performer, "never replaced"
 
 
 def test_it_returns_to_the_card_that_was_asked_for(
