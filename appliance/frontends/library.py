@@ -129,9 +129,19 @@ class Library:
         record = self.history.get(entries[0].id) if entries else None
         if record is None:
             raise UsageError("there is no such piece; wait until a few notes were played")
-        piece = await asyncio.to_thread(self.saved.save, record, name)
+        piece = await self.save_record(record, name)
         if entries[0].playing:
             self._unfinished.add(entries[0].id)
+        return piece
+
+    async def save_record(self, record: PieceRecord, name: str = "") -> SavedPiece:
+        """Keep a piece that was not played here; see :meth:`SavedPieces.save`.
+
+        Raises:
+            UsageError: as :meth:`SavedPieces.save`.
+            BachboxError: as :meth:`SavedPieces.save`.
+        """
+        piece = await asyncio.to_thread(self.saved.save, record, name)
         logger.info("saved: %s", piece.name)
         self.events.emit(BoxEvent.SAVED, piece.name)
         return piece

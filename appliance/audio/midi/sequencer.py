@@ -1,9 +1,9 @@
 """ALSA's sequencer: ports that programs and devices share, and a queue in the kernel.
 
 The functions of libasound are called directly; PortAudio needs the library anyway. The Python
-packages for it were tried and left out (docs/decisions/7-midi-through-alsa.md). An event is built here as
-the C structure ``snd_seq_event_t`` (alsa/seq_event.h), whose layout is part of the kernel's
-interface.
+packages for it were tried and left out (docs/decisions/7-midi-through-alsa.md). An event is built
+here as the C structure ``snd_seq_event_t`` (alsa/seq_event.h), whose layout is part of the
+kernel's interface.
 """
 
 from __future__ import annotations
