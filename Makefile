@@ -28,7 +28,7 @@ PIP := -m pip --disable-pip-version-check --quiet
 SOURCES := appliance tests $(wildcard benchmarks)
 
 .DEFAULT_GOAL := help
-.PHONY: help play test test-long coverage test-homeassistant test-training bench soak fuzz audit install deb image uninstall test-systemd test-machine train teach workshop evaluate card facts quality listen edgetpu lint lint-style lint-types lint-layers clean system-packages always
+.PHONY: help play test test-long coverage test-homeassistant test-training bench soak fuzz audit install deb addon image uninstall test-systemd test-machine train teach correct workshop evaluate card facts quality listen edgetpu lint lint-style lint-types lint-layers clean system-packages always
 
 help: ## print this list
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1 \t/p' $(MAKEFILE_LIST)
@@ -56,7 +56,7 @@ test-homeassistant: $(VENV)/.dev $(HASS_VENV)/.$(HASS_VERSION) ## test against t
 
 test-training: $(TRAIN_VENV)/.train ## train, convert and play tiny models
 	@$(TRAIN_VENV)/bin/python $(PIP) install 'pytest>=8,<10' 'pytest-timeout>=2.3,<3' 'pytest-xdist>=3.6,<4' 'hypothesis>=6.100,<7' 'psutil>=6,<8'
-	$(TRAIN_VENV)/bin/python -m pytest -n 2 tests/acceptance/training.py tests/acceptance/two_sample.py $(ARGS)
+	$(TRAIN_VENV)/bin/python -m pytest -n 2 tests/acceptance/training.py tests/acceptance/corrections.py tests/acceptance/two_sample.py $(ARGS)
 
 test-systemd: | system-packages ## install on a fresh Debian, boot it, and break things (root; WAY=source: by make install; SUITE=bookworm)
 	@SUITE=$(SUITE) tests/systemd/run.sh $(WAY)
@@ -85,6 +85,10 @@ install: ## sudo make install: install as a systemd service, under /opt/bachbox
 deb: ## build a Debian package for this machine; for another one, sudo make deb SUITE=trixie ARCH=arm64
 	@deploy/deb.sh $(SUITE) $(ARCH)
 
+addon: ## make the Home Assistant app, in build/homeassistant-addon (root; ARCH=arm64 for a Raspberry Pi)
+	@package=$$(deploy/deb.sh trixie $(ARCH)) && rm -rf build/homeassistant-addon && cp -r deploy/homeassistant-addon build/ && \
+	  cp "$$package" build/homeassistant-addon/bachbox.deb && echo build/homeassistant-addon
+
 image: ## build an SD card image for a Raspberry Pi 3 or 4 (root)
 	@deploy/image.sh
 
@@ -112,6 +116,9 @@ train: $(TRAIN_VENV)/.train ## make train MODEL=chorales: train a model, into mo
 
 teach: $(TRAIN_VENV)/.train ## make teach MODEL=keyboard: teach a model what a critic of its music prefers
 	$(TRAIN_VENV)/bin/python -m appliance.training $(MODEL) --teach $(if $(DATA),--data $(DATA)) $(ARGS)
+
+correct: $(TRAIN_VENV)/.train ## make correct MODEL=keyboard: correct a model's logits, so that its music has the habits of real music
+	$(TRAIN_VENV)/bin/python -m appliance.training $(MODEL) --correct $(if $(DATA),--data $(DATA)) $(ARGS)
 
 workshop: $(TRAIN_VENV)/.train ## install what `bachbox train` needs, into .venv-train
 

@@ -96,6 +96,7 @@ class StepModel:
         self.delegate = ""
         """The library that runs the model; empty: the CPU does."""
         self._model_file = model_file
+        self.corrections = model_file.corrections
         self._failed: list[Any] = []
         if (delegate := model_file.delegate) is not None:
             try:

@@ -18,7 +18,9 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import msgspec
+import numpy as np
 from msgspec import Meta
+from numpy.typing import NDArray
 
 from appliance.common.logs import NOTICE
 from appliance.errors import BachboxError, UsageError
@@ -89,6 +91,9 @@ class ModelMetadata(msgspec.Struct, frozen=True):
     """One for each form, see :class:`Tessitura`; empty where pieces may use the whole range."""
     facts: list[PieceFacts] = []
     """One for each form; empty in a model that was made without them."""
+    corrections: list[Annotated[float, Meta(ge=-20, le=20)]] = []
+    """Added to the logits of the tokens that have an aspect, one for each aspect of the codec;
+    empty in a model that was made without them."""
     kind_temperatures: list[KindTemperature] = []
     """Calibrate the network, one for each kind of token; a token in none of them has 1."""
     compiled_from: str = ""
@@ -171,6 +176,12 @@ class ModelFile:
         for notice in opening.notices:
             logger.log(NOTICE, "%s: %s", path, notice)
         return opening
+
+    @cached_property
+    def corrections(self) -> NDArray[np.float64]:
+        """The correction for each aspect, and 0 for none; empty if the model has none."""
+        found = self.metadata.corrections
+        return np.array([*found, 0.0] if found else [])
 
     @cached_property
     def forms(self) -> list[Form]:
@@ -279,6 +290,8 @@ def _mismatch(model: ModelFile) -> str:
         return "its vocabulary is not its codec's: the model was built wrongly"
     if any(first + count > metadata.classes for first, count, _ in metadata.kind_temperatures):
         return "it calibrates tokens that it does not have"
+    if metadata.corrections and len(metadata.corrections) != codec.aspect_layout.width:
+        return "its corrections do not fit its codec: the model was built wrongly"
     if codec.uses_forms and not metadata.forms:
         return "it needs forms and has none"
     if metadata.tessituras and len(metadata.tessituras) != len(metadata.forms):

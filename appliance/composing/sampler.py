@@ -22,6 +22,7 @@ def sample(
     uniform: float,
     forbidden: list[int],
     planned: Sequence[int] = (),
+    correction: NDArray[np.float64] | None = None,
 ) -> int:
     """Draw a class, and return its index.
 
@@ -32,8 +33,11 @@ def sample(
         uniform: the random number that decides, in [0, 1).
         forbidden: classes that cannot be drawn.
         planned: classes that are to be preferred.
+        correction: float64 ``(classes,)``, added to the logits at any temperature.
     """
     scaled_logits = logits.astype(np.float64) / temperature
+    if correction is not None:
+        scaled_logits += correction
     if planned:
         scaled_logits[[*planned]] += PLANNED_BONUS
     scaled_logits[forbidden] = -np.inf

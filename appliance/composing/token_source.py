@@ -112,6 +112,7 @@ class TokenSource:
                 self.step_model.state = rehearsed.state
                 return rehearsed
             self._rehearsed.clear()
+        corrections = self.step_model.corrections
         token = sampler.sample(
             self.step_model.step(context.features()),
             temperature=conditions.temperature,
@@ -119,6 +120,7 @@ class TokenSource:
             uniform=uniform,
             forbidden=context.forbidden(must_sound=conditions.must_sound),
             planned=context.planned() if conditions.planned else (),
+            correction=corrections[context.aspects()].sum(axis=0) if len(corrections) else None,
         )
         return SampledToken(conditions, token, self.step_model.state)
 

@@ -16,6 +16,7 @@ from appliance.training.data.corpus import load_corpus
 from appliance.training.evaluate.line_moves import moves_on, table_of
 from appliance.training.pipeline import (
     calibrate,
+    correct_model,
     evaluate,
     make_model,
     teach_model,
@@ -54,6 +55,9 @@ def main() -> int:
     parser.add_argument(
         "--teach", action="store_true", help="teach the model file what a critic prefers"
     )
+    parser.add_argument(
+        "--correct", action="store_true", help="correct the model file's logits, by its own music"
+    )
     parser.add_argument("--data", type=Path, help="folder with further scores")
     parser.add_argument(
         "--build", type=Path, default=Path("build"), help="folder for intermediate files"
@@ -84,6 +88,8 @@ def main() -> int:
             write_facts(path, corpus["train"])
         elif options.teach:
             print("\n".join(teach_model(recipe, corpus, folder / "teach", path)))
+        elif options.correct:
+            print("\n".join(correct_model(recipe, corpus, path)))
         elif options.card:
             update_card(recipe, corpus, path)
         else:
@@ -91,6 +97,8 @@ def main() -> int:
             make_model(untaught, corpus, folder, path)
             if recipe.preferences.rounds:
                 print("\n".join(teach_model(recipe, corpus, folder / "teach", path)))
+            if recipe.corrections.rounds:
+                print("\n".join(correct_model(recipe, corpus, path)))
     except BachboxError as error:
         print(f"bachbox: {error}", file=sys.stderr)
         return error.exit_code

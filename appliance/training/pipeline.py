@@ -203,6 +203,24 @@ def teach_model(recipe: Recipe, corpus: Corpus, folder: Path, path: Path) -> lis
     return [*rounds, *figures]
 
 
+def correct_model(recipe: Recipe, corpus: Corpus, path: Path) -> list[str]:
+    """Fit a model's corrections, see :mod:`.corrections`, and write them into its file.
+
+    Returns:
+        A line about each round.
+
+    Raises:
+        BachboxError: the model file cannot be loaded, or the runtime refuses it.
+        OSError: it cannot be written.
+    """
+    from appliance.training.convert.write_model_file import write_corrections
+    from appliance.training.corrections import correct
+
+    corrections, rounds = correct(recipe.corrections, corpus, path)
+    write_corrections(path, corrections)
+    return rounds
+
+
 def _update(
     recipe: Recipe,
     corpus: Corpus,

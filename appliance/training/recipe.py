@@ -119,6 +119,18 @@ class PreferenceConfig(msgspec.Struct, forbid_unknown_fields=True):
     seed: int = 1
 
 
+class CorrectionConfig(msgspec.Struct, forbid_unknown_fields=True):
+    """How a finished model's logits are corrected, see ``training/corrections.py``."""
+
+    rounds: int = 0
+    """At most this many, the best of which is kept; 0: ``make train`` fits no corrections."""
+    pieces: int = 48
+    """How many are composed for each round."""
+    strength: float = 0.05
+    """The inverse of the regularization: more follows rare aspects more closely."""
+    seed: int = 1
+
+
 class CardConfig(msgspec.Struct, forbid_unknown_fields=True):
     """What the model file says to people, and the defaults that it plays with."""
 
@@ -145,6 +157,7 @@ class Recipe(msgspec.Struct, forbid_unknown_fields=True):
     network: NetworkConfig
     training: TrainingConfig
     preferences: PreferenceConfig = msgspec.field(default_factory=PreferenceConfig)
+    corrections: CorrectionConfig = msgspec.field(default_factory=CorrectionConfig)
 
 
 class TrainedModel(NamedTuple):

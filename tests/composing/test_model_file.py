@@ -251,6 +251,17 @@ def test_tessituras_that_make_no_sense(tmp_path: Path, tessituras: Any, why: str
     assert why in refusal(altered(tmp_path / "model.tflite", add))
 
 
+@pytest.mark.parametrize(
+    ("corrections", "why"),
+    [([0.5], "do not fit its codec"), ([99.0], "corrections"), ("none", "corrections")],
+    ids=repr,
+)
+def test_corrections_that_make_no_sense(tmp_path: Path, corrections: Any, why: str) -> None:
+    assert why in refusal(
+        altered(tmp_path / "model.tflite", lambda about: about.update(corrections=corrections))
+    )
+
+
 @pytest.mark.parametrize("name", ["strings", "keyboard"])
 def test_every_form_in_free_rhythm_has_the_tessitura_of_its_piece(name: str) -> None:
     scopes = [

@@ -171,3 +171,39 @@ def test_what_is_planned_is_preferred_and_never_forced(
         even, temperature=temperature, top_p=0.9, uniform=uniform, forbidden=[], planned=[5]
     )
     assert drawn == 5
+
+
+@given(logit_lists, temperatures, uniforms, st.integers(0, CLASSES - 1))
+def test_a_correction_counts_the_same_at_every_temperature(
+    logits: Logits, temperature: float, uniform: float, wanted: int
+) -> None:
+    correction = np.zeros(CLASSES)
+    correction[wanted] = 120 / temperature + 100
+    drawn = sampler.sample(
+        logits,
+        temperature=temperature,
+        top_p=1,
+        uniform=uniform,
+        forbidden=[],
+        correction=correction,
+    )
+    assert drawn == wanted
+
+
+@given(logit_lists, st.lists(st.floats(-5, 5), min_size=CLASSES, max_size=CLASSES), uniforms)
+def test_at_temperature_1_a_correction_is_part_of_the_logits(
+    logits: Logits, values: list[float], uniform: float
+) -> None:
+    def draw(logits: Logits, correction: list[float]) -> int:
+        return sampler.sample(
+            logits,
+            temperature=1,
+            top_p=1,
+            uniform=uniform,
+            forbidden=[],
+            correction=np.array(correction),
+        )
+
+    single = np.array(values, np.float32).astype(float)
+    sum_of_both = logits.astype(np.float64) + single
+    assert draw(logits, [*single]) == draw(sum_of_both, [0.0] * CLASSES)

@@ -11,6 +11,10 @@ import enum
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple, Protocol
 
+import numpy as np
+from numpy.typing import NDArray
+
+from appliance.music.codecs.input_layout import Inputs
 from appliance.music.events import Event
 from appliance.music.files.score_file import ScoreFile
 from appliance.music.score import Form, Key
@@ -79,12 +83,12 @@ class Opening(NamedTuple):
     tokens: Sequence[int]
     notices: tuple[str, ...] = ()
     """What was left out or interpreted when the file was read, each a clause for the user."""
+    whole: bool = False
+    """It is a whole piece, with which the piece ends."""
 
 
 class Context(Protocol):
     """A piece being written: the model's input before each token, the music after it.
-    whole: bool = False
-    """It is a whole piece, with which the piece ends."""
 
     Ticks count from the beginning of the piece.
     """
@@ -108,6 +112,12 @@ class Context(Protocol):
         """Classes that the form's map of returns asks for; empty where it asks for none.
 
         They may be forbidden.
+        """
+
+    def aspects(self) -> NDArray[np.intp]:
+        """The aspects of every class as the next token: ``(rows, classes)``.
+
+        Each is an index in the codec's ``aspect_layout``, or its width, which stands for none.
         """
 
     def accept(self, token: int) -> list[Event]:
@@ -163,6 +173,7 @@ class Codec(Protocol):
             about a note, 1 symbol. Training may enter a piece at every multiple of it.
         optional_inputs: groups of inputs, as indices, that training hides at random, so that the
             model does without them where they are not known.
+        aspect_layout: the aspects of a token that a correction can be fitted for.
     """
 
     name: str
@@ -172,6 +183,7 @@ class Codec(Protocol):
     unit: str
     tokens_per_group: int
     optional_inputs: Sequence[range]
+    aspect_layout: Inputs
 
     @property
     def vocabulary(self) -> list[str]:

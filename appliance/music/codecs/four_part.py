@@ -11,9 +11,13 @@ from bisect import bisect_right
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from appliance.common.copying import Copyable
 from appliance.music.codecs import counterpoint, four_part_conversion
 from appliance.music.codecs.base import Cadence, Goal, Opening, cadence_of
+from appliance.music.codecs.four_part_aspects import ASPECTS, PartAspects
 from appliance.music.codecs.four_part_returns import PlannedParts
 from appliance.music.codecs.input_layout import Inputs
 from appliance.music.codecs.match_model import MatchModel, match_features, match_input_count
@@ -69,6 +73,7 @@ class FourPartCodec:
     unit = "16th step"
     tokens_per_group = VOICES
     optional_inputs: Sequence[range] = ()
+    aspect_layout = ASPECTS
     voices = VOICES
 
     def __init__(
@@ -204,6 +209,7 @@ class FourPartContext(Copyable):
         self.voice_matches = [MatchModel(MIN_VOICE_MATCH_STEPS) for _ in range(VOICES)]
         """Of each voice alone, in the order of ``VOICE_ORDER``."""
         self.plan = PlannedParts(form)
+        self.lines = PartAspects(form, key)
         self.done = False
         self._cadence = Cadence.OPEN
 
@@ -279,6 +285,11 @@ class FourPartContext(Copyable):
             return ()
         return (self.codec.token(*note, self.sounding[voice]),)
 
+    def aspects(self) -> NDArray[np.intp]:
+        """The aspects of every class as the next token, see :mod:`.four_part_aspects`."""
+        voice = VOICE_ORDER[self.place]
+        return self.lines.of(self.step, self.place, voice, self.sounding, self.held[voice])
+
     def _parallels(self, now: int) -> list[int]:
         """Classes that would move in fifths, octaves or unisons with a voice already set."""
         moves = [
@@ -304,6 +315,8 @@ class FourPartContext(Copyable):
         else:
             pitch = SILENT if token == REST else token + LOWEST_PITCH
         self.plan.add(self.step, voice, pitch, token not in (HOLD, REST))
+        if token != HOLD:
+            self.lines.add(voice, pitch)
         events: list[Event] = []
         if token == HOLD or (pitch == before and (pitch == SILENT or not self.codec.onsets)):
             self.held[voice] += 1
@@ -324,6 +337,7 @@ class FourPartContext(Copyable):
         return events
 
     def _end_step(self) -> None:
+        self.lines.end_step(self.step, self.sounding)
         self.place = 0
         self.step += 1
         if not self.silent:

@@ -14,6 +14,7 @@ from typing import Final
 from appliance.errors import UsageError
 from appliance.music.codecs import free_rhythm_conversion
 from appliance.music.codecs.base import Opening
+from appliance.music.codecs.free_rhythm_aspects import ASPECTS
 from appliance.music.codecs.free_rhythm_context import FreeRhythmContext
 from appliance.music.codecs.free_rhythm_tokens import FreeRhythmTokens, nearest
 from appliance.music.files.score_file import ScoreFile
@@ -30,6 +31,7 @@ class FreeRhythmCodec(FreeRhythmTokens):
     name = "lines"
     unit = "note"
     voices = 1
+    aspect_layout = ASPECTS
     uses_forms = True
 
     def start(self, form: Form, key: Key) -> FreeRhythmContext:

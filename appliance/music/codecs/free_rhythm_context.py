@@ -5,8 +5,12 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Sequence
 
+import numpy as np
+from numpy.typing import NDArray
+
 from appliance.common.copying import Copyable
 from appliance.music.codecs.base import Cadence, Goal, cadence_of, half_cadence_of
+from appliance.music.codecs.free_rhythm_aspects import NoteAspects
 from appliance.music.codecs.free_rhythm_conditioning import ConditioningInputs
 from appliance.music.codecs.free_rhythm_returns import Now, PlannedNotes, StruckNotes
 from appliance.music.codecs.free_rhythm_tokens import (
@@ -72,6 +76,7 @@ class FreeRhythmContext(Copyable):
         """All notes so far, where they are needed again."""
         self.plan = PlannedNotes(codec, form, key)
         """What the form wants to return."""
+        self.lines = NoteAspects(codec, form)
         self.pitches: list[int] = []
         """The MIDI note of every note so far, in the order of the tokens."""
         self.last_choices = [-1, -1, -1]
@@ -174,6 +179,12 @@ class FreeRhythmContext(Copyable):
         now = Now(*here, self.lowest, self.highest, sounding, program)
         return self.plan.tokens(self.place, now, self.notes)
 
+    def aspects(self) -> NDArray[np.intp]:
+        """The aspects of every class as the next token, see :mod:`.free_rhythm_aspects`."""
+        if self.place != PITCH:
+            return np.empty((0, self.codec.classes), dtype=np.intp)
+        return self.lines.of(self.tick, self.voices.sounding.values(), self.struck)
+
     def _next_pitches(self) -> list[int]:
         """The MIDI notes that may be struck next, from the lowest up; never empty."""
         # The notes of a chord go down.
@@ -263,6 +274,8 @@ class FreeRhythmContext(Copyable):
     def _advance(self, ticks: int) -> list[Event]:
         if not ticks:
             return []
+        if self.struck:
+            self.lines.end_onset(self.voices.sounding.values(), self.struck)
         if self.tick < self.double_bar_tick <= self.tick + ticks:
             return self._close_half(ticks)
         self.bass_before = min(self.voices.sounding.values(), default=self.bass_before)

@@ -62,6 +62,19 @@ def write_facts(path: Path, scores: Sequence[Any]) -> None:
     write_atomically(path, _with_archive(flatbuffer, texts))
 
 
+def write_corrections(path: Path, corrections: Sequence[float]) -> None:
+    """Write the corrections in a model file again; everything else stays as it is.
+
+    Raises:
+        OSError: the file cannot be read or written.
+    """
+    flatbuffer, texts = _read(path)
+    metadata = json.loads(texts["metadata.json"])
+    metadata["corrections"] = list(corrections)
+    texts["metadata.json"] = json.dumps(metadata)
+    write_atomically(path, _with_archive(flatbuffer, texts))
+
+
 def update_model_file(
     recipe: Recipe,
     path: Path,

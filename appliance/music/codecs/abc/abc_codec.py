@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from appliance.errors import UsageError
+from appliance.music.codecs.abc.aspects import ASPECTS
 from appliance.music.codecs.abc.context import INPUTS, AbcContext
 from appliance.music.codecs.abc.grammar import State
 from appliance.music.codecs.abc.score import AbcScore
@@ -28,6 +29,7 @@ class AbcCodec:
     unit = "character"
     tokens_per_group = 1
     optional_inputs: Sequence[range] = ()
+    aspect_layout = ASPECTS
     uses_forms = True
     voices = 1
     width = INPUTS.width

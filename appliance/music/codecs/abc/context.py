@@ -5,6 +5,11 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Sequence
 
+import numpy as np
+from numpy.typing import NDArray
+
+from appliance.music.codecs.abc.aspects import BARS_BACK as ASPECT_BARS
+from appliance.music.codecs.abc.aspects import aspects_of, place_of
 from appliance.music.codecs.abc.grammar import State
 from appliance.music.codecs.abc.returns import PlannedSymbols
 from appliance.music.codecs.abc.tokens import (
@@ -164,6 +169,17 @@ class AbcContext(Tune):
             return ()
         here, bar = self.place_in_bar()
         return self.plan.tokens((self.bar, self.at_ticks), (bar, here))
+
+    def aspects(self) -> NDArray[np.intp]:
+        """The aspects of every class as the next token, see :mod:`.aspects`."""
+        here, bar = self.place_in_bar()
+        return aspects_of(
+            self.degrees,
+            place_of(here, self.form.beat_steps * TICKS_PER_STEP),
+            self.key.minor,
+            [self.degree_at.get((bar - back, here)) for back in ASPECT_BARS],
+            (self.match.predicted, self.match.length_bucket),
+        )
 
     def forbidden(self, *, must_sound: bool = False) -> list[int]:
         """Classes that are not allowed as the next token; ``must_sound`` rules out rests."""
