@@ -16,6 +16,7 @@ from typing import Final, NamedTuple
 
 from appliance.audio.silence_stderr import silence_stderr
 from appliance.common.procfs import text_of
+from appliance.common.text import quoted
 
 PROC: Final = Path("/proc")
 DRM: Final = Path("/sys/class/drm")
@@ -30,6 +31,14 @@ _ALSA_NAME: Final = re.compile(
     re.IGNORECASE,
 )
 """What ``aplay -L`` prints, and what people write into ``.asoundrc``."""
+
+_PLUGIN_ERROR: Final = re.compile(
+    r"^ALSA lib (?!conf|pcm|control|dlmisc)[^ ]+:\d+:\(\w+\) (.+)$", re.MULTILINE
+)
+"""What a plug-in of ALSA says on standard error; ALSA's own files are left out."""
+
+_MAX_ERROR: Final = 200
+"""Characters of it that are shown."""
 
 _SOUND_SERVERS: Final = ("pipewire", "pipewire-pulse", "wireplumber", "pulseaudio")
 
@@ -128,23 +137,52 @@ def holder_pid(card: HardwareCard, proc: Path = PROC) -> int | None:
     return None
 
 
-def open_error(pcm: str) -> int:
+def open_error(pcm: str, stderr: int | None = None) -> int:
     """Try to open an ALSA device, and close it again; return 0 or the error number.
 
     PortAudio keeps the reason to itself, so ALSA is asked once more.
+
+    Args:
+        pcm: the device.
+        stderr: a file descriptor that gets ALSA's messages.
     """
     try:
         library = ctypes.CDLL("libasound.so.2")
     except OSError:
         return 0
     handle = ctypes.c_void_p()
-    with silence_stderr():
+    with silence_stderr(stderr):
         code: int = library.snd_pcm_open(
             ctypes.byref(handle), pcm.encode(), _SND_PCM_STREAM_PLAYBACK, _SND_PCM_NONBLOCK
         )
         if code >= 0:
             library.snd_pcm_close(handle)
     return max(0, -code)
+
+
+def explanation(pcm: str, code: int, card: HardwareCard | None) -> str:
+    """Return :func:`reason`; where a plug-in of ALSA stands behind the device, with its own words.
+
+    Args:
+        pcm: the device.
+        code: the error number that it gives.
+        card: the hardware behind it, if it is known.
+    """
+    said = _plugin_error(pcm) if code and card is None else ""
+    if not said:
+        return reason(code, card)
+    # BlueALSA's without D-Bus.
+    why = "" if code == errno.ENOMEM else f"{reason(code)}; "
+    return f"{why}its plug-in of ALSA says {quoted(said, _MAX_ERROR)}"
+
+
+def _plugin_error(pcm: str) -> str:
+    """Return the last error that a plug-in of ALSA reports; "" if there is none."""
+    with os.fdopen(os.memfd_create("alsa"), "r+", errors="replace") as said:
+        open_error(pcm, said.fileno())
+        said.seek(0)
+        errors = _PLUGIN_ERROR.findall(said.read())
+    return errors[-1] if errors else ""
 
 
 def card_behind(pcm: str, cards: list[HardwareCard]) -> HardwareCard | None:

@@ -8,8 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from appliance.audio import alsa_cards
 from appliance.audio.alsa_cards import (
     HardwareCard,
+    explanation,
     find,
     find_by_alsa_name,
     hardware_cards,
@@ -144,3 +146,42 @@ def test_hdmi_of_a_pi_knows_it_from_its_plug(proc: Path, tmp_path: Path) -> None
 def test_alsa_itself_is_asked() -> None:
     assert open_error("null") == 0
     assert open_error("hw:31") in (errno.ENOENT, errno.ENODEV)
+    # What ALSA itself says is no news.
+    assert explanation("hw:31", errno.ENODEV, None) == "there is no such device"
+
+
+@pytest.mark.parametrize(
+    ("code", "line", "expected"),
+    [
+        (
+            errno.ENOMEM,
+            "bluealsa-pcm.c:1298:(_snd_pcm_bluealsa_open) Couldn't initialize D-Bus context: "
+            "Failed to connect to socket /run/dbus/system_bus_socket",
+            "its plug-in of ALSA says \"Couldn't initialize D-Bus context: Failed to connect to "
+            'socket /run/dbus/system_bus_socket"',
+        ),
+        (
+            errno.ENODEV,
+            "bluealsa-pcm.c:1313:(_snd_pcm_bluealsa_open) Couldn't get BlueALSA PCM: PCM not found",
+            "there is no such device; its plug-in of ALSA says \"Couldn't get BlueALSA PCM: PCM "
+            'not found"',
+        ),
+        (
+            errno.ENOENT,
+            "pcm.c:2666:(snd_pcm_open_noupdate) Unknown PCM loudspeaker",
+            "there is no such device",
+        ),
+    ],
+)
+def test_the_words_of_a_plug_in_are_in_the_reason(
+    monkeypatch: pytest.MonkeyPatch, code: int, line: str, expected: str
+) -> None:
+    """Words and error numbers of Debian's bluez-alsa 4.0.0, tried without D-Bus, without its
+    service, and without a loudspeaker."""
+
+    def refuse(_pcm: str, stderr: int) -> int:
+        os.write(stderr, f"D: a debug message\nALSA lib {line}\n".encode())
+        return code
+
+    monkeypatch.setattr(alsa_cards, "open_error", refuse)
+    assert explanation("loudspeaker", code, None) == expected

@@ -265,7 +265,8 @@ class CardOutput:
         code = alsa_cards.open_error(pcm)
         if card is None:
             card = alsa_cards.card_behind(pcm, hardware_cards())
-        return f"the sound card {self.name!r} cannot be opened: {alsa_cards.reason(code, card)}"
+        why = alsa_cards.explanation(pcm, code, card)
+        return f"the sound card {self.name!r} cannot be opened: {why}"
 
     def close(self) -> None:
         """Close PortAudio. Not after :class:`DeviceLost`: it may never return."""
@@ -284,11 +285,13 @@ def _refuse_unlisted(cards: list[Card], name: str) -> None:
     card = alsa_cards.find(name, kernels)
     if card is not None and any(listed.hardware == card for listed in cards):
         return
-    code = alsa_cards.open_error(f"hw:{card.number},{card.device}" if card else name)
+    pcm = f"hw:{card.number},{card.device}" if card else name
+    code = alsa_cards.open_error(pcm)
     if code == 0 or (code == errno.ENOENT and card is None and not (name == "default" and cards)):
         return
     card = card or alsa_cards.card_behind(name, kernels)
-    raise DeviceLost(f"the sound card {name!r} cannot be opened: {alsa_cards.reason(code, card)}")
+    why = alsa_cards.explanation(pcm, code, card)
+    raise DeviceLost(f"the sound card {name!r} cannot be opened: {why}")
 
 
 def choose(cards: list[Card], name: str) -> Card:
