@@ -3,6 +3,7 @@
 #   sudo make test-systemd                apt install ./bachbox_*.deb on Debian 13 (PACKAGE=file: one built before)
 #   sudo make test-systemd SUITE=bookworm the same on Debian 12, with a shorter list of checks
 #   sudo make test-systemd WAY=source     make install
+#   tests/systemd/run.sh update [TIMES]   updates it in place, and pulls the plug (10 times) meanwhile
 #   tests/systemd/run.sh make             only makes the package (its path comes out) and the Debian
 # Then tests/systemd/inside.sh runs in there. On Debian 13 it does so once until this script kills the
 # whole machine, as one pulls a plug, and once after that. Wants the package mirrors of Debian and Python.
@@ -50,7 +51,7 @@ package() {
     echo "$found"
 }
 case $way in
-    package | make)
+    package | make | update)
         # Meanwhile: both wait for mirrors most of the time.
         tree >/dev/null &
         making=$!
@@ -62,7 +63,7 @@ case $way in
         fi
         ;;
     source) packages+=" make python3-venv portaudio19-dev gcc libc6-dev python3-dev libsystemd-dev pkg-config swig" ;;
-    *) fail "say package or source, not '$way'" ;;
+    *) fail "say package, source or update, not '$way'" ;;
 esac
 tree=$(tree)
 
@@ -94,7 +95,7 @@ mkdir -p "$proof" "$machine/root/bachbox"
 echo "Installing Bachbox into it"
 cp /etc/resolv.conf "$machine/etc/resolv.conf"
 inside() { env -u PIP_FIND_LINKS -u PIP_EXTRA_INDEX_URL DEBIAN_FRONTEND=noninteractive LC_ALL=C.UTF-8 chroot "$machine" "$@"; }
-if [ "$way" = package ]; then
+if [ "$way" != source ]; then
     cp "$package" "$machine/root/"
     inside sh -c 'apt-get install --quiet=2 --yes --no-install-recommends /root/bachbox_*.deb' >"$proof/install" 2>&1 ||
         fail "apt install did not work; see $proof/install"
@@ -107,7 +108,12 @@ else
 fi
 
 [ "$suite" = trixie ] || : >"$proof/short"
-cp "$here/tests/systemd/inside.sh" "$machine/root/inside.sh"
+if [ "$way" = update ]; then
+    cp "$here/tests/systemd/update.sh" "$machine/root/inside.sh"
+    echo "${2:-10}" >"$proof/times"
+else
+    cp "$here/tests/systemd/inside.sh" "$machine/root/inside.sh"
+fi
 mkdir -p "$machine/var/log/journal"
 cat >"$machine/etc/systemd/system/proof.service" <<'UNIT'
 [Unit]
@@ -144,7 +150,19 @@ await() { # a file in proof/
 
 echo "Booting it"
 boot
-if [ ! -e "$proof/short" ]; then
+if [ "$way" = update ]; then
+    for count in $(seq "${2:-10}"); do
+        await "pull-$count"
+        # At a random moment of what an update takes.
+        wait_ms=$((RANDOM * 32768 + RANDOM))
+        wait_ms=$((wait_ms % ($(cat "$proof/takes") * 1000)))
+        sleep "$((wait_ms / 1000)).$(printf %03d $((wait_ms % 1000)))"
+        echo "      plug $count is pulled $wait_ms ms after the update began" >>"$proof/log"
+        kill -9 "$(first_process)"
+        wait $terminal || true
+        boot
+    done
+elif [ ! -e "$proof/short" ]; then
     await pull
     echo "Killing it as a whole" >>"$proof/log"
     kill -9 "$(first_process)"
