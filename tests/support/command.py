@@ -58,7 +58,11 @@ def home(folder: Path) -> dict[str, str]:
 
 
 def bachbox(
-    *arguments: object, env: dict[str, str], cwd: Path | None = None, stdin: str | None = None
+    *arguments: object,
+    env: dict[str, str],
+    cwd: Path | None = None,
+    stdin: str | None = None,
+    timeout_s: float = _TIMEOUT_S,
 ) -> Finished:
     """Run ``bachbox`` to its end."""
     done = subprocess.run(
@@ -68,7 +72,7 @@ def bachbox(
         input=stdin,
         capture_output=True,
         text=True,
-        timeout=_TIMEOUT_S,
+        timeout=timeout_s,
         check=False,
     )
     return Finished(done.returncode, done.stdout, done.stderr)

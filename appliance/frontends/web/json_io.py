@@ -23,16 +23,16 @@ class Error(msgspec.Struct, frozen=True):
     """A sentence for people."""
 
 
-async def read_json(request: web.Request, kind: type[T]) -> T:
+async def read_json(request: web.Request, kind: type[T], most_bytes: int = MAX_BODY_BYTES) -> T:
     """Return the body of ``request`` as a ``kind``.
 
     Raises:
         HTTPUnsupportedMediaType: the body is not declared as JSON.
         HTTPRequestTimeout: it does not arrive within :data:`BODY_TIMEOUT_S`.
-        HTTPRequestEntityTooLarge: it has more than :data:`MAX_BODY_BYTES`.
+        HTTPRequestEntityTooLarge: it has more than ``most_bytes``.
         HTTPUnprocessableEntity: it is not valid JSON of that type.
     """
-    content = await read_body(request)
+    content = await read_body(request, most_bytes)
     try:
         return msgspec.json.decode(content, type=kind)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:

@@ -28,6 +28,7 @@ from appliance.frontends.web import (
     history_api,
     live_updates,
     login,
+    melody_api,
     openapi,
     saved_api,
     scenes_api,
@@ -49,7 +50,7 @@ logger = logging.getLogger(__name__)
 
 MODULES: Final = (
     static_files, login, api, live_updates, health_api, audio_streams, history_api, saved_api,
-    scenes_api, score_api, backup_api, openapi,
+    scenes_api, score_api, backup_api, melody_api, openapi,
 )  # fmt: skip
 """Modules that add routes."""
 

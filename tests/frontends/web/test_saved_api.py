@@ -1,11 +1,16 @@
-"""Saved pieces and scenes over HTTP: kept, listed, renamed, played, downloaded, deleted."""
+"""Saved pieces, scenes and melodies over HTTP: kept, listed, renamed, played, deleted."""
 
 from __future__ import annotations
 
+import base64
+import contextlib
+import http.client
+import json
 import threading
 from pathlib import Path
 
 from appliance.music.files import piece_embedding
+from tests.support.scores import melody
 from tests.support.web_server import WebBox, eventually
 
 
@@ -81,6 +86,40 @@ def test_a_backup_is_taken_and_restored(box: WebBox) -> None:
     assert answer["warnings"] == []
     assert "1 scene" in answer["restored"]
     assert {scene["name"] for scene in box.get("/api/scenes")["scenes"]} == names | {"Kept"}
-    for content in ({}, taken.json | {"sha256": ""}, taken.json | {"bachbox_backup": 2}):
+    for content in (
+        dict[str, str](),
+        taken.json | {"sha256": ""},
+        taken.json | {"bachbox_backup": 2},
+    ):
         assert box.request("POST", "/api/backup", content).status == 422
     box.request_json("DELETE", "/api/scenes/Kept")
+
+
+def test_a_melody_is_harmonised_kept_and_played(box: WebBox) -> None:
+    connection = http.client.HTTPConnection("127.0.0.1", box.port, timeout=290)
+    new = {"kind": "mid", "content": in_base64(melody([55, 69, 66, 67])), "name": "Mine"}
+    with contextlib.closing(connection):
+        headers = {"Content-Type": "application/json"}
+        connection.request("POST", "/api/melodies", json.dumps(new), headers)
+        answer = json.loads(connection.getresponse().read())
+    piece = answer["piece"]
+    assert (piece["name"], piece["title"]) == ("Mine", "Chorale in G major")
+    assert answer["notices"] == [
+        "the melody was transposed up by 1 octave into the range of a soprano"
+    ]
+    eventually(lambda: box.get("/api/now")["saved"] == piece["id"])
+    box.request_json("DELETE", f"/api/saved/{piece['id']}")
+
+
+def test_what_is_no_melody_is_said(box: WebBox) -> None:
+    jig = {"kind": "mid", "content": in_base64(melody([67, 69, 71], (6, 8)))}
+    answer = box.request("POST", "/api/melodies", jig)
+    assert answer.status == 422
+    assert answer.json["error"].startswith("its meter is 6/8")
+    for wrong in ({"kind": "exe"}, {"content": "%"}, {"content": in_base64(bytes(1 << 20))}):
+        assert box.request("POST", "/api/melodies", jig | wrong).status in (413, 422)
+    assert box.get("/api/saved")["pieces"] == []
+
+
+def in_base64(content: bytes) -> str:
+    return base64.b64encode(content).decode()

@@ -44,6 +44,10 @@ clock.localTick = () => player.tick();
 player.addEventListener('state', () => roll.wake());
 connectPlayerButton(find('#listen'), player);
 const pieces = new Pieces(find('#save'), find('#pieces'), session, showError);
+find('#melody').addEventListener('toggle', async ({ target }) => {
+  const { MelodyForm } = await import('./melody.js');
+  new MelodyForm(target.querySelector('div'), session, () => pieces.refresh());
+}, { once: true });
 const openLogin = loginDialog(find('#login'), session, () => connection.open());
 const wall = new Wall(find('#full-screen'));
 enableShortcuts((step) => form.request({ set: { volume: step } }));
