@@ -54,7 +54,7 @@ def _row(condition: str, bar_percent: float, one: Page) -> Row:
     percent = 100 * (_processor_s() - used_s) / seconds
     return Row(
         f"the page in Chromium, {condition}",
-        f"{percent:.1f} % of a core, {(_drawn(one) - drawn) / seconds:.0f} pictures a second",
+        f"{percent:.1f} % of a core, {(_drawn(one) - drawn) / seconds:.0f} paintings a second",
         f"≤ {bar_percent:g} %",
         percent <= bar_percent,
         f"{SIZE['width']} by {SIZE['height']} pixels, without a graphics card, {seconds:.0f} s",
@@ -62,6 +62,7 @@ def _row(condition: str, bar_percent: float, one: Page) -> Row:
 
 
 def _drawn(one: Page) -> int:
+    """How often the page has painted; the compositor moves the roll between."""
     return int(one.evaluate("bachbox.roll.frames"))
 
 

@@ -140,7 +140,8 @@ connection.addEventListener('clock', ({ detail }) => {
   const wasMoving = clock.isMoving;
   clock.update(detail);
   clock.horizonTick = timeline.horizonTick = detail.horizon_tick;
-  if (clock.isMoving || wasMoving) roll.wake();
+  if (clock.isMoving !== wasMoving) roll.wake();
+  else if (clock.isMoving) roll.move();
   scoreSwitch.view?.mark();
 });
 

@@ -27,6 +27,7 @@ export class Pieces {
   #session;
   #showError;
   #savedTimer = null;
+  #shownId = '';
 
   /** `button` saves what plays; `section` has the lists. `showError(text)` shows why not. */
   constructor(button, section, session, showError) {
@@ -36,6 +37,10 @@ export class Pieces {
     this.#session = session;
     this.#showError = showError;
     button.addEventListener('click', () => this.save({}));
+    addEventListener('hashchange', () => {
+      this.#shownId = '';
+      this.refresh();
+    });
   }
 
   /** Fetch both lists again. */
@@ -78,8 +83,19 @@ export class Pieces {
     if (typing && typing.value !== typing.defaultValue) return;
     const items = pieces.map((piece) => this.#savedItem(piece, files));
     this.#fill(this.#savedList, items, TEXTS.pieces.none_saved);
-    // A link to a piece, from another device.
-    this.#savedList.querySelector(`[id="${CSS.escape(location.hash.slice(1))}"]`)?.scrollIntoView();
+    this.#showLinked();
+  }
+
+  /** Show the piece that the page's address names, `#saved-ID`: once, for people scroll on. */
+  #showLinked() {
+    const id = location.hash.slice(1);
+    if (!id.startsWith('saved-') || id === this.#shownId) return;
+    this.#shownId = id;
+    const item = this.#savedList.querySelector(`[id="${CSS.escape(id)}"]`);
+    if (!item) return void this.#showError(TEXTS.pieces.gone);
+    item.closest('details').open = true;
+    item.scrollIntoView({ block: 'center' });
+    item.querySelector('button').focus({ preventScroll: true });
   }
 
   #showRecent({ pieces, files }) {
@@ -99,6 +115,7 @@ export class Pieces {
     const { id, name } = piece;
     const path = `api/saved/${id}`;
     const item = element('li', { id: `saved-${id}` });
+    item.classList.toggle('linked', location.hash === `#${item.id}`);
     const field = element('input', { defaultValue: name, maxLength: 60, disabled: !this.#mayControl });
     field.setAttribute('aria-label', fill(TEXTS.pieces.name_of, { name }));
     field.addEventListener('change', () => this.#change('PATCH', path, { name: field.value }));

@@ -1,9 +1,15 @@
-"""Scenes and saved pieces on the page."""
+"""Scenes, saved pieces and melodies on the page."""
 
 from __future__ import annotations
 
-from playwright.sync_api import Page, expect
+import base64
+from pathlib import Path
+from typing import Any
 
+from playwright.sync_api import Browser, Page, Route, expect
+
+from appliance.music.files import score_reader
+from tests.support.browser import page
 from tests.support.web_server import WebBox, eventually, set_elsewhere
 
 
@@ -44,3 +50,46 @@ def test_piece_is_saved_renamed_played_and_deleted(shown: Page, box: WebBox) -> 
     saved.get_by_role("button", name="Delete: Tea time").click()
     saved.get_by_role("button", name="Really delete? Tea time").click()
     expect(saved).to_contain_text("Nothing is saved yet")
+
+
+def test_a_melody_from_the_keyboard_is_sent_as_midi(shown: Page, tmp_path: Path) -> None:
+    sent: list[Any] = []
+
+    def answer(route: Route) -> None:
+        sent.append(route.request.post_data_json)
+        route.fulfill(json={"piece": {"name": "Mine"}, "notices": ["it was moved"]})
+
+    shown.route("**/api/melodies", answer)
+    shown.get_by_text("Harmonise a melody").click()
+    for key in ("B4", "A4", "F♯4", "C5"):
+        shown.get_by_role("button", name=key, exact=True).click()
+    shown.get_by_role("button", name="Undo").click()
+    shown.get_by_label("Length of the next note").select_option("1/2")
+    shown.get_by_role("button", name="G4", exact=True).click()
+    expect(shown.locator("#melody output")).to_have_text("B 1/4 · A 1/4 · F♯ 1/4 · G 1/2")
+    shown.get_by_role("button", name="Harmonise these notes").click()
+    expect(shown.get_by_text("Now playing: Mine · it was moved")).to_be_visible()
+    (melody,) = sent
+    path = tmp_path / f"melody.{melody['kind']}"
+    path.write_bytes(base64.b64decode(melody["content"]))
+    file = score_reader.read(path)
+    notes = [(note.start, note.length, note.pitch) for note in file.parts[0]]
+    assert notes == [(0, 480, 71), (480, 480, 69), (960, 480, 66), (1440, 960, 67)]
+    assert file.time_signatures == ((4, 4),)
+
+
+def test_link_to_a_saved_piece_shows_it_once(browser: Browser, box: WebBox) -> None:
+    box.set(playing=True)
+    eventually(lambda: box.get("/api/now")["bar"] >= 2)
+    piece = box.request_json("POST", "/api/saved", {"name": "Linked"})["id"]
+    with page(browser, f"{box.url}/#saved-{piece}", viewport={"width": 390, "height": 700}) as one:
+        linked = one.locator(f"#saved-{piece}")
+        expect(linked).to_be_in_viewport()
+        expect(linked).to_have_class("linked")
+        expect(linked.get_by_role("button").first).to_be_focused()
+        one.evaluate("scrollTo(0, 0)")
+        one.evaluate("bachbox.pieces.refresh()")
+        assert one.evaluate("scrollY") == 0
+        one.evaluate("location.hash = '#saved-999999'")
+        expect(one.locator("#message")).to_contain_text("not saved here any more")
+    box.request("DELETE", f"/api/saved/{piece}")

@@ -25,8 +25,7 @@ READ_BARS = """() => [...document.querySelectorAll('#score .vf-bar')].map((bar) 
     staves: [...bar.querySelectorAll('.vf-stave')].map((staff) =>
       Number(staff.firstElementChild.getAttribute('d').match(/ ([0-9.]+)L/)[1])),
     signature: signs(bar, 'keysignature'),
-    notes: [...bar.querySelectorAll('.vf-stavenote')].map((note) =>
-      ({ heads: signs(note, 'notehead'), accidentals: signs(note, 'accidental') })),
+    notes: [...bar.querySelectorAll('.vf-stavenote')].map((note) => signs(note, 'notehead')),
   };
 })"""
 
@@ -48,9 +47,10 @@ def drawn_pitches(bar: dict[str, Any], fifths: int) -> set[tuple[int, int]]:
     flat = {"FCGDAEB".index(letter) for letter in "BEADGCF"[: max(0, -fifths)]}
     in_force: dict[tuple[int, int], int] = {}
     found = set()
-    for note in sorted(bar["notes"], key=lambda n: min(head["x"] for head in n["heads"])):
-        signs = {sign["y"]: ALTERATIONS[sign["sign"]] for sign in note["accidentals"]}
-        for head in (head for head in note["heads"] if head["sign"] in HEADS):
+    # A sign stands at its own height, before the head that it belongs to.
+    for note in sorted(bar["notes"], key=lambda signs: max(sign["x"] for sign in signs)):
+        signs = {s["y"]: ALTERATIONS[s["sign"]] for s in note if s["sign"] in ALTERATIONS}
+        for head in (head for head in note if head["sign"] in HEADS):
             staff = min(range(4), key=lambda s: abs(bar["staves"][s] + 20 - head["y"]))
             below = round((head["y"] - bar["staves"][staff] + 0.5) / (LINE_GAP / 2))
             step = TOP_LINES[staff] - below
