@@ -151,7 +151,7 @@ class _Draft:
         top_p: float,
     ) -> None:
         """Add a 16th: the melody's note, and three that are sampled."""
-        context = self._context
+        context, corrections = self._context, model.corrections
         model.state = self._state
         for voice in VOICE_ORDER:
             logits = model.step(context.features())
@@ -165,6 +165,9 @@ class _Draft:
                     top_p=top_p,
                     uniform=float(rng.random()),
                     forbidden=context.forbidden(),
+                    correction=(
+                        corrections[context.aspects()].sum(axis=0) if len(corrections) else None
+                    ),
                 )
             self.log_likelihood += _log_probability(logits, token)
             self.tokens.append(token)

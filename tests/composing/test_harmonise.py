@@ -32,6 +32,7 @@ class RandomModel:
 
     def __init__(self, model: ModelFile) -> None:
         self._classes = len(model.vocabulary)
+        self.corrections = model.corrections
         self.state: Any = 0
 
     def step(self, features: list[int]) -> NDArray[np.float32]:
