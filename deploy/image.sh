@@ -52,8 +52,8 @@ mkdir "$work/upper" "$work/overlay" "$root"
 mount -t overlay -o "lowerdir=$tree,upperdir=$work/upper,workdir=$work/overlay" overlay "$root"
 mount -t proc proc "$root/proc"
 cp -r "$here/deploy/card/root/." "$root/"
-install -D -m 755 -t "$root/usr/lib/bachbox-card" "$here/deploy/card/settings.py"
-install -m 644 -t "$root/usr/lib/bachbox-card" "$here/deploy/card/dac.py"
+install -D -m 755 -t "$root/usr/lib/bachbox-card" "$here"/deploy/card/{settings,hotspot}.py
+install -m 644 -t "$root/usr/lib/bachbox-card" "$here"/deploy/card/{dac.py,hotspot.html}
 cp "$package" "$root/tmp/"
 inside() { env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin LC_ALL=C.UTF-8 DEBIAN_FRONTEND=noninteractive chroot "$root" "$@"; }
 mkdir -p "$out"
@@ -64,7 +64,7 @@ inside sh -c 'apt-get install --quiet=2 --yes --no-install-recommends /tmp/bachb
 owner=$(inside id -u bachbox):$(inside id -g bachbox)
 install -d -m 750 "$root/var/lib/bachbox"
 chown "$owner" "$root/var/lib/bachbox"
-inside systemctl --quiet enable bachbox-card.service bachbox-card-beeps.service systemd-networkd.service systemd-resolved.service wpa_supplicant@wlan0.service
+inside systemctl --quiet enable bachbox-card.service bachbox-card-beeps.service bachbox-hotspot.service systemd-networkd.service systemd-resolved.service wpa_supplicant@wlan0.service
 inside systemctl --quiet disable systemd-networkd-wait-online.service wpa_supplicant.service
 # These write to the root from time to time.
 inside systemctl --quiet mask apt-daily.timer apt-daily-upgrade.timer dpkg-db-backup.timer e2scrub_all.timer e2scrub_reap.service

@@ -32,6 +32,8 @@ lintian to check the Debian package
 wpasupplicant to check the Wi-Fi settings of the card image
 device-tree-compiler to check the card image's overlay for sound cards
 dnsmasq-base to check the card image's hotspot
+nftables to check the card image's hotspot
+iproute2 to check the card image's hotspot in a network of its own
 LIST
     fi
     if [ "$1" = test ]; then

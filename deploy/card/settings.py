@@ -50,12 +50,20 @@ KEYS = {
     ),
     "wifi_open": (r"true|false", "true or false"),
     "wifi_country": (r"[A-Z]{2}", "two capital letters, such as DE"),
+    "setup_password": (r"|[ -~]{8,63}", "8 to 63 characters without umlauts or accents, or empty"),
     "broker_password": (r"[^\r\n]{0,1000}", "at most 1000 characters"),
     "dac": (r"[\w-]{0,60}", "the name of a sound card's overlay, such as hifiberry-dac"),
 }
 """The keys of ``[card]``: the pattern of their values, and what is allowed, in words."""
 
-BEEPS_BY_TOPIC = {"wifi": 2, "hostname": 3, "broker_password": 4, "section [card]": 5, "dac": 6}
+BEEPS_BY_TOPIC = {
+    "wifi": 2,
+    "setup_password": 2,
+    "hostname": 3,
+    "broker_password": 4,
+    "section [card]": 5,
+    "dac": 6,
+}
 """How many beeps tell where the mistake is, by a word in its sentence; one beep for the rest."""
 
 _QUOTES = str.maketrans("“”„‘’‚", "\"\"\"'''")
