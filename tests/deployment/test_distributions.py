@@ -20,7 +20,7 @@ MAX_WHEEL_BYTES = 16 << 20
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The wheel, as `pip install` builds it."""
     folder = tmp_path_factory.mktemp("dist")
-    command = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", folder]
+    command = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(folder)]
     subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
     (found,) = folder.glob("bachbox-*-py3-none-any.whl")
     return found

@@ -48,8 +48,10 @@ def commands(group: click.Group, path: str) -> list[tuple[str, click.Command]]:
     found: list[tuple[str, click.Command]] = []
     for name, command in group.commands.items():
         inner = f"{path} {name}"
-        is_group = isinstance(command, click.Group)
-        found += commands(command, inner) if is_group else [(inner, command)]
+        if isinstance(command, click.Group):
+            found += commands(command, inner)
+        else:
+            found.append((inner, command))
     return found
 
 
