@@ -138,8 +138,11 @@ boot() { # until its first process is there
     done
     fail "it does not boot; see $proof/console"
 }
+# An update on a busy machine takes its time.
+patience=3000
+[ "$way" != update ] || patience=15000
 await() { # a file in proof/
-    for _ in $(seq 3000); do
+    for _ in $(seq $patience); do
         [ ! -e "$proof/$1" ] || return 0
         kill -0 $terminal 2>/dev/null || break
         sleep 0.2
