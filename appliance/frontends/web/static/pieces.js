@@ -157,7 +157,8 @@ export class Pieces {
   #fill(list, items, none) {
     const focused = document.activeElement?.getAttribute?.('aria-label');
     list.replaceChildren(...(items.length ? items : [element('li', { textContent: none })]));
-    if (focused) list.querySelector(`[aria-label="${CSS.escape(focused)}"]`)?.focus();
+    if (!focused) return;
+    list.querySelector(`[aria-label="${CSS.escape(focused)}"]`)?.focus({ preventScroll: true });
   }
 }
 
