@@ -76,8 +76,7 @@ def harmonise(
         for draft in found:
             draft.add_step(model, codec, pitch, struck, rng, temperature, top_p)
         progress((step + 1) / len(melody.pitches))
-    best = max(found, key=lambda draft: (draft.cadence, draft.log_likelihood))
-    return Opening(melody.form, melody.key, best.tokens, melody.notices, whole=True)
+    return Opening(melody.form, melody.key, _best(found).tokens, melody.notices, whole=True)
 
 
 def codec_of(model_file: ModelFile) -> FourPartCodec:
@@ -178,6 +177,11 @@ class _Draft:
 def _log_probability(logits: NDArray[np.float32], token: int) -> float:
     shifted = logits.astype(np.float64) - logits.max()
     return float(shifted[token] - np.log(np.exp(shifted).sum()))
+
+
+def _best(drafts: list[_Draft]) -> _Draft:
+    """The likeliest of the drafts that close best."""
+    return max(drafts, key=lambda draft: (draft.cadence, draft.log_likelihood))
 
 
 def _exchanged(drafts: list[_Draft], rng: np.random.Generator) -> list[_Draft]:
