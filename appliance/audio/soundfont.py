@@ -16,6 +16,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import BinaryIO, Final
 
+from appliance.common.hidden_folders import is_hidden_from_service
 from appliance.errors import BachboxError
 
 logger = logging.getLogger(__name__)
@@ -122,17 +123,24 @@ def preset_names(soundfont: Path) -> dict[tuple[int, int], str]:
     Raises:
         BachboxError: the file is not a soundfont, or cannot be read.
     """
-    if soundfont.exists() and not soundfont.is_file():
-        raise BachboxError(f"the soundfont {soundfont} cannot be read (not a file): {_REMEDY}")
     try:
+        if soundfont.exists() and not soundfont.is_file():
+            raise BachboxError(f"the soundfont {soundfont} cannot be read (not a file): {_REMEDY}")
         with soundfont.open("rb") as file:
             return _read_presets(soundfont, file)
-    except FileNotFoundError as error:
-        raise BachboxError(f"there is no soundfont {soundfont}: {_REMEDY}") from error
     except OSError as error:
-        raise BachboxError(
-            f"the soundfont {soundfont} cannot be read ({error.strerror}): {_REMEDY}"
-        ) from error
+        raise BachboxError(_refusal(soundfont, error)) from error
+
+
+def _refusal(soundfont: Path, error: OSError) -> str:
+    if is_hidden_from_service(soundfont):
+        return (
+            f"the service does not see the soundfont {soundfont}, since home folders are hidden "
+            "from it: put the file into /usr/share/sounds/sf2"
+        )
+    if isinstance(error, FileNotFoundError):
+        return f"there is no soundfont {soundfont}: {_REMEDY}"
+    return f"the soundfont {soundfont} cannot be read ({error.strerror}): {_REMEDY}"
 
 
 def _read_presets(soundfont: Path, file: BinaryIO) -> dict[tuple[int, int], str]:
