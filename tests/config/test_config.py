@@ -290,4 +290,5 @@ def test_a_display_has_a_size_of_its_kind() -> None:
     assert said.endswith("""[display] size: a hd44780 has "16x2" or "20x4", not '128x64'""")
     (said,) = problems_of('[display]\ndriver = "hd44780"\nrotate = 180')
     assert "cannot be turned" in said
-    assert loader.parse('[display]\ndriver = "sh1106"\ni2c_address = 0x3D', HERE).display
+    display = loader.parse('[display]\ndriver = "sh1106"\ni2c_address = 0x3D', HERE).display
+    assert display is not None
