@@ -25,8 +25,8 @@ def install_hint(extra: str = "") -> str:
     """Return what to do to get Bachbox's requirements, as an imperative clause.
 
     Args:
-        extra: ``gpio``, ``display`` or ``systemd``, extras in pyproject.toml that the Debian package
-            and ``make install`` install; "" for what every Bachbox needs.
+        extra: ``gpio``, ``display`` or ``systemd``, extras in pyproject.toml that the Debian
+            package and ``make install`` install; "" for what every Bachbox needs.
     """
     prefix = Path(sys.prefix)
     if prefix.is_relative_to(_PACKAGE):
