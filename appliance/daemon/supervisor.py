@@ -32,7 +32,7 @@ HANG_TIMEOUT_S: Final = 2.0
 """A child without a heartbeat for this long hangs. Short enough for another composer to be at work
 before the look-ahead has been played."""
 
-MAX_WAITED_SHARE: Final = 0.8
+MAX_WAITED_SHARE: Final = 0.95
 """While a child could run, time in which others have the processor does not count as silence, up
 to this share: a child in an endless loop on a busy machine is found later, and found."""
 
