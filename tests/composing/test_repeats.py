@@ -27,7 +27,13 @@ from appliance.music.events import (
 )
 from appliance.music.notes import Note, notes_from
 from appliance.music.score import Form, PieceFacts, Tessitura
-from tests.support.making_music import MODELS, Noise, compose, model_file_of
+from tests.support.making_music import (
+    MODELS,
+    NO_CORRECTIONS,
+    Noise,
+    compose,
+    model_file_of,
+)
 
 BAR = 12
 DOUBLE_BAR = 4 * BAR
@@ -188,6 +194,7 @@ class OneNote:
     def __init__(self, vocabulary: Sequence[str]) -> None:
         names = ("after 0", "after 480", "A4", "for 480")
         self.state = None
+        self.corrections = NO_CORRECTIONS
         self._logits = np.full(len(vocabulary), -30, np.float32)
         for bonus, name in enumerate(names):
             self._logits[vocabulary.index(name)] = 30 * (bonus + 1)

@@ -174,6 +174,9 @@ def scores(draw: st.DrawFn, form: bool = True) -> Score:
     )
 
 
+NO_CORRECTIONS: NDArray[np.float64] = np.array([])
+
+
 class Puppet:
     """A model that always prefers the class that ``preferred`` gives for its count of tokens."""
 
@@ -183,6 +186,7 @@ class Puppet:
         self._preferred = preferred
         self._classes = classes
         self.state: Any = 0
+        self.corrections = NO_CORRECTIONS
 
     def reset(self) -> None:
         self.state = 0
@@ -230,13 +234,18 @@ def span(first: int, last: int) -> range:
 
 
 class Noise:
-    """A model without training but with memory: its logits are a hash of its whole past."""
+    """A model without training but with memory: its logits are a hash of its whole past.
+
+    It has a correction for every aspect of its codec.
+    """
 
     runtime = "noise"
 
     def __init__(self, model_file: ModelFile) -> None:
         self._classes = len(model_file.vocabulary)
         self.state: Any = 0
+        aspects = model_file.codec.aspect_layout.width
+        self.corrections = np.append(np.random.default_rng(1).normal(0, 0.5, aspects), 0.0)
 
     def reset(self) -> None:
         self.state = 0

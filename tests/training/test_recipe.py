@@ -73,7 +73,7 @@ def test_no_piece_is_held_out_twice(path: Path) -> None:
 def test_the_package_has_every_playable_model_and_no_other_weights() -> None:
     shared = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["hatch"]["build"]
     packaged = {
-        name for name in shared["targets"]["wheel"]["shared-data"] if name.startswith("models")
+        name for name in shared["targets"]["wheel"]["force-include"] if name.startswith("models")
     }
     playable = model_file.listing([ROOT / "models"])
     assert packaged == {
