@@ -1,7 +1,7 @@
 """The key and value cache of a Transformer: a sliding window on its last rows.
 
 Inside the model's graph the whole window would be copied at every step; here each row is written
-once.
+once. How many rows there are is part of the model: ``memory_tokens`` in its recipe.
 """
 
 from __future__ import annotations

@@ -42,7 +42,7 @@ import json
 from pathlib import Path
 from appliance.config import loader
 from appliance.frontends.mqtt import homeassistant
-from appliance.frontends.mqtt.messages import Topics
+from appliance.frontends.mqtt.topics import Topics
 topics = Topics("kitchen")
 box = homeassistant.DiscoveredDevice(topics, "Bachbox", "1", {"model": ["chorales"]})
 messages = homeassistant.discovery_messages(box, "homeassistant", as_device=False)

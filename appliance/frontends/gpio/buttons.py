@@ -29,7 +29,7 @@ class DebouncedButton:
         on_press: called when the button is pressed; with ``on_hold`` when it is released before
             ``hold_s``, with ``on_double`` when no second press has followed.
         on_hold: called when it is held for ``hold_s``; None: every press calls ``on_press``.
-        hold_s: how long the button must be held.
+        hold_s: how long the button must be held: ``HOLD_S`` of ``config/gpio_schema.py``.
         on_double: called when it is pressed twice within :data:`DOUBLE_S`; None: never.
     """
 
@@ -38,8 +38,8 @@ class DebouncedButton:
         is_down: Callable[[], bool],
         call_later: Callable[[float, Callable[[], None]], Timer],
         on_press: Callable[[], None],
-        on_hold: Callable[[], None] | None = None,
-        hold_s: float = 2.0,
+        on_hold: Callable[[], None] | None,
+        hold_s: float,
         on_double: Callable[[], None] | None = None,
     ) -> None:
         self._is_down = is_down

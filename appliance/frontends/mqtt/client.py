@@ -22,7 +22,10 @@ from appliance.config.addresses import host_port
 from appliance.config.loader import password
 from appliance.config.schema import Mqtt
 from appliance.errors import BachboxError
-from appliance.frontends.mqtt.messages import Topics, box_id
+from appliance.frontends.mqtt.topics import (
+    Topics,
+    box_id,
+)
 
 CONNECT_TIMEOUT_S: Final = 5.0
 """How long the TCP connection to the broker may take."""

@@ -19,8 +19,9 @@ from paho.mqtt.client import Client, MQTTMessage
 from paho.mqtt.reasoncodes import ReasonCode
 
 from appliance.frontends.mqtt.client import RETRY_MAX_S, Broker, new_client, refusal
-from appliance.frontends.mqtt.messages import Address, is_step
+from appliance.frontends.mqtt.payloads import is_step
 from appliance.frontends.mqtt.throttle import Throttle
+from appliance.frontends.mqtt.topics import Address
 
 RETRY_FIRST_S: Final = 1
 """The pause before a lost connection is tried again; it doubles up to ``RETRY_MAX_S``."""

@@ -18,7 +18,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 from appliance.frontends.mqtt.homeassistant_sensors import DIAGNOSTIC, Row, sensors, triggers
-from appliance.frontends.mqtt.messages import ROOT, Topics
+from appliance.frontends.mqtt.topics import (
+    ROOT,
+    Topics,
+)
 from appliance.state.clock_kinds import ClockKind
 from appliance.state.kept_kinds import NOTHING, GivenName
 from appliance.state.setting import Setting

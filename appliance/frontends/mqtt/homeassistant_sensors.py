@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from appliance.frontends.box_events import TITLES, BoxEvent
-from appliance.frontends.mqtt.messages import Topics
+from appliance.frontends.mqtt.topics import Topics
 
 Row = tuple[str, str, str, str, dict[str, Any]]
 """Component kind, key, name, icon, and the keys that only this entity has."""

@@ -21,16 +21,16 @@ from appliance.frontends.box_events import BoxEvent, BoxEvents
 from appliance.frontends.mqtt import homeassistant
 from appliance.frontends.mqtt.client import broker_of, topics_of
 from appliance.frontends.mqtt.connection import Connection, Message
-from appliance.frontends.mqtt.messages import (
+from appliance.frontends.mqtt.payloads import (
     OFFLINE,
     ONLINE,
-    device_name,
     format_state,
     is_press,
     parse,
 )
 from appliance.frontends.mqtt.piano_roll import piano_roll
 from appliance.frontends.mqtt.throttle import Throttle
+from appliance.frontends.mqtt.topics import device_name
 from appliance.ipc.ring_observer import notes_of
 from appliance.state import settings_table
 from appliance.state.box_status import BoxStatus, NowPlaying

@@ -12,7 +12,7 @@ from appliance.config.schema import Mqtt
 from appliance.errors import BachboxError
 from appliance.frontends.mqtt import homeassistant
 from appliance.frontends.mqtt.client import MqttClient, broker_of, connected, topics_of
-from appliance.frontends.mqtt.messages import ONLINE
+from appliance.frontends.mqtt.payloads import ONLINE
 
 TIMEOUT_S: Final = 5.0
 """How long the broker may take for each step."""

@@ -11,7 +11,7 @@ from appliance.config.gpio_schema import Gpio
 from appliance.config.schema import Mqtt
 from appliance.errors import BachboxError
 from appliance.frontends.gpio.input_events import InputEvent
-from appliance.frontends.mqtt.messages import box_id
+from appliance.frontends.mqtt.topics import box_id
 from appliance.frontends.web.context import WebContext
 from appliance.frontends.web.health_monitor import (
     SAMPLE_INTERVAL_S,

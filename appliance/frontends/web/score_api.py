@@ -15,7 +15,7 @@ from appliance.ipc.ring_observer import RingObserver
 from appliance.music.events import Event, Piece, PieceStart
 from appliance.music.files import notation
 from appliance.music.files.notation import GRID_TICKS, Layer, Written
-from appliance.music.files.part_layout import Staff, parts_of
+from appliance.music.files.parts_and_clefs import Staff, parts_of
 from appliance.music.files.time_signatures import time_signature
 from appliance.music.notes import Note, paired
 from appliance.music.score import Key

@@ -20,7 +20,7 @@ from appliance.music.events import (
     PieceStart,
     TempoFactor,
 )
-from appliance.music.files import part_layout, piece_embedding
+from appliance.music.files import parts_and_clefs, piece_embedding
 from appliance.music.files.piece_record import PieceRecord
 from appliance.music.files.time_signatures import time_signature
 from appliance.music.notes import Note, paired
@@ -158,7 +158,7 @@ def _staves(
         by_note[Note(on.tick - start, off.tick - on.tick, on.pitch, on.voice)].append((on, off))
     return {
         name: [pair for note in dict.fromkeys(staff.notes) for pair in by_note[note]]
-        for part in part_layout.parts_of(about, sorted(by_note))
+        for part in parts_and_clefs.parts_of(about, sorted(by_note))
         for name, staff in zip(part.staff_names, part.staves, strict=True)
         if staff.notes
     }

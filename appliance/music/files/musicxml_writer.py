@@ -10,7 +10,7 @@ from xml.sax.saxutils import escape
 from appliance.music.events import NO_PROGRAM, TICKS_PER_BEAT, Piece
 from appliance.music.files import notation, piece_embedding
 from appliance.music.files.notation import DIVISIONS, GRID_TICKS, Layer, Written
-from appliance.music.files.part_layout import Clef, Part, parts_of
+from appliance.music.files.parts_and_clefs import Clef, Part, parts_of
 from appliance.music.files.piece_record import PieceRecord
 from appliance.music.files.time_signatures import time_signature
 from appliance.music.notes import notes_from

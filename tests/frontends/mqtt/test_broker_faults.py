@@ -23,9 +23,9 @@ from appliance.frontends.mqtt import connection, mqtt_frontend, unregister
 from appliance.frontends.mqtt.broker_check import check_broker
 from appliance.frontends.mqtt.client import Broker, MqttClient
 from appliance.frontends.mqtt.connection import Connection, Message
-from appliance.frontends.mqtt.messages import Topics
 from appliance.frontends.mqtt.mqtt_frontend import MqttFrontend
 from appliance.frontends.mqtt.throttle import Throttle
+from appliance.frontends.mqtt.topics import Topics
 from appliance.frontends.mqtt.unregister import Unregistered
 from appliance.ipc.shared_state import SharedState
 from appliance.state.box_status import BoxStatus

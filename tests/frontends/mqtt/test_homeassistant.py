@@ -11,7 +11,7 @@ from paho.mqtt.client import topic_matches_sub
 from appliance.frontends.box_events import BoxEvent
 from appliance.frontends.mqtt import homeassistant
 from appliance.frontends.mqtt.homeassistant import DiscoveredDevice
-from appliance.frontends.mqtt.messages import Topics
+from appliance.frontends.mqtt.topics import Topics
 from appliance.state.settings import NAMES, Action
 
 CHOICES = {

@@ -8,19 +8,21 @@ import msgspec
 import pytest
 
 from appliance.errors import UsageError
-from appliance.frontends.mqtt import messages
-from appliance.frontends.mqtt.messages import (
-    MAX_ID_CHARACTERS,
+from appliance.frontends.mqtt import topics as mqtt_topics
+from appliance.frontends.mqtt.payloads import (
     MAX_PAYLOAD_BYTES,
+    format_state,
+    is_press,
+    is_step,
+    parse,
+)
+from appliance.frontends.mqtt.topics import (
+    MAX_ID_CHARACTERS,
     UNKNOWN,
     Address,
     Topics,
     box_id,
     device_name,
-    format_state,
-    is_press,
-    is_step,
-    parse,
 )
 from appliance.state.settings import ModelDefaults, RequestedSettings, Settings
 
@@ -151,7 +153,7 @@ def test_only_a_whole_word_at_the_beginning_is_left_out_of_the_name(own: str, na
 def test_an_id_made_of_the_host_name_is_a_topic_level(
     monkeypatch: pytest.MonkeyPatch, host: str, machine: str, own: str
 ) -> None:
-    monkeypatch.setattr(messages, "short_machine_id", lambda: machine)
+    monkeypatch.setattr(mqtt_topics, "short_machine_id", lambda: machine)
     monkeypatch.setattr(socket, "gethostname", lambda: host)
     assert box_id("") == own
     assert len(own) <= MAX_ID_CHARACTERS

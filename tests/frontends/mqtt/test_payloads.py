@@ -13,16 +13,18 @@ from hypothesis import strategies as st
 
 from appliance.common import machine_id
 from appliance.errors import BachboxError, UsageError
-from appliance.frontends.mqtt import messages
-from appliance.frontends.mqtt.messages import (
+from appliance.frontends.mqtt import topics as mqtt_topics
+from appliance.frontends.mqtt.payloads import (
+    format_state,
+    is_press,
+    parse,
+)
+from appliance.frontends.mqtt.topics import (
     UNKNOWN,
     Address,
     Topics,
     box_id,
     device_name,
-    format_state,
-    is_press,
-    parse,
 )
 from appliance.music.temperament import NAMES as TEMPERAMENTS
 from appliance.state import general_midi
@@ -209,7 +211,7 @@ def test_the_devices_name_does_not_say_bachbox_twice() -> None:
 def test_box_id_is_made_of_host_name_and_machine_unless_configured(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(messages, "short_machine_id", lambda: "3fa2")
+    monkeypatch.setattr(mqtt_topics, "short_machine_id", lambda: "3fa2")
     assert box_id("kitchen") == "kitchen"
     for host, name in [
         ("music-room.local", "music-room-3fa2"),
