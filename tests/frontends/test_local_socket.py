@@ -147,25 +147,31 @@ def test_garbage_gets_a_response_and_the_next_request_is_served(served: Fixture)
 def test_clients_that_hang_or_do_not_read_do_not_delay_others(
     served: Fixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(local_socket, "IDLE_TIMEOUT_S", 0.5)
-
-    async def work() -> None:
-        crowd = [
+    async def crowd(idle_s: float) -> list[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
+        monkeypatch.setattr(local_socket, "IDLE_TIMEOUT_S", idle_s)
+        clients = [
             await asyncio.open_unix_connection(served.path) for _ in range(local_socket.MAX_CLIENTS)
         ]
         await asyncio.sleep(0.05)
+        return clients
+
+    async def work() -> None:
+        patient = await crowd(60.0)
         assert "too many" in (await served.talk(b"{}\n"))["error"]
+        for _, writer in patient:
+            writer.close()
+        while "error" in await served.talk(b"{}\n"):
+            await asyncio.sleep(0.05)
         # Idle clients are disconnected, and there is room again.
-        for reader, _ in crowd:
+        for reader, writer in await crowd(0.5):
             assert await asyncio.wait_for(reader.read(), 10) == b""
+            writer.close()
         assert "status" in await served.talk(b"{}\n")
         deaf = socket.socket(socket.AF_UNIX)
         deaf.connect(str(served.path))
         deaf.sendall(b"{}\n" * 20_000)
         assert "status" in await served.talk(b"{}\n")
         deaf.close()
-        for _, writer in crowd:
-            writer.close()
 
     served.serve(work)
 
