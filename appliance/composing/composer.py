@@ -242,7 +242,7 @@ class Composer:
         """If a passage begins here, rehearse it, and use random numbers of its own.
 
         A passage whose tokens are known already is not rehearsed: the next one begins with the
-        same random numbers in any case.
+        same random numbers in any case. Nor is one that begins with a prime.
         """
         passage = passages.beginning_at(context, self._progress, self.piece, self.spare_steps)
         if passage is None:
@@ -250,7 +250,9 @@ class Composer:
         number = self._progress.passages + 1
         self._progress = self._progress._replace(passages=number, passage=passage.name)
         self._tokens.begin(self.piece.number, number, 0)
-        known = [token for token in reversed(self._given) if token not in MARKS] or self._primed()
+        if self._primed():
+            return
+        known = [token for token in reversed(self._given) if token not in MARKS]
         if passage.samples and not passages.covers(known, context, passage):
             self._tokens.rehearse(context, self._conditions(), passage, self.piece.number, number)
 

@@ -93,7 +93,7 @@ def add_routes(table: RouteTable, context: WebContext) -> None:
     observer = functools.cache(context.box.ring_observer)
 
     @table.route(
-        "GET", "/api/score/{bar}", needs=Permission.READ, returns=Score,
+        "GET", "/api/score/{bar}", needs=Permission.READ, returns=Score, errors=(404,),
         summary="The piece that plays as notation, from a bar on, as far as it is composed",
         description=f"At most {MAX_BARS} bars, those that are composed as a whole.",
         parameters={
