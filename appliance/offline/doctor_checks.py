@@ -13,17 +13,25 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
 
-from appliance.audio.alsa_cards import hardware_cards, holder_pid
+import msgspec
+
+from appliance.audio.alsa_cards import (
+    card_behind,
+    hardware_cards,
+    holder_pid,
+    is_hdmi_without_screen,
+)
 from appliance.audio.silence_stderr import silence_stderr
 from appliance.audio.soundfont_check import try_soundfont
 from appliance.common.install_hint import install_hint
 from appliance.composing.model_check import try_model
 from appliance.config import loader
 from appliance.config.loader import Config
-from appliance.errors import BachboxError
-from appliance.offline import stream_checks
+from appliance.errors import BachboxError, bug_sentence
+from appliance.offline import config_checks, stream_checks
 from appliance.offline.findings import CheckStatus, Finding
 from appliance.offline.midi_checks import check_midi
+from appliance.offline.page_checks import check_page
 from appliance.sandbox import run_in_fork
 from appliance.state.general_midi import NAMES
 
@@ -33,13 +41,16 @@ def examine(config: Config, config_file: Path | None) -> Iterator[Finding]:
     yield Finding("config", CheckStatus.OK, str(config_file or "no config file; defaults apply"))
     is_service = config_file == loader.SYSTEM_FILE
     checks: list[tuple[str, Callable[[Config], Iterator[Finding]]]] = [
+        ("files", partial(config_checks.check_files, is_service=is_service)),
+        ("config", config_checks.check_effects),
         ("sound card", _check_sound_card),
         ("soundfont", _check_soundfont),
         ("runtime", _check_runtime),
         ("models", _check_models),
         ("delegate", _check_delegate),
         ("permissions", _check_permissions),
-        ("broker", _check_broker),
+        ("broker", partial(_check_broker, is_service=is_service)),
+        ("page", partial(check_page, is_service=is_service)),
         ("snapcast", partial(stream_checks.check_snapcast, is_service=is_service)),
         ("icecast", stream_checks.check_icecast),
         ("pins", _check_pins),
@@ -51,6 +62,9 @@ def examine(config: Config, config_file: Path | None) -> Iterator[Finding]:
             yield from check(config)
         except BachboxError as error:
             yield Finding(name, CheckStatus.FAILED, str(error))
+        except Exception as error:
+            # The other checks may find what is wrong.
+            yield Finding(name, CheckStatus.FAILED, bug_sentence(error))
 
 
 def _check_sound_card(config: Config) -> Iterator[Finding]:
@@ -65,7 +79,7 @@ def _check_sound_card(config: Config) -> Iterator[Finding]:
     cards = list_cards()
     names = [f"{card.label} ({card.sample_rate} Hz)" for card in cards if card.is_choice]
     if not is_card(output):
-        yield Finding("sound card", CheckStatus.OFF, f"not used: the output is {output}")
+        yield _check_file_output(output)
     elif box := _box_that_plays():
         card = choose(cards, output)
         yield Finding("sound card", CheckStatus.OK, f"{card.label} is in use by the box ({box})")
@@ -74,14 +88,26 @@ def _check_sound_card(config: Config) -> Iterator[Finding]:
         with silence_stderr():
             opened = open_card(output, config.sound.block_frames)
             opened.close()
+        hardware = opened.card.hardware or card_behind(opened.card.name, hardware_cards())
         if opened.problem:
             yield Finding("sound card", CheckStatus.FAILED, opened.problem, remedy)
+        elif hardware and is_hdmi_without_screen(hardware):
+            detail = f"{opened.name} is HDMI, and no screen is connected, so nobody hears it"
+            yield Finding("sound card", CheckStatus.FAILED, detail, remedy)
         else:
             mono = ", one channel" if opened.card.channels == 1 else ""
             detail = f"{opened.name}, {opened.sample_rate} Hz{mono}"
             yield Finding("sound card", CheckStatus.OK, detail)
     if names:
         yield Finding("all cards", CheckStatus.OK, ", ".join(names))
+
+
+def _check_file_output(output: str) -> Finding:
+    file = output.partition(":")[2]
+    if file and not Path(file).absolute().parent.is_dir():
+        detail = f"there is no folder for the output {output}"
+        return Finding("sound card", CheckStatus.FAILED, detail, "correct [sound] output")
+    return Finding("sound card", CheckStatus.OFF, f"not used: the output is {output}")
 
 
 def _box_that_plays() -> str:
@@ -100,12 +126,13 @@ MAX_PRESETS_SHOWN: Final = 5
 
 
 def _check_soundfont(config: Config) -> Iterator[Finding]:
-    from appliance.audio.soundfont import preset_names
+    from appliance.audio.soundfont import fits_in_memory, preset_names
     from appliance.audio.synth import FluidSynth
 
     path = loader.soundfont(config)
     try_soundfont(path)
     presets = preset_names(path)
+    is_large = not fits_in_memory(path)
     programs = {program for bank, program in presets if bank == 0}
     synth = FluidSynth(path, 48_000)
     synth.volume(100)
@@ -125,6 +152,8 @@ def _check_soundfont(config: Config) -> Iterator[Finding]:
         found = sorted(presets.items())
         named = [f"{bank}:{number} {name}" for (bank, number), name in found[:MAX_PRESETS_SHOWN]]
         lacks = f"; its presets are {', '.join(named)}{' …' if found[MAX_PRESETS_SHOWN:] else ''}"
+    if is_large:
+        lacks += "; too large for the free memory, so one instrument at a time is loaded"
     yield Finding("soundfont", CheckStatus.OK, f"{path}, {count} of 128 instruments{lacks}")
 
 
@@ -219,8 +248,14 @@ def _real_time_is_granted() -> bool:
     return bool(granted)
 
 
-def _check_broker(config: Config) -> Iterator[Finding]:
+SERVICE_PASSWORD: Final = Path("/etc/bachbox/mqtt-password")
+"""systemd gives it to the service as a credential (``LoadCredential=`` in its unit)."""
+
+
+def _check_broker(config: Config, *, is_service: bool = False) -> Iterator[Finding]:
     mqtt = config.mqtt
+    if is_service and mqtt.password_file is None and SERVICE_PASSWORD.exists():
+        mqtt = msgspec.structs.replace(mqtt, password_file=SERVICE_PASSWORD)
     if not mqtt.host:
         yield Finding("broker", CheckStatus.OFF, "none is configured ([mqtt] host is empty)")
         return
@@ -231,7 +266,7 @@ def _check_broker(config: Config) -> Iterator[Finding]:
 
 def _check_pins(config: Config) -> Iterator[Finding]:
     from appliance.config.gpio_schema import Gpio, Pot, wired_parts
-    from appliance.frontends.gpio.overlays import clash, pins_in_use
+    from appliance.frontends.gpio.overlays import I2C_PINS, clash, pins_in_use
 
     chips = sorted(Path("/dev").glob("gpiochip*"))
     # Pins are needed only if something is wired to them.
@@ -245,6 +280,8 @@ def _check_pins(config: Config) -> Iterator[Finding]:
         yield Finding("pins", unusable, f"{chips[0]}: permission denied", remedy)
     parts = list(wired_parts(config.gpio))
     used = pins_in_use()
+    if config.display.driver and config.display.i2c_port == 1:
+        used = dict.fromkeys(I2C_PINS, "the display on I2C") | used
     for where, part, found in parts:
         if problem := found or clash(part, used):
             yield Finding("wiring", CheckStatus.FAILED, f"{where}: {problem}")

@@ -11,12 +11,10 @@ from typing import Final
 
 from appliance.config.addresses import host_port, parse_icecast, parse_snapcast
 from appliance.config.loader import Config
+from appliance.offline.config_checks import PRIVATE_FOLDERS
 from appliance.offline.findings import CheckStatus, Finding
 
 _TIMEOUT_S: Final = 5.0
-
-_PRIVATE_FOLDERS: Final = (Path("/tmp"), Path("/var/tmp"))  # noqa: S108
-"""The service has copies of its own (``PrivateTmp=`` in its unit)."""
 
 
 def check_snapcast(config: Config, *, is_service: bool) -> Iterator[Finding]:
@@ -50,7 +48,7 @@ def _check_pipe(pipe: Path, is_service: bool) -> Finding:
     def failed(detail: str, remedy: str) -> Finding:
         return Finding("snapcast", CheckStatus.FAILED, f"{pipe}: {detail}", remedy)
 
-    if is_service and any(folder in pipe.parents for folder in _PRIVATE_FOLDERS):
+    if is_service and any(folder in pipe.parents for folder in PRIVATE_FOLDERS):
         return failed(
             "the service has a /tmp and a /var/tmp of its own, so snapserver does not see this "
             "pipe",
