@@ -314,6 +314,9 @@ def _section(
             shown = MASK if secret else _shown(given)
             if isinstance(given, list) and (found := re.search(r"(.*) - at `\$(.*)`$", str(error))):
                 shown = f"invalid ({lowered(found[1])} at {found[2] or 'its start'})"
+                if "regex" in found[1] and found[2][1:-1].isdecimal():
+                    # The pattern means nothing to people, and the description says it in words.
+                    shown = MASK if secret else quoted(given[int(found[2][1:-1])], 60)
             description = next(
                 meta.description for meta in hints[key].__metadata__ if meta.description
             )

@@ -153,7 +153,10 @@ class Web(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     ] = ""
     allowed_hosts: Annotated[
         tuple[Annotated[str, Meta(pattern=r"^[A-Za-z0-9.-]{1,253}\Z")], ...],
-        Meta(description="a list of host names under which browsers may reach this box"),
+        Meta(
+            description="a list of host names under which browsers may reach this box, without "
+            "http:// and port"
+        ),
     ] = ()
     trusted_proxies: Annotated[
         tuple[str, ...],

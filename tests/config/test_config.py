@@ -110,6 +110,22 @@ def test_gpio_parts_are_checked_one_by_one(line: str, said: str) -> None:
     assert "it must be a list of {" in problem
 
 
+@pytest.mark.parametrize(
+    ("key", "wrong", "said"),
+    [
+        ("allowed_hosts", "http://bach.lan:80/", "host names under which browsers may reach this"),
+        ("frame_ancestors", "http://ha.local:8123/lovelace", 'such as "http://homeassistant.local'),
+    ],
+)
+def test_a_wrong_name_in_a_list_is_quoted_without_a_pattern(
+    key: str, wrong: str, said: str
+) -> None:
+    [problem] = problems_of(f'[web]\n{key} = ["{wrong}"]')
+    assert f"{key} is '{wrong}'; it must be a list of" in problem
+    assert said in problem
+    assert "regex" not in problem
+
+
 def test_broken_toml_is_reported_with_its_line() -> None:
     assert "line 2" in problems_of("[music]\nmodel = x\n")[0]
     assert "write [music]" in problems_of("music = 3")[0]
