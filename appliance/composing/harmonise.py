@@ -25,9 +25,10 @@ from appliance.composing.interpreter import State, StepModel
 from appliance.composing.model_file import ModelFile
 from appliance.errors import UsageError
 from appliance.music.codecs.base import Cadence, Opening
-from appliance.music.codecs.four_part import VOICE_ORDER, FourPartCodec, FourPartContext
+from appliance.music.codecs.four_part import FourPartCodec, FourPartContext
 from appliance.music.files import score_reader
 from appliance.music.melody import Melody, melody_of
+from appliance.music.score import VOICE_ORDER
 
 logger = logging.getLogger(__name__)
 

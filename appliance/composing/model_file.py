@@ -15,12 +15,10 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import zip_longest
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
-import numpy as np
 from msgspec import Meta
-from numpy.typing import NDArray
 
 from appliance.common.logs import NOTICE
 from appliance.errors import BachboxError, UsageError
@@ -29,6 +27,10 @@ from appliance.music.codecs import registry
 from appliance.music.codecs.base import Codec, Opening
 from appliance.music.files import score_reader
 from appliance.music.score import NO_FACTS, Form, PieceFacts, Tessitura
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 logger = logging.getLogger(__name__)
 
@@ -179,8 +181,19 @@ class ModelFile:
 
     @cached_property
     def corrections(self) -> NDArray[np.float64]:
-        """The correction for each aspect, and 0 for none; empty if the model has none."""
+        """The correction for each aspect, and 0 for none; empty if the model has none.
+
+        Raises:
+            BachboxError: they are not those of the codec's aspects.
+        """
+        # The daemon reads model files too, and holds no numpy.
+        import numpy as np
+
         found = self.metadata.corrections
+        if found and len(found) != self.codec.aspect_layout.width:
+            raise BachboxError(
+                "its corrections do not fit its codec: the model was built wrongly", path=self.path
+            )
         return np.array([*found, 0.0] if found else [])
 
     @cached_property
@@ -290,8 +303,6 @@ def _mismatch(model: ModelFile) -> str:
         return "its vocabulary is not its codec's: the model was built wrongly"
     if any(first + count > metadata.classes for first, count, _ in metadata.kind_temperatures):
         return "it calibrates tokens that it does not have"
-    if metadata.corrections and len(metadata.corrections) != codec.aspect_layout.width:
-        return "its corrections do not fit its codec: the model was built wrongly"
     if codec.uses_forms and not metadata.forms:
         return "it needs forms and has none"
     if metadata.tessituras and len(metadata.tessituras) != len(metadata.forms):

@@ -10,6 +10,8 @@ from appliance.music.returns import Entry, Return
 from appliance.music.traits import Traits
 
 VOICES = 4
+VOICE_ORDER = (0, 3, 2, 1)
+"""The voices of a step in the order in which they are composed: the outer ones first."""
 """Soprano, alto, tenor, bass, numbered 0 to 3 everywhere."""
 
 LOWEST_PITCH, HIGHEST_PITCH = 36, 81

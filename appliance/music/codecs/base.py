@@ -9,15 +9,20 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Iterable, Sequence
-from typing import Any, NamedTuple, Protocol
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeAlias
 
 from appliance.music.codecs.input_layout import Inputs
 from appliance.music.events import Event
 from appliance.music.files.score_file import ScoreFile
 from appliance.music.score import Form, Key
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+Aspects: TypeAlias = "NDArray[np.intp]"
+"""``(rows, classes)``: indices in a codec's ``aspect_layout``; its width stands for none. Modules
+that make them are imported when a piece is started: the daemon knows codecs, and holds no numpy."""
 
 
 class Goal(enum.Enum):
@@ -114,11 +119,8 @@ class Context(Protocol):
         They may be forbidden.
         """
 
-    def aspects(self) -> NDArray[np.intp]:
-        """The aspects of every class as the next token: ``(rows, classes)``.
-
-        Each is an index in the codec's ``aspect_layout``, or its width, which stands for none.
-        """
+    def aspects(self) -> Aspects:
+        """The aspects of every class as the next token."""
 
     def accept(self, token: int) -> list[Event]:
         """Append a token, and return the events that follow from it, in order of tick.
@@ -173,7 +175,6 @@ class Codec(Protocol):
             about a note, 1 symbol. Training may enter a piece at every multiple of it.
         optional_inputs: groups of inputs, as indices, that training hides at random, so that the
             model does without them where they are not known.
-        aspect_layout: the aspects of a token that a correction can be fitted for.
     """
 
     name: str
@@ -183,7 +184,10 @@ class Codec(Protocol):
     unit: str
     tokens_per_group: int
     optional_inputs: Sequence[range]
-    aspect_layout: Inputs
+
+    @property
+    def aspect_layout(self) -> Inputs:
+        """The aspects of a token that a correction can be fitted for."""
 
     @property
     def vocabulary(self) -> list[str]:

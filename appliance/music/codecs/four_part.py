@@ -11,13 +11,9 @@ from bisect import bisect_right
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from appliance.common.copying import Copyable
 from appliance.music.codecs import counterpoint, four_part_conversion
-from appliance.music.codecs.base import Cadence, Goal, Opening, cadence_of
-from appliance.music.codecs.four_part_aspects import ASPECTS, PartAspects
+from appliance.music.codecs.base import Aspects, Cadence, Goal, Opening, cadence_of
 from appliance.music.codecs.four_part_returns import PlannedParts
 from appliance.music.codecs.input_layout import Inputs
 from appliance.music.codecs.match_model import MatchModel, match_features, match_input_count
@@ -27,6 +23,7 @@ from appliance.music.score import (
     HIGHEST_PITCH,
     LOWEST_PITCH,
     SILENT,
+    VOICE_ORDER,
     VOICES,
     Form,
     Key,
@@ -39,8 +36,6 @@ HOLD = END = PITCHES + 1
 """The 48th class: a held note if the codec knows onsets, the end of the piece if not."""
 CLASSES = PITCHES + 2
 
-VOICE_ORDER = (0, 3, 2, 1)
-"""The voices of a step in the order of their tokens."""
 HELD_STEPS = (1, 2, 3, 4, 6, 8, 12, 16)
 TO_FERMATA_STEPS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32)
 TO_END_STEPS = (2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96)
@@ -73,7 +68,6 @@ class FourPartCodec:
     unit = "16th step"
     tokens_per_group = VOICES
     optional_inputs: Sequence[range] = ()
-    aspect_layout = ASPECTS
     voices = VOICES
 
     def __init__(
@@ -103,6 +97,13 @@ class FourPartCodec:
         )
         self.width = self.inputs.width
         """Length of the multi-hot input."""
+
+    @property
+    def aspect_layout(self) -> Inputs:
+        """See :mod:`.four_part_aspects`."""
+        from appliance.music.codecs.four_part_aspects import ASPECTS
+
+        return ASPECTS
 
     @property
     def vocabulary(self) -> list[str]:
@@ -209,6 +210,8 @@ class FourPartContext(Copyable):
         self.voice_matches = [MatchModel(MIN_VOICE_MATCH_STEPS) for _ in range(VOICES)]
         """Of each voice alone, in the order of ``VOICE_ORDER``."""
         self.plan = PlannedParts(form)
+        from appliance.music.codecs.four_part_aspects import PartAspects
+
         self.lines = PartAspects(form, key)
         self.done = False
         self._cadence = Cadence.OPEN
@@ -223,10 +226,7 @@ class FourPartContext(Copyable):
         inputs = self.codec.inputs
         ones = []
         for voice, pitch in enumerate(self.sounding):
-            if pitch is None:
-                pitch_class = PITCHES + 1
-            else:
-                pitch_class = REST if pitch == SILENT else pitch - LOWEST_PITCH
+            pitch_class = PITCHES + 1 if pitch is None else self.codec.token(pitch, True, None)
             ones.append(inputs["pitch", voice, pitch_class])
             ones.append(inputs["held", voice, bisect_right(HELD_STEPS, self.held[voice])])
         ones.append(inputs["voice", self.place])
@@ -285,10 +285,9 @@ class FourPartContext(Copyable):
             return ()
         return (self.codec.token(*note, self.sounding[voice]),)
 
-    def aspects(self) -> NDArray[np.intp]:
-        """The aspects of every class as the next token, see :mod:`.four_part_aspects`."""
-        voice = VOICE_ORDER[self.place]
-        return self.lines.of(self.step, self.place, voice, self.sounding, self.held[voice])
+    def aspects(self) -> Aspects:
+        """The aspects of every class as the next token."""
+        return self.lines.of(self.step, self.place, self.sounding, self.held)
 
     def _parallels(self, now: int) -> list[int]:
         """Classes that would move in fifths, octaves or unisons with a voice already set."""

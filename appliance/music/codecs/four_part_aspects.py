@@ -17,7 +17,15 @@ from numpy.typing import NDArray
 from appliance.common.copying import Copyable
 from appliance.music.codecs.chords import KINDS, UNNAMED, completed_chords
 from appliance.music.codecs.input_layout import Inputs
-from appliance.music.score import HIGHEST_PITCH, LOWEST_PITCH, SILENT, VOICES, Form, Key
+from appliance.music.score import (
+    HIGHEST_PITCH,
+    LOWEST_PITCH,
+    SILENT,
+    VOICE_ORDER,
+    VOICES,
+    Form,
+    Key,
+)
 
 Indices = NDArray[np.intp]
 Rows = dict[str, Indices]
@@ -118,17 +126,17 @@ class PartAspects(Copyable):
             self._root = self._root if root == UNNAMED else root
 
     def of(
-        self, step: int, place: int, voice: int, sounding: Sequence[int | None], held_steps: int
+        self, step: int, place: int, sounding: Sequence[int | None], held: Sequence[int]
     ) -> Indices:
         """The aspects of every class, ``(rows, classes)``; ``NONE`` where there is none.
 
         Args:
             step: the 16th step.
             place: how many voices of the step are set already: soprano, bass, tenor.
-            voice: the voice that comes next.
             sounding: MIDI note of each voice, ``SILENT``, or ``None`` before its first token.
-            held_steps: for how many steps the voice has done what it does.
+            held: for how many steps each voice has done what it does.
         """
+        voice = VOICE_ORDER[place]
         in_beat = (step - self._pickup_steps) % STEPS_IN_BEAT
         off_beat = int(in_beat > 0)
         found = np.full((len(_ROWS), PITCHES + 2), NONE, dtype=np.intp)
@@ -149,8 +157,8 @@ class PartAspects(Copyable):
         if now is not None and LOWEST_PITCH <= now <= HIGHEST_PITCH:
             # A held note sounds in this step as a struck one would.
             found[_WITH_OTHERS, PITCHES + 1] = found[_WITH_OTHERS, now - LOWEST_PITCH]
-        held = sum(held_steps >= least for least in HELD_STEPS)
-        found[-1, PITCHES + 1] = ASPECTS["hold", voice * STEPS_IN_BEAT + in_beat, held]
+        bucket = sum(held[voice] >= least for least in HELD_STEPS)
+        found[-1, PITCHES + 1] = ASPECTS["hold", voice * STEPS_IN_BEAT + in_beat, bucket]
         found[-1, PITCHES] = ASPECTS["rest", voice]
         return found
 

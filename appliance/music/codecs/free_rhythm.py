@@ -14,9 +14,9 @@ from typing import Final
 from appliance.errors import UsageError
 from appliance.music.codecs import free_rhythm_conversion
 from appliance.music.codecs.base import Opening
-from appliance.music.codecs.free_rhythm_aspects import ASPECTS
 from appliance.music.codecs.free_rhythm_context import FreeRhythmContext
 from appliance.music.codecs.free_rhythm_tokens import FreeRhythmTokens, nearest
+from appliance.music.codecs.input_layout import Inputs
 from appliance.music.files.score_file import ScoreFile
 from appliance.music.key_finding import written_key
 from appliance.music.score import Form, FreeRhythmScore, Key
@@ -31,8 +31,14 @@ class FreeRhythmCodec(FreeRhythmTokens):
     name = "lines"
     unit = "note"
     voices = 1
-    aspect_layout = ASPECTS
     uses_forms = True
+
+    @property
+    def aspect_layout(self) -> Inputs:
+        """See :mod:`.free_rhythm_aspects`."""
+        from appliance.music.codecs.free_rhythm_aspects import ASPECTS
+
+        return ASPECTS
 
     def start(self, form: Form, key: Key) -> FreeRhythmContext:
         """An empty piece in this form and key."""

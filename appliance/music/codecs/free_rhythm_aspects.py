@@ -71,6 +71,10 @@ class NoteAspects(Copyable):
         if min(struck) <= min(sounding):
             self._bass = (*self._bass[-2:], min(struck))
 
+    def none(self) -> Indices:
+        """The aspects of every class where no note comes next."""
+        return np.empty((0, self._codec.classes), dtype=np.intp)
+
     def of(self, tick: int, sounding: Collection[int], struck: Sequence[int]) -> Indices:
         """The aspects of every class as the next note, ``(rows, classes)``.
 

@@ -5,12 +5,8 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Sequence
 
-import numpy as np
-from numpy.typing import NDArray
-
 from appliance.common.copying import Copyable
-from appliance.music.codecs.base import Cadence, Goal, cadence_of, half_cadence_of
-from appliance.music.codecs.free_rhythm_aspects import NoteAspects
+from appliance.music.codecs.base import Aspects, Cadence, Goal, cadence_of, half_cadence_of
 from appliance.music.codecs.free_rhythm_conditioning import ConditioningInputs
 from appliance.music.codecs.free_rhythm_returns import Now, PlannedNotes, StruckNotes
 from appliance.music.codecs.free_rhythm_tokens import (
@@ -76,6 +72,8 @@ class FreeRhythmContext(Copyable):
         """All notes so far, where they are needed again."""
         self.plan = PlannedNotes(codec, form, key)
         """What the form wants to return."""
+        from appliance.music.codecs.free_rhythm_aspects import NoteAspects
+
         self.lines = NoteAspects(codec, form)
         self.pitches: list[int] = []
         """The MIDI note of every note so far, in the order of the tokens."""
@@ -179,10 +177,10 @@ class FreeRhythmContext(Copyable):
         now = Now(*here, self.lowest, self.highest, sounding, program)
         return self.plan.tokens(self.place, now, self.notes)
 
-    def aspects(self) -> NDArray[np.intp]:
-        """The aspects of every class as the next token, see :mod:`.free_rhythm_aspects`."""
+    def aspects(self) -> Aspects:
+        """The aspects of every class as the next token."""
         if self.place != PITCH:
-            return np.empty((0, self.codec.classes), dtype=np.intp)
+            return self.lines.none()
         return self.lines.of(self.tick, self.voices.sounding.values(), self.struck)
 
     def _next_pitches(self) -> list[int]:

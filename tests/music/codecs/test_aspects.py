@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from appliance.music.codecs import four_part_aspects, free_rhythm_aspects, registry
 from appliance.music.codecs.base import Codec, Context
-from appliance.music.codecs.four_part import HOLD, VOICE_ORDER, FourPartCodec
+from appliance.music.codecs.four_part import HOLD, FourPartCodec
 from appliance.music.codecs.free_rhythm import FreeRhythmCodec
-from appliance.music.score import LOWEST_PITCH, Form, Key
+from appliance.music.score import LOWEST_PITCH, VOICE_ORDER, Form, Key
 
 FOUR_PARTS = FourPartCodec(onsets=True, form=True)
 FREE_RHYTHM = FreeRhythmCodec(lowest=36, highest=84, lengths=[60, 120, 240, 480, 960])

@@ -8,12 +8,13 @@ from hypothesis import strategies as st
 
 from appliance.music.codecs import counterpoint
 from appliance.music.codecs.base import Cadence
-from appliance.music.codecs.four_part import CLASSES, END, HOLD, REST, VOICE_ORDER, FourPartCodec
+from appliance.music.codecs.four_part import CLASSES, END, HOLD, REST, FourPartCodec
 from appliance.music.events import TICKS_PER_STEP, Event
 from appliance.music.score import (
     HIGHEST_PITCH,
     LOWEST_PITCH,
     SILENT,
+    VOICE_ORDER,
     VOICES,
     Form,
     Key,

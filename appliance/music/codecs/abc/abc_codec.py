@@ -12,12 +12,12 @@ from collections.abc import Sequence
 from typing import Any
 
 from appliance.errors import UsageError
-from appliance.music.codecs.abc.aspects import ASPECTS
 from appliance.music.codecs.abc.context import INPUTS, AbcContext
 from appliance.music.codecs.abc.grammar import State
 from appliance.music.codecs.abc.score import AbcScore
 from appliance.music.codecs.abc.tokens import END, REPLAY, TOKEN, VOCABULARY
 from appliance.music.codecs.base import Opening
+from appliance.music.codecs.input_layout import Inputs
 from appliance.music.files.score_file import ScoreFile
 from appliance.music.score import Form, Key
 
@@ -29,10 +29,16 @@ class AbcCodec:
     unit = "character"
     tokens_per_group = 1
     optional_inputs: Sequence[range] = ()
-    aspect_layout = ASPECTS
     uses_forms = True
     voices = 1
     width = INPUTS.width
+
+    @property
+    def aspect_layout(self) -> Inputs:
+        """See :mod:`.aspects`."""
+        from appliance.music.codecs.abc.aspects import ASPECTS
+
+        return ASPECTS
 
     @property
     def vocabulary(self) -> list[str]:

@@ -5,11 +5,6 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Sequence
 
-import numpy as np
-from numpy.typing import NDArray
-
-from appliance.music.codecs.abc.aspects import BARS_BACK as ASPECT_BARS
-from appliance.music.codecs.abc.aspects import aspects_of, place_of
 from appliance.music.codecs.abc.grammar import State
 from appliance.music.codecs.abc.returns import PlannedSymbols
 from appliance.music.codecs.abc.tokens import (
@@ -28,7 +23,7 @@ from appliance.music.codecs.abc.tokens import (
     degree_symbol,
 )
 from appliance.music.codecs.abc.tune import Tune
-from appliance.music.codecs.base import Cadence, Goal
+from appliance.music.codecs.base import Aspects, Cadence, Goal
 from appliance.music.codecs.input_layout import Inputs
 from appliance.music.codecs.match_model import MatchModel, match_features, match_input_count
 from appliance.music.events import TICKS_PER_STEP, Event
@@ -170,14 +165,16 @@ class AbcContext(Tune):
         here, bar = self.place_in_bar()
         return self.plan.tokens((self.bar, self.at_ticks), (bar, here))
 
-    def aspects(self) -> NDArray[np.intp]:
-        """The aspects of every class as the next token, see :mod:`.aspects`."""
+    def aspects(self) -> Aspects:
+        """The aspects of every class as the next token."""
+        from appliance.music.codecs.abc.aspects import BARS_BACK, aspects_of, place_of
+
         here, bar = self.place_in_bar()
         return aspects_of(
             self.degrees,
             place_of(here, self.form.beat_steps * TICKS_PER_STEP),
             self.key.minor,
-            [self.degree_at.get((bar - back, here)) for back in ASPECT_BARS],
+            [self.degree_at.get((bar - back, here)) for back in BARS_BACK],
             (self.match.predicted, self.match.length_bucket),
         )
 
