@@ -67,6 +67,7 @@ every_kind = pytest.mark.parametrize("network", [LSTM, TRANSFORMER], ids=["LSTM"
 @pytest.fixture(autouse=True)
 def _small(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     torch.set_num_threads(1)
+    torch.manual_seed(1)
     monkeypatch.setattr(custom_recipe, "NETWORK", LSTM)
     monkeypatch.setattr(custom_recipe, "MIN_TOKENS", 6000)
     for name in ("CACHE", "CONFIG", "DATA"):
@@ -240,7 +241,7 @@ def test_a_network_learns_to_prefer_what_was_chosen(network: NetworkConfig) -> N
     pairs = [Pair(drawn(65), drawn(9), drawn(int(rng.integers(5, 12))), 5.0) for _ in range(8)]
     real = iter(lambda: pad([drawn(20)], 20, np.ones(1, bool)), None)
     config = PreferenceConfig(learning_rate=1e-2, batch_size=2)
-    for _ in range(3):
+    for _ in range(12):
         optimise.optimise(taught, pairs, real, config, rng)
     for pair in pairs:
         prefix = EncodedPiece(pair.prefix.features[5:], pair.prefix.targets[5:])
