@@ -1,25 +1,6 @@
 #!/bin/bash
 # Runs in the booted machine and puts what it finds into /proof; tests/systemd/run.sh starts it.
-exec >>/proof/log 2>&1
 config=/etc/bachbox/bachbox.toml
-seconds() { cut -d' ' -f1 /proc/uptime; }
-check() { # what, command...
-    local what=$1
-    shift
-    if "$@"; then echo "ok    $(seconds)  $what"; else
-        echo "FAIL  $(seconds)  $what"
-        : >/proof/failed
-    fi
-}
-property() { systemctl show --property="$1" --value bachbox; }
-await() { # seconds, after which it hangs, command...
-    local end=$((SECONDS + $1))
-    shift
-    until "$@" >/dev/null 2>&1; do
-        [ $SECONDS -lt $end ] || return 1
-        sleep 0.2
-    done
-}
 status_says() { [[ $(property StatusText) == *"$1"* ]]; }
 child() { pgrep -u bachbox -f "appliance.workers.$1"; }
 other_child() { local now; now=$(child "$1") && [ "$now" != "$2" ]; }

@@ -109,10 +109,10 @@ fi
 
 [ "$suite" = trixie ] || : >"$proof/short"
 if [ "$way" = update ]; then
-    cp "$here/tests/systemd/update.sh" "$machine/root/inside.sh"
+    cat "$here"/tests/systemd/{checks,update}.sh >"$machine/root/inside.sh"
     echo "${2:-10}" >"$proof/times"
 else
-    cp "$here/tests/systemd/inside.sh" "$machine/root/inside.sh"
+    cat "$here"/tests/systemd/{checks,inside}.sh >"$machine/root/inside.sh"
 fi
 mkdir -p "$machine/var/log/journal"
 cat >"$machine/etc/systemd/system/proof.service" <<'UNIT'

@@ -1,28 +1,9 @@
 #!/bin/bash
 # Runs in the booted machine at each start; tests/systemd/run.sh update starts it, and pulls the plug.
 # shellcheck disable=SC2016,SC2034  # eval expands them
-exec >>/proof/log 2>&1
 config=/etc/bachbox/bachbox.toml
-seconds() { cut -d' ' -f1 /proc/uptime; }
-check() { # what, command...
-    local what=$1
-    shift
-    if "$@"; then echo "ok    $(seconds)  $what"; else
-        echo "FAIL  $(seconds)  $what"
-        : >/proof/failed
-    fi
-}
-property() { systemctl show --property="$1" --value bachbox; }
 plays() { systemctl is-active -q bachbox && [[ $(property StatusText) == *Playing*"111 beats"* ]]; }
 version() { dpkg-query --show --showformat='${Version}' bachbox; }
-await() { # seconds, after which it hangs, command...
-    local end=$((SECONDS + $1))
-    shift
-    until "$@" >/dev/null 2>&1; do
-        [ $SECONDS -lt $end ] || return 1
-        sleep 0.2
-    done
-}
 config_is_kept() { grep -qx 'volume = 33.0' $config; }
 whole() { # as it must be after any start
     await 240 eval '[ ! -e /var/lib/bachbox-update/pending ] && ! systemctl is-active -q bachbox-update && plays' &&
