@@ -34,8 +34,8 @@ from appliance.music.events import (
     Piece,
     PieceStart,
     TempoFactor,
-    Tokens,
     token_events,
+    tokens_of,
 )
 from appliance.music.expression import BREATH_TICKS
 from appliance.music.notes import still_sounding
@@ -375,7 +375,7 @@ class Composer:
             # A piece longer than the ring's memory: abandon it and begin another.
             self.tick = horizon_tick
             return _release(events, horizon_tick)
-        tokens = [token for e in events if isinstance(e, Tokens) for token in e.tokens]
+        tokens = tokens_of(events)
         self.piece, self.tick, self._context = first.piece, horizon_tick, None
         form = self._planner.form_of(self.piece)
         context = self._start_context(self.piece, form)

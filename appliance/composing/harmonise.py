@@ -23,6 +23,7 @@ from appliance.common.logs import NOTICE
 from appliance.composing import sampler
 from appliance.composing.interpreter import State, StepModel
 from appliance.composing.model_file import ModelFile
+from appliance.composing.token_source import correction_of
 from appliance.errors import UsageError
 from appliance.music.codecs.base import Cadence, Opening
 from appliance.music.codecs.four_part import FourPartCodec, FourPartContext
@@ -129,7 +130,7 @@ class _Draft:
         """The log-likelihood of the melody since drafts were last exchanged."""
 
     def copy(self) -> Self:
-        """A draft that goes on from here independently."""
+        """A draft that continues from here by itself."""
         copied = type(self)(self._context.copy(), self._state)
         copied.tokens = self.tokens.copy()
         copied.log_likelihood = self.log_likelihood
@@ -151,7 +152,7 @@ class _Draft:
         top_p: float,
     ) -> None:
         """Add a 16th: the melody's note, and three that are sampled."""
-        context, corrections = self._context, model.corrections
+        context = self._context
         model.state = self._state
         for voice in VOICE_ORDER:
             logits = model.step(context.features())
@@ -165,9 +166,7 @@ class _Draft:
                     top_p=top_p,
                     uniform=float(rng.random()),
                     forbidden=context.forbidden(),
-                    correction=(
-                        corrections[context.aspects()].sum(axis=0) if len(corrections) else None
-                    ),
+                    correction=correction_of(model, context),
                 )
             self.log_likelihood += _log_probability(logits, token)
             self.tokens.append(token)

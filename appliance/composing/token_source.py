@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from appliance.composing import sampler
 from appliance.composing.interpreter import State, StepModel
@@ -52,6 +53,12 @@ class Passage(NamedTuple):
     """How good a sample is, from the context after it and its events."""
     enough: float
     """A sample of this merit is kept at once."""
+
+
+def correction_of(step_model: StepModel, context: Context) -> NDArray[np.float64] | None:
+    """Return what corrects the logits of the next token: float64 ``(classes,)``, or None."""
+    corrections = step_model.corrections
+    return corrections[context.aspects()].sum(axis=0) if len(corrections) else None
 
 
 class TokenSource:
@@ -112,7 +119,6 @@ class TokenSource:
                 self.step_model.state = rehearsed.state
                 return rehearsed
             self._rehearsed.clear()
-        corrections = self.step_model.corrections
         token = sampler.sample(
             self.step_model.step(context.features()),
             temperature=conditions.temperature,
@@ -120,7 +126,7 @@ class TokenSource:
             uniform=uniform,
             forbidden=context.forbidden(must_sound=conditions.must_sound),
             planned=context.planned() if conditions.planned else (),
-            correction=corrections[context.aspects()].sum(axis=0) if len(corrections) else None,
+            correction=correction_of(self.step_model, context),
         )
         return SampledToken(conditions, token, self.step_model.state)
 

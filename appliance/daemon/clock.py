@@ -177,7 +177,7 @@ class Clock:
             return
         minutes_left = math.ceil((self._sleep_s - now_s) / 60)
         if minutes_left > 0:
-            # The minute in which quiet hours fade the music out is nobody's sleep timer.
+            # The minute in which quiet hours fade the music out is no sleep timer.
             if self._settings.requested.sleep not in (0, minutes_left):
                 self._settings.change("sleep", minutes_left)
             return

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 TICKS_PER_BEAT = 480
@@ -190,3 +190,8 @@ def token_events(tick: int, tokens: Sequence[int]) -> list[Event]:
         Tokens(tick, bytes(tokens[first : first + MAX_TOKENS_PER_EVENT]))
         for first in range(0, len(tokens), MAX_TOKENS_PER_EVENT)
     ]
+
+
+def tokens_of(events: Iterable[Event]) -> list[int]:
+    """Return the tokens that events hold, marks among them; see :func:`token_events`."""
+    return [token for event in events if isinstance(event, Tokens) for token in event.tokens]

@@ -29,7 +29,7 @@ from appliance.composing.composer import Composer
 from appliance.composing.model_file import ModelFile
 from appliance.composing.repeats import MARKS
 from appliance.music.codecs.base import Codec
-from appliance.music.events import Tokens
+from appliance.music.events import tokens_of
 from appliance.music.score import Form, Key
 from appliance.training.data.corpus import Corpus
 from appliance.training.evaluate.finished_pieces import (
@@ -37,15 +37,12 @@ from appliance.training.evaluate.finished_pieces import (
     compose_pieces,
     decode_piece,
 )
-from appliance.training.evaluate.likeness import RealMeasures, valid_auc
-from appliance.training.evaluate.musical_facts import spread
+from appliance.training.evaluate.likeness import MIN_DIVERSITY, RealMeasures, diversity, valid_auc
 from appliance.training.evaluate.page_measures import is_for_solo_strings, measure_pieces
 from appliance.training.recipe import CorrectionConfig
 
 log = logging.getLogger(__name__)
 
-MIN_DIVERSITY = 0.95
-"""What the pieces of a round differ among themselves, over what real ones do."""
 SHARE = 0.7
 """How much of a regression's weights is added."""
 MAX_CHANGE = 1.5
@@ -171,24 +168,17 @@ class Corrector:
         rows: Rows = []
         progress = tqdm(total=self._config.pieces, desc=f"round {number}: pieces")
         for piece, steps in islice(compose_pieces(composer), self._config.pieces):
-            tokens = [
-                token
-                for step in steps
-                for event in step.events
-                if isinstance(event, Tokens)
-                for token in event.tokens
-                if token not in MARKS
-            ]
+            events = (event for step in steps for event in step.events)
+            tokens = [token for token in tokens_of(events) if token not in MARKS]
             rows += aspects_of(self._codec, piece.form, piece.key, tokens)
             pieces.append(piece)
             progress.update()
         progress.close()
         measures = measure_pieces(pieces, solo_strings=self._solo_strings)
-        real = [page.whole for page in (*self._real.valid, *self._real.train)]
         return Round(
             [*corrections],
             valid_auc(self._real, measures),
-            spread([page.whole for page in measures], real) / spread(real, real),
+            diversity([*self._real.valid, *self._real.train], measures),
             rows,
         )
 

@@ -1,4 +1,4 @@
-"""Files that a service may not see are told from files that are not there."""
+"""Files that a service may not see are distinguished from files that are not there."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """The performer's notes as MIDI: collected block by block, and sent with the times they are due.
 
 Every note-on gets its note-off. A note counts as sounding from before its note-on is sent until
-its note-off is due, and is written to shared memory; whoever finds notes there that nobody plays
-any more releases them: the next performer, or the daemon (:func:`silence`).
+its note-off is due, and is written to shared memory. The next performer, or the daemon, releases
+the notes that it finds there after a performer has died (:func:`silence`).
 """
 
 from __future__ import annotations
@@ -89,7 +89,7 @@ class MidiOut:
         """The velocity of each key that the music holds."""
         self._sounding: dict[Key, float | None] = dict.fromkeys(sounding or ())
         """What may sound, and when its note-off is due, if that is sent."""
-        self._told: frozenset[Key] = frozenset(self._sounding)
+        self._written: frozenset[Key] = frozenset(self._sounding)
         self._is_unknown = sounding is None
         self._programs: dict[int, int] = {}
         self._volumes: dict[int, int] = {}
@@ -267,10 +267,10 @@ class MidiOut:
         return True
 
     def _tell(self) -> None:
-        told = frozenset(self._sounding)
-        if told != self._told:
-            self._told = told
-            self._write_sounding(told)
+        now = frozenset(self._sounding)
+        if now != self._written:
+            self._written = now
+            self._write_sounding(now)
 
 
 def silence(port: OutPort, keys: Iterable[Key]) -> bool:

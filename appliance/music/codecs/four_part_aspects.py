@@ -1,7 +1,7 @@
 """The aspects of the next token in four-part music, by which its logits are corrected.
 
 An aspect is a fact about one possible token that a player would notice: this step of the soprano
-goes on where two steps went before; this alto makes a seventh with the bass; this chord is a
+continues where two steps went before; this alto makes a seventh with the bass; this chord is a
 dominant. A model's own music has more of some than the music that it has learned from, and less of
 others; a correction for each, which ``make correct`` fits, is added to the logits.
 """
@@ -37,6 +37,8 @@ MAX_INTERVAL: Final = 13
 MOVES: Final = 9
 """Kinds of the move before: down or up by a step, a third, up to a fifth, more; and none."""
 NO_MOVE: Final = MOVES
+LINE_NOTES: Final = 4
+"""Notes of a voice that are remembered: three intervals."""
 STEPS_IN_BEAT: Final = 4
 STEP_SEMITONES: Final = 2
 """A step is of one or two semitones."""
@@ -111,9 +113,9 @@ class PartAspects(Copyable):
 
     def add(self, voice: int, pitch: int) -> None:
         """Record that a voice strikes a note, or rests (``SILENT``)."""
-        line = () if pitch == SILENT else (*self._lines[voice][-3:], pitch)
+        line = () if pitch == SILENT else (*self._lines[voice][1 - LINE_NOTES :], pitch)
         self._lines = (*self._lines[:voice], line, *self._lines[voice + 1 :])
-        if len(line) == VOICES:
+        if len(line) == LINE_NOTES:
             figure = (voice, line[2] - line[1], line[1] - line[0])
             self._figures[figure] = (*self._figures.get(figure, ()), line[3] - line[2])
 

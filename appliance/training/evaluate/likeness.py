@@ -15,6 +15,8 @@ from appliance.training.evaluate.two_sample import Verdict, linear_auc, two_samp
 COMPOSED_PIECES = 48
 """Of every model, always: an AUC grows with the number of pieces that it is learned from."""
 MAX_REAL_PIECES = 150
+MIN_DIVERSITY = 0.95
+"""Less :func:`diversity` than this is too little for a training that changes a model's music."""
 CONTROL_SEED = 1
 ENTRIES_OF_A_SUBJECT = 3
 
@@ -90,18 +92,21 @@ def compare(known: RealMeasures, composed: Sequence[PageMeasures]) -> Likeness:
     """
     real = [*known.test, *known.train]
     judged = range(len(known.test))
-    diversity = spread([m.whole for m in composed], [m.whole for m in real]) / spread(
-        [m.whole for m in real], [m.whole for m in real]
-    )
     return Likeness(
         excerpts=_test(real, composed, judged),
         whole=_test(real, composed, judged, whole=True),
         controls=_controls(known, composed),
         real=summary(real),
         composed=summary(composed),
-        diversity=diversity,
+        diversity=diversity(real, composed),
         test_pieces=len(known.test),
     )
+
+
+def diversity(real: Sequence[PageMeasures], composed: Sequence[PageMeasures]) -> float:
+    """Return how much composed pieces differ from one another, over how much real ones do."""
+    known = [measures.whole for measures in real]
+    return spread([measures.whole for measures in composed], known) / spread(known, known)
 
 
 def valid_auc(known: RealMeasures, composed: Sequence[PageMeasures]) -> float:

@@ -18,7 +18,7 @@ from appliance.composing.passages import CLOSING_STEPS, OPENING_BARS
 from appliance.composing.repeats import MARKS
 from appliance.composing.snapshot import Snapshot
 from appliance.music.codecs.base import Context
-from appliance.music.events import TICKS_PER_STEP, Event, NoteOff, PieceStart, Tokens
+from appliance.music.events import TICKS_PER_STEP, Event, NoteOff, PieceStart, tokens_of
 from appliance.music.notes import Note, still_sounding
 from appliance.music.score import Form
 from appliance.training.data.batches import NO_INPUT, EncodedPiece
@@ -210,8 +210,7 @@ def _at_double_bar(form: Form, tick: int, bars: int) -> bool:
 
 
 def _tokens(events: Sequence[Event]) -> list[int]:
-    tokens = (token for event in events if isinstance(event, Tokens) for token in event.tokens)
-    return [token for token in tokens if token not in MARKS]
+    return [token for token in tokens_of(events) if token not in MARKS]
 
 
 def _notes(events: Sequence[Event], start: int, end: int) -> tuple[Note, ...]:

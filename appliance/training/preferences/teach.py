@@ -30,11 +30,9 @@ from appliance.training.data.corpus import Corpus, training_scores
 from appliance.training.evaluate.finished_pieces import FinishedPiece, decode_piece
 from appliance.training.evaluate.int8_likelihood import nll_per_unit
 from appliance.training.evaluate.job_cache import cached
-from appliance.training.evaluate.likeness import RealMeasures, valid_auc
-from appliance.training.evaluate.musical_facts import spread
+from appliance.training.evaluate.likeness import MIN_DIVERSITY, RealMeasures, diversity, valid_auc
 from appliance.training.evaluate.originality import SharedRuns
 from appliance.training.evaluate.page_measures import (
-    PageMeasures,
     is_for_solo_strings,
     measure_pieces,
 )
@@ -55,8 +53,6 @@ JUDGED_PIECES = 32
 """Composed without a choice in each round, for its figures and the next critic."""
 DEFAULT_ROUNDS = 3
 """For a recipe that does not say how many."""
-MIN_DIVERSITY = 0.95
-"""What the pieces of a round differ among themselves, over what real ones do."""
 MAX_NLL_RISE = 1.02
 
 
@@ -130,13 +126,10 @@ class Teacher:
         setting = SamplingSetting(model.temperature, model.top_p)
         seed = 1000 * self._config.seed + number
         music = compose_and_measure(path, setting, JUDGED_PIECES, seed, self._folder)
-        real: list[PageMeasures] = [*self._real.valid, *self._real.train]
-        own = spread([m.whole for m in real], [m.whole for m in real])
-        between = spread([m.whole for m in music.measures], [m.whole for m in real])
         return Outcome(
             pieces=music.pieces,
             auc=valid_auc(self._real, music.measures),
-            diversity=between / own,
+            diversity=diversity([*self._real.valid, *self._real.train], music.measures),
             shared_run=self._shared_run(music.pieces),
             nll=nll_per_unit(model, self._corpus["valid"]),
         )

@@ -106,7 +106,7 @@ class TextBus(Bus):
 
     def _take(self, half: int, *, is_data: bool) -> None:
         if not self._four_bits:
-            # Until it is told to take halves, it takes each for a whole command.
+            # Before the command for 4-bit mode, each half counts as a whole command.
             self._four_bits = half == 2
         elif self._high is None:
             self._high = half

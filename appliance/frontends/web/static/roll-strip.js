@@ -1,7 +1,7 @@
 // A strip of canvases that moves by itself: the browser's compositor moves it, from tick to tick.
 
 const TILE = 512; // The width of a tile, in pixels.
-const LENGTH = 40_000; // How far the strip moves before it begins anew, in pixels.
+const LENGTH = 40_000; // How far the strip moves before it starts again at 0, in pixels.
 const MAX_ERROR_TICKS = 60; // A larger one is a jump, and is shown as one.
 const CORRECTION_MS = 1000; // How long a smaller one takes to be corrected.
 const RATE_TOLERANCE = 0.004; // Smaller changes of the speed are not worth a word to the compositor.
