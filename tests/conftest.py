@@ -33,6 +33,7 @@ _TIER_OF: Final = {
     "ipc": "unit",
     "music": "unit",
     "state": "unit",
+    "test_code_size.py": "unit",
     "test_public_api.py": "unit",
     "training": "unit",
     # Commands and whole boxes are started; they play into a file or into nothing.

@@ -10,7 +10,7 @@ import signal
 import socket
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,9 +25,12 @@ from appliance.errors import BachboxError, UsageError, bug_sentence
 if TYPE_CHECKING:
     from appliance.config.loader import Config
     from appliance.frontends.base import Frontend
+    from appliance.frontends.gpio.input_events import InputEvent
     from appliance.frontends.library import Library
     from appliance.frontends.streaming.mp3 import Mp3Broadcast
     from appliance.frontends.streaming.opus import OpusBroadcast
+    from appliance.state.settings import Settings
+    from appliance.state.store import Store
 
 logger = logging.getLogger(__name__)
 
@@ -62,27 +65,16 @@ def play(
     from appliance.daemon import daemon
     from appliance.daemon.daemon_log import DaemonLog
     from appliance.daemon.plan import Plan
-    from appliance.state.store import FILE_NAME, Store, state_folder
 
     if fallback is not None and fallback.partition(":")[0] not in ("wav", "pipe", "null"):
         raise UsageError(f"--fallback {fallback!r}: it must be wav:FILE, pipe:FILE or null")
     config = apply_overrides(loader.load(config_file)[0], **options)
-    if config.clock.time_zone:
-        os.environ["TZ"] = config.clock.time_zone
-        time.tzset()
+    _set_time_zone(config.clock.time_zone)
     catalog = ModelCatalog(config)
     log = DaemonLog(verbose=verbose)
     log.install()
     given = {name for name, value in options.items() if value is not None}
-    model, problems = catalog.configured, list[str]()
-    if "model" not in given:
-        model, problems = catalog.find_usable(model)
-    settings = new_settings(config, catalog, model)
-    store = Store(state_folder() / FILE_NAME)
-    library = new_library(settings, store)
-    for problem in problems + store.restore(settings, given):
-        logger.warning("%s", problem)
-    library.finish_interrupted_restore()
+    settings, store, library = _as_left(config, catalog, given)
     if piece is not None:
         library.saved.load()
         settings.change("saved_piece", piece)
@@ -113,6 +105,40 @@ def play(
     daemon.play(plan, settings, log, [store, *frontends])
 
 
+def _set_time_zone(name: str) -> None:
+    """Have this process tell the time of a zone such as ``Europe/Berlin``; "": the system's."""
+    if name:
+        os.environ["TZ"] = name
+        time.tzset()
+
+
+def _as_left(
+    config: Config, catalog: ModelCatalog, given: Collection[str]
+) -> tuple[Settings, Store, Library]:
+    """Return the settings and the library as the box was left, and what stores them.
+
+    Args:
+        config: what holds where nothing was left.
+        catalog: the models that there are.
+        given: the settings that the command line gives; they are not restored.
+
+    Raises:
+        BachboxError: no model can be used.
+    """
+    from appliance.state.store import FILE_NAME, Store, state_folder
+
+    model, problems = catalog.configured, list[str]()
+    if "model" not in given:
+        model, problems = catalog.find_usable(model)
+    settings = new_settings(config, catalog, model)
+    store = Store(state_folder() / FILE_NAME)
+    library = new_library(settings, store)
+    for problem in problems + store.restore(settings, given):
+        logger.warning("%s", problem)
+    library.finish_interrupted_restore()
+    return settings, store, library
+
+
 @contextlib.contextmanager
 def _optional(name: str) -> Iterator[None]:
     """Log an error while the frontend ``name`` is built; the music plays without it."""
@@ -131,11 +157,9 @@ def _frontends(
     library: Library,
 ) -> list[Frontend]:
     """Return the frontends that ``config`` asks for; log why one is missing."""
-    from appliance.config.gpio_schema import Gpio
     from appliance.config.schema import AUTO_PORT
     from appliance.frontends import local_socket, systemd_notify
-    from appliance.frontends.box_events import BoxEvent
-    from appliance.frontends.gpio.input_events import MAX_INPUT_EVENTS, InputEvent
+    from appliance.frontends.gpio.input_events import MAX_INPUT_EVENTS
     from appliance.frontends.late_frontend import LateFrontend, UnvisitedFrontend
     from appliance.frontends.local_names import page_url
     from appliance.frontends.local_socket import LocalSocket
@@ -154,11 +178,11 @@ def _frontends(
         # The music does not depend on it; systemd may decide otherwise.
         logger.warning("%s", error)
     input_events: deque[InputEvent] = deque(maxlen=MAX_INPUT_EVENTS)
-    opus, mp3, events = OpusBroadcast(), Mp3Broadcast(), library.events
+    opus, mp3 = OpusBroadcast(), Mp3Broadcast()
     if config.mqtt.host:
         url = functools.partial(page_url, config.web)
         mqtt = "appliance.frontends.mqtt.mqtt_frontend:MqttFrontend"
-        frontends.append(LateFrontend("mqtt", mqtt, config.mqtt, url, model_titles, events))
+        frontends.append(LateFrontend("mqtt", mqtt, config.mqtt, url, model_titles, library.events))
     if listeners:
         with _optional("web"):
             from appliance.frontends.web.media import Media
@@ -173,10 +197,24 @@ def _frontends(
     if config.stream.icecast:
         with _optional("icecast"):
             frontends.append(_icecast(config.stream.icecast, opus, mp3))
+    return frontends + _hardware(config, input_events, library)
+
+
+def _hardware(config: Config, input_events: deque[InputEvent], library: Library) -> list[Frontend]:
+    """Return the frontends for pins, MIDI ports and the display that ``config`` names.
+
+    ``input_events`` gets every turn and press.
+    """
+    from appliance.config.gpio_schema import Gpio
+    from appliance.frontends.box_events import BoxEvent
+    from appliance.frontends.gpio.input_events import InputEvent
+    from appliance.frontends.late_frontend import LateFrontend
+
+    frontends: list[Frontend] = []
 
     def on_input(where: str, what: str) -> None:
         input_events.append(InputEvent(where, what))
-        events.emit(BoxEvent.KNOB_TURNED, what)
+        library.events.emit(BoxEvent.KNOB_TURNED, what)
 
     if config.gpio != Gpio():
         with _optional("gpio"):

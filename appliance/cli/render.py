@@ -81,9 +81,27 @@ def render(
     """
     if replay_file is not None:
         others = {"prime": prime, "melody": melody, "seconds": seconds, "pieces": pieces}
-        others |= options
-        _replay(replay_file, outputs, config_file, as_json, others)
-        return
+        _replay(replay_file, outputs, config_file, as_json, others | options)
+    else:
+        _compose(outputs, config_file, as_json, options, prime, melody, seconds, pieces)
+
+
+def _compose(
+    outputs: Sequence[Path],
+    config_file: Path | None,
+    as_json: bool,
+    options: dict[str, Any],
+    prime: Path | None,
+    melody: Path | None,
+    seconds: float | None,
+    pieces: int | None,
+) -> None:
+    """Write newly composed music.
+
+    Raises:
+        UsageError: options that do not go together, or an output that is not possible.
+        BachboxError: the model, the prime, the melody or an output cannot be used.
+    """
     from appliance.config import loader
     from appliance.offline import output_files, renderer
     from appliance.state.settings import effective, live_settings

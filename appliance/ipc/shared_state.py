@@ -12,7 +12,8 @@ from __future__ import annotations
 import enum
 import mmap
 import os
-from typing import Any, Final, NamedTuple
+from collections.abc import Callable
+from typing import Any, Final, NamedTuple, TypeVar
 
 from appliance.errors import BachboxError
 from appliance.ipc.packed_keys import KEYS_LAYOUT, NO_KEYS, packed_keys, unpacked_keys
@@ -23,6 +24,8 @@ from appliance.music import key_names
 from appliance.music import temperament as temperaments
 from appliance.music.events import Piece
 from appliance.music.limits import MAX_MODEL_NAME_BYTES
+
+T = TypeVar("T")
 
 _MAGIC: Final = b"BACHBOX\x04"
 """Identifies the mapping and the version of its layout."""
@@ -244,73 +247,66 @@ class TapState(NamedTuple):
     sample_rate: int = 0
 
 
+class _Values:
+    """Places shared values in ``memory``, one behind the other."""
+
+    def __init__(self, memory: mmap.mmap) -> None:
+        self._memory = memory
+        self._end_offset = _VALUES_OFFSET
+
+    def add(
+        self,
+        layout: str,
+        default: T,
+        pack: Callable[[T], tuple[Any, ...]],
+        unpack: Callable[[tuple[Any, ...]], T],
+    ) -> SharedValue[T]:
+        """Return the next value.
+
+        Raises:
+            ValueError: there is no room for it before the slots.
+        """
+        value = SharedValue(self._memory, self._end_offset, layout, default, pack, unpack)
+        self._end_offset = value.end_offset
+        if self._end_offset > _SLOTS_OFFSET:
+            raise ValueError("the values have outgrown their pages")
+        return value
+
+
 class SharedState:
     """The shared mapping; use :meth:`create` or :meth:`attach`."""
 
     def __init__(self, fd: int) -> None:
         self.fd = fd
         self.memory = mmap.mmap(fd, _total_bytes())
-        memory = self.memory
-        self.live_settings = SharedValue(
-            memory,
-            _VALUES_OFFSET,
+        values = _Values(self.memory)
+        self.live_settings = values.add(
             f"<dd?B?dddB?Bdd??IBII{VOICES}b{VOICES}d{MAX_MODEL_NAME_BYTES}s{MAX_TEXT_BYTES}s{MAX_TEXT_BYTES}s",
             LiveSettings(),
             _pack_live_settings,
             _unpack_live_settings,
         )
-        self.writer = SharedValue(
-            memory, self.live_settings.end_offset, "<IQQ", WriterState(), tuple, WriterState._make
+        self.writer = values.add("<IQQ", WriterState(), tuple, WriterState._make)
+        self.rewind_request = values.add("<IQQ", RewindRequest(), tuple, RewindRequest._make)
+        self.reader = values.add("<I?QdIQQ", ReaderState(), tuple, ReaderState._make)
+        self.performer = values.add(
+            "<QQIIIIBBIB?BIQHIBHBBBBBI", PerformerState(), _pack_performer, _unpack_performer
         )
-        self.rewind_request = SharedValue(
-            memory,
-            self.writer.end_offset,
-            "<IQQ",
-            RewindRequest(),
-            tuple,
-            lambda v: RewindRequest(*v),
-        )
-        self.reader = SharedValue(
-            memory,
-            self.rewind_request.end_offset,
-            "<I?QdIQQ",
-            ReaderState(),
-            tuple,
-            lambda v: ReaderState(*v),
-        )
-        self.performer = SharedValue(
-            memory,
-            self.reader.end_offset,
-            "<QQIIIIBBIB?BIQHIBHBBBBBI",
-            PerformerState(),
-            _pack_performer,
-            _unpack_performer,
-        )
-        self.composer = SharedValue(
-            memory,
-            self.performer.end_offset,
+        self.composer = values.add(
             f"<QQQQIIIIIIIQ?{MAX_MODEL_NAME_BYTES}s{MAX_MODEL_NAME_BYTES}s",
             ComposerState(),
             lambda v: (*v[:-2], packed_name(v.model), packed_name(v.refused)),
             lambda v: ComposerState(*v[:-2], *map(unpacked_text, v[-2:])),
         )
-        self.output = SharedValue(
-            memory,
-            self.composer.end_offset,
+        self.output = values.add(
             "<" + len(OutputState._fields) * f"{MAX_TEXT_BYTES}s",
             OutputState(),
             lambda v: tuple(packed_text(text, MAX_TEXT_BYTES) for text in v),
             lambda v: OutputState(*map(unpacked_text, v)),
         )
-        self.tap = SharedValue(
-            memory, self.output.end_offset, "<QI", TapState(), tuple, lambda v: TapState(*v)
-        )
-        self.midi_sounding = SharedValue(
-            memory, self.tap.end_offset, KEYS_LAYOUT, NO_KEYS, packed_keys, unpacked_keys
-        )
+        self.tap = values.add("<QI", TapState(), tuple, TapState._make)
+        self.midi_sounding = values.add(KEYS_LAYOUT, NO_KEYS, packed_keys, unpacked_keys)
         """MIDI channels (from 0) and notes that may sound at the other end of the MIDI port."""
-        if self.midi_sounding.end_offset > _SLOTS_OFFSET:
-            raise ValueError("the values have outgrown their pages")
 
     @classmethod
     def create(cls) -> SharedState:

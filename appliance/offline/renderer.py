@@ -95,12 +95,7 @@ def render(
             outputs has appeared then, and those that existed before are unchanged.
     """
     check_outputs(outputs, ONE_PIECE_SUFFIXES if length.pieces == 1 else SUFFIXES)
-    for path in outputs:
-        if path.suffix.lower() == ".abc" and composer.model_file.codec.name != AbcCodec.name:
-            raise UsageError(
-                f"{path}: the model {composer.model_file.name} does not write ABC; a model of "
-                "tunes does, such as --model folk; all models write .mid"
-            )
+    _check_abc(outputs, composer)
     with contextlib.ExitStack() as stack:
         # All files are renamed at the end, so none appears if something goes wrong before.
         files = [stack.enter_context(complete_or_absent(path)) for path in outputs]
@@ -129,6 +124,20 @@ def render(
         pieces=sum(isinstance(event, PieceStart) for event in events),
         notes=sum(isinstance(event, NoteOn) for event in events),
     )
+
+
+def _check_abc(outputs: Sequence[Path], composer: Composer) -> None:
+    """Refuse ABC from a model that has none.
+
+    Raises:
+        UsageError: one of ``outputs`` is such a file.
+    """
+    for path in outputs:
+        if path.suffix.lower() == ".abc" and composer.model_file.codec.name != AbcCodec.name:
+            raise UsageError(
+                f"{path}: the model {composer.model_file.name} does not write ABC; a model of "
+                "tunes does, such as --model folk; all models write .mid"
+            )
 
 
 def _tags(composer: Composer) -> dict[str, str]:
