@@ -25,7 +25,8 @@ _TIMEOUT_S: Final = 30
 def run_in_fork(task: Callable[[], object], timeout_s: int = _TIMEOUT_S) -> str | None:
     """Call ``task`` in a forked process; return the name of the signal that ended it, or None.
 
-    An exception counts as success: if the task is repeated in this process, it says more.
+    An exception counts as success: if the task is repeated in this process, it says more. After
+    ``timeout_s`` seconds the signal is ``SIGALRM``.
     """
     child = os.fork()
     if child == 0:

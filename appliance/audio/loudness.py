@@ -21,5 +21,5 @@ GAINS_DB: Final = {
 
 
 def program_gain(program: int) -> float:
-    """The factor for the amplitude of a General MIDI program."""
+    """The factor for the amplitude of a General MIDI program, 0 to 127."""
     return float(10 ** (GAINS_DB.get(program, 0.0) / 20))

@@ -58,7 +58,11 @@ def presets(soundfont: Path) -> set[tuple[int, int]]:
 
 
 def fits_in_memory(soundfont: Path) -> bool:
-    """Return whether all samples of a soundfont fit in half of the memory that is free."""
+    """Return whether all samples of a soundfont fit in half of the memory that is free.
+
+    Raises:
+        OSError: there is no such file.
+    """
     factor = _UNPACKED_FACTOR if soundfont.suffix.lower() == ".sf3" else 1
     return factor * soundfont.stat().st_size <= free_memory_bytes() // 2
 

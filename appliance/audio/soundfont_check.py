@@ -16,6 +16,8 @@ _TIMEOUT_S: Final = 300
 def try_soundfont(path: Path) -> None:
     """Check that FluidSynth can load the soundfont, in a forked process.
 
+    A file that FluidSynth refuses without crashing passes: loading it here says what is wrong.
+
     Raises:
         BachboxError: FluidSynth crashes, or does not return.
     """

@@ -64,7 +64,7 @@ def learn(setting: str, config_file: Path | None) -> None:
 
 
 def turned_knob(port: InPort, wait_s: float) -> int:
-    """Return the number of the controller that is turned first.
+    """Return the number of the controller that is turned first, 0 to 127.
 
     Raises:
         BachboxError: none is, for ``wait_s``.

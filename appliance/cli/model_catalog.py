@@ -75,7 +75,10 @@ class ModelCatalog:
         return found
 
     def find_usable(self, name: str) -> tuple[str, list[str]]:
-        """Return ``name``, or another model if that one is damaged, with a sentence about it."""
+        """Return ``name``, or another model if that one is damaged, with a sentence about it.
+
+        If no model can be used, ``name`` comes back.
+        """
         try:
             self.defaults_of(name)
         except BachboxError as error:

@@ -33,7 +33,10 @@ class ProcessStat(NamedTuple):
 
 
 def read_stat(pid: int) -> ProcessStat | None:
-    """Return state, memory and processor time of the process ``pid``; None if it is gone."""
+    """Return state, memory and processor time of the process ``pid``; None if it is gone.
+
+    Source: proc_pid_stat(5).
+    """
     try:
         stat = Path(f"/proc/{pid}/stat").read_text()
         # The name stands in parentheses, and may itself contain blanks and parentheses.

@@ -19,6 +19,8 @@ _DELEGATE_TIMEOUT_S: Final = 20
 def try_model(path: Path) -> None:
     """Check that the runtime can load and run the model, in a forked process.
 
+    A model that is refused without a crash passes: loading it here says what is wrong.
+
     Raises:
         BachboxError: the runtime crashes, or does not return.
     """

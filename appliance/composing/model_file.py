@@ -181,7 +181,7 @@ class ModelFile:
 
     @cached_property
     def corrections(self) -> NDArray[np.float64]:
-        """The correction for each aspect, and 0 for none; empty if the model has none.
+        """Float64 ``(aspects + 1,)``: a correction each, and 0 for none; empty if it has none.
 
         Raises:
             BachboxError: they are not those of the codec's aspects.

@@ -221,7 +221,7 @@ def max_accidentals(form: Form) -> int:
 
 
 def relatedness(last: Key | None, key: Key) -> float:
-    """Return how well ``key`` follows ``last``, by the difference of their signatures."""
+    """Return how well ``key`` follows ``last``: its weight in a draw, by the two signatures."""
     if last is None:
         return 1.0
     if key == last:

@@ -98,7 +98,11 @@ class TokenSource:
         self.step_model.state, self._rng.bit_generator.state = state
 
     def give(self, context: Context, token: int) -> int:
-        """Take a token that is known; model and random numbers advance as if it were sampled."""
+        """Take a token that is known; model and random numbers advance as if it were sampled.
+
+        Raises:
+            BachboxError: as :meth:`StepModel.step`.
+        """
         self._rehearsed.clear()
         self.on_token()
         self.step_model.step(context.features())
@@ -106,7 +110,11 @@ class TokenSource:
         return token
 
     def sample(self, context: Context, conditions: Conditions) -> int:
-        """Sample the next token."""
+        """Sample the next token.
+
+        Raises:
+            BachboxError: as :meth:`StepModel.step`.
+        """
         return self._sample(context, conditions).token
 
     def _sample(self, context: Context, conditions: Conditions) -> SampledToken:
@@ -140,6 +148,9 @@ class TokenSource:
             conditions: of the sampling. If they change, the rest is sampled afresh.
             passage: what to sample.
             purpose: names the random numbers; the number of the sample is added to it.
+
+        Raises:
+            BachboxError: as :meth:`StepModel.step`.
         """
         state = self.step_model.state
         best_merit, best_sample, best_tokens = float("-inf"), 0, list[SampledToken]()

@@ -155,7 +155,7 @@ def wired_parts(gpio: Gpio) -> Iterator[WiredPart]:
 
 
 def pins_of(part: Part) -> list[int]:
-    """Return the pins of a part; potentiometers may share theirs, other parts may not."""
+    """Return the pins of a part, as BCM numbers; only potentiometers may share theirs."""
     match part:
         case Encoder():
             return [part.a, part.b, *([] if part.push is None else [part.push])]

@@ -103,7 +103,10 @@ class ConfigError(UsageError):
 
 
 def user_file() -> Path:
-    """Return the path of the user's config file, whether or not it exists."""
+    """Return the path of the user's config file, whether or not it exists.
+
+    Source of the folder: the XDG Base Directory Specification.
+    """
     base = os.environ.get("XDG_CONFIG_HOME") or "~/.config"
     return Path(base).expanduser() / "bachbox" / "bachbox.toml"
 
@@ -185,7 +188,10 @@ def items(config: Config) -> Iterator[tuple[str, str, Any]]:
 
 
 def custom_models_folder(config: Config) -> Path:
-    """Return the folder for models that people train: the configured one, or the user's."""
+    """Return the folder for models that people train: the configured one, or the user's.
+
+    Source of the user's folder: the XDG Base Directory Specification.
+    """
     base = os.environ.get("XDG_DATA_HOME") or "~/.local/share"
     return config.music.models_folder or Path(base).expanduser() / "bachbox" / "models"
 

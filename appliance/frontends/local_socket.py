@@ -84,7 +84,10 @@ class Response(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 def socket_folder() -> Path:
-    """Return the folder for this process's socket: systemd's, the user's, or the state folder."""
+    """Return the folder for this process's socket: systemd's, the user's, or the state folder.
+
+    Sources: ``RuntimeDirectory=`` in systemd.exec(5), the XDG Base Directory Specification.
+    """
     from_systemd = os.environ.get("RUNTIME_DIRECTORY", "").partition(":")[0]
     if from_systemd:
         return Path(from_systemd)

@@ -7,7 +7,7 @@ from appliance.music.limits import MAX_MODEL_NAME_BYTES
 
 
 def packed_name(model: str) -> bytes:
-    """Return the name of a model as it is stored.
+    """Return the name of a model as it is stored, in UTF-8.
 
     Raises:
         UsageError: it is too long.
@@ -22,10 +22,10 @@ def packed_name(model: str) -> bytes:
 
 
 def packed_text(text: str, max_bytes: int) -> bytes:
-    """Return ``text`` as it fits into ``max_bytes``, cut at its end if it is too long."""
+    """Return ``text`` in UTF-8, cut at its end if it has more than ``max_bytes``."""
     return text.encode()[:max_bytes].decode(errors="ignore").encode()
 
 
 def unpacked_text(packed: bytes) -> str:
-    """Return the text that was stored as ``packed``."""
+    """Return the text that was stored as ``packed``, in UTF-8 with zeros behind it."""
     return packed.rstrip(b"\0").decode()

@@ -52,7 +52,7 @@ def is_playable(pitches: Iterable[int], program: int | None) -> bool:
 
 @functools.lru_cache(maxsize=4096)
 def unplayable_pitches(sounding: frozenset[int], program: int | None) -> frozenset[int]:
-    """The MIDI notes that cannot be added to those that sound."""
+    """The MIDI notes that cannot be added to those that sound; see :func:`is_playable`."""
     if not sounding or program is None:
         return frozenset()
     return frozenset(p for p in range(128) if not is_playable({p, *sounding}, program))

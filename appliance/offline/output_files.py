@@ -61,7 +61,8 @@ def check_outputs(outputs: Sequence[Path], suffixes: Sequence[str] = SUFFIXES) -
 
     Raises:
         UsageError: a suffix is not one of ``suffixes``, or a file is named twice.
-        BachboxError: a folder does not exist or is not writable.
+        BachboxError: a folder does not exist or is not writable, or libsndfile is missing or
+            too old for a suffix.
     """
     for path in outputs:
         if path.suffix.lower() not in suffixes:

@@ -49,7 +49,10 @@ logger = logging.getLogger(__name__)
 
 
 def state_folder() -> Path:
-    """Return the folder for state that survives a restart: systemd's, or the user's."""
+    """Return the folder for state that survives a restart: systemd's, or the user's.
+
+    Sources: ``StateDirectory=`` in systemd.exec(5), the XDG Base Directory Specification.
+    """
     from_systemd = os.environ.get("STATE_DIRECTORY", "").partition(":")[0]
     if from_systemd:
         return Path(from_systemd)

@@ -160,7 +160,11 @@ class Corrector:
         self._real = RealMeasures(train, valid, test=[], shuffled=[], ngram=[])
 
     def compose(self, corrections: Sequence[float], number: int) -> Round:
-        """Compose the music of a round, and judge it by the valid pieces."""
+        """Compose the music of a round, and judge it by the valid pieces.
+
+        Raises:
+            BachboxError: the runtime refuses the model.
+        """
         metadata = msgspec.structs.replace(self._model.metadata, corrections=list(corrections))
         seed = 1000 * self._config.seed + number
         composer = Composer(replace(self._model, metadata=metadata), seed=seed, repeats=False)

@@ -61,7 +61,10 @@ def check_name(name: str, existing: Sequence[Path], target: Path) -> None:
 
 
 def working_folder(name: str) -> Path:
-    """Where the checkpoints of a user's model are until it is finished."""
+    """Where the checkpoints of a user's model are until it is finished.
+
+    Source of the folder: the XDG Base Directory Specification.
+    """
     base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
     return Path(base).expanduser() / "bachbox" / "training" / name
 

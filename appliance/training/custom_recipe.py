@@ -118,6 +118,7 @@ def plan_training(
 
     Raises:
         OSError: the plan or the old checkpoint cannot be written or deleted.
+        ValueError: the codec cannot encode a score.
     """
     from appliance.training.trainer import CHECKPOINT_NAME, EVALUATIONS, tokens_per_second
 

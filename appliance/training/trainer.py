@@ -63,6 +63,7 @@ def train(
         UsageError: the recipe's ``warm_start`` cannot be used.
         OSError: the checkpoint cannot be read or written.
         RuntimeError: the checkpoint is of a network of another size.
+        ValueError: the codec cannot encode a score.
     """
     folder.mkdir(parents=True, exist_ok=True)
     name = CHECKPOINT_NAME if member == 1 else f"checkpoint-{member}.pt"
@@ -232,7 +233,11 @@ def _token_count(chunk: Chunk) -> int:
 
 
 def tokens_per_second(recipe: Recipe, codec: Codec, scores: Sequence[Any]) -> float:
-    """How fast this machine trains, by a few updates of a network that is thrown away."""
+    """How fast this machine trains, by a few updates of a network that is thrown away.
+
+    Raises:
+        ValueError: the codec cannot encode a score.
+    """
     _default_device()
     torch.manual_seed(0)
     network = make_network(recipe.network, codec, recipe.training.dropout)

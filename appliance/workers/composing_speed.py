@@ -45,6 +45,9 @@ class ComposingSpeed:
         Args:
             ahead_s: how much music is composed beyond the playhead.
             first: nothing has been heard of this session yet.
+
+        Raises:
+            BachboxError: as :meth:`Composer.step`.
         """
         composer = self._composer
         spare_s = FIRST_SAMPLES_S if first else max(ahead_s - MIN_AHEAD_S, 0.0)

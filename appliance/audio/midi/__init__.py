@@ -117,10 +117,10 @@ def open_in(names: Sequence[str]) -> InPort:
 
 
 def note_off(channel: int, key: int) -> bytes:
-    """The message that releases a key; the channel counts from 0."""
+    """The message that releases a MIDI note; the channel counts from 0."""
     return bytes((NOTE_OFF | channel, key, 64))
 
 
 def control(channel: int, number: int, value: int) -> bytes:
-    """The message that sets a controller; the channel counts from 0."""
+    """The message that sets a controller, 0 to 127 as its value; the channel counts from 0."""
     return bytes((CONTROL_CHANGE | channel, number, value))

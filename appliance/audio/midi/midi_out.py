@@ -107,25 +107,31 @@ class MidiOut:
         self._thread.start()
 
     def note_on(self, channel: int, key: int, velocity: int) -> None:
-        """Begin a note here in the block; one that is held is released first."""
+        """Begin a note here in the block; one that is held is released first.
+
+        Args:
+            channel: from 0.
+            key: MIDI note.
+            velocity: MIDI velocity; 0, which would release the note, is sent as 1.
+        """
         if (channel, key) in self._held:
             self._add(note_off(channel, key))
         self._held[channel, key] = velocity
         self._add(bytes((NOTE_ON | channel, key, max(1, velocity))))
 
     def note_off(self, channel: int, key: int) -> None:
-        """Release a note here in the block."""
+        """Release the MIDI note ``key`` here in the block; the channel counts from 0."""
         if self._held.pop((channel, key), None) is not None:
             self._add(note_off(channel, key))
 
     def program(self, channel: int, program: int) -> None:
-        """Choose the General MIDI program of a channel."""
+        """Choose the General MIDI program, 0 to 127, of a channel."""
         if self._programs.get(channel) != program:
             self._programs[channel] = program
             self._add_program(channel)
 
     def volume(self, channel: int, value: int) -> None:
-        """Set the volume of a channel (controller 7)."""
+        """Set the volume of a channel (controller 7), 0 to 127."""
         if self._volumes.get(channel) != value:
             self._volumes[channel] = value
             self._add(control(channel, CC_VOLUME, value))
@@ -140,7 +146,7 @@ class MidiOut:
         """Send what the block has brought, each message a block later than it began.
 
         Args:
-            now_s: when the block began to be rendered.
+            now_s: when the block began to be rendered, as ``time.monotonic()`` counts.
             sample_rate: frames per second.
             ticks: where the block begins and ends in the music.
             is_playing: whether the music plays.
@@ -274,7 +280,7 @@ class MidiOut:
 
 
 def silence(port: OutPort, keys: Iterable[Key]) -> bool:
-    """Release ``keys`` at once; return whether the port was there."""
+    """Release ``keys`` (channel from 0, MIDI note) at once; return whether the port was there."""
     with contextlib.closing(port):
         is_there = port.connect()
         if is_there:

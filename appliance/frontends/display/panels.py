@@ -153,7 +153,7 @@ class OledPanel:
 
 
 def draw(screen: Screen, size: tuple[int, int]) -> Any:
-    """Return the picture of ``screen``, a Pillow image with 1 bit a pixel."""
+    """Return the picture of ``screen``, a Pillow image of ``size`` pixels with 1 bit each."""
     from PIL import Image, ImageDraw
 
     small, large = _fonts()

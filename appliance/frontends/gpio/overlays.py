@@ -33,7 +33,7 @@ _SOUND_OVERLAY: Final = re.compile(
 def pins_in_use(
     device_tree: Path = DEVICE_TREE, config_files: tuple[Path, ...] = CONFIG_FILES
 ) -> dict[int, str]:
-    """Return who uses which pin, in words; nothing on a machine that is no Raspberry Pi."""
+    """Return who uses which pin, in words by BCM number; nothing where there is no Raspberry Pi."""
     config = next(filter(None, map(text_of, config_files)), "")
     overlay = _SOUND_OVERLAY.search(config)
     used: dict[int, str] = {}

@@ -26,7 +26,7 @@ TAKEOVER_DISTANCE: Final = 0.02
 
 
 def value_at(settings: Settings, name: str, position: float) -> object:
-    """Return the value of setting ``name`` at ``position``."""
+    """Return the value of setting ``name`` at ``position``, 0 to 1."""
     kind = BY_NAME[name].kind
     if isinstance(kind, Number):
         value = kind.low + position * (kind.high - kind.low)
@@ -38,7 +38,7 @@ def value_at(settings: Settings, name: str, position: float) -> object:
 
 
 def position_of(settings: Settings, name: str) -> float:
-    """Return the position of the effective value of setting ``name``."""
+    """Return the position of the effective value of setting ``name``, 0 to 1."""
     current = getattr(settings.effective, name)
     kind = BY_NAME[name].kind
     if isinstance(kind, Number):
@@ -79,7 +79,7 @@ class SoftTakeover:
         """The value that this potentiometer has set; None while it has not taken over."""
 
     def turn(self, settings: Settings, name: str, position: float) -> object | None:
-        """Return the new value of setting ``name`` at ``position``; None to change nothing."""
+        """Return the new value of setting ``name`` at ``position`` (0 to 1); None: no change."""
         before, self._position = self._position, position
         if before is None:
             return None

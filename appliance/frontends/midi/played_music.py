@@ -27,7 +27,7 @@ class PlayedMusic:
         self._last_s = 0.0
 
     def add(self, at_s: float, pitch: int, *, is_on: bool) -> None:
-        """Note that a key went down or up."""
+        """Note that a key, a MIDI note, went down or up at ``at_s`` on the monotonic clock."""
         self._last_s = at_s
         began_s = self._down.pop(pitch, None)
         if began_s is not None and len(self._notes) < MAX_NOTES:

@@ -26,7 +26,7 @@ def parse(payload: bytes) -> str | int | float | bool:
     Whether a setting may have that value is for the settings to check.
 
     Raises:
-        UsageError: the payload holds no value.
+        UsageError: the payload is too long, is not text in UTF-8, or holds no value.
     """
     if len(payload) > MAX_PAYLOAD_BYTES:
         raise UsageError(

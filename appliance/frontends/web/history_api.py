@@ -74,6 +74,7 @@ async def send_piece(
 
     Raises:
         BachboxError: the file cannot be made, or too many are waiting.
+        TimeoutError: the client takes less than a part in :data:`_SEND_TIMEOUT_S`.
     """
     async with exporter.file(piece, kind) as path:
         headers = {

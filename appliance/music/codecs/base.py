@@ -120,7 +120,7 @@ class Context(Protocol):
         """
 
     def aspects(self) -> Aspects:
-        """The aspects of every class as the next token."""
+        """The aspects of every class as the next token, ``(rows, classes)``."""
 
     def accept(self, token: int) -> list[Event]:
         """Append a token, and return the events that follow from it, in order of tick.

@@ -122,7 +122,7 @@ class FourPartCodec:
         return VOICES * score.steps, score.steps
 
     def transpositions(self, score: Score) -> list[int]:
-        """Transpositions in semitones that stay in range, within half an octave."""
+        """As :meth:`.Codec.transpositions`: those that stay in range, within half an octave."""
         low, high = score.pitch_range()
         return [s for s in range(-5, 7) if LOWEST_PITCH - low <= s <= HIGHEST_PITCH - high]
 
@@ -286,7 +286,7 @@ class FourPartContext(Copyable):
         return (self.codec.token(*note, self.sounding[voice]),)
 
     def aspects(self) -> Aspects:
-        """The aspects of every class as the next token."""
+        """The aspects of every class as the next token, ``(rows, classes)``."""
         return self.lines.of(self.step, self.place, self.sounding, self.held)
 
     def _parallels(self, now: int) -> list[int]:
@@ -377,7 +377,7 @@ class FourPartContext(Copyable):
 
     @property
     def last_phrase_step(self) -> int:
-        """The step at which the last phrase begins."""
+        """The 16th step at which the last phrase begins."""
         earlier = self.form.fermatas[-2][1] if len(self.form.fermatas) > 1 else 0
         return max(earlier, self.form.steps - MAX_ENDING_STEPS)
 

@@ -112,7 +112,7 @@ class PartAspects(Copyable):
         """Pitch class of the root of the last beat's chord that has one."""
 
     def add(self, voice: int, pitch: int) -> None:
-        """Record that a voice strikes a note, or rests (``SILENT``)."""
+        """Record that a voice (0 the highest) strikes a MIDI note, or rests (``SILENT``)."""
         line = () if pitch == SILENT else (*self._lines[voice][1 - LINE_NOTES :], pitch)
         self._lines = (*self._lines[:voice], line, *self._lines[voice + 1 :])
         if len(line) == LINE_NOTES:

@@ -25,12 +25,15 @@ class PlannedParts(Copyable):
         """MIDI note or ``SILENT``, and whether it is struck, by step and voice."""
 
     def add(self, step: int, voice: int, pitch: int, struck: bool) -> None:
-        """Record what a voice does in a step."""
+        """Record the MIDI note, or ``SILENT``, that a voice strikes or holds in a 16th step."""
         if self._sources:
             self._notes[step, voice] = (pitch, struck)
 
     def note(self, step: int, voice: int) -> tuple[int, bool] | None:
-        """What a voice is to do in a step; ``None`` where nothing is planned."""
+        """What a voice does in a 16th step: a MIDI note or ``SILENT``, and whether it is struck.
+
+        ``None`` where nothing is planned.
+        """
         bar = (step - self._pickup_steps) // self._bar_steps
         source, move = self._sources.get(bar, (0, None))
         found = self._notes.get((step - (bar - source) * self._bar_steps, voice))

@@ -73,7 +73,7 @@ class FreeRhythmCodec(FreeRhythmTokens):
         return self.tokens_per_group * len(score.notes), len(score.notes)
 
     def transpositions(self, score: FreeRhythmScore) -> list[int]:
-        """Transpositions in semitones that stay in range, within half an octave."""
+        """As :meth:`.Codec.transpositions`: those that stay in range, within half an octave."""
         low, high = score.pitch_range()
         return [s for s in range(-5, 7) if self.lowest - low <= s <= self.highest - high]
 

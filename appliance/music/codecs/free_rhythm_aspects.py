@@ -72,7 +72,7 @@ class NoteAspects(Copyable):
             self._bass = (*self._bass[-2:], min(struck))
 
     def none(self) -> Indices:
-        """The aspects of every class where no note comes next."""
+        """The aspects of every class where no note comes next, ``(0, classes)``."""
         return np.empty((0, self._codec.classes), dtype=np.intp)
 
     def of(self, tick: int, sounding: Collection[int], struck: Sequence[int]) -> Indices:

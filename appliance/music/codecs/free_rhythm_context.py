@@ -178,7 +178,7 @@ class FreeRhythmContext(Copyable):
         return self.plan.tokens(self.place, now, self.notes)
 
     def aspects(self) -> Aspects:
-        """The aspects of every class as the next token."""
+        """The aspects of every class as the next token, ``(rows, classes)``."""
         if self.place != PITCH:
             return self.lines.none()
         return self.lines.of(self.tick, self.voices.sounding.values(), self.struck)

@@ -51,7 +51,7 @@ def steps_of(note: Note, steps: int) -> range:
 
 
 def from_four_parts(parts: Sequence[Sequence[Note]], steps: int) -> Voices:
-    """One part per voice, the highest first; of a part's chord the highest note is taken."""
+    """A part for each voice, the highest first; ``steps`` 16ths, of chords the highest note."""
     rows = [[SILENT] * VOICES for _ in range(steps)]
     onsets = [[False] * VOICES for _ in range(steps)]
     chords = 0
@@ -76,7 +76,7 @@ def from_many_parts(
     Args:
         parts: with notes.
         names: of the parts; "" where unknown.
-        steps: length of the result.
+        steps: length of the result in 16ths.
     """
     called = [[n for n, name in enumerate(names) if kind.fullmatch(name)] for kind in _VOICE_NAMES]
     if all(len(found) == 1 for found in called):
@@ -144,7 +144,7 @@ def _joined(masks: Iterable[Sequence[int]], steps: int) -> list[int]:
 
 
 def from_chords(notes: Iterable[Note], steps: int) -> Voices:
-    """Four voices out of chords, from the top down.
+    """Four voices out of chords, from the top down, as ``steps`` 16ths.
 
     Of more than four notes, those that double another one and those in the middle are left out.
 

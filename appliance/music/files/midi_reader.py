@@ -1,4 +1,4 @@
-"""Standard MIDI files, read by mido."""
+"""Standard MIDI Files 1.0 (RP-001), read by mido."""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""MusicXML files: their notes as they sound, by part and staff, with bars, meters and ties."""
+"""MusicXML files: their notes as they sound, by part and staff, with bars, meters and ties.
+
+Source: MusicXML 4.0, https://www.w3.org/2021/06/musicxml40/
+"""
 
 from __future__ import annotations
 

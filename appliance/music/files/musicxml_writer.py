@@ -1,4 +1,7 @@
-"""Piece records as scores to print: MusicXML 4.0, written as text."""
+"""Piece records as scores to print: MusicXML 4.0, written as text.
+
+Source: https://www.w3.org/2021/06/musicxml40/
+"""
 
 from __future__ import annotations
 

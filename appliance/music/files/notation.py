@@ -78,7 +78,7 @@ _VALUES: Final = _values()
 
 
 def on_grid(tick: int) -> int:
-    """A tick on the grid."""
+    """The position on the grid that is nearest to a tick."""
     return (tick + GRID_TICKS // 2) // GRID_TICKS
 
 

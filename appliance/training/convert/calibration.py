@@ -34,6 +34,7 @@ def calibration_samples(trained: TrainedModel, codec: Codec, scores: Sequence[An
 
     Raises:
         RuntimeError: the weights do not fit the network of the recipe.
+        ValueError: the codec cannot encode a score.
     """
     step = ensemble_step(trained, codec)
     rng = np.random.default_rng(trained.recipe.training.seed)

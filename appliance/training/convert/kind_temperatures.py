@@ -50,6 +50,7 @@ def fit_kind_temperatures(model: ModelFile, scores: Sequence[Any]) -> list[KindT
 
     Raises:
         BachboxError: the runtime refuses the model.
+        ValueError: the codec cannot encode a score.
     """
     plain = replace(model, metadata=msgspec.structs.replace(model.metadata, kind_temperatures=[]))
     logits, tokens = _forced_logits(plain, scores)

@@ -45,6 +45,7 @@ def model_nll_per_unit(trained: TrainedModel, codec: Codec, scores: Sequence[Any
 
     Raises:
         RuntimeError: the weights do not fit the network of the recipe.
+        ValueError: the codec cannot encode a score.
     """
     return nll_per_unit(averaged_networks(trained, codec), encode_for_evaluation(codec, scores))
 

@@ -21,6 +21,7 @@ def nll_per_unit(model: ModelFile, scores: Sequence[Any]) -> float:
 
     Raises:
         BachboxError: the runtime refuses the model.
+        ValueError: the codec cannot encode a score.
     """
     stepper = StepModel(model)
     total, units = 0.0, 0

@@ -72,7 +72,11 @@ def compose_excerpt(model: ModelFile, seed: int, min_beats: float) -> Excerpt:
 
 
 def draw(excerpts: Sequence[Excerpt], path: Path, *, max_beats: float, dpi: int) -> None:
-    """Draw a piano roll for each excerpt, one below the other, into a PNG."""
+    """Draw a piano roll for each excerpt, one below the other, into a PNG.
+
+    Raises:
+        OSError: the file cannot be written.
+    """
     figure, rows = plt.subplots(
         len(excerpts), 1, figsize=(12, 3.2 * len(excerpts)), layout="constrained", squeeze=False
     )

@@ -98,6 +98,9 @@ def ngram_in_c(
         scores: the pieces; those that cannot be transposed to C are left out.
         tokens: the pieces encoded as they are.
         context_length: tokens in the longest context.
+
+    Raises:
+        ValueError: the codec cannot encode a score.
     """
     model = NGram(len(codec.vocabulary), codec.tokens_per_group, context_length)
     for score, untransposed in zip(scores, tokens, strict=True):
@@ -154,6 +157,9 @@ def evaluate_ngram(
     It learns every piece in every transposition of the codec, with or without the pretraining
     pieces, whichever is better. The figure is in nats per unit and can be compared with
     :func:`appliance.training.evaluate.int8_likelihood.nll_per_unit`.
+
+    Raises:
+        ValueError: the codec cannot encode a score.
     """
     valid_tokens = [scored_tokens(codec, score) for score in valid]
     candidates = []

@@ -17,7 +17,11 @@ MODEL_COLOUR, BACH_COLOUR, NGRAM_COLOUR = "#d1495b", "#2e4057", "#b0b0b0"
 
 
 def draw(qualities: Sequence[ModelQuality], path: Path) -> None:
-    """Draw AUCs by setting, longest defects by temperature, grades and lengths into a PNG."""
+    """Draw AUCs by setting, longest defects by temperature, grades and lengths into a PNG.
+
+    Raises:
+        OSError: the file cannot be written.
+    """
     columns = len(qualities)
     figure, axes = plt.subplots(
         4, columns, figsize=(3.6 * columns + 1, 11), layout="constrained", squeeze=False

@@ -71,7 +71,11 @@ class Critic:
 
 
 def piece_table(piece: FinishedPiece) -> NDArray[np.float64]:
-    """Return the features of all bars of a piece in which something is struck."""
+    """Return the features of the bars in which something is struck, but not of the first bar.
+
+    Returns:
+        float64 ``(bars, features)``, see :func:`bar_features`.
+    """
     bars = bars_of(piece)
     rows = [
         bar_features(bars, index, piece.key, piece.form)

@@ -121,7 +121,12 @@ class Teacher:
         return float(np.percentile(runs, LIMIT_PERCENTILE))
 
     def outcome(self, path: Path, number: int) -> Outcome:
-        """Compose with the model of a round, and judge it."""
+        """Compose with the model of a round, and judge it.
+
+        Raises:
+            BachboxError: the model file cannot be loaded, or the runtime refuses it.
+            OSError: a file in the folder cannot be read or written.
+        """
         model = model_file.load(path)
         setting = SamplingSetting(model.temperature, model.top_p)
         seed = 1000 * self._config.seed + number
@@ -161,6 +166,10 @@ class Teacher:
             path: of the model file.
             composed: music of the model so far, which the critic learns to tell from real music.
             number: of the round.
+
+        Raises:
+            BachboxError: the model file cannot be loaded, or the runtime refuses it.
+            OSError: a file in the folder cannot be read or written.
         """
         model, config = model_file.load(path), self._config
         critic = Critic(self._pieces["train"], composed)
@@ -177,7 +186,12 @@ class Teacher:
         return found
 
     def taught(self, path: Path, choices: Sequence[Candidates], number: int) -> Weights:
-        """The weights after a round's pairs."""
+        """The weights after a round's pairs, float32 by name.
+
+        Raises:
+            UsageError: the model averages several networks.
+            BachboxError: the model file cannot be loaded.
+        """
         config, codec = self._config, self._codec
         torch.manual_seed(config.seed)
         ensemble = networks_from_tflite(model_file.load(path).flatbuffer)
@@ -194,7 +208,11 @@ class Teacher:
         return {name: value.numpy() for name, value in network.state_dict().items()}
 
     def convert(self, weights: Weights, start: Path, path: Path) -> None:
-        """Write a model file that differs from ``start`` in its weights alone."""
+        """Write a model file that differs from ``start`` in its weights alone.
+
+        Raises:
+            OSError: a file cannot be read or written.
+        """
         trained = TrainedModel(self._recipe, [weights])
         samples = calibration_samples(trained, self._codec, self._corpus["train"])
         flatbuffer = to_int8_tflite(trained, self._codec, samples)

@@ -32,7 +32,7 @@ def outer_lines(notes: Sequence[PageNote]) -> tuple[list[PageNote], list[PageNot
 
 
 def diatonic_step(pitch: int, tonic: int) -> int:
-    """Return the scale step of a MIDI note, counted from the tonic below MIDI note 12."""
+    """Return the scale step of a MIDI note, counted from ``tonic``, a pitch class (0 = C)."""
     octave, degree = divmod(pitch - tonic, 12)
     return 7 * octave + DIATONIC_STEP[degree]
 

@@ -140,7 +140,10 @@ def add_form(found: Features, page: Page, top: Sequence[PageNote]) -> None:
 
 
 def opening_returns(page: Page, top: Sequence[PageNote]) -> list[int]:
-    """Return where the melody of the first two bars comes back, in any key (80 % of its notes)."""
+    """Return where the melody of the first two bars comes back (grid positions), in any key.
+
+    It is back where 80 % of its notes are.
+    """
     opening = [note for note in top if note.start < page.pickup + 2 * page.bar][:10]
     sought, signs = figures(opening, page.key.tonic), figures(top, page.key.tonic)
     length = len(sought)
