@@ -51,7 +51,7 @@ def _interval(degrees: int) -> int:
 
 
 def place_of(here_ticks: int, beat_ticks: int) -> int:
-    """The kind of a place in a bar."""
+    """The kind, below ``PLACES``, of a place that is ``here_ticks`` after its bar line."""
     lengths = (beat_ticks, UNIT_TICKS, UNIT_TICKS // 2)
     if not here_ticks:
         return 0

@@ -166,7 +166,7 @@ class AbcContext(Tune):
         return self.plan.tokens((self.bar, self.at_ticks), (bar, here))
 
     def aspects(self) -> Aspects:
-        """The aspects of every class as the next token."""
+        """The aspects of every class as the next token, ``(rows, classes)``."""
         from appliance.music.codecs.abc.aspects import BARS_BACK, aspects_of, place_of
 
         here, bar = self.place_in_bar()

@@ -42,7 +42,7 @@ class PlannedSymbols(Copyable):
         """The symbols of each note or rest, by its bar and the place in it where it begins."""
 
     def add(self, at: tuple[int, int], symbol: str) -> None:
-        """Record a symbol of the note that begins in a bar at a place."""
+        """Record a symbol of the note that begins at ``at``: a bar, and ticks after its line."""
         if self._sources:
             self._written[at] = (*self._written.get(at, ()), symbol)
 
@@ -50,8 +50,9 @@ class PlannedSymbols(Copyable):
         """The planned tokens; empty where nothing is planned.
 
         Args:
-            at: bar and place of the note that may still get a symbol; ``next_at`` if none may.
-            next_at: bar and place at which the next one begins.
+            at: bar, and ticks from its bar line on, of the note that may still get a symbol;
+                ``next_at`` if none may.
+            next_at: the same of the note that begins next.
         """
         planned = self._sources.get(at[0])
         if planned is not None:
