@@ -187,7 +187,7 @@ class Corrector:
         )
 
     def corrected(self, before: Round) -> list[float]:
-        """The corrections of a round, from the music of the one before."""
+        """The corrections of a round, one for each aspect, from the music of the one before."""
         count = self._codec.aspect_layout.width
         weights = fitted(self._rows, before.rows, count, self._config.strength)
         sum_so_far = np.array(before.corrections or np.zeros(count))

@@ -83,7 +83,7 @@ def train_on_folder(request: Request, target: Path, report: Report) -> Result:
         UsageError: the folder does not exist, its music is not enough, or the model to start from
             is for other music.
         BachboxError: the new model does not run here, or the one to start from cannot be loaded.
-        OSError: a file in the working folder, or the model file, cannot be written.
+        OSError: a file in the working folder, or the model file, cannot be read or written.
     """
     folder = working_folder(request.name)
     folder.mkdir(parents=True, exist_ok=True)

@@ -62,7 +62,7 @@ def recipe_for(request: Request, scores: ScoreFolder) -> Recipe:
     """The recipe for a folder of scores; its ``tokens`` are still 0.
 
     Raises:
-        UsageError: the model to start from averages several Transformers.
+        UsageError: the model to start from cannot be read, or averages several Transformers.
     """
     pieces = sum(map(len, scores.corpus.values()))
     folder, start = _printable_name(request.source), request.start
@@ -117,7 +117,8 @@ def plan_training(
     checkpoint is deleted, and the speed of this machine is measured.
 
     Raises:
-        OSError: the plan or the old checkpoint cannot be written or deleted.
+        UsageError: as :func:`recipe_for`.
+        OSError: the plan or the old checkpoint cannot be read, written or deleted.
         ValueError: the codec cannot encode a score.
     """
     from appliance.training.trainer import CHECKPOINT_NAME, EVALUATIONS, tokens_per_second

@@ -215,7 +215,11 @@ def _default_device() -> str:
 def chunks_for(
     recipe: Recipe, codec: Codec, sampler: PieceSampler, rng: np.random.Generator
 ) -> Iterator[Chunk]:
-    """Endless chunks of pieces, as large as ``recipe`` says."""
+    """Endless chunks of pieces, as large as ``recipe`` says.
+
+    Raises:
+        ValueError: the codec cannot encode a score.
+    """
     config = recipe.training
     return chunks(
         sampler,

@@ -193,6 +193,7 @@ class CardOutput:
 
         Raises:
             DeviceLost: the card went away.
+            Exception: what ``render`` raised.
         """
         self._render = render
         self._last_call = time.monotonic()

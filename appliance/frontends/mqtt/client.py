@@ -152,7 +152,12 @@ class MqttClient(Client):
             raise OSError(str(error)) from error
 
     def loop_forever(self, timeout: float = 1.0, retry_first_connection: bool = False) -> Any:
-        """Run paho's loop, and again after invalid data from the broker, until it is stopped."""
+        """Run paho's loop, and again after invalid data from the broker, until it is stopped.
+
+        Args:
+            timeout: of one round of the loop, in seconds.
+            retry_first_connection: whether to try again if the first connection fails.
+        """
         while True:
             try:
                 return super().loop_forever(timeout, retry_first_connection)

@@ -387,7 +387,7 @@ class MqttFrontend:
         """Keep the broker informed until cancelled.
 
         Raises:
-            BachboxError: the password file or the CA certificates cannot be read.
+            BachboxError: the password file, the certificates or the key cannot be read.
         """
         session = Session(self._config, settings, box, self._page_url, self._model_titles)
         stop_observing = self._events.observe(session.happened)

@@ -27,7 +27,7 @@ def note_count(bar: Places) -> int:
 
 
 def common_notes(bar: Places, source: Places) -> Counter[int]:
-    """For each move, how many notes ``bar`` has in common with the moved ``source``."""
+    """For each move in semitones, how many notes ``bar`` shares with ``source`` moved by it."""
     return Counter(
         pitch - other
         for place, pitches in bar.items()

@@ -138,6 +138,9 @@ def chunks(
     Each row of the batch runs through one piece to its end; the next piece starts with the next
     chunk. Some pieces are cropped: they start at a random multiple of ``cycle``, so that the
     network meets its initial state at many places and not only at the start of the music.
+
+    Raises:
+        ValueError: as :meth:`PieceSampler.sample`.
     """
     remaining: list[EncodedPiece | None] = [None] * batch_size
     while True:

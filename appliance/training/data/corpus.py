@@ -267,7 +267,11 @@ def _from_json(entry: dict[str, Any]) -> Score:
 
 
 def voice_ranges(scores: Sequence[Score]) -> list[list[int]]:
-    """The lowest and the highest MIDI note of each voice in these scores."""
+    """The lowest and the highest MIDI note of each voice in these scores.
+
+    Raises:
+        ValueError: a voice has no notes.
+    """
     ranges = []
     for voice in range(VOICES):
         notes = [row[voice] for score in scores for row in score.pitches if row[voice] != SILENT]

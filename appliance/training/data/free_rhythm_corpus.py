@@ -45,6 +45,7 @@ def read_files(paths: Sequence[Path], cache: Path) -> tuple[list[FreeRhythmScore
 
     Raises:
         OSError: one of ``paths`` does not exist, or the cache cannot be read or written.
+        ValueError: the cache is not JSON.
     """
     fingerprint: list[Any] = [CACHE_FORMAT]
     fingerprint += [[path.parent.name, path.name, path.stat().st_size] for path in paths]

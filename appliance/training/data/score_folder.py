@@ -177,6 +177,7 @@ def read_folder(folder: Path, cache: Path) -> ScoreFolder:
     Raises:
         UsageError: the folder does not exist or is empty.
         NotEnoughMusicError: its music is not enough for a training.
+        OSError: the cache cannot be read or written.
     """
     if not folder.is_dir():
         raise UsageError(f"{folder}: there is no such folder")

@@ -64,7 +64,7 @@ def moves_on(model: ModelFile, scores: Sequence[FreeRhythmScore]) -> list[MovesO
 
 
 def moves_of(codec: FreeRhythmCodec, step: Step, score: FreeRhythmScore) -> MovesOfPiece:
-    """The same for one piece, with the step of a model that has just been reset.
+    """How the outer lines of one piece move; ``step`` is that of a model which was just reset.
 
     A note is of the highest line if nothing higher sounds where it is struck, and of the lowest
     one if nothing lower does; the piece decides which notes these are.

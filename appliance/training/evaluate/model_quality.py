@@ -138,7 +138,7 @@ class ModelQuality:
 
     @property
     def preferred_over_held_out(self) -> float:
-        """How often the model's piece has the better grade of two, one of them held out."""
+        """How often (0 to 1) the model's piece has the better grade of two, one held out."""
         pairs = [(a, b) for a in self.composed.grades for b in self.held_out.grades]
         return sum((a < b) + (a == b) / 2 for a, b in pairs) / len(pairs)
 
