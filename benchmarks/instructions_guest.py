@@ -19,7 +19,7 @@ from appliance.audio.tempo_map import TempoMap
 from appliance.composing import model_file
 from appliance.composing.composer import Composer
 from appliance.config import loader
-from appliance.daemon.plan import Plan
+from appliance.daemon.play_options import PlayOptions
 from appliance.ipc.shared_state import LiveSettings
 from appliance.music.events import TICKS_PER_BEAT, Event
 
@@ -73,7 +73,7 @@ def main(music_s: float, *models: str) -> None:
     def perform(seconds: float) -> float:
         start = performer.frame
         while performer.frame < start + seconds * SAMPLE_RATE:
-            performer.render(Plan.block_frames)
+            performer.render(PlayOptions.block_frames)
         return (performer.frame - start) / SAMPLE_RATE
 
     perform(WARM_UP_S)

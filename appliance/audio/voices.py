@@ -14,7 +14,7 @@ from appliance.ipc.shared_state import NO_PIECE, SAME_PROGRAM, LiveSettings
 from appliance.music import kinds, titles
 from appliance.music.codecs.voice_allocation import MAX_VOICES
 from appliance.music.events import NO_PROGRAM, Piece
-from appliance.music.hands import KEYBOARDS
+from appliance.music.playability import KEYBOARDS
 
 _SOPRANO: Final = 0
 _BASS: Final = 3

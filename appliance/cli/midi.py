@@ -29,7 +29,7 @@ def midi() -> None:
 @midi.command()
 def ports() -> None:
     """List the MIDI ports that can be named in [midi] out_port and in_ports."""
-    from appliance.audio.midi.sequencer import port_names
+    from appliance.audio.midi.alsa_sequencer import port_names
 
     for key, is_input in (("out_port", False), ("in_ports", True)):
         names = port_names(is_input=is_input)
@@ -45,7 +45,7 @@ def learn(setting: str, config_file: Path | None) -> None:
     The knobs of [midi] in_ports are looked at, or those of all ports.
     """
     from appliance.audio import midi as midi_ports
-    from appliance.audio.midi.sequencer import port_names
+    from appliance.audio.midi.alsa_sequencer import port_names
     from appliance.config import loader
     from appliance.state.settings_table import find
 

@@ -9,7 +9,7 @@ import threading
 from typing import Final
 
 from appliance.config.schema import Web
-from appliance.frontends.local_names import is_loopback, page_url
+from appliance.frontends.page_url import is_loopback, page_url
 
 QR_CODE: Final = (sys.executable, "-m", "segno.cli", "--compact", "--border=2")
 """Prints its last argument as a QR code. A process of its own: segno takes 11 MB, and once only."""

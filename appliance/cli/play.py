@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from appliance.cli.keeping import new_library
 from appliance.cli.model_catalog import ModelCatalog
 from appliance.cli.options import Seconds, loudspeaker_options, music_options
 from appliance.cli.overrides import apply_overrides, choose_seed, new_settings
@@ -64,7 +63,7 @@ def play(
     from appliance.config import loader
     from appliance.daemon import daemon
     from appliance.daemon.daemon_log import DaemonLog
-    from appliance.daemon.plan import Plan
+    from appliance.daemon.play_options import PlayOptions
 
     if fallback is not None and fallback.partition(":")[0] not in ("wav", "pipe", "null"):
         raise UsageError(f"--fallback {fallback!r}: it must be wav:FILE, pipe:FILE or null")
@@ -84,7 +83,7 @@ def play(
         settings.change("volume", config.sound.max_startup_volume)
     soundfont_file = functools.partial(loader.soundfont, config)
     soundfont_file(settings.requested.soundfont)
-    plan = Plan(
+    play_options = PlayOptions(
         soundfont_file=soundfont_file,
         seed=choose_seed(config),
         model_folders=catalog.folders,
@@ -102,7 +101,7 @@ def play(
         return soundfont_file(settings.requested.soundfont)
 
     frontends = _frontends(config, soundfont, catalog.titles, library)
-    daemon.play(plan, settings, log, [store, *frontends])
+    daemon.play(play_options, settings, log, [store, *frontends])
 
 
 def _set_time_zone(name: str) -> None:
@@ -125,6 +124,7 @@ def _as_left(
     Raises:
         BachboxError: no model can be used.
     """
+    from appliance.frontends.library import new_library
     from appliance.state.store import FILE_NAME, Store, state_folder
 
     model, problems = catalog.configured, list[str]()
@@ -160,9 +160,9 @@ def _frontends(
     from appliance.config.schema import AUTO_PORT
     from appliance.frontends import local_socket, systemd_notify
     from appliance.frontends.gpio.input_events import MAX_INPUT_EVENTS
-    from appliance.frontends.late_frontend import LateFrontend, UnvisitedFrontend
-    from appliance.frontends.local_names import page_url
+    from appliance.frontends.lazy_frontend import LazyFrontend, UnvisitedFrontend
     from appliance.frontends.local_socket import LocalSocket
+    from appliance.frontends.page_url import page_url
     from appliance.frontends.streaming.mp3 import Mp3Broadcast
     from appliance.frontends.streaming.opus import OpusBroadcast
 
@@ -182,14 +182,14 @@ def _frontends(
     if config.mqtt.host:
         url = functools.partial(page_url, config.web)
         mqtt = "appliance.frontends.mqtt.mqtt_frontend:MqttFrontend"
-        frontends.append(LateFrontend("mqtt", mqtt, config.mqtt, url, model_titles, library.events))
+        frontends.append(LazyFrontend("mqtt", mqtt, config.mqtt, url, model_titles, library.events))
     if listeners:
         with _optional("web"):
             from appliance.frontends.web.media import Media
 
             media = Media(library, opus, soundfont, mp3)
             web = "appliance.frontends.web.server:WebFrontend"
-            page = LateFrontend("web", web, config, input_events, media, listeners)
+            page = LazyFrontend("web", web, config, input_events, media, listeners)
             frontends.append(page if is_wanted else UnvisitedFrontend(page, listeners))
     if config.stream.snapcast:
         with _optional("snapcast"):
@@ -208,7 +208,7 @@ def _hardware(config: Config, input_events: deque[InputEvent], library: Library)
     from appliance.config.gpio_schema import Gpio
     from appliance.frontends.box_events import BoxEvent
     from appliance.frontends.gpio.input_events import InputEvent
-    from appliance.frontends.late_frontend import LateFrontend
+    from appliance.frontends.lazy_frontend import LazyFrontend
 
     frontends: list[Frontend] = []
 
@@ -223,10 +223,10 @@ def _hardware(config: Config, input_events: deque[InputEvent], library: Library)
             frontends.append(GpioFrontend(config.gpio, on_input))
     if config.midi.in_ports:
         midi = "appliance.frontends.midi.midi_frontend:midi_frontend"
-        frontends.append(LateFrontend("midi", midi, config.midi, on_input, library))
+        frontends.append(LazyFrontend("midi", midi, config.midi, on_input, library))
     if config.display.driver:
         display = "appliance.frontends.display.display_frontend:DisplayFrontend"
-        frontends.append(LateFrontend("display", display, config.display))
+        frontends.append(LazyFrontend("display", display, config.display))
     return frontends
 
 

@@ -6,7 +6,7 @@ import json
 
 import click
 
-from appliance.cli.keeping import KeptName
+from appliance.cli.name_completion import KeptName
 from appliance.cli.options import json_option
 from appliance.cli.status import print_status
 from appliance.errors import UsageError

@@ -61,7 +61,7 @@ class Encoder(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     detents_per_cycle: Literal[1, 2, 4] = 1
     """How often it clicks while its contacts go through all four states."""
     step: Annotated[float, Meta(gt=0, le=100)] | None = None
-    """The change of a number at each click; None: the step in the settings table."""
+    """The change of a number at each click; None: ``encoder_step`` of the settings table."""
 
 
 class Pot(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

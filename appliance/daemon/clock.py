@@ -19,7 +19,7 @@ from typing import Final
 
 from appliance.errors import BachboxError
 from appliance.state.clock_kinds import OFF, WEEKDAYS, appointment_of, hours_of
-from appliance.state.kept_kinds import NOTHING
+from appliance.state.given_name_kinds import NOTHING
 from appliance.state.settings import ASKED_TO_PLAY, RequestedSettings, Settings
 
 FADE_S: Final = 60.0

@@ -21,7 +21,7 @@ from appliance.daemon.daemon_log import DaemonLog
 from appliance.daemon.journal_events import MODEL_FAILED
 from appliance.daemon.output_guard import OutputGuard
 from appliance.daemon.piece_requests import PieceRequests
-from appliance.daemon.plan import Plan
+from appliance.daemon.play_options import PlayOptions
 from appliance.daemon.supervisor import Child, ChildSpec
 from appliance.errors import BachboxError, bug_sentence
 from appliance.frontends.base import Frontend
@@ -59,14 +59,18 @@ class Daemon:
     """Plays until it is stopped, operated by ``frontends``."""
 
     def __init__(
-        self, plan: Plan, settings: Settings, log: DaemonLog, frontends: Sequence[Frontend] = ()
+        self,
+        options: PlayOptions,
+        settings: Settings,
+        log: DaemonLog,
+        frontends: Sequence[Frontend] = (),
     ) -> None:
-        self._plan = plan
+        self._options = options
         self._settings = settings
         self._fallback: str | None = None
         """The output in place of the sound card, once it is used."""
         self._shared = shared = SharedState.create()
-        self._requests = PieceRequests(shared, plan.saved)
+        self._requests = PieceRequests(shared, options.saved)
         self._tone_count = 0
         self._soundfont = ""
         """The file of the soundfont."""
@@ -140,7 +144,7 @@ class Daemon:
     def _composer_spec(self, *, verbose: bool) -> ChildSpec:
         return ChildSpec(
             name="composer",
-            arguments=lambda: self._plan.composer_arguments(
+            arguments=lambda: self._options.composer_arguments(
                 self._shared.fd, os.getpid(), replaces=self.composer.restarts > 0, verbose=verbose
             ),
             shared_fd=self._shared.fd,
@@ -154,7 +158,7 @@ class Daemon:
     def _performer_spec(self, *, verbose: bool) -> ChildSpec:
         return ChildSpec(
             name="performer",
-            arguments=lambda: self._plan.performer_arguments(
+            arguments=lambda: self._options.performer_arguments(
                 self._shared.fd,
                 os.getpid(),
                 self._output,
@@ -172,12 +176,12 @@ class Daemon:
             failures_are_final=lambda: self._output.partition(":")[0] in ("wav", "pipe"),
             on_failure=lambda: self._output_guard.check(),
             on_missing_card=self._change_output,
-            on_end=self._release_midi_notes if self._plan.midi.out_port else None,
+            on_end=self._release_midi_notes if self._options.midi.out_port else None,
         )
 
     def _release_midi_notes(self) -> None:
         """Release what a performer that was killed has left sounding on a MIDI port."""
-        keys, name = self._shared.midi_sounding.read(), self._plan.midi.out_port
+        keys, name = self._shared.midi_sounding.read(), self._options.midi.out_port
         if keys:
             from appliance.audio import midi
             from appliance.audio.midi.midi_out import silence
@@ -200,7 +204,7 @@ class Daemon:
 
     def _change_to_fallback_output(self) -> bool:
         """Use the fallback in place of the missing sound card, if nothing has been played yet."""
-        fallback = self._plan.fallback
+        fallback = self._options.fallback
         if fallback is None or self._output == fallback or self.performer.has_ever_worked:
             return False
         self._fallback = fallback
@@ -218,7 +222,7 @@ class Daemon:
         if not self._soundfont or "soundfont" in changed:
             # Only then, because a knob that turns changes much and files take time.
             with contextlib.suppress(BachboxError):
-                self._soundfont = str(self._plan.soundfont_file(requested.soundfont))
+                self._soundfont = str(self._options.soundfont_file(requested.soundfont))
         settings = self._settings.effective
         live = live_settings(
             settings,
@@ -257,7 +261,7 @@ class Daemon:
             if self._shared.performer.read().condition is not Condition.PLAYING:
                 return False
             self._first_sound_at = now
-        duration_s = self._plan.duration_s
+        duration_s = self._options.duration_s
         return duration_s is not None and now - self._first_sound_at >= duration_s
 
     def _check_model(self) -> None:
@@ -308,7 +312,7 @@ def _set_composer_priority(pid: int) -> None:
 
 
 def play(
-    plan: Plan, settings: Settings, log: DaemonLog, frontends: Sequence[Frontend] = ()
+    options: PlayOptions, settings: Settings, log: DaemonLog, frontends: Sequence[Frontend] = ()
 ) -> None:
     """Play in the foreground until a signal.
 
@@ -317,6 +321,6 @@ def play(
     """
 
     async def run() -> None:
-        await Daemon(plan, settings, log, frontends).run()
+        await Daemon(options, settings, log, frontends).run()
 
     asyncio.run(run())

@@ -8,7 +8,7 @@ from typing import Final
 from appliance.errors import UsageError
 from appliance.ipc import shared_state
 from appliance.ipc.shared_state import SharedState
-from appliance.state.kept_kinds import NOTHING
+from appliance.state.given_name_kinds import NOTHING
 from appliance.state.saved_pieces import SavedPieces
 from appliance.state.settings import Action, RequestedSettings, Settings
 

@@ -24,7 +24,7 @@ from appliance.music.events import Event, PieceStart
 from appliance.music.files import piece_record
 from appliance.music.files.piece_record import Change, PieceRecord, Value
 from appliance.state.box_status import BoxStatus
-from appliance.state.kept_kinds import NOTHING
+from appliance.state.given_name_kinds import NOTHING
 from appliance.state.piece_entry import PieceEntry, entry_fields
 from appliance.state.setting_records import recorded
 from appliance.state.settings import Action, RequestedSettings, Settings

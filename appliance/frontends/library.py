@@ -15,11 +15,14 @@ import msgspec
 
 from appliance.errors import BachboxError, UsageError
 from appliance.frontends.box_events import BoxEvent, BoxEvents
+from appliance.frontends.history import FILE_NAME as HISTORY_FILE
 from appliance.frontends.history import History
 from appliance.music.files.piece_record import PieceRecord
 from appliance.state.box_status import BoxStatus
-from appliance.state.kept_kinds import NOTHING
+from appliance.state.given_name_kinds import NOTHING
+from appliance.state.saved_files import FOLDER_NAME as SAVED_FOLDER
 from appliance.state.saved_pieces import SavedPiece, SavedPieces
+from appliance.state.scenes import FILE_NAME as SCENES_FILE
 from appliance.state.scenes import Scene, Scenes
 from appliance.state.setting_kinds import Value
 from appliance.state.settings import Action, RequestedSettings, Settings
@@ -257,3 +260,18 @@ class Library:
         task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+
+
+def new_library(settings: Settings, store: Store) -> Library:
+    """Return the library of the box that these settings belong to, and ``store`` keeps."""
+    folder = state_folder()
+    saved = SavedPieces(folder / SAVED_FOLDER)
+    settings.add_names("saved_piece", saved.names)
+    return Library(
+        settings,
+        Scenes(folder / SCENES_FILE, settings),
+        saved,
+        History(folder / HISTORY_FILE),
+        BoxEvents(),
+        store,
+    )

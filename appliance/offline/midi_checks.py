@@ -35,7 +35,7 @@ def _device(name: str) -> Finding:
 
 
 def _port(key: str, name: str, *, is_input: bool) -> Finding:
-    from appliance.audio.midi.sequencer import port_names
+    from appliance.audio.midi.alsa_sequencer import port_names
 
     names = port_names(is_input=is_input)
     found = [port for port in names if name.casefold() in port.casefold()]

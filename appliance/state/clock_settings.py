@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import Final
 
 from appliance.state.clock_kinds import OFF, HoursOfDay, TimeOfDay
-from appliance.state.kept_kinds import NOTHING, SceneName
+from appliance.state.given_name_kinds import NOTHING, SceneName
 from appliance.state.setting import Setting
 from appliance.state.setting_kinds import Number
 
 ROWS: Final = (
     Setting(
         name="sleep",
-        kind=Number(0, 240, step=5, unit="minutes", symbol="min"),
+        kind=Number(0, 240, encoder_step=5, unit="minutes", symbol="min"),
         title="Sleep timer",
         help="The music fades out and pauses after this time; 0 lets it play on.",
         icon="sleep",
@@ -37,7 +37,7 @@ ROWS: Final = (
     ),
     Setting(
         name="quiet_volume",
-        kind=Number(0, 100, step=2, unit="percent", symbol="%"),
+        kind=Number(0, 100, encoder_step=2, unit="percent", symbol="%"),
         title="Quiet volume",
         help="The most that the volume may be in quiet hours; 0 pauses the music.",
         icon="volume-low",
@@ -63,7 +63,7 @@ ROWS: Final = (
     ),
     Setting(
         name="wake_rise",
-        kind=Number(0, 60, step=1, unit="minutes", symbol="min"),
+        kind=Number(0, 60, encoder_step=1, unit="minutes", symbol="min"),
         title="Wake-up rise",
         help="How long the music that begins takes to reach its volume.",
         icon="stairs-up",

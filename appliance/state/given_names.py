@@ -6,7 +6,7 @@ from typing import Final
 
 from appliance.common.text import quoted
 from appliance.errors import UsageError
-from appliance.state.kept_kinds import NOTHING
+from appliance.state.given_name_kinds import NOTHING
 from appliance.state.setting_kinds import is_relative
 from appliance.state.settings_table import USE_DEFAULT
 

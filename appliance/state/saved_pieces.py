@@ -19,7 +19,7 @@ from typing import Final
 from appliance.errors import BachboxError, UsageError
 from appliance.music.files.piece_record import PieceRecord
 from appliance.state import given_names, saved_files
-from appliance.state.kept_kinds import find_name, known_name
+from appliance.state.given_name_kinds import find_name, known_name
 from appliance.state.piece_entry import PieceEntry, entry_fields
 from appliance.state.saved_files import SavedContent, SavedFile
 

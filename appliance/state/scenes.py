@@ -20,7 +20,7 @@ from msgspec import Meta
 from appliance.common.atomic_write import write_atomically
 from appliance.errors import BachboxError, UsageError
 from appliance.state import given_names
-from appliance.state.kept_kinds import find_name, known_name
+from appliance.state.given_name_kinds import find_name, known_name
 from appliance.state.setting_kinds import Value
 from appliance.state.settings import RequestedSettings, Settings
 from appliance.state.settings_table import SETTINGS, USE_DEFAULT, find

@@ -66,7 +66,7 @@ class Number(_Kind):
 
     low: float
     high: float
-    step: float
+    encoder_step: float
     """The change at one click of a rotary encoder."""
     grain: float = 1.0
     """Sliders and potentiometers set multiples of this."""

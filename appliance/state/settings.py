@@ -20,7 +20,7 @@ from appliance.errors import UsageError
 from appliance.ipc import shared_state
 from appliance.ipc.shared_state import LiveSettings
 from appliance.state import settings_table, voice_settings
-from appliance.state.kept_kinds import NOTHING
+from appliance.state.given_name_kinds import NOTHING
 from appliance.state.setting_kinds import (
     NamedKind,
     Value,

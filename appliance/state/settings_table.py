@@ -16,7 +16,7 @@ from appliance.common.text import did_you_mean, quoted
 from appliance.errors import UsageError
 from appliance.music import key_names, limits, temperament
 from appliance.state import clock_settings, voice_settings
-from appliance.state.kept_kinds import NOTHING, SavedPieceName, SceneName
+from appliance.state.given_name_kinds import NOTHING, SavedPieceName, SceneName
 from appliance.state.setting import Setting
 from appliance.state.setting_kinds import (
     Choice,
@@ -47,7 +47,7 @@ SETTINGS: Final[tuple[Setting, ...]] = (
     ),
     Setting(
         name="volume",
-        kind=Number(0, 100, step=2, unit="percent", symbol="%"),
+        kind=Number(0, 100, encoder_step=2, unit="percent", symbol="%"),
         title="Volume",
         help="How loud the music is.",
         icon="volume-high",
@@ -59,7 +59,7 @@ SETTINGS: Final[tuple[Setting, ...]] = (
     ),
     Setting(
         name="tempo",
-        kind=Number(*limits.TEMPO_BPM, step=2, unit="beats per minute", symbol="BPM"),
+        kind=Number(*limits.TEMPO_BPM, encoder_step=2, unit="beats per minute", symbol="BPM"),
         title="Tempo",
         help="How fast the music is, in quarter notes; slow and quick pieces keep their relation.",
         icon="metronome",
@@ -71,7 +71,7 @@ SETTINGS: Final[tuple[Setting, ...]] = (
     # In Home Assistant without a device class: it is not a temperature in degrees.
     Setting(
         name="temperature",
-        kind=Number(*limits.TEMPERATURE, step=0.05, grain=0.01),
+        kind=Number(*limits.TEMPERATURE, encoder_step=0.05, grain=0.01),
         title="Temperature",
         help="How bold the composer is: low is strict, high is wild.",
         icon="dice-multiple",
@@ -103,7 +103,7 @@ SETTINGS: Final[tuple[Setting, ...]] = (
     ),
     Setting(
         name="top_p",
-        kind=Number(*limits.TOP_P, step=0.02, grain=0.01),
+        kind=Number(*limits.TOP_P, encoder_step=0.02, grain=0.01),
         title="Top-p",
         help="How many of the likely notes the composer chooses from; 1 allows all of them.",
         icon="filter-variant",
@@ -156,7 +156,7 @@ SETTINGS: Final[tuple[Setting, ...]] = (
     ),
     Setting(
         name="expression",
-        kind=Number(0, 100, step=5, unit="percent", symbol="%"),
+        kind=Number(0, 100, encoder_step=5, unit="percent", symbol="%"),
         title="Expression",
         help="Phrasing, accents, breaths and ritardandi; 0 plays as printed, 60 is natural.",
         icon="chart-bell-curve",
@@ -178,7 +178,7 @@ SETTINGS: Final[tuple[Setting, ...]] = (
     Setting(
         name="pitch",
         # From the French chamber pitch to the choir pitch of Bach's organs.
-        kind=Number(392, 466, step=1, unit="Hz", symbol="Hz"),
+        kind=Number(392, 466, encoder_step=1, unit="Hz", symbol="Hz"),
         title="Concert pitch",
         help="The frequency of A4; baroque orchestras tune to 415 Hz.",
         icon="tune",
@@ -212,7 +212,7 @@ SETTINGS: Final[tuple[Setting, ...]] = (
     ),
     Setting(
         name="balance",
-        kind=Number(-100, 100, step=5, unit="percent", symbol="%"),
+        kind=Number(-100, 100, encoder_step=5, unit="percent", symbol="%"),
         title="Balance",
         help="-100 plays on the left loudspeaker only, 100 on the right one only.",
         icon="arrow-left-right",

@@ -72,7 +72,7 @@ def _rows() -> Iterator[Setting]:
         )
         yield Setting(
             name=f"{name}_level",
-            kind=Number(0, 100, step=5, unit="percent", symbol="%"),
+            kind=Number(0, 100, encoder_step=5, unit="percent", symbol="%"),
             title=f"{title}: level",
             help=f"How loud the {title.lower()} is beside the others.",
             icon="tune-vertical",

@@ -12,7 +12,7 @@ import pytest
 from appliance.errors import BachboxError
 from appliance.frontends import runner
 from appliance.frontends.base import Frontend
-from appliance.frontends.late_frontend import LateFrontend
+from appliance.frontends.lazy_frontend import LazyFrontend
 from appliance.frontends.runner import FrontendRunner
 from appliance.state.box_status import BoxStatus
 from appliance.state.settings import ModelDefaults, RequestedSettings, Settings
@@ -120,7 +120,7 @@ class Made:
 
 
 def test_late_frontend_is_made_when_it_is_run() -> None:
-    late = LateFrontend("late", f"{__name__}:Made", "argument")
+    late = LazyFrontend("late", f"{__name__}:Made", "argument")
     assert not made
     run_for_a_while(late, seconds=0.3)
     assert made == ["argument", "runs"]

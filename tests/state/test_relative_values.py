@@ -76,7 +76,7 @@ def test_what_is_no_step_is_refused(name: str, said: object, sentence: str) -> N
 
 
 def test_in_a_range_with_negative_numbers_the_sign_is_part_of_the_value() -> None:
-    signed = Number(-100, 100, step=5)
+    signed = Number(-100, 100, encoder_step=5)
     assert absolute(signed, "-20", 50.0, ()) == "-20"
     assert absolute(signed, "+20", 50.0, ()) == "+20"
     assert absolute(signed, "-=20", 50.0, ()) == 30
@@ -103,7 +103,7 @@ def test_a_relative_value_is_recognised_without_its_setting(said: str) -> None:
     before = settings.effective.volume
     if not is_relative(said):
         return
-    value = absolute(Number(0, 100, step=1), said, before, ())
+    value = absolute(Number(0, 100, encoder_step=1), said, before, ())
     assert isinstance(value, (float, str))
 
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from appliance.errors import BachboxError, UsageError
 from appliance.state import given_names, store
-from appliance.state.kept_kinds import find_name
+from appliance.state.given_name_kinds import find_name
 from appliance.state.scenes import MAX_OWN_SCENES, Scenes
 from appliance.state.settings import ModelDefaults, RequestedSettings, Settings
 from tests.support.log_lines import log_lines

@@ -60,7 +60,7 @@ def test_a_row_is_complete(setting: Setting) -> None:
     if isinstance(setting.kind, Number):
         assert setting.metric
         assert setting.kind.low < setting.kind.high
-        assert setting.kind.grain <= setting.kind.step
+        assert setting.kind.grain <= setting.kind.encoder_step
 
 
 def test_a_setting_is_found_by_its_name_with_hyphens_or_underscores() -> None:

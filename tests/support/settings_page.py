@@ -83,7 +83,7 @@ def _places(setting: Setting) -> tuple[str, ...]:
         f"`{setting.name}`",
         setting.option and f"`{setting.option}`",
         setting.config and f"`[{setting.section}] {setting.key}`",
-        f"{kind.step:g}" if isinstance(kind, Number) else "the next value",
+        f"{kind.encoder_step:g}" if isinstance(kind, Number) else "the next value",
         f"`bachbox_{setting.metric}`" if setting.metric else "a label of `bachbox_info`",
     )
 

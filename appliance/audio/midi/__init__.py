@@ -2,7 +2,7 @@
 
 A port is named in the config by a part of the name that ALSA's sequencer gives it, or by the path
 of a raw device (``/dev/snd/midiC1D0``, a serial line). Each kind is one module here with the same
-two protocols; :mod:`appliance.audio.midi.memory` has ports for programs without devices.
+two protocols; :mod:`appliance.audio.midi.memory_ports` has ports for programs without devices.
 
 Messages are bytes as on the wire (MIDI 1.0 Detailed Specification), one whole message each.
 """
@@ -93,7 +93,7 @@ def open_out(name: str) -> OutPort:
         from appliance.audio.midi.raw_device import RawOut
 
         return RawOut(name)
-    from appliance.audio.midi.sequencer import SequencerOut
+    from appliance.audio.midi.alsa_sequencer import SequencerOut
 
     return SequencerOut(name)
 
@@ -111,7 +111,7 @@ def open_in(names: Sequence[str]) -> InPort:
         from appliance.audio.midi.raw_device import RawIn
 
         return RawIn(names[0])
-    from appliance.audio.midi.sequencer import SequencerIn
+    from appliance.audio.midi.alsa_sequencer import SequencerIn
 
     return SequencerIn(names)
 

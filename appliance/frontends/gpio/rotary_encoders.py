@@ -55,12 +55,12 @@ def value_after_clicks(
         settings: the current settings.
         name: the setting.
         clicks: how far; positive to the right.
-        step: the change of a number at each click; None: the step in the settings table.
+        step: the change of a number at each click; None: ``encoder_step`` in the settings table.
     """
     current = getattr(settings.effective, name)
     kind = BY_NAME[name].kind
     if isinstance(kind, Number):
-        return kind.clamp(current + clicks * (step or kind.step))
+        return kind.clamp(current + clicks * (step or kind.encoder_step))
     if isinstance(kind, Switch):
         return clicks > 0
     options = settings.options(name)

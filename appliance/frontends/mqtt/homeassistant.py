@@ -23,7 +23,7 @@ from appliance.frontends.mqtt.topics import (
     Topics,
 )
 from appliance.state.clock_kinds import ClockKind
-from appliance.state.kept_kinds import NOTHING, GivenName
+from appliance.state.given_name_kinds import NOTHING, GivenName
 from appliance.state.setting import Setting
 from appliance.state.setting_kinds import Number, Switch
 from appliance.state.settings import Action, EffectiveSettings

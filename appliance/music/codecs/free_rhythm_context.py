@@ -24,7 +24,7 @@ from appliance.music.codecs.free_rhythm_tokens import (
 from appliance.music.codecs.match_model import MatchModel, RepetitionLimit, match_features
 from appliance.music.codecs.voice_allocation import MAX_VOICES, VoiceAllocator
 from appliance.music.events import TICKS_PER_BEAT, TICKS_PER_STEP, Event
-from appliance.music.hands import unplayable_pitches
+from appliance.music.playability import unplayable_pitches
 from appliance.music.score import Form, Key, Tessitura
 
 MIN_MATCH_SYMBOLS = 9

@@ -15,7 +15,7 @@ from appliance.music.codecs.free_rhythm_tokens import (
     nearest,
 )
 from appliance.music.events import TICKS_PER_STEP
-from appliance.music.hands import unplayable_pitches
+from appliance.music.playability import unplayable_pitches
 from appliance.music.returns import sources
 from appliance.music.score import Form, Key
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from appliance.common.copying import Copyable
 from appliance.music.events import PLAIN_VELOCITY, Event, NoteOff, NoteOn
-from appliance.music.hands import is_playable
+from appliance.music.playability import is_playable
 
 MAX_VOICES = 6
 """How many notes can sound at once, each in a voice of its own."""
@@ -74,7 +74,7 @@ class VoiceAllocator(Copyable):
 
         Args:
             tick: up to here.
-            program: General MIDI program of the instrument, see :func:`hands.is_playable`.
+            program: General MIDI program of the instrument, see :func:`.is_playable`.
         """
         events: list[Event] = []
         while len(self.sounding) > 2 and min(self._end_ticks.values()) <= tick:

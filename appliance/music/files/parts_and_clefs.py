@@ -8,8 +8,8 @@ from typing import Final, NamedTuple
 
 from appliance.music import kinds
 from appliance.music.events import NO_PROGRAM, Piece
-from appliance.music.hands import KEYBOARDS
 from appliance.music.notes import Note
+from appliance.music.playability import KEYBOARDS
 
 VOICE_NAMES: Final = ("Soprano", "Alto", "Tenor", "Bass")
 _MIN_FULL_SHARE: Final = 0.6

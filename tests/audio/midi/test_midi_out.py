@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from appliance.audio.midi import CLOCK, START, STOP, control
-from appliance.audio.midi.memory import MemoryOut
+from appliance.audio.midi.memory_ports import MemoryOut
 from appliance.audio.midi.midi_out import CLOCK_TICKS, Key, MidiOut, silence
 from appliance.audio.midi.midi_synth import CHANNELS, MidiSynth
 from appliance.audio.performer import Performer

@@ -212,7 +212,7 @@ def test_a_box_without_a_display_imports_nothing_for_it() -> None:
     code = (
         "import sys, appliance.cli.play\n"
         "from appliance.cli.play import _frontends\n"
-        "from appliance.cli.keeping import new_library\n"
+        "from appliance.frontends.library import new_library\n"
         "from appliance.config.loader import Config\n"
         "from appliance.config.schema import Web\n"
         "from appliance.state.settings import Settings\n"

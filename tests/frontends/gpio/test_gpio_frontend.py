@@ -21,7 +21,7 @@ from appliance.config import gpio_schema, loader
 from appliance.config.gpio_schema import Button, Encoder, Gpio, Led, Pot
 from appliance.daemon.daemon import Daemon
 from appliance.daemon.daemon_log import DaemonLog
-from appliance.daemon.plan import Plan
+from appliance.daemon.play_options import PlayOptions
 from appliance.daemon.status_line import StatusLine
 from appliance.errors import UsageError
 from appliance.frontends.gpio import gpio_frontend, live_test, pin_factory
@@ -142,10 +142,11 @@ def play(
     )
     failures: list[BaseException] = []
     with (tmp_path / "log").open("w+") as file:
-        plan = Plan(lambda _: loader.soundfont(config), 1, loader.model_folders(config), 4.0)
+        folders = loader.model_folders(config)
+        options = PlayOptions(lambda _: loader.soundfont(config), 1, folders, 4.0)
         log = DaemonLog(StatusLine(file))
         log.install()
-        daemon = OperatedDaemon(plan, settings, log, [GpioFrontend(gpio)])
+        daemon = OperatedDaemon(options, settings, log, [GpioFrontend(gpio)])
 
         async def run() -> None:
             daemon.loop = loop = asyncio.get_running_loop()

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from appliance.audio.midi.memory import MemoryIn
+from appliance.audio.midi.memory_ports import MemoryIn
 from appliance.cli.midi import turned_knob
 from appliance.config.loader import Config
 from appliance.config.midi_schema import Midi

@@ -10,7 +10,7 @@ from typing import Any, cast
 
 import pytest
 
-from appliance.audio.midi.memory import MemoryIn
+from appliance.audio.midi.memory_ports import MemoryIn
 from appliance.config.midi_schema import Midi
 from appliance.errors import UsageError
 from appliance.frontends.midi import midi_frontend, played_music

@@ -1,4 +1,4 @@
-"""Ports in memory: for programs and tests without a device, like gpiozero's mock pins."""
+"""MIDI ports in memory: for programs and tests without a device, like gpiozero's mock pins."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The names under which machines in the same home network find this one."""
+"""The address of the page, as others in the same home network find it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which notes can sound together: what the hands of a player of each instrument can take."""
+"""Which notes one player can sound together: what hands can take on each instrument."""
 
 from __future__ import annotations
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from appliance.config.schema import Web
-from appliance.frontends.local_names import mdns_name, page_url
+from appliance.frontends.page_url import mdns_name, page_url
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from appliance.state.box_status import BoxStatus
 from appliance.state.settings import Settings
 
 
-class LateFrontend:
+class LazyFrontend:
     """Stands for the frontend that ``factory`` makes from ``arguments``.
 
     Args:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from appliance.composing import sampler
 from appliance.music.codecs.free_rhythm import FreeRhythmCodec
 from appliance.music.events import NoteOff, NoteOn
-from appliance.music.hands import is_playable, unplayable_pitches
+from appliance.music.playability import is_playable, unplayable_pitches
 from appliance.music.score import Form, Key, PieceFacts, Tessitura
 
 HARPSICHORD, VIOLIN, CELLO, FLUTE = 6, 40, 42, 73

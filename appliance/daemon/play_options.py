@@ -11,7 +11,7 @@ from appliance.state.saved_pieces import SavedPieces
 
 
 @dataclass(frozen=True)
-class Plan:
+class PlayOptions:
     """How to play."""
 
     soundfont_file: Callable[[str], Path]
