@@ -124,8 +124,8 @@ class Made:
         made.append("runs")
 
 
-def test_late_frontend_is_made_when_it_is_run() -> None:
-    late = LazyFrontend("late", f"{__name__}:Made", "argument")
+def test_lazy_frontend_is_made_when_it_is_run() -> None:
+    lazy = LazyFrontend("lazy", f"{__name__}:Made", "argument")
     assert not made
-    run_for_a_while(late, seconds=0.3)
+    run_for_a_while(lazy, until=lambda: len(made) >= 2)
     assert made == ["argument", "runs"]
