@@ -18,9 +18,8 @@ class Return(NamedTuple):
     """The first of the bars that they are as."""
     bars: int
     """How many there are. Where they overlap with their source, they continue as they began."""
-    move: int | None
-    """How much higher they are: in semitones, in ABC in scale degrees. ``None``: they have the
-    rhythm alone."""
+    move: int
+    """How much higher they are: in semitones, in ABC in scale degrees."""
 
 
 class Entry(NamedTuple):
@@ -36,7 +35,7 @@ class Entry(NamedTuple):
     """Other notes are above it."""
 
 
-def sources(returns: tuple[Return, ...], max_bars: int) -> dict[int, tuple[int, int | None]]:
+def sources(returns: tuple[Return, ...], max_bars: int) -> dict[int, tuple[int, int]]:
     """The bar that each returning bar is as, and by how much it is moved.
 
     No passage is taken for longer than ``max_bars``.

@@ -111,7 +111,7 @@ def test_the_double_bar_is_at_the_cadence_of_the_half(
 
 def test_facts_survive_the_cache_of_a_corpus() -> None:
     traits = traits_of([Note(0, 480, 60)], 16, 0)
-    returns, entries = (Return(4, 0, 2, 5), Return(7, 3, 1, None)), (Entry(32, -5, 9, True),)
+    returns, entries = (Return(4, 0, 2, 5), Return(7, 3, 1, -2)), (Entry(32, -5, 9, True),)
     facts = PieceFacts("sarabande", 2, True, 96, 40, 2.5, traits, returns, entries)
     form = Form(12, 0, 192, (), 4, None, facts)
     stored = json.loads(json.dumps([*form[:6], dataclasses.asdict(facts)]))

@@ -35,9 +35,11 @@ class PlannedParts(Copyable):
         ``None`` where nothing is planned.
         """
         bar = (step - self._pickup_steps) // self._bar_steps
-        source, move = self._sources.get(bar, (0, None))
+        if bar not in self._sources:
+            return None
+        source, move = self._sources[bar]
         found = self._notes.get((step - (bar - source) * self._bar_steps, voice))
-        if move is None or found is None:
+        if found is None:
             return None
         pitch, struck = found
         return (pitch if pitch == SILENT else pitch + move, struck)

@@ -109,7 +109,6 @@ class PlannedNotes(Copyable):
             {
                 bar: ((bar - source) * self._bar_ticks, move)
                 for bar, (source, move) in sources(form.facts.returns, form.steps).items()
-                if move is not None
             }
         )
         """For every planned bar: how many ticks before it its source is, and how much lower."""

@@ -20,12 +20,12 @@ Bar = frozenset[tuple[int, int]]
 
 LIKENESS = 0.5
 """From this share of common notes in all notes of both on, two bars are alike."""
+TUNE_LIKENESS = 0.8
+"""The same for a tune in ABC: what is less alike returns by itself, as often as in the corpus."""
 MIN_NOTES = 3
 """A bar with fewer notes is like too many others."""
 LOOP_STEPS = 32
 """Unchanged music up to this distance is a loop; no more than this is planned."""
-RHYTHM_DISTANCES = (4, 8, 2)
-"""How many bars before, in this order, a tune's bar is looked for that has its rhythm."""
 SUBJECT_NOTES = 8
 """An entry has at least this many notes of the opening, all but two of them exact."""
 MAX_SUBJECT_NOTES = 12
@@ -39,12 +39,9 @@ def with_returns(score: Any) -> Any:
 
 
 def returns_of(score: Score | FreeRhythmScore | AbcScore) -> tuple[Return, ...]:
-    """The bars of a score that are as earlier ones, as passages.
-
-    Of a tune in ABC only the rhythm: its notes return by themselves, as often as in the corpus.
-    """
+    """The bars of a score that are as earlier ones, as passages."""
     if isinstance(score, AbcScore):
-        return find_rhythms(_bars_of_tune(score))
+        return find_returns(_bars_of_tune(score), score.form.bar_steps, TUNE_LIKENESS)
     notes = _struck(score)
     bar_ticks = score.form.bar_steps * TICKS_PER_STEP
     pickup_ticks = score.form.pickup_steps * TICKS_PER_STEP
@@ -86,7 +83,9 @@ def _bars_of_tune(score: AbcScore) -> list[Bar]:
     return [frozenset(bars.get(bar, ())) for bar in range(first, max(bars, default=-1) + 1)]
 
 
-def find_returns(bars: Sequence[Bar], bar_steps: int) -> tuple[Return, ...]:
+def find_returns(
+    bars: Sequence[Bar], bar_steps: int, likeness: float = LIKENESS
+) -> tuple[Return, ...]:
     """Passages that are as earlier ones, in order; no bar is in two of them.
 
     The longest passage is taken first, of two the one that is moved less, then the one that is
@@ -95,8 +94,9 @@ def find_returns(bars: Sequence[Bar], bar_steps: int) -> tuple[Return, ...]:
     Args:
         bars: of the piece.
         bar_steps: their length.
+        likeness: the least share of common notes of two bars that are alike.
     """
-    runs = _runs(bars)
+    runs = _runs(bars, likeness)
     found: list[Return] = []
     free = set(range(len(bars)))
     while runs:
@@ -112,14 +112,16 @@ def find_returns(bars: Sequence[Bar], bar_steps: int) -> tuple[Return, ...]:
     return tuple(sorted(found))
 
 
-def _runs(bars: Sequence[Bar]) -> list[Return]:
+def _runs(bars: Sequence[Bar], likeness: float) -> list[Return]:
     """All passages of bars that are alike at one distance and moved by as much."""
     runs: list[Return] = []
     notes = [by_place(bar) for bar in bars]
     for distance in range(1, len(bars)):
         going_on: dict[int, int] = {}
         for bar in range(distance, len(bars) + 1):
-            moves = _moves(notes[bar], notes[bar - distance]) if bar < len(bars) else set()
+            moves = (
+                _moves(notes[bar], notes[bar - distance], likeness) if bar < len(bars) else set()
+            )
             for move in [*going_on]:
                 if move not in moves:
                     first = going_on.pop(move)
@@ -129,13 +131,13 @@ def _runs(bars: Sequence[Bar]) -> list[Return]:
     return runs
 
 
-def _moves(bar: Places, source: Places) -> set[int]:
+def _moves(bar: Places, source: Places, likeness: float) -> set[int]:
     """By how much the source can be moved to be like the bar."""
     if min(note_count(bar), note_count(source)) < MIN_NOTES:
         return set()
     total = note_count(bar) + note_count(source)
     found = common_notes(bar, source).items()
-    return {move for move, common in found if common >= LIKENESS * (total - common)}
+    return {move for move, common in found if common >= likeness * (total - common)}
 
 
 def _free_part(run: Return, free: set[int]) -> Return | None:
@@ -154,22 +156,6 @@ def _without_loop(run: Return, bar_steps: int) -> Return:
     if run.move or (run.bar - run.source_bar) * bar_steps > LOOP_STEPS:
         return run
     return run._replace(bars=min(run.bars, max(1, LOOP_STEPS // bar_steps)))
-
-
-def find_rhythms(bars: Sequence[Bar]) -> tuple[Return, ...]:
-    """Passages with the rhythm of earlier bars, see ``RHYTHM_DISTANCES``."""
-    rhythms = [frozenset(place for place, _ in bar) for bar in bars]
-    found: list[Return] = []
-    for bar, rhythm in enumerate(rhythms):
-        for distance in RHYTHM_DISTANCES:
-            if rhythm and bar >= distance and rhythms[bar - distance] == rhythm:
-                last = found[-1] if found else Return(-1, -1, 0, None)
-                if (last.bar + last.bars, last.source_bar + last.bars) == (bar, bar - distance):
-                    found[-1] = last._replace(bars=last.bars + 1)
-                else:
-                    found.append(Return(bar, bar - distance, 1, None))
-                break
-    return tuple(found)
 
 
 def entries_of(score: FreeRhythmScore) -> tuple[Entry, ...]:

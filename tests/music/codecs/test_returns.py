@@ -85,37 +85,24 @@ def test_four_parts_return(seed: int) -> None:
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_a_tune_has_the_rhythm_that_is_planned(seed: int) -> None:
-    """Bar 5 has bar 1's rhythm, with notes of its own."""
-    context = AbcCodec().start(form_with(Return(4, 0, 1, None)), C)
-
+def test_a_bar_of_a_tune_returns(seed: int) -> None:
+    context = AbcCodec().start(form_with(Return(4, 0, 1, 0)), C)
     context.accept(min(context.allowed_tokens()))
     closings = frozenset(map(TOKEN.__getitem__, ("|:", "||", ":|", "::", "|1", ":|2")))
     events = write(context, seed, closings)
-    assert {tick for tick, _ in notes_of_bar(events, 4)} == {
-        tick for tick, _ in notes_of_bar(events, 0)
-    }
+    assert notes_of_bar(events, 4) == notes_of_bar(events, 0)
 
 
 def test_the_symbols_of_a_tune_that_are_planned() -> None:
-    """Each symbol of a bar, moved by scale degrees; the notes alone are free in a rhythm."""
-    for move, expected in ((0, "C2>E2 ^F"), (1, "D2>F2 G"), (None, "?2>?2 ?")):
+    """Each symbol of a bar, moved by scale degrees."""
+    for move, expected in ((0, "C2>E2 ^F"), (1, "D2>F2 G")):
         context = AbcCodec().start(form_with(Return(1, 0, 1, move)), C)
         context.accept(TOKEN["major"])
         for symbol in ("C", "2", ">", "E", "2", "^", "F", "G", "A", "B", "|"):
             context.accept(TOKEN[symbol])
-        said = ""
         for symbol in expected.replace(" ", ""):
-            planned = context.planned()
-            if symbol == "?":
-                assert len(planned) > 20
-                said += symbol
-                context.accept(TOKEN["G"])
-            else:
-                assert [*planned] == [TOKEN[symbol]]
-                said += symbol
-                context.accept(TOKEN[symbol])
-        assert said == expected.replace(" ", "")
+            assert [*context.planned()] == [TOKEN[symbol]]
+            context.accept(TOKEN[symbol])
 
 
 @pytest.mark.parametrize("lower", [False, True])

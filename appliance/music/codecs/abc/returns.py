@@ -17,8 +17,6 @@ from appliance.music.codecs.abc.tokens import (
 from appliance.music.returns import sources
 from appliance.music.score import Form
 
-ANY_NOTE = tuple(TOKEN[symbol] for symbol in (*ACCIDENTALS, *PITCHES))
-
 
 class PlannedSymbols(Copyable):
     """Remembers the notes and rests of a tune, and knows which symbols its map asks for.
@@ -72,13 +70,11 @@ def _shape(symbols: Sequence[str]) -> list[str]:
     return ["" if s in PITCHES else s for s in symbols if s not in ACCIDENTALS]
 
 
-def _next_tokens(source: Sequence[str], begun: Sequence[str], move: int | None) -> Sequence[int]:
+def _next_tokens(source: Sequence[str], begun: Sequence[str], move: int) -> Sequence[int]:
     """The tokens that follow a note's symbols, if it is like the source, moved by degrees."""
     following = _shape(source)[len(_shape(begun))]
     if following:
         return (TOKEN[following],)
-    if move is None:
-        return ANY_NOTE
     accidentals = [symbol for symbol in source if symbol in ACCIDENTALS]
     if accidentals and not move and not any(symbol in ACCIDENTALS for symbol in begun):
         return (TOKEN[accidentals[0]],)
