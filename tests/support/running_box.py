@@ -55,6 +55,21 @@ def eventually(what: Callable[[], object]) -> None:
         time.sleep(0.02)
 
 
+def hear_music(recording: Path) -> None:
+    """Listen to a recording that is being made until there is music.
+
+    Raises:
+        AssertionError: there is none within :data:`TIMEOUT_S`.
+    """
+
+    def is_music() -> bool:
+        listen(recording, 1.0)
+        sound = audio_analysis.raw(recording.read_bytes())[-RATE:]
+        return audio_analysis.silence_seconds(sound) < 0.5
+
+    eventually(is_music)
+
+
 def ask(*actions: Action, **wishes: Any) -> Status:
     """Change settings of the box in this environment; its state then."""
     return next(local_socket.ask(Request(set=wishes, act=list(actions))))
@@ -101,14 +116,14 @@ class RunningBox:
         """Wait until so much more was heard."""
         listen(self._recording, seconds)
 
-    def hears_music(self, seconds: float = 2.0) -> None:
-        """Listen from now on.
+    def hears_music(self) -> None:
+        """Listen from half a second after now on until there is music.
 
         Raises:
-            AssertionError: there is no music.
+            AssertionError: there is none within :data:`TIMEOUT_S`.
         """
-        self.listen(seconds + 0.5)
-        assert audio_analysis.silence_seconds(self.sound(seconds)) < LONGEST_BREATH_S
+        self.listen(0.5)
+        hear_music(self._recording)
 
     @contextlib.contextmanager
     def replaced(self, name: str) -> Iterator[None]:

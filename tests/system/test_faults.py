@@ -206,7 +206,8 @@ def test_memory_gets_short_and_the_music_goes_on(
         performer = work.box.child("performer")
         # More than there is: the kernel takes back what it can, and kills for the rest.
         with stress("--vm", 2, "--vm-bytes", "300m", "--vm-keep", through=cage):
-            work.hears_music(STRESS_S)
+            work.listen(STRESS_S)
+            work.hears_music()
         eventually(lambda: work.health().look_ahead_s > 3)
         work.hears_music()
         assert performer.is_running()

@@ -24,7 +24,7 @@ ROOT = Path(__file__).parents[2]
 ROW = """
     Setting(
         name="swing",
-        kind=Number(0, 75, step=5, unit="percent", symbol="%"),
+        kind=Number(0, 75, encoder_step=5, unit="percent", symbol="%"),
         title="Swing",
         help="How unequal two eighths are.",
         icon="swing",
