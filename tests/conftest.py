@@ -70,13 +70,14 @@ _TIER_OF: Final = {
 }
 """Folder or module below ``tests`` to tier; the longest name that fits decides."""
 
-_TOGETHER: Final = ("composing/test_composer.py", "music/files/test_midi_writer.py")
+_TOGETHER: Final = ("composing/test_composed_pieces.py", "music/files/test_midi_writer.py")
 """They look at the same pieces, which take long to compose, so one worker runs them."""
 
 _PAGE: Final = "frontends/web/page"
 """Its modules share a box and a browser, so one worker runs them."""
 
 _APART: Final = (
+    "composing/test_composer.py",
     "frontends/mqtt/test_broker_faults.py",
     "system/test_faults.py",
     "system/test_play.py",
@@ -89,6 +90,7 @@ _APART: Final = (
 """Their tests share nothing but the worker's sound card, so each may run in another worker."""
 
 _LONGEST: Final = (
+    "composing/test_composer.py",
     *_TOGETHER,
     _PAGE,
     "frontends/mqtt/test_mqtt_while_playing.py",
