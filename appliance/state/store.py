@@ -182,7 +182,9 @@ class Store:
 
         self._closing.clear()
         # Not a daemon thread: Python waits for it, so the last value reaches even a slow disk.
-        writer = threading.Thread(target=self._write_changes, name="settings-file")
+        writer = threading.Thread(
+            target=self._write_changes, args=(self._stored,), name="settings-file"
+        )
         writer.start()
         stop_observing = settings.observe(
             lambda requested, changed: self._note(requested, changed - settings.passing)
@@ -204,9 +206,8 @@ class Store:
             self._stored = self._stored | to_stored(requested, names)
             self._changed.set()
 
-    def _write_changes(self) -> None:
-        """Write the file whenever something has changed; runs in the writer's thread."""
-        written = self._stored
+    def _write_changes(self, written: StoredValues) -> None:
+        """Write the file whenever it is not what was ``written``; runs in the writer's thread."""
         last_failure = ""
         while True:
             self._changed.wait(RETRY_INTERVAL_S if last_failure else None)

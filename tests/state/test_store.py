@@ -259,6 +259,22 @@ def test_a_kill_while_writing_leaves_the_old_or_the_new_file(tmp_path: Path) -> 
         path.unlink()
 
 
+def test_a_change_is_stored_that_comes_before_the_writer_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a busy machine its thread may be late."""
+    real = Store._write_changes
+
+    def late(store: Store, *written: Any) -> None:
+        time.sleep(0.3)
+        real(store, *written)
+
+    monkeypatch.setattr(Store, "_write_changes", late)
+    path = tmp_path / "settings.json"
+    run_store(path, lambda settings: settings.change("tempo", 60))
+    assert stores.read(path) == {"tempo": 60}
+
+
 def test_a_full_disk_is_reported_once_and_the_values_are_stored_later(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
