@@ -7,6 +7,7 @@ package, on a booted Debian: ``tests/systemd/run.sh update``.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import random
 import signal
@@ -15,6 +16,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 
 ROOT = Path(__file__).parents[2]
@@ -31,6 +33,15 @@ BACHBOX = """#!/bin/sh
 cd /usr/lib/bachbox/share
 [ "$(cat part-* version | sort -u)" = "$(cat version)" ] && ! grep -q broken version
 """
+
+
+def _lives(group: int) -> bool:
+    """Whether a process of this group has still open files, and so the lock."""
+    for process in psutil.process_iter():
+        with contextlib.suppress(ProcessLookupError, psutil.NoSuchProcess):
+            if os.getpgid(process.pid) == group and process.status() != psutil.STATUS_ZOMBIE:
+                return True
+    return False
 
 
 class Machine:
@@ -51,6 +62,8 @@ class Machine:
         time.sleep(after_s)
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
+        while _lives(process.pid):
+            time.sleep(0.01)
 
     def update(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         return self.run("sh", "/usr/sbin/bachbox-update", *arguments)

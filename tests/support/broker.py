@@ -24,6 +24,8 @@ from cryptography.x509.oid import NameOID
 from paho.mqtt.client import Client, MQTTMessage
 from paho.mqtt.enums import CallbackAPIVersion
 
+from appliance.frontends.mqtt.client import stop
+
 _TIMEOUT_S = 30.0
 
 
@@ -151,8 +153,7 @@ class TestClient:
 
     def close(self) -> None:
         """Disconnect."""
-        self.paho.disconnect()
-        self.paho.loop_stop()
+        stop(self.paho)
 
     def _received(self, _client: Any, _data: Any, message: MQTTMessage) -> None:
         text = bytes(message.payload).decode(errors="replace")

@@ -226,7 +226,14 @@ def connected(broker: Broker, purpose: str, timeout_s: float) -> Iterator[MqttCl
             raise BachboxError(refusal(broker, reason))
         yield client
     finally:
-        client.disconnect()
+        stop(client)
+
+
+def stop(client: Client) -> None:
+    """Disconnect a client and wait until its thread has ended."""
+    client.disconnect()
+    # The thread ends by itself then, and paho may forget it in the middle of waiting for it.
+    with contextlib.suppress(AttributeError):
         client.loop_stop()
 
 
