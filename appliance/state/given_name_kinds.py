@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import ClassVar, Final
 
 from appliance.common.text import quoted
 from appliance.errors import UsageError
@@ -42,6 +42,19 @@ def known_name(what: str, name: object, names: Sequence[str]) -> str:
 class GivenName(NamedKind):
     """A name that people gave; :data:`NOTHING` stands for none of them."""
 
+    thing: ClassVar[str]
+    """What has such a name."""
+    command: ClassVar[str]
+    """Lists the names: ``bachbox COMMAND``."""
+
+    def __str__(self) -> str:
+        return f"the name of a {self.thing}, or none"
+
+    @property
+    def brief(self) -> str:
+        """What is allowed, in as few words as possible."""
+        return f"none, or a name that `bachbox {self.command}` lists"
+
     def options(self, names: Sequence[str]) -> Sequence[Value]:
         """Return :data:`NOTHING` and the names that there are now."""
         return list(dict.fromkeys([NOTHING, *names]))
@@ -59,23 +72,13 @@ class GivenName(NamedKind):
 class SceneName(GivenName):
     """The name of a scene."""
 
-    def __str__(self) -> str:
-        return "the name of a scene, or none"
-
-    @property
-    def brief(self) -> str:
-        """What is allowed, in as few words as possible."""
-        return "none, or a name that `bachbox scene` lists"
+    thing = "scene"
+    command = "scene"
 
 
 @dataclass(frozen=True)
 class SavedPieceName(GivenName):
     """The name of a saved piece."""
 
-    def __str__(self) -> str:
-        return "the name of a saved piece, or none"
-
-    @property
-    def brief(self) -> str:
-        """What is allowed, in as few words as possible."""
-        return "none, or a name that `bachbox saved` lists"
+    thing = "saved piece"
+    command = "saved"
