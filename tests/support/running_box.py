@@ -55,17 +55,22 @@ def eventually(what: Callable[[], object]) -> None:
         time.sleep(0.02)
 
 
-def hear_music(recording: Path) -> None:
-    """Listen to a recording that is being made until there is music.
+def hear_music(recording: Path, seconds: float = 1.0, silent_share: float = 0.5) -> None:
+    """Listen to a recording that is being made until its last seconds are music.
+
+    Args:
+        recording: raw, of a virtual card.
+        seconds: how many.
+        silent_share: for so long a part of them at most it may be silent at a time.
 
     Raises:
         AssertionError: there is none within :data:`TIMEOUT_S`.
     """
 
     def is_music() -> bool:
-        listen(recording, 1.0)
-        sound = audio_analysis.raw(recording.read_bytes())[-RATE:]
-        return audio_analysis.silence_seconds(sound) < 0.5
+        listen(recording, seconds)
+        sound = audio_analysis.raw(recording.read_bytes())[-int(seconds * RATE) :]
+        return audio_analysis.silence_seconds(sound) < seconds * silent_share
 
     eventually(is_music)
 

@@ -20,7 +20,7 @@ from appliance.state.settings import Action
 from tests.support import audio_analysis
 from tests.support.command import bachbox, home, playing
 from tests.support.making_music import joined, parts_of
-from tests.support.running_box import ask, eventually
+from tests.support.running_box import ask, eventually, hear_music
 from tests.support.virtual_card import VirtualCard, listen
 
 Sound = NDArray[np.float64]
@@ -51,13 +51,7 @@ class Ear:
     def next(self, seconds: float) -> Sound:
         """What is heard from half a second after now on, or from later if that is a pause."""
         listen(self.file, 0.5)
-
-        def is_music() -> bool:
-            listen(self.file, seconds)
-            silent_s = audio_analysis.silence_seconds(self.last(seconds).astype(np.int16))
-            return silent_s < seconds / 4
-
-        eventually(is_music)
+        hear_music(self.file, seconds, silent_share=0.25)
         return self.last(seconds)
 
     def dies_away(self, limit: float) -> None:
