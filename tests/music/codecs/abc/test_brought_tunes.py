@@ -216,6 +216,35 @@ def test_encodings_and_line_ends(tmp_path: Path, encoding: str, line_end: str) -
     assert reader.read(path).symbols == reader.parse(HEADER + MUSIC).symbols
 
 
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16", "utf-16-le", "utf-16-be", "latin-1"])
+@pytest.mark.parametrize("zeros", [1, 100, 512, 4096])
+def test_a_file_may_be_padded_with_zeros(tmp_path: Path, encoding: str, zeros: int) -> None:
+    """As disk images and memory cards do; they are no sign of UTF-16."""
+    text = (HEADER.replace("X:1\n", "X:1\nT:Léim\n") + MUSIC + "\n").encode(encoding)
+    path = tmp_path / "tune.abc"
+    for content in (text + bytes(zeros), bytes(zeros // 2 * 2) + text):
+        path.write_bytes(content)
+        assert reader.read(path).symbols == reader.parse(HEADER + MUSIC).symbols
+
+
+@pytest.mark.parametrize(
+    "page",
+    [
+        "<!DOCTYPE html>\n<html><head><title>A reel</title></head>\n<body><h1>The reel</h1>\n"
+        "<pre>\nTUNE\n</pre>\n<h2>Comments</h2>\n<p>A good reel, says Ed.</p>\n"
+        "<a href='x'>back</a></body></html>",
+        '<ul>\n<li>\n<textarea rows="9">TUNE</textarea>\n</li>\n</ul>\n<hr/>\nDec 1999, GABE',
+        '<meta charset="utf-8">\n<section>\n<pre class="abc"><strong>TUNE</strong></pre>Back\n'
+        "</section>",
+    ],
+)
+def test_what_else_is_on_a_web_page_is_no_music(page: str) -> None:
+    (tune,) = split_tunes(decode(page.replace("TUNE", HEADER + MUSIC).encode()))
+    score = reader.parse(tune)
+    assert score.symbols == reader.parse(HEADER + MUSIC).symbols
+    assert score.notices == ()
+
+
 def test_the_header_of_a_file_applies_to_every_tune() -> None:
     book = "%abc-2.1\nM:6/8\nL:1/16\n\n" + 2 * f"X:1\nK:G\n{'G12|' * 8}\n\n"
     assert [reader.parse(tune).form.bar_steps for tune in split_tunes(book)] == [12, 12]
