@@ -157,7 +157,8 @@ def _from_midi(file: ScoreFile, max_steps: int) -> tuple[Voices, Form]:
         parts.sort(key=lambda part: -sum(note.pitch for note in part) / len(part))
     voices = _voices(parts, file.part_names, steps)
     if file.first_bar_ticks is None:
-        pickup = parts_to_voices.pickup_of(voices.rows, bar_steps)
+        has_end = all(note.end <= steps * TICKS_PER_STEP for note in chain(*file.parts))
+        pickup = parts_to_voices.pickup_of(voices.rows, bar_steps, has_end=has_end)
     else:
         pickup = round(file.first_bar_ticks / TICKS_PER_STEP) % bar_steps
     return voices, Form(bar_steps, pickup, steps)

@@ -163,3 +163,40 @@ def test_without_long_chords_no_pickup_is_assumed() -> None:
     rows = [[72, 67, 64, 48]] * 16
     assert parts_to_voices.pickup_of((rows, [[n % 4 == 0] * 4 for n in range(16)]), 16) == 0
     assert parts_to_voices.pickup_of(([[SILENT] * 4], [[False] * 4]), 16) == 0
+
+
+@pytest.mark.parametrize("beats_long", [32, 64])
+def test_music_in_equal_chords_is_not_moved(beats_long: int) -> None:
+    chords = (CHORDS * 2)[:beats_long]
+    score = score_of(*(line([c[v] for c in chords]) for v in range(4)), engraved=False)
+    assert score.form.pickup_steps == 0
+
+
+def moved(notes: Sequence[tuple[int, int]], steps: int) -> int:
+    """The pickup of a line of pitches and lengths in 16ths, behind a rest of ``steps`` 16ths."""
+    rows = [[SILENT]] * steps
+    onsets = [[False]] * steps
+    for pitch, length in notes:
+        rows += [[pitch]] * length
+        onsets += [[n == 0] for n in range(length)]
+    return parts_to_voices.pickup_of((rows, onsets), 16)
+
+
+PHRASE = [(60, 4), (62, 2), (64, 2), (65, 4), (64, 4)]
+
+
+def test_a_last_chord_of_a_beat_does_not_outweigh_the_phrases() -> None:
+    notes = PHRASE * 8
+    assert moved(notes, 0) == 4
+    assert moved([(60, 8), (62, 2), (64, 2), (65, 4), *notes], 0) == 0
+
+
+def test_music_that_begins_with_a_rest_has_its_bars_from_there() -> None:
+    assert moved([(67, 4), *PHRASE * 8], 12) == 0
+
+
+def test_where_a_long_file_is_cut_nothing_ends() -> None:
+    notes = [note for _ in range(8) for note in PHRASE]
+    rows = [[pitch] for pitch, length in notes for _ in range(length)]
+    onsets = [[n == 0] for _, length in notes for n in range(length)]
+    assert parts_to_voices.pickup_of((rows, onsets), 16, has_end=False) == 0
