@@ -31,6 +31,8 @@ from appliance.music.score import Form, Key
 
 MAX_BYTES = 1 << 20
 MAX_BOOK_BYTES = 16 << 20
+MAX_OPENING_CHARACTERS = 20_000
+"""The first tune that can be read is looked for among those that begin within so much."""
 MAX_SHORT_SHARE = Fraction(1, 4)
 """A 2/4 tune of which this share of notes is shorter than an eighth is read as 4/4, with all
 lengths doubled."""
@@ -52,11 +54,11 @@ class Book(NamedTuple):
 
 
 def read(path: Path) -> AbcScore:
-    """Read the first tune of a file.
+    """Read the first tune of a file that can be encoded.
 
     Raises:
-        UsageError: there is no such file, no tune in it, or none that can be encoded; the message
-            says why.
+        UsageError: there is no such file, no tune in it, or none of those at its beginning can be
+            encoded; the message says why.
     """
     try:
         with path.open("rb") as file:
@@ -70,14 +72,40 @@ def read(path: Path) -> AbcScore:
         raise UsageError(
             "no tune in ABC is in it (one begins with a line X:1, and has a line K:)", path=path
         )
-    try:
-        score = _parse_tolerantly(found[0], path.stem)
-    except ValueError as why:
-        raise UsageError(str(why), path=path) from why
-    if len(found) == 1:
-        return score
-    notice = f"{len(found)} tunes are in the file; the first was read"
-    return replace(score, notices=(notice, *score.notices))
+    reasons: list[str] = []
+    for tune in _at_the_beginning(found, MAX_OPENING_CHARACTERS):
+        try:
+            score = _parse_tolerantly(tune, path.stem)
+        except ValueError as why:
+            reasons.append(str(why))
+        else:
+            return replace(score, notices=(*_which_tune(len(found), reasons), *score.notices))
+    many = f"none of the first {len(reasons)} tunes can be read; tune 1: "
+    raise UsageError((many if len(reasons) > 1 else "") + reasons[0], path=path)
+
+
+def _which_tune(count: int, reasons: Sequence[str]) -> list[str]:
+    """What to report about the other tunes of a file.
+
+    Args:
+        count: of all tunes.
+        reasons: why those before the one that was read cannot be.
+    """
+    if count == 1:
+        return []
+    if not reasons:
+        return [f"{count} tunes are in the file; the first was read"]
+    number = len(reasons) + 1
+    return [
+        f"{count} tunes are in the file; tune {number} was read, the first that can be (tune 1: "
+        f"{reasons[0]})"
+    ]
+
+
+def _at_the_beginning(tunes: Sequence[TuneText], characters: int) -> list[TuneText]:
+    """The tunes that begin within so much of their file."""
+    starts = accumulate((len(tune.text) for tune in tunes), initial=0)
+    return [tune for tune, start in zip(tunes, starts, strict=False) if start < characters]
 
 
 def read_book(path: Path, max_characters: int = MAX_BOOK_BYTES) -> Book:
@@ -93,14 +121,12 @@ def read_book(path: Path, max_characters: int = MAX_BOOK_BYTES) -> Book:
         found = split_tunes(decode(path.read_bytes()))
     except OSError as why:
         return Book([("", f"cannot read it: {why.strerror}")])
-    starts = accumulate((len(tune.text) for tune in found), initial=0)
-    tried = sum(start < max_characters for start in starts)
     tunes: list[tuple[str, AbcScore | str]] = []
-    for number, tune in enumerate(found[:tried], 1):
+    for number, tune in enumerate(_at_the_beginning(found, max_characters), 1):
         line = re.search(r"(?m)^T:(.*)", tune.text)
         title = line[1].strip() if line else ""
         try:
-            tunes.append((title or f"{path.stem} {number}", parse(tune, title)))
+            tunes.append((title or f"{path.stem} {number}", _parse_tolerantly(tune, title)))
         except ValueError as why:
             tunes.append((f"tune {number}" + (f" ({title})" if title else ""), str(why)))
     if not tunes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -262,6 +263,47 @@ def test_the_header_of_a_file_applies_to_every_tune() -> None:
 def test_errors_name_the_line(body: str, line: int, why: str) -> None:
     with pytest.raises(ValueError, match=f"line {line}: .*{why}"):
         reader.parse(HEADER + body)
+
+
+@pytest.mark.parametrize("bad", ["X:0\nT:A book of tunes\nN:collected by me\n", HEADER + "@8|"])
+def test_of_a_book_the_first_tune_that_can_be_read_is_taken(tmp_path: Path, bad: str) -> None:
+    path = tmp_path / "book.abc"
+    path.write_text("\n\n".join((bad, bad, HEADER + MUSIC, HEADER + MUSIC)))
+    score = reader.read(path)
+    assert score.symbols == reader.parse(HEADER + MUSIC).symbols
+    (notice,) = score.notices
+    assert notice.startswith(
+        "4 tunes are in the file; tune 3 was read, the first that can be (tune 1:"
+    )
+    path.write_text("\n\n".join((bad, bad)))
+    with pytest.raises(UsageError, match="none of the first 2 tunes can be read; tune 1: "):
+        reader.read(path)
+
+
+def test_a_book_for_training_is_read_as_tolerantly_as_an_opening(tmp_path: Path) -> None:
+    text = (CASES / "tuplet_q.abc").read_text()
+    path = tmp_path / "book.abc"
+    path.write_text(f"{text}\n\n{text}")
+    assert [tune for _, tune in reader.read_book(path).tunes] == [
+        replace(read("tuplet_q"), name="Test")
+    ] * 2
+
+
+@pytest.mark.parametrize(
+    ("opening", "closing"),
+    [("|::", "::|"), ("[|::", "::|]"), ("::", "::|"), ("|:::", ":::|"), ("|::", ":|")],
+)
+def test_repeats_for_several_times_are_told(opening: str, closing: str) -> None:
+    score = reader.parse(HEADER + MUSIC.replace("|:", opening).replace(":|", closing))
+    assert played(score) == sounding([*WORDS, *WORDS], G_MAJOR)
+    assert score.notices == ("repeats for more than two times: each part was read as played twice",)
+
+
+@pytest.mark.parametrize("line", ["::", ":|:", ":||:", "|::|", ":|\n|:", "|\n::"])
+def test_one_repeat_after_another_is_not_one_for_several_times(line: str) -> None:
+    score = reader.parse(HEADER + MUSIC.replace(":|", line) + MUSIC[2:])
+    assert played(score) == sounding([*WORDS, *WORDS, *WORDS, *WORDS], G_MAJOR)
+    assert score.notices == ()
 
 
 def test_an_opening_says_what_was_interpreted() -> None:
