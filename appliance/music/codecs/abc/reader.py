@@ -151,6 +151,7 @@ def parse(text: TuneText | str, name: str = "", *, without_wrong_bars: bool = Fa
     bar_eighths = meter.bar_eighths
     if meter.beat_steps == 4 and bar_eighths == 4 and _has_short_notes(bars):
         bar_eighths = Fraction(8)
+        notices.append("2/4 with notes shorter than an eighth: read as 4/4 in notes twice as long")
         for note in _notes(bars):
             note.length *= 2
     if sum(bar.length() for bar in bars) * 2 > MAX_STEPS:
@@ -168,7 +169,7 @@ def parse(text: TuneText | str, name: str = "", *, without_wrong_bars: bool = Fa
     pickup = first if first < bar_eighths else Fraction(0)
     if (pickup * 2).denominator != 1:
         raise ValueError("its upbeat is not on the 16th grid")
-    _fit_bars(sections, bar_eighths, pickup)
+    notices += _fit_bars(sections, bar_eighths, pickup)
     symbols = (key.mode, *symbols_of(sections, key))
     tonic_and_mode = Key(key.tonic, key.mode in MINOR_MODES)
     form = Form(int(bar_eighths * 2), int(pickup * 2), 1, (), meter.beat_steps)
@@ -307,7 +308,7 @@ def _has_short_notes(bars: Sequence[Bar]) -> bool:
     return sum(note.length < 1 for note in notes) >= MAX_SHORT_SHARE * len(notes)
 
 
-def _fit_bars(sections: list[Section], whole: Fraction, pickup: Fraction) -> None:
+def _fit_bars(sections: list[Section], whole: Fraction, pickup: Fraction) -> list[str]:
     """Make every bar full, and let a section's last bar leave room for the next upbeat.
 
     Printed books often write a last bar in full where an upbeat follows. Its last note is made
@@ -317,6 +318,9 @@ def _fit_bars(sections: list[Section], whole: Fraction, pickup: Fraction) -> Non
         sections: changed in place; lengths in eighths.
         whole: length of a bar.
         pickup: length of the tune's upbeat.
+
+    Returns:
+        What to report.
 
     Raises:
         ValueError: a bar or an upbeat does not fit.
@@ -328,25 +332,41 @@ def _fit_bars(sections: list[Section], whole: Fraction, pickup: Fraction) -> Non
         if upbeat not in (0, pickup):
             raise ValueError("its sections have different upbeats")
         upbeats.append(upbeat)
+    fitted: list[int] = []
     for n, section in enumerate(sections):
         following = upbeats[n + 1] if n + 1 < len(sections) else upbeats[n]
-        _fit_section(section, whole, upbeats[n], following)
+        fitted += _fit_section(section, whole, upbeats[n], following)
+    if not fitted:
+        return []
+    lines = f"line{'s' * (len(fitted) > 1)} {', '.join(map(str, dict.fromkeys(fitted)))}"
+    return [
+        f"{lines}: the last note of a section was made longer or shorter, so that its bars are full"
+    ]
 
 
-def _fit_section(section: Section, whole: Fraction, upbeat: Fraction, following: Fraction) -> None:
-    """The same for one section with its own upbeat and that of the section after it."""
-    last_bars = section.last_bars()
+def _fit_section(
+    section: Section, whole: Fraction, upbeat: Fraction, following: Fraction
+) -> list[int]:
+    """The same for one section with its own upbeat and that of the section after it.
+
+    Returns:
+        The lines of the bars that were changed.
+    """
+    last_bars, fitted = section.last_bars(), []
     for bar in last_bars:
         last_time = section.second[-1:] == [bar] or not section.repeated
         next_upbeat = following if last_time else upbeat
         if not last_time and not section.second and next_upbeat != following:
             raise ValueError("an upbeat that its repeat does not have")
-        _stretch(bar, whole - next_upbeat - bar.length())
+        if by := whole - next_upbeat - bar.length():
+            _stretch(bar, by)
+            fitted.append(bar.line_number)
     for bar in section.bars[1 if upbeat else 0 :] + section.first + section.second:
         if bar.length() != whole and not any(bar is last for last in last_bars):
             raise LineError(
                 bar.line_number, f"a bar has {bar.length()} eighths instead of {whole}; correct it"
             )
+    return fitted
 
 
 def _stretch(bar: Bar, by: Fraction) -> None:

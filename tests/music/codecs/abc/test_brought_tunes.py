@@ -306,6 +306,65 @@ def test_one_repeat_after_another_is_not_one_for_several_times(line: str) -> Non
     assert score.notices == ()
 
 
+@pytest.mark.parametrize(
+    ("text", "notice"),
+    [
+        (HEADER.replace("K:G", "K:G transpose=-2") + MUSIC, "line 4: transpose=-2 was passed over"),
+        (HEADER.replace("K:G", "K:G octave=-1") + MUSIC, "line 4: octave=-1 was passed over"),
+        (HEADER + "V:1 clef=treble-8\n" + MUSIC, "line 5: clef=treble-8 was passed over"),
+        (HEADER + "[K:G bass+8]" + MUSIC, "line 5: bass+8 was passed over"),
+        (
+            HEADER.replace("K:", "P:ABAB\nK:") + "P:A\n" + MUSIC + "\nP:B\n",
+            "P:ABAB was not followed",
+        ),
+        (HEADER.replace("K:", "P:A2.B\nK:") + MUSIC, "P:A2.B was not followed"),
+        (HEADER + MUSIC.replace(":|", "!D.C.alfine!:|"), "line 5: D.C.alfine was not followed"),
+        (
+            HEADER + MUSIC.replace(":|", '"^D.S. al Coda":|'),
+            "line 5: D.S. al Coda was not followed",
+        ),
+        (HEADER + MUSIC.replace(":|", '"_Da Capo":|'), "line 5: Da Capo was not followed"),
+        (HEADER + MUSIC.replace("G4", "G"), "line 5: the last note of a section was made longer"),
+    ],
+)
+def test_what_is_not_read_as_it_is_written_is_told(text: str, notice: str) -> None:
+    score = reader.parse(text)
+    assert score.symbols == reader.parse(HEADER + MUSIC).symbols
+    assert len(score.notices) == 1
+    assert notice in score.notices[0]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        HEADER.replace("K:G", "K:G transpose=0 octave=0 clef=treble") + MUSIC,
+        HEADER + "V:1\n" + MUSIC + "\nV:2 clef=bass octave=-1\n",
+        HEADER.replace("K:", "P:A\nK:") + "P:A\n" + MUSIC,
+        HEADER.replace("K:", "P: Modern Version.\nK:") + MUSIC,
+        HEADER + MUSIC.replace("|c2ec", '|"Dsus4"c2"D7"ec'),
+        HEADER + MUSIC.replace("|c2ec", '|"D"c2"^Coda"ec'),
+    ],
+)
+def test_what_changes_no_note_is_not_told(text: str) -> None:
+    score = reader.parse(text)
+    assert score.symbols == reader.parse(HEADER + MUSIC).symbols
+    assert score.notices == ()
+
+
+def test_a_tune_in_two_four_with_short_notes_is_told_to_be_read_in_four_four() -> None:
+    score = reader.parse(HEADER.replace("4/4", "2/4").replace("1/8", "1/16") + MUSIC)
+    assert score.symbols == reader.parse(HEADER + MUSIC).symbols
+    assert score.notices == (
+        "2/4 with notes shorter than an eighth: read as 4/4 in notes twice as long",
+    )
+
+
+@pytest.mark.parametrize("field", ["M:6/8\n", "V:1\nM:6/8\n", "[M:6/8]", "|:[M:6/8]"])
+def test_a_meter_between_the_key_and_the_first_note_is_that_of_the_tune(field: str) -> None:
+    score = reader.parse("X:1\nL:1/8\nK:G\n" + field + "GAB cde|ded B3|" * 8)
+    assert (score.form.bar_steps, score.form.beat_steps, score.notices) == (12, 6, ())
+
+
 def test_an_opening_says_what_was_interpreted() -> None:
     assert (
         AbcCodec().opening(score_reader.read(CASES / "M_none.abc")).notices
