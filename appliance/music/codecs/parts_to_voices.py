@@ -29,12 +29,20 @@ MIN_OTHER_LENGTHS: Final = 0.05
 """Unless this share of the chords has another length than a beat, a last one says nothing."""
 
 _VOICE_NAMES: Final = (
-    re.compile(r"(?i)s\.?|(?:sopran|soprano|superius|cantus|discant|treble|descant)\w*"),
-    re.compile(r"(?i)a\.?|(?:alt|alto|contralto|altus)\w{0,2}"),
-    re.compile(r"(?i)t\.?|tenor\w*"),
-    re.compile(r"(?i)b\.?|bass\w{0,3}"),
+    (
+        r"s\.?|(?:sopran|soprano)\w*",
+        r"a\.?|(?:alt|alto)\w{0,2}",
+        r"t\.?|tenor\w*",
+        r"b\.?|bass\w{0,3}",
+    ),
+    (
+        r"s\.?|(?:sopran|soprano|superius|cantus|discant|treble|descant)\w*",
+        r"a\.?|(?:alt|alto|contralto|altus)\w{0,2}",
+        r"t\.?|tenor\w*",
+        r"b\.?|bass\w{0,3}",
+    ),
 )
-"""Names of parts, from the highest voice down."""
+"""Patterns for names of parts, from the highest voice down: the usual ones, then all of them."""
 
 Rows = tuple[list[list[int]], list[list[bool]]]
 """Pitches and onsets, each ``[step][voice]``, as in :class:`appliance.music.score.Score`."""
@@ -80,10 +88,8 @@ def from_many_parts(
         names: of the parts; "" where unknown.
         steps: length of the result in 16ths.
     """
-    called = [[n for n, name in enumerate(names) if kind.fullmatch(name)] for kind in _VOICE_NAMES]
-    if all(len(found) == 1 for found in called):
-        chosen = [found[0] for found in called]
-    else:
+    chosen = _called(names)
+    if not chosen:
         chosen = _covering(parts, steps)
         if not chosen:
             return None
@@ -94,12 +100,24 @@ def from_many_parts(
     return Voices(voices.rows, [notice, *voices.notices])
 
 
+def _called(names: Sequence[str]) -> list[int]:
+    """The only parts called soprano, alto, tenor and bass; empty if there are none."""
+    for kinds in _VOICE_NAMES:
+        called = [
+            [n for n, name in enumerate(names) if re.fullmatch(kind, name, re.IGNORECASE)]
+            for kind in kinds
+        ]
+        if all(len(found) == 1 for found in called):
+            return [found[0] for found in called]
+    return []
+
+
 def _covering(parts: Sequence[Sequence[Note]], steps: int) -> list[int]:
     """The highest and the lowest part and the two that hold most of the other music.
 
     Empty if that is too little of all music.
     """
-    lines = [n for n, part in enumerate(parts) if _is_line(part)]
+    lines = [n for n, part in enumerate(parts) if is_line(part)]
     lines = sorted(lines, key=lambda n: -len(parts[n]))[:MAX_CANDIDATES]
     if len(lines) < VOICES:
         return []
@@ -119,7 +137,7 @@ def _mean_pitch(part: Sequence[Note]) -> float:
     return sum(note.pitch for note in part) / len(part)
 
 
-def _is_line(part: Sequence[Note]) -> bool:
+def is_line(part: Sequence[Note]) -> bool:
     """Whether a part has one note at a time, but for a few."""
     ends = 0
     overlapping = 0

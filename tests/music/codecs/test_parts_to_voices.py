@@ -63,6 +63,35 @@ def test_parts_that_have_the_names_of_voices_are_taken() -> None:
     assert score.notices == ("read 4 of 7 parts (Flute, Piano, part 7 left out)",)
 
 
+@pytest.mark.parametrize("names", [
+    ["Descant", "Soprano", "Alto", "Tenor", "Bass"], ["x", "Cantus", "Altus", "Tenor", "Bassus"],
+])  # fmt: skip
+def test_a_descant_is_no_soprano_where_there_is_one(names: list[str]) -> None:
+    score = score_of(line([79] * 32), *VOICES, names=names)
+    assert beats(score) == CHORDS
+    assert score.notices == (f"read 4 of 5 parts ({names[0]} left out)",)
+
+
+@pytest.mark.parametrize("engraved", [True, False])
+def test_closed_score_with_a_piano_is_no_four_parts(engraved: bool) -> None:
+    score = score_of(RIGHT_HAND, LEFT_HAND, RIGHT_HAND, LEFT_HAND, engraved=engraved)
+    assert beats(score) == CHORDS
+
+
+@pytest.mark.parametrize("engraved", [True, False])
+def test_a_part_without_notes_is_no_voice(engraved: bool) -> None:
+    assert beats(score_of(*VOICES, (), engraved=engraved)) == CHORDS
+    with pytest.raises(UsageError, match="3 parts; it has up to 3 notes"):
+        score_of(*VOICES[:3], (), engraved=engraved)
+
+
+def test_a_part_that_begins_late_is_left_out_with_a_notice() -> None:
+    late = tuple(note._replace(start=note.start + 160 * TICKS_PER_BEAT) for note in VOICES[0])
+    score = score_of(*VOICES, late, engraved=False)
+    assert beats(score)[:32] == CHORDS
+    assert score.notices[0] == "parts without a note in its first 32 bars were left out (1)"
+
+
 @pytest.mark.parametrize("lower", [0, -12])
 def test_an_instrument_that_doubles_the_bass_is_left_out(lower: int) -> None:
     low = line([chord[3] for chord in CHORDS], lower=lower)
