@@ -177,10 +177,15 @@ class MusicXmlPart:
             self.key_signature = self._key_signature(key)
 
     def _take_meter(self, time: Element) -> None:
-        """Add a time signature; one of several fractions, such as 3/4+2/8, is their sum."""
+        """Add a time signature; one of several fractions, such as 3/4+2/8, is their sum.
+
+        Of interchangeable ones, such as 3/4 and 6/8, the first counts.
+        """
         pairs = [
             (sum(map(_number, (beats.text or "").split("+"))), _number(beat_type))
-            for beats, beat_type in zip(time.iter("beats"), time.iter("beat-type"), strict=False)
+            for beats, beat_type in zip(
+                time.findall("beats"), time.findall("beat-type"), strict=False
+            )
         ]
         under = int(min(max((under for _, under in pairs), default=0), 64))
         if under < 1 or any(not value for pair in pairs for value in pair):
