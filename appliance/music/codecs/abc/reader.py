@@ -151,7 +151,9 @@ def parse(text: TuneText | str, name: str = "", *, without_wrong_bars: bool = Fa
     bar_eighths = meter.bar_eighths
     if meter.beat_steps == 4 and bar_eighths == 4 and _has_short_notes(bars):
         bar_eighths = Fraction(8)
-        notices.append("2/4 with notes shorter than an eighth: read as 4/4 in notes twice as long")
+        notices.append(
+            "it is in 2/4 with many notes shorter than an eighth: all lengths were doubled, to 4/4"
+        )
         for note in _notes(bars):
             note.length *= 2
     if sum(bar.length() for bar in bars) * 2 > MAX_STEPS:

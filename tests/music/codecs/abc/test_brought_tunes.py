@@ -355,7 +355,7 @@ def test_a_tune_in_two_four_with_short_notes_is_told_to_be_read_in_four_four() -
     score = reader.parse(HEADER.replace("4/4", "2/4").replace("1/8", "1/16") + MUSIC)
     assert score.symbols == reader.parse(HEADER + MUSIC).symbols
     assert score.notices == (
-        "2/4 with notes shorter than an eighth: read as 4/4 in notes twice as long",
+        "it is in 2/4 with many notes shorter than an eighth: all lengths were doubled, to 4/4",
     )
 
 
