@@ -66,6 +66,8 @@ class _Track:
         """Tick, channel, and whether the pedal is down from there on."""
         self.unreleased = 0
         """How many notes of :meth:`notes` are never released."""
+        self._sounding: dict[int, set[int]] = defaultdict(set)
+        """By channel, the pitches that are not released yet."""
         tick = 0
         for message in messages:
             tick += message.time
@@ -77,10 +79,26 @@ class _Track:
             elif message.type == "track_name":
                 self.name = self.name or _text(message.name).strip("\0 ")
             elif message.type == "control_change":
-                self.pedal.append((tick, message.channel, message.value >= _PEDAL_DOWN))
+                self._take_controller(message, tick)
             elif message.type in ("note_on", "note_off"):
-                self.events.append(_event(message, tick))
+                self._take_note(_event(message, tick))
         self.end_tick = tick
+
+    def _take_controller(self, message: Any, tick: int) -> None:
+        if message.control in midi_repair.ENDS_OF_NOTES:
+            for pitch in sorted(self._sounding.pop(message.channel, ())):
+                self.events.append(NoteOff(tick, message.channel, pitch))
+        else:
+            is_down = message.control == midi_repair.SUSTAIN_PEDAL and message.value >= _PEDAL_DOWN
+            self.pedal.append((tick, message.channel, is_down))
+
+    def _take_note(self, event: NoteOn | NoteOff) -> None:
+        self.events.append(event)
+        pitches = self._sounding[event.voice]
+        if isinstance(event, NoteOn):
+            pitches.add(event.pitch)
+        else:
+            pitches.discard(event.pitch)
 
     def notes(self, ticks_per_beat: float) -> dict[int, list[Note]]:
         """The notes of each channel, in the order of their beginnings."""
