@@ -120,7 +120,7 @@ def _score_file(midi: midi_repair.RepairedMidi, name: str) -> ScoreFile:
         tracks = _first_sequence(tracks, notices)
     scale = TICKS_PER_BEAT / midi.ticks_per_beat
     pedal = _pedal_spans(tracks)
-    pedal_counts = drum_parts = 0
+    pedal_counts = drum_parts = without_length = 0
     parts: list[tuple[Note, ...]] = []
     names: list[str] = []
     for track in tracks:
@@ -130,19 +130,24 @@ def _score_file(midi: midi_repair.RepairedMidi, name: str) -> ScoreFile:
                 continue
             held = _with_pedal(notes, pedal.get(channel, []))
             pedal_counts += sum(a != b for a, b in zip(notes, held, strict=True))
-            parts.append(tuple(_scaled(note, scale, len(parts)) for note in held))
+            sounding = [note for note in held if note.length > 0]
+            without_length += len(held) - len(sounding)
+            parts.append(tuple(_scaled(note, scale, len(parts)) for note in sounding))
             names.append(track.name)
     if drum_parts:
         count = len(parts) + drum_parts
         notices.append(f"read {len(parts)} of {count} tracks (percussion left out)")
+    if without_length:
+        notices.append(f"notes without a length were left out ({without_length})")
     if pedal_counts:
         notices.append("the pedal was taken as length")
     if unreleased := sum(track.unreleased for track in tracks):
         notices.append(f"notes that are never released end with their track ({unreleased} notes)")
-    written = {signature for track in tracks for signature in track.signatures}
+    # Of several at one tick, the last counts: programs write 4/4 first and then what is meant.
+    written = {signature.tick: signature for track in tracks for signature in track.signatures}
     end_tick = max((note.end for part in parts for note in part), default=0) / scale
     pickup_ticks, signatures = split_pickup(
-        sorted(written, key=lambda signature: signature.tick), midi.ticks_per_beat
+        sorted(written.values(), key=lambda signature: signature.tick), midi.ticks_per_beat
     )
     signatures = without_short_last_bar(signatures, midi.ticks_per_beat, end_tick)
     return ScoreFile(

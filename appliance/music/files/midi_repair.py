@@ -66,7 +66,7 @@ def load(content: bytes) -> RepairedMidi:
     start = content.find(b"MThd", 0, _HEADER_SEARCH_BYTES)
     if start < 0 or len(content) < start + _HEADER.size:
         raise ValueError("it has no MIDI header")
-    _, length, file_type, _, division = _HEADER.unpack_from(content, start)
+    _, length, file_type, count, division = _HEADER.unpack_from(content, start)
     ticks_per_beat, notices = _ticks_per_beat(division)
     budget = _Budget()
     tracks, broken = _tracks(content, start + _CHUNK.size + max(6, length), budget)
@@ -76,7 +76,12 @@ def load(content: bytes) -> RepairedMidi:
             if broken == 1
             else f"{broken} tracks break off and were read up to there"
         )
-    header = _HEADER.pack(b"MThd", 6, min(file_type, 2), len(tracks), 480)
+    if 0 < len(tracks) < count:
+        notices.append(f"it has {len(tracks)} of the {count} tracks that its header tells of")
+    if file_type > 2:
+        notices.append(f"its MIDI type is {file_type}, which there is not; it was read as type 1")
+        file_type = 1
+    header = _HEADER.pack(b"MThd", 6, file_type, len(tracks), 480)
     chunks = (_CHUNK.pack(b"MTrk", len(track)) + track for track in tracks)
     file = mido.MidiFile(file=io.BytesIO(header + b"".join(chunks)), clip=True)
     return RepairedMidi(file, ticks_per_beat, tuple(notices))

@@ -61,6 +61,8 @@ class MusicXmlPart:
         """Measure, numerator and denominator of every time signature."""
         self.repeats: list[tuple[int, bool]] = []
         """Measure of every repeat sign, and whether it is one where the repeat begins."""
+        self.endings = 0
+        """How many endings its repeats have."""
         self.key_signature: KeySignature | None = None
         """The first one, as it sounds."""
         self.unpitched = 0
@@ -205,6 +207,7 @@ class MusicXmlPart:
         return KeySignature((written + 7 * semitones + 5) % 12 - 5 if semitones else written, mode)
 
     def _take_repeat(self, barline: Element) -> None:
+        self.endings += sum(ending.get("type") == "start" for ending in barline.iter("ending"))
         for repeat in barline.iter("repeat"):
             self.repeats.append((len(self.lengths), repeat.get("direction") == "forward"))
 

@@ -237,6 +237,8 @@ def _notices(parts: Sequence[MusicXmlPart], pitched: int) -> Iterable[str]:
         yield f"read {pitched} of {len(parts)} parts (percussion left out)"
     elif unpitched := sum(part.unpitched for part in parts):
         yield f"notes without a pitch were left out ({unpitched})"
+    if (endings := max((part.endings for part in parts), default=0)) > 1:
+        yield f"endings of repeats were read one after the other ({endings})"
     for what, count in left_out.items():
         yield f"{what} were left out ({count})"
 

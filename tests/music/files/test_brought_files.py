@@ -446,3 +446,25 @@ def test_a_stray_note_behind_a_long_silence_is_left_out_with_a_notice(tmp_path: 
         "there is a silence of 8000 quarter notes; what follows it was left out (notes: 1)",
     )
     assert free_rhythm_conversion.to_free_rhythm(far).form.steps == 12
+
+
+def test_of_two_time_signatures_at_one_tick_the_last_counts(tmp_path: Path) -> None:
+    track = melody(60, 62, 64, before=signature(0, 4, 2) + signature(0, 3, 2))
+    assert read(tmp_path, midi(track)).time_signatures == ((3, 4),)
+    track = melody(60, 62, 64, before=signature(0, 3, 2) + signature(0, 4, 2))
+    assert read(tmp_path, midi(track)).time_signatures == ((4, 4),)
+
+
+@pytest.mark.parametrize(
+    ("content", "notice"),
+    [
+        (midi(melody(60), count=3), "it has 1 of the 3 tracks that its header tells of"),
+        (midi(melody(60), file_type=3), "its MIDI type is 3"),
+        (midi(melody(60)[:-4] + melody(62, beat=0)), "notes without a length were left out (1)"),
+    ],
+)
+def test_what_is_odd_in_a_midi_file_is_said(tmp_path: Path, content: bytes, notice: str) -> None:
+    file = read(tmp_path, content)
+    assert spans(file.parts[0]) == [(0, 480)]
+    assert len(file.notices) == 1
+    assert file.notices[0].startswith(notice)

@@ -362,3 +362,15 @@ def test_of_interchangeable_meters_the_first_counts(tmp_path: Path) -> None:
     file = written(tmp_path, score([pitched("C", 6), pitched("D", 6)], attributes=meters))
     assert file.time_signatures == ((3, 4),)
     assert file.first_bar_ticks == 1440
+
+
+def test_endings_are_read_one_after_the_other_with_a_notice(tmp_path: Path) -> None:
+    bars = [
+        f"<barline location='left'><ending number='{n}' type='start'/></barline>"
+        + pitched("C", 8)
+        + f"<barline location='right'><ending number='{n}' type='stop'/></barline>"
+        for n in (1, 2)
+    ]
+    file = written(tmp_path, score([pitched("G", 8), *bars]))
+    assert [note.pitch for note in file.parts[0]] == [67, 60, 60]
+    assert file.notices == ("endings of repeats were read one after the other (2)",)
