@@ -66,8 +66,8 @@ class _Track:
         """Tick, channel, and whether the pedal is down from there on."""
         self.unreleased = 0
         """How many notes of :meth:`notes` are never released."""
-        self._sounding: dict[int, set[int]] = defaultdict(set)
-        """By channel, the pitches that are not released yet."""
+        self._sounding: dict[int, dict[int, int]] = defaultdict(dict)
+        """By channel, the pitches that are not released yet, with the ticks of their beginnings."""
         tick = 0
         for message in messages:
             tick += message.time
@@ -86,8 +86,10 @@ class _Track:
 
     def _take_controller(self, message: Any, tick: int) -> None:
         if message.control in midi_repair.ENDS_OF_NOTES:
-            for pitch in sorted(self._sounding.pop(message.channel, ())):
-                self.events.append(NoteOff(tick, message.channel, pitch))
+            # Not what begins at the same tick: programs write this event behind it.
+            pitches = self._sounding[message.channel]
+            for pitch in [pitch for pitch, start in pitches.items() if start < tick]:
+                self._take_note(NoteOff(tick, message.channel, pitch))
         else:
             is_down = message.control == midi_repair.SUSTAIN_PEDAL and message.value >= _PEDAL_DOWN
             self.pedal.append((tick, message.channel, is_down))
@@ -96,9 +98,9 @@ class _Track:
         self.events.append(event)
         pitches = self._sounding[event.voice]
         if isinstance(event, NoteOn):
-            pitches.add(event.pitch)
+            pitches[event.pitch] = event.tick
         else:
-            pitches.discard(event.pitch)
+            pitches.pop(event.pitch, None)
 
     def notes(self, ticks_per_beat: float) -> dict[int, list[Note]]:
         """The notes of each channel, in the order of their beginnings."""

@@ -418,11 +418,15 @@ def test_any_bytes_give_a_score_or_a_refusal_in_bounded_time(
 
 
 @pytest.mark.parametrize("controller", [120, 123])
-def test_a_controller_that_ends_all_notes_ends_them(tmp_path: Path, controller: int) -> None:
-    held = b"".join(
-        bytes((0, 0x90, pitch, 80)) + number(480) + bytes((0xB0, controller, 0))
-        for pitch in (60, 62, 64)
-    )
+@pytest.mark.parametrize("is_first", [True, False])
+def test_a_controller_that_ends_all_notes_ends_them(
+    tmp_path: Path, controller: int, is_first: bool
+) -> None:
+    ends = bytes((0xB0, controller, 0))
+    ons = [bytes((0x90, pitch, 80)) for pitch in (60, 62, 64)]
+    later = [ends + b"\x00" + on if is_first else on + b"\x00" + ends for on in ons[1:]]
+    events = [ons[0], *later, ends]
+    held = b"\x00" + number(480).join(events)
     file = read(tmp_path, midi(held + number(4800) + END_OF_TRACK[1:]))
     assert spans(file.parts[0]) == [(0, 480), (480, 960), (960, 1440)]
     assert file.notices == ()
