@@ -28,6 +28,10 @@ _PRESET = struct.Struct("<20sHHHIII")
 _MAX_PRESETS: Final = 16384
 """128 banks of 128; a longer table is an attack on memory."""
 
+_PROGRAMS: Final = 128
+_BANKS: Final = 16384
+"""FluidSynth selects no preset whose program or bank is not below these."""
+
 DRUM_BANK: Final = 128
 SLOW_LOAD_S: Final = 3.0
 _UNPACKED_FACTOR: Final = 8
@@ -168,11 +172,13 @@ def _read_presets(soundfont: Path, file: BinaryIO) -> dict[tuple[int, int], str]
                     file.seek(inner_start)
                     table = file.read(count * _PRESET.size)
                     rows = list(_PRESET.iter_unpack(table))[:-1]
-                    if rows:
-                        return {
-                            (bank, program): name.split(b"\0")[0].decode("latin-1").strip()
-                            for name, program, bank, *_ in rows
-                        }
+                    found = {
+                        (bank, program): name.split(b"\0")[0].decode("latin-1").strip()
+                        for name, program, bank, *_ in rows
+                        if program < _PROGRAMS and bank < _BANKS
+                    }
+                    if found:
+                        return found
     raise BachboxError(
         f"the soundfont {soundfont} has no instruments in it, or is damaged: {_REMEDY}"
     )
