@@ -48,6 +48,8 @@ def test_health_page(browser: Browser, box: WebBox) -> None:
         expect(one.locator("#charts figure")).to_have_count(6)
         expect(one.locator("#log")).to_contain_text("seed 5")
         expect(one.locator("#facts")).to_contain_text("xruns")
+        topic = one.locator("#facts div", has_text="MQTT")
+        expect(topic.locator("dd.value")).to_have_text("bachbox/kitchen")
         one.get_by_role("button", name="Test the MQTT connection").click()
         expect(one.locator("#test-result")).to_contain_text("accepts the connection")
         one.get_by_role("button", name="Show knob and button events").click()
