@@ -268,4 +268,4 @@ def _icecast(address: str, opus: OpusBroadcast, mp3: Mp3Broadcast) -> Frontend:
     from appliance.frontends.streaming.icecast import IcecastSource
 
     target = parse_icecast(address)
-    return IcecastSource(target, mp3 if target.mount.lower().endswith(".mp3") else opus)
+    return IcecastSource(target, mp3 if target.is_mp3 else opus)
