@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from appliance.config import loader
+from appliance.config import loader, sections
 from appliance.config.contradictions import MQTT_NEEDS, contradictions
 from appliance.config.loader import Config, ConfigError
 from appliance.config.schema import Music
@@ -179,7 +179,7 @@ def test_a_key_that_needs_others_is_refused_without_any_of_them() -> None:
         for other in others:
             left = {name: value for name, value in content.items() if name != other}
             problems: list[str] = []
-            loader._section("mqtt", loader.SECTIONS["mqtt"], left, HERE, problems)
+            sections.read_section("mqtt", loader.SECTIONS["mqtt"], left, HERE, problems)
             assert any(f"[mqtt] {key} " in problem for problem in problems)
 
 
@@ -188,7 +188,7 @@ def test_an_allowed_value_of_any_key_is_taken(example: tuple[tuple[str, str], An
     (section, key), value = example
     problems: list[str] = []
     content = {**needed_by(section, key), key: value}
-    parsed = loader._section(section, loader.SECTIONS[section], content, HERE, problems)
+    parsed = sections.read_section(section, loader.SECTIONS[section], content, HERE, problems)
     assert problems == []
     msgspec.convert(msgspec.structs.asdict(parsed), loader.SECTIONS[section], strict=True)
     if isinstance(value, (bool, int, float)):
@@ -203,12 +203,14 @@ def test_any_value_of_any_key_is_taken_typed_or_refused(
     problems: list[str] = []
     needed = needed_by(section, key)
     content = {**needed, key: value}
-    parsed = loader._section(section, loader.SECTIONS[section], content, HERE, problems)
+    parsed = sections.read_section(section, loader.SECTIONS[section], content, HERE, problems)
     if problems:
         assert all(key in problem for problem in problems)
         # A value of the right type that contradicts itself or others is kept beside the problem.
         if not contradictions(parsed):
-            assert parsed == loader._section(section, loader.SECTIONS[section], needed, HERE, [])
+            assert parsed == sections.read_section(
+                section, loader.SECTIONS[section], needed, HERE, []
+            )
     else:
         msgspec.convert(msgspec.structs.asdict(parsed), loader.SECTIONS[section], strict=True)
 
