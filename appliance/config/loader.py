@@ -88,6 +88,18 @@ SECTIONS: Final[dict[str, type[msgspec.Struct]]] = {
 }
 
 
+OPTIONAL: Final[dict[str, msgspec.Struct]] = {
+    "mqtt": Mqtt(),
+    # Not its defaults, which would be a page that was not asked for like this.
+    "web": Web(port=0),
+    "stream": Stream(),
+    "gpio": Gpio(),
+    "midi": Midi(),
+    "display": Display(),
+}
+"""The sections that the music does not need, and how each is off."""
+
+
 class ConfigError(UsageError):
     """A config file with problems; the message has one sentence a line."""
 
@@ -105,11 +117,14 @@ def user_file() -> Path:
     return Path(base).expanduser() / "bachbox" / "bachbox.toml"
 
 
-def load(explicit: Path | None = None) -> tuple[Config, Path | None]:
+def load(
+    explicit: Path | None = None, left_out: list[str] | None = None
+) -> tuple[Config, Path | None]:
     """Return the config that applies and the file it came from; None for the defaults.
 
     Args:
         explicit: read this file and no other.
+        left_out: as for :func:`parse`.
 
     Raises:
         ConfigError: the file has problems; all of them are listed.
@@ -126,16 +141,18 @@ def load(explicit: Path | None = None) -> tuple[Config, Path | None]:
                     "or omit --config"
                 ) from error
         else:
-            return parse(text, path), path
+            return parse(text, path, left_out), path
     return Config(), None
 
 
-def parse(text: str, path: Path) -> Config:
+def parse(text: str, path: Path, left_out: list[str] | None = None) -> Config:
     """Return the config in the TOML document ``text``.
 
     Args:
         text: the document.
         path: its file, for messages; relative paths start at its folder.
+        left_out: an :data:`OPTIONAL` section with problems is off, and this list gets a sentence
+            about each of them; None: they are raised as all others are.
 
     Raises:
         ConfigError: the document has problems; all of them are listed.
@@ -146,18 +163,26 @@ def parse(text: str, path: Path) -> Config:
         raise ConfigError([f"{path}: this is not TOML: {lowered(str(error))}"]) from error
     problems: list[str] = []
     sections: dict[str, Any] = {}
+    is_refused = False
     for name, content in document.items():
         section = SECTIONS.get(name)
+        found: list[str] = []
         if section is None:
             hint = did_you_mean(name, SECTIONS) or "there are " + ", ".join(
                 f"[{known}]" for known in SECTIONS
             )
-            problems.append(f"{path}: there is no section [{displayed(name)}]; {hint}")
+            found.append(f"{path}: there is no section [{displayed(name)}]; {hint}")
         elif not isinstance(content, dict):
-            problems.append(f"{path}: {name} is a section: write [{name}] and its keys below it")
+            found.append(f"{path}: {name} is a section: write [{name}] and its keys below it")
         else:
-            sections[name] = read_section(name, section, content, path, problems)
-    if problems:
+            sections[name] = read_section(name, section, content, path, found)
+        problems += found
+        if found and left_out is not None and name in OPTIONAL:
+            left_out += [f"{one}; until this is corrected, [{name}] is off" for one in found]
+            sections[name] = OPTIONAL[name]
+        elif found:
+            is_refused = True
+    if is_refused:
         raise ConfigError(problems)
     return Config(**sections)
 
