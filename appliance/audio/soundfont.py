@@ -16,7 +16,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import BinaryIO, Final
 
-from appliance.common.hidden_folders import is_hidden_from_service
+from appliance.common.hidden_folders import hidden_problem
 from appliance.errors import BachboxError
 
 logger = logging.getLogger(__name__)
@@ -141,11 +141,8 @@ def preset_names(soundfont: Path) -> dict[tuple[int, int], str]:
 
 
 def _refusal(soundfont: Path, error: OSError) -> str:
-    if is_hidden_from_service(soundfont):
-        return (
-            f"the service does not see the soundfont {soundfont}, since home folders are hidden "
-            "from it: put the file into /usr/share/sounds/sf2"
-        )
+    if hidden := hidden_problem("the soundfont", soundfont):
+        return f"{hidden}: put the file into /usr/share/sounds/sf2"
     if isinstance(error, FileNotFoundError):
         return f"there is no soundfont {soundfont}: {_REMEDY}"
     return f"the soundfont {soundfont} cannot be read ({error.strerror}): {_REMEDY}"

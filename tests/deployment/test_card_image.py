@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import socket
 import subprocess
 import sys
 import time
@@ -17,6 +18,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from appliance.frontends.mqtt import topics
 from tests.deployment.card_scripts import CARD, load
 from tests.support.programs import program
 
@@ -49,13 +51,18 @@ def told() -> str:
     return "\n".join(script["problems"])
 
 
-def test_the_file_that_comes_along_is_in_order(tmp_path: Path) -> None:
+def test_the_file_that_comes_along_is_in_order(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     card, box = script["split"]((CARD / "bachbox.txt").read_text())
     settings = script["parse"](card)
     assert set(settings) == set(script["KEYS"])
     assert script["wpa_config"](settings) == ""
     assert not script["problems"]
     assert "card" not in tomllib.loads(box)
+    monkeypatch.setattr(topics, "short_machine_id", lambda: "3fa2")
+    monkeypatch.setattr(socket, "gethostname", lambda: settings["hostname"])
+    assert f" {topics.ROOT}/{topics.box_id('')}/... on the broker" in card
     config = tmp_path / "bachbox.toml"
     config.write_text(box)
     checked = subprocess.run(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from playwright.sync_api import Browser, expect
+from playwright.sync_api import Browser, Route, expect
 
 from tests.support.browser import page, unfold, violations, wait_until_live
 from tests.support.web_server import WebBox
@@ -48,6 +48,8 @@ def test_health_page(browser: Browser, box: WebBox) -> None:
         expect(one.locator("#charts figure")).to_have_count(6)
         expect(one.locator("#log")).to_contain_text("seed 5")
         expect(one.locator("#facts")).to_contain_text("xruns")
+        topic = one.locator("#facts div", has_text="MQTT")
+        expect(topic.locator("dd.value")).to_have_text("bachbox/kitchen")
         one.get_by_role("button", name="Test the MQTT connection").click()
         expect(one.locator("#test-result")).to_contain_text("accepts the connection")
         one.get_by_role("button", name="Show knob and button events").click()
@@ -56,6 +58,24 @@ def test_health_page(browser: Browser, box: WebBox) -> None:
         expect(one.locator("#test-result")).to_contain_text("a tone")
         one.get_by_role("link", name="Back to the music").click()
         wait_until_live(one)
+
+
+def test_health_page_says_what_was_left_out_of_files(browser: Browser, box: WebBox) -> None:
+    problem = f"/etc/{'x' * 60}.toml: [gpio] leds is 3; until this is corrected, [gpio] is off"
+
+    def add(route: Route) -> None:
+        answer = route.fetch()
+        report = answer.json()
+        report["status"]["file_notices"] = [problem]
+        route.fulfill(response=answer, json=report)
+
+    viewport = {"width": 320, "height": 800}
+    with page(browser, box.url + "/health", ready=False, viewport=viewport) as one:
+        left_out = one.locator("#facts div", has_text="Left out of your files")
+        expect(left_out).to_have_count(0)
+        one.route("**/api/health", add)
+        expect(left_out.locator("dd.value")).to_have_text(problem)
+        assert one.evaluate("document.documentElement.scrollWidth") <= 320
 
 
 @pytest.mark.parametrize(
