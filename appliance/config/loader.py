@@ -35,7 +35,7 @@ from appliance.config.schema import (
 )
 from appliance.errors import BachboxError, UsageError
 from appliance.state.clock_kinds import ClockKind
-from appliance.state.setting_kinds import ModelName, Program
+from appliance.state.setting_kinds import ModelName, OutputName, Program
 from appliance.state.settings_table import BY_CONFIG
 
 SYSTEM_FILE: Final = Path("/etc/bachbox/bachbox.toml")
@@ -352,6 +352,8 @@ def _value(section: str, key: str, hint: Any, given: Any, base: Path) -> Any:
             raise ValueError
         return base / Path(given).expanduser()
     value = msgspec.convert(given, hint)
+    if setting and isinstance(setting.kind, OutputName):
+        return setting.kind.written(value)
     is_model = setting is not None and isinstance(setting.kind, ModelName)
     if is_model and (value.endswith(".tflite") or "/" in value):
         return str(base / Path(value).expanduser())
