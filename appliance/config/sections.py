@@ -15,7 +15,7 @@ from appliance.config.addresses import parse_host, parse_icecast, parse_snapcast
 from appliance.config.contradictions import contradictions
 from appliance.errors import UsageError
 from appliance.state.clock_kinds import ClockKind
-from appliance.state.setting_kinds import ModelName, Program
+from appliance.state.setting_kinds import ModelName, OutputName, Program
 from appliance.state.settings_table import BY_CONFIG
 
 SOUNDFONT_SUFFIXES: Final = (".sf2", ".sf3")
@@ -93,6 +93,8 @@ def _value(section: str, key: str, hint: Any, given: Any, base: Path) -> Any:
             raise ValueError
         return base / Path(given).expanduser()
     value = msgspec.convert(given, hint)
+    if setting and isinstance(setting.kind, OutputName):
+        return setting.kind.written(value)
     is_model = setting is not None and isinstance(setting.kind, ModelName)
     if is_model and (value.endswith(".tflite") or "/" in value):
         return str(base / Path(value).expanduser())

@@ -180,6 +180,12 @@ def test_a_wrong_name_in_a_list_is_quoted_without_a_pattern(
     assert "regex" not in problem
 
 
+def test_a_midi_port_is_no_output() -> None:
+    [problem] = problems_of('[sound]\noutput = "midi:GrandOrgue"')
+    assert "[sound] output: 'midi:GrandOrgue' is no sound card" in problem
+    assert 'out_port = "GrandOrgue" under [midi]' in problem
+
+
 def test_broken_toml_is_reported_with_its_line() -> None:
     assert "line 2" in problems_of("[music]\nmodel = x\n")[0]
     assert "write [music]" in problems_of("music = 3")[0]

@@ -51,6 +51,18 @@ def told() -> str:
     return "\n".join(script["problems"])
 
 
+def test_nobody_can_log_in_to_the_card_and_the_way_to_update_it_needs_no_login() -> None:
+    image = (CARD.parent / "image.sh").read_text()
+    assert "inside passwd --quiet --lock root" in image
+    assert "useradd" not in image
+    assert "ssh" not in (CARD / "packages").read_text()
+    readme = (CARD.parent / "README.md").read_text()
+    assert "login is needed" not in readme
+    updating = readme.split("### Updating a card\n")[1].split("\n###")[0]
+    assert "http://bachbox.local/api/backup" in updating
+    assert "sudo" not in updating
+
+
 def test_the_file_that_comes_along_is_in_order(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

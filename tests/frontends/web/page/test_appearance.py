@@ -26,21 +26,34 @@ def test_page_is_small_and_loads_from_box_only(browser: Browser, box: WebBox) ->
     context.close()
 
 
+SMALL_AND_LARGE = ((320, 900), (1280, 900))
+
+SIZES = (*SMALL_AND_LARGE, (390, 800), (844, 390), (1440, 900), (2560, 1440))
+"""A usual phone too, the same held sideways, and larger screens."""
+
+
 @pytest.mark.parametrize("path", ["/", "/health"])
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [320, 1280])
-def test_accessibility(browser: Browser, box: WebBox, path: str, scheme: str, width: int) -> None:
-    with page(
-        browser,
-        box.url + path,
-        ready=path == "/",
-        color_scheme=scheme,
-        viewport={"width": width, "height": 900},
-    ) as one:
+@pytest.mark.parametrize(("scheme", "sizes"), [("light", SIZES), ("dark", SMALL_AND_LARGE)])
+def test_accessibility(
+    browser: Browser, box: WebBox, path: str, scheme: str, sizes: tuple[tuple[int, int], ...]
+) -> None:
+    with page(browser, box.url + path, ready=path == "/", color_scheme=scheme) as one:
         expect(one.locator("#connection")).to_have_attribute("data-state", "live")
         unfold(one)
-        assert not violations(one)
-        assert one.evaluate("document.documentElement.scrollWidth") <= width
+        for width, height in sizes:
+            one.set_viewport_size({"width": width, "height": height})
+            assert not violations(one), (width, height)
+            assert one.evaluate("document.documentElement.scrollWidth") <= width
+
+
+def test_player_is_within_reach_on_a_phone_held_sideways(browser: Browser, box: WebBox) -> None:
+    with page(browser, box.url, viewport={"width": 844, "height": 390}) as one:
+        for scrolled in ("0", "document.body.scrollHeight"):
+            one.evaluate(f"scrollTo(0, {scrolled})")
+            for control in ("#playing", "#next", "#set-volume", "#save"):
+                expect(one.locator(control)).to_be_in_viewport(ratio=1)
+        # The bar leaves the music more than half of the height.
+        assert one.evaluate("document.querySelector('#player').offsetHeight") < 390 / 2
 
 
 def test_health_page(browser: Browser, box: WebBox) -> None:
