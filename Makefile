@@ -161,6 +161,8 @@ $(VENV)/.python: always | system-packages
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' || { \
 	  echo "Bachbox needs Python 3.11, 3.12 or 3.13; name one with make PYTHON=/path/to/python3.11" >&2; \
 	  exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.maxsize < 2**32)' || { \
+	  echo "Bachbox needs a 64-bit Python, so a 64-bit system on x86-64 or ARM; this one has 32 bit" >&2; exit 1; }
 	@version='import sys; print(*sys.version_info[:2], sep=".")'; \
 	asked=$$($(PYTHON) -c "$$version"); \
 	[ "$(origin PYTHON)" != file ] || [ ! -e $@ ] || asked=$$(cat $@); \

@@ -120,12 +120,16 @@ def is_hdmi_without_screen(card: HardwareCard, proc: Path = PROC, drm: Path = DR
 
 
 def holder(card: HardwareCard, proc: Path = PROC) -> str:
-    """Return the program that uses the card, such as ``mpd (process 812)``; "" if unknown."""
+    """Return the program that uses the card, such as ``mpd (process 812)``.
+
+    Only ``process 812`` if its name is hidden, as it is from the service (``ProtectProc=`` in its
+    unit); "" if nothing is known.
+    """
     pid = holder_pid(card, proc)
     if pid is None:
         return ""
     name = text_of(proc / str(pid) / "comm").strip()
-    return f"{name or 'a program'} (process {pid})"
+    return f"{name} (process {pid})" if name else f"process {pid}"
 
 
 def holder_pid(card: HardwareCard, proc: Path = PROC) -> int | None:
@@ -233,6 +237,11 @@ def _busy(card: HardwareCard | None, proc: Path) -> str:
         return "another program uses it, perhaps the sound server of somebody who is logged in"
     if program.split(" ")[0] in _SOUND_SERVERS:
         return f"the sound server {program} of a desktop session uses it; see docs/sound.md"
+    if program.startswith("process "):
+        return (
+            f"{program} uses it, perhaps the sound server of somebody who is logged in "
+            f"(`ps -p {program.removeprefix('process ')}`); see docs/sound.md"
+        )
     return f"{program} uses it: end that program first"
 
 

@@ -16,7 +16,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import BinaryIO, Final
 
-from appliance.common.hidden_folders import is_hidden_from_service
+from appliance.common.hidden_folders import hidden_problem
 from appliance.errors import BachboxError
 
 logger = logging.getLogger(__name__)
@@ -27,6 +27,10 @@ _PRESET = struct.Struct("<20sHHHIII")
 
 _MAX_PRESETS: Final = 16384
 """128 banks of 128; a longer table is an attack on memory."""
+
+_PROGRAMS: Final = 128
+_BANKS: Final = 16384
+"""FluidSynth selects no preset whose program or bank is not below these."""
 
 DRUM_BANK: Final = 128
 SLOW_LOAD_S: Final = 3.0
@@ -137,11 +141,8 @@ def preset_names(soundfont: Path) -> dict[tuple[int, int], str]:
 
 
 def _refusal(soundfont: Path, error: OSError) -> str:
-    if is_hidden_from_service(soundfont):
-        return (
-            f"the service does not see the soundfont {soundfont}, since home folders are hidden "
-            "from it: put the file into /usr/share/sounds/sf2"
-        )
+    if hidden := hidden_problem("the soundfont", soundfont):
+        return f"{hidden}: put the file into /usr/share/sounds/sf2"
     if isinstance(error, FileNotFoundError):
         return f"there is no soundfont {soundfont}: {_REMEDY}"
     return f"the soundfont {soundfont} cannot be read ({error.strerror}): {_REMEDY}"
@@ -168,11 +169,13 @@ def _read_presets(soundfont: Path, file: BinaryIO) -> dict[tuple[int, int], str]
                     file.seek(inner_start)
                     table = file.read(count * _PRESET.size)
                     rows = list(_PRESET.iter_unpack(table))[:-1]
-                    if rows:
-                        return {
-                            (bank, program): name.split(b"\0")[0].decode("latin-1").strip()
-                            for name, program, bank, *_ in rows
-                        }
+                    found = {
+                        (bank, program): name.split(b"\0")[0].decode("latin-1").strip()
+                        for name, program, bank, *_ in rows
+                        if program < _PROGRAMS and bank < _BANKS
+                    }
+                    if found:
+                        return found
     raise BachboxError(
         f"the soundfont {soundfont} has no instruments in it, or is damaged: {_REMEDY}"
     )

@@ -111,6 +111,7 @@ class FluidSynth:
         self._presets = soundfonts.preset_names(soundfont)
         self._soundfont = soundfont
         self._substituted: tuple[int, int, int] | None = None
+        self._failed: set[tuple[int, int]] = set()
         """The preset that last took the place of another, and the program of that one."""
         self.sample_rate = sample_rate
         self._full_gain = gain
@@ -159,9 +160,9 @@ class FluidSynth:
 
         If the font does not have it, the nearest preset that it has plays, and its name is logged.
         """
-        bank, number = self._preset(program)
+        preset = self._preset(program)
         for channel in VOICE_CHANNELS:
-            self._fl.fluid_synth_program_select(self._synth, channel, self._font_id, bank, number)
+            self._select(channel, preset)
             self._fl.fluid_synth_cc(self._synth, channel, _CC_VOLUME, _USUAL_CC_VOLUME)
         self._program_gain = program_gain(program)
         self._aim()
@@ -175,12 +176,21 @@ class FluidSynth:
             level: 0 to 100 percent, as in :func:`amplitude`.
         """
         channel, preset = VOICE_CHANNELS[voice], self._preset(program)
-        self._fl.fluid_synth_program_select(self._synth, channel, self._font_id, *preset)
+        self._select(channel, preset)
         # MIDI volume is the square root of the amplitude (General MIDI level 1 developer
         # guidelines); instruments are made equally loud here, as the gain does for all channels.
         gain = amplitude(level) * program_gain(program) / self._program_gain
         volume = min(127, round(_USUAL_CC_VOLUME * math.sqrt(gain)))
         self._fl.fluid_synth_cc(self._synth, channel, _CC_VOLUME, volume)
+
+    def _select(self, channel: int, preset: tuple[int, int]) -> None:
+        code = self._fl.fluid_synth_program_select(self._synth, channel, self._font_id, *preset)
+        if code != self._fl.FLUID_OK and preset not in self._failed:
+            self._failed.add(preset)  # It is said once.
+            logger.error(
+                "FluidSynth cannot play preset %d:%d of the soundfont %s; choose another one",
+                *(*preset, self._soundfont),
+            )
 
     def _preset(self, program: int) -> tuple[int, int]:
         """Return bank and number of the preset that plays ``program``; log what is missing."""

@@ -36,6 +36,8 @@ class SettingValue(ParamType):
             UsageError: the setting cannot have that value.
         """
         kind = self._setting.kind
+        if isinstance(kind, OutputName):
+            return kind.written(value)
         return value if isinstance(kind, NamedKind) else kind.parse(self._setting.option, value)
 
     def shell_complete(self, ctx: object, param: object, incomplete: str) -> list[Any]:

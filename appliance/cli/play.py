@@ -62,16 +62,19 @@ def play(
         signal.signal(signal.SIGINT, signal.SIG_DFL)
     from appliance.config import loader
     from appliance.daemon import daemon
-    from appliance.daemon.daemon_log import DaemonLog
+    from appliance.daemon.daemon_log import AS_NOTICE, DaemonLog
     from appliance.daemon.play_options import PlayOptions
 
     if fallback is not None and fallback.partition(":")[0] not in ("wav", "pipe", "null"):
         raise UsageError(f"--fallback {fallback!r}: it must be wav:FILE, pipe:FILE or null")
-    config = apply_overrides(loader.load(config_file)[0], **options)
+    left_out: list[str] = []
+    config = apply_overrides(loader.load(config_file, left_out)[0], **options)
     _set_time_zone(config.clock.time_zone)
     catalog = ModelCatalog(config)
     log = DaemonLog(verbose=verbose)
     log.install()
+    for problem in left_out:
+        logger.error("%s", problem, extra=AS_NOTICE)
     given = {name for name, value in options.items() if value is not None}
     settings, store, library = _as_left(config, catalog, given)
     if piece is not None:
@@ -268,4 +271,4 @@ def _icecast(address: str, opus: OpusBroadcast, mp3: Mp3Broadcast) -> Frontend:
     from appliance.frontends.streaming.icecast import IcecastSource
 
     target = parse_icecast(address)
-    return IcecastSource(target, mp3 if target.mount.lower().endswith(".mp3") else opus)
+    return IcecastSource(target, mp3 if target.is_mp3 else opus)

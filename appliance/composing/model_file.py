@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import msgspec
 from msgspec import Meta
 
+from appliance.common.hidden_folders import hidden_problem
 from appliance.common.logs import NOTICE
 from appliance.errors import BachboxError, UsageError
 from appliance.music import limits
@@ -39,6 +40,8 @@ FORMAT = 3
 SUFFIX = ".tflite"
 COMPILED_SUFFIX = "_edgetpu"
 """Ends the name (without ``SUFFIX``) of a model that was compiled for the Edge TPU."""
+_REMEDY = "move it to /etc/bachbox"
+"""What helps where the service does not see a file."""
 MAX_FILE_BYTES = 256 << 20
 MAX_ENTRY_BYTES = 8 << 20
 ENTRIES = ("metadata.json", "vocabulary.txt", "card.md")
@@ -251,9 +254,11 @@ def _read(path: Path) -> bytes:
                 f"{size >> 20} MiB is too large for a model (at most 256 MiB)", path=path
             )
         return path.read_bytes()
-    except FileNotFoundError as why:
-        raise BachboxError("there is no such model file", path=path) from why
     except OSError as why:
+        if hidden := hidden_problem("the model", path):
+            raise BachboxError(hidden, remedy=_REMEDY) from why
+        if isinstance(why, FileNotFoundError):
+            raise BachboxError("there is no such model file", path=path) from why
         raise BachboxError(f"cannot read the model: {why.strerror}", path=path) from why
 
 
@@ -369,4 +374,6 @@ def find(name: str, folders: Iterable[Path]) -> Path:
             return path
     names = ", ".join(path.stem for path in paths) or "none"
     where = ", ".join(map(str, folders))
-    raise UsageError(f"no model called {name!r} in {where}; there are: {names}")
+    hidden = next(filter(None, (hidden_problem("the folder", folder) for folder in folders)), "")
+    problem = f"no model called {name!r} in {where}; there are: {names}"
+    raise UsageError(f"{problem}; {hidden}" if hidden else problem, remedy=hidden and _REMEDY)

@@ -41,6 +41,11 @@ class IcecastAddress:
     user: str = field(repr=False)
     password: str = field(repr=False)
 
+    @property
+    def is_mp3(self) -> bool:
+        """Whether the mount takes MP3; otherwise it takes Ogg Opus."""
+        return self.mount.lower().endswith(".mp3")
+
     def __str__(self) -> str:
         """Return host, port and mount, without user and password."""
         return f"{host_port(self.host, self.port)}{self.mount}"

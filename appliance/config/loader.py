@@ -7,20 +7,16 @@ there is none, the defaults apply; ``bachbox.example.toml`` documents every key.
 from __future__ import annotations
 
 import contextlib
-import math
 import os
 import re
 import tomllib
-import typing
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
 import msgspec
 
-from appliance.common.text import did_you_mean, lowered, quoted, shortened
-from appliance.config.addresses import parse_host, parse_icecast, parse_snapcast, parse_topic
-from appliance.config.contradictions import contradictions
+from appliance.common.text import did_you_mean, lowered
 from appliance.config.gpio_schema import Gpio
 from appliance.config.midi_schema import Midi
 from appliance.config.schema import (
@@ -33,9 +29,15 @@ from appliance.config.schema import (
     Voices,
     Web,
 )
+from appliance.config.sections import (
+    MASK,
+    SECRET,
+    SOUNDFONT_SUFFIXES,
+    displayed,
+    is_soundfont_path,
+    read_section,
+)
 from appliance.errors import BachboxError, UsageError
-from appliance.state.clock_kinds import ClockKind
-from appliance.state.setting_kinds import ModelName, Program
 from appliance.state.settings_table import BY_CONFIG
 
 SYSTEM_FILE: Final = Path("/etc/bachbox/bachbox.toml")
@@ -47,16 +49,8 @@ SOUNDFONTS: Final = (
 )
 """Where Debian installs General MIDI soundfonts, the small one first."""
 
-SOUNDFONT_SUFFIXES: Final = (".sf2", ".sf3")
-
-MASK: Final = "********"
-
 _MAX_BYTES: Final = 1 << 20
 """A config file has a few hundred bytes; a larger one was named by mistake."""
-
-_SECRET: Final = re.compile(
-    r"pass(word|wd|phrase)?(_hash)?$|secret|token|api_?key|credential", re.IGNORECASE
-)
 
 _USER_INFO: Final = re.compile(r"(?<=://).*(?=@)", re.DOTALL)
 """User and password in a URL. The last @ ends them, as in :mod:`appliance.config.addresses`."""
@@ -94,6 +88,18 @@ SECTIONS: Final[dict[str, type[msgspec.Struct]]] = {
 }
 
 
+OPTIONAL: Final[dict[str, msgspec.Struct]] = {
+    "mqtt": Mqtt(),
+    # Not its defaults, which would be a page that was not asked for like this.
+    "web": Web(port=0),
+    "stream": Stream(),
+    "gpio": Gpio(),
+    "midi": Midi(),
+    "display": Display(),
+}
+"""The sections that the music does not need, and how each is off."""
+
+
 class ConfigError(UsageError):
     """A config file with problems; the message has one sentence a line."""
 
@@ -111,11 +117,14 @@ def user_file() -> Path:
     return Path(base).expanduser() / "bachbox" / "bachbox.toml"
 
 
-def load(explicit: Path | None = None) -> tuple[Config, Path | None]:
+def load(
+    explicit: Path | None = None, left_out: list[str] | None = None
+) -> tuple[Config, Path | None]:
     """Return the config that applies and the file it came from; None for the defaults.
 
     Args:
         explicit: read this file and no other.
+        left_out: as for :func:`parse`.
 
     Raises:
         ConfigError: the file has problems; all of them are listed.
@@ -132,16 +141,18 @@ def load(explicit: Path | None = None) -> tuple[Config, Path | None]:
                     "or omit --config"
                 ) from error
         else:
-            return parse(text, path), path
+            return parse(text, path, left_out), path
     return Config(), None
 
 
-def parse(text: str, path: Path) -> Config:
+def parse(text: str, path: Path, left_out: list[str] | None = None) -> Config:
     """Return the config in the TOML document ``text``.
 
     Args:
         text: the document.
         path: its file, for messages; relative paths start at its folder.
+        left_out: an :data:`OPTIONAL` section with problems is off, and this list gets a sentence
+            about each of them; None: they are raised as all others are.
 
     Raises:
         ConfigError: the document has problems; all of them are listed.
@@ -152,18 +163,26 @@ def parse(text: str, path: Path) -> Config:
         raise ConfigError([f"{path}: this is not TOML: {lowered(str(error))}"]) from error
     problems: list[str] = []
     sections: dict[str, Any] = {}
+    is_refused = False
     for name, content in document.items():
         section = SECTIONS.get(name)
+        found: list[str] = []
         if section is None:
             hint = did_you_mean(name, SECTIONS) or "there are " + ", ".join(
                 f"[{known}]" for known in SECTIONS
             )
-            problems.append(f"{path}: there is no section [{_shown(name)}]; {hint}")
+            found.append(f"{path}: there is no section [{displayed(name)}]; {hint}")
         elif not isinstance(content, dict):
-            problems.append(f"{path}: {name} is a section: write [{name}] and its keys below it")
+            found.append(f"{path}: {name} is a section: write [{name}] and its keys below it")
         else:
-            sections[name] = _section(name, section, content, path, problems)
-    if problems:
+            sections[name] = read_section(name, section, content, path, found)
+        problems += found
+        if found and left_out is not None and name in OPTIONAL:
+            left_out += [f"{one}; until this is corrected, [{name}] is off" for one in found]
+            sections[name] = OPTIONAL[name]
+        elif found:
+            is_refused = True
+    if is_refused:
         raise ConfigError(problems)
     return Config(**sections)
 
@@ -174,7 +193,7 @@ def items(config: Config) -> Iterator[tuple[str, str, Any]]:
         values = getattr(config, section)
         for key in values.__struct_fields__:
             value = getattr(values, key)
-            if _SECRET.search(key) and value:
+            if SECRET.search(key) and value:
                 value = MASK
             elif isinstance(value, str):
                 value = _USER_INFO.sub(MASK, value)
@@ -214,7 +233,7 @@ def soundfonts(config: Config) -> dict[str, Path]:
         SYSTEM_FILE.with_name("soundfonts"),
         *dict.fromkeys(path.parent for path in SOUNDFONTS),
     ]
-    if _is_path(config.sound.soundfont):
+    if is_soundfont_path(config.sound.soundfont):
         folders.insert(0, Path(config.sound.soundfont).parent)
     found: dict[str, Path] = {}
     for folder in folders:
@@ -236,7 +255,7 @@ def soundfont(config: Config, name: str = "") -> Path:
         BachboxError: there is none; the message says where it was looked for.
     """
     name = name or config.sound.soundfont
-    if _is_path(name):
+    if is_soundfont_path(name):
         return Path(name)
     if name != "default":
         known = soundfonts(config)
@@ -293,106 +312,3 @@ def _read(path: Path) -> str:
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise BachboxError(f"{path}: cannot read it: {lowered(reason)}") from error
-
-
-def _section(
-    name: str,
-    section: type[msgspec.Struct],
-    content: dict[str, Any],
-    path: Path,
-    problems: list[str],
-) -> Any:
-    """Return an instance of ``section``; adds a sentence to ``problems`` for each bad key."""
-    hints = typing.get_type_hints(section, include_extras=True)
-    values: dict[str, Any] = {}
-    for key, given in content.items():
-        where = f"{path}: [{name}] {_shown(key)}"
-        if key not in hints:
-            hint = did_you_mean(key, hints) or f"there are {', '.join(hints)}"
-            problems.append(f"{path}: [{name}] has no key {_shown(key)}; {hint}")
-            continue
-        try:
-            values[key] = _value(name, key, hints[key], given, path.parent)
-        except UsageError as error:
-            problems.append(f"{where}: {error}")
-        except (msgspec.ValidationError, ValueError, OverflowError) as error:
-            secret = key == "icecast" or _SECRET.search(key) or "@" in str(given)
-            shown = MASK if secret else _shown(given)
-            if isinstance(given, list) and (found := re.search(r"(.*) - at `\$(.*)`$", str(error))):
-                shown = f"invalid ({lowered(found[1])} at {found[2] or 'its start'})"
-                if "regex" in found[1] and found[2][1:-1].isdecimal():
-                    # The pattern means nothing to people, and the description says it in words.
-                    shown = MASK if secret else quoted(given[int(found[2][1:-1])], 60)
-            description = next(
-                meta.description for meta in hints[key].__metadata__ if meta.description
-            )
-            problems.append(f"{where} is {shown}; it must be {description}")
-    made = section(**values)
-    problems += [f"{path}: [{name}] {problem}" for problem in contradictions(made)]
-    return made
-
-
-def _value(section: str, key: str, hint: Any, given: Any, base: Path) -> Any:
-    """Return the value of a key; relative paths start at the folder ``base``.
-
-    Raises:
-        UsageError: it is not allowed; the message says why.
-        ValueError: it is not allowed.
-        msgspec.ValidationError: it is not allowed.
-    """
-    setting = BY_CONFIG.get(f"{section}.{key}")
-    if setting and isinstance(setting.kind, Program):
-        if isinstance(given, bool) or not isinstance(given, str | int):
-            raise ValueError
-        return setting.kind.parse(key, given)
-    if setting and isinstance(setting.kind, ClockKind):
-        return setting.kind.written(str(given))
-    if Path in _arguments(hint):
-        if not isinstance(given, str) or not given or "\0" in given:
-            raise ValueError
-        return base / Path(given).expanduser()
-    value = msgspec.convert(given, hint)
-    is_model = setting is not None and isinstance(setting.kind, ModelName)
-    if is_model and (value.endswith(".tflite") or "/" in value):
-        return str(base / Path(value).expanduser())
-    if key == "soundfont" and _is_path(value):
-        return str(base / Path(value).expanduser())
-    if key == "delegate" and "/" in value:
-        return str(base / Path(value).expanduser())
-    if isinstance(value, float) and not math.isfinite(value):
-        raise ValueError
-    return _address(key, value, base) if isinstance(value, str) and value else value
-
-
-def _address(key: str, value: str, base: Path) -> str:
-    """Return the value of a key as it is used, if it is one with an address; else ``value``.
-
-    Raises:
-        UsageError: it is not allowed; the message says why.
-    """
-    match key:
-        case "host":
-            return parse_host(value)
-        case "discovery_prefix" | "root_topic":
-            return parse_topic(value)
-        case "icecast":
-            parse_icecast(value)
-        case "snapcast":
-            parsed = parse_snapcast(value, base)
-            return str(parsed) if isinstance(parsed, Path) else value
-    return value
-
-
-def _is_path(soundfont: str) -> bool:
-    return "/" in soundfont or soundfont.lower().endswith(SOUNDFONT_SUFFIXES)
-
-
-def _arguments(hint: Any) -> set[Any]:
-    """Return the types in an annotation such as ``Annotated[Path | None, ...]``."""
-    return {part for inner in typing.get_args(hint) for part in typing.get_args(inner)}
-
-
-def _shown(value: object) -> str:
-    """Return ``value`` as an error quotes it: a plain word bare, anything else as ``repr``."""
-    is_word = isinstance(value, str) and value.isidentifier()
-    return shortened(str(value), 60) if is_word else quoted(value, 60)

@@ -19,6 +19,9 @@ from appliance.daemon.status_line import StatusLine
 RECENT_LINES: Final = 100
 """How many of the last messages are kept for the health page."""
 
+AS_NOTICE: Final = {"is_notice": True}
+"""The ``extra`` of a record that is kept as records of the level NOTICE are."""
+
 NEVER_HELD_BACK: Final = ("appliance.daemon", "appliance.workers.composer_process")
 """The loggers whose messages, with those of the loggers below them, always go out at once."""
 
@@ -46,7 +49,7 @@ class RecentLines(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Keep ``record``."""
-        if record.levelno == logs.NOTICE:
+        if record.levelno == logs.NOTICE or getattr(record, "is_notice", False):
             child = f"{getattr(record, 'child', '')}: "
             self._notices[record.getMessage().removeprefix(child)] = None
         self._lines.append(f"{time.strftime('%H:%M:%S')} {record.getMessage()}")

@@ -11,11 +11,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import errno
 import logging
 import os
 import socket
-import stat
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
@@ -24,6 +22,7 @@ import msgspec
 
 from appliance.errors import ERROR_BY_EXIT_CODE, BachboxError, UsageError
 from appliance.frontends.library import Library, LibraryAnswer, LibraryRequest
+from appliance.frontends.socket_address import SocketAddress, listen
 from appliance.state.box_status import BoxStatus, Status
 from appliance.state.settings import Action, Settings
 from appliance.state.store import MAX_BACKUP_BYTES, state_folder
@@ -83,6 +82,10 @@ class Response(msgspec.Struct, frozen=True, omit_defaults=True):
     """What a restore did."""
 
 
+class _NoBoxError(BachboxError):
+    """No box runs here."""
+
+
 def socket_folder() -> Path:
     """Return the folder for this process's socket: systemd's, the user's, or the state folder.
 
@@ -115,8 +118,8 @@ class LocalSocket:
             try:
                 self._path.parent.mkdir(parents=True, exist_ok=True)
                 # Open until the end: asyncio needs the address again when it closes the socket.
-                address = stack.enter_context(contextlib.closing(_SocketAddress(self._path)))
-                listener = _listen(address, self._path)
+                address = stack.enter_context(contextlib.closing(SocketAddress(self._path)))
+                listener = listen(address, self._path)
             except OSError as error:
                 raise BachboxError(
                     f"the socket cannot be created ({error.strerror}), so `bachbox set` and "
@@ -254,56 +257,6 @@ def _line(response: Response) -> bytes:
     return msgspec.json.encode(response) + b"\n"
 
 
-def _listen(address: _SocketAddress, path: Path) -> socket.socket | None:
-    """Return a listening socket at ``path``; None if another process listens there."""
-    if address.has_listener():
-        return None
-    if path.is_socket():
-        path.unlink()
-    listener = socket.socket(socket.AF_UNIX)
-    try:
-        listener.bind(address.short)
-        # Before it listens: no client may connect with the default mode.
-        path.chmod(stat.S_IRUSR | stat.S_IWUSR | stat.S_IRGRP | stat.S_IWGRP)
-        listener.listen(MAX_CLIENTS)
-    except OSError:
-        listener.close()
-        raise
-    listener.setblocking(False)
-    return listener
-
-
-class _SocketAddress:
-    """The address of a socket in a folder: a path may be long, an address only 107 bytes."""
-
-    def __init__(self, path: Path) -> None:
-        self._folder = os.open(path.parent, os.O_PATH | os.O_CLOEXEC)
-        self.short = f"/proc/self/fd/{self._folder}/{path.name}"
-
-    def close(self) -> None:
-        os.close(self._folder)
-
-    def connect(self) -> socket.socket:
-        connection = socket.socket(socket.AF_UNIX)
-        connection.settimeout(RESPONSE_TIMEOUT_S)
-        try:
-            connection.connect(self.short)
-        except OSError:
-            connection.close()
-            raise
-        return connection
-
-    def has_listener(self) -> bool:
-        try:
-            self.connect().close()
-        except (FileNotFoundError, ConnectionRefusedError):
-            return False
-        except OSError as error:
-            # Its queue is full, so there is a listener.
-            return error.errno == errno.EAGAIN
-        return True
-
-
 def ask(request: Request) -> Iterator[Status]:
     """Send ``request`` to the running box; yield its state, and with ``follow`` each later one.
 
@@ -333,6 +286,17 @@ def exchange_backup(request: Request, packed: bytes = b"") -> Response:
         BachboxError: as :func:`ask`.
     """
     return next(_responses(request, packed, BACKUP_TIMEOUT_S))
+
+
+def is_box_running() -> bool:
+    """Return whether a box runs here, whether or not this user may control it."""
+    try:
+        _connect().close()
+    except _NoBoxError:
+        return False
+    except BachboxError:
+        return True
+    return True
 
 
 def _responses(
@@ -374,7 +338,7 @@ def _connect() -> socket.socket:
     for folder in dict.fromkeys([socket_folder(), state_folder(), SERVICE_FOLDER]):
         path = folder / FILE_NAME
         try:
-            with contextlib.closing(_SocketAddress(path)) as address:
+            with contextlib.closing(SocketAddress(path)) as address:
                 return address.connect()
         except (FileNotFoundError, NotADirectoryError, ConnectionRefusedError):
             continue
@@ -388,7 +352,7 @@ def _connect() -> socket.socket:
             raise BachboxError(
                 f"the box cannot be reached ({error.strerror})", path=path
             ) from error
-    raise BachboxError("no Bachbox is running here", remedy="start one with `bachbox play`")
+    raise _NoBoxError("no Bachbox is running here", remedy="start one with `bachbox play`")
 
 
 def _group(path: Path) -> str:

@@ -10,8 +10,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
+from msgspec.structs import replace
+
 from appliance.config.loader import Config
+from appliance.errors import BachboxError
 from appliance.offline.findings import CheckStatus, Finding
+from appliance.state.store import FILE_NAME, read, state_folder
 
 _HOME_FOLDERS: Final = (Path("/home"), Path("/root"), Path("/run/user"))
 """Hidden from the service (``ProtectHome=`` in its unit)."""
@@ -20,6 +24,9 @@ PRIVATE_FOLDERS: Final = (Path("/tmp"), Path("/var/tmp"))  # noqa: S108
 """The service has copies of its own (``PrivateTmp=`` in its unit)."""
 
 _SERVICE_USER: Final = "bachbox"
+
+SERVICE_STATE: Final = Path("/var/lib/bachbox")
+"""The service's ``StateDirectory=``."""
 
 _SECRETS: Final = ("[mqtt] password_file", "[mqtt] key_file")
 
@@ -47,6 +54,26 @@ def check_files(config: Config, *, is_service: bool) -> Iterator[Finding]:
         elif key in _SECRETS and path.stat().st_mode & stat.S_IROTH:
             detail = f"{key}: every user of this machine can read {path}"
             yield Finding("files", CheckStatus.OFF, detail, f"chmod o-r {path}")
+
+
+def stored_output(config: Config, *, is_service: bool) -> tuple[Config, Finding | None]:
+    """Return ``config`` with the output that was chosen while it played, and what to say of it.
+
+    Args:
+        config: the config.
+        is_service: whether the service reads this config; its state is elsewhere.
+    """
+    file = (SERVICE_STATE if is_service else state_folder()) / FILE_NAME
+    try:
+        output = str(read(file).get("output", config.sound.output))
+    except BachboxError as error:
+        detail = f"{error}, so the output of the config is checked"
+        return config, Finding("output", CheckStatus.OFF, detail, "sudo bachbox doctor")
+    if output == config.sound.output:
+        return config, None
+    detail = f"{output}, as it was set last; the config says {config.sound.output}"
+    sound = replace(config.sound, output=output)
+    return replace(config, sound=sound), Finding("output", CheckStatus.OK, detail)
 
 
 def check_effects(config: Config) -> Iterator[Finding]:

@@ -40,6 +40,9 @@ def examine(config: Config, config_file: Path | None) -> Iterator[Finding]:
     """Run all checks and yield their findings one by one; nothing is changed."""
     yield Finding("config", CheckStatus.OK, str(config_file or "no config file; defaults apply"))
     is_service = config_file == loader.SYSTEM_FILE
+    config, output = config_checks.stored_output(config, is_service=is_service)
+    if output:
+        yield output
     checks: list[tuple[str, Callable[[Config], Iterator[Finding]]]] = [
         ("files", partial(config_checks.check_files, is_service=is_service)),
         ("config", config_checks.check_effects),

@@ -93,13 +93,20 @@ def check(path: Path, codecs: Mapping[str, Codec]) -> ScoreReport:
         path: of the file.
         codecs: of the models, by their names.
     """
-    try:
-        file = score_reader.read(path)
-    except UsageError as why:
-        return ScoreReport(str(path), readable=False, reason=_reason(why))
     book = reader.Book([])
     if path.suffix.lower() in abc_reader.SUFFIXES:
         book = reader.read_book(path, MAX_TRIED_CHARACTERS)
+    left_out = [f"{name}: {tune}" for name, tune in book.tunes if isinstance(tune, str)]
+    try:
+        file = score_reader.read(path)
+    except UsageError as why:
+        report = ScoreReport(str(path), readable=False, reason=_reason(why))
+        # Of a single tune, the reason is the same.
+        if len(book.tunes) == len(left_out) <= 1:
+            return report
+        return msgspec.structs.replace(
+            report, tunes=len(book.tunes), tunes_left_out=left_out, tunes_untried=book.untried
+        )
     return ScoreReport(
         path=str(path),
         readable=True,
@@ -111,7 +118,7 @@ def check(path: Path, codecs: Mapping[str, Codec]) -> ScoreReport:
         pickup_quarters=_pickup_quarters(file),
         notices=list(file.notices),
         tunes=len(book.tunes),
-        tunes_left_out=[f"{name}: {tune}" for name, tune in book.tunes if isinstance(tune, str)],
+        tunes_left_out=left_out,
         tunes_untried=book.untried,
         models=[_verdict(name, codec, file) for name, codec in codecs.items()],
     )
@@ -140,9 +147,20 @@ def _reason(error: BachboxError) -> str:
 
 def lines(report: ScoreReport) -> Iterator[str]:
     """A report as lines of text."""
-    if not report.readable:
+    if report.readable:
+        yield from _facts(report)
+    else:
         yield f"{report.path}: cannot be read: {report.reason}"
-        return
+    for notice in report.notices:
+        yield f"  {notice}"
+    yield from _tunes(report)
+    for verdict in report.models:
+        answer = "yes" if verdict.usable else f"no: {verdict.reason}"
+        notices = f" ({'; '.join(verdict.notices)})" if verdict.notices else ""
+        yield f"  {verdict.model}: {answer}{notices}"
+
+
+def _facts(report: ScoreReport) -> Iterator[str]:
     meter = f" in {', '.join(report.meters)}" if report.meters else ""
     facts = [
         f"{report.parts} part" + "s" * (report.parts != 1),
@@ -152,8 +170,10 @@ def lines(report: ScoreReport) -> Iterator[str]:
     if report.pickup_quarters:
         facts.append(f"pickup of {report.pickup_quarters:g} quarter notes")
     yield f"{report.path}: {', '.join(facts)}"
-    for notice in report.notices:
-        yield f"  {notice}"
+
+
+def _tunes(report: ScoreReport) -> Iterator[str]:
+    """Which tunes of an ABC file cannot be used for training."""
     if report.tunes_left_out:
         left = len(report.tunes_left_out)
         yield f"  {left} of {report.tunes} tunes cannot be used for training:"
@@ -165,7 +185,3 @@ def lines(report: ScoreReport) -> Iterator[str]:
             f"  only the first {report.tunes} of {total} tunes were tried; `bachbox train` tries "
             "all, and so does this command if you cut the book into smaller files"
         )
-    for verdict in report.models:
-        answer = "yes" if verdict.usable else f"no: {verdict.reason}"
-        notices = f" ({'; '.join(verdict.notices)})" if verdict.notices else ""
-        yield f"  {verdict.model}: {answer}{notices}"

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
+import shutil
 import socket
 import stat
 from collections.abc import Iterator
@@ -11,6 +13,7 @@ from typing import Final
 
 from appliance.config.addresses import host_port, parse_icecast, parse_snapcast
 from appliance.config.loader import Config
+from appliance.errors import BachboxError
 from appliance.offline.config_checks import PRIVATE_FOLDERS
 from appliance.offline.findings import CheckStatus, Finding
 
@@ -36,12 +39,34 @@ def check_snapcast(config: Config, *, is_service: bool) -> Iterator[Finding]:
 
 
 def check_icecast(config: Config) -> Iterator[Finding]:
-    """Check that the server of ``[stream] icecast`` answers."""
+    """Check the encoder that ``[stream] icecast`` needs, and that the server takes the sound.
+
+    While a box runs, which may be sending, it is only checked that the server answers.
+    """
+    from appliance.frontends.local_socket import is_box_running
+    from appliance.frontends.streaming.icecast import IcecastSource
+    from appliance.frontends.streaming.mp3 import Mp3Broadcast
+    from appliance.frontends.streaming.opus import OpusBroadcast
+
     if not config.stream.icecast:
         yield Finding("icecast", CheckStatus.OFF, "[stream] icecast is not set")
         return
     address = parse_icecast(config.stream.icecast)
-    yield _check_server("icecast", address.host, address.port, "start the Icecast server")
+    program, package = ("lame", "lame") if address.is_mp3 else ("opusenc", "opus-tools")
+    if not shutil.which(program):
+        missing = f"the program {program} is missing"
+        yield Finding("icecast", CheckStatus.FAILED, missing, f"sudo apt install {package}")
+    found = _check_server("icecast", address.host, address.port, "start the Icecast server")
+    if found.status is CheckStatus.OK and not is_box_running():
+        encoder = Mp3Broadcast() if address.is_mp3 else OpusBroadcast()
+        try:
+            asyncio.run(IcecastSource(address, encoder).try_login())
+        except BachboxError as error:
+            remedy = "correct the user, password or mount in [stream] icecast, or the server's"
+            found = Finding("icecast", CheckStatus.FAILED, str(error), remedy)
+        else:
+            found = Finding("icecast", CheckStatus.OK, f"{address} takes the sound")
+    yield found
 
 
 def _check_pipe(pipe: Path, is_service: bool) -> Finding:

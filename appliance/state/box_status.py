@@ -105,7 +105,8 @@ class Status(msgspec.Struct, frozen=True):
     now_playing: NowPlaying
     health: Health
     file_notices: list[str] = []
-    """What was left out of the user's file that the music started from, after its path."""
+    """What was left out of the user's files, after their paths: the config file, and the file that
+    the music started from."""
 
 
 class Progress(NamedTuple):

@@ -284,14 +284,28 @@ class OutputName(NamedKind):
         """What is allowed, in as few words as possible."""
         return '"default" or a sound card\'s name'
 
+    def written(self, text: str) -> str:
+        """Return ``text`` as config file and command line take it; a card is looked up later.
+
+        Raises:
+            UsageError: it names a MIDI port, which is no output of sound.
+        """
+        kind, colon, port = text.strip().partition(":")
+        if colon and kind.casefold() == "midi":
+            raise UsageError(
+                f"{quoted(text)} is no sound card; for notes to a MIDI port, write out_port = "
+                f'"{port or "NAME"}" under [midi] in the config file'
+            )
+        return text
+
     def parse(self, label: str, value: object, names: Sequence[str]) -> str:
         """Return the output in ``names`` that ``value`` means; ALSA's spellings are understood.
 
         Raises:
-            UsageError: there is no such card now. Files are for the config alone: whoever may
-                turn the knobs may not write files.
+            UsageError: there is no such card now, or as :meth:`written`. Files are for the config
+                alone: whoever may turn the knobs may not write files.
         """
-        wanted = str(value).strip().casefold()
+        wanted = self.written(str(value)).strip().casefold()
         for name in names:
             if name.casefold() == wanted:
                 return name
@@ -316,9 +330,9 @@ Kind = Number | Switch | Choice | KeyName | Program | NamedKind | ClockKind
 
 
 def is_plain_name(output: str) -> bool:
-    """Return whether ``output`` can be a sound card: no file, nothing long or unprintable."""
-    is_file = output.partition(":")[0] in ("wav", "pipe")
-    return output.isprintable() and 0 < len(output.encode()) <= MAX_TEXT_BYTES and not is_file
+    """Return whether ``output`` can be a card: no file or MIDI port, not long or unprintable."""
+    is_other = output.partition(":")[0] in ("wav", "pipe", "midi")
+    return output.isprintable() and 0 < len(output.encode()) <= MAX_TEXT_BYTES and not is_other
 
 
 def is_relative(text: str) -> bool:

@@ -47,10 +47,12 @@ def proc(tmp_path: Path) -> Path:
 
 
 def occupy(proc: Path, card: HardwareCard, name: str) -> None:
+    """Let process 812 use the card; without a ``name``, the kernel hides the process."""
     status = f"asound/card{card.number}/pcm{card.device}p/sub0/status"
     (proc / status).write_text("state: RUNNING\nowner_pid   : 812\ntrigger_time: 3.4\n")
-    (proc / "812").mkdir()
-    (proc / "812" / "comm").write_text(f"{name}\n")
+    if name:
+        (proc / "812").mkdir()
+        (proc / "812" / "comm").write_text(f"{name}\n")
 
 
 def test_the_cards_that_can_play_are_read_from_the_kernel(proc: Path) -> None:
@@ -104,6 +106,15 @@ def test_a_busy_card_is_said_with_the_program_that_uses_it(proc: Path) -> None:
 def test_the_sound_server_of_a_session_is_named(proc: Path) -> None:
     occupy(proc, HEADPHONES, "pipewire")
     assert "the sound server pipewire (process 812)" in reason(errno.EBUSY, HEADPHONES, proc)
+
+
+def test_a_program_whose_name_is_hidden_may_be_a_sound_server(proc: Path) -> None:
+    """The service sees no process of others (ProtectProc=invisible)."""
+    occupy(proc, HEADPHONES, "")
+    assert reason(errno.EBUSY, HEADPHONES, proc) == (
+        "process 812 uses it, perhaps the sound server of somebody who is logged in "
+        "(`ps -p 812`); see docs/sound.md"
+    )
 
 
 @pytest.mark.parametrize(

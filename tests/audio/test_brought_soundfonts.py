@@ -44,6 +44,15 @@ def test_the_only_preset_plays_for_every_program_with_a_warning(
     assert f"its preset {bank}:{program} (Sine) plays instead" in caplog.text
 
 
+@pytest.mark.parametrize(("bank", "program"), [(0, 128), (0, 200), (16384, 0), (65535, 65535)])
+def test_a_font_with_nothing_that_can_be_selected_is_refused(
+    tmp_path: Path, bank: int, program: int
+) -> None:
+    font = sine_font.write(tmp_path / "one.sf2", bank, program)
+    with pytest.raises(BachboxError, match="no instruments in it"):
+        preset_names(font)
+
+
 @pytest.mark.parametrize("name", ["f_0_0.sf2", "f_0_48.sf2", "f_1_0.sf2"])
 def test_fonts_with_one_preset_are_heard(name: str) -> None:
     assert is_heard(BROUGHT / name, 0)

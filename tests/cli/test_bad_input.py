@@ -117,6 +117,7 @@ def test_a_process_fails_with_one_sentence(
         (("play", "--tempi", "90"), ("--tempi", "--tempo")),
         (("play", "--output", "wav:"), ("wav:FILE",)),
         (("play", "--output", ""), ("wav:FILE",)),
+        (("play", "--output", "midi:Organ"), ("'midi:Organ'", 'out_port = "Organ"', "[midi]")),
         (("play", "--output", "null", "--prime", "none.mid"), ("none.mid",)),
     ],
 )

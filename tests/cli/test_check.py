@@ -59,6 +59,22 @@ def test_a_book_of_tunes_says_which_of_them_cannot_be_used(tmp_path: Path) -> No
     assert left_out.startswith("tune 2 (Cut): line ")
 
 
+def test_a_book_that_no_model_can_start_from_says_what_can_be_used_for_training(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reader, "MAX_OPENING_CHARACTERS", 1)
+    book = tmp_path / "book.abc"
+    book.write_text("X:1\nT:A list\n\n" + scores.tune(2))
+    (report,) = reports(book, exit_code=1)
+    assert (report["readable"], report["reason"]) == (
+        False,
+        "it has no notes (they follow the line K:)",
+    )
+    assert (report["tunes"], len(report["tunes_left_out"])) == (2, 1)
+    shown = CliRunner().invoke(check, [str(book)], standalone_mode=False).stdout
+    assert "  1 of 2 tunes cannot be used for training:\n    tune 1 (A list): it has no" in shown
+
+
 def test_of_a_large_book_the_beginning_is_tried(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,6 +16,7 @@ from appliance.audio.outputs import DeviceLost, sound_card
 from appliance.audio.outputs.sound_card import Card
 from appliance.config import loader
 from appliance.config.schema import Display
+from appliance.frontends import local_socket
 from appliance.frontends.gpio import overlays
 from appliance.offline import doctor_checks, stream_checks
 from appliance.offline.findings import CheckStatus, Finding
@@ -52,7 +55,11 @@ def test_a_pipe_is_found_and_anything_else_is_not_one(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("check", ["snapcast", "icecast"])
-def test_a_server_that_does_not_answer_is_named_without_its_password(check: str) -> None:
+def test_a_server_that_does_not_answer_is_named_without_its_password(
+    check: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(local_socket, "is_box_running", lambda: True)
+    monkeypatch.setattr("shutil.which", str)
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
         addresses = {
@@ -71,6 +78,71 @@ def test_a_server_that_does_not_answer_is_named_without_its_password(check: str)
     assert found.status is CheckStatus.FAILED
     assert f"127.0.0.1:{port}: connection refused" in found.detail
     assert "hunter2" not in found.detail + found.remedy
+
+
+@contextlib.contextmanager
+def icecast(answer: str) -> Iterator[tuple[int, list[bytes]]]:
+    """A server that answers one source; yields its port, and the request that it gets."""
+    asked: list[bytes] = []
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def serve() -> None:
+            # The first connection says nothing: it only tries whether the server answers.
+            for _ in range(2):
+                connection, _address = server.accept()
+                with connection:
+                    if request := connection.recv(4096):
+                        asked.append(request)
+                        connection.sendall(f"HTTP/1.1 {answer}\r\n\r\n".encode())
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        yield server.getsockname()[1], asked
+        thread.join()
+
+
+@pytest.mark.parametrize(
+    ("mount", "answer", "said"),
+    [
+        ("b.ogg", "100 Continue", "/b.ogg takes the sound"),
+        ("b.mp3", "200 OK", "/b.mp3 takes the sound"),
+        ("b.ogg", "401 Unauthorized", "/b.ogg: it does not accept the password"),
+        ("b.ogg", "403 Mount in use", "/b.ogg: it refuses: another source may be using"),
+        ("b.ogg", "404 Not found", "/b.ogg: it does not know this mount"),
+        ("b.ogg", "503 Busy", "/b.ogg: it answers HTTP/1.1 503 Busy"),
+    ],
+)
+def test_an_icecast_that_refuses_the_source_is_named_with_the_reason(
+    mount: str, answer: str, said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(local_socket, "is_box_running", lambda: False)
+    monkeypatch.setattr("shutil.which", str)
+    with icecast(answer) as (port, asked):
+        address = f"http://source:hunter2@127.0.0.1:{port}/{mount}"
+        found = the_only(stream_checks.check_icecast(config(f'[stream]\nicecast = "{address}"')))
+    assert said in found.detail
+    assert found.status is (CheckStatus.OK if "takes" in said else CheckStatus.FAILED)
+    assert "hunter2" not in found.detail + found.remedy
+    media_type = b"audio/mpeg" if mount == "b.mp3" else b"audio/ogg"
+    assert asked[0].startswith(f"PUT /{mount} HTTP/1.1\r\n".encode())
+    assert b"Content-Type: " + media_type in asked[0]
+
+
+@pytest.mark.parametrize(
+    ("mount", "program", "package"), [("b.mp3", "lame", "lame"), ("b", "opusenc", "opus-tools")]
+)
+def test_an_encoder_that_icecast_needs_and_that_is_missing_is_named(
+    mount: str, program: str, package: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("shutil.which", lambda name: None if name == program else name)
+    monkeypatch.setattr(
+        stream_checks, "_check_server", lambda *_: Finding("icecast", CheckStatus.FAILED, "off")
+    )
+    parsed = config(f'[stream]\nicecast = "http://h:8000/{mount}"')
+    found, _server = stream_checks.check_icecast(parsed)
+    assert found.status is CheckStatus.FAILED
+    assert found.detail == f"the program {program} is missing"
+    assert found.remedy == f"sudo apt install {package}"
 
 
 def test_a_card_that_cannot_be_opened_is_named_with_the_reason_and_the_others(

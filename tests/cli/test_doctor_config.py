@@ -105,6 +105,30 @@ def test_the_first_class_of_permissions_that_fits_counts(
     assert config_checks._may_read(status, uid, {gid}) is readable
 
 
+@pytest.mark.parametrize("is_service", [False, True])
+def test_the_output_that_was_set_last_is_the_one_that_is_checked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_service: bool
+) -> None:
+    monkeypatch.setattr(config_checks, "SERVICE_STATE", tmp_path / "service")
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "user"))
+    parsed = config('[sound]\noutput = "Headphones"')
+    assert config_checks.stored_output(parsed, is_service=is_service) == (parsed, None)
+    folder = tmp_path / ("service" if is_service else "user/bachbox")
+    folder.mkdir(parents=True)
+    (folder / "settings.json").write_text('{"output": "null"}')
+    findings = doctor_checks.examine(parsed, loader.SYSTEM_FILE if is_service else None)
+    said = next(f.detail for f in findings if f.check == "output")
+    assert said == "null, as it was set last; the config says Headphones"
+    checked, _ = config_checks.stored_output(parsed, is_service=is_service)
+    assert checked.sound.output == "null"
+    assert next(f.detail for f in findings if f.check == "sound card").endswith("is null")
+    (folder / "settings.json").write_text("damaged")
+    checked, finding = config_checks.stored_output(parsed, is_service=is_service)
+    assert checked == parsed
+    assert finding
+    assert "not a settings file, so the output of the config is checked" in finding.detail
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [

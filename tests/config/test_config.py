@@ -11,11 +11,13 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
-from appliance.config import loader
+from appliance.config import loader, sections
 from appliance.config.contradictions import MQTT_NEEDS, contradictions
+from appliance.config.gpio_schema import Gpio
 from appliance.config.loader import Config, ConfigError
-from appliance.config.schema import Music
+from appliance.config.schema import Mqtt, Music, Stream
 from appliance.errors import BachboxError, UsageError
 
 EXAMPLE = Path(__file__).parents[2] / "bachbox.example.toml"
@@ -93,6 +95,58 @@ def test_all_problems_are_listed_with_file_key_value_and_what_is_allowed() -> No
     assert "hunter2" not in said
 
 
+def test_an_optional_section_with_mistakes_is_off_and_the_others_hold() -> None:
+    left_out: list[str] = []
+    parsed = loader.parse(
+        """
+        display = 3
+        [sound]
+        block_frames = 512
+        [mqtt]
+        host = "broker"
+        port = 99999
+        [web]
+        host = ""
+        password = "hunter2"
+        [stream]
+        icecast = "http://source:hunter2@radio:99999/b.ogg"
+        [gpio]
+        leds = 3
+        [midi]
+        in_ports = ["keys"]
+        """,
+        HERE,
+        left_out,
+    )
+    assert parsed.sound.block_frames == 512
+    assert parsed.midi.in_ports == ("keys",)
+    assert (parsed.mqtt, parsed.stream, parsed.gpio) == (Mqtt(), Stream(), Gpio())
+    assert parsed.web.port == 0, "no page, rather than one that was not asked for like this"
+    said = "\n".join(left_out)
+    assert len(left_out) == 5
+    assert (
+        "[mqtt] port is 99999; it must be a port from 1 to 65535; until this is corrected, [mqtt] "
+        "is off"
+    ) in said
+    assert "[web] has no key password; did you mean 'password_hash'?; until" in said
+    assert "hunter2" not in said
+    for section, off in loader.OPTIONAL.items():
+        assert loader.parse(f"[{section}]\nzzz = 1", HERE, []) == replace(
+            Config(), **{section: off}
+        )
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["tempo = 1", "[zzz]", "[sound]\nvolume = 101", "[clock]\nzzz = 1", "[mqtt", "web = 1 1"],
+)
+def test_what_the_music_needs_is_refused_with_all_other_mistakes(text: str) -> None:
+    text += "\n[gpio]\nleds = 3"
+    with pytest.raises(ConfigError) as error:
+        loader.parse(text, HERE, [])
+    assert error.value.problems == problems_of(text)
+
+
 @pytest.mark.parametrize(
     ("line", "said"),
     [
@@ -124,6 +178,12 @@ def test_a_wrong_name_in_a_list_is_quoted_without_a_pattern(
     assert f"{key} is '{wrong}'; it must be a list of" in problem
     assert said in problem
     assert "regex" not in problem
+
+
+def test_a_midi_port_is_no_output() -> None:
+    [problem] = problems_of('[sound]\noutput = "midi:GrandOrgue"')
+    assert "[sound] output: 'midi:GrandOrgue' is no sound card" in problem
+    assert 'out_port = "GrandOrgue" under [midi]' in problem
 
 
 def test_broken_toml_is_reported_with_its_line() -> None:
@@ -179,7 +239,7 @@ def test_a_key_that_needs_others_is_refused_without_any_of_them() -> None:
         for other in others:
             left = {name: value for name, value in content.items() if name != other}
             problems: list[str] = []
-            loader._section("mqtt", loader.SECTIONS["mqtt"], left, HERE, problems)
+            sections.read_section("mqtt", loader.SECTIONS["mqtt"], left, HERE, problems)
             assert any(f"[mqtt] {key} " in problem for problem in problems)
 
 
@@ -188,7 +248,7 @@ def test_an_allowed_value_of_any_key_is_taken(example: tuple[tuple[str, str], An
     (section, key), value = example
     problems: list[str] = []
     content = {**needed_by(section, key), key: value}
-    parsed = loader._section(section, loader.SECTIONS[section], content, HERE, problems)
+    parsed = sections.read_section(section, loader.SECTIONS[section], content, HERE, problems)
     assert problems == []
     msgspec.convert(msgspec.structs.asdict(parsed), loader.SECTIONS[section], strict=True)
     if isinstance(value, (bool, int, float)):
@@ -203,12 +263,14 @@ def test_any_value_of_any_key_is_taken_typed_or_refused(
     problems: list[str] = []
     needed = needed_by(section, key)
     content = {**needed, key: value}
-    parsed = loader._section(section, loader.SECTIONS[section], content, HERE, problems)
+    parsed = sections.read_section(section, loader.SECTIONS[section], content, HERE, problems)
     if problems:
         assert all(key in problem for problem in problems)
         # A value of the right type that contradicts itself or others is kept beside the problem.
         if not contradictions(parsed):
-            assert parsed == loader._section(section, loader.SECTIONS[section], needed, HERE, [])
+            assert parsed == sections.read_section(
+                section, loader.SECTIONS[section], needed, HERE, []
+            )
     else:
         msgspec.convert(msgspec.structs.asdict(parsed), loader.SECTIONS[section], strict=True)
 

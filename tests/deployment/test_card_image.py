@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import socket
 import subprocess
 import sys
 import time
@@ -17,6 +18,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from appliance.frontends.mqtt import topics
 from tests.deployment.card_scripts import CARD, load
 from tests.support.programs import program
 
@@ -49,13 +51,30 @@ def told() -> str:
     return "\n".join(script["problems"])
 
 
-def test_the_file_that_comes_along_is_in_order(tmp_path: Path) -> None:
+def test_nobody_can_log_in_to_the_card_and_the_way_to_update_it_needs_no_login() -> None:
+    image = (CARD.parent / "image.sh").read_text()
+    assert "inside passwd --quiet --lock root" in image
+    assert "useradd" not in image
+    assert "ssh" not in (CARD / "packages").read_text()
+    readme = (CARD.parent / "README.md").read_text()
+    assert "login is needed" not in readme
+    updating = readme.split("### Updating a card\n")[1].split("\n###")[0]
+    assert "http://bachbox.local/api/backup" in updating
+    assert "sudo" not in updating
+
+
+def test_the_file_that_comes_along_is_in_order(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     card, box = script["split"]((CARD / "bachbox.txt").read_text())
     settings = script["parse"](card)
     assert set(settings) == set(script["KEYS"])
     assert script["wpa_config"](settings) == ""
     assert not script["problems"]
     assert "card" not in tomllib.loads(box)
+    monkeypatch.setattr(topics, "short_machine_id", lambda: "3fa2")
+    monkeypatch.setattr(socket, "gethostname", lambda: settings["hostname"])
+    assert f" {topics.ROOT}/{topics.box_id('')}/... on the broker" in card
     config = tmp_path / "bachbox.toml"
     config.write_text(box)
     checked = subprocess.run(

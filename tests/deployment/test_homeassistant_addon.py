@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 from appliance import __version__
 from appliance.config import loader
+from appliance.frontends.web.static_files import STATIC
 
 ROOT = Path(__file__).parents[2]
 ADDON = ROOT / "deploy" / "homeassistant-addon"
@@ -67,6 +68,11 @@ def test_the_supervisor_takes_the_description(described: dict[str, Any]) -> None
     assert re.match(pattern, described["watchdog"])
     assert all(re.match(r"^(mqtt|mysql):(provide|want|need)$", it) for it in described["services"])
     assert (described["startup"], described["boot"]) == ("application", "auto")
+
+
+def test_the_documents_call_the_buttons_of_the_page_by_their_names() -> None:
+    pressed = re.findall(r"press\s+\*(.+?)\*", (ADDON / "DOCS.md").read_text())
+    assert pressed == [json.loads((STATIC / "texts.en.json").read_text())["listen"]["off"]]
 
 
 def test_every_option_has_a_kind_a_default_and_words_in_each_language(

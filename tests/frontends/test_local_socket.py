@@ -218,6 +218,7 @@ def test_no_running_box_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(local_socket, "SERVICE_FOLDER", tmp_path)
     with pytest.raises(BachboxError, match="no Bachbox is running here; start one with"):
         next(local_socket.ask(Request()))
+    assert not local_socket.is_box_running()
 
 
 def test_stopped_box_is_an_error(served: Fixture, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -228,6 +229,7 @@ def test_stopped_box_is_an_error(served: Fixture, monkeypatch: pytest.MonkeyPatc
         silent.listen()
         with pytest.raises(BachboxError, match="has not answered"):
             next(local_socket.ask(Request()))
+        assert local_socket.is_box_running()
 
 
 def test_impossible_folder_is_an_error(tmp_path: Path) -> None:

@@ -159,10 +159,13 @@ def test_what_was_kept_may_be_a_card_that_is_switched_off_but_no_file() -> None:
         settings.change("output", "Attic")
     settings.restore("output", "Attic")
     assert settings.requested.output == "Attic"
-    for file in ("wav:/etc/passwd", "pipe:/etc/passwd", "a\nb", "", 3):
+    for file in ("wav:/etc/passwd", "pipe:/etc/passwd", "midi:Organ", "a\nb", "", 3):
         with pytest.raises(UsageError):
             settings.restore("output", file)
     assert settings.requested.output == "Attic"
+    for port in ("midi:Organ", " MIDI:Organ"):
+        with pytest.raises(UsageError, match=r'out_port = "Organ" under \[midi\]'):
+            settings.change("output", port)
     settings.restore("tempo", "99")
     assert settings.requested.tempo == 99
     with pytest.raises(UsageError, match="40 to 240"):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import shutil
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -110,8 +111,14 @@ def wait_until_live(one: Page) -> None:
 
 
 def wait_until(one: Page, condition: str, argument: object = None) -> None:
-    """Wait until the JavaScript function ``condition`` returns true for ``argument``."""
-    one.wait_for_function(condition, arg=argument)
+    """Wait until the JavaScript function ``condition``, async or not, returns true."""
+    if not condition.startswith("async"):
+        one.wait_for_function(condition, arg=argument)
+        return
+    # Playwright's own waiting takes any promise for true.
+    deadline = time.monotonic() + TIMEOUT_MS / 1000
+    while not one.evaluate(condition, argument):
+        assert time.monotonic() < deadline, condition
 
 
 def unfold(one: Page) -> None:

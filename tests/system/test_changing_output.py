@@ -13,6 +13,7 @@ from playwright.sync_api import expect
 
 from appliance.errors import UsageError
 from tests.support import sine_font
+from tests.support.broker import broker, client
 from tests.support.browser import TIMEOUT_MS, chromium, page
 from tests.support.command import bachbox, home, playing
 from tests.support.running_box import ask, eventually
@@ -140,6 +141,38 @@ def test_the_output_is_chosen_on_the_page(room: VirtualCard, tmp_path: Path) -> 
         eventually(lambda: box.get("/api/now")["output"] == "left")
         assert plays_on(recording, "left")
         assert box.process.child("performer").pid == performer, "never replaced"
+
+
+def test_the_output_is_chosen_over_mqtt(room: VirtualCard, tmp_path: Path) -> None:
+    """As Home Assistant does: what it offers is chosen, heard there, and is the state then."""
+    recording = tmp_path / "both.raw"
+    with broker(tmp_path) as server, client(server.port) as listener:
+        lines = f'[mqtt]\nhost = "127.0.0.1"\nport = {server.port}\nid = "kitchen"'
+        with (
+            room.recording(recording),
+            playing_web_box(
+                tmp_path, more=lines, output="left", environment=room.environment
+            ) as box,
+        ):
+            performer = box.process.child("performer").pid
+            listener.wait_for("bachbox/kitchen/output", "left")
+            assert plays_on(recording, "left")
+            topic = "homeassistant/select/bachbox_kitchen/output/config"
+            # The cards are known a moment after the first announcement.
+            listener.wait_for(topic, r'.*"left", "right".*')
+            offered = listener.json(topic)
+            assert {"default", "left", "right"} <= set(offered["options"])
+            assert offered["command_topic"] == "bachbox/kitchen/output/set"
+
+            listener.publish(offered["command_topic"], "right")
+            listener.wait_for(offered["state_topic"], "right")
+            assert plays_on(recording, "right")
+            eventually(lambda: box.get("/api/now")["output"] == "right")
+
+            listener.publish(offered["command_topic"], "Kitchen")
+            box.process.wait_for("there is no output 'Kitchen'")
+            assert listener.last(offered["state_topic"]) == "right"
+            assert box.process.child("performer").pid == performer, "never replaced"
 
 
 def test_it_returns_to_the_card_that_was_asked_for(

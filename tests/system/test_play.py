@@ -117,6 +117,32 @@ def test_a_card_that_comes_goes_and_comes_again(env: dict[str, str], tmp_path: P
             assert box.counts()["composer"] == 0
 
 
+def test_a_mistake_in_a_section_that_the_music_does_not_need_is_told_while_it_plays(
+    env: dict[str, str], tmp_path: Path
+) -> None:
+    config = tmp_path / "bachbox.toml"
+    config.write_text(
+        '[sound]\noutput = "null"\n[mqtt]\nport = 99999\n[web]\nhost = ""\nzzz = 1\n'
+        "[gpio]\nbuttons = 3\n"
+    )
+    refused = bachbox("doctor", "--config", config, env=env)
+    assert refused.code == 2
+    with playing("--config", config, env=env) as box:
+        box.wait_for("piece 1")
+        status = bachbox("status", env=env).out
+        told = [line.strip() for line in status.splitlines() if "until this is corrected" in line]
+        assert [line.partition("; until this is corrected, ")[2] for line in told] == [
+            "[mqtt] is off",
+            "[web] is off",
+            "[gpio] is off",
+        ]
+        assert box.end() == 0
+        for problem in told:
+            assert problem.partition("; until")[0] in refused.err
+            assert any(line.endswith(problem) for line in box.lines), box.lines
+        assert not any("http://" in line for line in box.lines), "there is no page"
+
+
 def test_what_was_left_out_of_a_prime_is_in_status_and_log(env: dict[str, str]) -> None:
     prime = BROUGHT / "pedal.mid"
     notice = f"{prime}: the pedal was taken as length"

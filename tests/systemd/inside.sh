@@ -26,7 +26,7 @@ gone() { # what a removed Bachbox may leave: nothing but what is named
 misconfigured() {
     local begun
     begun=$(date +%s)
-    echo "tempo = 1" >>"$config"
+    sed -i '/^\[music\]/a tempo = 1' "$config"
     ! systemctl start bachbox && sleep 3 && [ "$(property NRestarts)" = 0 ] &&
         systemctl is-failed -q bachbox && journalctl -u bachbox --since "@$begun" | grep -q "$config.*tempo"
 }

@@ -85,6 +85,24 @@ class IcecastSource:
             self._is_sending = False
             await asyncio.sleep(backoff.next_s())
 
+    async def try_login(self) -> None:
+        """Connect as a source, and disconnect again as soon as the server has accepted it.
+
+        Raises:
+            BachboxError: the server refuses, or does not answer.
+        """
+        try:
+            async with asyncio.timeout(RESPONSE_TIMEOUT_S):
+                reader, writer = await self._connect()
+                try:
+                    writer.write(self._request())
+                    await self._check_response(reader)
+                finally:
+                    writer.close()
+        except (_TemporaryError, OSError, TimeoutError, EOFError, ValueError) as error:
+            why = str(error) or "it does not answer"
+            raise BachboxError(f"{self._address}: {why}") from error
+
     async def _send(self, box: BoxStatus) -> None:
         async with asyncio.timeout(RESPONSE_TIMEOUT_S):
             reader, writer = await self._connect()

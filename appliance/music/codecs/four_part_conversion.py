@@ -145,35 +145,45 @@ def _from_midi(file: ScoreFile, max_steps: int) -> tuple[Voices, Form]:
     bar_steps = BAR_STEPS[meters.pop()] if meters else 16
     if not file.parts:
         raise BachboxError("it has no notes")
-    parts = []
-    for part in file.parts:
-        beginning = [n for n in _on_grid(part) if n.start < max_steps * TICKS_PER_STEP]
-        if not beginning:
-            raise BachboxError(f"a part of it is silent for its first {max_steps // 16} bars")
-        parts.append(beginning)
+    end = max_steps * TICKS_PER_STEP
+    parts = [[note for note in _on_grid(part) if note.start < end] for part in file.parts]
+    silent = sum(not part for part in parts)
+    if silent == len(parts):
+        raise BachboxError(f"it is silent for its first {max_steps // bar_steps} bars")
     length_ticks = max(note.end for note in chain(*parts))
     steps = min(max_steps, length_ticks // TICKS_PER_STEP)
-    if len(parts) == VOICES:
-        parts.sort(key=lambda part: -sum(note.pitch for note in part) / len(part))
-    voices = _voices(parts, file.part_names, steps)
+    late = f"silent for its first {max_steps // bar_steps} bars"
+    try:
+        voices = _voices(parts, file.part_names, steps, by_pitch=True)
+    except BachboxError as why:
+        raise BachboxError(f"{why} (parts {late}: {silent})" if silent else str(why)) from why
+    if silent:
+        notice = f"parts without a note in its first {max_steps // bar_steps} bars were left out"
+        voices = voices._replace(notices=[f"{notice} ({silent})", *voices.notices])
     if file.first_bar_ticks is None:
-        pickup = parts_to_voices.pickup_of(voices.rows, bar_steps)
+        has_end = all(note.end <= steps * TICKS_PER_STEP for note in chain(*file.parts))
+        pickup = parts_to_voices.pickup_of(voices.rows, bar_steps, has_end=has_end)
     else:
         pickup = round(file.first_bar_ticks / TICKS_PER_STEP) % bar_steps
     return voices, Form(bar_steps, pickup, steps)
 
 
-def _voices(parts: list[list[Note]], names: Sequence[str], steps: int) -> Voices:
-    """Four voices of any number of parts.
+def _voices(
+    parts: Sequence[list[Note]], names: Sequence[str], steps: int, *, by_pitch: bool = False
+) -> Voices:
+    """Four voices of any number of parts, of which those without notes do not count.
+
+    ``by_pitch``: four parts that are voices are in no order.
 
     Raises:
         BachboxError: there are too many or too few notes at once.
     """
-    if len(parts) > VOICES:
-        padded = [*names, *[""] * len(parts)]
-        names = [name for name, part in zip(padded, parts, strict=False) if part]
-        parts = [part for part in parts if part]
-    if len(parts) == VOICES:
+    padded = [*names, *[""] * len(parts)]
+    names = [name for name, part in zip(padded, parts, strict=False) if part]
+    parts = [part for part in parts if part]
+    if len(parts) == VOICES and all(map(parts_to_voices.is_line, parts)):
+        if by_pitch:
+            parts.sort(key=lambda part: -sum(note.pitch for note in part) / len(part))
         return parts_to_voices.from_four_parts(parts, steps)
     if len(parts) > VOICES and (voices := parts_to_voices.from_many_parts(parts, names, steps)):
         return voices

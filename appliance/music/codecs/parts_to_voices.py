@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from itertools import combinations
+from itertools import combinations, pairwise
 from typing import Final, NamedTuple
 
 from appliance.errors import BachboxError
@@ -25,14 +25,24 @@ MAX_CANDIDATES: Final = 10
 """Of how many parts four are chosen at most; of more, those with the most notes."""
 MIN_STEPS_FOR_LAST_CHORD: Final = 128
 """In a shorter piece, the beginning of a short last chord says nothing about the bars."""
+MIN_OTHER_LENGTHS: Final = 0.05
+"""Unless this share of the chords has another length than a beat, a last one says nothing."""
 
 _VOICE_NAMES: Final = (
-    re.compile(r"(?i)s\.?|(?:sopran|soprano|superius|cantus|discant|treble|descant)\w*"),
-    re.compile(r"(?i)a\.?|(?:alt|alto|contralto|altus)\w{0,2}"),
-    re.compile(r"(?i)t\.?|tenor\w*"),
-    re.compile(r"(?i)b\.?|bass\w{0,3}"),
+    (
+        r"s\.?|(?:sopran|soprano)\w*",
+        r"a\.?|(?:alt|alto)\w{0,2}",
+        r"t\.?|tenor\w*",
+        r"b\.?|bass\w{0,3}",
+    ),
+    (
+        r"s\.?|(?:sopran|soprano|superius|cantus|discant|treble|descant)\w*",
+        r"a\.?|(?:alt|alto|contralto|altus)\w{0,2}",
+        r"t\.?|tenor\w*",
+        r"b\.?|bass\w{0,3}",
+    ),
 )
-"""Names of parts, from the highest voice down."""
+"""Patterns for names of parts, from the highest voice down: the usual ones, then all of them."""
 
 Rows = tuple[list[list[int]], list[list[bool]]]
 """Pitches and onsets, each ``[step][voice]``, as in :class:`appliance.music.score.Score`."""
@@ -78,10 +88,8 @@ def from_many_parts(
         names: of the parts; "" where unknown.
         steps: length of the result in 16ths.
     """
-    called = [[n for n, name in enumerate(names) if kind.fullmatch(name)] for kind in _VOICE_NAMES]
-    if all(len(found) == 1 for found in called):
-        chosen = [found[0] for found in called]
-    else:
+    chosen = _called(names)
+    if not chosen:
         chosen = _covering(parts, steps)
         if not chosen:
             return None
@@ -92,12 +100,24 @@ def from_many_parts(
     return Voices(voices.rows, [notice, *voices.notices])
 
 
+def _called(names: Sequence[str]) -> list[int]:
+    """The only parts called soprano, alto, tenor and bass; empty if there are none."""
+    for kinds in _VOICE_NAMES:
+        called = [
+            [n for n, name in enumerate(names) if re.fullmatch(kind, name, re.IGNORECASE)]
+            for kind in kinds
+        ]
+        if all(len(found) == 1 for found in called):
+            return [found[0] for found in called]
+    return []
+
+
 def _covering(parts: Sequence[Sequence[Note]], steps: int) -> list[int]:
     """The highest and the lowest part and the two that hold most of the other music.
 
     Empty if that is too little of all music.
     """
-    lines = [n for n, part in enumerate(parts) if _is_line(part)]
+    lines = [n for n, part in enumerate(parts) if is_line(part)]
     lines = sorted(lines, key=lambda n: -len(parts[n]))[:MAX_CANDIDATES]
     if len(lines) < VOICES:
         return []
@@ -117,7 +137,7 @@ def _mean_pitch(part: Sequence[Note]) -> float:
     return sum(note.pitch for note in part) / len(part)
 
 
-def _is_line(part: Sequence[Note]) -> bool:
+def is_line(part: Sequence[Note]) -> bool:
     """Whether a part has one note at a time, but for a few."""
     ends = 0
     overlapping = 0
@@ -216,24 +236,48 @@ def _assigned(chord: Sequence[Note], before: Sequence[int]) -> list[tuple[int, N
     return found
 
 
-def pickup_of(rows: Rows, bar_steps: int) -> int:
+def pickup_of(rows: Rows, bar_steps: int, *, has_end: bool = True) -> int:
     """The most likely pickup in 16ths: none, or a beat.
 
     Phrases of chorales rest on chords that begin on the first or third beat of 4/4, and on the
-    first of 3/4. On 365 chorales of Bach, this is right for 97 %.
+    first of 3/4. A last chord of one beat counts too, unless the other chords speak against an
+    upbeat or nearly all are that long. On 359 chorales of Bach, this is right for 98 %, and it
+    finds no upbeat in those that have none. Music that begins with a rest has its bars from there
+    on: the rest fills up the bar of the upbeat.
+
+    Args:
+        rows: of any number of voices.
+        bar_steps: length of a bar in 16ths.
+        has_end: whether the rows go on to the end of the piece.
     """
     pitches, onsets = rows
+    if all(pitch == SILENT for row in pitches[:1] for pitch in row):
+        return 0
     strong = 8 if bar_steps == 16 else bar_steps
-    beats = {0: 0, 4: 0}
+    *chords, (last, last_length) = _chords(pitches, onsets)
+    beats = {
+        pickup: sum(length >= 8 and (start - pickup) % strong == 0 for start, length in chords)
+        for pickup in (0, 4)
+    }
     """By pickup: how many chords rest on a strong beat."""
-    start = 0
-    for step in range(1, len(pitches) + 1):
-        is_last = step == len(pitches)
-        if not is_last and not any(onsets[step]) and pitches[step] == pitches[step - 1]:
-            continue
-        length = step - start
-        if length >= 8 or (is_last and length >= 4 and step >= MIN_STEPS_FOR_LAST_CHORD):
-            for pickup in beats:
-                beats[pickup] += (start - pickup) % strong == 0 and (3 if is_last else 1)
-        start = step
+    one_beat_rests = (
+        len(pitches) >= MIN_STEPS_FOR_LAST_CHORD
+        and beats[4] >= beats[0]
+        and sum(length != 4 for _, length in chords) >= MIN_OTHER_LENGTHS * len(chords)
+    )
+    if has_end and (last_length >= 8 or (last_length >= 4 and one_beat_rests)):
+        for pickup in beats:
+            beats[pickup] += 3 * ((last - pickup) % strong == 0)
     return 4 if beats[4] > beats[0] else 0
+
+
+def _chords(
+    pitches: Sequence[Sequence[int]], onsets: Sequence[Sequence[bool]]
+) -> list[tuple[int, int]]:
+    """Start and length in 16ths of everything that sounds without a change."""
+    starts = [
+        step
+        for step in range(len(pitches))
+        if not step or any(onsets[step]) or pitches[step] != pitches[step - 1]
+    ]
+    return [(a, b - a) for a, b in pairwise([*starts, len(pitches)])]

@@ -66,6 +66,8 @@ class _Track:
         """Tick, channel, and whether the pedal is down from there on."""
         self.unreleased = 0
         """How many notes of :meth:`notes` are never released."""
+        self._sounding: dict[int, dict[int, int]] = defaultdict(dict)
+        """By channel, the pitches that are not released yet, with the ticks of their beginnings."""
         tick = 0
         for message in messages:
             tick += message.time
@@ -77,10 +79,28 @@ class _Track:
             elif message.type == "track_name":
                 self.name = self.name or _text(message.name).strip("\0 ")
             elif message.type == "control_change":
-                self.pedal.append((tick, message.channel, message.value >= _PEDAL_DOWN))
+                self._take_controller(message, tick)
             elif message.type in ("note_on", "note_off"):
-                self.events.append(_event(message, tick))
+                self._take_note(_event(message, tick))
         self.end_tick = tick
+
+    def _take_controller(self, message: Any, tick: int) -> None:
+        if message.control in midi_repair.ENDS_OF_NOTES:
+            # Not what begins at the same tick: programs write this event behind it.
+            pitches = self._sounding[message.channel]
+            for pitch in [pitch for pitch, start in pitches.items() if start < tick]:
+                self._take_note(NoteOff(tick, message.channel, pitch))
+        else:
+            is_down = message.control == midi_repair.SUSTAIN_PEDAL and message.value >= _PEDAL_DOWN
+            self.pedal.append((tick, message.channel, is_down))
+
+    def _take_note(self, event: NoteOn | NoteOff) -> None:
+        self.events.append(event)
+        pitches = self._sounding[event.voice]
+        if isinstance(event, NoteOn):
+            pitches[event.pitch] = event.tick
+        else:
+            pitches.pop(event.pitch, None)
 
     def notes(self, ticks_per_beat: float) -> dict[int, list[Note]]:
         """The notes of each channel, in the order of their beginnings."""
@@ -102,7 +122,7 @@ def _score_file(midi: midi_repair.RepairedMidi, name: str) -> ScoreFile:
         tracks = _first_sequence(tracks, notices)
     scale = TICKS_PER_BEAT / midi.ticks_per_beat
     pedal = _pedal_spans(tracks)
-    pedal_counts = drum_parts = 0
+    pedal_counts = drum_parts = without_length = 0
     parts: list[tuple[Note, ...]] = []
     names: list[str] = []
     for track in tracks:
@@ -112,19 +132,24 @@ def _score_file(midi: midi_repair.RepairedMidi, name: str) -> ScoreFile:
                 continue
             held = _with_pedal(notes, pedal.get(channel, []))
             pedal_counts += sum(a != b for a, b in zip(notes, held, strict=True))
-            parts.append(tuple(_scaled(note, scale, len(parts)) for note in held))
+            sounding = [note for note in held if note.length > 0]
+            without_length += len(held) - len(sounding)
+            parts.append(tuple(_scaled(note, scale, len(parts)) for note in sounding))
             names.append(track.name)
     if drum_parts:
         count = len(parts) + drum_parts
         notices.append(f"read {len(parts)} of {count} tracks (percussion left out)")
+    if without_length:
+        notices.append(f"notes without a length were left out ({without_length})")
     if pedal_counts:
         notices.append("the pedal was taken as length")
     if unreleased := sum(track.unreleased for track in tracks):
         notices.append(f"notes that are never released end with their track ({unreleased} notes)")
-    written = {signature for track in tracks for signature in track.signatures}
+    # Of several at one tick, the last counts: programs write 4/4 first and then what is meant.
+    written = {signature.tick: signature for track in tracks for signature in track.signatures}
     end_tick = max((note.end for part in parts for note in part), default=0) / scale
     pickup_ticks, signatures = split_pickup(
-        sorted(written, key=lambda signature: signature.tick), midi.ticks_per_beat
+        sorted(written.values(), key=lambda signature: signature.tick), midi.ticks_per_beat
     )
     signatures = without_short_last_bar(signatures, midi.ticks_per_beat, end_tick)
     return ScoreFile(

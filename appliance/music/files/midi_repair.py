@@ -2,8 +2,8 @@
 
 A file may be wrapped in RIFF, have chunks of other programs, a longer header or wrong lengths, and
 its tracks may hold meta events that make no sense. All of that is passed over here: mido gets a
-file with nothing but notes, the sustain pedal, programs, time and key signatures, tempos and the
-names of tracks. Source: Standard MIDI Files 1.0 (RP-001).
+file with nothing but notes, the controllers that end or hold them, programs, time and key
+signatures, tempos and the names of tracks. Source: Standard MIDI Files 1.0 (RP-001).
 """
 
 from __future__ import annotations
@@ -19,6 +19,11 @@ from appliance.music.files.score_file import MAX_NOTES
 
 SUSTAIN_PEDAL: Final = 64
 """The controller number of the sustain pedal."""
+RESET_ALL_CONTROLLERS: Final = 121
+"""The controller number that lifts the pedal too."""
+ENDS_OF_NOTES: Final = (120, 123)
+"""The controller numbers of All Sound Off and All Notes Off."""
+_KEPT_CONTROLLERS: Final = (SUSTAIN_PEDAL, RESET_ALL_CONTROLLERS, *ENDS_OF_NOTES)
 SMPTE_BPM: Final = 120
 """The tempo at which time in SMPTE frames becomes beats; a file without a tempo has it too."""
 MAX_EVENTS: Final = 500_000
@@ -61,7 +66,7 @@ def load(content: bytes) -> RepairedMidi:
     start = content.find(b"MThd", 0, _HEADER_SEARCH_BYTES)
     if start < 0 or len(content) < start + _HEADER.size:
         raise ValueError("it has no MIDI header")
-    _, length, file_type, _, division = _HEADER.unpack_from(content, start)
+    _, length, file_type, count, division = _HEADER.unpack_from(content, start)
     ticks_per_beat, notices = _ticks_per_beat(division)
     budget = _Budget()
     tracks, broken = _tracks(content, start + _CHUNK.size + max(6, length), budget)
@@ -71,7 +76,12 @@ def load(content: bytes) -> RepairedMidi:
             if broken == 1
             else f"{broken} tracks break off and were read up to there"
         )
-    header = _HEADER.pack(b"MThd", 6, min(file_type, 2), len(tracks), 480)
+    if 0 < len(tracks) < count:
+        notices.append(f"it has {len(tracks)} of the {count} tracks that its header tells of")
+    if file_type > 2:
+        notices.append(f"its MIDI type is {file_type}, which there is not; it was read as type 1")
+        file_type = 1
+    header = _HEADER.pack(b"MThd", 6, file_type, len(tracks), 480)
     chunks = (_CHUNK.pack(b"MTrk", len(track)) + track for track in tracks)
     file = mido.MidiFile(file=io.BytesIO(header + b"".join(chunks)), clip=True)
     return RepairedMidi(file, ticks_per_beat, tuple(notices))
@@ -219,7 +229,7 @@ class _TrackCleaner:
         kind = status & 0xF0
         data = [self._data_byte() for _ in range(1 if kind in (_PROGRAM_CHANGE, 0xD0) else 2)]
         is_kept = kind in (0x80, _NOTE_ON, _PROGRAM_CHANGE) or (
-            kind == _CONTROL_CHANGE and data[0] == SUSTAIN_PEDAL
+            kind == _CONTROL_CHANGE and data[0] in _KEPT_CONTROLLERS
         )
         return bytes((status, *data)) if is_kept else b""
 

@@ -61,6 +61,8 @@ class MusicXmlPart:
         """Measure, numerator and denominator of every time signature."""
         self.repeats: list[tuple[int, bool]] = []
         """Measure of every repeat sign, and whether it is one where the repeat begins."""
+        self.endings = 0
+        """How many endings its repeats have."""
         self.key_signature: KeySignature | None = None
         """The first one, as it sounds."""
         self.unpitched = 0
@@ -177,10 +179,15 @@ class MusicXmlPart:
             self.key_signature = self._key_signature(key)
 
     def _take_meter(self, time: Element) -> None:
-        """Add a time signature; one of several fractions, such as 3/4+2/8, is their sum."""
+        """Add a time signature; one of several fractions, such as 3/4+2/8, is their sum.
+
+        Of interchangeable ones, such as 3/4 and 6/8, the first counts.
+        """
         pairs = [
             (sum(map(_number, (beats.text or "").split("+"))), _number(beat_type))
-            for beats, beat_type in zip(time.iter("beats"), time.iter("beat-type"), strict=False)
+            for beats, beat_type in zip(
+                time.findall("beats"), time.findall("beat-type"), strict=False
+            )
         ]
         under = int(min(max((under for _, under in pairs), default=0), 64))
         if under < 1 or any(not value for pair in pairs for value in pair):
@@ -200,6 +207,7 @@ class MusicXmlPart:
         return KeySignature((written + 7 * semitones + 5) % 12 - 5 if semitones else written, mode)
 
     def _take_repeat(self, barline: Element) -> None:
+        self.endings += sum(ending.get("type") == "start" for ending in barline.iter("ending"))
         for repeat in barline.iter("repeat"):
             self.repeats.append((len(self.lengths), repeat.get("direction") == "forward"))
 

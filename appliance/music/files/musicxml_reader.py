@@ -5,6 +5,7 @@ Source: MusicXML 4.0, https://www.w3.org/2021/06/musicxml40/
 
 from __future__ import annotations
 
+import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from itertools import accumulate
@@ -16,6 +17,7 @@ from appliance.errors import UsageError
 from appliance.music.events import TICKS_PER_BEAT
 from appliance.music.files.musicxml_document import MusicXmlDocument
 from appliance.music.files.musicxml_part import MusicXmlPart, WrittenNote
+from appliance.music.files.parts_and_clefs import VOICE_NAMES
 from appliance.music.files.score_file import MAX_NOTES, ScoreFile, first_line
 from appliance.music.files.time_signatures import (
     TimeSignature,
@@ -26,6 +28,8 @@ from appliance.music.notes import Note
 from appliance.music.score import VOICES
 
 SUFFIXES: Final = (".musicxml", ".mxl", ".xml")
+_KEYBOARD: Final = re.compile(r"(?i)piano|organ|orgel|orgue|keyboard|klavier|cembalo|harpsichord")
+"""A part that accompanies, by its name."""
 
 
 class _Sounding(NamedTuple):
@@ -43,8 +47,8 @@ _Line = list[_Sounding]
 def read(path: Path) -> ScoreFile:
     """Read a MusicXML file.
 
-    Every staff is a part. Parts of transposing instruments are read as they sound. Fewer than four
-    parts are split into their voices if that makes four.
+    Every staff is a part. Parts of transposing instruments are read as they sound. Without four
+    staves of one voice each, staves are split into their voices if that makes four or more.
 
     Raises:
         UsageError: it is not MusicXML, or is too long.
@@ -91,8 +95,7 @@ def _score_file(name: str, document: MusicXmlDocument, parts: Sequence[MusicXmlP
         for staff in part.by_staff():
             lines.append(_joined(staff, starts))
             names.append(part.name)
-    if len(lines) < VOICES and len(voices := [*_voices(lines)]) == VOICES:
-        lines, names = voices, []
+    lines, names = _split(lines, names)
     first = pitched[0] if pitched else MusicXmlPart()
     length_ticks, first_bar_ticks = _ticks(starts[-1]), _ticks(starts[1]) if parts else None
     pickup_ticks, signatures = split_pickup(
@@ -178,16 +181,54 @@ def _joined(staff: Iterable[WrittenNote], starts: Sequence[float]) -> _Line:
     return line
 
 
-def _voices(lines: Iterable[_Line]) -> Iterable[_Line]:
-    """The voices of each staff, the highest first.
+def _split(lines: list[_Line], names: list[str]) -> tuple[list[_Line], list[str]]:
+    """The staves of closed score as a part for each voice, and the names of the parts.
 
-    A hymn in closed score has two staves with two voices each.
+    A hymn in closed score has two staves with two voices each; others may accompany it. The first
+    four voices that are no keyboard's then get the names of voices.
     """
-    for line in lines:
-        voices: dict[str, _Line] = defaultdict(list)
-        for sounding in line:
-            voices[sounding.voice].append(sounding)
-        yield from sorted(voices.values(), key=lambda v: -fmean(s.note.pitch for s in v))
+    staves = [(line, name) for line, name in zip(lines, names, strict=True) if line]
+    voices = [_voices(line) for line, _ in staves]
+    if sum(map(_is_single, (line for line, _ in staves))) >= VOICES:
+        return lines, names
+    if len(staves) < VOICES and sum(map(len, voices)) == VOICES:
+        return [voice for found in voices for voice in found], []
+    found: list[_Line] = []
+    found_names: list[str] = []
+    choir: list[int] = []
+    for (line, name), parts in zip(staves, voices, strict=True):
+        is_closed = len(parts) > 1 and _is_balanced(parts)
+        if is_closed and len(choir) < VOICES and not _KEYBOARD.search(name):
+            choir += range(len(found), len(found) + len(parts))
+        found += parts if is_closed else [line]
+        found_names += [name] * (len(parts) if is_closed else 1)
+    if len(staves) < 3 or sum(map(_is_single, found)) < VOICES:
+        return lines, names
+    if len(choir) == VOICES:
+        for place, name in zip(choir, VOICE_NAMES, strict=True):
+            found_names[place] = name
+    return found, found_names
+
+
+def _voices(line: _Line) -> list[_Line]:
+    """The voices of a staff, the highest first."""
+    voices: dict[str, _Line] = defaultdict(list)
+    for sounding in line:
+        voices[sounding.voice].append(sounding)
+    return sorted(voices.values(), key=lambda v: -fmean(s.note.pitch for s in v))
+
+
+def _is_single(line: _Line) -> bool:
+    """Whether at most one note sounds at a time, but for one in ten."""
+    ends = list(accumulate((sounding.note.end for sounding in line), max, initial=0))
+    overlapping = sum(sounding.note.start < end for sounding, end in zip(line, ends, strict=False))
+    return bool(line) and overlapping <= len(line) // 10
+
+
+def _is_balanced(voices: Sequence[_Line]) -> bool:
+    """Whether the voices of a staff sing about as much, one note at a time."""
+    sung = [sum(sounding.note.length for sounding in voice) for voice in voices]
+    return all(map(_is_single, voices)) and min(sung) * 2 >= max(sung)
 
 
 def _notices(parts: Sequence[MusicXmlPart], pitched: int) -> Iterable[str]:
@@ -196,6 +237,8 @@ def _notices(parts: Sequence[MusicXmlPart], pitched: int) -> Iterable[str]:
         yield f"read {pitched} of {len(parts)} parts (percussion left out)"
     elif unpitched := sum(part.unpitched for part in parts):
         yield f"notes without a pitch were left out ({unpitched})"
+    if (endings := max((part.endings for part in parts), default=0)) > 1:
+        yield f"endings of repeats were read one after the other ({endings})"
     for what, count in left_out.items():
         yield f"{what} were left out ({count})"
 

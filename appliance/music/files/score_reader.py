@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from importlib import import_module
+from itertools import accumulate
 from pathlib import Path
 from typing import Final
 
@@ -24,6 +25,8 @@ _READERS: Final = {
 """Module in this package by suffix."""
 SUFFIXES: Final = tuple(_READERS)
 MAX_FILE_BYTES: Final = 16 << 20
+MAX_SILENCE_TICKS: Final = 64 * TICKS_PER_BEAT
+"""16 bars of 4/4: after such a silence of all parts, what follows is another piece or a mistake."""
 
 
 def read(path: Path) -> ScoreFile:
@@ -54,7 +57,28 @@ def read(path: Path) -> ScoreFile:
             path=path,
             remedy="look for a stray note at its end, or cut the file into movements",
         )
-    return replace(file, path=path)
+    return replace(_until_silence(file), path=path)
+
+
+def _until_silence(file: ScoreFile) -> ScoreFile:
+    """The file up to a silence that no piece has, with a notice: a stray note may follow it."""
+    notes = sorted((note for part in file.parts for note in part), key=lambda note: note.start)
+    ends = accumulate((note.end for note in notes), max)
+    gaps = ((end, after.start) for end, after in zip(ends, notes[1:], strict=False))
+    end, start = next((g for g in gaps if g[1] - g[0] >= MAX_SILENCE_TICKS), (0, 0))
+    if not end or file.tune:
+        return file
+    beats = (start - end) // TICKS_PER_BEAT
+    left_out = sum(note.start >= start for note in notes)
+    notice = f"there is a silence of {beats} quarter notes; what follows it was left out"
+    return replace(
+        file,
+        parts=tuple(tuple(note for note in part if note.start < start) for part in file.parts),
+        length_ticks=file.length_ticks and min(file.length_ticks, end),
+        fermatas=tuple(fermata for fermata in file.fermatas if fermata[0] < end),
+        repeats=file.repeats and tuple(repeat for repeat in file.repeats if repeat[0] <= end),
+        notices=(*file.notices, f"{notice} (notes: {left_out})"),
+    )
 
 
 def _reader(suffix: str) -> Callable[[Path], ScoreFile]:

@@ -27,6 +27,7 @@ from appliance.errors import UsageError
 from appliance.frontends.gpio import gpio_frontend, live_test, pin_factory
 from appliance.frontends.gpio.gpio_frontend import GpioFrontend
 from appliance.state.box_status import BoxStatus
+from appliance.state.scenes import Scenes
 from appliance.state.settings import ModelDefaults, RequestedSettings, Settings
 from tests.support import audio_analysis
 from tests.support.log_lines import log_lines
@@ -307,7 +308,7 @@ def test_buttons_to_both_rails_and_encoders_with_two_detents(
             Button(6, "volume=-5", active="high"),
             Button(13, "instrument=+1", double="instrument=default"),
             Button(16, "nonsense"),
-            Button(19, "save", double="scene=none"),
+            Button(19, "save", double="scene=Evening organ, 415 Hz"),
         ),
     )
     asked: list[frozenset[str]] = []
@@ -339,8 +340,13 @@ def test_buttons_to_both_rails_and_encoders_with_two_detents(
         operator.press(13, 0.06)
         operator.wait_until(lambda: settings.requested.instrument is None)
         settings.observe(lambda _requested, changed: asked.append(changed))
+        Scenes(tmp_path / "scenes.json", settings)
         operator.press(19, 0.06)
         operator.wait_until(lambda: frozenset({"save"}) in asked)
+        operator.press(19, 0.06)
+        operator.press(19, 0.06)
+        operator.wait_until(lambda: settings.requested.pitch == 415)
+        assert settings.requested.scene == "Evening organ, 415 Hz"
 
     log = play(gpio, tmp_path, work)
     assert "[gpio] buttons 4 (nonsense): press = 'nonsense' is not known" in log

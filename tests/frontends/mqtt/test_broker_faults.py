@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
+import re
 import shutil
 import socket
 import subprocess
@@ -335,6 +337,26 @@ def test_a_new_model_updates_the_discovery_payload(
             await asyncio.to_thread(listener.wait_for, topic, r'.*"options": \["chorales"\].*')
             models.append("fugues")
             await asyncio.to_thread(listener.wait_for, topic, r'.*\["chorales", "fugues"\].*')
+
+        alone.run(work)
+
+
+def test_a_sound_card_that_comes_or_goes_updates_the_discovery_payload(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(mqtt_frontend, "HEALTH_INTERVAL_S", 0.5)
+    monkeypatch.setattr(mqtt_frontend, "DISCOVERY_INTERVAL_S", 0.1)
+    cards = ["Headphones"]
+    with broker(tmp_path) as server, client(server.port) as listener:
+        alone = FrontendAlone(mqtt(server.port))
+        alone.settings.add_names("output", lambda: ["default", *cards])
+        topic = "homeassistant/select/bachbox_kitchen/output/config"
+
+        async def work() -> None:
+            for plugged_in in (["Headphones"], ["Headphones", "USB"], ["USB"]):
+                cards[:] = plugged_in
+                options = re.escape(json.dumps(["default", *plugged_in]))
+                await asyncio.to_thread(listener.wait_for, topic, f'.*"options": {options}.*')
 
         alone.run(work)
 

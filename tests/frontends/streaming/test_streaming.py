@@ -13,6 +13,10 @@ from pathlib import Path
 
 import pytest
 
+from appliance.config import loader
+from appliance.frontends import local_socket
+from appliance.offline import stream_checks
+from appliance.offline.findings import CheckStatus, Finding
 from tests.support import audio_analysis
 from tests.support.broker import free_port
 from tests.support.command import Playing, home, playing
@@ -169,6 +173,25 @@ def test_icecast_wrong_password_is_reported(tmp_path: Path) -> None:
     ):
         one.wait_for("icecast: .*(does not accept the password|trying again)")
         one.wait_for("icecast: .*does not accept the password")
+
+
+def test_doctor_finds_out_whether_icecast_takes_the_sound(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(local_socket, "is_box_running", lambda: False)
+    port = free_port()
+
+    def examine(password: str) -> Finding:
+        address = f"http://source:{password}@127.0.0.1:{port}/bachbox.mp3"
+        text = f'[stream]\nicecast = "{address}"'
+        [finding] = stream_checks.check_icecast(loader.parse(text, tmp_path))
+        return finding
+
+    with icecast(tmp_path, port) as log:
+        eventually(lambda: "does not accept the password" in examine("wrong").detail, log)
+        # The mount is free again a moment after a source has left it.
+        for _ in range(2):
+            eventually(lambda: examine(PASSWORD.replace(" ", "%20")).status is CheckStatus.OK, log)
 
 
 def test_icecast_takes_a_password_full_of_signs(tmp_path: Path) -> None:

@@ -63,6 +63,35 @@ def test_parts_that_have_the_names_of_voices_are_taken() -> None:
     assert score.notices == ("read 4 of 7 parts (Flute, Piano, part 7 left out)",)
 
 
+@pytest.mark.parametrize("names", [
+    ["Descant", "Soprano", "Alto", "Tenor", "Bass"], ["x", "Cantus", "Altus", "Tenor", "Bassus"],
+])  # fmt: skip
+def test_a_descant_is_no_soprano_where_there_is_one(names: list[str]) -> None:
+    score = score_of(line([79] * 32), *VOICES, names=names)
+    assert beats(score) == CHORDS
+    assert score.notices == (f"read 4 of 5 parts ({names[0]} left out)",)
+
+
+@pytest.mark.parametrize("engraved", [True, False])
+def test_closed_score_with_a_piano_is_no_four_parts(engraved: bool) -> None:
+    score = score_of(RIGHT_HAND, LEFT_HAND, RIGHT_HAND, LEFT_HAND, engraved=engraved)
+    assert beats(score) == CHORDS
+
+
+@pytest.mark.parametrize("engraved", [True, False])
+def test_a_part_without_notes_is_no_voice(engraved: bool) -> None:
+    assert beats(score_of(*VOICES, (), engraved=engraved)) == CHORDS
+    with pytest.raises(UsageError, match="3 parts; it has up to 3 notes"):
+        score_of(*VOICES[:3], (), engraved=engraved)
+
+
+def test_a_part_that_begins_late_is_left_out_with_a_notice() -> None:
+    late = tuple(note._replace(start=note.start + 160 * TICKS_PER_BEAT) for note in VOICES[0])
+    score = score_of(*VOICES, late, engraved=False)
+    assert beats(score)[:32] == CHORDS
+    assert score.notices[0] == "parts without a note in its first 32 bars were left out (1)"
+
+
 @pytest.mark.parametrize("lower", [0, -12])
 def test_an_instrument_that_doubles_the_bass_is_left_out(lower: int) -> None:
     low = line([chord[3] for chord in CHORDS], lower=lower)
@@ -163,3 +192,40 @@ def test_without_long_chords_no_pickup_is_assumed() -> None:
     rows = [[72, 67, 64, 48]] * 16
     assert parts_to_voices.pickup_of((rows, [[n % 4 == 0] * 4 for n in range(16)]), 16) == 0
     assert parts_to_voices.pickup_of(([[SILENT] * 4], [[False] * 4]), 16) == 0
+
+
+@pytest.mark.parametrize("beats_long", [32, 64])
+def test_music_in_equal_chords_is_not_moved(beats_long: int) -> None:
+    chords = (CHORDS * 2)[:beats_long]
+    score = score_of(*(line([c[v] for c in chords]) for v in range(4)), engraved=False)
+    assert score.form.pickup_steps == 0
+
+
+def moved(notes: Sequence[tuple[int, int]], steps: int) -> int:
+    """The pickup of a line of pitches and lengths in 16ths, behind a rest of ``steps`` 16ths."""
+    rows = [[SILENT]] * steps
+    onsets = [[False]] * steps
+    for pitch, length in notes:
+        rows += [[pitch]] * length
+        onsets += [[n == 0] for n in range(length)]
+    return parts_to_voices.pickup_of((rows, onsets), 16)
+
+
+PHRASE = [(60, 4), (62, 2), (64, 2), (65, 4), (64, 4)]
+
+
+def test_a_last_chord_of_a_beat_does_not_outweigh_the_phrases() -> None:
+    notes = PHRASE * 8
+    assert moved(notes, 0) == 4
+    assert moved([(60, 8), (62, 2), (64, 2), (65, 4), *notes], 0) == 0
+
+
+def test_music_that_begins_with_a_rest_has_its_bars_from_there() -> None:
+    assert moved([(67, 4), *PHRASE * 8], 12) == 0
+
+
+def test_where_a_long_file_is_cut_nothing_ends() -> None:
+    notes = [note for _ in range(8) for note in PHRASE]
+    rows = [[pitch] for pitch, length in notes for _ in range(length)]
+    onsets = [[n == 0] for _, length in notes for n in range(length)]
+    assert parts_to_voices.pickup_of((rows, onsets), 16, has_end=False) == 0

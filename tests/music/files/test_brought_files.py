@@ -415,3 +415,60 @@ def test_any_bytes_give_a_score_or_a_refusal_in_bounded_time(
         notes = list(itertools.chain(*file.parts))
         assert all(0 <= note.start <= note.end <= 480 * MAX_BEATS for note in notes)
         assert all(0 <= note.pitch <= 127 for note in notes)
+
+
+@pytest.mark.parametrize("controller", [120, 123])
+@pytest.mark.parametrize("is_first", [True, False])
+def test_a_controller_that_ends_all_notes_ends_them(
+    tmp_path: Path, controller: int, is_first: bool
+) -> None:
+    ends = bytes((0xB0, controller, 0))
+    ons = [bytes((0x90, pitch, 80)) for pitch in (60, 62, 64)]
+    later = [ends + b"\x00" + on if is_first else on + b"\x00" + ends for on in ons[1:]]
+    events = [ons[0], *later, ends]
+    held = b"\x00" + number(480).join(events)
+    file = read(tmp_path, midi(held + number(4800) + END_OF_TRACK[1:]))
+    assert spans(file.parts[0]) == [(0, 480), (480, 960), (960, 1440)]
+    assert file.notices == ()
+
+
+def test_the_reset_of_all_controllers_lifts_the_pedal(tmp_path: Path) -> None:
+    track = b"\x00\xb0\x40\x7f" + melody(60)[:-4] + b"\x83\x60\xb0\x79\x00"
+    file = read(tmp_path, midi(track + number(4800) + melody(62)[1:]))
+    assert spans(file.parts[0])[0] == (0, 960)
+
+
+def test_a_stray_note_behind_a_long_silence_is_left_out_with_a_notice(tmp_path: Path) -> None:
+    def with_stray(beats: int) -> ScoreFile:
+        stray = number(480 * beats) + melody(60)[1:]
+        return read(tmp_path, midi(melody(60, 62, 64)[:-4] + stray))
+
+    assert spans(with_stray(63).parts[0])[3:] == [(66 * 480, 67 * 480)]
+    far = with_stray(8000)
+    assert spans(far.parts[0]) == [(0, 480), (480, 960), (960, 1440)]
+    assert far.notices == (
+        "there is a silence of 8000 quarter notes; what follows it was left out (notes: 1)",
+    )
+    assert free_rhythm_conversion.to_free_rhythm(far).form.steps == 12
+
+
+def test_of_two_time_signatures_at_one_tick_the_last_counts(tmp_path: Path) -> None:
+    track = melody(60, 62, 64, before=signature(0, 4, 2) + signature(0, 3, 2))
+    assert read(tmp_path, midi(track)).time_signatures == ((3, 4),)
+    track = melody(60, 62, 64, before=signature(0, 3, 2) + signature(0, 4, 2))
+    assert read(tmp_path, midi(track)).time_signatures == ((4, 4),)
+
+
+@pytest.mark.parametrize(
+    ("content", "notice"),
+    [
+        (midi(melody(60), count=3), "it has 1 of the 3 tracks that its header tells of"),
+        (midi(melody(60), file_type=3), "its MIDI type is 3"),
+        (midi(melody(60)[:-4] + melody(62, beat=0)), "notes without a length were left out (1)"),
+    ],
+)
+def test_what_is_odd_in_a_midi_file_is_said(tmp_path: Path, content: bytes, notice: str) -> None:
+    file = read(tmp_path, content)
+    assert spans(file.parts[0]) == [(0, 480)]
+    assert len(file.notices) == 1
+    assert file.notices[0].startswith(notice)

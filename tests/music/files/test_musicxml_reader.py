@@ -311,3 +311,66 @@ def test_a_whole_string_quartet_is_read_in_time() -> None:
     file = musicxml_reader.read(Path(corpus.getWork("beethoven/opus133")))
     assert [len(part) for part in file.parts] == [2145, 2529, 2435, 1776]
     assert file.notices == ("grace notes were left out (172)",)
+
+
+def closed(*pitches: tuple[str, str]) -> list[str]:
+    """The bars of a staff with two voices: two half notes each, of the letters given."""
+    return [
+        "".join(
+            f"<note><pitch><step>{step}</step><octave>{octave}</octave></pitch>"
+            f"<duration>4</duration><voice>{voice}</voice></note>"
+            * 2
+            + "<backup><duration>8</duration></backup>"
+            for voice, (step, octave) in enumerate(zip(bar, (5, 4), strict=True))
+        )
+        for bar in pitches
+    ]
+
+
+WOMEN, MEN = closed(("C", "G"), ("D", "G")), closed(("E", "C"), ("D", "B"))
+
+
+@pytest.mark.parametrize(
+    ("others", "names"),
+    [
+        ([], ()),
+        ([["", ""]], ()),
+        ([[pitched("A", 8), pitched("A", 8)]], ("Soprano", "Alto", "Tenor", "Bass", "")),
+    ],
+)
+def test_closed_score_is_split_whatever_else_is_on_the_page(
+    tmp_path: Path, others: list[list[str]], names: tuple[str, ...]
+) -> None:
+    file = written(tmp_path, score(WOMEN, MEN, *others))
+    voices = [[note.pitch for note in part] for part in file.parts]
+    assert voices[:4] == [
+        [72, 72, 74, 74], [67, 67, 67, 67], [76, 76, 74, 74], [60, 60, 71, 71],
+    ]  # fmt: skip
+    assert file.part_names == names
+
+
+def test_chords_of_a_piano_are_not_split(tmp_path: Path) -> None:
+    chord = pitched("C", 8) + pitched("E", 8, "<chord/>")
+    file = written(tmp_path, score(WOMEN, MEN, [chord, chord]))
+    assert [len(part) for part in file.parts] == [4, 4, 4, 4, 4]
+    assert file.part_names == ("Soprano", "Alto", "Tenor", "Bass", "")
+
+
+def test_of_interchangeable_meters_the_first_counts(tmp_path: Path) -> None:
+    other = "<interchangeable><beats>6</beats><beat-type>8</beat-type></interchangeable>"
+    meters = f"<time><beats>3</beats><beat-type>4</beat-type>{other}</time>"
+    file = written(tmp_path, score([pitched("C", 6), pitched("D", 6)], attributes=meters))
+    assert file.time_signatures == ((3, 4),)
+    assert file.first_bar_ticks == 1440
+
+
+def test_endings_are_read_one_after_the_other_with_a_notice(tmp_path: Path) -> None:
+    bars = [
+        f"<barline location='left'><ending number='{n}' type='start'/></barline>"
+        + pitched("C", 8)
+        + f"<barline location='right'><ending number='{n}' type='stop'/></barline>"
+        for n in (1, 2)
+    ]
+    file = written(tmp_path, score([pitched("G", 8), *bars]))
+    assert [note.pitch for note in file.parts[0]] == [67, 60, 60]
+    assert file.notices == ("endings of repeats were read one after the other (2)",)

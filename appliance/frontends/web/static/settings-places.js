@@ -1,6 +1,6 @@
 // Where on the page a setting is: what is used daily is in sight, the rest is folded away.
 
-const QUICK = ['model', 'instrument', 'tempo', 'key', 'character'];
+const QUICK = ['model', 'instrument', 'tempo', 'key'];
 const LOUDSPEAKER = ['output', 'soundfont', 'balance', 'swap_channels', 'mono'];
 const ELSEWHERE = ['playing', 'scene', 'saved_piece']; // Those that are no widget in the form.
 

@@ -32,6 +32,8 @@ SYMBOLS: Final = re.compile(
     r"(?P<over>\d+)?(?P<under>/+\d*)?"
     r"|(?P<broken>>+|<+)|(?P<tie>-)|\x01(?P<unit>\d+)|\x02(?P<key>\d{7})|(?P<other>\S)"
 )
+_MANY_TIMES: Final = re.compile(r"\|::(?!\|)|(?<!\|)::\||:::")
+"""Two colons beside a bar line; ``|::|`` ends one repeat and begins the next."""
 MAX_DIGITS: Final = 4
 """Of a length of a note, and of the slashes after it."""
 ALTERATIONS = {None: None, "^": 1, "_": -1, "=": 0, "^^": 2, "__": -2}
@@ -102,6 +104,10 @@ def bars_of(lines: Sequence[Line], unit: Fraction, *, compound: bool) -> Bars:
     """
     scanner = _Scanner(unit, compound=compound)
     text = "\n".join(line.text for line in lines)
+    if _MANY_TIMES.search(text):
+        scanner.notices.append(
+            "repeats for more than two times: each part was read as played twice"
+        )
     starts = list(accumulate((len(line.text) + 1 for line in lines), initial=0))
     for symbol in SYMBOLS.finditer(text):
         number = lines[bisect_right(starts, symbol.start()) - 1].number

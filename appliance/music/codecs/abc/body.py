@@ -8,7 +8,7 @@ from typing import Final
 
 from appliance.common.text import shortened
 from appliance.music.codecs.abc.bars import KEY_MARK, UNIT_MARK, highest_note, key_mark
-from appliance.music.codecs.abc.header import parse_key, parse_meter, parse_unit
+from appliance.music.codecs.abc.header import parse_key, parse_meter, parse_unit, shift_in
 from appliance.music.codecs.abc.text import Line, LineError, TuneText
 
 MAX_BODY_CHARACTERS: Final = 100_000
@@ -26,6 +26,12 @@ _NOT_NOTES: Final = re.compile(
 )
 _CHORD: Final = re.compile(r"\[([^\[\]|:\n]{0,200})\]((?:\d{1,4})?(?:/+\d{0,4})?)")
 _OVERLAY: Final = re.compile(r"&[^|:\n]*")
+_JUMP: Final = re.compile(
+    r"""(?i)([!+"])[\^_<>@]?\s{0,4}((?:D\.? ?[CS]\.?|da ?capo|dal ?segno|da ?coda)"""
+    r"""(?![a-z]*[#b\d]|[a-z]*us)(?:\s{0,4}al\b[^"!+\n]{0,40}|al(?:fine|coda|segno))?)\s{0,4}\1"""
+)
+"""Da capo and the like, as an ornament or as words."""
+_PARTS: Final = re.compile(r"[A-Z\d().*]{1,100}")
 _LONG_REST: Final = re.compile(r"[ZX](\d{0,4})")
 
 
@@ -72,6 +78,10 @@ class _BodyReader:
         self._voices: dict[str, list[Line]] = {}
         """The lines of each voice, by its name; "" before the first field ``V:``."""
         self._notices: list[str] = []
+        self._voice_notices: list[tuple[str, str]] = []
+        """What was passed over, each with its voice; "" for all voices."""
+        self._parts: list[str] = []
+        """The parts in the order in which they are written."""
         self._field_lines: dict[str, int] = {}
 
     def read(self) -> Body:
@@ -88,6 +98,7 @@ class _BodyReader:
             self._take(number, line)
         for name, value in self._tune.defaults:
             self._fields.setdefault(name, value)
+        self._note_the_order_of_parts()
         return Body(self._fields, self._lines_of_first_voice(), self._field_lines, self._notices)
 
     def _tune_lines(self) -> list[str]:
@@ -118,10 +129,15 @@ class _BodyReader:
         else:
             self._fields.setdefault(name, value)
             self._field_lines.setdefault(name, number)
+            self._note_shift(number, name, value)
             self._in_body = name == "K"
 
     def _take_notes(self, number: int, line: str) -> None:
         """Take a line of notes, and split it where a field within it begins another voice."""
+        if jump := _JUMP.search(line):
+            self._voice_notices.append(
+                (self._voice, f"line {number}: {jump[2].strip()} was not followed")
+            )
         text = _without_quotes(number, re.sub(f"[{UNIT_MARK}{KEY_MARK}]", "", line))
         at = 0
         for found in _INLINE_FIELD.finditer(text):
@@ -146,6 +162,9 @@ class _BodyReader:
         """
         if name == "V":
             self._voice = value.split()[0] if value else ""
+        elif name == "P" and value:
+            self._parts.append(value.split()[0])
+        self._note_shift(number, name, value)
         try:
             return self._music_changed(number, name, value)
         except LineError:
@@ -158,9 +177,33 @@ class _BodyReader:
             return f"{UNIT_MARK}{parse_unit(value).denominator} "
         if name == "K":
             return self._key_changed(number, value)
-        if name == "M":
+        if name == "M" and not self._has_notes():
+            self._fields["M"], self._field_lines["M"] = value, number
+        elif name == "M":
             self._meter_changed(number, value)
         return ""
+
+    def _has_notes(self) -> bool:
+        return any(_NOTE.search(line.text) for lines in self._voices.values() for line in lines)
+
+    def _note_shift(self, number: int, name: str, value: str) -> None:
+        """Report that a key or a voice asks for other pitches than are written."""
+        if name in "KV" and (shift := shift_in(value)):
+            voice = self._voice if name == "K" else value.split()[0]
+            notice = (
+                f"line {number}: {shortened(shift)} was passed over; the notes were read as written"
+            )
+            self._voice_notices.append((voice, notice))
+
+    def _note_the_order_of_parts(self) -> None:
+        """Report that the header asks for another order of parts than the written one."""
+        order = re.sub(r"\s", "", self._fields.get("P", ""))
+        written = "".join(self._parts) or "ABCDEFGHIJKLMNOPQRSTUVWXYZ"[: len(order)]
+        if _PARTS.fullmatch(order) and order.replace(".", "") != written:
+            self._notices.append(
+                f"P:{shortened(order)} was not followed; each part was read once, in the order in "
+                "which they are written"
+            )
 
     def _key_changed(self, number: int, value: str) -> str:
         """What stands for a field ``K:`` within the notes; a clef alone changes nothing."""
@@ -202,6 +245,9 @@ class _BodyReader:
             which = f" (V:{shortened(name)})" if name else ""
             count = "two" if len(with_notes) == 2 else str(len(with_notes))
             self._notices.append(f"{count} voices have notes; the first{which} was read")
+        for voice, notice in self._voice_notices:
+            if voice in ("", name):
+                self._notice_once(notice)
         return [Line(line.number, self._only_notes(line.text)) for line in lines]
 
     def _only_notes(self, text: str) -> str:

@@ -43,7 +43,11 @@ _ACCIDENTALS: Final = {"^": 1, "_": -1, "=": 0, "^^": 2, "__": -2}
 _CLEF: Final = re.compile(
     r"(?i)(?:clef|middle|m|octave|stafflines|staffscale|score|cue|name|nm|snm|sname|style|stems?"
     r"|transpose|t|shift|sound|instrument)=.*"
-    r"|(?:treble|bass|alto|tenor|soprano|mezzosoprano|baritone|perc|none)\d?(?:[+^_-]8)?"
+    r"|(?:treble|bass|alto|tenor|soprano|mezzosoprano|baritone|perc|none)\d?(?:[+^_-](?:8|15))?"
+)
+_SHIFT: Final = re.compile(
+    r"(?i)(?<![^\s=])(?:(?:octave|transpose|t|shift|sound|score)=(?![+-]?0(?!\S))\S+"
+    r"|(?:clef=)?(?:treble|bass|alto|tenor|soprano|mezzosoprano|baritone)\d?[+^_-](?:8|15))(?!\S)"
 )
 _TONIC: Final = re.compile(r"([A-Ga-g])([#b]?)([A-Za-z]*)")
 
@@ -110,6 +114,12 @@ def parse_key(value: str) -> KeySignature:
     if len(words) == 1 and re.fullmatch("[a-g][#b]?", words[0]):
         notice = f"the key K:{shortened(value)} was read as {words[0].capitalize()} minor"
     return KeySignature(pitch_class, nearest, letter, tuple(alterations), notice)
+
+
+def shift_in(value: str) -> str:
+    """What a field ``K:`` or ``V:`` says about sounding at another pitch; "" if nothing."""
+    found = _SHIFT.search(value[:MAX_FIELD_CHARACTERS])
+    return found[0] if found else ""
 
 
 def _tonic_and_mode(words: list[str], value: str) -> tuple[tuple[int, int], bool, str]:

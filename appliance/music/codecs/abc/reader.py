@@ -31,6 +31,8 @@ from appliance.music.score import Form, Key
 
 MAX_BYTES = 1 << 20
 MAX_BOOK_BYTES = 16 << 20
+MAX_OPENING_CHARACTERS = 20_000
+"""The first tune that can be read is looked for among those that begin within so much."""
 MAX_SHORT_SHARE = Fraction(1, 4)
 """A 2/4 tune of which this share of notes is shorter than an eighth is read as 4/4, with all
 lengths doubled."""
@@ -52,11 +54,11 @@ class Book(NamedTuple):
 
 
 def read(path: Path) -> AbcScore:
-    """Read the first tune of a file.
+    """Read the first tune of a file that can be encoded.
 
     Raises:
-        UsageError: there is no such file, no tune in it, or none that can be encoded; the message
-            says why.
+        UsageError: there is no such file, no tune in it, or none of those at its beginning can be
+            encoded; the message says why.
     """
     try:
         with path.open("rb") as file:
@@ -70,14 +72,40 @@ def read(path: Path) -> AbcScore:
         raise UsageError(
             "no tune in ABC is in it (one begins with a line X:1, and has a line K:)", path=path
         )
-    try:
-        score = _parse_tolerantly(found[0], path.stem)
-    except ValueError as why:
-        raise UsageError(str(why), path=path) from why
-    if len(found) == 1:
-        return score
-    notice = f"{len(found)} tunes are in the file; the first was read"
-    return replace(score, notices=(notice, *score.notices))
+    reasons: list[str] = []
+    for tune in _at_the_beginning(found, MAX_OPENING_CHARACTERS):
+        try:
+            score = _parse_tolerantly(tune, path.stem)
+        except ValueError as why:
+            reasons.append(str(why))
+        else:
+            return replace(score, notices=(*_which_tune(len(found), reasons), *score.notices))
+    many = f"none of the first {len(reasons)} tunes can be read; tune 1: "
+    raise UsageError((many if len(reasons) > 1 else "") + reasons[0], path=path)
+
+
+def _which_tune(count: int, reasons: Sequence[str]) -> list[str]:
+    """What to report about the other tunes of a file.
+
+    Args:
+        count: of all tunes.
+        reasons: why those before the one that was read cannot be.
+    """
+    if count == 1:
+        return []
+    if not reasons:
+        return [f"{count} tunes are in the file; the first was read"]
+    number = len(reasons) + 1
+    return [
+        f"{count} tunes are in the file; tune {number} was read, the first that can be (tune 1: "
+        f"{reasons[0]})"
+    ]
+
+
+def _at_the_beginning(tunes: Sequence[TuneText], characters: int) -> list[TuneText]:
+    """The tunes that begin within so much of their file."""
+    starts = accumulate((len(tune.text) for tune in tunes), initial=0)
+    return [tune for tune, start in zip(tunes, starts, strict=False) if start < characters]
 
 
 def read_book(path: Path, max_characters: int = MAX_BOOK_BYTES) -> Book:
@@ -93,14 +121,12 @@ def read_book(path: Path, max_characters: int = MAX_BOOK_BYTES) -> Book:
         found = split_tunes(decode(path.read_bytes()))
     except OSError as why:
         return Book([("", f"cannot read it: {why.strerror}")])
-    starts = accumulate((len(tune.text) for tune in found), initial=0)
-    tried = sum(start < max_characters for start in starts)
     tunes: list[tuple[str, AbcScore | str]] = []
-    for number, tune in enumerate(found[:tried], 1):
+    for number, tune in enumerate(_at_the_beginning(found, max_characters), 1):
         line = re.search(r"(?m)^T:(.*)", tune.text)
         title = line[1].strip() if line else ""
         try:
-            tunes.append((title or f"{path.stem} {number}", parse(tune, title)))
+            tunes.append((title or f"{path.stem} {number}", _parse_tolerantly(tune, title)))
         except ValueError as why:
             tunes.append((f"tune {number}" + (f" ({title})" if title else ""), str(why)))
     if not tunes:
@@ -125,6 +151,9 @@ def parse(text: TuneText | str, name: str = "", *, without_wrong_bars: bool = Fa
     bar_eighths = meter.bar_eighths
     if meter.beat_steps == 4 and bar_eighths == 4 and _has_short_notes(bars):
         bar_eighths = Fraction(8)
+        notices.append(
+            "it is in 2/4 with many notes shorter than an eighth: all lengths were doubled, to 4/4"
+        )
         for note in _notes(bars):
             note.length *= 2
     if sum(bar.length() for bar in bars) * 2 > MAX_STEPS:
@@ -142,7 +171,7 @@ def parse(text: TuneText | str, name: str = "", *, without_wrong_bars: bool = Fa
     pickup = first if first < bar_eighths else Fraction(0)
     if (pickup * 2).denominator != 1:
         raise ValueError("its upbeat is not on the 16th grid")
-    _fit_bars(sections, bar_eighths, pickup)
+    notices += _fit_bars(sections, bar_eighths, pickup)
     symbols = (key.mode, *symbols_of(sections, key))
     tonic_and_mode = Key(key.tonic, key.mode in MINOR_MODES)
     form = Form(int(bar_eighths * 2), int(pickup * 2), 1, (), meter.beat_steps)
@@ -281,7 +310,7 @@ def _has_short_notes(bars: Sequence[Bar]) -> bool:
     return sum(note.length < 1 for note in notes) >= MAX_SHORT_SHARE * len(notes)
 
 
-def _fit_bars(sections: list[Section], whole: Fraction, pickup: Fraction) -> None:
+def _fit_bars(sections: list[Section], whole: Fraction, pickup: Fraction) -> list[str]:
     """Make every bar full, and let a section's last bar leave room for the next upbeat.
 
     Printed books often write a last bar in full where an upbeat follows. Its last note is made
@@ -291,6 +320,9 @@ def _fit_bars(sections: list[Section], whole: Fraction, pickup: Fraction) -> Non
         sections: changed in place; lengths in eighths.
         whole: length of a bar.
         pickup: length of the tune's upbeat.
+
+    Returns:
+        What to report.
 
     Raises:
         ValueError: a bar or an upbeat does not fit.
@@ -302,25 +334,41 @@ def _fit_bars(sections: list[Section], whole: Fraction, pickup: Fraction) -> Non
         if upbeat not in (0, pickup):
             raise ValueError("its sections have different upbeats")
         upbeats.append(upbeat)
+    fitted: list[int] = []
     for n, section in enumerate(sections):
         following = upbeats[n + 1] if n + 1 < len(sections) else upbeats[n]
-        _fit_section(section, whole, upbeats[n], following)
+        fitted += _fit_section(section, whole, upbeats[n], following)
+    if not fitted:
+        return []
+    lines = f"line{'s' * (len(fitted) > 1)} {', '.join(map(str, dict.fromkeys(fitted)))}"
+    return [
+        f"{lines}: the last note of a section was made longer or shorter, so that its bars are full"
+    ]
 
 
-def _fit_section(section: Section, whole: Fraction, upbeat: Fraction, following: Fraction) -> None:
-    """The same for one section with its own upbeat and that of the section after it."""
-    last_bars = section.last_bars()
+def _fit_section(
+    section: Section, whole: Fraction, upbeat: Fraction, following: Fraction
+) -> list[int]:
+    """The same for one section with its own upbeat and that of the section after it.
+
+    Returns:
+        The lines of the bars that were changed.
+    """
+    last_bars, fitted = section.last_bars(), []
     for bar in last_bars:
         last_time = section.second[-1:] == [bar] or not section.repeated
         next_upbeat = following if last_time else upbeat
         if not last_time and not section.second and next_upbeat != following:
             raise ValueError("an upbeat that its repeat does not have")
-        _stretch(bar, whole - next_upbeat - bar.length())
+        if by := whole - next_upbeat - bar.length():
+            _stretch(bar, by)
+            fitted.append(bar.line_number)
     for bar in section.bars[1 if upbeat else 0 :] + section.first + section.second:
         if bar.length() != whole and not any(bar is last for last in last_bars):
             raise LineError(
                 bar.line_number, f"a bar has {bar.length()} eighths instead of {whole}; correct it"
             )
+    return fitted
 
 
 def _stretch(bar: Bar, by: Fraction) -> None:

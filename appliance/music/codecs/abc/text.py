@@ -34,9 +34,12 @@ _TYPOGRAPHY: Final = str.maketrans(
 )
 """Signs of word processors and web pages, as the plain signs that they stand for."""
 _HTML_TAG: Final = re.compile(
-    r"(?i)\n?[ \t]{0,8}</?(?:html|head|body|pre|code|textarea|div|span|font|table|tr|td|br|p)"
-    r"(?:[ /][^<>\n]{0,200})?>[ \t]{0,8}\n?"
+    r"(?i)\n?[ \t]{0,8}<(?:/?(?:html|head|title|meta|link|body|pre|code|textarea|div|span|font"
+    r"|table|tr|td|th|br|p|hr|h[1-6]|ul|ol|li|center|section|article|main|strong|em|tt)"
+    r"|/a|a(?= )|!doctype)(?:[ /][^<>\n]{0,200})?>[ \t]{0,8}\n?"
 )
+"""Neither ``<a>`` nor ``<b>``, which can be notes of a broken rhythm."""
+_TUNE_ENDS: Final = re.compile("(?i)</(?:pre|textarea)[ \t]{0,8}>")
 _ENTITY: Final = re.compile(r"&(?:[A-Za-z]{2,10}|#\d{1,7}|#[xX][0-9A-Fa-f]{1,6});")
 _HEADER_DEFAULT: Final = re.compile(r"[ \t]*([LM]):(.*)")
 
@@ -74,15 +77,23 @@ def decode(content: bytes) -> str:
     """
     for mark, encoding in _MARKS:
         if content.startswith(mark):
-            return tidy(content[len(mark) :].decode(encoding, "replace"))
-    sample = content[:_SAMPLE_BYTES]
+            return tidy(_whole_characters(content[len(mark) :], encoding))
+    sample = content.rstrip(b"\0")[:_SAMPLE_BYTES]
     for first, encoding in ((1, "utf-16-le"), (0, "utf-16-be")):
-        if len(sample) > 3 and sample[first::2].count(0) > len(sample) // 4:
-            return tidy(content.decode(encoding, "replace"))
+        # Padding is zero at even and odd places alike.
+        zeros = sample[first::2].count(0) - sample[1 - first :: 2].count(0)
+        if len(sample) > 3 and zeros > len(sample) // 4:
+            return tidy(_whole_characters(content, encoding))
     try:
         return tidy(content.decode("utf-8"))
     except UnicodeDecodeError:
         return tidy(content.decode("cp1252", "replace"))
+
+
+def _whole_characters(content: bytes, encoding: str) -> str:
+    """Text without the part of a character at its end."""
+    width = 4 if "32" in encoding else 2 if "16" in encoding else 1
+    return content[: len(content) // width * width].decode(encoding, "replace")
 
 
 def tidy(text: str) -> str:
@@ -91,7 +102,8 @@ def tidy(text: str) -> str:
     if _ENTITY.search(text):
         text = _ENTITY.sub(lambda found: html.unescape(found[0]), text)
     if "<" in text:
-        text = _HTML_TAG.sub("\n", text)
+        # An empty line ends the tune before what else is on the page.
+        text = _HTML_TAG.sub("\n", _TUNE_ENDS.sub("\n\n", text))
     return text.translate(_TYPOGRAPHY)
 
 

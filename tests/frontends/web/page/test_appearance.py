@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from playwright.sync_api import Browser, expect
+from playwright.sync_api import Browser, Route, expect
 
 from tests.support.browser import page, unfold, violations, wait_until_live
 from tests.support.web_server import WebBox
@@ -26,21 +26,34 @@ def test_page_is_small_and_loads_from_box_only(browser: Browser, box: WebBox) ->
     context.close()
 
 
+SMALL_AND_LARGE = ((320, 900), (1280, 900))
+
+SIZES = (*SMALL_AND_LARGE, (390, 800), (844, 390), (1440, 900), (2560, 1440))
+"""A usual phone too, the same held sideways, and larger screens."""
+
+
 @pytest.mark.parametrize("path", ["/", "/health"])
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [320, 1280])
-def test_accessibility(browser: Browser, box: WebBox, path: str, scheme: str, width: int) -> None:
-    with page(
-        browser,
-        box.url + path,
-        ready=path == "/",
-        color_scheme=scheme,
-        viewport={"width": width, "height": 900},
-    ) as one:
+@pytest.mark.parametrize(("scheme", "sizes"), [("light", SIZES), ("dark", SMALL_AND_LARGE)])
+def test_accessibility(
+    browser: Browser, box: WebBox, path: str, scheme: str, sizes: tuple[tuple[int, int], ...]
+) -> None:
+    with page(browser, box.url + path, ready=path == "/", color_scheme=scheme) as one:
         expect(one.locator("#connection")).to_have_attribute("data-state", "live")
         unfold(one)
-        assert not violations(one)
-        assert one.evaluate("document.documentElement.scrollWidth") <= width
+        for width, height in sizes:
+            one.set_viewport_size({"width": width, "height": height})
+            assert not violations(one), (width, height)
+            assert one.evaluate("document.documentElement.scrollWidth") <= width
+
+
+def test_player_is_within_reach_on_a_phone_held_sideways(browser: Browser, box: WebBox) -> None:
+    with page(browser, box.url, viewport={"width": 844, "height": 390}) as one:
+        for scrolled in ("0", "document.body.scrollHeight"):
+            one.evaluate(f"scrollTo(0, {scrolled})")
+            for control in ("#playing", "#next", "#set-volume", "#save"):
+                expect(one.locator(control)).to_be_in_viewport(ratio=1)
+        # The bar leaves the music more than half of the height.
+        assert one.evaluate("document.querySelector('#player').offsetHeight") < 390 / 2
 
 
 def test_health_page(browser: Browser, box: WebBox) -> None:
@@ -48,6 +61,8 @@ def test_health_page(browser: Browser, box: WebBox) -> None:
         expect(one.locator("#charts figure")).to_have_count(6)
         expect(one.locator("#log")).to_contain_text("seed 5")
         expect(one.locator("#facts")).to_contain_text("xruns")
+        topic = one.locator("#facts div", has_text="MQTT")
+        expect(topic.locator("dd.value")).to_have_text("bachbox/kitchen")
         one.get_by_role("button", name="Test the MQTT connection").click()
         expect(one.locator("#test-result")).to_contain_text("accepts the connection")
         one.get_by_role("button", name="Show knob and button events").click()
@@ -56,6 +71,24 @@ def test_health_page(browser: Browser, box: WebBox) -> None:
         expect(one.locator("#test-result")).to_contain_text("a tone")
         one.get_by_role("link", name="Back to the music").click()
         wait_until_live(one)
+
+
+def test_health_page_says_what_was_left_out_of_files(browser: Browser, box: WebBox) -> None:
+    problem = f"/etc/{'x' * 60}.toml: [gpio] leds is 3; until this is corrected, [gpio] is off"
+
+    def add(route: Route) -> None:
+        answer = route.fetch()
+        report = answer.json()
+        report["status"]["file_notices"] = [problem]
+        route.fulfill(response=answer, json=report)
+
+    viewport = {"width": 320, "height": 800}
+    with page(browser, box.url + "/health", ready=False, viewport=viewport) as one:
+        left_out = one.locator("#facts div", has_text="Left out of your files")
+        expect(left_out).to_have_count(0)
+        one.route("**/api/health", add)
+        expect(left_out.locator("dd.value")).to_have_text(problem)
+        assert one.evaluate("document.documentElement.scrollWidth") <= 320
 
 
 @pytest.mark.parametrize(

@@ -20,6 +20,9 @@ def test_scene_is_chosen_kept_and_deleted(shown: Page, box: WebBox) -> None:
     eventually(lambda: box.settings["pitch"] == 415)
     set_elsewhere(box, "pitch=430")
     expect(organ).to_have_attribute("aria-pressed", "false")
+    set_elsewhere(box, "scene=Evening organ, 415 Hz")
+    expect(organ).to_have_attribute("aria-pressed", "true")
+    set_elsewhere(box, "pitch=430")
     shown.get_by_role("button", name="Keep these settings as a scene").click()
     shown.get_by_label("Name of the scene").fill("Tea time")
     shown.get_by_label("Name of the scene").press("Enter")
@@ -49,6 +52,12 @@ def test_piece_is_saved_renamed_played_and_deleted(shown: Page, box: WebBox) -> 
     box.set(saved_piece="none")
     saved.get_by_role("button", name="Delete: Tea time").click()
     saved.get_by_role("button", name="Really delete? Tea time").click()
+    expect(saved).to_contain_text("Nothing is saved yet")
+    elsewhere = box.request_json("POST", "/api/saved", {"name": "By another phone"})["id"]
+    expect(name).to_have_value("By another phone")
+    box.request_json("PATCH", f"/api/saved/{elsewhere}", {"name": "Renamed there"})
+    expect(name).to_have_value("Renamed there")
+    box.request_json("DELETE", f"/api/saved/{elsewhere}")
     expect(saved).to_contain_text("Nothing is saved yet")
 
 

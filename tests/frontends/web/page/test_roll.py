@@ -106,3 +106,46 @@ def test_paused_page_draws_nothing(browser: Browser, box: WebBox) -> None:
         frames = one.evaluate("bachbox.roll.frames")
         box.set(playing=True)
         wait_until(one, "(frames) => bachbox.roll.frames > frames + 3", frames)
+
+
+MOVES_WITH_THE_CLOCK = """async () => {
+  const host = document.querySelector('#roll');
+  const strip = host.querySelector('.strip');
+  const { scaleFor } = await import('./static/piano-roll.js');
+  const pixelsPerTick = scaleFor(host.clientWidth).pixelsPerBeat / 480;
+  const seen = () => new Promise((done) => requestAnimationFrame(() => done({
+    x: strip.getBoundingClientRect().left,
+    tick: bachbox.clock.tick(document.timeline.currentTime),
+  })));
+  const before = await seen();
+  await new Promise((done) => setTimeout(done, 1000));
+  const [after, [animation]] = [await seen(), strip.getAnimations()];
+  const pixels = (after.tick - before.tick) * pixelsPerTick;
+  const off = Math.abs(before.x - after.x - pixels);
+  const rate = animation.playbackRate / bachbox.clock.ticksPerMs;
+  return animation.playState === 'running' && pixels > 30 && off < 15 && Math.abs(rate - 1) < 0.3;
+}"""
+
+
+def test_strip_moves_with_the_clock_and_stands_while_paused(browser: Browser, box: WebBox) -> None:
+    """As for most people; all other tests ask for reduced motion."""
+    box.set(playing=True)
+    with page(browser, box.url, reduced_motion="no-preference") as one:
+        # A jump between two pieces is no movement, so it may take a few looks.
+        wait_until(one, MOVES_WITH_THE_CLOCK)
+        box.set(playing=False)
+        wait_until(one, "() => !bachbox.clock.isMoving")
+        stood = one.evaluate(
+            """async () => {
+              const strip = document.querySelector('#roll .strip');
+              const x = () => strip.getBoundingClientRect().left;
+              const [animation] = strip.getAnimations();
+              const before = [x(), animation.playState];
+              await new Promise((done) => setTimeout(done, 1000));
+              return [...before, x(), animation.playState];
+            }"""
+        )
+        assert stood[1::2] == ["paused", "paused"]
+        assert stood[0] == stood[2]
+        box.set(playing=True)
+        wait_until(one, MOVES_WITH_THE_CLOCK)

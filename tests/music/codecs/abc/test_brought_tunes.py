@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -216,6 +217,35 @@ def test_encodings_and_line_ends(tmp_path: Path, encoding: str, line_end: str) -
     assert reader.read(path).symbols == reader.parse(HEADER + MUSIC).symbols
 
 
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16", "utf-16-le", "utf-16-be", "latin-1"])
+@pytest.mark.parametrize("zeros", [1, 100, 512, 4096])
+def test_a_file_may_be_padded_with_zeros(tmp_path: Path, encoding: str, zeros: int) -> None:
+    """As disk images and memory cards do; they are no sign of UTF-16."""
+    text = (HEADER.replace("X:1\n", "X:1\nT:Léim\n") + MUSIC + "\n").encode(encoding)
+    path = tmp_path / "tune.abc"
+    for content in (text + bytes(zeros), bytes(zeros // 2 * 2) + text):
+        path.write_bytes(content)
+        assert reader.read(path).symbols == reader.parse(HEADER + MUSIC).symbols
+
+
+@pytest.mark.parametrize(
+    "page",
+    [
+        "<!DOCTYPE html>\n<html><head><title>A reel</title></head>\n<body><h1>The reel</h1>\n"
+        "<pre>\nTUNE\n</pre>\n<h2>Comments</h2>\n<p>A good reel, says Ed.</p>\n"
+        "<a href='x'>back</a></body></html>",
+        '<ul>\n<li>\n<textarea rows="9">TUNE</textarea>\n</li>\n</ul>\n<hr/>\nDec 1999, GABE',
+        '<meta charset="utf-8">\n<section>\n<pre class="abc"><strong>TUNE</strong></pre>Back\n'
+        "</section>",
+    ],
+)
+def test_what_else_is_on_a_web_page_is_no_music(page: str) -> None:
+    (tune,) = split_tunes(decode(page.replace("TUNE", HEADER + MUSIC).encode()))
+    score = reader.parse(tune)
+    assert score.symbols == reader.parse(HEADER + MUSIC).symbols
+    assert score.notices == ()
+
+
 def test_the_header_of_a_file_applies_to_every_tune() -> None:
     book = "%abc-2.1\nM:6/8\nL:1/16\n\n" + 2 * f"X:1\nK:G\n{'G12|' * 8}\n\n"
     assert [reader.parse(tune).form.bar_steps for tune in split_tunes(book)] == [12, 12]
@@ -233,6 +263,106 @@ def test_the_header_of_a_file_applies_to_every_tune() -> None:
 def test_errors_name_the_line(body: str, line: int, why: str) -> None:
     with pytest.raises(ValueError, match=f"line {line}: .*{why}"):
         reader.parse(HEADER + body)
+
+
+@pytest.mark.parametrize("bad", ["X:0\nT:A book of tunes\nN:collected by me\n", HEADER + "@8|"])
+def test_of_a_book_the_first_tune_that_can_be_read_is_taken(tmp_path: Path, bad: str) -> None:
+    path = tmp_path / "book.abc"
+    path.write_text("\n\n".join((bad, bad, HEADER + MUSIC, HEADER + MUSIC)))
+    score = reader.read(path)
+    assert score.symbols == reader.parse(HEADER + MUSIC).symbols
+    (notice,) = score.notices
+    assert notice.startswith(
+        "4 tunes are in the file; tune 3 was read, the first that can be (tune 1:"
+    )
+    path.write_text("\n\n".join((bad, bad)))
+    with pytest.raises(UsageError, match="none of the first 2 tunes can be read; tune 1: "):
+        reader.read(path)
+
+
+def test_a_book_for_training_is_read_as_tolerantly_as_an_opening(tmp_path: Path) -> None:
+    text = (CASES / "tuplet_q.abc").read_text()
+    path = tmp_path / "book.abc"
+    path.write_text(f"{text}\n\n{text}")
+    assert [tune for _, tune in reader.read_book(path).tunes] == [
+        replace(read("tuplet_q"), name="Test")
+    ] * 2
+
+
+@pytest.mark.parametrize(
+    ("opening", "closing"),
+    [("|::", "::|"), ("[|::", "::|]"), ("::", "::|"), ("|:::", ":::|"), ("|::", ":|")],
+)
+def test_repeats_for_several_times_are_told(opening: str, closing: str) -> None:
+    score = reader.parse(HEADER + MUSIC.replace("|:", opening).replace(":|", closing))
+    assert played(score) == sounding([*WORDS, *WORDS], G_MAJOR)
+    assert score.notices == ("repeats for more than two times: each part was read as played twice",)
+
+
+@pytest.mark.parametrize("line", ["::", ":|:", ":||:", "|::|", ":|\n|:", "|\n::"])
+def test_one_repeat_after_another_is_not_one_for_several_times(line: str) -> None:
+    score = reader.parse(HEADER + MUSIC.replace(":|", line) + MUSIC[2:])
+    assert played(score) == sounding([*WORDS, *WORDS, *WORDS, *WORDS], G_MAJOR)
+    assert score.notices == ()
+
+
+@pytest.mark.parametrize(
+    ("text", "notice"),
+    [
+        (HEADER.replace("K:G", "K:G transpose=-2") + MUSIC, "line 4: transpose=-2 was passed over"),
+        (HEADER.replace("K:G", "K:G octave=-1") + MUSIC, "line 4: octave=-1 was passed over"),
+        (HEADER + "V:1 clef=treble-8\n" + MUSIC, "line 5: clef=treble-8 was passed over"),
+        (HEADER + "[K:G bass+8]" + MUSIC, "line 5: bass+8 was passed over"),
+        (
+            HEADER.replace("K:", "P:ABAB\nK:") + "P:A\n" + MUSIC + "\nP:B\n",
+            "P:ABAB was not followed",
+        ),
+        (HEADER.replace("K:", "P:A2.B\nK:") + MUSIC, "P:A2.B was not followed"),
+        (HEADER + MUSIC.replace(":|", "!D.C.alfine!:|"), "line 5: D.C.alfine was not followed"),
+        (
+            HEADER + MUSIC.replace(":|", '"^D.S. al Coda":|'),
+            "line 5: D.S. al Coda was not followed",
+        ),
+        (HEADER + MUSIC.replace(":|", '"_Da Capo":|'), "line 5: Da Capo was not followed"),
+        (HEADER + MUSIC.replace("G4", "G"), "line 5: the last note of a section was made longer"),
+    ],
+)
+def test_what_is_not_read_as_it_is_written_is_told(text: str, notice: str) -> None:
+    score = reader.parse(text)
+    assert score.symbols == reader.parse(HEADER + MUSIC).symbols
+    assert len(score.notices) == 1
+    assert notice in score.notices[0]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        HEADER.replace("K:G", "K:G transpose=0 octave=0 clef=treble") + MUSIC,
+        HEADER + "V:1\n" + MUSIC + "\nV:2 clef=bass octave=-1\n",
+        HEADER.replace("K:", "P:A\nK:") + "P:A\n" + MUSIC,
+        HEADER.replace("K:", "P: Modern Version.\nK:") + MUSIC,
+        HEADER + MUSIC.replace("|c2ec", '|"Dsus4"c2"D7"ec'),
+        HEADER + MUSIC.replace("|c2ec", '|"D"c2"^Coda"ec'),
+    ],
+)
+def test_what_changes_no_note_is_not_told(text: str) -> None:
+    score = reader.parse(text)
+    assert score.symbols == reader.parse(HEADER + MUSIC).symbols
+    assert score.notices == ()
+
+
+def test_a_tune_in_two_four_with_short_notes_is_told_to_be_read_in_four_four() -> None:
+    score = reader.parse(HEADER.replace("4/4", "2/4").replace("1/8", "1/16") + MUSIC)
+    assert score.symbols == reader.parse(HEADER + MUSIC).symbols
+    assert score.notices == (
+        "it is in 2/4 with many notes shorter than an eighth: all lengths were doubled, to 4/4",
+    )
+
+
+@pytest.mark.parametrize("field", ["M:6/8\n", "V:1\nM:6/8\n", "[M:6/8]", "|:[M:6/8]"])
+def test_a_meter_between_the_key_and_the_first_note_is_that_of_the_tune(field: str) -> None:
+    score = reader.parse("X:1\nL:1/8\nK:G\n" + field + "GAB cde|ded B3|" * 8)
+    assert (score.form.bar_steps, score.form.beat_steps, score.notices) == (12, 6, ())
 
 
 def test_an_opening_says_what_was_interpreted() -> None:
