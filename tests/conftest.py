@@ -142,6 +142,17 @@ def _tier(path: Path) -> str:
     return _TIER_OF[max(fitting, key=len)]
 
 
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Leave the modules of other tiers unread where one tier is asked for.
+
+    Every worker reads all modules it collects, which costs more than many a tier's tests.
+    """
+    asked = config.option.markexpr
+    if asked in TIERS and collection_path.name.startswith("test_"):
+        return _tier(collection_path) != asked or None
+    return None
+
+
 def pytest_itemcollected(item: pytest.Item) -> None:
     """Mark a test with its tier."""
     item.add_marker(_tier(item.path))

@@ -12,6 +12,19 @@ const MAX_POSITIONS = 60;
 const RETRY_MS = [500, 1000, 2000, 4000];
 const SILENCE_MS = 3000; // The box sends thirty chunks a second.
 
+/**
+ * Return the tick heard now through an audio context with the chunks `positions`, earliest first:
+ * the context is ahead of the loudspeaker by its latency.
+ */
+export function heardTick({ currentTime, outputLatency, baseLatency }, positions) {
+  const heardTime = currentTime - (outputLatency || baseLatency || 0);
+  let position = positions[0];
+  for (const later of positions) if (later.time <= heardTime) position = later;
+  const { time, duration, startTick, endTick } = position;
+  const fraction = Math.min(2, Math.max(0, (heardTime - time) / duration));
+  return startTick + fraction * (endTick - startTick);
+}
+
 /** Dispatches `state`: its detail is `off`, `connecting` or `playing`. */
 export class AudioPlayer extends EventTarget {
   #socket;
@@ -64,15 +77,8 @@ export class AudioPlayer extends EventTarget {
 
   /** Return the tick that is heard now; null while nothing is heard. */
   tick() {
-    const positions = this.#positions;
-    if (this.state !== 'playing' || !positions.length) return null;
-    const { currentTime, outputLatency, baseLatency } = this.#context;
-    const heardTime = currentTime - (outputLatency || baseLatency || 0);
-    let position = positions[0];
-    for (const later of positions) if (later.time <= heardTime) position = later;
-    const { time, duration, startTick, endTick } = position;
-    const fraction = Math.min(2, Math.max(0, (heardTime - time) / duration));
-    return startTick + fraction * (endTick - startTick);
+    if (this.state !== 'playing' || !this.#positions.length) return null;
+    return heardTick(this.#context, this.#positions);
   }
 
   #enqueue(data) {

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
 import { BufferOutput } from '../static/audio-outputs.js';
+import { heardTick } from '../static/audio-player.js';
 import { DriftControl } from '../static/drift-control.js';
 
 const OPTIONS = { targetS: 0.2, maxTargetS: 0.3, stepS: 0.05, toleranceS: 0.08, smoothing: 1 };
@@ -78,4 +79,19 @@ test('more than half a second ahead is thrown away', () => {
   assert.ok(context.started.at(-1).time <= 0.5);
   output.stop();
   assert.ok(context.started.every(({ source }) => source.isStopped));
+});
+
+test('the tick heard is that of the chunk that has left the loudspeaker', () => {
+  const positions = [
+    { time: 1, duration: 0.1, startTick: 100, endTick: 110 },
+    { time: 1.1, duration: 0.1, startTick: 110, endTick: 130 },
+  ];
+  const at = (currentTime, latencies = {}) =>
+    Math.round(heardTick({ currentTime, ...latencies }, positions));
+  assert.equal(at(0.5), 100, 'before the first chunk');
+  assert.equal(at(1.05), 105);
+  assert.equal(at(1.15), 120);
+  assert.equal(at(1.15, { outputLatency: 0.1 }), 105);
+  assert.equal(at(1.15, { outputLatency: 0, baseLatency: 0.05 }), 110);
+  assert.equal(at(9), 150, 'where chunks stay away it goes on for no more than one');
 });
