@@ -17,6 +17,9 @@ from appliance.state.clock_kinds import ClockKind
 from appliance.state.setting_kinds import NamedKind, is_relative
 from appliance.state.settings_table import SETTINGS, USE_DEFAULT, find
 
+HOLD_S: Final = 2.0
+"""How long a button must be held for its ``hold`` action."""
+
 LAST_PIN: Final = 27
 """The header of a Raspberry Pi has BCM 0 to 27."""
 

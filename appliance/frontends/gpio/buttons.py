@@ -8,11 +8,9 @@ from typing import Final, Protocol
 DEBOUNCE_S: Final = 0.03
 """The contacts of a button bounce for less than this."""
 
+
 DOUBLE_S: Final = 0.4
 """A second press within this time after the first makes a double press."""
-
-HOLD_S: Final = 2.0
-"""How long a button must be held for its ``hold`` action."""
 
 
 class Timer(Protocol):
@@ -29,8 +27,9 @@ class DebouncedButton:
         is_down: reads the contact.
         call_later: calls a function after a number of seconds.
         on_press: called when the button is pressed; with ``on_hold`` when it is released before
-            :data:`HOLD_S`, with ``on_double`` when no second press has followed.
-        on_hold: called when it is held for :data:`HOLD_S`; None: every press calls ``on_press``.
+            ``hold_s``, with ``on_double`` when no second press has followed.
+        on_hold: called when it is held for ``hold_s``; None: every press calls ``on_press``.
+        hold_s: how long that is: ``HOLD_S`` of ``config/gpio_schema.py``.
         on_double: called when it is pressed twice within :data:`DOUBLE_S`; None: never.
     """
 
@@ -40,12 +39,14 @@ class DebouncedButton:
         call_later: Callable[[float, Callable[[], None]], Timer],
         on_press: Callable[[], None],
         on_hold: Callable[[], None] | None,
+        hold_s: float,
         on_double: Callable[[], None] | None = None,
     ) -> None:
         self._is_down = is_down
         self._call_later = call_later
         self._on_press = on_press
         self._on_hold = on_hold
+        self._hold_s = hold_s
         self._down = False
         self._on_double = on_double
         self._is_done = False
@@ -78,7 +79,7 @@ class DebouncedButton:
             self._on_double()
         elif self._on_hold is not None:
             # Whether this is a long press shows only later, and until then nothing may happen.
-            self._hold_timer = self._call_later(HOLD_S, self._hold_reached)
+            self._hold_timer = self._call_later(self._hold_s, self._hold_reached)
         elif self._on_double is None:
             self._is_done = True
             self._on_press()

@@ -18,6 +18,7 @@ from collections.abc import Callable
 from typing import Any, Final, Protocol
 
 from appliance.config.gpio_schema import (
+    HOLD_S,
     POWER_OFF,
     Button,
     ButtonAction,
@@ -204,6 +205,7 @@ class GpioFrontend:
             self._loop.call_later,
             do(part.press) or (lambda: None),
             do(part.hold),
+            HOLD_S,
             do(part.double),
         )
         contact.when_activated = lambda: self._call_in_loop(button.on_edge, not is_inverted)

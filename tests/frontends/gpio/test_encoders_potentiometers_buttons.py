@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from appliance.config.gpio_schema import SettingName
+from appliance.config.gpio_schema import HOLD_S, SettingName
 from appliance.frontends.gpio import potentiometers
 from appliance.frontends.gpio.buttons import DebouncedButton
 from appliance.frontends.gpio.potentiometers import (
@@ -167,6 +167,7 @@ def test_debounced_button_counts_each_press_once(
         clock.call_later,
         lambda: done.append("press"),
         (lambda: done.append("hold")) if with_hold else None,
+        HOLD_S,
     )
 
     def move(to: bool, bouncing: list[float]) -> None:
@@ -251,6 +252,7 @@ def test_single_double_and_long_presses_are_told_apart(wanted: list[str], bounci
         clock.call_later,
         lambda: done.append("press"),
         lambda: done.append("hold"),
+        HOLD_S,
         on_double=lambda: done.append("double"),
     )
 
