@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -105,7 +105,7 @@ class _Track:
     def notes(self, ticks_per_beat: float) -> dict[int, list[Note]]:
         """The notes of each channel, in the order of their beginnings."""
         channels: dict[int, list[Note]] = defaultdict(list)
-        for on, off in paired(self.events):
+        for on, off in _paired(self.events):
             end = off.tick if off else self.end_tick
             if off is None:
                 self.unreleased += 1
@@ -193,6 +193,40 @@ def _event(message: mido.Message, tick: int) -> NoteOn | NoteOff:
     if message.type == "note_on" and message.velocity:
         return NoteOn(tick, message.channel, message.note, message.velocity)
     return NoteOff(tick, message.channel, message.note)
+
+
+def _paired(
+    events: Iterable[NoteOn | NoteOff],
+) -> list[tuple[NoteOn, NoteOn | NoteOff | None]]:
+    """Each note-on of a track with the event that ends its note, in the order of the note-ons.
+
+    Where notes of a pitch overlap on a channel and each has a note-off, the first note-off ends the
+    first note. Where a note-off is missing, a note ends with the next note-on of its pitch.
+    """
+    ends: dict[int, NoteOn | NoteOff] = {}
+    """By the place of a note-on among the events."""
+    groups: dict[tuple[int, int], list[tuple[int, NoteOn | NoteOff]]] = defaultdict(list)
+    """By channel and pitch, the events since no note of them sounded."""
+    sounding: Counter[tuple[int, int]] = Counter()
+    ons: list[tuple[int, NoteOn]] = []
+    for place, event in enumerate(events):
+        key = event.voice, event.pitch
+        if isinstance(event, NoteOn):
+            ons.append((place, event))
+        elif not sounding[key]:
+            continue
+        sounding[key] += 1 if isinstance(event, NoteOn) else -1
+        groups[key].append((place, event))
+        if not sounding[key]:
+            group = groups.pop(key)
+            begun = [at for at, member in group if isinstance(member, NoteOn)]
+            released = [member for _, member in group if isinstance(member, NoteOff)]
+            ends.update(zip(begun, released, strict=True))
+    for group in groups.values():
+        begun = [at for at, member in group if isinstance(member, NoteOn)]
+        pairs = paired(member for _, member in group)
+        ends.update((at, end) for at, (_, end) in zip(begun, pairs, strict=True) if end)
+    return [(on, ends.get(place)) for place, on in ons]
 
 
 def _pedal_spans(tracks: Iterable[_Track]) -> Spans:

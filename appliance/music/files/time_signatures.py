@@ -29,7 +29,7 @@ def split_pickup(
     """The ticks before the first full bar if they are written down, and the other signatures.
 
     Programs write a pickup as a bar of its own, such as one of 1/4 before the 4/4; or they write
-    the first time signature where the first full bar begins.
+    the first time signature where the first full bar begins, or write it there once more.
     """
     if signatures and 0 < signatures[0].tick < signatures[0].bar_ticks(ticks_per_beat):
         return signatures[0].tick, signatures
@@ -38,7 +38,11 @@ def split_pickup(
     first, second = signatures[:2]
     bar_ticks = first.bar_ticks(ticks_per_beat)
     is_one_bar = abs(second.tick - bar_ticks) < _ROUNDING_TICKS
-    if first.tick == 0 and is_one_bar and bar_ticks < second.bar_ticks(ticks_per_beat):
+    is_short = is_one_bar and bar_ticks < second.bar_ticks(ticks_per_beat)
+    # A program that repeats the signature at every beat says nothing by it.
+    third_ticks = signatures[2].tick - second.tick if len(signatures) > 2 else bar_ticks
+    is_early = _ROUNDING_TICKS <= second.tick <= bar_ticks - _ROUNDING_TICKS <= third_ticks
+    if first.tick == 0 and (is_short or is_early):
         return second.tick, signatures[1:]
     return None, signatures
 

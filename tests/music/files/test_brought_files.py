@@ -227,6 +227,29 @@ def test_notes_that_are_never_released_end_with_their_track(tmp_path: Path) -> N
     assert spans(read(tmp_path, midi(bare)).parts[0]) == [(0, 480), (480, 960)]
 
 
+NOTE_ON, NOTE_OFF = b"\x90\x3c\x50", b"\x80\x3c\x40"
+
+
+@pytest.mark.parametrize(
+    ("events", "notes"),
+    [
+        ([NOTE_ON, (480, NOTE_ON), (480, NOTE_OFF), (480, NOTE_OFF)], [(0, 960), (480, 1440)]),
+        ([NOTE_ON, NOTE_ON, (480, NOTE_OFF), (480, NOTE_OFF)], [(0, 480), (0, 960)]),
+        ([NOTE_ON, (480, NOTE_ON), NOTE_OFF, (480, NOTE_OFF)], [(0, 480), (480, 960)]),
+        ([NOTE_ON, (480, NOTE_ON), (480, NOTE_OFF)], [(0, 480), (480, 960)]),
+        ([NOTE_ON, (480, NOTE_OFF), NOTE_OFF, NOTE_ON, (480, NOTE_OFF)], [(0, 480), (480, 960)]),
+    ],
+)
+def test_of_overlapping_notes_of_a_pitch_the_first_note_off_ends_the_first_unless_one_is_missing(
+    tmp_path: Path, events: list[bytes | tuple[int, bytes]], notes: list[tuple[int, int]]
+) -> None:
+    timed = (event if isinstance(event, tuple) else (0, event) for event in events)
+    track = b"".join(number(ticks) + event for ticks, event in timed)
+    file = read(tmp_path, midi(track + END_OF_TRACK))
+    assert spans(file.parts[0]) == notes
+    assert file.notices == ()
+
+
 def test_percussion_is_left_out_with_a_notice(tmp_path: Path) -> None:
     tracks = [melody(60), melody(64), melody(67), melody(36, 38, channel=9)]
     file = read(tmp_path, midi(*tracks))
@@ -308,6 +331,9 @@ FOUR_PARTS = (72, 67, 64, 48)
         (signature(0, 3, 2) + signature(1440, 4, 2), 16, 12),
         (signature(0, 1, 2) + signature(480, 4, 2) + signature(1920 * 2, 3, 2), 16, 4),
         (signature(480, 4, 2), 16, 4),
+        (signature(0, 4, 2) + signature(480, 4, 2), 16, 4),
+        (signature(0, 3, 2) + signature(240, 3, 2) + signature(1440, 3, 2), 12, 2),
+        (signature(0, 4, 2) + signature(480, 4, 2) + signature(480, 4, 2), 16, 0),
         (signature(0, 4, 2) + signature(0, 4, 2), 16, 0),
         (signature(0, 4, 2), 16, 0),
     ],
