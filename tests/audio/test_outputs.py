@@ -55,11 +55,11 @@ def _playing(output: Output, counter: Counter) -> Iterator[None]:
         yield
     finally:
         counter.stop.set()
-        thread.join(10)
+        thread.join(120)
         output.close()
 
 
-def _wait_for(condition: object, seconds: float = 10.0) -> None:
+def _wait_for(condition: object, seconds: float = 120.0) -> None:
     deadline = time.monotonic() + seconds
     while not condition():  # type: ignore[operator]
         assert time.monotonic() < deadline, "nothing happened"
@@ -278,7 +278,7 @@ def _opened(
         env=card.environment | {"ALSA_CONFIG_PATH": str(asoundrc)},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=120,
         check=True,
     )
     return done.stdout.splitlines()

@@ -330,7 +330,7 @@ def test_wpa_supplicant_reads_it(
     path = tmp_path / "wpa.conf"
     path.write_text(config.replace("/run/wpa_supplicant", str(tmp_path / "control")))
     with program(tmp_path, "wpa_supplicant", "-ddK", f"-c{path}", "-ilo", "-Dwired") as log:
-        until = time.monotonic() + 60
+        until = time.monotonic() + 120
         while not re.search(r"Added interface lo\n|ailed to", log.read_text(errors="replace")):
             assert time.monotonic() < until
             time.sleep(0.1)

@@ -35,7 +35,7 @@ def listens(port: int) -> bool:
 
 def fetched(port: int, path: str) -> str:
     """Return what a browser on this machine gets."""
-    with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=30) as answer:
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=120) as answer:
         return str(answer.read().decode())
 
 

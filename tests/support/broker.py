@@ -26,7 +26,7 @@ from paho.mqtt.enums import CallbackAPIVersion
 
 from appliance.frontends.mqtt.client import stop
 
-_TIMEOUT_S = 30.0
+_TIMEOUT_S = 120.0
 
 
 class Broker:

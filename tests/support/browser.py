@@ -17,7 +17,7 @@ from tests.support.priority import hurry_children, real_time_sound
 NAME = "bachbox.home.arpa"
 """A name that browsers do not take for this machine: no secure context, as in a home network."""
 
-TIMEOUT_MS = 60_000
+TIMEOUT_MS = 120_000
 
 _FLAGS = (
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",

@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-_TIMEOUT_S = 60.0
+_TIMEOUT_S = 120.0
 
 
 class Listener:

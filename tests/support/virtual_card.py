@@ -23,9 +23,17 @@ SOUNDFONT = Path("/usr/share/sounds/sf2/TimGM6mb.sf2")
 RATE = 48_000
 """Frames a second of the card, and of a recording."""
 
-_TIMEOUT_S = 30.0
+_TIMEOUT_S = 120.0
 
 _SETTLE_S = 3.0
+
+_BYTES_A_SECOND = 4 * RATE
+
+_ON_ITS_WAY_S = 0.3
+"""From the card to the recording, on a quiet machine."""
+
+_LATE_S = 10.0
+"""No machine brings it later than this."""
 
 _PRIORITY = 20
 """Before that of the player, as a kernel's interrupts are."""
@@ -139,13 +147,19 @@ class VirtualCard:
             recorder = self._record(file)
             try:
                 deadline = time.monotonic() + _TIMEOUT_S
-                while raw_file.stat().st_size == 0:
+                while (size := raw_file.stat().st_size) == 0:
                     if time.monotonic() > deadline or recorder.poll() is not None:
                         raise RuntimeError("parec records nothing")
                     time.sleep(0.05)
+                started = time.monotonic() - size / _BYTES_A_SECOND
                 yield
-                # What has been played is still on its way through the recorder.
-                time.sleep(0.3)
+                # What has been played is still on its way, and on a busy machine long.
+                played = time.monotonic() - started + _ON_ITS_WAY_S
+                deadline = time.monotonic() + _LATE_S
+                while raw_file.stat().st_size < played * _BYTES_A_SECOND:
+                    if time.monotonic() > deadline or recorder.poll() is not None:
+                        break  # The card was pulled out.
+                    time.sleep(0.05)
             finally:
                 recorder.terminate()
                 recorder.wait()
@@ -164,8 +178,7 @@ class VirtualCard:
 
 def listen(raw_file: Path, seconds: float) -> None:
     """Wait until a recording is so much longer, however busy the machine is that makes it."""
-    bytes_a_second = 4 * RATE
-    wanted = raw_file.stat().st_size + seconds * bytes_a_second
+    wanted = raw_file.stat().st_size + seconds * _BYTES_A_SECOND
     deadline = time.monotonic() + seconds + _TIMEOUT_S
     while raw_file.stat().st_size < wanted:
         assert time.monotonic() < deadline, "parec records nothing"

@@ -14,7 +14,7 @@ from tests.support.broker import free_port
 from tests.support.command import Playing, bachbox, home, playing
 from tests.support.priority import hurry_children
 
-TIMEOUT_S = 60.0
+TIMEOUT_S = 120.0
 """Long enough for a busy machine: it is there to end a test that hangs."""
 
 
@@ -60,7 +60,7 @@ class WebBox:
         if content is not None:
             body = json.dumps(content).encode()
             sent_headers.setdefault("Content-Type", "application/json")
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=TIMEOUT_S)
         with contextlib.closing(connection):
             connection.request(method, path, body, sent_headers)
             response = connection.getresponse()

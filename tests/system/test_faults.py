@@ -154,7 +154,7 @@ def stress(*arguments: object, through: tuple[str, ...] = ()) -> Iterator[None]:
         yield
     finally:
         os.killpg(process.pid, signal.SIGTERM)
-        process.wait(30)
+        process.wait(120)
 
 
 def test_all_cores_are_busy_and_the_music_goes_on(card: VirtualCard, tmp_path: Path) -> None:

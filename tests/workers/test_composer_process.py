@@ -45,7 +45,7 @@ from tests.support.making_music import (
     piece_of,
 )
 
-TIMEOUT_S = 60.0
+TIMEOUT_S = 120.0
 """A hang fails the test. Speed is measured elsewhere."""
 LOOK_AHEAD_S = 4.0
 NEAR_S = 3

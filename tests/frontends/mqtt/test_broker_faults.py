@@ -41,7 +41,7 @@ ENTITIES = len(NAMES) + len(Action) + 12
 
 DEFAULTS = ModelDefaults(tempo_bpm=80, temperature=0.9, top_p=0.95, program=19)
 
-_TIMEOUT_S = 60.0
+_TIMEOUT_S = 120.0
 
 
 class FrontendAlone:

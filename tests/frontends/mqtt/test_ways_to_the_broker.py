@@ -30,7 +30,7 @@ def checked(folder: Path, lines: str) -> str:
 
 def until_listening(port: int) -> None:
     """Wait for the second listener of a broker."""
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 120
     while True:
         with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port)):
             return

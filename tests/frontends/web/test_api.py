@@ -264,7 +264,7 @@ def frame(opcode: int, payload: bytes, *, masked: bool = True, flags: int = 0x80
 
 
 def upgraded(box: WebBox) -> socket.socket:
-    talk = socket.create_connection(("127.0.0.1", box.port), timeout=30)
+    talk = socket.create_connection(("127.0.0.1", box.port), timeout=120)
     talk.sendall(
         b"GET /api/live HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: Upgrade\r\n"
         b"Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
@@ -326,7 +326,7 @@ def test_change_over_http_reaches_local_socket(
 
 def test_rate_limit(box: WebBox) -> None:
     seen = set()
-    with socket.create_connection(("127.0.0.1", box.port), timeout=30) as talk:
+    with socket.create_connection(("127.0.0.1", box.port), timeout=120) as talk:
         request = b"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
         answers = talk.makefile("rb")
         for _ in range(40):

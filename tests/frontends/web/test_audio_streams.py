@@ -119,7 +119,7 @@ def test_listening_needs_read_permission(tmp_path_factory: pytest.TempPathFactor
 
 def test_listener_limit(box: WebBox) -> None:
     def connect() -> socket.socket:
-        one = socket.create_connection(("127.0.0.1", box.port), timeout=30)
+        one = socket.create_connection(("127.0.0.1", box.port), timeout=120)
         one.sendall(f"GET /stream.wav HTTP/1.1\r\nHost: 127.0.0.1:{box.port}\r\n\r\n".encode())
         return one
 

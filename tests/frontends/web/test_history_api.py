@@ -51,7 +51,7 @@ def test_piece_with_changed_settings_is_rendered_as_heard(
     stream = tmp_path / "heard.wav"
     first = box.get("/api/pieces")["pieces"]
     assert not first or first[0]["playing"]
-    connection = http.client.HTTPConnection("127.0.0.1", box.port, timeout=30)
+    connection = http.client.HTTPConnection("127.0.0.1", box.port, timeout=120)
     with contextlib.closing(connection), stream.open("wb") as file:
         connection.request("GET", "/stream.wav")
         response = connection.getresponse()

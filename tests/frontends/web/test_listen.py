@@ -150,7 +150,7 @@ def test_media_player_hears_sound(
 
 
 def _record(box: WebBox, kind: str, to: Path, seconds: float) -> None:
-    connection = http.client.HTTPConnection("127.0.0.1", box.port, timeout=30)
+    connection = http.client.HTTPConnection("127.0.0.1", box.port, timeout=120)
     with contextlib.closing(connection), to.open("wb") as file:
         connection.request("GET", f"/stream.{kind}")
         response = connection.getresponse()

@@ -96,7 +96,7 @@ def test_the_server_takes_no_memory_until_somebody_opens_the_page(tmp_path: Path
         assert address
         box.wait_for("piece 1")
         assert not has_server(box)
-        with urllib.request.urlopen(address[0] + "healthz", timeout=60) as answer:
+        with urllib.request.urlopen(address[0] + "healthz", timeout=120) as answer:
             assert answer.status == 200
         assert has_server(box)
         assert box.end() == 0

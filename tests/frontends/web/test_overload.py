@@ -63,7 +63,7 @@ def undisturbed(
 
 
 def connect(box: WebBox) -> socket.socket:
-    return socket.create_connection(("127.0.0.1", box.port), timeout=30)
+    return socket.create_connection(("127.0.0.1", box.port), timeout=120)
 
 
 def test_thousand_idle_connections(

@@ -59,7 +59,7 @@ def running(*command: str, folder: Path | None = None) -> Iterator[None]:
         yield
     finally:
         process.terminate()
-        process.wait(30)
+        process.wait(120)
 
 
 class Proxied(NamedTuple):
@@ -80,7 +80,7 @@ class Proxied(NamedTuple):
     ) -> tuple[int, bytes]:
         """Send a request as the client with the address ``client`` would through a browser."""
         connection = http.client.HTTPConnection(
-            "127.0.0.1", self.port, timeout=30, source_address=(client, 0)
+            "127.0.0.1", self.port, timeout=120, source_address=(client, 0)
         )
         own = {"Host": "music.example", "Content-Type": "application/json"} | (headers or {})
         with contextlib.closing(connection):
