@@ -23,6 +23,8 @@ from appliance.music.score import Form, FreeRhythmScore, Key
 
 MAX_OPENING_NOTES: Final = 4096
 """How many notes of a user's file are taken; a quarter of an hour of a keyboard."""
+MAX_OPENING_STEPS: Final = 8192
+"""How many 16ths of a user's file are taken; a quarter of an hour at 120 BPM."""
 
 
 class FreeRhythmCodec(FreeRhythmTokens):
@@ -84,7 +86,7 @@ class FreeRhythmCodec(FreeRhythmTokens):
             UsageError: there are none, or they are out of the codec's range.
         """
         score = free_rhythm_conversion.to_free_rhythm(file)
-        score = free_rhythm_conversion.beginning(score, MAX_OPENING_NOTES)
+        score = free_rhythm_conversion.beginning(score, MAX_OPENING_NOTES, MAX_OPENING_STEPS)
         low, high = score.pitch_range()
         if low < self.lowest or high > self.highest:
             raise UsageError(

@@ -51,16 +51,27 @@ def to_free_rhythm(file: ScoreFile) -> FreeRhythmScore:
     return replace(score, notices=notices)
 
 
-def beginning(score: FreeRhythmScore, max_notes: int) -> FreeRhythmScore:
-    """The bars of a score up to its note number ``max_notes``, with a notice; one is kept at least.
+def beginning(score: FreeRhythmScore, max_notes: int, max_steps: int) -> FreeRhythmScore:
+    """The bars of a score up to its note number ``max_notes`` or 16th ``max_steps``.
 
-    A score that has no more notes is returned as it is.
+    With a notice; the bar of the first note is always kept. A score that is not longer is returned
+    as it is.
+
+    Raises:
+        UsageError: no note begins before 16th ``max_steps``.
     """
-    if len(score.notes) <= max_notes:
+    too_many = len(score.notes) > max_notes
+    if not too_many and score.form.steps <= max_steps:
         return score
     bar, pickup = score.form.bar_steps, score.form.pickup_steps
-    step = score.notes[max_notes].start // TICKS_PER_STEP
-    bars = max(1, (step - pickup) // bar)
+    step = min(max_steps, score.notes[max_notes].start // TICKS_PER_STEP if too_many else max_steps)
+    first = score.notes[0].start // TICKS_PER_STEP
+    if first >= max_steps:
+        raise UsageError(
+            f"{score.name}: it is silent for its first {first // bar} bars",
+            remedy="cut the silence at its beginning",
+        )
+    bars = max(1, (first - pickup) // bar + 1, (step - pickup) // bar)
     steps = pickup + bars * bar
     end = steps * TICKS_PER_STEP
     return replace(

@@ -313,6 +313,24 @@ def test_a_long_file_is_taken_up_to_a_bar_line(tmp_path: Path) -> None:
 # Pickups
 
 
+def test_of_few_long_notes_a_quarter_of_an_hour_is_taken(tmp_path: Path) -> None:
+    keyboard = model_file.load(MODELS / "keyboard.tflite").codec
+    held = midi(melody(*[60, 62] * 100, beat=16 * 480))
+    opening = keyboard.opening(read(tmp_path, held))
+    assert opening.form.steps == 8192
+    assert opening.notices == ("it is long; its first 512 bars were read",)
+    late = midi(number(3000 * 480) + melody(60)[1:])
+    with pytest.raises(UsageError, match="it is silent for its first 750 bars"):
+        keyboard.opening(read(tmp_path, late))
+
+
+def test_the_bar_of_the_first_note_is_kept_however_many_notes_it_has() -> None:
+    notes = [Note(7680 + 10 * n, 10, pitch) for n in range(90) for pitch in range(40, 90)]
+    score = free_rhythm_conversion.score_from_notes("dense", notes, (16, 4), 0)
+    beginning = free_rhythm_conversion.beginning(score, 4096, 8192)
+    assert (len(beginning.notes), beginning.form.steps) == (4096, 80)
+
+
 def test_a_short_first_bar_is_an_upbeat_for_every_model() -> None:
     for convert in (four_part_conversion.read, free_rhythm_conversion.read):
         form = convert(BROUGHT / "pickupmetre.mid").form
