@@ -11,13 +11,15 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from appliance.ipc.ring import RingWriter
 from appliance.ipc.shared_state import Condition, LiveSettings, SharedState
-from appliance.music.events import Event, NoteOff, NoteOn
+from appliance.music.events import Event, NoteOff, NoteOn, Piece
+from appliance.workers.performer_process import RenderLoop
 from tests.support.spectrum import active_seconds, frequency_hz, stereo
 from tests.support.virtual_card import RATE, VirtualCard, virtual_card
 
@@ -56,7 +58,10 @@ class Composer:
             self.ends.append((self.writer.write_index, end))
 
     def change_to(self, pitch: int) -> None:
-        """Write another pitch as soon after the playhead as a note ends."""
+        """Write another pitch as soon after the playhead as a note ends.
+
+        What the performer refuses, as it came too late, is asked for again.
+        """
         self._change_to = pitch
 
     def close(self) -> None:
@@ -75,11 +80,15 @@ class Composer:
                 self.answers.append(answer)
                 if answer:
                     self.ends = [end for end in self.ends if end[1] <= self.writer.horizon_tick]
+                    self.pitch, self._change_to = self._change_to or self.pitch, None
             elif self._change_to is not None:
                 guard = self.shared.reader.read().playhead_tick + TICKS_PER_SECOND // 10
-                index, tick = next(end for end in self.ends if end[1] > guard)
-                self.pitch, self._change_to = self._change_to, None
-                self.writer.request_rewind(index, tick)
+                for index, tick in self.ends:
+                    if tick > guard:
+                        self.writer.request_rewind(index, tick)
+                        break
+                else:
+                    self.compose()
                 continue
             self.compose()
 
@@ -168,11 +177,10 @@ def test_the_card_plays_the_notes_and_a_rewind_changes_them(
         worker.wait_for_sound()
         worker.wait_for_seconds_played(4.0)
         composer.change_to(81)
-        worker.wait_for(lambda: bool(composer.answers))
+        worker.wait_for(lambda: True in composer.answers)
         worker.wait_for_seconds_played(4.0)
         code, _ = worker.end()
     assert code == 0
-    assert composer.answers[-1] is True
     assert shared.performer.read().condition is Condition.STOPPED
     sound = stereo(raw.read_bytes())
     loud = np.flatnonzero(np.abs(sound[:, 0].astype(int)) > 300)
@@ -182,7 +190,7 @@ def test_the_card_plays_the_notes_and_a_rewind_changes_them(
     assert _near(frequency_hz(sound[last - 2 * RATE : last], RATE), 880.0)
 
 
-def test_volume_instrument_and_pause_act_at_once(
+def test_a_pause_is_silent_and_the_music_goes_on_after_it(
     card: VirtualCard, shared: SharedState, composer: Composer, soundfont: Path, tmp_path: Path
 ) -> None:
     raw = tmp_path / "steered.raw"
@@ -200,30 +208,60 @@ def test_volume_instrument_and_pause_act_at_once(
         worker.wait_for_sound()
         worker.wait_for_seconds_played(2.0)
         worker.end()
+    # How soon each is heard depends on the machine: `make bench` measures it.
     sound = stereo(raw.read_bytes())
-    seconds = active_seconds(sound, RATE, threshold=200)
-    assert 3.0 < seconds < 6.5, "about two of the six and a bit are silent"
+    loud = np.flatnonzero(np.abs(sound.astype(int)).max(axis=1) > 200)
+    paused = int(np.argmax(np.diff(loud)))
+    assert loud[paused + 1] - loud[paused] > RATE, "two seconds, but for what dies away"
+    for part in (sound[loud[0] : loud[paused]], sound[loud[paused + 1] : loud[-1]]):
+        assert active_seconds(part, RATE, threshold=200) > 1.0
 
 
-def test_it_ends_at_once_with_the_chord_released(
-    card: VirtualCard, shared: SharedState, composer: Composer, soundfont: Path, tmp_path: Path
+def test_it_ends_when_it_is_told_to(
+    card: VirtualCard, shared: SharedState, composer: Composer, soundfont: Path
 ) -> None:
-    raw = tmp_path / "end.raw"
-    with card.recording(raw), _worker(shared, "default", soundfont, card.environment) as worker:
+    """How soon depends on the machine: `make bench` measures it."""
+    with _worker(shared, "default", soundfont, card.environment) as worker:
         worker.wait_for_sound()
         worker.wait_for_seconds_played(1.0)
-        before = shared.performer.read().frames_played
         code, said = worker.end()
         assert code == 0
         assert "plays on default" in said
         assert len(said.splitlines()) == 1, "no library writes anything"
-        # Counted in sound, so that a busy machine does not matter.
-        state = shared.performer.read()
-        assert state.frames_played - before < 0.5 * state.sample_rate
-    sound = stereo(raw.read_bytes()).astype(int)
-    last = np.flatnonzero(np.abs(sound[:, 0]) > 30)[-1]
-    tail = np.abs(sound[last - RATE // 50 : last + 1]).max()
-    assert tail < 1500, "it fades out"
+        assert shared.performer.read().condition is Condition.STOPPED
+
+
+class Buzz:
+    """A performer that is always loud, and an output that takes what it renders."""
+
+    sample_rate = RATE
+    xruns = starved = late_events = sounding = blocks = frame = playhead_tick = 0
+    playing = begun = True
+    piece = Piece(1, 0, False, 4, 0, 0)
+    ended = False
+
+    def render(self, frames: int) -> bytes:
+        return (30_000).to_bytes(2, "little") * 2 * frames
+
+    def end(self) -> None:
+        self.ended = True
+
+
+def test_it_fades_out_within_half_a_second_of_sound(shared: SharedState) -> None:
+    buzz: Any = Buzz()
+    loop, frames = RenderLoop(shared, buzz, buzz), 1024
+    before = stereo(loop.render(frames))
+    loop.end()
+    assert buzz.ended, "the notes are released"
+    blocks = []
+    while not loop.stop.is_set():
+        blocks.append(loop.render(frames))
+    after = stereo(b"".join(blocks)).astype(int)
+    assert before.min() == 30_000
+    assert np.diff(after[:, 0]).max() <= 0, "ever quieter"
+    assert np.diff(after[:, 0]).min() > -10, "no step"
+    assert after[-1].max() == 0
+    assert len(after) < 0.5 * RATE
 
 
 def test_it_ends_and_says_so_though_the_card_takes_no_more_sound(

@@ -20,8 +20,8 @@ import pytest
 from appliance.config import loader
 from appliance.config.schema import Mqtt
 from appliance.errors import BachboxError
+from appliance.frontends.mqtt import broker_check, connection, mqtt_frontend, unregister
 from appliance.frontends.mqtt import client as mqtt_client
-from appliance.frontends.mqtt import connection, mqtt_frontend, unregister
 from appliance.frontends.mqtt.broker_check import check_broker
 from appliance.frontends.mqtt.client import Broker, MqttClient
 from appliance.frontends.mqtt.connection import Connection, Message
@@ -75,6 +75,15 @@ class FrontendAlone:
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
             shared.close()
+
+
+@pytest.fixture(autouse=True)
+def _time_enough(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A broker beside many other programs is slow to answer."""
+    monkeypatch.setattr(broker_check, "TIMEOUT_S", 30.0)
+    monkeypatch.setattr(unregister, "TIMEOUT_S", 30.0)
+    monkeypatch.setattr(unregister, "QUIET_S", 1.5)
+    monkeypatch.setattr(mqtt_client, "CONNECT_TIMEOUT_S", 30.0)
 
 
 def mqtt(port: int, **more: object) -> Mqtt:
@@ -209,7 +218,7 @@ def test_a_stalled_network_is_noticed_and_recovered_from(
             await asyncio.to_thread(
                 listener.wait_for, "bachbox/kitchen/availability", "online", since
             )
-            assert listener.last("bachbox/kitchen/tempo") == "99"
+            await asyncio.to_thread(listener.wait_for, "bachbox/kitchen/tempo", "99", since)
 
         alone.run(work)
 
@@ -299,21 +308,27 @@ def test_discovery_payloads_are_published_as_configured_and_removed_by_unregiste
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, discovery: str
 ) -> None:
     monkeypatch.setattr(unregister, "REMOVAL_S", 0.1)
+    expected = {"entities": ENTITIES, "device": 1, "off": 0}[discovery]
     with broker(tmp_path) as server, client(server.port) as listener:
         config = mqtt(server.port, discovery=discovery, discovery_prefix="ha/here")
         alone = FrontendAlone(config)
 
+        def announced() -> set[str]:
+            return {h.topic for h in list(listener.messages) if h.topic.startswith("ha/here/")}
+
         async def work() -> None:
             await asyncio.to_thread(listener.wait_for, "bachbox/kitchen/availability", "online")
+            while len(announced()) < expected:
+                await asyncio.sleep(0.02)
+            # Time for one too many.
             await asyncio.sleep(2 * mqtt_frontend.DISCOVERY_DELAY_S)
 
         alone.run(work)
-        announced = {h.topic for h in listener.messages if h.topic.startswith("ha/here/")}
-        assert len(announced) == {"entities": ENTITIES, "device": 1, "off": 0}[discovery]
+        assert len(announced()) == expected
         # Besides the settings: availability, health and what plays.
         states = len(NAMES) + 3
         assert unregister.unregister(config) == Unregistered(
-            "kitchen", len(announced) + states, still_running=False
+            "kitchen", expected + states, still_running=False
         )
         with client(server.port) as late:
             time.sleep(0.3)
@@ -416,19 +431,24 @@ def test_inbox_keeps_the_last_message_of_each_key_and_the_steps_after_it() -> No
 
 
 def test_throttle_runs_at_once_then_rarely_and_after_the_last_request() -> None:
+    interval_s = 0.05
     done: list[int] = []
     value = 0
 
-    async def run() -> None:
+    async def run() -> float:
         nonlocal value
-        throttle = Throttle(0.05, lambda: done.append(value))
+        started_s = asyncio.get_running_loop().time()
+        throttle = Throttle(interval_s, lambda: done.append(value))
         for number in range(1, 101):
             value = number
             throttle.request()
             await asyncio.sleep(0.001)
-        await asyncio.sleep(0.2)
+        while done[-1] < 100:
+            await asyncio.sleep(0.01)
+        return asyncio.get_running_loop().time() - started_s
 
-    asyncio.run(run())
+    took_s = asyncio.run(asyncio.wait_for(run(), _TIMEOUT_S))
     assert done[0] == 1
     assert done[-1] == 100
-    assert len(done) < 50
+    # As many as fit into the time that it took, which a busy machine makes longer.
+    assert len(done) <= took_s / interval_s + 1
