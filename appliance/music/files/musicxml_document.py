@@ -28,6 +28,8 @@ _MARKS: Final = (
 """How a file begins, and the encoding that this means, whatever its declaration says."""
 _DECLARATION: Final = re.compile(rb"""\s*<\?xml[^>]*?encoding\s*=\s*["']([\w.-]+)["']""")
 _NOT_XML: Final = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")
+_DRUM_CHANNEL: Final = "10"
+"""Of General MIDI, counted from 1."""
 _PARTWISE, _TIMEWISE = "score-partwise", "score-timewise"
 
 
@@ -45,6 +47,8 @@ class MusicXmlDocument:
         self._text = _decoded(_unpacked(content))
         self.part_names: dict[str, str] = {}
         """By the ids of the parts."""
+        self.percussion: set[str] = set()
+        """The ids of parts that drums play."""
         self.titles: list[str] = []
         """That of the movement first."""
 
@@ -91,14 +95,29 @@ class MusicXmlDocument:
     def _keep(self, element: Element) -> None:
         """Take titles and names of parts out of what stands before the music."""
         if element.tag == "part-list":
-            for part in element.iter("score-part"):
+            parts = list(element.iter("score-part"))
+            for part in parts:
                 paths = ("part-name", "score-instrument/instrument-name")
                 names = [(part.findtext(path) or "").strip() for path in paths]
                 self.part_names[part.get("id", "")] = names[0] or names[1]
+                if _is_percussion(part, len(parts)):
+                    self.percussion.add(part.get("id", ""))
         elif element.tag == "movement-title":
             self.titles.insert(0, element.text or "")
         elif element.tag == "work":
             self.titles += [title.text or "" for title in element.iter("work-title")]
+
+
+def _is_percussion(part: Element, parts: int) -> bool:
+    """Whether all sounds of a part are drums': without a pitch, or on channel 10 of MIDI.
+
+    In scores of ten and more ``parts``, programs number the channels by the parts.
+    """
+    sounds = list(part.iter("midi-instrument"))
+    channels = {(sound.findtext("midi-channel") or "").strip() for sound in sounds}
+    if parts < int(_DRUM_CHANNEL) and channels == {_DRUM_CHANNEL}:
+        return True
+    return bool(sounds) and all(sound.find("midi-unpitched") is not None for sound in sounds)
 
 
 def _inner_element(root: Element) -> str:

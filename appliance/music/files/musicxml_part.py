@@ -51,9 +51,9 @@ class MeasureLength(NamedTuple):
 
 
 class MusicXmlPart:
-    """What a part holds."""
+    """What a part holds; of ``is_percussion``, no note has a pitch, whatever the file writes."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, is_percussion: bool = False) -> None:
         self.name = ""
         self.notes: list[WrittenNote] = []
         self.lengths: list[MeasureLength] = []
@@ -73,6 +73,9 @@ class MusicXmlPart:
         self._divisions = 1.0
         self._transposition: dict[int, int] = {}
         """Semitones by staff; 0 stands for all staves."""
+        self._is_percussion = is_percussion
+        self._percussion_staves: set[int] = set()
+        """The staves with a clef of percussion."""
 
     def by_staff(self) -> list[list[WrittenNote]]:
         """The notes of each staff, from the top down."""
@@ -125,10 +128,10 @@ class MusicXmlPart:
     ) -> None:
         if "rest" in fields:
             return
-        if "unpitched" in fields:
+        staff = _staff(fields.get("staff"))
+        if "unpitched" in fields or self._is_percussion or staff in self._percussion_staves:
             self.unpitched += 1
             return
-        staff = min(max(1, int(_number(fields.get("staff"), 1))), MAX_STAVES)
         pitch = self._pitch(fields.get("pitch"), staff)
         what = _unheard(fields, pitch, duration)
         if what:
@@ -172,6 +175,11 @@ class MusicXmlPart:
                     octaves = _number(element.find("octave-change"), low=-20)
                     semitones = _number(element.find("chromatic"), low=-99) + 12 * octaves
                     self._transposition[staff] = round(min(semitones, 999))
+                case "clef":
+                    staff = _staff(element.get("number"))
+                    is_percussion = (element.findtext("sign") or "").strip() == "percussion"
+                    self._percussion_staves -= {staff}
+                    self._percussion_staves |= {staff} if is_percussion else set()
                 case "time" if element.get("number", "1") == "1":
                     self._take_meter(element)
         key = attributes.find("key")
@@ -210,6 +218,10 @@ class MusicXmlPart:
         self.endings += sum(ending.get("type") == "start" for ending in barline.iter("ending"))
         for repeat in barline.iter("repeat"):
             self.repeats.append((len(self.lengths), repeat.get("direction") == "forward"))
+
+
+def _staff(source: Element | str | None) -> int:
+    return min(max(1, int(_number(source, 1))), MAX_STAVES)
 
 
 def _unheard(fields: Iterable[str], pitch: int, duration: float) -> str:

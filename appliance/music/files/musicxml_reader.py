@@ -75,7 +75,9 @@ def _parts(document: MusicXmlDocument) -> list[MusicXmlPart]:
     parts: dict[str, MusicXmlPart] = {}
     budget = MAX_NOTES
     for name, measure in document.measures():
-        part = parts.setdefault(name, MusicXmlPart())
+        if name not in parts:
+            parts[name] = MusicXmlPart(is_percussion=name in document.percussion)
+        part = parts[name]
         budget += len(part.notes)
         part.read_measure(measure)
         budget -= len(part.notes)

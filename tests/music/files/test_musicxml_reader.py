@@ -47,6 +47,50 @@ def test_percussion_is_left_out_with_a_notice(tmp_path: Path) -> None:
     assert file.notices == ("read 1 of 2 parts (percussion left out)",)
 
 
+@pytest.mark.parametrize(
+    ("names", "clef", "parts"),
+    [
+        (2, "<clef><sign>percussion</sign></clef>", 1),
+        (2, "<clef><sign>F</sign></clef>", 2),
+        (2, "<midi-channel>10</midi-channel>", 1),
+        (2, "<midi-channel>11</midi-channel>", 2),
+        (10, "<midi-channel>10</midi-channel>", 10),
+        (10, "<midi-channel>10</midi-channel><midi-unpitched>37</midi-unpitched>", 9),
+    ],
+)
+def test_drums_that_a_program_writes_with_pitches_are_percussion(
+    tmp_path: Path, names: int, clef: str, parts: int
+) -> None:
+    """``clef``: of the last part, or its sound."""
+    text = score(*[[pitched("C", 2)]] * names)
+    last = f'<part id="P{names - 1}"><measure><attributes><divisions>2</divisions>'
+    if clef.startswith("<clef>"):
+        assert last in text
+        text = text.replace(last, last + clef)
+    else:
+        name = f'<score-part id="P{names - 1}"><part-name/>'
+        assert name in text
+        text = text.replace(name, f"{name}<midi-instrument>{clef}</midi-instrument>")
+    file = written(tmp_path, text)
+    assert len(file.parts) == parts
+    left_out = f"read {parts} of {names} parts (percussion left out)"
+    assert file.notices == ((left_out,) if parts < names else ())
+
+
+def test_a_clef_of_percussion_counts_for_its_staff_until_the_next_clef(tmp_path: Path) -> None:
+    def clef(sign: str) -> str:
+        return f'<attributes><clef number="2"><sign>{sign}</sign></clef></attributes>'
+
+    staff = "<staff>2</staff>"
+    measure = (
+        pitched("C", 2) + clef("percussion") + pitched("D", 2) + pitched("E", 2, staff)
+        + clef("G") + pitched("F", 2, staff)
+    )  # fmt: skip
+    file = written(tmp_path, score([measure], attributes="<staves>2</staves>"))
+    assert [[note.pitch for note in part] for part in file.parts] == [[60, 62], [65]]
+    assert file.notices == ("notes without a pitch were left out (1)",)
+
+
 def test_grace_notes_are_left_out_with_a_notice(tmp_path: Path) -> None:
     part = melody("C4", "D4")
     part.append([note.Note("E4").getGrace(), note.Note("F4", quarterLength=2)])
