@@ -20,6 +20,7 @@ from benchmarks import (
     interference,
     keras_baseline,
     latency,
+    listeners,
     measure,
     midi,
     page_cost,
@@ -194,8 +195,8 @@ def measured(parts: set[str], keras_python: Path) -> list[Section]:
             card_section("Under disturbance", note, *interference.PARTS, rooms.rows, browser.rows)
         )
     if "page" in parts:
-        note = "What the page costs the machine that shows it."
-        sections.append(card_section("The page", note, page_cost.rows))
+        note = "What the page costs the machine that shows it, and its listeners the box."
+        sections.append(card_section("The page", note, page_cost.rows, listeners.rows))
     if "rendering" in parts:
         sections.append(section("Rendering"))
         sections[-1].measure(rendering.rows)

@@ -23,6 +23,7 @@ from tests.support.virtual_card import RATE, VirtualCard
 
 STARTS = 3
 START_BAR_S = 1.0
+END_BAR_S = 1.0
 AUDIBLE = 33
 """Of a 16-bit sample: -60 dB."""
 
@@ -39,14 +40,16 @@ TEMPERATURE_STEP = 0.05
 
 
 def starts(card: VirtualCard) -> list[Row]:
-    """From the start of the command to the first sound recorded from the card."""
-    seconds = []
+    """From the start of the command to the first sound recorded from the card, and to its end."""
+    seconds, ends_s = list[float](), list[float]()
     recording = card.folder / "starts.raw"
     with card.recording(recording):
         # The first one warms the disk's cache and does not count.
         for seed in range(measure.count(STARTS, 2) + 1):
             with measure.step(f"start {seed}" if seed else "start, cold"):
-                seconds.append(_first_sound_s(card, recording, seed))
+                first_s, end_s = _first_sound_and_end_s(card, recording, seed)
+                seconds.append(first_s)
+                ends_s.append(end_s)
     cold_s, *warm_s = seconds
     median_s = statistics.median(warm_s)
     return [
@@ -58,11 +61,18 @@ def starts(card: VirtualCard) -> list[Row]:
             f"median of {len(warm_s)}, warm; from exec of `bachbox play` to the first sample above "
             f"-60 dB in the card's recording, the recorder's delay included; the one before "
             f"them took {cold_s:.2f} s",
-        )
+        ),
+        Row(
+            "from SIGTERM to the end",
+            f"{statistics.median(ends_s):.2f} s ({min(ends_s):.2f} to {max(ends_s):.2f})",
+            f"≤ {END_BAR_S:g} s",
+            max(ends_s) <= END_BAR_S,
+            f"median of {len(ends_s)}; the last chord dies away meanwhile",
+        ),
     ]
 
 
-def _first_sound_s(card: VirtualCard, recording: Path, seed: int) -> float:
+def _first_sound_and_end_s(card: VirtualCard, recording: Path, seed: int) -> tuple[float, float]:
     # The last chord of the player before is still dying away in the recorder.
     time.sleep(1.0)
     offset = recording.stat().st_size & ~3
@@ -76,7 +86,10 @@ def _first_sound_s(card: VirtualCard, recording: Path, seed: int) -> float:
             samples = array.array("h", chunk[: len(chunk) & ~3])
             first = next((at for at, value in enumerate(samples) if abs(value) >= AUDIBLE), -1)
             if first >= 0:
-                return now - start - (len(samples) - first) / 2 / RATE
+                player.process.terminate()
+                player.process.wait(TIMEOUT_S)
+                first_s = now - start - (len(samples) - first) / 2 / RATE
+                return first_s, time.monotonic() - now
             offset += 2 * len(samples)
             player.check(deadline)
 

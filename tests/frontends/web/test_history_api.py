@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import mido
-import pytest
 from playwright.sync_api import expect
 
 from appliance.music.files import piece_embedding
@@ -20,6 +19,10 @@ from tests.support.priority import hurry_children
 from tests.support.web_server import WebBox, eventually
 
 MIN_LIKENESS = 0.9
+
+SECOND_HOPS = audio_analysis.RATE // audio_analysis.HOP_FRAMES
+PART_HOPS = 2 * SECOND_HOPS
+"""So much is compared at a time."""
 
 Notes = list[tuple[int, int, int, int]]
 
@@ -45,9 +48,7 @@ def download(one: WebBox, number: int, kind: str, folder: Path) -> Path:
     return path
 
 
-def test_piece_with_changed_settings_is_rendered_as_heard(
-    box: WebBox, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_piece_with_changed_settings_is_rendered_as_heard(box: WebBox, tmp_path: Path) -> None:
     stream = tmp_path / "heard.wav"
     first = box.get("/api/pieces")["pieces"]
     assert not first or first[0]["playing"]
@@ -82,10 +83,13 @@ def test_piece_with_changed_settings_is_rendered_as_heard(
         audio_analysis.music(audio_analysis.raw(stream.read_bytes()[44:]))
     )
     played = audio_analysis.picture(audio_analysis.wav(files["wav"]))
-    likeness, _ = audio_analysis.likeness(recorded[: len(played) - 30][:180], played)
-    with capsys.disabled():
-        print(f"\nlikeness of the stream to the downloaded file: {likeness:.3f}")
-    assert likeness > MIN_LIKENESS, "changed settings must be in the file, too"
+    found = [
+        audio_analysis.likeness(recorded[start : start + PART_HOPS], played)[0]
+        for start in range(0, len(recorded) - PART_HOPS + 1, SECOND_HOPS)
+    ]
+    # A busy machine leaves something out of the stream, and a part with such a gap is unlike.
+    alike = [likeness for likeness in found if likeness > MIN_LIKENESS]
+    assert len(alike) > 0.75 * len(found) > 0, f"changed settings must be in the file, too: {found}"
 
 
 def test_replay_with_other_tempo_keeps_notes(box: WebBox, tmp_path: Path) -> None:

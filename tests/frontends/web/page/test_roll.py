@@ -47,10 +47,14 @@ def test_temperature_change_is_visible_in_roll(shown: Page, box: WebBox) -> None
     eventually(lambda: box.get("/api/health")["status"]["health"]["look_ahead_s"] > 3)
     rewinds = shown.evaluate("bachbox.timeline.rewinds")
     slide(shown, "Temperature", 1.7)
-    wait_until(shown, "(rewinds) => bachbox.timeline.rewinds > rewinds", rewinds)
-    wait_until(shown, "() => bachbox.timeline.notes.some((note) => note.addedMs)")
-    assert shown.evaluate("bachbox.timeline.discarded.length") > 0
+    # Looked at before each picture: they are kept only until they have faded.
+    wait_until(
+        shown,
+        "(rewinds) => bachbox.timeline.rewinds > rewinds && bachbox.timeline.discarded.length > 0",
+        rewinds,
+    )
     before = screenshot()
+    wait_until(shown, "() => bachbox.timeline.notes.some((note) => note.addedMs)")
     wait_until(
         shown,
         "() => bachbox.timeline.discarded.every((n) => performance.now() - n.discardedMs > 1300)",
@@ -134,7 +138,11 @@ def test_strip_moves_with_the_clock_and_stands_while_paused(browser: Browser, bo
         # A jump between two pieces is no movement, so it may take a few looks.
         wait_until(one, MOVES_WITH_THE_CLOCK)
         box.set(playing=False)
-        wait_until(one, "() => !bachbox.clock.isMoving")
+        wait_until(
+            one,
+            """() => document.querySelector('#roll .strip').getAnimations()
+              .every((animation) => animation.playState === 'paused')""",
+        )
         stood = one.evaluate(
             """async () => {
               const strip = document.querySelector('#roll .strip');
