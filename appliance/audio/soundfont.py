@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import re
+import shlex
 import struct
 import threading
 from collections.abc import Iterable, Iterator
@@ -159,6 +160,11 @@ def _read_presets(soundfont: Path, file: BinaryIO) -> dict[tuple[int, int], str]
         raise BachboxError(
             f"the soundfont {soundfont} is cut short ({size} of {declared} bytes): copy or "
             "download it again"
+        )
+    if declared < size:  # FluidSynth refuses it.
+        raise BachboxError(
+            f"the soundfont {soundfont} has {size - declared} bytes behind its end: remove them "
+            f"with `truncate --size={declared} {shlex.quote(str(soundfont))}`, or download it again"
         )
     for chunk, start, length in _chunks(file, 12, declared):
         file.seek(start)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import shlex
+import subprocess
 import sys
 import threading
 import time
@@ -51,6 +53,19 @@ def test_a_font_with_nothing_that_can_be_selected_is_refused(
     font = sine_font.write(tmp_path / "one.sf2", bank, program)
     with pytest.raises(BachboxError, match="no instruments in it"):
         preset_names(font)
+
+
+def test_bytes_behind_the_end_of_a_font_are_named_with_what_removes_them(tmp_path: Path) -> None:
+    font = sine_font.write(tmp_path / "a font.sf2", 0, 0)
+    size = font.stat().st_size
+    with font.open("ab") as file:
+        file.write(bytes(999))
+    with pytest.raises(BachboxError, match="has 999 bytes behind its end") as refusal:
+        preset_names(font)
+    command = str(refusal.value).split("`")[1]
+    subprocess.run(shlex.split(command), check=True)
+    assert font.stat().st_size == size
+    assert is_heard(font, 0)
 
 
 @pytest.mark.parametrize("name", ["f_0_0.sf2", "f_0_48.sf2", "f_1_0.sf2"])
