@@ -12,6 +12,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 from xdist.scheduler import LoadScopeScheduling
 
+from appliance.frontends import local_socket
 from tests.support.priority import before_others
 from tests.support.virtual_card import SOUNDFONT, VirtualCard, virtual_card
 
@@ -223,6 +224,8 @@ def _separate_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         patch.setenv("XDG_RUNTIME_DIR", str(tmp_path_factory.mktemp("run")))
         for name in ("STATE_DIRECTORY", "RUNTIME_DIRECTORY"):
             patch.delenv(name, raising=False)
+        # On a busy machine a running box takes longer to answer than people wait.
+        patch.setattr(local_socket, "RESPONSE_TIMEOUT_S", 60.0)
         yield
 
 

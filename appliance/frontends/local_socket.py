@@ -300,13 +300,14 @@ def is_box_running() -> bool:
 
 
 def _responses(
-    request: Request, attached: bytes = b"", timeout_s: float = RESPONSE_TIMEOUT_S
+    request: Request, attached: bytes = b"", timeout_s: float | None = None
 ) -> Iterator[Response]:
     """Send ``request`` to the running box; yield what it answers, and log its warnings.
 
     Raises:
         BachboxError: as :func:`ask`.
     """
+    timeout_s = timeout_s or RESPONSE_TIMEOUT_S
     connection = _connect()
     connection.settimeout(timeout_s)
     with connection, connection.makefile("rb") as lines:

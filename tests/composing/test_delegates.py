@@ -125,7 +125,7 @@ def test_a_delegate_that_does_not_work_is_reported_and_not_used(
 ) -> None:
     monkeypatch.setenv("DELEGATE_DOES", does)
     monkeypatch.setenv("DELEGATE_TOKENS", "0")
-    monkeypatch.setattr(model_check, "_DELEGATE_TIMEOUT_S", 2 if does == "hang" else 20)
+    monkeypatch.setattr(model_check, "_DELEGATE_TIMEOUT_S", 2 if does == "hang" else 120)
     warnings: list[str] = []
     assert ModelLoader(str(library), warnings.append).load(MODEL).delegate is None
     assert len(warnings) == 1

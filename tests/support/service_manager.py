@@ -11,6 +11,8 @@ from pathlib import Path
 
 _TIMEOUT_S = 120.0
 
+_MARK = b"what was said before this has been heard"
+
 
 class Listener:
     """Hears what is said at ``path``, each datagram with its time."""
@@ -18,6 +20,7 @@ class Listener:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.heard: list[tuple[float, bytes]] = []
+        self._marks = 0
         self._news = threading.Condition()
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self._socket.bind(str(path))
@@ -42,6 +45,16 @@ class Listener:
                 assert left > 0, (beginning, self.messages())
                 self._news.wait(left)
 
+    def caught_up(self) -> float:
+        """Wait until all that was said before this call has been heard; the time then."""
+        with self._news:
+            marks = self._marks
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as own:
+            own.sendto(_MARK, str(self.path))
+        with self._news:
+            assert self._news.wait_for(lambda: self._marks > marks, _TIMEOUT_S)
+        return time.monotonic()
+
     def count(self, message: str, after: float = 0.0) -> int:
         return sum(raw.decode() == message and when > after for when, raw in self.heard)
 
@@ -55,7 +68,10 @@ class Listener:
             except OSError:
                 return
             with self._news:
-                self.heard.append((time.monotonic(), message))
+                if message == _MARK:
+                    self._marks += 1
+                else:
+                    self.heard.append((time.monotonic(), message))
                 self._news.notify_all()
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 from collections.abc import Iterator
 from typing import Any
 
@@ -58,9 +59,24 @@ def factory(monkeypatch: pytest.MonkeyPatch) -> Iterator[MockFactory]:
     factory.close()
 
 
+TIMEOUT_S = 120.0
+
+
 async def until(factory: MockFactory, pin: int, lit: bool) -> None:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(TIMEOUT_S):
         while factory.pin(pin).function != "output" or factory.pin(pin).state != lit:
+            await asyncio.sleep(0.005)
+
+
+async def until_flashed(factory: MockFactory, pin: int, times: int) -> None:
+    """Wait until it has been lit that often and is dark again, however short that was."""
+
+    def has_flashed() -> bool:
+        lit = [bool(state.state) for state in factory.pin(pin).states]
+        return sum(now and not was for was, now in itertools.pairwise(lit)) == times and not lit[-1]
+
+    async with asyncio.timeout(TIMEOUT_S):
+        while factory.pin(pin).function != "output" or not has_flashed():
             await asyncio.sleep(0.005)
 
 
@@ -89,8 +105,7 @@ def test_trouble_led_is_dark_until_a_fault_and_again_some_time_after_it(
         await asyncio.sleep(2 * gpio_frontend.TROUBLE_S)
         assert not any(state.state for state in factory.pin(TROUBLE).states)
         source.faults += 1
-        await until(factory, TROUBLE, True)
-        await until(factory, TROUBLE, False)
+        await until_flashed(factory, TROUBLE, 1)
 
     run(source, test)
 
@@ -115,11 +130,9 @@ def test_beat_led_flashes_at_each_beat_and_not_during_a_pause(factory: MockFacto
     source = Source()
 
     async def test() -> None:
-        await until(factory, BEAT, True)
-        await until(factory, BEAT, False)
+        await until_flashed(factory, BEAT, 1)
         source.beat += 1
-        await until(factory, BEAT, True)
-        await until(factory, BEAT, False)
+        await until_flashed(factory, BEAT, 2)
         source.condition = Condition.PAUSED
         await until(factory, PLAYING, False)
         source.beat += 1

@@ -13,6 +13,8 @@ import pytest
 from appliance.config import loader
 from appliance.config.loader import ConfigError
 from appliance.errors import BachboxError
+from appliance.frontends.mqtt import broker_check
+from appliance.frontends.mqtt import client as mqtt_client
 from appliance.frontends.mqtt.broker_check import check_broker
 from tests.support.broker import broker, certificates, client, free_port
 from tests.support.command import bachbox, home, playing
@@ -26,6 +28,13 @@ def checked(folder: Path, lines: str) -> str:
         return check_broker(loader.load(file)[0].mqtt)
     except BachboxError as error:
         return str(error)
+
+
+@pytest.fixture(autouse=True)
+def _time_enough(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A broker beside many other programs is slow to answer."""
+    monkeypatch.setattr(broker_check, "TIMEOUT_S", 30.0)
+    monkeypatch.setattr(mqtt_client, "CONNECT_TIMEOUT_S", 30.0)
 
 
 def until_listening(port: int) -> None:
