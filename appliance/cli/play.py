@@ -60,9 +60,10 @@ def play(
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         # An exception in the middle of an import can be lost; the daemon handles the signal.
         signal.signal(signal.SIGINT, signal.SIG_DFL)
+    from appliance.common.logs import AS_NOTICE
     from appliance.config import loader
     from appliance.daemon import daemon
-    from appliance.daemon.daemon_log import AS_NOTICE, DaemonLog
+    from appliance.daemon.daemon_log import DaemonLog
     from appliance.daemon.play_options import PlayOptions
 
     if fallback is not None and fallback.partition(":")[0] not in ("wav", "pipe", "null"):

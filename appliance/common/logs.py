@@ -21,6 +21,9 @@ NOTICE: Final = 25
 """The level of what was left out of a user's file, or not taken as it is written."""
 logging.addLevelName(NOTICE, "NOTICE")
 
+AS_NOTICE: Final = {"is_notice": True}
+"""The ``extra`` of a record that status and health page show as they show notices."""
+
 _SYSLOG_PRIORITIES: Final = {
     logging.CRITICAL: 2,
     logging.ERROR: 3,

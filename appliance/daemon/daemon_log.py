@@ -19,9 +19,6 @@ from appliance.daemon.status_line import StatusLine
 RECENT_LINES: Final = 100
 """How many of the last messages are kept for the health page."""
 
-AS_NOTICE: Final = {"is_notice": True}
-"""The ``extra`` of a record that is kept as records of the level NOTICE are."""
-
 NEVER_HELD_BACK: Final = ("appliance.daemon", "appliance.workers.composer_process")
 """The loggers whose messages, with those of the loggers below them, always go out at once."""
 
@@ -63,7 +60,7 @@ class RecentLines(logging.Handler):
             self.release()
 
     def notices(self) -> list[str]:
-        """Return what was left out of users' files; a composer that takes over says it again."""
+        """Return what status and health page show; a composer that takes over says it again."""
         return list(self._notices)
 
 

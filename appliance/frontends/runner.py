@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from appliance.common.backoff import Backoff
+from appliance.common.logs import AS_NOTICE
 from appliance.errors import BachboxError, bug_sentence
 from appliance.frontends.base import SHUTDOWN_TIMEOUT_S, Frontend
 from appliance.state.box_status import BoxStatus
@@ -55,7 +56,7 @@ class FrontendRunner:
             try:
                 await frontend.run(self._settings, self._box)
             except BachboxError as error:
-                logger.error("%s: %s", frontend.name, error)
+                logger.error("%s: %s", frontend.name, error, extra=AS_NOTICE)
             except Exception as error:
                 wait_s = backoff.next_s(loop.time() - started_at)
                 logger.exception(

@@ -104,9 +104,9 @@ class Status(msgspec.Struct, frozen=True):
     settings: ShownSettings
     now_playing: NowPlaying
     health: Health
-    file_notices: list[str] = []
-    """What was left out of the user's files, after their paths: the config file, and the file that
-    the music started from."""
+    notices: list[str] = []
+    """What was left out of the user's files, after their paths (the config file, and the file that
+    the music started from), and which frontends are off, after their names, with the reasons."""
 
 
 class Progress(NamedTuple):
@@ -153,7 +153,7 @@ class BoxStatus:
         restarts: gives the number of restarts of both children.
         pids: gives the process IDs of the children, by name.
         recent_log: gives the last lines of the log.
-        file_notices: gives :attr:`Status.file_notices`.
+        notices: gives :attr:`Status.notices`.
     """
 
     def __init__(
@@ -163,7 +163,7 @@ class BoxStatus:
         restarts: Callable[[], int],
         pids: Callable[[], dict[str, int]],
         recent_log: Callable[[], list[str]] = list,
-        file_notices: Callable[[], list[str]] = list,
+        notices: Callable[[], list[str]] = list,
     ) -> None:
         self._shared = shared
         self._settings = settings
@@ -173,14 +173,14 @@ class BoxStatus:
         self._version = __version__
         self.recent_log = recent_log
         """Gives the last lines of the log."""
-        self._file_notices = file_notices
+        self._notices = notices
         self.sound = broadcast.sound_broadcast(lambda: TapReader(shared))
         """The sound that is played, for any number of listeners."""
 
     def status(self) -> Status:
         """Return everything; reads files in ``/proc``, so it is too slow for every audio block."""
         return Status(
-            self._version, self.settings(), self.now_playing(), self.health(), self._file_notices()
+            self._version, self.settings(), self.now_playing(), self.health(), self._notices()
         )
 
     def settings(self) -> ShownSettings:
@@ -322,7 +322,7 @@ def format_status(status: Status) -> str:
             f"{playing.condition.words}{where}; seed {playing.seed}",
             *([f"  plays on {playing.output}"] if playing.output else []),
             *([f"  {playing.problem}"] if playing.problem else []),
-            *(f"  {notice}" for notice in status.file_notices),
+            *(f"  {notice}" for notice in status.notices),
             *format_settings(status.settings),
             f"  {health.look_ahead_s:.1f} s ahead; xruns {health.xruns}, restarts "
             f"{health.restarts}, rewinds {health.rewinds}; interventions: {interventions}",

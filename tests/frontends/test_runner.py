@@ -9,6 +9,7 @@ from typing import Any, cast
 
 import pytest
 
+from appliance.daemon.daemon_log import RecentLines
 from appliance.errors import BachboxError
 from appliance.frontends import runner
 from appliance.frontends.base import Frontend
@@ -71,6 +72,11 @@ def test_frontend_that_cannot_work_says_so_once_and_the_others_work(
     run_for_a_while(bad, good, idle)
     assert caplog.messages == ["guest: the pins are gone"]
     assert (bad.runs, good.runs, idle.runs) == (1, 1, 1)
+    # It stays off until the box is restarted, so status and health page say it, too.
+    recent = RecentLines()
+    for record in caplog.records:
+        recent.handle(record)
+    assert recent.notices() == ["guest: the pins are gone"]
 
 
 def test_frontend_that_breaks_is_tried_again_later_and_later(

@@ -6,6 +6,7 @@ child() { pgrep -u bachbox -f "appliance.workers.$1"; }
 other_child() { local now; now=$(child "$1") && [ "$now" != "$2" ]; }
 events() { journalctl -b -o json MESSAGE_ID="$1" | grep -c "$2"; }
 plays() { systemctl is-active -q bachbox && status_says Playing; }
+journal_says() { journalctl -b -u bachbox | grep -q "$1"; }
 restarted() { [ "$(property NRestarts)" = "$1" ] && plays; }
 apt() { DEBIAN_FRONTEND=noninteractive apt-get -qq -y "$@" </dev/null >>/proof/apt 2>&1; }
 published() { # topic, what one of its messages holds
@@ -21,6 +22,33 @@ gone() { # what a removed Bachbox may leave: nothing but what is named
         -o -path /var/log -o -path /var/lib/dpkg -o -path /var/cache \) -prune -o -iname '*bachbox*' -print |
         grep -vxE "${1:-nothing}")
     [ -z "$left" ] || { echo "$left"; return 1; }
+}
+
+pipe_gets_sound() { # that a program reads; none blocks the box
+    [ "$(timeout 20 head -c 20000 "$1" | wc -c)" = 20000 ]
+}
+
+optional_mistakes() { # in what the music does not need
+    local kept own="/tmp/snapfifo: the service has a /tmp and a /var/tmp of its own"
+    kept=$(mktemp)
+    cp "$config" "$kept"
+    mkfifo -m 666 /tmp/snapfifo /run/snapfifo
+    sed -i -e '/^\[display\]/a zzz = 1' -e 's|^#snapcast = .*|snapcast = "/tmp/snapfifo"|' "$config"
+    check "doctor names a mistake in a section that the music does not need" eval '! bachbox doctor >/proof/doctor 2>&1 && grep -q "\[display\].*zzz" /proof/doctor'
+    check "which does not stop the music" eval 'systemctl restart bachbox && plays'
+    check "status says it" eval 'bachbox status | grep -q "zzz.*until this is corrected, \[display\] is off"'
+    check "and the journal" await 20 journal_says "zzz.*\[display\] is off"
+    check "a pipe in the service's own /tmp is refused with the reason" await 20 journal_says "$own"
+    check "status says that, too" eval 'bachbox status | grep -q "$own"'
+    cat "$kept" >"$config"
+    sed -i 's|^#snapcast = .*|snapcast = "/tmp/snapfifo"|' "$config"
+    check "doctor says it before" eval '! bachbox doctor >/proof/doctor 2>&1 && grep -q "$own" /proof/doctor'
+    sed -i 's|^snapcast = .*|snapcast = "/run/snapfifo"|' "$config"
+    systemctl restart bachbox
+    check "a pipe in /run gets the sound" pipe_gets_sound /run/snapfifo
+    cat "$kept" >"$config"
+    rm /tmp/snapfifo /run/snapfifo "$kept"
+    systemctl restart bachbox
 }
 
 misconfigured() {
@@ -43,6 +71,7 @@ check "doctor finds a runtime that composes" eval 'bachbox doctor | grep -q "ok 
 sed -i 's/^output = .*/output = "null"/' "$config"
 check "systemctl restart comes back when music plays" systemctl restart bachbox
 check "status says what plays" plays
+optional_mistakes
 check "not root" [ "$(ps -o user= -p "$(property MainPID)")" = bachbox ]
 check "it has a man page, and bash completes it" eval 'for share in /usr/share /usr/local/share; do
     script=$share/bash-completion/completions/bachbox
@@ -109,6 +138,8 @@ kill -STOP "$(property MainPID)"
 check "daemon hangs, the watchdog replaces it" await 60 restarted 1
 check "the journal has the watchdog's word" eval 'journalctl -b -u bachbox | grep -q "Watchdog timeout"'
 check "and the tempo is kept" status_says "97 beats"
+
+optional_mistakes
 
 begun=$(date +%s%N)
 check "it stops" systemctl stop bachbox

@@ -79,12 +79,12 @@ def test_health_page_says_what_was_left_out_of_files(browser: Browser, box: WebB
     def add(route: Route) -> None:
         answer = route.fetch()
         report = answer.json()
-        report["status"]["file_notices"] = [problem]
+        report["status"]["notices"] = [problem]
         route.fulfill(response=answer, json=report)
 
     viewport = {"width": 320, "height": 800}
     with page(browser, box.url + "/health", ready=False, viewport=viewport) as one:
-        left_out = one.locator("#facts div", has_text="Left out of your files")
+        left_out = one.locator("#facts div", has_text="Left out or off")
         expect(left_out).to_have_count(0)
         one.route("**/api/health", add)
         expect(left_out.locator("dd.value")).to_have_text(problem)
