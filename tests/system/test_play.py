@@ -13,7 +13,14 @@ import pytest
 
 from tests.support import audio_analysis
 from tests.support.command import Playing, bachbox, home, playing
-from tests.support.running_box import ALIKE, hear_music, places
+from tests.support.running_box import (
+    ALIKE,
+    LOOK_AHEAD_S,
+    MORE_AHEAD,
+    eventually,
+    hear_music,
+    places,
+)
 from tests.support.virtual_card import VirtualCard, virtual_card
 
 BROUGHT = Path(__file__).parents[1] / "data" / "brought"
@@ -62,11 +69,14 @@ def test_what_a_card_plays_is_the_composers_music_and_all_of_it(
 
 
 def test_the_death_of_a_child_is_survived_and_counted(env: dict[str, str], tmp_path: Path) -> None:
-    live = tmp_path / "live.wav"
-    with playing("--output", f"wav:{live}", "--seed", SEED, env=env) as box:
+    live, config = tmp_path / "live.wav", tmp_path / "bachbox.toml"
+    config.write_text(f"[music]\n{MORE_AHEAD}\n")
+    options = ("--output", f"wav:{live}", "--seed", SEED, "--config", config)
+    with playing(*options, env=env) as box:
         box.wait_for("piece 1")
         for count, name in enumerate(("composer", "performer", "composer"), start=1):
             _more(live, 2.0)
+            _composed_ahead(env)
             dead = box.child(name)
             dead.kill()
             box.wait_for("was ended by SIGKILL; another one starts", count)
@@ -194,6 +204,16 @@ def _family(box: Playing) -> list[psutil.Process]:
 
 def _lives(process: psutil.Process) -> bool:
     return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+
+
+def _composed_ahead(env: dict[str, str]) -> None:
+    """Wait until the music lasts while another composer starts."""
+
+    def is_far() -> bool:
+        status = json.loads(bachbox("status", "--json", env=env).out)
+        return bool(status["health"]["look_ahead_s"] > LOOK_AHEAD_S)
+
+    eventually(is_far)
 
 
 def _more(live: Path, seconds: float) -> None:
