@@ -1,28 +1,23 @@
 """The real Home Assistant with a running box; `make test-homeassistant` runs this.
 
 Not part of `make test`: it needs Home Assistant in an environment of its own. ``HASS`` is the path
-of its program ``hass``. It is set up through its HTTP API: a user, then the MQTT integration.
+of its program ``hass``.
 """
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 import functools
 import json
 import os
 import re
-import subprocess
 import time
-import urllib.error
-import urllib.parse
-import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import aiohttp
 import pytest
+import yaml
+from playwright.sync_api import Browser, expect
 
 from appliance.frontends.box_events import BoxEvent
 from appliance.frontends.mqtt.mqtt_frontend import MIGRATION_S
@@ -30,15 +25,10 @@ from appliance.state.clock_kinds import HoursOfDay, TimeOfDay
 from appliance.state.setting_kinds import Number, Switch
 from appliance.state.settings import Action
 from appliance.state.settings_table import SETTINGS
-from tests.support.broker import broker, client, free_port
+from tests.support.broker import broker, client
+from tests.support.browser import chromium
 from tests.support.command import bachbox, home, playing
-
-_TIMEOUT_S = 600.0
-"""To end a test that hangs; Home Assistant takes minutes to start on a busy machine."""
-
-BLUEPRINT = "bach_when_somebody_is_home.yaml"
-
-DOCUMENTS = Path(__file__).parents[2] / "docs" / "homeassistant"
+from tests.support.home_assistant import DOCUMENTS, HomeAssistant, home_assistant, until
 
 _KINDS = {Switch: "switch", Number: "number", TimeOfDay: "text", HoursOfDay: "text"}
 
@@ -52,149 +42,6 @@ for _setting in SETTINGS:
 BUTTONS = [str(action) for action in Action]
 ENTITIES = sum(map(len, WITH_STATE.values())) + len(BUTTONS) + 1
 """And the event entity, whose state is unknown until something happens."""
-
-
-def until(what: Callable[[], object], why: Callable[[], object] = lambda: "") -> None:
-    """Wait until ``what`` returns true."""
-    deadline = time.monotonic() + _TIMEOUT_S
-    while not what():
-        assert time.monotonic() < deadline, why()
-        time.sleep(0.1)
-
-
-class HomeAssistant:
-    """A Home Assistant that the test controls."""
-
-    def __init__(self, folder: Path) -> None:
-        self._port = free_port()
-        self._url = f"http://127.0.0.1:{self._port}"
-        self._folder = folder
-        self._log = folder / "home-assistant.out"
-        self._token = ""
-        self._process: subprocess.Popen[bytes] | None = None
-        (folder / "configuration.yaml").write_text(
-            f"http:\n  server_host: 127.0.0.1\n  server_port: {self._port}\n"
-            "input_boolean:\n  somebody:\nautomation: !include automations.yaml\n"
-        )
-        blueprint = folder / "blueprints" / "automation" / "bachbox" / BLUEPRINT
-        blueprint.parent.mkdir(parents=True)
-        blueprint.write_text((DOCUMENTS / BLUEPRINT).read_text())
-        (folder / "automations.yaml").write_text(
-            f"- use_blueprint:\n    path: bachbox/{BLUEPRINT}\n    input:\n"
-            "      sensor: input_boolean.somebody\n"
-            "      playing: switch.bachbox_kitchen_playing\n      wait: { seconds: 1 }\n"
-        )
-
-    def start(self) -> None:
-        with self._log.open("ab") as log:
-            self._process = subprocess.Popen(
-                [os.environ["HASS"], "--skip-pip", "-c", str(self._folder)], stdout=log, stderr=log
-            )
-        until(self._answers, self._log.read_text)
-
-    def stop(self) -> None:
-        if self._process is not None:
-            self._process.terminate()
-            self._process.wait(_TIMEOUT_S)
-
-    def set_up(self, broker_port: int) -> None:
-        """Create the first user and the MQTT integration."""
-        person = {"name": "Tester", "username": "tester", "password": "turn-everything"}
-        code = self.call(
-            "/api/onboarding/users", person | {"client_id": f"{self._url}/", "language": "en"}
-        )["auth_code"]
-        grant = {"grant_type": "authorization_code", "code": code, "client_id": f"{self._url}/"}
-        form = urllib.parse.urlencode(grant).encode()
-        self._token = self.call("/auth/token", form)["access_token"]
-        flow = self.call("/api/config/config_entries/flow", {"handler": "mqtt"})["flow_id"]
-        answers = {"broker": "127.0.0.1", "port": broker_port}
-        made = self.call(f"/api/config/config_entries/flow/{flow}", answers)
-        assert made["type"] == "create_entry", made
-
-    def call(self, path: str, body: object = None) -> Any:
-        headers = {"Authorization": f"Bearer {self._token}"} if self._token else {}
-        data = None
-        if isinstance(body, bytes):
-            data = body
-        elif body is not None:
-            headers["Content-Type"] = "application/json"
-            data = json.dumps(body).encode()
-        request = urllib.request.Request(self._url + path, data, headers)
-        with urllib.request.urlopen(request, timeout=30) as answer:
-            return json.loads(answer.read())
-
-    def states(self) -> dict[str, str]:
-        """Return the states of the box's entities, by entity ID."""
-        return {
-            one["entity_id"]: one["state"]
-            for one in self.call("/api/states")
-            if ".bachbox_kitchen_" in one["entity_id"]
-        }
-
-    def ask(self, *commands: dict[str, Any]) -> list[Any]:
-        """Return the results of ``commands`` to the WebSocket API."""
-
-        async def talk() -> list[Any]:
-            async with (
-                aiohttp.ClientSession() as session,
-                session.ws_connect(f"{self._url}/api/websocket") as socket,
-            ):
-                await socket.receive_json()
-                await socket.send_json({"type": "auth", "access_token": self._token})
-                assert (await socket.receive_json())["type"] == "auth_ok"
-                results = []
-                for number, command in enumerate(commands, 1):
-                    await socket.send_json({"id": number, **command})
-                    answer = await socket.receive_json()
-                    assert answer["success"], answer
-                    results.append(answer["result"])
-                return results
-
-        return asyncio.run(talk())
-
-    def get(self, path: str) -> bytes:
-        """Return what is at ``path``, such as a picture."""
-        headers = {"Authorization": f"Bearer {self._token}"}
-        request = urllib.request.Request(self._url + path, None, headers)
-        with urllib.request.urlopen(request, timeout=30) as answer:
-            return bytes(answer.read())
-
-    def call_service(self, service: str, entity: str, **data: object) -> None:
-        self.call(f"/api/services/{service}", {"entity_id": entity, **data})
-
-    @property
-    def problems(self) -> list[str]:
-        """The warnings and errors that it has logged about MQTT or Bachbox."""
-        return [
-            line
-            for line in self._log.read_text().splitlines()
-            if re.search(r"WARNING|ERROR", line)
-            and re.search(r"mqtt|bachbox", line, re.IGNORECASE)
-            # Expected when the test stops the broker or the box.
-            and "Disconnected from MQTT server" not in line
-            and "Failed to connect to MQTT server" not in line
-            # Said once, when the form "device" is left and nothing of it remains.
-            and "No device components to cleanup" not in line
-        ]
-
-    def _answers(self) -> bool:
-        assert self._process is not None
-        assert self._process.poll() is None, self._log.read_text()
-        try:
-            with urllib.request.urlopen(f"{self._url}/manifest.json", timeout=5):
-                return True
-        except OSError:
-            return False
-
-
-@contextlib.contextmanager
-def home_assistant(folder: Path) -> Iterator[HomeAssistant]:
-    one = HomeAssistant(folder)
-    try:
-        one.start()
-        yield one
-    finally:
-        one.stop()
 
 
 @pytest.mark.parametrize("discovery", os.environ.get("DISCOVERY", "entities").split())
@@ -327,14 +174,19 @@ def test_entities_show_and_change_every_setting(tmp_path: Path, discovery: str) 
 
 
 def test_entities_survive_a_change_of_the_discovery_form(tmp_path: Path) -> None:
-    """Names and entity IDs are kept; events, picture, blueprint and card work in both forms."""
+    """Names, entity IDs, area and history are kept; events, picture, blueprint and card work."""
     env, folder = home(tmp_path), tmp_path / "home-assistant"
     folder.mkdir()
     config = tmp_path / "bachbox.toml"
-    card = set(re.findall(r"[a-z]+\.bachbox_\w+", (DOCUMENTS / "card.yaml").read_text()))
+    card = (DOCUMENTS / "card.yaml").read_text()
+    shown = set(re.findall(r"[a-z]+\.bachbox_\w+", card))
     tempo, playing_switch = "number.bachbox_kitchen_tempo", "switch.bachbox_kitchen_playing"
-    with broker(tmp_path) as server, home_assistant(folder) as assistant:
-        is_set_up = False
+    area, tempos = "", ["unknown"]
+    with (
+        broker(tmp_path) as server,
+        home_assistant(folder) as assistant,
+        chromium() as browser,
+    ):
         for form in ("entities", "device", "entities"):
             config.write_text(
                 '[sound]\noutput = "null"\n[web]\nhost = ""\nport = 0\n'
@@ -343,20 +195,12 @@ def test_entities_survive_a_change_of_the_discovery_form(tmp_path: Path) -> None
             )
             with playing("--config", config, env=env) as box:
                 box.wait_for("connected to the broker")
-                if not is_set_up:
-                    is_set_up = True
+                if not area:
                     assistant.set_up(server.port)
                     until(lambda: tempo in assistant.states(), assistant.states)
-                    assistant.ask(
-                        {
-                            "type": "config/entity_registry/update",
-                            "entity_id": tempo,
-                            "name": "Speed",
-                            "icon": "mdi:run",
-                        }
-                    )
+                    area = _name_and_place(assistant, tempo)
                 until(
-                    lambda: card <= {
+                    lambda: shown <= {
                         name for name, state in assistant.states().items() if state != "unavailable"
                     },
                     assistant.states,
@@ -366,6 +210,19 @@ def test_entities_survive_a_change_of_the_discovery_form(tmp_path: Path) -> None
                 [entry] = assistant.ask({"type": "config/entity_registry/get", "entity_id": tempo})
                 assert entry["name"] == "Speed"
                 assert len(assistant.states()) == ENTITIES, sorted(assistant.states())
+                [device] = [
+                    one
+                    for one in assistant.ask({"type": "config/device_registry/list"})[0]
+                    if one["id"] == entry["device_id"]
+                ]
+                assert device["area_id"] == area
+                tempos.append(str(100 + len(tempos)))
+                assistant.call_service("number/set_value", tempo, value=tempos[-1])
+                until(
+                    lambda: set(tempos[1:]) <= set(assistant.history(tempo)),
+                    lambda: assistant.history(tempo),
+                )
+                _check_card(assistant, browser, yaml.safe_load(card), len(shown))
                 _check_events(assistant, entry["device_id"])
                 for turn in ("on", "off", "on"):
                     assistant.call_service(f"input_boolean/turn_{turn}", "input_boolean.somebody")
@@ -376,6 +233,35 @@ def test_entities_survive_a_change_of_the_discovery_form(tmp_path: Path) -> None
                 assert box.end() == 0
                 assert box.counts()["performer"] == 0
         assert assistant.problems == []
+
+
+def _name_and_place(assistant: HomeAssistant, entity: str) -> str:
+    """Rename ``entity``, and put its device into a new area; return the area's ID."""
+    update = {"type": "config/entity_registry/update", "entity_id": entity}
+    entry, area = assistant.ask(
+        update | {"name": "Speed", "icon": "mdi:run"},
+        {"type": "config/area_registry/create", "name": "Music room"},
+    )
+    device = {"device_id": entry["entity_entry"]["device_id"], "area_id": area["area_id"]}
+    assistant.ask({"type": "config/device_registry/update"} | device)
+    return str(area["area_id"])
+
+
+def _check_card(
+    assistant: HomeAssistant, browser: Browser, card: dict[str, Any], entities: int
+) -> None:
+    """The card shows all its entities in a real dashboard, whose switch works."""
+    playing_switch = "switch.bachbox_kitchen_playing"
+    with assistant.dashboard(browser, card) as one:
+        shown = "hui-picture-entity-card, hui-generic-entity-row, hui-button-card"
+        expect(one.locator(shown)).to_have_count(entities)
+        picture = one.locator("hui-picture-entity-card img").element_handle()
+        one.wait_for_function("(picture) => picture.naturalWidth > 0", arg=picture)
+        for state in ("off", "on"):
+            one.locator("hui-toggle-entity-row ha-switch").click()
+            until(functools.partial(_has_state, assistant, playing_switch, state), assistant.states)
+        # Where a card or an entity is not accepted or not there.
+        assert not one.locator("hui-error-card, hui-warning").count()
 
 
 def _has_state(assistant: HomeAssistant, entity: str, state: str) -> bool:
