@@ -13,7 +13,7 @@ from typing import Final, NamedTuple
 from appliance.errors import BachboxError
 from appliance.music.events import TICKS_PER_STEP
 from appliance.music.notes import Note
-from appliance.music.score import SILENT, VOICES
+from appliance.music.score import HIGHEST_PITCH, LOWEST_PITCH, SILENT, VOICES
 
 MIN_FULL_SHARE: Final = 0.75
 """In a file without four parts, at least this share of the time must have four notes at once."""
@@ -115,9 +115,13 @@ def _called(names: Sequence[str]) -> list[int]:
 def _covering(parts: Sequence[Sequence[Note]], steps: int) -> list[int]:
     """The highest and the lowest part and the two that hold most of the other music.
 
-    Empty if that is too little of all music.
+    A part that no voice can sing, such as a contrabass, counts only where others are too few. Empty
+    if that is too little of all music.
     """
     lines = [n for n, part in enumerate(parts) if is_line(part)]
+    singable = [n for n in lines if all(map(_is_singable, parts[n]))]
+    if len(singable) >= VOICES:
+        lines = singable
     lines = sorted(lines, key=lambda n: -len(parts[n]))[:MAX_CANDIDATES]
     if len(lines) < VOICES:
         return []
@@ -131,6 +135,10 @@ def _covering(parts: Sequence[Sequence[Note]], steps: int) -> list[int]:
     chosen = max(((highest, *pair, lowest) for pair in pairs), key=covered)
     enough = covered(chosen) >= MIN_COVERED_SHARE * covered(range(len(parts)))
     return list(chosen) if enough else []
+
+
+def _is_singable(note: Note) -> bool:
+    return LOWEST_PITCH <= note.pitch <= HIGHEST_PITCH
 
 
 def _mean_pitch(part: Sequence[Note]) -> float:

@@ -101,6 +101,17 @@ def test_an_instrument_that_doubles_the_bass_is_left_out(lower: int) -> None:
     assert "read 4 of 5 parts" in score.notices[0]
 
 
+@pytest.mark.parametrize("semitones", [24, -12])
+def test_a_part_that_no_voice_can_sing_is_left_out(semitones: int) -> None:
+    """A descant or a contrabass without a name."""
+    doubled = 0 if semitones > 0 else 3
+    extra = line([chord[doubled] for chord in CHORDS], lower=-semitones)
+    assert not 36 <= min(note.pitch for note in extra) <= max(note.pitch for note in extra) <= 81
+    score = score_of(extra, *VOICES)
+    assert beats(score) == CHORDS
+    assert score.notices == ("read 4 of 5 parts (part 1 left out)",)
+
+
 def test_of_five_real_parts_the_outer_ones_are_kept() -> None:
     second = line([chord[0] - 3 if n % 8 else chord[0] for n, chord in enumerate(CHORDS)], 4)
     score = score_of(*VOICES, second)
