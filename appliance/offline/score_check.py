@@ -164,12 +164,16 @@ def _facts(report: ScoreReport) -> Iterator[str]:
     meter = f" in {', '.join(report.meters)}" if report.meters else ""
     facts = [
         f"{report.parts} part" + "s" * (report.parts != 1),
-        f"{report.notes} notes",
-        f"{report.quarters:g} quarter notes long{meter}",
+        f"{report.notes} note" + "s" * (report.notes != 1),
+        f"{_quarter_notes(report.quarters)} long{meter}",
     ]
     if report.pickup_quarters:
-        facts.append(f"pickup of {report.pickup_quarters:g} quarter notes")
+        facts.append(f"pickup of {_quarter_notes(report.pickup_quarters)}")
     yield f"{report.path}: {', '.join(facts)}"
+
+
+def _quarter_notes(quarters: float) -> str:
+    return f"{quarters:g} quarter note" + "s" * (quarters != 1)
 
 
 def _tunes(report: ScoreReport) -> Iterator[str]:

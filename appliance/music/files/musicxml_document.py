@@ -28,6 +28,8 @@ _MARKS: Final = (
 """How a file begins, and the encoding that this means, whatever its declaration says."""
 _DECLARATION: Final = re.compile(rb"""\s*<\?xml[^>]*?encoding\s*=\s*["']([\w.-]+)["']""")
 _NOT_XML: Final = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")
+_NO_SCORES: Final = (".pdf", ".mid", ".png", ".jpg", ".mp3")
+"""What else a container may name."""
 _DRUM_CHANNEL: Final = "10"
 """Of General MIDI, counted from 1."""
 _PARTWISE, _TIMEWISE = "score-partwise", "score-timewise"
@@ -131,18 +133,18 @@ def _inner_element(root: Element) -> str:
 
 def _unpacked(content: bytes) -> bytes:
     """The score in a compressed file, as its container names it; other files as they are."""
-    if not content.startswith(b"PK"):
+    if not content.startswith(b"PK") and not zipfile.is_zipfile(io.BytesIO(content)):
         if len(content) > MAX_XML_BYTES:
             raise ValueError(f"it is larger than {MAX_XML_BYTES >> 20} MiB")
         return content
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
         names = [n for n in archive.namelist() if not n.startswith(("META-INF", "__MACOSX"))]
         try:
-            container = _member(archive, "META-INF/container.xml")
-            named = re.findall(rb"""full-path\s*=\s*["']([^"']+)["']""", container)
+            container = _decoded(_member(archive, "META-INF/container.xml"))
+            named = re.findall(r"""full-path\s*=\s*["']([^"']+)["']""", container)
         except KeyError:
             named = []
-        scores = [name.decode("utf-8", "replace") for name in named]
+        scores = [name for name in named if not name.lower().endswith(_NO_SCORES)]
         scores += [name for name in names if name.lower().endswith((".musicxml", ".xml"))]
         found = next((name for name in scores if name in names), None)
         if found is None:

@@ -189,6 +189,11 @@ CONTAINER = b'<container><rootfiles><rootfile full-path="b.xml"/></rootfiles></c
         OPEN.replace("score-partwise version", "score-partwise xmlns='urn:x' version").encode(),
         archive(a_xml=OPEN.encode()), archive(b_xml=OPEN.encode(), META_INF__a_xml=b"<x/>"),
         archive(**{"META-INF__container_xml": CONTAINER, "a_xml": b"<x/>", "b_xml": OPEN.encode()}),
+        archive(**{"META-INF__container_xml": CONTAINER.decode().encode("utf-16"),
+                   "a_xml": b"<x/>", "b_xml": OPEN.encode()}),
+        archive(**{"META-INF__container_xml": CONTAINER.replace(b"b.xml", b"b.pdf"),
+                   "b_pdf": b"%PDF", "b_xml": OPEN.encode()}),
+        bytes(16) + archive(b_xml=OPEN.encode()),
     ],
 )  # fmt: skip
 def test_encodings_paddings_and_archives_do_no_harm(tmp_path: Path, content: bytes) -> None:
