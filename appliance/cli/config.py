@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -10,18 +11,29 @@ import click
 
 from appliance.cli.options import config_option, json_option
 
+logger = logging.getLogger(__name__)
+
 
 @click.command()
 @config_option
 @json_option
-def config(config_file: Path | None, as_json: bool) -> None:
+@click.option(
+    "--as-played",
+    is_flag=True,
+    help="Leave out what `bachbox play` leaves out: a section with mistakes that the music does "
+    "not need. The mistakes are reported.",
+)
+def config(config_file: Path | None, as_json: bool, as_played: bool) -> None:
     """Show the effective config, with passwords masked.
 
     The output is a valid config file: every key is there, with its default where you set none.
     """
     from appliance.config import loader
 
-    effective, path = loader.load(config_file)
+    left_out: list[str] | None = [] if as_played else None
+    effective, path = loader.load(config_file, left_out)
+    for problem in left_out or ():
+        logger.error("%s", problem)
     sections: dict[str, dict[str, Any]] = {}
     for section, key, value in loader.items(effective):
         sections.setdefault(section, {})[key] = value

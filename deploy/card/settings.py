@@ -229,13 +229,13 @@ def write(name: str, text: str, mode: int = 0o600) -> None:
 
 
 def check_config(box: str) -> None:
-    """Write Bachbox's config; the default one if ``box`` has mistakes."""
+    """Write Bachbox's config; the default one if ``box`` has mistakes in what the music needs."""
     write("bachbox.toml", box, 0o644)
-    command = ["bachbox", "config", "--config", str(RUN / "bachbox.toml")]
+    command = ["bachbox", "config", "--as-played", "--config", str(RUN / "bachbox.toml")]
     checked = subprocess.run(command, capture_output=True, text=True, check=False)
+    for line in checked.stderr.strip().splitlines():
+        report(line.removeprefix("bachbox: ").removeprefix(f"{RUN / 'bachbox.toml'}: "))
     if checked.returncode:
-        for line in checked.stderr.strip().splitlines():
-            report(line.replace(f"{RUN / 'bachbox.toml'}: ", ""))
         report("Bachbox plays as if there were only the section [card]")
         write("bachbox.toml", DEFAULT.read_text(), 0o644)
 

@@ -4,9 +4,12 @@ without mistakes."""
 from __future__ import annotations
 
 import subprocess
+import sys
+import tomllib
 import wave
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -32,7 +35,14 @@ def card(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     (tmp_path / "led" / "trigger").write_text("mmc0")
     (tmp_path / "bachbox.toml").write_text("[music]\n")
     done = subprocess.CompletedProcess([], 0, "", "")
-    monkeypatch.setattr(settings.subprocess, "run", lambda *_args, **_more: done)
+    run = subprocess.run
+
+    def run_only_bachbox(command: list[str], **options: Any) -> Any:
+        if command[0] != "bachbox":
+            return done
+        return run([sys.executable, "-m", "appliance", *command[1:]], **options)
+
+    monkeypatch.setattr(settings.subprocess, "run", run_only_bachbox)
     monkeypatch.setattr(settings.socket, "sethostname", lambda _name: None)
     yield tmp_path
     settings.problems.clear()
@@ -53,6 +63,27 @@ def test_mistakes_are_told_by_the_led_by_beeps_and_in_a_file(card: Path) -> None
     assert "line 3: wifi_password has to be 8 to 63 characters" in told
     with wave.open(str(card / "run" / "beeps.wav")) as beeps:
         assert beeps.getnframes() > beeps.getframerate()
+
+
+@pytest.mark.parametrize(
+    ("wrong", "told", "is_kept", "beeps"),
+    [
+        ("[display]\nzzz = 1", "[display] has no key zzz", True, [5]),
+        ("[music]\nzzz = 1", "[music] has no key zzz", False, [5]),
+        ("[music", "this is not TOML", False, [1, 5]),
+    ],
+)
+def test_a_mistake_loses_no_more_of_the_config_than_it_must(
+    card: Path, wrong: str, told: str, is_kept: bool, beeps: list[int]
+) -> None:
+    start(card, f'[card]\nhostname = "box"\n[sound]\nvolume = 12\n{wrong}\n')
+    config = (card / "run" / "bachbox.toml").read_text()
+    assert ("volume = 12" in config) == is_kept
+    if not is_kept:
+        assert tomllib.loads(config) == {"music": {}}
+    lines = (card / "firmware" / "bachbox-problems.txt").read_text().splitlines()
+    assert lines[2].startswith(told), lines
+    assert settings.beep_counts(settings.problems) == beeps
 
 
 def test_without_mistakes_nothing_is_told_and_what_was_told_is_gone(card: Path) -> None:
