@@ -24,6 +24,9 @@ _NOT_NOTES: Final = re.compile(
     r"|![^!|:\[\]\s]{1,40}!|\+[a-zA-Z.]{1,40}\+"  # Ornaments by name.
     r"|y\d*|[!~.H-Wuvk`*\\$]|\((?!\d)|\)"  # Signs that the standard lets a file define, too.
 )
+_PLUS_SIGNS: Final = re.compile(r"\+([^+\s|]{1,40})\+")
+_OLD_CHORD: Final = re.compile(r"(?!f+$)(?:[_=^]{0,2}[A-Ga-g][,']{0,4}[\d/]{0,4}){2,10}")
+"""Notes that ABC before 2.0 writes as a chord, as in +CEG+; but +ff+ is an ornament."""
 _CHORD: Final = re.compile(r"\[([^\[\]|:\n]{0,200})\]((?:\d{1,4})?(?:/+\d{0,4})?)")
 _OVERLAY: Final = re.compile(r"&[^|:\n]*")
 _JUMP: Final = re.compile(
@@ -252,6 +255,7 @@ class _BodyReader:
 
     def _only_notes(self, text: str) -> str:
         """A line without ornaments, grace notes, slurs, spaces and the like."""
+        text = _PLUS_SIGNS.sub(_chord_in_brackets, text)
         text = _NOT_NOTES.sub("", text)
         if "[" in text:
             text = _CHORD.sub(self._highest_note, text)
@@ -272,6 +276,11 @@ class _BodyReader:
     def _notice_once(self, notice: str) -> None:
         if notice not in self._notices:
             self._notices.append(notice)
+
+
+def _chord_in_brackets(signs: re.Match[str]) -> str:
+    """A chord between plus signs, written in brackets; ornaments are returned as they are."""
+    return f"[{signs[1]}]" if _OLD_CHORD.fullmatch(signs[1]) else signs[0]
 
 
 def _without_quotes(number: int, line: str) -> str:

@@ -148,6 +148,14 @@ def test_what_is_music_sounds(name: str, expected: list[tuple[float, Sound]]) ->
     assert played(read(name)) == expected
 
 
+@pytest.mark.parametrize(
+    "chord", ["+GB+2A", "+G2B2+A", "+^G,B+2A", "+trill+B2+fermata+A", "+ff+B2A"]
+)
+def test_a_chord_between_plus_signs_is_one_and_an_ornament_is_none(chord: str) -> None:
+    tunes = [f"X:1\nM:4/4\nL:1/8\nK:G\n|:{part}B GABc|" + "G8|" * 7 for part in (chord, "B2A")]
+    assert reader.parse(tunes[0] + ":|").symbols == reader.parse(tunes[1] + ":|").symbols
+
+
 def test_triplets_last_as_long_as_two_notes() -> None:
     notes = played(read("triplet3_"))
     assert [round(start * 3) for start, _ in notes[8:14]] == [24, 26, 28, 30, 32, 34]
