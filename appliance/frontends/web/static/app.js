@@ -1,6 +1,7 @@
 // The page: connects what the box sends to what is shown.
 
 import { AudioPlayer, connectPlayerButton } from './audio-player.js';
+import { element } from './dom.js';
 import { LiveConnection } from './live-connection.js';
 import { NoteTimeline } from './note-timeline.js';
 import { PianoRoll } from './piano-roll.js';
@@ -16,6 +17,7 @@ import { pieceTitle, placeInGroup, wholeTitle } from './titles.js';
 import { Wall } from './wall.js';
 
 const PRODUCT = 'Bachbox';
+const NOTICE_MS = 6000;
 
 const find = (selector) => document.querySelector(selector);
 
@@ -43,7 +45,11 @@ const player = new AudioPlayer();
 clock.localTick = () => player.tick();
 player.addEventListener('state', () => roll.wake());
 connectPlayerButton(find('#listen'), player);
-const pieces = new Pieces(find('#save'), find('#pieces'), session, showError);
+const pieces = new Pieces(find('#save'), find('#pieces'), session, showError, showNotice);
+find('#backup').addEventListener('toggle', async ({ target }) => {
+  const { drawBackup } = await import('./backup.js');
+  drawBackup(target.querySelector('div'), session, () => drawLists());
+}, { once: true });
 find('#melody').addEventListener('toggle', async ({ target }) => {
   const { MelodyForm } = await import('./melody.js');
   new MelodyForm(target.querySelector('div'), session, () => pieces.refresh());
@@ -62,6 +68,16 @@ find('#log-out').addEventListener('click', async () => {
 
 function showError(text) {
   find('#message').textContent = text;
+}
+
+let noticeTimer = null;
+
+/** Say for a while what was done; `link`, if there is one, leads to it. */
+function showNotice(text, link) {
+  const shown = find('#notice');
+  shown.replaceChildren(link ? element('a', { href: link, textContent: text }) : text);
+  clearTimeout(noticeTimer);
+  noticeTimer = setTimeout(() => shown.replaceChildren(), NOTICE_MS);
 }
 
 function showPermission() {
@@ -94,6 +110,9 @@ function showNow({ now, seed_text: seed }) {
   const bar = now.bar > 0 ? fill(TEXTS.bar, { bar: now.bar }) : TEXTS.pickup;
   find('#bar').textContent = now.piece ? bar : '';
   find('#seed').textContent = fill(TEXTS.seed, { seed, model: translated(now.model) });
+  find('#seed').hidden = Boolean(now.saved); // It would give other music.
+  find('.composed-ahead').textContent = now.saved ? TEXTS.comes_next : TEXTS.composed_ahead;
+  pieces.showPlaying(now.saved);
   find('#sound-problem').textContent = now.problem;
   find('#sound-problem').hidden = !now.problem;
   const beats = find('#beats');
@@ -111,6 +130,10 @@ function showNow({ now, seed_text: seed }) {
 function drawForm(schema) {
   form.draw(schema);
   showPermission();
+  drawLists();
+}
+
+function drawLists() {
   scenes.refresh();
   pieces.refresh();
 }
@@ -127,6 +150,8 @@ connection.addEventListener('schema', ({ detail }) => drawForm(detail.schema));
 connection.addEventListener('settings', ({ detail }) => {
   form.update(detail.values, detail.model_defaults);
   scenes.show(detail.values.scene);
+  const { sleep } = detail.values;
+  find('#sleep').textContent = sleep ? fill(TEXTS.sleeps_in, { minutes: Math.ceil(sleep) }) : '';
 });
 connection.addEventListener('now', ({ detail }) => showNow(detail));
 connection.addEventListener('notes', ({ detail }) => {

@@ -103,7 +103,7 @@ export class MelodyForm {
       const response = await this.#session.request('POST', 'api/melodies', { kind, content: base64(bytes) });
       const answer = await response.json();
       this.#status.textContent = answer.error ?? [
-        fill(TEXTS.melody.done, { name: answer.piece.name }), ...answer.notices,
+        fill(TEXTS.pieces.plays, { name: answer.piece.name }), ...answer.notices,
       ].join(' · ');
       if (response.ok) this.#onPiece();
     } catch {

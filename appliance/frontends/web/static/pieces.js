@@ -26,16 +26,23 @@ export class Pieces {
   #recentList;
   #session;
   #showError;
+  #showNotice;
   #savedTimer = null;
   #shownId = '';
+  #playingId = 0; // Of the saved piece that plays.
+  #recordedAt = ''; // When the piece began that is composed and plays.
 
-  /** `button` saves what plays; `section` has the lists. `showError(text)` shows why not. */
-  constructor(button, section, session, showError) {
+  /**
+   * `button` saves what plays; `section` has the lists. `showError(text)` shows why not,
+   * `showNotice(text, link)` what was done.
+   */
+  constructor(button, section, session, showError, showNotice) {
     this.#button = button;
     this.#savedList = section.querySelector('#saved-pieces');
     this.#recentList = section.querySelector('#recent-pieces');
     this.#session = session;
     this.#showError = showError;
+    this.#showNotice = showNotice;
     button.addEventListener('click', () => this.save({}));
     addEventListener('hashchange', () => {
       this.#shownId = '';
@@ -45,15 +52,26 @@ export class Pieces {
 
   /** Fetch both lists again. */
   async refresh() {
-    await Promise.all([
-      this.#request('GET', 'api/saved').then((answer) => answer && this.#showSaved(answer)),
-      this.#request('GET', 'api/pieces').then((answer) => answer && this.#showRecent(answer)),
+    const [saved, recent] = await Promise.all([
+      this.#request('GET', 'api/saved'),
+      this.#request('GET', 'api/pieces'),
     ]);
+    if (recent) this.#showRecent(recent);
+    if (saved) this.#showSaved(saved);
+  }
+
+  /** Mark the saved piece with this id, which plays; 0 for none. */
+  showPlaying(id) {
+    if (id === this.#playingId) return;
+    this.#playingId = id;
+    this.refresh();
   }
 
   /** Save the piece that plays, or the one of the last with `id`; say so on the button. */
   async save(which) {
-    if (!(await this.#request('POST', 'api/saved', which))) return;
+    const saved = await this.#request('POST', 'api/saved', which);
+    if (!saved) return;
+    this.#showNotice(fill(TEXTS.pieces.saved_as, saved), `#saved-${saved.id}`);
     this.#sayOnButton(TEXTS.pieces.is_saved, true);
     clearTimeout(this.#savedTimer);
     this.#savedTimer = setTimeout(() => this.#sayOnButton(TEXTS.pieces.save, false), SAVED_MS);
@@ -99,6 +117,7 @@ export class Pieces {
   }
 
   #showRecent({ pieces, files }) {
+    this.#recordedAt = pieces.find(({ playing }) => playing)?.played_at ?? '';
     const items = pieces.map((piece) => {
       const item = element('li', {});
       const words = element('span', { id: `piece-${piece.id}`, className: 'words' });
@@ -116,12 +135,16 @@ export class Pieces {
     const path = `api/saved/${id}`;
     const item = element('li', { id: `saved-${id}` });
     item.classList.toggle('linked', location.hash === `#${item.id}`);
+    item.classList.toggle('playing', id === this.#playingId);
+    const isRecorded = !piece.complete && piece.played_at === this.#recordedAt;
+    const playing = id === this.#playingId || isRecorded;
+    const title = name === piece.title ? '' : piece.title;
     const field = element('input', { defaultValue: name, maxLength: 60, disabled: !this.#mayControl });
     field.setAttribute('aria-label', fill(TEXTS.pieces.name_of, { name }));
     field.addEventListener('change', () => this.#change('PATCH', path, { name: field.value }));
     const words = element('span', { id: `words-${id}`, className: 'words' });
     const time = when(piece.saved_at, document.documentElement.lang);
-    words.textContent = `${description({ ...piece, playing: false })} · ${time}`;
+    words.textContent = `${description({ ...piece, title, playing })} · ${time}`;
     const remove = this.#action(TEXTS.pieces.delete, name, () => {
       const { sure } = TEXTS.pieces;
       if (remove.textContent === sure) this.#change('DELETE', path);
@@ -131,7 +154,7 @@ export class Pieces {
     const link = element('a', { href: `#saved-${id}`, textContent: TEXTS.pieces.link });
     link.setAttribute('aria-describedby', words.id);
     item.append(
-      this.#action(TEXTS.pieces.play, name, () => this.#request('POST', `${path}/play`)),
+      this.#action(TEXTS.pieces.play, name, () => this.#play(piece)),
       field, words, ...links(path, files, words.id), ' ', link, remove,
     );
     return item;
@@ -139,6 +162,11 @@ export class Pieces {
 
   get #mayControl() {
     return this.#session.info.permission === 'control';
+  }
+
+  async #play({ id, name }) {
+    if (!(await this.#request('POST', `api/saved/${id}/play`))) return;
+    this.#showNotice(fill(TEXTS.pieces.plays, { name }));
   }
 
   async #change(method, path, content) {

@@ -14,9 +14,14 @@ export class Session {
 
   /** Send a request that changes something; resolves to the response. */
   async request(method, path, content) {
+    return this.send(method, path, JSON.stringify(content));
+  }
+
+  /** Send a request whose `body` is JSON already. */
+  async send(method, path, body) {
     const headers = { 'X-CSRF-Token': this.info.csrf_token };
-    if (content !== undefined) headers['Content-Type'] = 'application/json';
-    return fetch(path, { method, headers, body: JSON.stringify(content) });
+    if (body !== undefined) headers['Content-Type'] = 'application/json';
+    return fetch(path, { method, headers, body });
   }
 
   /** Log in, or choose the first password; resolves to "" or an error. */

@@ -8,6 +8,7 @@ import { TEXTS, fill, translated } from './texts.js';
 
 const DEFAULT = 'default'; // In place of a value: use the model's default.
 const MIN_SEARCHED_OPTIONS = 40; // From as many options on, a choice has a search field.
+const MAX_RESULTS = 8; // So many of what a search finds are shown.
 const HAND_MS = 600; // How long after an accepted change the widget is set to the value of the box.
 
 export class SettingsForm {
@@ -54,13 +55,14 @@ export class SettingsForm {
 
   /** Draw a widget for every setting of `schema`. */
   draw(schema) {
-    const text = JSON.stringify(schema);
+    // A piece that is saved elsewhere, for example, changes nothing here.
+    const drawn = inOrder(schema).filter((sent) => this.#places.has(placeOf(sent)));
+    const text = JSON.stringify(drawn);
     if (text === this.#drawnSchema) return;
     this.#drawnSchema = text;
     for (const place of this.#places.values()) place.replaceChildren();
-    for (const sent of inOrder(schema)) {
+    for (const sent of drawn) {
       const place = this.#places.get(placeOf(sent));
-      if (!place) continue; // It has a place of its own on the page, such as the button "Pause".
       const setting = { ...sent, title: translated(sent.title), hint: translated(sent.hint ?? '') };
       this.#updates.delete(setting.name);
       place.append(this.#widget(setting));
@@ -166,18 +168,12 @@ export class SettingsForm {
     const id = `set-${name}`;
     const select = element('select', { id });
     widget.append(element('label', { htmlFor: id, textContent: title }));
-    const showMatching = (query) => {
-      const current = String(this.#values[name] ?? '');
-      const found = matchingOptions(choices, query);
-      const shown = choices.filter((option) => found.includes(option) || option.value === current);
-      select.replaceChildren(...optionElements(shown));
-      select.value = current;
-      return found;
-    };
-    if (!group && choices.length >= MIN_SEARCHED_OPTIONS) this.#appendSearch(widget, name, title, showMatching);
+    select.append(...optionElements(choices));
     select.addEventListener('change', () => this.#change(name, select.value));
     widget.append(select);
-    showMatching('');
+    if (!group && choices.length >= MIN_SEARCHED_OPTIONS) {
+      this.#appendSearch(widget, title, choices, (value) => this.#change(name, value));
+    }
     return (value) => {
       if (![...select.options].some((option) => option.value === String(value))) {
         select.append(element('option', { value, textContent: translated(String(value)) }));
@@ -186,28 +182,44 @@ export class SettingsForm {
     };
   }
 
-  /** A field that leaves only matching options; Enter chooses the first one. */
-  #appendSearch(widget, name, title, showMatching) {
+  /** A field with a button below for each option that matches; Enter chooses the first one. */
+  #appendSearch(widget, title, choices, change) {
+    widget.classList.add('searched');
     const label = fill(TEXTS.search, { setting: title });
     const field = element('input', { type: 'search', placeholder: label });
     field.setAttribute('aria-label', label);
     const count = element('span', { className: 'result-count' });
     count.setAttribute('role', 'status');
+    const results = element('div', { className: 'results' });
+    const choose = ({ value }) => {
+      field.value = '';
+      search();
+      change(value);
+    };
     const search = () => {
-      const found = showMatching(field.value);
+      const found = field.value ? matchingOptions(choices, field.value) : [];
       count.textContent = field.value ? foundText(found.length) : '';
+      results.replaceChildren(...found.slice(0, MAX_RESULTS).map((option) => {
+        const button = element('button', { type: 'button', textContent: translated(option.value) });
+        button.addEventListener('click', () => {
+          widget.querySelector('select').focus();
+          choose(option);
+        });
+        return button;
+      }));
       return found;
     };
     field.addEventListener('input', search);
     field.addEventListener('keydown', (event) => {
       if (event.key !== 'Enter') return;
       const [first] = search();
-      if (first && field.value) this.#change(name, first.value);
+      if (first) choose(first);
     });
-    widget.append(field, count);
+    widget.append(field, count, results);
   }
 
   #appendDefaultButton(widget, { name, title }) {
+    widget.classList.add('has-default');
     const button = element('button', {
       type: 'button', className: 'use-default', textContent: TEXTS.use_default,
     });

@@ -58,7 +58,11 @@ def test_instrument_is_searched_and_chosen(shown: Page, box: WebBox) -> None:
     expect(shown.get_by_text("4 found")).to_be_visible()
     search.press("Enter")
     eventually(lambda: box.settings["instrument"] == "String Ensemble 1")
-    search.fill("")
+    expect(search).to_have_value("")
+    search.fill("guit")
+    shown.get_by_role("button", name="Electric Guitar (jazz)", exact=True).click()
+    eventually(lambda: box.settings["instrument"] == "Electric Guitar (jazz)")
+    expect(shown.locator(".results button")).to_have_count(0)
     choice = shown.get_by_label("Instrument", exact=True)
     groups = choice.locator("optgroup").evaluate_all("all => all.map((one) => one.label)")
     assert len(groups) == 16
@@ -98,8 +102,12 @@ def test_transport_buttons(shown: Page, box: WebBox) -> None:
     shown.get_by_role("button", name="Next piece").click()
     eventually(lambda: box.get("/api/now")["piece"] == piece + 1)
     expect(shown.locator("#piece")).to_contain_text(box.get("/api/now")["title"])
+    # Slowly, so that a busy machine sees its first bar.
+    box.set(tempo=40)
+    eventually(lambda: box.get("/api/now")["bar"] >= 2)
     shown.get_by_role("button", name="Play this piece from its beginning").click()
     eventually(lambda: box.get("/api/now")["bar"] <= 1)
+    box.set(tempo=88)
 
 
 def test_refused_value_shows_error_and_is_reverted(shown: Page, box: WebBox) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 from playwright.sync_api import Browser, Page, Route, expect
 
 from appliance.music.files import score_reader
-from tests.support.browser import page
+from tests.support.browser import page, wait_until
 from tests.support.web_server import WebBox, eventually, set_elsewhere
 
 
@@ -36,20 +36,52 @@ def test_scene_is_chosen_kept_and_deleted(shown: Page, box: WebBox) -> None:
     box.set(pitch=440, instrument="default", tempo="default", temperament="equal")
 
 
+def keep_what_is_said(shown: Page) -> None:
+    """Note each text beside the buttons, with the link it is: it is gone after some seconds."""
+    shown.evaluate(
+        """() => {
+          const notice = document.querySelector('#notice');
+          window.said = [];
+          new MutationObserver(() => {
+            const link = notice.querySelector('a')?.getAttribute('href') ?? null;
+            window.said.push(JSON.stringify([notice.textContent, link]));
+          }).observe(notice, { childList: true });
+        }"""
+    )
+
+
+def was_said(shown: Page, text: str, link: str | None) -> None:
+    """Wait until the page has said ``text``."""
+    wait_until(shown, "(wanted) => window.said.includes(JSON.stringify(wanted))", [text, link])
+
+
 def test_piece_is_saved_renamed_played_and_deleted(shown: Page, box: WebBox) -> None:
     box.set(playing=True)
-    eventually(lambda: box.get("/api/now")["bar"] >= 2)
+    # So long that a busy machine shows that it plays.
+    eventually(lambda: box.get("/api/now")["bar"] >= 4)
+    keep_what_is_said(shown)
     shown.get_by_role("button", name="Save this piece").click()
     saved = shown.locator("#saved-pieces li")
     name = saved.get_by_role("textbox")
     expect(name).to_be_visible()
+    # What was saved is said beside the button, and leads to it.
+    title = box.get("/api/saved")["pieces"][0]["title"]
+    was_said(shown, f"Saved: {title}", f"#{saved.get_attribute('id')}")
     name.fill("Tea time")
     name.press("Enter")
     eventually(lambda: box.get("/api/saved")["pieces"][0]["name"] == "Tea time")
     saved.get_by_role("button", name="Play: Tea time").click()
     eventually(lambda: box.get("/api/now")["saved"])
     expect(shown.locator("#condition")).to_have_text("Playing a saved piece")
-    box.set(saved_piece="none")
+    # Paused, so that it does not end while it is looked at.
+    box.set(playing=False)
+    was_said(shown, "Now playing: Tea time", None)
+    expect(saved).to_contain_text("playing")
+    # Its notes do not change any more, and the seed of the box would give others.
+    expect(shown.locator("#legend")).to_contain_text("comes next")
+    expect(shown.locator("#seed")).to_be_hidden()
+    box.set(saved_piece="none", playing=True)
+    expect(shown.locator("#legend")).to_contain_text("may still change")
     saved.get_by_role("button", name="Delete: Tea time").click()
     saved.get_by_role("button", name="Really delete? Tea time").click()
     expect(saved).to_contain_text("Nothing is saved yet")
@@ -59,6 +91,33 @@ def test_piece_is_saved_renamed_played_and_deleted(shown: Page, box: WebBox) -> 
     expect(name).to_have_value("Renamed there")
     box.request_json("DELETE", f"/api/saved/{elsewhere}")
     expect(saved).to_contain_text("Nothing is saved yet")
+
+
+def test_backup_is_saved_and_restored(shown: Page, box: WebBox, tmp_path: Path) -> None:
+    box.set(tempo=71)
+    box.request_json("POST", "/api/scenes", {"name": "Of the backup"})
+    with shown.expect_download() as downloading:
+        shown.get_by_role("link", name="Save a backup").click()
+    file = tmp_path / downloading.value.suggested_filename
+    downloading.value.save_as(file)
+    assert file.name.endswith(".bachbox.json")
+    box.set(tempo=93)
+    box.request_json("DELETE", "/api/scenes/Of%20the%20backup")
+    damaged = tmp_path / "damaged.json"
+    damaged.write_bytes(file.read_bytes()[:-9])
+    restore = shown.get_by_role("button", name="Restore this backup")
+    told = shown.locator("#backup [role=status]")
+    for chosen, says in ((damaged, "not a backup"), (file, "The backup is restored.")):
+        expect(restore).to_be_hidden()
+        shown.get_by_label("A backup to restore").set_input_files(chosen)
+        expect(told).to_contain_text("Settings become those of the backup")
+        assert box.settings["tempo"] == 93
+        restore.click()
+        expect(told).to_contain_text(says)
+    assert box.settings["tempo"] == 71
+    expect(shown.get_by_role("button", name="Of the backup", exact=True)).to_be_visible()
+    box.request_json("DELETE", "/api/scenes/Of%20the%20backup")
+    box.set(tempo="default")
 
 
 def test_a_melody_from_the_keyboard_is_sent_as_midi(shown: Page, tmp_path: Path) -> None:

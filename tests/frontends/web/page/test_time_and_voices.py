@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 
 from playwright.sync_api import Page, expect
@@ -32,8 +33,11 @@ def test_sleep_timer(shown: Page, box: WebBox) -> None:
     eventually(lambda: 43 < box.settings["sleep"] <= 45)
     set_elsewhere(box, "sleep=200")
     eventually(lambda: 198 < float(minutes.input_value()) <= 200)
+    # It is in sight where the title is.
+    expect(shown.locator("#sleep")).to_have_text(re.compile(r"Sleep in (199|200) min"))
     slide(shown, "Sleep timer", 0)
     eventually(lambda: box.settings["sleep"] == 0)
+    expect(shown.locator("#sleep")).to_be_empty()
     assert box.settings["playing"] is True
 
 

@@ -1,0 +1,81 @@
+"""The health page: each figure is the box's own, with an axis and a sentence on what it means."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from tests.support.browser import page
+from tests.support.web_server import WebBox, eventually
+
+CHARTS = {
+    "xruns": "Audio dropouts per minute",
+    "look_ahead_s": "Music composed ahead",
+    "notes_per_s": "Notes composed per second",
+    "tokens_per_s": "Model tokens per second",
+    "cpu_percent": "Processor",
+    "rss_mib": "Memory",
+}
+
+
+@pytest.fixture(scope="module")
+def health(browser: Browser, box: WebBox) -> Iterator[Page]:
+    eventually(lambda: len(box.get("/api/health")["samples"]) >= 2)
+    with page(browser, box.url + "/health", ready=False) as one:
+        expect(one.locator("#connection")).to_have_text("Connected")
+        yield one
+
+
+@pytest.mark.parametrize("name", CHARTS)
+def test_each_chart_has_a_line_an_axis_and_an_explanation(
+    health: Page, box: WebBox, name: str
+) -> None:
+    chart = health.locator(f"[data-chart={name}]")
+    expect(chart.locator("strong")).to_have_text(CHARTS[name])
+    samples = box.get("/api/health")["samples"]
+    lines = len(samples[-1][name]) if isinstance(samples[-1][name], dict) else 1
+    expect(chart.locator("polyline")).to_have_count(lines)
+    points = chart.locator("polyline").first.get_attribute("points")
+    assert points is not None
+    assert len(points.split()) >= 2
+    labels = chart.locator("text").all_text_contents()
+    assert labels[0] == "0"
+    assert float(labels[2]) == 2 * float(labels[1]) > 0
+    assert labels[3:] == ["5 min ago", "now"]
+    assert len(chart.locator("p.hint").inner_text().split()) > 10
+
+
+def test_memory_is_that_of_each_process(health: Page, box: WebBox) -> None:
+    shown = health.locator("[data-chart=rss_mib] figcaption")
+    for process in box.get("/api/health")["samples"][-1]["rss_mib"]:
+        expect(shown).to_contain_text(re.compile(rf"{process} [1-9][\d.]* MiB"))
+
+
+def test_facts_are_those_of_the_box(health: Page, box: WebBox) -> None:
+    def fact(label: str) -> str:
+        named = health.locator("#facts div").filter(has=health.get_by_text(label, exact=True))
+        assert len(named.locator("dd.hint").inner_text()) > 15
+        return named.locator("dd.value").inner_text()
+
+    status = box.get("/api/health")["status"]
+    assert fact("Version of Bachbox") == status["version"]
+    assert fact("Restarts") == str(status["health"]["restarts"])
+    assert re.fullmatch(r"\d\d:\d\d:\d\d", fact("Running for"))
+    # It goes up while the music plays; the page asks every two seconds.
+    eventually(lambda: int(fact("Notes composed")) >= status["health"]["notes"])
+    assert int(fact("Pieces composed")) >= status["health"]["pieces"] > 0
+
+
+def test_latency_and_log_are_those_of_the_box(health: Page, box: WebBox) -> None:
+    box.set(volume=61)
+    box.set(volume=60)
+    eventually(lambda: sum(box.get("/api/health")["latency"]["counts"]) > 0)
+    bars = health.locator("#latency svg")
+    expect(bars).to_have_attribute("aria-label", re.compile(r"[≤>]\d+ ms: [1-9]"))
+    bounds = box.get("/api/health")["latency"]["bounds_ms"]
+    expect(bars.locator("rect")).to_have_count(len(bounds) + 1)
+    first = box.get("/api/health")["log"][0]
+    expect(health.locator("#log")).to_contain_text(first)
