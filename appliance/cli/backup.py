@@ -16,7 +16,7 @@ _FILE = click.Path(dir_okay=False, path_type=Path)
 def backup(file: Path) -> None:
     """Write settings, scenes and saved pieces of the running box into FILE.
 
-    Passwords are no part of it.
+    The file has no passwords.
     """
     from appliance.common.atomic_write import write_atomically
     from appliance.frontends.local_socket import Request, exchange_backup

@@ -16,10 +16,10 @@ from appliance.errors import BachboxError
 @config_option
 @json_option
 def check(paths: tuple[Path, ...], config_file: Path | None, as_json: bool) -> int:
-    """Say what is read of your own scores, and which models can start from them.
+    """Say what is read from your own scores, and which models can start from them.
 
-    FILE is a MIDI, MusicXML or ABC file, or a folder with such files. The command fails if a file
-    can be used by no model.
+    FILE is a MIDI, MusicXML or ABC file, or a folder with such files. The command fails if there
+    is a file that no model can use.
     """
     import msgspec
 

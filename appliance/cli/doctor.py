@@ -22,8 +22,9 @@ from appliance.errors import BachboxError
 def doctor(config_file: Path | None, as_json: bool, gpio: bool) -> int:
     """Check whether this machine can play, and say how to fix what fails.
 
-    Checks the config, sound card, soundfont, runtime, models, permissions, MQTT broker, GPIO
-    pins and display. Nothing is changed. The exit code is 1 if a check fails.
+    Checks the config, sound card, soundfont, runtime, models, permissions, MQTT broker, web page,
+    Snapcast, Icecast, GPIO pins, display and MIDI ports. Nothing is changed. The exit code is 1 if
+    a check fails.
     """
     if gpio:
         _test_gpio(config_file)

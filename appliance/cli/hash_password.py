@@ -10,10 +10,10 @@ import click
 @click.command(name="hash-password")
 @click.option("--stdin", "from_stdin", is_flag=True, help="Read the password from standard input.")
 def hash_password(from_stdin: bool) -> None:
-    """Hash a password of the web page, for the config file.
+    """Hash a password for the web page.
 
-    Asks for a password and prints the lines for the config file that make the web page ask
-    for it.
+    Asks for a password, and prints the lines of the config file with which the web page requires
+    it.
     """
     from appliance.frontends.web import passwords
 

@@ -18,7 +18,7 @@ from appliance.cli.overrides import apply_overrides
 def instruments(soundfont: str | None, config_file: Path | None, as_json: bool) -> None:
     """List the General MIDI instruments.
 
-    Those that the soundfont lacks are marked; the nearest preset plays instead of one of them.
+    Instruments that the soundfont lacks are marked; the nearest preset plays in their place.
     """
     from appliance.audio.soundfont import DRUM_BANK, preset_names
     from appliance.config import loader

@@ -40,9 +40,9 @@ def ports() -> None:
 @click.argument("setting")
 @config_option
 def learn(setting: str, config_file: Path | None) -> None:
-    """Wait until a knob is turned; print the line of the config file that gives it SETTING.
+    """Wait for a turn of a knob, and print the config line that lets this knob turn SETTING.
 
-    The knobs of [midi] in_ports are looked at, or those of all ports.
+    Listens to the ports of [midi] in_ports, or to all ports if none is named.
     """
     from appliance.audio import midi as midi_ports
     from appliance.audio.midi.alsa_sequencer import port_names

@@ -75,9 +75,10 @@ def render(
     The suffix of OUT says what is written: .wav, .flac, .ogg, .mp3, .mid, or .abc (models of tunes
     only). A single piece (--pieces 1 or --replay FILE) can also be written to OUT.musicxml. Its
     .wav, .mid and .musicxml files contain all that --replay needs to play it again. With
-    --expression 0 they are as printed: halves are not played again.
+    --expression 0, the music is as printed: halves are not played again.
 
-    With --melody FILE the piece is your melody as the soprano, with three voices composed under it.
+    With --melody FILE, the piece is your melody as the soprano, with three voices composed under
+    it.
     """
     if replay_file is not None:
         others = {"prime": prime, "melody": melody, "seconds": seconds, "pieces": pieces}

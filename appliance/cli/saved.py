@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 @click.argument("name", default="")
 @json_option
 def save(name: str, as_json: bool) -> None:
-    """Keep the piece that plays for good, called NAME or by its title."""
+    """Keep the current piece for good, under NAME or under its title."""
     from appliance.frontends.library import LibraryRequest
 
     _print(_ask(LibraryRequest("pieces", "save", name)), "saved", as_json)
@@ -50,7 +50,7 @@ def saved(rename: tuple[str, str] | None, delete: str | None, as_json: bool) -> 
 def replay(name: str, as_json: bool) -> None:
     """Play the saved piece NAME on the running box, note for note.
 
-    After it, composing continues. `bachbox next` ends it earlier.
+    Composing continues after it. `bachbox next` ends it early.
     """
     from appliance.frontends import local_socket
 

@@ -27,21 +27,21 @@ def pause(as_json: bool) -> None:
 @click.command()
 @json_option
 def resume(as_json: bool) -> None:
-    """Let the paused box play on."""
+    """Resume the paused box."""
     _set_playing("on", as_json)
 
 
 @click.command()
 @json_option
 def toggle(as_json: bool) -> None:
-    """Pause the running box, or let it play on."""
+    """Pause the running box, or resume it if it is paused."""
     _set_playing("toggle", as_json)
 
 
 @click.command(name="next")
 @json_option
 def next_(as_json: bool) -> None:
-    """Begin the next piece on the running box."""
+    """Skip to the next piece on the running box."""
     from appliance.frontends.local_socket import Request
     from appliance.state.settings import Action
 
@@ -66,7 +66,7 @@ class Minutes(ParamType):
 @click.argument("minutes", type=Minutes())
 @json_option
 def sleep(minutes: float, as_json: bool) -> None:
-    """Let the music fade out and pause in MINUTES, or never ("off")."""
+    """Fade out and pause the music in MINUTES; "off" ends the timer."""
     from appliance.frontends.local_socket import Request
 
     _send(Request(set={"sleep": minutes}), as_json)
