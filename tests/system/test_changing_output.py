@@ -14,7 +14,7 @@ from playwright.sync_api import expect
 from appliance.errors import UsageError
 from tests.support import sine_font
 from tests.support.broker import broker, client
-from tests.support.browser import TIMEOUT_MS, chromium, page
+from tests.support.browser import chromium, page
 from tests.support.command import bachbox, home, playing
 from tests.support.running_box import ask, eventually
 from tests.support.virtual_card import SOUNDFONT, VirtualCard, listen, virtual_card
@@ -128,7 +128,7 @@ def test_the_output_is_chosen_on_the_page(room: VirtualCard, tmp_path: Path) -> 
         assert plays_on(recording, "left")
         shown.evaluate("document.querySelectorAll('details').forEach((one) => { one.open = true })")
         choice = shown.get_by_label("Output", exact=True)
-        expect(choice).to_have_value("left", timeout=TIMEOUT_MS)
+        expect(choice).to_have_value("left")
         offered = choice.locator("option").evaluate_all("all => all.map((one) => one.value)")
         assert {"default", "left", "right"} <= set(offered)
 
@@ -137,7 +137,7 @@ def test_the_output_is_chosen_on_the_page(room: VirtualCard, tmp_path: Path) -> 
         assert plays_on(recording, "right")
 
         assert bachbox("set", "output=left", env=box.env).code == 0
-        expect(choice).to_have_value("left", timeout=TIMEOUT_MS)
+        expect(choice).to_have_value("left")
         eventually(lambda: box.get("/api/now")["output"] == "left")
         assert plays_on(recording, "left")
         assert box.process.child("performer").pid == performer, "never replaced"

@@ -74,6 +74,7 @@ def test_a_disk_that_takes_nothing_more_costs_no_music_and_is_used_again(
             for tempo in (100, 101, 102):
                 ask(tempo=tempo)
                 time.sleep(1.1)
+            work.box.wait_for("cannot be stored")
         said = [line for line in work.box.lines if "cannot be stored" in line]
         assert len(said) == 1, said
         assert ("No space left" if fault == "full" else "Read-only") in said[0]
@@ -136,7 +137,7 @@ def test_a_clock_that_jumps_by_years_does_not_stop_the_music(
             work.box.child("performer").kill()
         eventually(lambda: ask().now_playing.condition == "playing")
         work.hears_music()
-        assert work.health().uptime_s < 300
+        assert work.health().uptime_s < 86_400, "by no clock that is set"
         assert work.box.end() == 0
         assert work.box.counts()["composer"] == work.box.counts()["performer"] == 1
 

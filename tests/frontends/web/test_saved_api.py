@@ -17,7 +17,8 @@ from tests.support.web_server import WebBox, eventually
 def test_a_piece_is_kept_and_played_again(box: WebBox, tmp_path: Path) -> None:
     assert box.get("/api/saved")["pieces"] == []
     box.set(tempo=240)
-    eventually(lambda: box.get("/api/now")["bar"] >= 3)
+    # So long that on a busy machine it still plays when it is asked for.
+    eventually(lambda: box.get("/api/now")["bar"] >= 8)
     # Two people press the button at once.
     presses = [
         threading.Thread(target=box.request_json, args=("POST", "/api/saved", {"name": ""}))

@@ -8,15 +8,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Page
 
 from tests.support.broker import Broker, broker
-from tests.support.browser import NAME, TIMEOUT_MS, chromium, page, unfold
+from tests.support.browser import NAME, chromium, page, unfold
 from tests.support.priority import hurry_children
 from tests.support.virtual_card import VirtualCard, virtual_card
 from tests.support.web_server import WebBox, playing_web_box
-
-expect.set_options(timeout=TIMEOUT_MS)
 
 
 @pytest.fixture(scope="package")

@@ -5,12 +5,13 @@ from __future__ import annotations
 import pytest
 from playwright.sync_api import Browser, Route, expect
 
-from tests.support.browser import page, unfold, violations, wait_until_live
+from tests.support.browser import TIMEOUT_MS, page, unfold, violations, wait_until_live
 from tests.support.web_server import WebBox
 
 
 def test_page_is_small_and_loads_from_box_only(browser: Browser, box: WebBox) -> None:
     context = browser.new_context()
+    context.set_default_timeout(TIMEOUT_MS)
     one = context.new_page()
     asked: list[str] = []
     sizes: list[int] = []
