@@ -7,6 +7,7 @@ import json
 import random
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,9 @@ Sound = NDArray[np.float64]
 
 AUDIBLE = 33.0
 """In steps of 16 bits: -60 dB."""
+
+BARS_S = 12.0
+"""Three bars: in less, slow notes at a quick tempo are as many as quick ones at a slow tempo."""
 
 
 @pytest.fixture
@@ -53,6 +57,13 @@ class Ear:
         listen(self.file, 0.5)
         hear_music(self.file, seconds, silent_share=0.25)
         return self.last(seconds)
+
+    def hears(self, what: Callable[[Sound], bool], seconds: float = 2.0) -> None:
+        """Listen until the music of the last ``seconds`` is so.
+
+        How soon that is depends on the machine: `make bench` measures it.
+        """
+        eventually(lambda: what(self.next(seconds)))
 
     def dies_away(self, limit: float) -> None:
         """Listen until half a second is quieter than a limit: in a hall that takes a while."""
@@ -83,12 +94,8 @@ def off_cents(sound: Sound) -> float:
     return float(np.angle((power[loud] * np.exp(2j * np.pi * turns)).sum()) / (2 * np.pi) * 100)
 
 
-def onsets_a_second(ear: Ear) -> float:
-    """Of an instrument that is struck, over three bars and more.
-
-    In less than that, slow notes at a quick tempo are as many as quick ones at a slow tempo.
-    """
-    sound = ear.next(12)
+def onsets_a_second(sound: Sound) -> float:
+    """Of an instrument that is struck."""
     steps = np.abs(np.diff(sound))[: len(sound) // 480 * 480 - 480].reshape(-1, 480).max(axis=1)
     rises = (steps[1:] > 4 * steps[:-1]) & (steps[1:] > steps.max() / 10)
     return float(rises.sum() / (len(steps) / 100))
@@ -109,22 +116,22 @@ def test_every_setting_from_the_shell_is_heard_shown_kept_and_there_after_a_rest
         assert said.code == 0, said.err
         for shown in ("tempo 60", "Woodblock", "volume 100"):
             assert shown in said.out
-        slow = onsets_a_second(ear)
+        slow = onsets_a_second(ear.next(BARS_S))
         ask(tempo=200)
-        assert onsets_a_second(ear) > 1.6 * slow
+        ear.hears(lambda sound: onsets_a_second(sound) > 1.6 * slow, BARS_S)
 
         ask(instrument="harpsichord", tempo=80)
         loud = ear.next(2)
         ask(volume=30)
-        assert level(ear.next(2)) < level(loud) / 4
+        ear.hears(lambda sound: level(sound) < level(loud) / 4)
         ask(volume=100, instrument="ocarina")
-        assert brightness(ear.next(2)) < brightness(loud) / 4
+        ear.hears(lambda sound: brightness(sound) < brightness(loud) / 4)
 
         ask(instrument="drawbar organ", volume=100)
-        assert abs(off_cents(ear.next(3))) < 12
+        ear.hears(lambda sound: abs(off_cents(sound)) < 12, 3)
         # A third of a semitone lower, and the sharps lower still.
         assert ask(temperament="meantone", pitch=431.6).settings.temperament == "meantone"
-        assert -60 < off_cents(ear.next(3)) < -20
+        ear.hears(lambda sound: -60 < off_cents(sound) < -20, 3)
         assert ask(expression=25, instrument="ocarina").settings.expression == 25
 
         rewinds = ask().health.rewinds
@@ -201,11 +208,12 @@ def test_fifty_changes_a_second_leave_the_music_and_no_note_behind(
             ask(**{name: wishes[name]()})
             # So many a second where the machine can do it: `make bench` counts what comes too late.
             time.sleep(max(0.0, begin + number / 50 - time.monotonic()))
-        after = ask().health
-        assert after.rewinds > before.rewinds
-        assert after.restarts == 0
+            if time.monotonic() > begin + 30:
+                break
+        eventually(lambda: ask().health.rewinds > before.rewinds)
+        assert ask().health.restarts == 0
         ask(volume=100, instrument="church organ", tempo=80)
-        assert level(ear.next(2)) > AUDIBLE
+        ear.hears(lambda sound: level(sound) > AUDIBLE)
         ask(playing=False)
         eventually(lambda: ask().now_playing.condition == "paused")
         # No note is left sounding once the last chord has died away.
