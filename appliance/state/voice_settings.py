@@ -87,7 +87,7 @@ def _rows() -> Iterator[Setting]:
             name=f"{name}_instrument",
             kind=VoiceProgram(),
             title=f"{title}: instrument",
-            help=f"The instrument of the {title.lower()}; same is the one of the others.",
+            help=f"The instrument of the {title.lower()}; same means that of the other voices.",
             icon="piano",
             group="voices",
             default=SAME_PROGRAM,
