@@ -360,8 +360,15 @@ def test_a_retained_command_is_ignored(kitchen: Kitchen) -> None:
 
 
 def test_unregister_removes_discovery_but_not_the_topics_of_a_running_box(kitchen: Kitchen) -> None:
+    def announced() -> int:
+        messages = kitchen.client.messages[:]
+        return sum(message.topic.startswith("homeassistant/") for message in messages)
+
     # By then the last discovery payloads that were asked for have been published.
-    time.sleep(DISCOVERY_INTERVAL_S + 1)
+    before = -1
+    while announced() > before:
+        before = announced()
+        time.sleep(DISCOVERY_INTERVAL_S + 1)
     done = bachbox("mqtt", "unregister", "--config", kitchen.config, env=kitchen.env)
     assert done.code == 0, done.err
     assert "retained topics removed" in done.out
