@@ -187,7 +187,7 @@ def _frontends(
         url = functools.partial(page_url, config.web)
         mqtt = "appliance.frontends.mqtt.mqtt_frontend:MqttFrontend"
         frontends.append(LazyFrontend("mqtt", mqtt, config.mqtt, url, model_titles, library.events))
-    if listeners:
+    if config.web.port:
         with _optional("web"):
             from appliance.frontends.web.media import Media
 
@@ -235,17 +235,22 @@ def _hardware(config: Config, input_events: deque[InputEvent], library: Library)
 
 
 def _listening(config: Config) -> tuple[Config, list[socket.socket]]:
-    """Return the sockets of the page, and ``config`` with their port; 0 if there is no page."""
+    """Return the sockets of the page, if they can be had now, and ``config`` with their port."""
     from msgspec.structs import replace
 
     from appliance.cli.page_address import announce
+    from appliance.config.schema import AUTO_PORT, FIRST_PORT
     from appliance.frontends.web.listening_sockets import listen
 
     listeners: list[socket.socket] = []
-    if config.web.port:
-        with _optional("web"):
+    port = FIRST_PORT if config.web.port == AUTO_PORT else config.web.port
+    if port:
+        try:
             listeners = listen(config.web)
-    port = listeners[0].getsockname()[1] if listeners else 0
+            port = listeners[0].getsockname()[1]
+        except BachboxError as error:
+            # At the start of a machine, its network may come later.
+            logger.error("web: %s; trying again", error)
     web = replace(config.web, port=port)
     if listeners:
         announce(web)

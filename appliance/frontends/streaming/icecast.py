@@ -10,6 +10,7 @@ import asyncio
 import base64
 import contextlib
 import logging
+import os
 import ssl
 from typing import Final
 from urllib.parse import urlencode
@@ -78,8 +79,7 @@ class IcecastSource:
             ) as error:  # fmt: skip
                 if self._is_sending or not is_reported:
                     is_reported = True
-                    why = str(error) or "it does not answer"
-                    logger.warning("icecast: %s: %s; trying again", self._address, why)
+                    logger.warning("icecast: %s: %s; trying again", self._address, _reason(error))
                 if self._is_sending:
                     backoff.reset()
             self._is_sending = False
@@ -100,8 +100,7 @@ class IcecastSource:
                 finally:
                     writer.close()
         except (_TemporaryError, OSError, TimeoutError, EOFError, ValueError) as error:
-            why = str(error) or "it does not answer"
-            raise BachboxError(f"{self._address}: {why}") from error
+            raise BachboxError(f"{self._address}: {_reason(error)}") from error
 
     async def _send(self, box: BoxStatus) -> None:
         async with asyncio.timeout(RESPONSE_TIMEOUT_S):
@@ -187,3 +186,16 @@ class IcecastSource:
         if status in _PERMANENT_ERRORS:
             raise BachboxError(f"{self._address}: {_PERMANENT_ERRORS[status]} ({head[0]:.60})")
         raise _TemporaryError(f"it answers {head[0]:.60}")
+
+
+def _reason(error: Exception) -> str:
+    """Return why there is no connection, in words for people."""
+    if isinstance(error, EOFError):
+        return "it closed the connection"
+    if isinstance(error, OSError) and not isinstance(error, ssl.SSLError):
+        code = error.errno or 0
+        # asyncio adds the address as Python writes it. Errors of names have codes of their own.
+        text = os.strerror(code).lower() if code > 0 else error.strerror or str(error)
+    else:
+        text = str(error)
+    return text or "it does not answer"

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
+import logging
+import os
 import socket
 from typing import Final
 
@@ -11,6 +14,10 @@ from appliance.errors import BachboxError
 
 BACKLOG: Final = 128
 """Connections that wait to be accepted."""
+
+RETRY_S: Final = 5.0
+
+logger = logging.getLogger(__name__)
 
 
 def listen(config: Web) -> list[socket.socket]:
@@ -31,6 +38,21 @@ def listen(config: Web) -> list[socket.socket]:
     return _listen(config.host, LAST_PORT)
 
 
+async def listen_when_possible(config: Web) -> list[socket.socket]:
+    """Return what :func:`listen` returns, as soon as it does.
+
+    An address of this machine may come later than Bachbox, with the network.
+    """
+    while True:
+        try:
+            listeners = await asyncio.to_thread(listen, config)
+        except BachboxError:
+            await asyncio.sleep(RETRY_S)
+        else:
+            logger.info("web: listens on port %d now", listeners[0].getsockname()[1])
+            return listeners
+
+
 def _listen(host: str, port: int) -> list[socket.socket]:
     listeners: list[socket.socket] = []
     try:
@@ -48,8 +70,11 @@ def _listen(host: str, port: int) -> list[socket.socket]:
     except OSError as error:
         for listener in listeners:
             listener.close()
+        # Python adds the address as it writes it. Errors of names have codes of their own.
+        code = error.errno or 0
+        why = os.strerror(code) if code > 0 else error.strerror or error
         raise BachboxError(
-            f"cannot listen on {host or 'all addresses'}, port {port} ({error.strerror or error})",
+            f"cannot listen on {host or 'all addresses'}, port {port} ({why})",
             remedy="choose another [web] port or host",
         ) from error
     for listener in listeners:

@@ -38,7 +38,7 @@ from appliance.frontends.web import (
 from appliance.frontends.web.access import Access
 from appliance.frontends.web.context import WebContext
 from appliance.frontends.web.json_io import MAX_BODY_BYTES, Error, json_response
-from appliance.frontends.web.listening_sockets import listen
+from appliance.frontends.web.listening_sockets import listen_when_possible
 from appliance.frontends.web.media import Media
 from appliance.frontends.web.passwords import Passwords
 from appliance.frontends.web.routing import PERMISSION, Handler, RouteTable
@@ -82,7 +82,8 @@ class WebFrontend:
         config: its ``[web]`` names a port.
         input_events: the latest events of knobs and buttons, for the page to show.
         media: recent pieces and sound.
-        listeners: sockets that listen on the port of ``config``.
+        listeners: sockets that listen on the port of ``config``; without any, it opens them as
+            soon as it can.
     """
 
     name = "web"
@@ -103,13 +104,13 @@ class WebFrontend:
         """Serve until cancelled.
 
         Raises:
-            BachboxError: the port is not available, or the password file is damaged.
+            BachboxError: the password file is damaged.
             UsageError: ``[web] password_hash`` is not a valid hash.
         """
         config = self._config
         # After an error it is run again, and they are closed.
         listeners, self._listeners = self._listeners, []
-        listeners = listeners or await asyncio.to_thread(listen, config.web)
+        listeners = listeners or await listen_when_possible(config.web)
         with contextlib.ExitStack() as stack:
             for listener in listeners:
                 stack.enter_context(listener)
