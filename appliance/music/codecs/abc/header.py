@@ -50,6 +50,8 @@ _SHIFT: Final = re.compile(
     r"|(?:clef=)?(?:treble|bass|alto|tenor|soprano|mezzosoprano|baritone)\d?[+^_-](?:8|15))(?!\S)"
 )
 _TONIC: Final = re.compile(r"([A-Ga-g])([#b]?)([A-Za-z]*)")
+_KEY_AND_ACCIDENTALS: Final = re.compile(r"([A-Ga-g][#b]?[A-Za-z]{0,10})((?:[_^=]{1,2}[A-Ga-g])+)")
+"""As in K:Dmix=c, without a space."""
 
 
 class KeySignature(NamedTuple):
@@ -89,6 +91,8 @@ def parse_key(value: str) -> KeySignature:
         raise _not_a_key(value)
     plain = re.sub(r'[a-z]+="[^"]*"', "", value.replace("♯", "#").replace("♭", "b"))
     words = [word for word in plain.split() if not _CLEF.fullmatch(word)]
+    if words and (found := _KEY_AND_ACCIDENTALS.fullmatch(words[0])):
+        words[:1] = found.groups()
     accidentals = "".join(word for word in words if word[0] in "^_=")
     tonic, explicit, mode = _tonic_and_mode([word for word in words if word[0] not in "^_="], value)
     letter, pitch_class = tonic

@@ -41,6 +41,8 @@ _HTML_TAG: Final = re.compile(
 """Neither ``<a>`` nor ``<b>``, which can be notes of a broken rhythm."""
 _TUNE_ENDS: Final = re.compile("(?i)</(?:pre|textarea)[ \t]{0,8}>")
 _ENTITY: Final = re.compile(r"&(?:[A-Za-z]{2,10}|#\d{1,7}|#[xX][0-9A-Fa-f]{1,6});")
+_MAIL_CODE: Final = re.compile("(?m)=3D|=20$|(?<!=)=$")
+"""Quoted-printable (RFC 2045): an equals sign, a space at the end of a line, and a line break."""
 _HEADER_DEFAULT: Final = re.compile(r"[ \t]*([LM]):(.*)")
 
 
@@ -97,14 +99,33 @@ def _whole_characters(content: bytes, encoding: str) -> str:
 
 
 def tidy(text: str) -> str:
-    """Text without HTML, typographic quotes, invisible characters and odd line ends."""
+    """Text without HTML, mail code, typographic quotes, invisible characters and odd line ends."""
     text = _lines(text)
+    if _MAIL_CODE.search(text):
+        text = _without_mail_code(text)
     if _ENTITY.search(text):
         text = _ENTITY.sub(lambda found: html.unescape(found[0]), text)
     if "<" in text:
         # An empty line ends the tune before what else is on the page.
         text = _HTML_TAG.sub("\n", _TUNE_ENDS.sub("\n\n", text))
     return text.translate(_TYPOGRAPHY)
+
+
+def _without_mail_code(text: str) -> str:
+    """The text of a mail in quoted-printable, in which ``=`` breaks a line that goes on.
+
+    A comment stands for each line that was joined to another, so that lines keep their numbers.
+    """
+    lines: list[str] = []
+    broken: list[str] = []
+    for line in text.split("\n"):
+        is_broken = line.endswith("=") and not line.endswith("==")
+        broken.append(line[:-1] if is_broken else line)
+        if not is_broken:
+            lines += ["".join(broken), *["%"] * (len(broken) - 1)]
+            broken.clear()
+    joined = "\n".join([*lines, *broken])
+    return joined.replace("=20", " ").replace("=3D", "=")
 
 
 def _lines(text: str) -> str:

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from appliance.errors import UsageError
 from appliance.music.codecs.abc import reader
 from appliance.music.codecs.abc.abc_codec import AbcCodec
+from appliance.music.codecs.abc.header import parse_key
 from appliance.music.codecs.abc.score import AbcScore
 from appliance.music.codecs.abc.text import decode, split_tunes
 from appliance.music.events import TICKS_PER_BEAT
@@ -223,6 +224,28 @@ def test_encodings_and_line_ends(tmp_path: Path, encoding: str, line_end: str) -
     path = tmp_path / "tune.abc"
     path.write_bytes(text.replace("\n", line_end).encode(encoding))
     assert reader.read(path).symbols == reader.parse(HEADER + MUSIC).symbols
+
+
+MAIL = "|:GAB=3Dc ded=\nB|de=\ndB dedB|=20\nc2ec B2dB|A2A2 A2BA|=20\n" + "G8|" * 4
+
+
+@pytest.mark.parametrize(
+    ("mail", "plain"),
+    [(MAIL, MAIL.replace("=\n", "").replace("=20", "").replace("=3D", "=")),
+     (MUSIC.replace("dedB|c2", "de=\ndB|c2"), MUSIC),
+     ("%======\n" + MUSIC, MUSIC)],
+)  # fmt: skip
+def test_a_tune_out_of_a_mail_in_quoted_printable_is_read(mail: str, plain: str) -> None:
+    text = decode((HEADER + mail).encode())
+    assert reader.parse(text).symbols == reader.parse(HEADER + plain).symbols
+    assert text.count("\n") == (HEADER + mail).count("\n")
+
+
+@pytest.mark.parametrize("key", ["Dmix=c^g", "Dmix =c ^g", "D mix =c^g"])
+def test_accidentals_of_a_key_need_no_space(key: str) -> None:
+    found = parse_key(key)
+    assert found == parse_key("Dmix =c ^g")
+    assert found.alterations == (0, 0, 0, 1, 1, 0, 0)
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-16", "utf-16-le", "utf-16-be", "latin-1"])
