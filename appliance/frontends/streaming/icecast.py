@@ -33,8 +33,12 @@ RESPONSE_TIMEOUT_S: Final = 10.0
 SEND_TIMEOUT_S: Final = 20.0
 """A server that takes nothing for this long is considered gone."""
 
-_PERMANENT_ERRORS: Final = {
-    401: "it does not accept the password in [stream] icecast",
+_WRONG_PASSWORD: Final = 401
+"""Not tried again: servers shut out who does so."""
+
+_REASONS: Final = {
+    _WRONG_PASSWORD: "it does not accept the password in [stream] icecast",
+    # After a gap in the network, the server may take this box for another one for a minute.
     403: "it refuses: another source may be using the mount, or there are too many sources",
     404: "it does not know this mount",
 }
@@ -70,16 +74,17 @@ class IcecastSource:
             BachboxError: the server refuses permanently, or the encoder is missing.
         """
         backoff = Backoff(RETRY_FIRST_S, RETRY_MAX_S)
-        is_reported = False
+        reported = ""
         while True:
             try:
                 await self._send(box)
             except (
                 _TemporaryError, OSError, TimeoutError, asyncio.IncompleteReadError
             ) as error:  # fmt: skip
-                if self._is_sending or not is_reported:
-                    is_reported = True
-                    logger.warning("icecast: %s: %s; trying again", self._address, _reason(error))
+                reason = _reason(error)
+                if self._is_sending or reason != reported:
+                    reported = reason
+                    logger.warning("icecast: %s: %s; trying again", self._address, reason)
                 if self._is_sending:
                     backoff.reset()
             self._is_sending = False
@@ -175,7 +180,7 @@ class IcecastSource:
         """Read the server's first response.
 
         Raises:
-            BachboxError: the server refuses permanently.
+            BachboxError: the password is wrong.
             _TemporaryError: it refuses for now.
         """
         head = (await reader.readuntil(b"\r\n\r\n")).decode(errors="replace").splitlines()
@@ -183,9 +188,10 @@ class IcecastSource:
         status = int(words[1]) if len(words) > 1 and words[1].isdigit() else 0
         if status in (100, 200):
             return
-        if status in _PERMANENT_ERRORS:
-            raise BachboxError(f"{self._address}: {_PERMANENT_ERRORS[status]} ({head[0]:.60})")
-        raise _TemporaryError(f"it answers {head[0]:.60}")
+        reason = _REASONS.get(status, "it refuses")
+        if status == _WRONG_PASSWORD:
+            raise BachboxError(f"{self._address}: {reason} ({head[0]:.60})")
+        raise _TemporaryError(f"{reason} ({head[0]:.60})")
 
 
 def _reason(error: Exception) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import logging
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any, cast
 from unittest.mock import Mock
@@ -69,6 +70,52 @@ def test_the_request_to_icecast(url: str, host: str, mount: str, login: str) -> 
     assert lines[0] == f"PUT {mount} HTTP/1.1"
     assert f"Host: {host}:PORT" in lines
     assert f"Authorization: Basic {base64.b64encode(login.encode()).decode()}" in lines
+
+
+class Tone:
+    """An encoder whose sound never ends."""
+
+    media_type = "audio/ogg"
+
+    async def listen(self, _box: Any) -> AsyncIterator[bytes]:
+        yield b"sound"
+        await asyncio.Event().wait()
+
+
+def test_a_refused_source_tries_again_and_says_each_reason_once(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """After a gap in the network, a server takes the box for another source for a while."""
+    monkeypatch.setattr(icecast, "RETRY_FIRST_S", 0.01)
+    in_use = b"403 Mountpoint in use"
+    answers = iter([in_use, in_use, b"404 File Not Found", b"500 Oops", b"100 Continue"])
+
+    async def sent() -> bytes:
+        heard: asyncio.Queue[bytes] = asyncio.Queue()
+
+        async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await reader.readuntil(b"\r\n\r\n")
+            writer.write(b"HTTP/1.1 %s\r\n\r\n" % next(answers))
+            if sound := await reader.read(5):
+                heard.put_nowait(sound)
+            writer.close()
+
+        server = await asyncio.start_server(answer, "127.0.0.1", 0)
+        async with server:
+            port = server.sockets[0].getsockname()[1]
+            address = parse_icecast(f"http://source:hunter2@127.0.0.1:{port}/b.ogg")
+            source = IcecastSource(address, cast(Any, Tone()))
+            task = asyncio.create_task(source.run(cast(Any, None), cast(Any, None)))
+            sound = await heard.get()
+            task.cancel()
+            return sound
+
+    assert asyncio.run(sent()) == b"sound"
+    told = [one for one in caplog.messages if "trying again" in one]
+    assert ["403" in one for one in told] == [True, False, False], told
+    assert "another source may be using the mount" in told[0]
+    assert "it does not know this mount" in told[1]
+    assert "it refuses" in told[2]
 
 
 def test_a_private_tmp_is_recognised() -> None:
