@@ -93,17 +93,21 @@ def test_health_page_says_what_was_left_out_of_files(browser: Browser, box: WebB
 
 
 @pytest.mark.parametrize(
-    ("locale", "pause", "settings"),
-    [("de-AT", "Pause", "Klang und Stil"), ("fr-FR", "Pause", "Son et style"),
-     ("es-MX", "Pausa", "Sonido y estilo"), ("nl-NL", "Pause", "Sound and style")],
+    ("locale", "pause", "settings", "backup"),
+    [("de-AT", "Pause", "Klang und Stil", "Sicherung herunterladen"),
+     ("fr-FR", "Pause", "Son et style", "Télécharger une sauvegarde"),
+     ("es-MX", "Pausa", "Sonido y estilo", "Descargar una copia"),
+     ("nl-NL", "Pause", "Sound and style", "Save a backup")],
 )  # fmt: skip
 def test_page_speaks_the_language_of_the_browser(
-    browser: Browser, box: WebBox, locale: str, pause: str, settings: str
+    browser: Browser, box: WebBox, locale: str, pause: str, settings: str, backup: str
 ) -> None:
     box.set(playing=True)
     with page(browser, box.url, locale=locale) as one:
         expect(one.locator("#playing")).to_have_text(pause)
         expect(one.get_by_text(settings)).to_be_visible()
+        unfold(one)
+        expect(one.get_by_role("link", name=backup)).to_be_visible()
         assert not violations(one)
 
 
