@@ -86,7 +86,7 @@ def play(
     if "volume" not in given and settings.requested.volume > config.sound.max_startup_volume:
         settings.change("volume", config.sound.max_startup_volume)
     soundfont_file = functools.partial(loader.soundfont, config)
-    soundfont_file(settings.requested.soundfont)
+    _require_soundfont(settings, soundfont_file, is_given="soundfont" in given)
     play_options = PlayOptions(
         soundfont_file=soundfont_file,
         seed=choose_seed(config),
@@ -141,6 +141,33 @@ def _as_left(
         logger.warning("%s", problem)
     library.finish_interrupted_restore()
     return settings, store, library
+
+
+def _require_soundfont(
+    settings: Settings, soundfont_file: Callable[[str], Path], *, is_given: bool
+) -> None:
+    """Let the default soundfont play where the one that is set is not there, and say so.
+
+    Args:
+        settings: of the box.
+        soundfont_file: gives the file of a soundfont, as ``loader.soundfont`` does.
+        is_given: the command line names it, so that nothing else is meant.
+
+    Raises:
+        BachboxError: there is none, or the one that the command line names is not there.
+    """
+    from appliance.common.logs import AS_NOTICE
+
+    name = settings.requested.soundfont
+    try:
+        if not (path := soundfont_file(name)).exists():
+            raise BachboxError(f"there is no soundfont {path}")
+    except BachboxError as error:
+        if is_given or name == "default":
+            raise
+        soundfont_file("default")
+        logger.error("%s; the default soundfont plays", error, extra=AS_NOTICE)
+        settings.change("soundfont", "default")
 
 
 @contextlib.contextmanager

@@ -132,8 +132,8 @@ def test_a_mistake_in_a_section_that_the_music_does_not_need_is_told_while_it_pl
 ) -> None:
     config = tmp_path / "bachbox.toml"
     config.write_text(
-        '[sound]\noutput = "null"\n[mqtt]\nport = 99999\n[web]\nhost = ""\nzzz = 1\n'
-        f'[gpio]\nbuttons = 3\n[stream]\nsnapcast = "{config}"\n'
+        '[sound]\noutput = "null"\nsoundfont = "organ"\n[mqtt]\nport = 99999\n'
+        f'[web]\nhost = ""\nzzz = 1\n[gpio]\nbuttons = 3\n[stream]\nsnapcast = "{config}"\n'
     )
     refused = bachbox("doctor", "--config", config, env=env)
     assert refused.code == 2
@@ -148,6 +148,7 @@ def test_a_mistake_in_a_section_that_the_music_does_not_need_is_told_while_it_pl
             "[web] is off",
             "[gpio] is off",
         ]
+        assert re.search("  there is no soundfont 'organ'.*; the default soundfont plays", status)
         assert box.end() == 0
         for problem in told:
             assert problem.partition("; until")[0] in refused.err
