@@ -159,12 +159,13 @@ def _require_soundfont(
     from appliance.common.logs import AS_NOTICE
 
     name = settings.requested.soundfont
+    if is_given or name == "default":
+        soundfont_file(name)
+        return
     try:
         if not (path := soundfont_file(name)).exists():
             raise BachboxError(f"there is no soundfont {path}")
     except BachboxError as error:
-        if is_given or name == "default":
-            raise
         soundfont_file("default")
         logger.error("%s; the default soundfont plays", error, extra=AS_NOTICE)
         settings.change("soundfont", "default")

@@ -109,7 +109,7 @@ def icecast(answer: str) -> Iterator[tuple[int, list[bytes]]]:
         ("b.ogg", "401 Unauthorized", "/b.ogg: it does not accept the password"),
         ("b.ogg", "403 Mount in use", "/b.ogg: it refuses: another source may be using"),
         ("b.ogg", "404 Not found", "/b.ogg: it does not know this mount"),
-        ("b.ogg", "503 Busy", "/b.ogg: it answers HTTP/1.1 503 Busy"),
+        ("b.ogg", "503 Busy", "/b.ogg: it refuses (HTTP/1.1 503 Busy)"),
     ],
 )
 def test_an_icecast_that_refuses_the_source_is_named_with_the_reason(
