@@ -128,6 +128,8 @@ export class SettingsForm {
       field.value = slider.value;
       this.#change(name, slider.valueAsNumber);
     });
+    // What is typed replaces the number, wherever in it a finger has tapped.
+    field.addEventListener('click', () => field.select());
     let isTyping = false; // A half-typed number is not overwritten.
     field.addEventListener('input', () => {
       isTyping = true;
