@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from os import PathLike
 from typing import Final
 
@@ -57,6 +58,15 @@ def cannot_write(path: PathLike[str], error: OSError) -> BachboxError:
         f"cannot write {path}: {error.strerror}",
         remedy="choose a folder that exists, may be written to and has room",
     )
+
+
+def reason_of(error: OSError) -> str:
+    """Return why the system refuses, in its own words, without an address or a number.
+
+    asyncio adds the address as Python writes it. Errors of host names have codes of their own.
+    """
+    code = error.errno or 0
+    return os.strerror(code) if code > 0 else error.strerror or str(error)
 
 
 def bug_sentence(error: BaseException) -> str:

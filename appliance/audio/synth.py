@@ -111,8 +111,9 @@ class FluidSynth:
         self._presets = soundfonts.preset_names(soundfont)
         self._soundfont = soundfont
         self._substituted: tuple[int, int, int] | None = None
-        self._failed: set[tuple[int, int]] = set()
         """The preset that last took the place of another, and the program of that one."""
+        self._failed: set[tuple[int, int]] = set()
+        """Banks and programs that FluidSynth could not select."""
         self.sample_rate = sample_rate
         self._full_gain = gain
         self._percent = 0.0
@@ -186,7 +187,7 @@ class FluidSynth:
     def _select(self, channel: int, preset: tuple[int, int]) -> None:
         code = self._fl.fluid_synth_program_select(self._synth, channel, self._font_id, *preset)
         if code != self._fl.FLUID_OK and preset not in self._failed:
-            self._failed.add(preset)  # It is said once.
+            self._failed.add(preset)  # Logged once.
             logger.error(
                 "FluidSynth cannot play preset %d:%d of the soundfont %s; choose another one",
                 *(*preset, self._soundfont),
@@ -195,7 +196,7 @@ class FluidSynth:
     def _preset(self, program: int) -> tuple[int, int]:
         """Return bank and number of the preset that plays ``program``; log what is missing."""
         if self._is_dynamic:
-            self._is_dynamic = False  # It is said once.
+            self._is_dynamic = False  # Logged once.
             logger.warning(
                 "the soundfont %s is large for the free memory: only the instrument that plays is "
                 "loaded, so a change of the instrument may give a gap",

@@ -19,6 +19,7 @@ import click
 from appliance.cli.model_catalog import ModelCatalog
 from appliance.cli.options import Seconds, loudspeaker_options, music_options
 from appliance.cli.overrides import apply_overrides, choose_seed, new_settings
+from appliance.common.logs import AS_NOTICE
 from appliance.errors import BachboxError, UsageError, bug_sentence
 
 if TYPE_CHECKING:
@@ -60,7 +61,6 @@ def play(
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         # An exception in the middle of an import can be lost; the daemon handles the signal.
         signal.signal(signal.SIGINT, signal.SIG_DFL)
-    from appliance.common.logs import AS_NOTICE
     from appliance.config import loader
     from appliance.daemon import daemon
     from appliance.daemon.daemon_log import DaemonLog
@@ -156,8 +156,6 @@ def _require_soundfont(
     Raises:
         BachboxError: there is none, or the one that the command line names is not there.
     """
-    from appliance.common.logs import AS_NOTICE
-
     name = settings.requested.soundfont
     if is_given or name == "default":
         soundfont_file(name)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from appliance.music.events import Event, NoteOff, NoteOn
@@ -62,3 +62,13 @@ def notes_from(events: Iterable[Event], start_tick: int = 0) -> list[Note]:
         for on, end in paired(events)
         if end is not None
     ]
+
+
+def is_line(part: Sequence[Note]) -> bool:
+    """Whether a part has one note at a time, but for one in ten."""
+    ends = 0
+    overlapping = 0
+    for note in part:
+        overlapping += note.start < ends
+        ends = max(ends, note.end)
+    return overlapping <= len(part) // 10

@@ -303,7 +303,7 @@ class OutputName(NamedKind):
 
         Raises:
             UsageError: there is no such card now, or as :meth:`written`. Files are for the config
-                alone: whoever may turn the knobs may not write files.
+                alone: people who may turn the knobs may not write files.
         """
         wanted = self.written(str(value)).strip().casefold()
         for name in names:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 _TIMEOUT_S = 120.0
 
-_MARK = b"what was said before this has been heard"
+_MARK = b"all messages before this one have been received"
 
 
 class Listener:
@@ -46,7 +46,7 @@ class Listener:
                 self._news.wait(left)
 
     def caught_up(self) -> float:
-        """Wait until all that was said before this call has been heard; the time then."""
+        """Wait until all messages sent before this call are received; the time then."""
         with self._news:
             marks = self._marks
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as own:

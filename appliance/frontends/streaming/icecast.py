@@ -10,14 +10,14 @@ import asyncio
 import base64
 import contextlib
 import logging
-import os
 import ssl
 from typing import Final
 from urllib.parse import urlencode
 
 from appliance.common.backoff import Backoff
+from appliance.common.text import lowered
 from appliance.config.addresses import IcecastAddress, host_port
-from appliance.errors import BachboxError
+from appliance.errors import BachboxError, reason_of
 from appliance.frontends.streaming.mp3 import Mp3Broadcast
 from appliance.frontends.streaming.opus import OpusBroadcast
 from appliance.state.box_status import BoxStatus
@@ -199,9 +199,7 @@ def _reason(error: Exception) -> str:
     if isinstance(error, EOFError):
         return "it closed the connection"
     if isinstance(error, OSError) and not isinstance(error, ssl.SSLError):
-        code = error.errno or 0
-        # asyncio adds the address as Python writes it. Errors of names have codes of their own.
-        text = os.strerror(code).lower() if code > 0 else error.strerror or str(error)
+        text = lowered(reason_of(error))
     else:
         text = str(error)
     return text or "it does not answer"

@@ -5,12 +5,11 @@ from __future__ import annotations
 import asyncio
 import errno
 import logging
-import os
 import socket
 from typing import Final
 
 from appliance.config.schema import AUTO_PORT, FIRST_PORT, LAST_PORT, Web
-from appliance.errors import BachboxError
+from appliance.errors import BachboxError, reason_of
 
 BACKLOG: Final = 128
 """Connections that wait to be accepted."""
@@ -70,11 +69,8 @@ def _listen(host: str, port: int) -> list[socket.socket]:
     except OSError as error:
         for listener in listeners:
             listener.close()
-        # Python adds the address as it writes it. Errors of names have codes of their own.
-        code = error.errno or 0
-        why = os.strerror(code) if code > 0 else error.strerror or error
         raise BachboxError(
-            f"cannot listen on {host or 'all addresses'}, port {port} ({why})",
+            f"cannot listen on {host or 'all addresses'}, port {port} ({reason_of(error)})",
             remedy="choose another [web] port or host",
         ) from error
     for listener in listeners:

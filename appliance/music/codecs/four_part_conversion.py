@@ -15,7 +15,7 @@ from appliance.music.events import TICKS_PER_STEP
 from appliance.music.files import score_reader
 from appliance.music.files.score_file import ScoreFile
 from appliance.music.key_finding import written_key
-from appliance.music.notes import Note
+from appliance.music.notes import Note, is_line
 from appliance.music.score import (
     HIGHEST_PITCH,
     LOWEST_PITCH,
@@ -181,7 +181,7 @@ def _voices(
     padded = [*names, *[""] * len(parts)]
     names = [name for name, part in zip(padded, parts, strict=False) if part]
     parts = [part for part in parts if part]
-    if len(parts) == VOICES and all(map(parts_to_voices.is_line, parts)):
+    if len(parts) == VOICES and all(map(is_line, parts)):
         if by_pitch:
             parts.sort(key=lambda part: -sum(note.pitch for note in part) / len(part))
         return parts_to_voices.from_four_parts(parts, steps)

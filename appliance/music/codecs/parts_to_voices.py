@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 
 from appliance.errors import BachboxError
 from appliance.music.events import TICKS_PER_STEP
-from appliance.music.notes import Note
+from appliance.music.notes import Note, is_line
 from appliance.music.score import HIGHEST_PITCH, LOWEST_PITCH, SILENT, VOICES
 
 MIN_FULL_SHARE: Final = 0.75
@@ -28,18 +28,17 @@ MIN_STEPS_FOR_LAST_CHORD: Final = 128
 MIN_OTHER_LENGTHS: Final = 0.05
 """Unless this share of the chords has another length than a beat, a last one says nothing."""
 
+_TENOR_AND_BASS: Final = (r"t\.?|tenor\w*", r"b\.?|bass\w{0,3}")
 _VOICE_NAMES: Final = (
     (
         r"s\.?|(?:sopran|soprano)\w*",
         r"a\.?|(?:alt|alto)\w{0,2}",
-        r"t\.?|tenor\w*",
-        r"b\.?|bass\w{0,3}",
+        *_TENOR_AND_BASS,
     ),
     (
         r"s\.?|(?:sopran|soprano|superius|cantus|discant|treble|descant)\w*",
         r"a\.?|(?:alt|alto|contralto|altus)\w{0,2}",
-        r"t\.?|tenor\w*",
-        r"b\.?|bass\w{0,3}",
+        *_TENOR_AND_BASS,
     ),
 )
 """Patterns for names of parts, from the highest voice down: the usual ones, then all of them."""
@@ -143,16 +142,6 @@ def _is_singable(note: Note) -> bool:
 
 def _mean_pitch(part: Sequence[Note]) -> float:
     return sum(note.pitch for note in part) / len(part)
-
-
-def is_line(part: Sequence[Note]) -> bool:
-    """Whether a part has one note at a time, but for a few."""
-    ends = 0
-    overlapping = 0
-    for note in part:
-        overlapping += note.start < ends
-        ends = max(ends, note.end)
-    return overlapping <= len(part) // 10
 
 
 def _pitch_classes(part: Iterable[Note], steps: int) -> list[int]:

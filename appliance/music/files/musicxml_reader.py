@@ -24,7 +24,7 @@ from appliance.music.files.time_signatures import (
     split_pickup,
     without_short_last_bar,
 )
-from appliance.music.notes import Note
+from appliance.music.notes import Note, is_line
 from appliance.music.score import VOICES
 
 SUFFIXES: Final = (".musicxml", ".mxl", ".xml")
@@ -221,10 +221,8 @@ def _voices(line: _Line) -> list[_Line]:
 
 
 def _is_single(line: _Line) -> bool:
-    """Whether at most one note sounds at a time, but for one in ten."""
-    ends = list(accumulate((sounding.note.end for sounding in line), max, initial=0))
-    overlapping = sum(sounding.note.start < end for sounding, end in zip(line, ends, strict=False))
-    return bool(line) and overlapping <= len(line) // 10
+    """Whether there are notes, and at most one sounds at a time, but for one in ten."""
+    return bool(line) and is_line([sounding.note for sounding in line])
 
 
 def _is_balanced(voices: Sequence[_Line]) -> bool:

@@ -8,7 +8,7 @@ import { TEXTS, fill, translated } from './texts.js';
 
 const DEFAULT = 'default'; // In place of a value: use the model's default.
 const MIN_SEARCHED_OPTIONS = 40; // From as many options on, a choice has a search field.
-const MAX_RESULTS = 8; // So many of what a search finds are shown.
+const MAX_RESULTS = 8; // The most results of a search that are shown.
 const HAND_MS = 600; // How long after an accepted change the widget is set to the value of the box.
 
 export class SettingsForm {

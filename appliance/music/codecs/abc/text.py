@@ -112,7 +112,7 @@ def tidy(text: str) -> str:
 
 
 def _without_mail_code(text: str) -> str:
-    """The text of a mail in quoted-printable, in which ``=`` breaks a line that goes on.
+    """The text of a mail in quoted-printable: ``=`` at a line's end joins it to the next line.
 
     A comment stands for each line that was joined to another, so that lines keep their numbers.
     """

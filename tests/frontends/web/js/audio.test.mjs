@@ -93,5 +93,5 @@ test('the tick heard is that of the chunk that has left the loudspeaker', () => 
   assert.equal(at(1.15), 120);
   assert.equal(at(1.15, { outputLatency: 0.1 }), 105);
   assert.equal(at(1.15, { outputLatency: 0, baseLatency: 0.05 }), 110);
-  assert.equal(at(9), 150, 'where chunks stay away it goes on for no more than one');
+  assert.equal(at(9), 150, 'without further chunks it continues for the length of one');
 });

@@ -41,18 +41,18 @@ def keep_what_is_said(shown: Page) -> None:
     shown.evaluate(
         """() => {
           const notice = document.querySelector('#notice');
-          window.said = [];
+          window.noticed = [];
           new MutationObserver(() => {
             const link = notice.querySelector('a')?.getAttribute('href') ?? null;
-            window.said.push(JSON.stringify([notice.textContent, link]));
+            window.noticed.push(JSON.stringify([notice.textContent, link]));
           }).observe(notice, { childList: true });
         }"""
     )
 
 
 def was_said(shown: Page, text: str, link: str | None) -> None:
-    """Wait until the page has said ``text``."""
-    wait_until(shown, "(wanted) => window.said.includes(JSON.stringify(wanted))", [text, link])
+    """Wait until the page has shown the notice ``text``."""
+    wait_until(shown, "(wanted) => window.noticed.includes(JSON.stringify(wanted))", [text, link])
 
 
 def test_piece_is_saved_renamed_played_and_deleted(shown: Page, box: WebBox) -> None:
@@ -64,7 +64,7 @@ def test_piece_is_saved_renamed_played_and_deleted(shown: Page, box: WebBox) -> 
     saved = shown.locator("#saved-pieces li")
     name = saved.get_by_role("textbox")
     expect(name).to_be_visible()
-    # What was saved is said beside the button, and leads to it.
+    # The name of the saved piece appears beside the button, and leads to it.
     title = box.get("/api/saved")["pieces"][0]["title"]
     was_said(shown, f"Saved: {title}", f"#{saved.get_attribute('id')}")
     name.fill("Tea time")
