@@ -47,7 +47,7 @@ def learn(setting: str, config_file: Path | None) -> None:
     from appliance.audio import midi as midi_ports
     from appliance.audio.midi.alsa_sequencer import port_names
     from appliance.config import loader
-    from appliance.state.settings_table import find
+    from appliance.state.settings_ranges_and_steps import find
 
     name = find(setting).name
     config, path = loader.load(config_file)

@@ -12,7 +12,7 @@ import click
 from appliance.audio.alsa_cards import hardware_cards
 from appliance.state.setting import Setting
 from appliance.state.setting_kinds import ModelName, NamedKind, OutputName, Program, SoundfontName
-from appliance.state.settings_table import SETTINGS
+from appliance.state.settings_ranges_and_steps import SETTINGS
 
 if TYPE_CHECKING:
     ParamType = click.ParamType[Any]

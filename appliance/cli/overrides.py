@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from appliance.state.settings_table import BY_NAME, SETTINGS
+from appliance.state.settings_ranges_and_steps import BY_NAME, SETTINGS
 
 if TYPE_CHECKING:
     from appliance.cli.model_catalog import ModelCatalog

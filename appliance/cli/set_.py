@@ -9,7 +9,7 @@ import click
 from appliance.cli.options import ParamType, json_option
 from appliance.cli.status import print_status
 from appliance.errors import UsageError
-from appliance.state.settings_table import NAMES, SETTINGS, USE_DEFAULT
+from appliance.state.settings_ranges_and_steps import NAMES, SETTINGS, USE_DEFAULT
 
 _WITH_MODEL_DEFAULT: Final = [setting.name for setting in SETTINGS if setting.default is None]
 

@@ -11,7 +11,7 @@ import click
 
 from appliance.cli.options import ParamType, json_option
 from appliance.cli.status import print_status
-from appliance.state.settings_table import number
+from appliance.state.settings_ranges_and_steps import number
 
 if TYPE_CHECKING:
     from appliance.frontends.local_socket import Request

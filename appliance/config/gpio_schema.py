@@ -15,7 +15,7 @@ from appliance.common.text import quoted
 from appliance.errors import UsageError
 from appliance.state.clock_kinds import ClockKind
 from appliance.state.setting_kinds import NamedKind, is_relative
-from appliance.state.settings_table import SETTINGS, USE_DEFAULT, find
+from appliance.state.settings_ranges_and_steps import SETTINGS, USE_DEFAULT, find
 
 HOLD_S: Final = 2.0
 """How long a button must be held for its ``hold`` action."""

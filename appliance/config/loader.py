@@ -38,7 +38,7 @@ from appliance.config.sections import (
     read_section,
 )
 from appliance.errors import BachboxError, UsageError
-from appliance.state.settings_table import BY_CONFIG
+from appliance.state.settings_ranges_and_steps import BY_CONFIG
 
 SYSTEM_FILE: Final = Path("/etc/bachbox/bachbox.toml")
 

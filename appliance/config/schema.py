@@ -1,7 +1,7 @@
 """The sections of the config file: their keys, the allowed values and the defaults.
 
 ``bachbox.example.toml`` explains every key to people; :mod:`appliance.config.gpio_schema` has
-``[gpio]``, :mod:`appliance.state.settings_table` the keys of the live settings.
+``[gpio]``, :mod:`appliance.state.settings_ranges_and_steps` the keys of the live settings.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from msgspec import Meta
 
 from appliance.config.addresses import ICECAST_EXAMPLE
 from appliance.config.settings_section import settings_section
-from appliance.state.settings_table import number
+from appliance.state.settings_ranges_and_steps import number
 
 AUTO_PORT: Final = "auto"
 """In place of a port: the first of these that is free."""

@@ -16,7 +16,7 @@ from appliance.config.contradictions import contradictions
 from appliance.errors import UsageError
 from appliance.state.clock_kinds import ClockKind
 from appliance.state.setting_kinds import ModelName, OutputName, Program
-from appliance.state.settings_table import BY_CONFIG
+from appliance.state.settings_ranges_and_steps import BY_CONFIG
 
 SOUNDFONT_SUFFIXES: Final = (".sf2", ".sf3")
 

@@ -9,7 +9,7 @@ from msgspec import Meta
 
 from appliance.state.setting import Setting
 from appliance.state.setting_kinds import Choice, ModelName, NamedKind, Number
-from appliance.state.settings_table import SETTINGS
+from appliance.state.settings_ranges_and_steps import SETTINGS
 
 
 def settings_section(section: str) -> type[msgspec.Struct]:

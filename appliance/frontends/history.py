@@ -28,7 +28,7 @@ from appliance.state.given_name_kinds import NOTHING
 from appliance.state.piece_entry import PieceEntry, entry_fields
 from appliance.state.setting_records import recorded
 from appliance.state.settings import Action, RequestedSettings, Settings
-from appliance.state.settings_table import BY_NAME
+from appliance.state.settings_ranges_and_steps import BY_NAME
 
 FILE_NAME: Final = "pieces.json"
 

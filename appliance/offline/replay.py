@@ -30,7 +30,7 @@ from appliance.offline.output_files import (
 )
 from appliance.offline.renderer import TAIL_S, Progress, Rendered, load_synth
 from appliance.state.settings import ModelDefaults, RequestedSettings, Settings, live_settings
-from appliance.state.settings_table import NAMES
+from appliance.state.settings_ranges_and_steps import NAMES
 
 BLOCK_FRAMES: Final = 1024
 """Settings that were changed during the piece change at the same place, to within a block."""

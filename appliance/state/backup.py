@@ -20,7 +20,7 @@ from appliance.state.backup_file import Backup
 from appliance.state.saved_pieces import SavedPieces
 from appliance.state.scenes import Scenes
 from appliance.state.settings import Settings
-from appliance.state.settings_table import BY_NAME, SETTINGS
+from appliance.state.settings_ranges_and_steps import BY_NAME, SETTINGS
 from appliance.state.store import UNFINISHED_RESTORE, Store, to_stored
 
 _STAYS: Final = ("playing", "saved_piece")

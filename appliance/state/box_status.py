@@ -25,7 +25,7 @@ from appliance.music.events import TICKS_PER_BEAT, Piece
 from appliance.music.score import Key
 from appliance.music.titles import piece_title, place_in_group
 from appliance.state.settings import Settings, ShownSettings, shown
-from appliance.state.settings_table import SETTINGS
+from appliance.state.settings_ranges_and_steps import SETTINGS
 
 _CPU_SENSOR: Final = Path("/sys/class/thermal/thermal_zone0/temp")
 """In thousandths of a degree Celsius; the only sensor of a Raspberry Pi."""

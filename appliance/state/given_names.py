@@ -8,7 +8,7 @@ from appliance.common.text import quoted
 from appliance.errors import UsageError
 from appliance.state.given_name_kinds import NOTHING
 from appliance.state.setting_kinds import is_relative
-from appliance.state.settings_table import USE_DEFAULT
+from appliance.state.settings_ranges_and_steps import USE_DEFAULT
 
 MAX_CHARACTERS: Final = 60
 

@@ -23,7 +23,7 @@ from appliance.state import given_names
 from appliance.state.given_name_kinds import find_name, known_name
 from appliance.state.setting_kinds import Value
 from appliance.state.settings import RequestedSettings, Settings
-from appliance.state.settings_table import SETTINGS, USE_DEFAULT, find
+from appliance.state.settings_ranges_and_steps import SETTINGS, USE_DEFAULT, find
 from appliance.state.store import to_stored
 
 FILE_NAME: Final = "scenes.json"

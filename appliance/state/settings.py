@@ -1,7 +1,7 @@
 """The live settings: one state that every frontend changes and every display shows.
 
 A frontend never writes a value itself; it calls :meth:`Settings.change`, which checks the value
-and calls the observers. What settings there are says :mod:`appliance.state.settings_table`.
+and calls the observers. What settings there are says :mod:`appliance.state.settings_ranges_and_steps`.
 
 Everything here belongs to the thread of the daemon's event loop: a frontend whose library calls
 back from another thread comes over with ``loop.call_soon_threadsafe``.
@@ -19,7 +19,7 @@ from appliance.common.text import quoted
 from appliance.errors import UsageError
 from appliance.ipc import shared_state
 from appliance.ipc.shared_state import LiveSettings
-from appliance.state import settings_table, voice_settings
+from appliance.state import settings_ranges_and_steps, voice_settings
 from appliance.state.given_name_kinds import NOTHING
 from appliance.state.setting_kinds import (
     NamedKind,
@@ -29,7 +29,7 @@ from appliance.state.setting_kinds import (
     is_relative,
 )
 from appliance.state.setting_records import EffectiveSettings, RequestedSettings, ShownSettings
-from appliance.state.settings_table import BY_NAME, NAMES, SETTINGS, USE_DEFAULT
+from appliance.state.settings_ranges_and_steps import BY_NAME, NAMES, SETTINGS, USE_DEFAULT
 
 __all__ = [
     "NAMES", "Action", "EffectiveSettings", "ModelDefaults", "Observer", "RequestedSettings",
@@ -252,7 +252,7 @@ class Settings:
         """
         self.warnings = []
         parsed: dict[str, Value | None] = {
-            settings_table.find(name).name: self.parse(name, changes[name]) for name in changes
+            settings_ranges_and_steps.find(name).name: self.parse(name, changes[name]) for name in changes
         }
         if self.scenes is not None and parsed.get("scene", NOTHING) != NOTHING:
             parsed = self.scenes.expand(parsed)
@@ -302,7 +302,7 @@ class Settings:
             UsageError: as :meth:`change`.
             BachboxError: as :meth:`change`.
         """
-        setting = settings_table.find(name)
+        setting = settings_ranges_and_steps.find(name)
         kind = setting.kind
         if setting.default is None and _is_default(value):
             return None

@@ -23,7 +23,7 @@ from appliance.errors import BachboxError
 from appliance.state.box_status import BoxStatus
 from appliance.state.setting_kinds import Value
 from appliance.state.settings import RequestedSettings, Settings
-from appliance.state.settings_table import BY_NAME, USE_DEFAULT
+from appliance.state.settings_ranges_and_steps import BY_NAME, USE_DEFAULT
 
 WRITE_INTERVAL_S: Final = 1.0
 """The least time between two writes."""

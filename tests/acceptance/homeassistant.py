@@ -24,7 +24,7 @@ from appliance.frontends.mqtt.mqtt_frontend import MIGRATION_S
 from appliance.state.clock_kinds import HoursOfDay, TimeOfDay
 from appliance.state.setting_kinds import Number, Switch
 from appliance.state.settings import Action
-from appliance.state.settings_table import SETTINGS
+from appliance.state.settings_ranges_and_steps import SETTINGS
 from tests.support.broker import broker, client
 from tests.support.browser import chromium
 from tests.support.command import bachbox, home, playing

@@ -22,7 +22,7 @@ from appliance.state.settings import (
     live_settings,
     shown,
 )
-from appliance.state.settings_table import SETTINGS
+from appliance.state.settings_ranges_and_steps import SETTINGS
 
 DEFAULTS: Final = ModelDefaults(tempo_bpm=66, temperature=0.8, top_p=0.7, program=73)
 

@@ -26,7 +26,7 @@ from appliance.state.box_status import BoxStatus
 from appliance.state.clock_kinds import ClockKind, HoursOfDay, TimeOfDay
 from appliance.state.setting_kinds import Number, is_plain_name
 from appliance.state.settings import NAMES, ModelDefaults, RequestedSettings, Settings
-from appliance.state.settings_table import SETTINGS
+from appliance.state.settings_ranges_and_steps import SETTINGS
 from appliance.state.store import Store
 from tests.support.log_lines import log_lines
 

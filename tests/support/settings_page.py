@@ -13,7 +13,7 @@ from typing import Final
 from appliance.state.clock_kinds import ClockKind
 from appliance.state.setting import Setting
 from appliance.state.setting_kinds import Number, Switch
-from appliance.state.settings_table import SETTINGS, USE_DEFAULT
+from appliance.state.settings_ranges_and_steps import SETTINGS, USE_DEFAULT
 
 ROOT: Final = Path(__file__).parents[2]
 
@@ -33,7 +33,7 @@ def page() -> str:
     return f"""\
 # Settings
 
-Generated from `appliance/state/settings_table.py` by `python -m tests.support.settings_page`.
+Generated from `appliance/state/settings_ranges_and_steps.py` by `python -m tests.support.settings_page`.
 
 Every setting has the same name, the same range and the same error messages on the command line
 (`bachbox set NAME=VALUE`, or an option of `bachbox play`), on MQTT (`bachbox/ID/NAME/set`), in the

@@ -69,7 +69,7 @@ def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ROOT / "appliance", folder / "appliance", ignore=shutil.ignore_patterns("__pycache__")
     )
     (folder / "models").symlink_to(ROOT / "models")
-    table = folder / "appliance" / "state" / "settings_table.py"
+    table = folder / "appliance" / "state" / "settings_ranges_and_steps.py"
     text = table.read_text()
     assert text.count("\n)\n\nNAMES: Final") == 1
     table.write_text(text.replace("\n)\n\nNAMES: Final", ROW))

@@ -10,7 +10,7 @@ from typing import Final
 
 from appliance.state.setting_kinds import Number, Switch
 from appliance.state.settings import Settings
-from appliance.state.settings_table import BY_NAME
+from appliance.state.settings_ranges_and_steps import BY_NAME
 
 SMOOTHING: Final = 0.5
 """The weight of a new reading in the moving average."""

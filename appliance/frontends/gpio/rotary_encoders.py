@@ -6,7 +6,7 @@ from typing import Final
 
 from appliance.state.setting_kinds import Number, Switch
 from appliance.state.settings import Settings
-from appliance.state.settings_table import BY_NAME
+from appliance.state.settings_ranges_and_steps import BY_NAME
 
 _CYCLE: Final = {(False, False): 0, (True, False): 1, (True, True): 2, (False, True): 3}
 """The states of the contacts (closed or not) in the order of a turn to the right."""

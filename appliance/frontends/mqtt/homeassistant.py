@@ -1,6 +1,6 @@
 """Discovery payloads, by which Home Assistant finds the box by itself.
 
-Names, icons, ranges and units of the settings come from ``state/settings_table.py``.
+Names, icons, ranges and units of the settings come from ``state/settings_ranges_and_steps.py``.
 
 Nothing is sent here. In the form "entities" each entity has a message of its own, which every
 version of Home Assistant understands; in the form "device" one message describes all entities,
@@ -27,7 +27,7 @@ from appliance.state.given_name_kinds import NOTHING, GivenName
 from appliance.state.setting import Setting
 from appliance.state.setting_kinds import Number, Switch
 from appliance.state.settings import Action, EffectiveSettings
-from appliance.state.settings_table import SETTINGS
+from appliance.state.settings_ranges_and_steps import SETTINGS
 
 BIRTH: Final = "online"
 """The payload that Home Assistant publishes on ``<prefix>/status`` when it starts."""

@@ -32,7 +32,7 @@ from appliance.frontends.mqtt.piano_roll import piano_roll
 from appliance.frontends.mqtt.throttle import Throttle
 from appliance.frontends.mqtt.topics import device_name
 from appliance.ipc.ring_observer import notes_of
-from appliance.state import settings_table
+from appliance.state import settings_ranges_and_steps
 from appliance.state.box_status import BoxStatus, NowPlaying
 from appliance.state.settings import NAMES, Action, RequestedSettings, Settings
 
@@ -331,7 +331,7 @@ class Session:
                 "another box; send commands without the retain flag"
             )
         if name not in tuple(Action):
-            name = settings_table.find(name).name
+            name = settings_ranges_and_steps.find(name).name
         try:
             value = parse(message.payload)
         except UsageError as error:

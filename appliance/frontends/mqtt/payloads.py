@@ -9,7 +9,7 @@ from appliance.common.text import quoted
 from appliance.errors import UsageError
 from appliance.state.setting_kinds import is_relative
 from appliance.state.settings import EffectiveSettings
-from appliance.state.settings_table import BY_NAME
+from appliance.state.settings_ranges_and_steps import BY_NAME
 
 ONLINE: Final = "online"
 OFFLINE: Final = "offline"

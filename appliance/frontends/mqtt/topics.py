@@ -14,7 +14,7 @@ from typing import Final, NamedTuple
 
 from appliance.common.machine_id import short_machine_id
 from appliance.state.settings import Action
-from appliance.state.settings_table import BY_NAME
+from appliance.state.settings_ranges_and_steps import BY_NAME
 
 ROOT: Final = "bachbox"
 """The root of the topics unless another one is configured, and the prefix of client IDs."""

@@ -13,7 +13,7 @@ import msgspec
 from appliance.frontends.web.health_monitor import Latency, cumulative
 from appliance.state.box_status import Health, Status, Workload
 from appliance.state.settings import ShownSettings
-from appliance.state.settings_table import SETTINGS
+from appliance.state.settings_ranges_and_steps import SETTINGS
 
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 

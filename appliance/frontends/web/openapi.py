@@ -18,7 +18,7 @@ from appliance.frontends.web.json_io import Error, json_response
 from appliance.frontends.web.routing import Permission, Route, RouteTable
 from appliance.frontends.web.settings_schema import SettingSchema, settings_schema
 from appliance.state.setting_kinds import TOGGLE
-from appliance.state.settings_table import USE_DEFAULT
+from appliance.state.settings_ranges_and_steps import USE_DEFAULT
 
 _JSON: Final = "application/json"
 

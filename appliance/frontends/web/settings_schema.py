@@ -9,7 +9,7 @@ from appliance.state.clock_kinds import ClockKind
 from appliance.state.setting import Setting
 from appliance.state.setting_kinds import Number, Program, Switch
 from appliance.state.settings import Action, Settings
-from appliance.state.settings_table import SETTINGS
+from appliance.state.settings_ranges_and_steps import SETTINGS
 
 
 class Option(msgspec.Struct, frozen=True):

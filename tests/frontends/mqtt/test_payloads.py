@@ -38,7 +38,7 @@ from appliance.state.settings import (
     RequestedSettings,
     Settings,
 )
-from appliance.state.settings_table import SETTINGS
+from appliance.state.settings_ranges_and_steps import SETTINGS
 
 TOPICS = Topics("kitchen", "all")
 

@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 from appliance.frontends.web.static_files import STATIC
-from appliance.state.settings_table import SETTINGS
+from appliance.state.settings_ranges_and_steps import SETTINGS
 from tests.support.javascript import node_tests
 
 

@@ -15,7 +15,7 @@ from appliance.music.score import Key
 from appliance.music.temperament import NAMES as TEMPERAMENTS
 from appliance.state import general_midi, scenes
 from appliance.state.setting_kinds import Choice
-from appliance.state.settings_table import SETTINGS
+from appliance.state.settings_ranges_and_steps import SETTINGS
 
 TRANSLATIONS = sorted(path.name for path in STATIC.glob("texts.*.json"))
 

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from appliance.errors import UsageError
-from appliance.state import settings_table
+from appliance.state import settings_ranges_and_steps
 from appliance.state.setting import Setting
 from appliance.state.setting_kinds import Number
-from appliance.state.settings_table import NAMES, SETTINGS
+from appliance.state.settings_ranges_and_steps import NAMES, SETTINGS
 from tests.support import settings_page
 
 ROOT = Path(__file__).parents[2]
@@ -64,9 +64,9 @@ def test_a_row_is_complete(setting: Setting) -> None:
 
 
 def test_a_setting_is_found_by_its_name_with_hyphens_or_underscores() -> None:
-    assert settings_table.find("top-p") is settings_table.find("top_p")
+    assert settings_ranges_and_steps.find("top-p") is settings_ranges_and_steps.find("top_p")
     with pytest.raises(UsageError, match="did you mean 'tempo'"):
-        settings_table.find("temppo")
+        settings_ranges_and_steps.find("temppo")
 
 
 def test_the_documents_have_the_table() -> None:
