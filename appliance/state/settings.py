@@ -1,7 +1,7 @@
 """The live settings: one state that every frontend changes and every display shows.
 
 A frontend never writes a value itself; it calls :meth:`Settings.change`, which checks the value
-and calls the observers. What settings there are says :mod:`appliance.state.settings_ranges_and_steps`.
+and calls the observers. :mod:`appliance.state.settings_ranges_and_steps` lists the settings.
 
 Everything here belongs to the thread of the daemon's event loop: a frontend whose library calls
 back from another thread comes over with ``loop.call_soon_threadsafe``.
@@ -252,7 +252,8 @@ class Settings:
         """
         self.warnings = []
         parsed: dict[str, Value | None] = {
-            settings_ranges_and_steps.find(name).name: self.parse(name, changes[name]) for name in changes
+            settings_ranges_and_steps.find(name).name: self.parse(name, changes[name])
+            for name in changes
         }
         if self.scenes is not None and parsed.get("scene", NOTHING) != NOTHING:
             parsed = self.scenes.expand(parsed)

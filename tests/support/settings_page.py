@@ -33,7 +33,8 @@ def page() -> str:
     return f"""\
 # Settings
 
-Generated from `appliance/state/settings_ranges_and_steps.py` by `python -m tests.support.settings_page`.
+Generated from `appliance/state/settings_ranges_and_steps.py` by
+`python -m tests.support.settings_page`.
 
 Every setting has the same name, the same range and the same error messages on the command line
 (`bachbox set NAME=VALUE`, or an option of `bachbox play`), on MQTT (`bachbox/ID/NAME/set`), in the
