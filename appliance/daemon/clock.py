@@ -75,8 +75,9 @@ class Appointment:
 class Clock:
     """Plays, pauses and fades by the clock.
 
-    A person's command always wins: music that is started in quiet hours plays on. A restart in
-    quiet hours counts as their beginning; a sleep timer does not outlive one.
+    A person's command always wins: music that is started in quiet hours, or while it fades out,
+    plays on. The sleep timer runs on through pauses, whoever paused, and what it ends stays paused.
+    A restart in quiet hours counts as their beginning; a sleep timer does not outlive one.
 
     Args:
         settings: what it follows and changes.
@@ -102,11 +103,14 @@ class Clock:
         """A change of a setting is ours."""
         self._sleep_s: float | None = None
         """When the sleep timer ends."""
-        self._fade_s = FADE_S
+        self._sleep_fade_s = FADE_S
+        """How long the sleep timer fades."""
+        self._fade_end_s: float | None = None
+        """When the music that quiet hours or the stop fade out pauses."""
         self._rise_s: float | None = None
         """When a slow rise began."""
-        self._is_faded = False
-        """The music was paused by a fade; what dies away must not become louder again."""
+        self._pause_share = 1.0
+        """The share of the volume when the music paused: what dies away must not become louder."""
         self._limit = FULL_VOLUME
         """The volume that quiet hours allow now."""
         self._holds = False
@@ -134,15 +138,18 @@ class Clock:
 
     def volume(self, volume: float) -> float:
         """Return how loud the music is now, where ``volume`` is set; both 0 to 100."""
-        if self._is_faded:
-            return 0.0
+        return min(volume, self._limit) * min(self._share(), self._pause_share)
+
+    def _share(self) -> float:
         now_s, share = self._monotonic(), 1.0
         if self._sleep_s is not None:
-            share = min(share, (self._sleep_s - now_s) / self._fade_s)
+            share = min(share, (self._sleep_s - now_s) / self._sleep_fade_s)
+        if self._fade_end_s is not None:
+            share = min(share, (self._fade_end_s - now_s) / FADE_S)
         if self._rise_s is not None:
             rise_s = 60 * self._settings.requested.wake_rise
             share = min(share, (now_s - self._rise_s) / rise_s if rise_s else 1.0)
-        return min(volume, self._limit) * max(0.0, share)
+        return max(0.0, share)
 
     def _settings_changed(self, requested: RequestedSettings, changed: frozenset[str]) -> None:
         # A new time counts from this moment: it may be over when it is looked at next.
@@ -150,17 +157,28 @@ class Clock:
             self._wake.is_due(requested.wake_time, self._now(), self._zone)
         if "stop_time" in changed:
             self._stop.is_due(requested.stop_time, self._now(), self._zone)
-        if "playing" in changed and requested.playing:
-            self._is_faded = False
-        if self._is_own or not changed & {ASKED_TO_PLAY, "sleep"}:
+        if "playing" in changed:
+            self._pause_share = 1.0 if requested.playing else self._share()
+        if self._is_own:
             return
-        self._rise_s = None
-        self._has_paused = False
-        self._set_timer(requested.sleep)
+        if "sleep" in changed:
+            self._set_timer(requested.sleep)
+        if ASKED_TO_PLAY in changed:
+            self._play_or_pause_was_asked_for(is_play=requested.playing)
 
     def _set_timer(self, minutes: float) -> None:
         self._sleep_s = self._monotonic() + 60 * minutes if minutes else None
-        self._fade_s = min(FADE_S, 60 * minutes)
+        self._sleep_fade_s = min(FADE_S, 60 * minutes)
+        if minutes and self._fade_end_s is not None:
+            # Music is wanted for so long.
+            self._fade_end_s, self._has_paused = None, False
+
+    def _play_or_pause_was_asked_for(self, *, is_play: bool) -> None:
+        self._rise_s = self._fade_end_s = None
+        self._has_paused = False
+        if is_play and self._is_sleep_fading():
+            with self._own_changes():
+                self._end_timer()
 
     @contextlib.contextmanager
     def _own_changes(self) -> Iterator[None]:
@@ -173,25 +191,35 @@ class Clock:
     # Sleep timer --------------------------------------------------------------------------
 
     def _count_down(self, now_s: float) -> None:
+        if self._fade_end_s is not None and now_s >= self._fade_end_s:
+            self._pause()
         if self._sleep_s is None:
             return
         minutes_left = math.ceil((self._sleep_s - now_s) / 60)
         if minutes_left > 0:
-            # The minute in which quiet hours fade the music out is no sleep timer.
-            if self._settings.requested.sleep not in (0, minutes_left):
+            if minutes_left != self._settings.requested.sleep:
                 self._settings.change("sleep", minutes_left)
             return
-        self._is_faded = self._settings.requested.playing
+        # What quiet hours have paused does not continue after them, either.
+        self._has_paused = False
         self._pause()
+        self._end_timer()
+
+    def _is_sleep_fading(self) -> bool:
+        return self._sleep_s is not None and self._monotonic() > self._sleep_s - self._sleep_fade_s
+
+    def _end_timer(self) -> None:
+        self._sleep_s = None
+        self._settings.change("sleep", 0)
 
     def _pause(self) -> None:
-        self._sleep_s = self._rise_s = None
         # The pause of quiet hours is over with them, after a restart too.
-        self._settings.change_all({"playing": False, "sleep": 0}, is_passing=self._has_paused)
+        self._settings.change_all({"playing": False}, is_passing=self._has_paused)
+        self._fade_end_s = self._rise_s = None
 
     def _fade_out(self) -> None:
-        if self._sleep_s is None or self._sleep_s > self._monotonic() + FADE_S:
-            self._set_timer(FADE_S / 60)
+        if self._fade_end_s is None:
+            self._fade_end_s = self._monotonic() + FADE_S
 
     # Quiet hours --------------------------------------------------------------------------
 
@@ -216,8 +244,8 @@ class Clock:
                 self._fade_out()
         elif self._has_paused:
             logger.info("quiet hours are over, so the music continues")
-            self._has_paused = False
-            self._play()
+            self._has_paused, self._fade_end_s = False, None
+            self._settings.change("playing", True)
 
     def _has_times(self, requested: RequestedSettings) -> bool:
         times = requested.quiet_hours, requested.wake_time, requested.stop_time
@@ -226,24 +254,24 @@ class Clock:
     def _local_time(self) -> datetime.time:
         return datetime.datetime.fromtimestamp(self._now(), self._zone).time()
 
-    def _play(self) -> None:
-        self._sleep_s = None
-        self._settings.change_all({"playing": True, "sleep": 0})
-
     # Appointments -------------------------------------------------------------------------
 
     def _keep_appointments(self, requested: RequestedSettings) -> None:
         now_s = self._now()
         if self._stop.is_due(requested.stop_time, now_s, self._zone):
             logger.info("it is %s, so the music stops", requested.stop_time)
+            # What quiet hours have paused, or fade out now, does not continue after them.
+            self._has_paused = False
             if requested.playing:
                 self._fade_out()
+            else:
+                self._pause()
         if self._wake.is_due(requested.wake_time, now_s, self._zone):
             logger.info("it is %s, so the music begins", requested.wake_time)
             self._wake_up()
 
     def _wake_up(self) -> None:
-        self._has_paused = False
+        self._has_paused, self._fade_end_s = False, None
         scene = self._settings.requested.wake_scene
         if scene != NOTHING:
             try:
@@ -252,4 +280,5 @@ class Clock:
                 logger.warning("wake-up: %s; the music begins as it is", error)
         if not self._settings.requested.playing:
             self._rise_s = self._monotonic()
-        self._play()
+        self._end_timer()
+        self._settings.change("playing", True)

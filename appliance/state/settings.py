@@ -240,7 +240,7 @@ class Settings:
     ) -> RequestedSettings:
         """Make all ``changes`` (value by name), or none of them; return the new state.
 
-        Playing or pausing ends the sleep timer, and observers hear :data:`ASKED_TO_PLAY`.
+        Where music or a pause is asked for, observers hear :data:`ASKED_TO_PLAY`.
 
         Args:
             changes: values by name.
@@ -257,8 +257,6 @@ class Settings:
         }
         if self.scenes is not None and parsed.get("scene", NOTHING) != NOTHING:
             parsed = self.scenes.expand(parsed)
-        if "playing" in parsed:
-            parsed.setdefault("sleep", 0.0)
         others = self.passing - parsed.keys()
         self.passing = others | parsed.keys() if is_passing else others
         return self._set(parsed)

@@ -33,7 +33,7 @@ def test_a_player_is_operated_from_the_shell(tmp_path: Path) -> None:
         assert state("sleep", "20")["settings"]["sleep"] == 20
         assert state("sleep", "off")["settings"]["sleep"] == 0
         assert state("sleep", "20")["settings"]["playing"] is False
-        assert state("resume")["settings"]["sleep"] == 0, "who asks for music will hear it"
+        assert state("resume")["settings"]["sleep"] == 20, "a pause does not end the timer"
         before = state("resume")["health"]["rewinds"]
         state("next")
         box.wait_for(r"piece 2\b")

@@ -1,126 +1,20 @@
-"""Sleep timer, quiet hours, wake-up and stop: with clocks that are set, and others that are not."""
+"""Quiet hours, wake-up and stop: with clocks that are set, and others that are not."""
 
 from __future__ import annotations
 
 import datetime
 import itertools
 from pathlib import Path
-from typing import Any, Final
 from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from appliance.daemon.clock import FADE_S, MAX_LATE_S, Appointment, Clock
+from appliance.daemon.clock import FADE_S, MAX_LATE_S, Appointment
 from appliance.state.scenes import Scenes
-from appliance.state.settings import ModelDefaults, RequestedSettings, Settings
-
-BERLIN: Final = ZoneInfo("Europe/Berlin")
-MINUTE_S, HOUR_S, DAY_S = 60, 3600, 86_400
-
-
-class Box:
-    """Settings, the clock that acts on them, and a time that a test lets pass."""
-
-    def __init__(self, now: str = "2026-11-30 20:00", **requested: Any) -> None:
-        self.monotonic_s = 1000.0
-        self.set_clock(now)
-        self.settings = Settings(
-            RequestedSettings(model="chorales", **requested),
-            lambda: ["chorales"],
-            lambda _: ModelDefaults(80.0, 1.0, 1.0, 19),
-        )
-        self.clock = Clock(self.settings, lambda: self.monotonic_s, lambda: self.now_s, BERLIN)
-        self.clock.update()
-
-    def set_clock(self, now: str) -> None:
-        """As NTP does; only the time since 1970 jumps."""
-        self.now_s = datetime.datetime.fromisoformat(now).replace(tzinfo=BERLIN).timestamp()
-
-    def wait(self, seconds: float, step_s: float = 1.0) -> None:
-        end_s = self.monotonic_s + seconds
-        while self.monotonic_s < end_s:
-            step_s = min(step_s, end_s - self.monotonic_s)
-            self.monotonic_s += step_s
-            self.now_s += step_s
-            self.clock.update()
-
-    def wait_until(self, now: str) -> None:
-        goal_s = datetime.datetime.fromisoformat(now).replace(tzinfo=BERLIN).timestamp()
-        self.wait(goal_s - self.now_s, 5.0)
-
-    def plays(self) -> bool:
-        return self.settings.requested.playing
-
-    @property
-    def volume(self) -> float:
-        return round(self.clock.volume(self.settings.requested.volume), 3)
-
-
-# Sleep timer ------------------------------------------------------------------------------
-
-
-def test_the_sleep_timer_counts_down_fades_out_and_pauses() -> None:
-    box = Box()
-    box.settings.change("sleep", 20)
-    box.wait(10.5 * MINUTE_S)
-    assert box.settings.requested.sleep == 10
-    box.wait(8.5 * MINUTE_S)
-    assert (box.plays(), box.volume) == (True, 70)
-    box.wait(30)
-    assert (box.plays(), box.volume, box.settings.requested.sleep) == (True, 35, 1)
-    box.wait(30)
-    assert (box.plays(), box.settings.requested.sleep) == (False, 0)
-    assert box.settings.requested.volume == 70, "the setting is what it was"
-    assert box.volume == 0, "what dies away does not become louder"
-    box.settings.change("playing", True)
-    assert box.volume == 70
-
-
-@pytest.mark.parametrize("change", [{"playing": True}, {"playing": "toggle"}, {"sleep": 0}])
-def test_who_asks_for_music_or_a_pause_ends_the_sleep_timer(change: dict[str, Any]) -> None:
-    box = Box()
-    box.settings.change("sleep", 1)
-    box.wait(40)
-    box.settings.change_all(change)
-    assert (box.settings.requested.sleep, box.volume) == (0, 70)
-    before = box.plays()
-    box.wait(5 * MINUTE_S)
-    assert box.plays() is before
-
-
-def test_a_sleep_timer_can_be_lengthened_while_it_fades() -> None:
-    box = Box()
-    box.settings.change("sleep", 1)
-    box.wait(50)
-    box.settings.change("sleep", "+5")
-    assert (box.settings.requested.sleep, box.volume) == (6, 70)
-    box.wait(5.5 * MINUTE_S)
-    assert (box.plays(), box.volume) == (True, 35)
-
-
-def test_half_a_minute_of_sleep_fades_from_where_the_volume_is() -> None:
-    box = Box()
-    box.settings.change("sleep", 0.5)
-    assert box.volume == 70
-    box.wait(15)
-    assert box.volume == 35
-    box.wait(15)
-    assert not box.plays()
-
-
-@given(jumps=st.lists(st.integers(-400 * DAY_S, 400 * DAY_S), max_size=8))
-def test_a_clock_that_is_set_does_not_change_the_sleep_timer(jumps: list[int]) -> None:
-    box = Box()
-    box.settings.change("sleep", 4)
-    for n in range(8):
-        box.now_s += jumps[n] if n < len(jumps) else 0
-        box.wait(29, 29)
-        assert box.plays()
-    box.wait(8, 8)
-    assert not box.plays()
-
+from tests.support.timed_box import BERLIN, DAY_S, HOUR_S, MINUTE_S
+from tests.support.timed_box import TimedBox as Box
 
 # Quiet hours ------------------------------------------------------------------------------
 
@@ -317,6 +211,16 @@ def test_the_music_stops_by_the_clock() -> None:
     box.wait_until("2026-12-01 18:02")
     assert not box.plays()
     assert not box.settings.passing, "a restart leaves it paused"
+
+
+def test_what_stops_by_the_clock_does_not_continue_after_quiet_hours() -> None:
+    for quiet_hours in ("17:00-20:00", "18:00-20:00"):
+        box = Box("2026-12-01 16:59", quiet_hours=quiet_hours, stop_time="18:00")
+        box.wait_until("2026-12-01 18:02")
+        assert not box.plays()
+        assert not box.settings.passing
+        box.wait_until("2026-12-01 21:00")
+        assert not box.plays()
 
 
 def local(now: str, *, fold: int = 0) -> float:

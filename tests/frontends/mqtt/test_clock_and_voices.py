@@ -50,9 +50,10 @@ def test_a_box_keeps_its_times_although_its_clock_is_set(tmp_path: Path) -> None
             listener.wait_for(f"{BASE}/playing", "ON", since)
 
             turn(listener, "sleep", "20")
+            turn(listener, "playing", "OFF")
+            turn(listener, "playing", "ON")
+            assert float(listener.last(f"{BASE}/sleep") or 0) > 10, "a pause does not end the timer"
             since = len(listener.messages)
-            listener.publish(f"{BASE}/playing/set", "ON")
-            listener.wait_for(f"{BASE}/sleep", "0", since)
             listener.publish(f"{BASE}/sleep/set", "0.05")
             listener.wait_for(f"{BASE}/playing", "OFF", since)
             assert listener.last(f"{BASE}/volume") == "70"

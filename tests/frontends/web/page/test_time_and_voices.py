@@ -37,6 +37,12 @@ def test_sleep_timer(shown: Page, box: WebBox) -> None:
     eventually(lambda: 198 < float(minutes.input_value()) <= 200)
     # It is in sight where the title is.
     expect(shown.locator("#sleep")).to_have_text(re.compile(r"Sleep in (199|200) min"))
+    shown.get_by_role("button", name="Pause", exact=True).click()
+    expect(shown.locator("#condition")).to_have_text("Paused")
+    expect(shown.locator("#sleep")).to_have_text(re.compile(r"Sleep in 1\d\d min"))
+    shown.get_by_role("button", name="Play", exact=True).click()
+    eventually(lambda: box.settings["playing"])
+    assert box.settings["sleep"] > 100, "it runs on through a pause"
     slide(shown, "Sleep timer", 0)
     eventually(lambda: box.settings["sleep"] == 0)
     expect(shown.locator("#sleep")).to_be_empty()
