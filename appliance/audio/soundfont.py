@@ -17,6 +17,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import BinaryIO, Final
 
+from appliance.audio.soundfont_zones import MAX_TABLE_BYTES, TABLES, SoundingPresets
 from appliance.common.hidden_folders import hidden_problem
 from appliance.errors import BachboxError
 
@@ -166,25 +167,55 @@ def _read_presets(soundfont: Path, file: BinaryIO) -> dict[tuple[int, int], str]
             f"the soundfont {soundfont} has {size - declared} bytes behind its end: remove them "
             f"with `truncate --size={declared} {shlex.quote(str(soundfont))}`, or download it again"
         )
-    for chunk, start, length in _chunks(file, 12, declared):
+    tables, samples = _tables_and_samples(file, declared)
+    rows = list(_PRESET.iter_unpack(tables.get(b"phdr", b"")))[:-1]
+    names = [
+        (row, (bank, program), name.split(b"\0")[0].decode("latin-1").strip())
+        for row, (name, program, bank, *_) in enumerate(rows)
+        if program < _PROGRAMS and bank < _BANKS
+    ]
+    if not names:
+        raise BachboxError(
+            f"the soundfont {soundfont} has no instruments in it, or is damaged: {_REMEDY}"
+        )
+    if any(name not in tables or len(tables[name]) > MAX_TABLE_BYTES for name in TABLES):
+        return {preset: name for _, preset, name in names}  # FluidSynth says what is wrong.
+    examined = SoundingPresets(file, tables, samples)
+    found = {preset: name for row, preset, name in names if examined.sounds(row)}
+    if not found:
+        raise BachboxError(f"the soundfont {soundfont} makes no sound: {_why(examined)}")
+    return found
+
+
+def _why(examined: SoundingPresets) -> str:
+    """Why no preset sounds, and what to do."""
+    if examined.with_samples:
+        reason = "all its samples are silent"
+    elif examined.in_rom:
+        reason = "its samples are in the memory of a sound card, not in the file"
+    else:
+        reason = "its instruments have no samples"
+    return f"{reason}; {_REMEDY}"
+
+
+def _tables_and_samples(file: BinaryIO, end: int) -> tuple[dict[bytes, bytes], tuple[int, int]]:
+    """The tables of presets, instruments and samples, and where the sound of the samples is."""
+    tables: dict[bytes, bytes] = {}
+    samples = (0, 0)
+    for chunk, start, length in _chunks(file, 12, end):
         file.seek(start)
-        if chunk == b"LIST" and file.read(4) == b"pdta":
-            for inner, inner_start, inner_length in _chunks(file, start + 4, start + length):
-                if inner == b"phdr" and inner_length % _PRESET.size == 0:
-                    count = min(inner_length // _PRESET.size, _MAX_PRESETS)
-                    file.seek(inner_start)
-                    table = file.read(count * _PRESET.size)
-                    rows = list(_PRESET.iter_unpack(table))[:-1]
-                    found = {
-                        (bank, program): name.split(b"\0")[0].decode("latin-1").strip()
-                        for name, program, bank, *_ in rows
-                        if program < _PROGRAMS and bank < _BANKS
-                    }
-                    if found:
-                        return found
-    raise BachboxError(
-        f"the soundfont {soundfont} has no instruments in it, or is damaged: {_REMEDY}"
-    )
+        if chunk != b"LIST" or file.read(4) not in (b"pdta", b"sdta"):
+            continue
+        for name, inner_start, inner_length in _chunks(file, start + 4, start + length):
+            if name == b"smpl":
+                samples = inner_start, inner_length
+            elif name == b"phdr" and inner_length % _PRESET.size == 0:
+                file.seek(inner_start)
+                tables[name] = file.read(min(inner_length, _MAX_PRESETS * _PRESET.size))
+            elif name in TABLES and name != b"phdr":
+                file.seek(inner_start)
+                tables[name] = file.read(min(inner_length, MAX_TABLE_BYTES + 1))
+    return tables, samples
 
 
 def _chunks(file: BinaryIO, start: int, end: int) -> Iterator[tuple[bytes, int, int]]:

@@ -23,6 +23,7 @@ from typing import Final
 from appliance.audio import soundfont as soundfonts
 from appliance.audio.loudness import program_gain
 from appliance.audio.silence_stderr import silence_stderr
+from appliance.audio.silence_watch import SilenceWatch
 from appliance.common.install_hint import install_hint
 from appliance.errors import BachboxError
 
@@ -37,6 +38,9 @@ RAMP_S: Final = 0.03
 FULL_GAIN: Final = 1.0
 """FluidSynth's gain at volume 100. Four voices of the default font's loudest instrument, at
 velocity 90, then peak at 0.9 of full scale, and its church organ at 0.4."""
+
+_AUDIBLE_GAIN: Final = 0.05
+"""With less, silence may be what was asked for."""
 
 _DRUM_CHANNEL: Final = 9
 _MIDI_CHANNELS: Final = 16
@@ -127,6 +131,9 @@ class FluidSynth:
         """Whether only the samples of the current instrument are loaded, until that is logged."""
         if self._is_dynamic:
             self._set("synth.dynamic-sample-loading", 1)
+        self._watch = SilenceWatch(sample_rate)
+        self._muted: set[int] = set()
+        """Channels whose volume is 0."""
         self._gain = self._target_gain = 0.0
         self._set("synth.gain", self._gain)
         self._fresh = True
@@ -150,7 +157,10 @@ class FluidSynth:
 
     def note_on(self, voice: int, pitch: int, velocity: int) -> None:
         """Begin a note of ``voice`` (0 to 14): MIDI note number and MIDI velocity, 0 to 127."""
-        self._fl.fluid_synth_noteon(self._synth, VOICE_CHANNELS[voice], pitch, velocity)
+        channel = VOICE_CHANNELS[voice]
+        self._fl.fluid_synth_noteon(self._synth, channel, pitch, velocity)
+        if channel not in self._muted:
+            self._watch.strike()
 
     def note_off(self, voice: int, pitch: int) -> None:
         """Release the MIDI note ``pitch`` of ``voice``."""
@@ -165,6 +175,8 @@ class FluidSynth:
         for channel in VOICE_CHANNELS:
             self._select(channel, preset)
             self._fl.fluid_synth_cc(self._synth, channel, _CC_VOLUME, _USUAL_CC_VOLUME)
+        self._muted.clear()
+        self._watch.begin()
         self._program_gain = program_gain(program)
         self._aim()
 
@@ -183,6 +195,7 @@ class FluidSynth:
         gain = amplitude(level) * program_gain(program) / self._program_gain
         volume = min(127, round(_USUAL_CC_VOLUME * math.sqrt(gain)))
         self._fl.fluid_synth_cc(self._synth, channel, _CC_VOLUME, volume)
+        (self._muted.discard if volume else self._muted.add)(channel)
 
     def _select(self, channel: int, preset: tuple[int, int]) -> None:
         code = self._fl.fluid_synth_program_select(self._synth, channel, self._font_id, *preset)
@@ -271,7 +284,14 @@ class FluidSynth:
             done = self._write(done, min(RAMP_SEGMENT_FRAMES, frames - done))
         if done < frames:
             self._write(done, frames - done)
-        return self._buffer.raw[: 4 * frames]
+        sound = self._buffer.raw[: 4 * frames]
+        if self._gain >= _AUDIBLE_GAIN and self._watch.hear(sound):
+            logger.warning(
+                "the soundfont %s makes no sound for the instrument that plays; choose another "
+                "instrument or soundfont",
+                self._soundfont,
+            )
+        return sound
 
     def close(self) -> None:
         """Free the synth and its font."""

@@ -22,7 +22,7 @@ from appliance.audio.alsa_cards import (
     is_hdmi_without_screen,
 )
 from appliance.audio.silence_stderr import silence_stderr
-from appliance.audio.soundfont_check import try_soundfont
+from appliance.audio.soundfont_check import makes_sound, try_soundfont
 from appliance.common.install_hint import install_hint
 from appliance.composing.model_check import try_model
 from appliance.config import loader
@@ -130,20 +130,13 @@ MAX_PRESETS_SHOWN: Final = 5
 
 def _check_soundfont(config: Config) -> Iterator[Finding]:
     from appliance.audio.soundfont import fits_in_memory, preset_names
-    from appliance.audio.synth import FluidSynth
 
     path = loader.soundfont(config)
     try_soundfont(path)
     presets = preset_names(path)
     is_large = not fits_in_memory(path)
     programs = {program for bank, program in presets if bank == 0}
-    synth = FluidSynth(path, 48_000)
-    synth.volume(100)
-    synth.program(min(programs, default=0))
-    synth.note_on(0, 60, 90)
-    silent = not any(synth.render(4800))
-    synth.close()
-    if silent:
+    if not makes_sound(path, min(programs, default=0)):
         yield Finding(
             "soundfont", CheckStatus.FAILED, f"{path} makes no sound", "choose another one"
         )

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import logging
 import shlex
+import struct
 import subprocess
 import sys
 import threading
@@ -17,10 +19,17 @@ from click.testing import CliRunner
 from appliance.audio import soundfont, soundfont_check
 from appliance.audio import synth as synth_module
 from appliance.audio.soundfont import nearest_preset, preset_names
+from appliance.audio.soundfont_check import makes_sound
+from appliance.audio.soundfont_zones import SoundingPresets
 from appliance.audio.synth import FluidSynth
+from appliance.cli.check import check
 from appliance.cli.instruments import instruments
+from appliance.config.loader import Config
+from appliance.config.schema import Sound
 from appliance.errors import BachboxError
+from appliance.offline import doctor_checks, soundfont_report
 from tests.support import sine_font
+from tests.support.processor_limit import bounded_processor_time
 
 RATE = 48_000
 BROUGHT = Path(__file__).parents[1] / "data" / "brought"
@@ -53,6 +62,86 @@ def test_a_font_with_nothing_that_can_be_selected_is_refused(
     font = sine_font.write(tmp_path / "one.sf2", bank, program)
     with pytest.raises(BachboxError, match="no instruments in it"):
         preset_names(font)
+
+
+def patched(font: Path, chunk: bytes, at: int, value: int) -> Path:
+    """A font with another 16-bit number in one of its chunks."""
+    content = bytearray(font.read_bytes())
+    struct.pack_into("<H", content, content.index(chunk) + 8 + at, value)
+    font.write_bytes(content)
+    return font
+
+
+@pytest.mark.parametrize(
+    ("chunk", "at", "value", "reason"),
+    [
+        pytest.param(b"pbag", 4, 0, "its instruments have no samples", id="zone without generator"),
+        pytest.param(b"phdr", 62, 0, "its instruments have no samples", id="preset without zone"),
+        pytest.param(b"pgen", 2, 9, "its instruments have no samples", id="no such instrument"),
+        pytest.param(b"igen", 6, 9, "its instruments have no samples", id="no such sample"),
+        pytest.param(b"shdr", 24, 0, "its instruments have no samples", id="sample of no length"),
+        pytest.param(b"shdr", 44, 0x8001, "in the memory of a sound card", id="sample in ROM"),
+        pytest.param(b"igen", 0, 43, "makes no sound", id="no key"),
+    ],
+)
+def test_a_font_whose_presets_cannot_sound_is_refused_with_the_reason(
+    tmp_path: Path, chunk: bytes, at: int, value: int, reason: str
+) -> None:
+    font = patched(sine_font.write(tmp_path / "hollow.sf2"), chunk, at, value)
+    with pytest.raises(BachboxError, match=f"makes no sound.*{reason}|{reason}"):
+        preset_names(font)
+
+
+def test_a_font_of_silent_samples_is_refused_in_every_command(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # A process that has loaded a font must not fork, and this one has.
+    monkeypatch.setattr(doctor_checks, "try_soundfont", lambda _path: None)
+    monkeypatch.setattr(soundfont_report, "try_soundfont", lambda _path: None)
+    font = sine_font.write(tmp_path / "silent.sf2", amplitude=0)
+    reason = "makes no sound: all its samples are silent"
+    with pytest.raises(BachboxError, match=reason):
+        FluidSynth(font, RATE)  # As play, render and a change of the soundfont do.
+    with pytest.raises(BachboxError, match=reason):
+        list(doctor_checks._check_soundfont(Config(sound=Sound(soundfont=str(font)))))
+    shown = CliRunner().invoke(check, [str(font), str(BROUGHT / "f_1_0.sf2")])
+    assert reason in shown.output
+    assert "its presets are 1:0 Sine" in shown.output
+
+
+def test_notes_that_give_silence_are_told_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    # As with a packed sample, which is not examined.
+    monkeypatch.setattr(SoundingPresets, "sounds", lambda *_: True)
+    font = sine_font.write(tmp_path / "silent.sf2", amplitude=0)
+    assert not makes_sound(font, 0)
+    synth = FluidSynth(font, RATE)
+    synth.volume(100)
+    synth.program(0)
+    synth.render(6 * RATE)
+    assert caplog.text == "", "no note was played"
+    synth.note_on(0, 69, 100)
+    for _ in range(3):
+        synth.render(3 * RATE)
+    assert caplog.text.count("makes no sound for the instrument that plays") == 1
+    synth.close()
+
+
+def test_tables_that_point_to_the_same_rows_again_and_again_take_no_time() -> None:
+    rows, bags = 1000, 1000
+    tables = {
+        b"phdr": b"".join(bytes(24) + struct.pack("<H12x", bags * (n % 2)) for n in range(rows)),
+        b"pbag": b"".join(struct.pack("<HH", 60_000 * (n % 2), 0) for n in range(bags)),
+        b"pgen": struct.pack("<HH", 41, 0) * 60_000,
+        b"inst": bytes(20) + struct.pack("<H", 0) + bytes(20) + struct.pack("<H", bags),
+        b"ibag": b"".join(struct.pack("<HH", 60_000 * (n % 2), 0) for n in range(bags)),
+        b"igen": struct.pack("<HH", 53, 0) * 60_000,
+        b"shdr": bytes(92),
+    }
+    with bounded_processor_time():
+        examined = SoundingPresets(io.BytesIO(), tables, (0, 0))
+        [examined.sounds(row) for row in range(rows)]
 
 
 def test_bytes_behind_the_end_of_a_font_are_named_with_what_removes_them(tmp_path: Path) -> None:

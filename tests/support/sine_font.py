@@ -19,10 +19,12 @@ KEY = 69
 _SAMPLE_MODES, _SAMPLE_ID, _INSTRUMENT, _LOOPS = 54, 53, 41, 1
 
 
-def write(path: Path, bank: int = 0, program: int = 0) -> Path:
-    """A font with one preset."""
+def write(
+    path: Path, bank: int = 0, program: int = 0, *, amplitude: int = 12_000, sample_type: int = 1
+) -> Path:
+    """A font with one preset; of amplitude 0, it is silent."""
     frames = np.arange(PERIODS * PERIOD_FRAMES)
-    wave = (12_000 * np.sin(2 * np.pi * frames / PERIOD_FRAMES)).astype("<i2")
+    wave = (amplitude * np.sin(2 * np.pi * frames / PERIOD_FRAMES)).astype("<i2")
     samples = wave.tobytes() + bytes(2 * 46)
     rows = {
         "phdr": struct.pack("<20sHHHIII", b"Sine", program, bank, 0, 0, 0, 0)
@@ -37,7 +39,7 @@ def write(path: Path, bank: int = 0, program: int = 0) -> Path:
         "shdr": struct.pack(
             "<20sIIIIIBbHH",
             *(b"Sine", 0, len(wave), PERIOD_FRAMES, len(wave) - PERIOD_FRAMES, RATE),
-            *(KEY, 0, 0, 1),
+            *(KEY, 0, 0, sample_type),
         )
         + struct.pack("<20sIIIIIBbHH", b"EOS", 0, 0, 0, 0, 0, 0, 0, 0, 0),
     }

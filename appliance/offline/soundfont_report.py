@@ -1,0 +1,71 @@
+"""What Bachbox makes of people's own soundfonts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from appliance.audio.soundfont import preset_names
+from appliance.audio.soundfont_check import makes_sound, try_soundfont
+from appliance.errors import BachboxError
+
+SUFFIXES: Final = (".sf2", ".sf3")
+_MAX_SHOWN: Final = 5
+_PROGRAMS: Final = 128
+
+
+class SoundfontReport(msgspec.Struct, frozen=True):
+    """What was found in a soundfont."""
+
+    path: str
+    usable: bool
+    reason: str = ""
+    """Why it cannot be used; it names the file."""
+    instruments: int = 0
+    """How many of General MIDI's 128 it has."""
+    presets: list[str] = []
+    """Bank, program and name of each preset that sounds."""
+
+
+def check(paths: Sequence[Path]) -> list[SoundfontReport]:
+    """Read soundfonts and play an instrument of each, as ``bachbox doctor`` does."""
+    refused: dict[Path, str] = {}
+    # All before the first is loaded here: FluidSynth's threads do not survive another fork.
+    for path in paths:
+        try:
+            preset_names(path)
+            try_soundfont(path)
+        except BachboxError as why:
+            refused[path] = str(why)
+    return [
+        SoundfontReport(str(path), usable=False, reason=refused[path])
+        if path in refused
+        else _played(path)
+        for path in paths
+    ]
+
+
+def _played(path: Path) -> SoundfontReport:
+    """The report of a soundfont that can be loaded."""
+    try:
+        found = preset_names(path)
+        programs = {program for bank, program in found if bank == 0}
+        if not makes_sound(path, min(programs, default=0)):
+            raise BachboxError(f"{path} makes no sound; choose another soundfont")
+    except BachboxError as why:
+        return SoundfontReport(str(path), usable=False, reason=str(why))
+    presets = [f"{bank}:{program} {name}" for (bank, program), name in sorted(found.items())]
+    return SoundfontReport(str(path), usable=True, instruments=len(programs), presets=presets)
+
+
+def lines(report: SoundfontReport) -> Iterator[str]:
+    """A report as lines of text."""
+    if not report.usable:
+        yield f"cannot be used: {report.reason}"
+        return
+    yield f"{report.path}: {report.instruments} of {_PROGRAMS} instruments"
+    if len(report.presets) <= _MAX_SHOWN:
+        yield f"  its presets are {', '.join(report.presets)}"
