@@ -80,7 +80,7 @@ def play(
     settings, store, library = _as_left(config, catalog, given)
     if piece is not None:
         library.saved.load()
-        settings.change("saved_piece", piece)
+        settings.change_all({"saved_piece": piece, "playing": True})
     if not settings.requested.playing:
         logger.info("the music was left paused; `bachbox set playing=on` resumes it")
     if "volume" not in given and settings.requested.volume > config.sound.max_startup_volume:

@@ -48,13 +48,14 @@ def saved(rename: tuple[str, str] | None, delete: str | None, as_json: bool) -> 
 @click.argument("name", type=KeptName("pieces"))
 @json_option
 def replay(name: str, as_json: bool) -> None:
-    """Play the saved piece NAME on the running box, note for note.
+    """Play the saved piece NAME on the running box, note for note; it ends a pause.
 
     Composing continues after it. `bachbox next` ends it early.
     """
     from appliance.frontends import local_socket
 
-    print_status(next(local_socket.ask(local_socket.Request(set={"saved_piece": name}))), as_json)
+    request = local_socket.Request(set={"saved_piece": name, "playing": True})
+    print_status(next(local_socket.ask(request)), as_json)
 
 
 def _ask(request: LibraryRequest) -> LibraryAnswer:

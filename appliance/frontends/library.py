@@ -172,7 +172,7 @@ class Library:
         return await asyncio.to_thread(self.saved.delete, number)
 
     def play_piece(self, number: int) -> None:
-        """Play a saved piece now.
+        """Play a saved piece now, on a paused box too.
 
         Raises:
             UsageError: there is no saved piece with this number.
@@ -180,7 +180,7 @@ class Library:
         piece = self.saved.get(number)
         if piece is None:
             raise UsageError(f"there is no saved piece with the number {number}")
-        self._settings.change("saved_piece", piece.name)
+        self._settings.change_all({"saved_piece": piece.name, "playing": True})
 
     async def save_scene(self, name: str, values: dict[str, Value] | None = None) -> str:
         """Keep a scene and return its name; see :meth:`Scenes.save`.

@@ -45,7 +45,10 @@ const player = new AudioPlayer();
 clock.localTick = () => player.tick();
 player.addEventListener('state', () => roll.wake());
 connectPlayerButton(find('#listen'), player);
-const pieces = new Pieces(find('#save'), find('#pieces'), session, showError, showNotice);
+const pieces = new Pieces(
+  find('#save'), find('#pieces'), session, showError, showNotice,
+  (playing) => form.request({ set: { playing } }),
+);
 find('#backup').addEventListener('toggle', async ({ target }) => {
   const { drawBackup } = await import('./backup.js');
   drawBackup(target.querySelector('div'), session, () => drawLists());
@@ -112,7 +115,8 @@ function showNow({ now, seed_text: seed }) {
   find('#seed').textContent = fill(TEXTS.seed, { seed, model: translated(now.model) });
   find('#seed').hidden = Boolean(now.saved); // It would give other music.
   find('.composed-ahead').textContent = now.saved ? TEXTS.comes_next : TEXTS.composed_ahead;
-  pieces.showPlaying(now.saved);
+  pieces.showPlaying(now);
+  form.showPieceTempo(now.tempo_bpm);
   find('#sound-problem').textContent = now.problem;
   find('#sound-problem').hidden = !now.problem;
   const beats = find('#beats');
@@ -124,7 +128,6 @@ function showNow({ now, seed_text: seed }) {
   find('#score').setAttribute('aria-label', fill(TEXTS.score.label, { piece }));
   document.title = `${piece} · ${PRODUCT}`;
   find('#announcement').textContent = piece;
-  pieces.refresh();
 }
 
 function drawForm(schema) {

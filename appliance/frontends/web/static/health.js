@@ -47,6 +47,7 @@ function show(report) {
   find('#latency').replaceChildren(histogram(TEXTS.latency, TEXTS.milliseconds, bounds, counts));
   const { health, version } = report.status;
   const facts = { version, ...health, uptime_s: duration(health.uptime_s) };
+  facts.xruns_total = health.xruns;
   facts.notices = report.status.notices.join('\n') || null;
   facts.mqtt_topic = report.mqtt_topic || null;
   facts.interventions = Object.values(health.interventions).reduce((a, b) => a + b, 0);

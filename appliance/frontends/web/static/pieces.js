@@ -5,6 +5,7 @@ import { TEXTS, fill } from './texts.js';
 import { minutes, pieceTitle } from './titles.js';
 
 const SAVED_MS = 3000; // How long the button says that the piece is saved.
+const LISTED_MS = [5000, 20_000]; // A piece is among the last ones once a few notes of it were heard.
 
 /** Return a piece in words: title, length, and whether it plays or was stopped early. */
 export function description({ title, seconds, playing = false, complete = true }) {
@@ -27,22 +28,26 @@ export class Pieces {
   #session;
   #showError;
   #showNotice;
+  #setPlaying;
   #savedTimer = null;
+  #listedTimers = [];
   #shownId = '';
-  #playingId = 0; // Of the saved piece that plays.
-  #recordedAt = ''; // When the piece began that is composed and plays.
+  #now = { saved: 0, piece: 0, isPaused: false };
+  #saved = null; // The last answers with the lists.
+  #recent = null;
 
   /**
    * `button` saves what plays; `section` has the lists. `showError(text)` shows why not,
-   * `showNotice(text, link)` what was done.
+   * `showNotice(text, link)` what was done; `setPlaying(playing)` plays or pauses.
    */
-  constructor(button, section, session, showError, showNotice) {
+  constructor(button, section, session, showError, showNotice, setPlaying) {
     this.#button = button;
     this.#savedList = section.querySelector('#saved-pieces');
     this.#recentList = section.querySelector('#recent-pieces');
     this.#session = session;
     this.#showError = showError;
     this.#showNotice = showNotice;
+    this.#setPlaying = setPlaying;
     button.addEventListener('click', () => this.save({}));
     addEventListener('hashchange', () => {
       this.#shownId = '';
@@ -56,15 +61,32 @@ export class Pieces {
       this.#request('GET', 'api/saved'),
       this.#request('GET', 'api/pieces'),
     ]);
-    if (recent) this.#showRecent(recent);
-    if (saved) this.#showSaved(saved);
+    if (recent) this.#recent = recent;
+    if (saved) this.#saved = saved;
+    this.#draw();
   }
 
-  /** Mark the saved piece with this id, which plays; 0 for none. */
-  showPlaying(id) {
-    if (id === this.#playingId) return;
-    this.#playingId = id;
-    this.refresh();
+  /** Show what plays: the `id` of a saved piece, or 0, the piece's number, and whether it pauses. */
+  showPlaying({ saved, piece, condition }) {
+    const [before, isPaused] = [this.#now, condition === 'paused'];
+    this.#now = { saved, piece, isPaused };
+    if (saved !== before.saved || piece !== before.piece) {
+      this.refresh();
+      this.#listedTimers.forEach(clearTimeout);
+      this.#listedTimers = LISTED_MS.map((ms) => setTimeout(() => this.refresh(), ms));
+    } else if (isPaused !== before.isPaused) {
+      this.#draw();
+    }
+  }
+
+  #draw() {
+    if (this.#recent) this.#showRecent(this.#recent);
+    if (this.#saved) this.#showSaved(this.#saved);
+  }
+
+  /** Return whether a piece of the list of the last ones plays: the list may be of a moment ago. */
+  #isPlaying({ playing, piece }) {
+    return playing && piece === this.#now.piece && !this.#now.saved;
   }
 
   /** Save the piece that plays, or the one of the last with `id`; say so on the button. */
@@ -117,12 +139,11 @@ export class Pieces {
   }
 
   #showRecent({ pieces, files }) {
-    this.#recordedAt = pieces.find(({ playing }) => playing)?.played_at ?? '';
     const items = pieces.map((piece) => {
       const item = element('li', {});
       const words = element('span', { id: `piece-${piece.id}`, className: 'words' });
       const time = when(piece.played_at, document.documentElement.lang);
-      words.textContent = `${time} · ${description(piece)}`;
+      words.textContent = `${time} · ${description({ ...piece, playing: this.#isPlaying(piece) })}`;
       item.append(words, ...links(`api/pieces/${piece.id}`, files, words.id));
       item.append(this.#action(TEXTS.pieces.keep, words.textContent, () => this.save({ id: piece.id })));
       return item;
@@ -135,9 +156,10 @@ export class Pieces {
     const path = `api/saved/${id}`;
     const item = element('li', { id: `saved-${id}` });
     item.classList.toggle('linked', location.hash === `#${item.id}`);
-    item.classList.toggle('playing', id === this.#playingId);
-    const isRecorded = !piece.complete && piece.played_at === this.#recordedAt;
-    const playing = id === this.#playingId || isRecorded;
+    const isReplayed = id === this.#now.saved;
+    item.classList.toggle('playing', isReplayed);
+    const recorded = this.#recent?.pieces.find((one) => this.#isPlaying(one));
+    const playing = isReplayed || (!piece.complete && piece.played_at === recorded?.played_at);
     const title = name === piece.title ? '' : piece.title;
     const field = element('input', { defaultValue: name, maxLength: 60, disabled: !this.#mayControl });
     field.setAttribute('aria-label', fill(TEXTS.pieces.name_of, { name }));
@@ -154,7 +176,7 @@ export class Pieces {
     const link = element('a', { href: `#saved-${id}`, textContent: TEXTS.pieces.link });
     link.setAttribute('aria-describedby', words.id);
     item.append(
-      this.#action(TEXTS.pieces.play, name, () => this.#play(piece)),
+      isReplayed ? this.#pauseButton(name) : this.#action(TEXTS.play, name, () => this.#play(piece)),
       field, words, ...links(path, files, words.id), ' ', link, remove,
     );
     return item;
@@ -162,6 +184,11 @@ export class Pieces {
 
   get #mayControl() {
     return this.#session.info.permission === 'control';
+  }
+
+  #pauseButton(name) {
+    const { isPaused } = this.#now;
+    return this.#action(isPaused ? TEXTS.play : TEXTS.pause, name, () => this.#setPlaying(isPaused));
   }
 
   async #play({ id, name }) {

@@ -21,6 +21,7 @@ export class SettingsForm {
   #values = {};
   #modelDefaults = [];
   #drawnSchema = '';
+  #pieceTempo = element('p', { className: 'hint', id: 'piece-tempo', hidden: true });
 
   /**
    * Draws into the elements of `form` that have a `data-place`, and the volume into `volume`;
@@ -80,15 +81,19 @@ export class SettingsForm {
     for (const name of this.#updates.keys()) this.#updateWidget(name);
   }
 
+  /** Show how fast the piece plays, in BPM: each kind has its own share of the tempo that is set. */
+  showPieceTempo(bpm) {
+    this.#pieceTempo.hidden = !bpm;
+    this.#pieceTempo.textContent = fill(TEXTS.piece_tempo, { bpm: Math.round(bpm) });
+  }
+
   #widget(setting) {
     const widget = element('div', { className: `widget ${setting.kind}` });
     widget.dataset.setting = setting.name;
     const show = this.#draw(widget, setting);
     const showDefault = setting.has_default ? this.#appendDefaultButton(widget, setting) : null;
-    if (setting.hint) {
-      const hint = element('p', {
-        className: 'hint', id: `hint-${setting.name}`, textContent: setting.hint,
-      });
+    const hint = this.#hintFor(setting);
+    if (hint) {
       widget.append(hint);
       widget.querySelector(`#set-${setting.name}`).setAttribute('aria-describedby', hint.id);
     }
@@ -97,6 +102,11 @@ export class SettingsForm {
       showDefault?.(isDefault);
     });
     return widget;
+  }
+
+  #hintFor({ name, hint }) {
+    if (name === 'tempo') return this.#pieceTempo;
+    return hint && element('p', { className: 'hint', id: `hint-${name}`, textContent: hint });
   }
 
   /** Append to `widget` what its kind needs; returns what shows a value. */

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 
 import pytest
@@ -50,6 +51,19 @@ def test_default_button(shown: Page, box: WebBox) -> None:
     assert "tempo" in box.get("/api/settings")["model_defaults"]
     set_elsewhere(box, "tempo=88")
     expect(own).to_have_attribute("aria-pressed", "false")
+
+
+def test_how_fast_the_piece_plays_is_said_beside_the_tempo(shown: Page, box: WebBox) -> None:
+    said = shown.locator("[data-setting=tempo] .hint")
+    for tempo in (88, 120):
+        box.set(tempo=tempo)
+        # Another piece may begin in between.
+        eventually(lambda: said.inner_text() == f"This piece plays at {bpm(box)} BPM")
+
+
+def bpm(box: WebBox) -> int:
+    """Return how fast the piece plays, rounded as JavaScript does."""
+    return math.floor(box.get("/api/now")["tempo_bpm"] + 0.5)
 
 
 def test_instrument_is_searched_and_chosen(shown: Page, box: WebBox) -> None:

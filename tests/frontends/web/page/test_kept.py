@@ -70,11 +70,19 @@ def test_piece_is_saved_renamed_played_and_deleted(shown: Page, box: WebBox) -> 
     name.fill("Tea time")
     name.press("Enter")
     eventually(lambda: box.get("/api/saved")["pieces"][0]["name"] == "Tea time")
+    # It is said to play until it is over, and then no more.
+    expect(saved).to_contain_text("playing")
+    box.request_json("POST", "/api/actions/next_piece")
+    expect(saved).not_to_contain_text("playing")
+    # A paused box plays what is asked for.
+    box.set(playing=False)
     saved.get_by_role("button", name="Play: Tea time").click()
     eventually(lambda: box.get("/api/now")["saved"])
     expect(shown.locator("#condition")).to_have_text("Playing a saved piece")
-    # Paused, so that it does not end while it is looked at.
-    box.set(playing=False)
+    # The button beside what plays pauses it. So it does not end while it is looked at.
+    saved.get_by_role("button", name="Pause: Tea time").click()
+    expect(saved.get_by_role("button", name="Play: Tea time")).to_be_visible()
+    eventually(lambda: box.settings["playing"] is False)
     was_said(shown, "Now playing: Tea time", None)
     expect(saved).to_contain_text("playing")
     # Its notes do not change any more, and the seed of the box would give others.
