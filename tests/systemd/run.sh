@@ -67,7 +67,8 @@ case $way in
 esac
 tree=$(tree)
 
-# On top of the tree, which stays as it is.
+# On top of the tree, which stays as it is. "volatile" leaves out fsync: what kills a machine here, kills
+# processes only, and what they had written stays written.
 work=$(mktemp -d /var/tmp/bachbox-systemd.XXXXXX)
 machine="$work/machine"
 proof="$here/build/systemd/$suite"
@@ -87,7 +88,7 @@ tidy() {
 }
 trap tidy EXIT
 mkdir "$work/upper" "$work/overlay" "$machine"
-mount -t overlay -o "lowerdir=$tree,upperdir=$work/upper,workdir=$work/overlay" overlay "$machine"
+mount -t overlay -o "lowerdir=$tree,upperdir=$work/upper,workdir=$work/overlay,volatile" overlay "$machine"
 mount -t proc proc "$machine/proc"
 rm -rf "$proof"
 mkdir -p "$proof" "$machine/root/bachbox"
