@@ -25,6 +25,7 @@ MINUTES ?= 10
 TIER ?=
 
 PIP := -m pip --disable-pip-version-check --quiet
+CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/bachbox
 SOURCES := appliance tests $(wildcard benchmarks)
 
 .DEFAULT_GOAL := help
@@ -74,7 +75,7 @@ lint-style:
 	$(VENV)/bin/ruff format --check $(SOURCES)
 
 lint-types:
-	$(VENV)/bin/mypy
+	$(VENV)/bin/mypy --cache-dir $(CACHE)/mypy
 
 lint-layers:
 	$(VENV)/bin/lint-imports
@@ -177,7 +178,8 @@ $(VENV)/.play: pyproject.toml $(VENV)/.python
 
 $(VENV)/.dev: pyproject.toml $(VENV)/.python
 	@echo "Installing Bachbox and the tools for its tests into $(VENV) (once; about two minutes)"
-	@$(VENV)/bin/python $(PIP) install --editable '.[dev]'
+	@# Only a fraction of it is ever imported, so Python compiles it then.
+	@$(VENV)/bin/python $(PIP) install --no-compile --editable '.[dev]'
 	@touch $(VENV)/.play $@
 
 $(TRAIN_VENV)/.train: pyproject.toml | system-packages
