@@ -14,6 +14,7 @@ other_version() { # name, what to do to its files
     dpkg-deb -R /root/bachbox_*.deb /root/other
     sed -i "s/^Version: .*/&$1/" /root/other/DEBIAN/control
     eval "$2"
+    (cd /root/other && find . -type f ! -path './DEBIAN/*' ! -path './etc/*' -printf '%P\0' | xargs -0 md5sum >DEBIAN/md5sums)
     dpkg-deb -Zgzip -z1 -b /root/other "/root/$1.deb" >/dev/null
 }
 
