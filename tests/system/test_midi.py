@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
+import json
 import os
 import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -17,13 +20,15 @@ from appliance.audio.midi.stream_parser import StreamParser
 from appliance.frontends import local_socket
 from appliance.frontends.local_socket import Request
 from appliance.state.box_status import Status
-from tests.support.command import Playing, home, playing
+from tests.support.command import Playing, bachbox, home, playing
 from tests.support.midi_listener import hanging, notes
 from tests.support.running_box import ask, eventually
 
 ROOT = Path(__file__).parents[2]
 
 CLOCK, STOP, CONTINUE = b"\xf8", b"\xfc", b"\xfb"
+
+TUNE = [67, 69, 71, 72, 71]
 
 
 class Organ:
@@ -93,6 +98,20 @@ def test_without_ports_nothing_of_midi_is_loaded() -> None:
     assert not said.stdout.strip()
 
 
+def is_sung(tune: Sequence[int], messages: Iterable[bytes]) -> bool:
+    """Whether the first channel plays these MIDI notes, one after the other."""
+    sung = bytes(key for what, channel, key in notes(messages) if (what, channel) == ("on", 0))
+    return bytes(tune) in sung
+
+
+def play(controller: int, keys: Sequence[int]) -> None:
+    """Play keys on the keyboard, one after the other, fast enough to be no pause."""
+    for key in keys:
+        os.write(controller, bytes((0x90, key, 80)))
+        time.sleep(0.2)
+        os.write(controller, bytes((0x80, key, 0)))
+
+
 def status() -> Status:
     return next(local_socket.ask(Request()))
 
@@ -140,5 +159,38 @@ def test_a_storm_of_knobs_ends_with_the_last_value_and_the_music_goes_on(
     assert health.restarts == 0
     os.write(controller, bytes((0xB0, 64, 127, 0xB0, 64, 0)))
     eventually(lambda: not organ.sounds())
+    assert process.end(signal.SIGTERM) == 0
+    assert not organ.sounds()
+
+
+def keep(process: Playing, count: int) -> None:
+    """Wait until so many pieces have been saved: composing one takes a busy machine minutes."""
+    with contextlib.suppress(AssertionError):
+        process.wait_for("saved: ", count)
+    process.wait_for("saved: ", count)
+
+
+def test_what_is_played_on_a_keyboard_begins_a_piece(
+    box: tuple[Playing, Organ, int], env: dict[str, str]
+) -> None:
+    process, organ, keyboard = box
+    # At this tempo a 16th is short: two keys that a busy machine hears together are still two.
+    # And whoever composes shares the processor with nobody.
+    ask(tempo=240, playing=False)
+    # All at once are no melody.
+    os.write(keyboard, b"".join(bytes((0x90, key, 80)) for key in TUNE))
+    os.write(keyboard, b"".join(bytes((0x80, key, 0)) for key in TUNE))
+    process.wait_for("what was played: in bar 1 it has two notes at once")
+    first = len(organ.heard)
+    play(keyboard, TUNE)
+    keep(process, 1)
+    # Kept, and played at once.
+    eventually(lambda: is_sung(TUNE, organ.heard[first:]))
+    ask(playing=False)
+    ask(model="keyboard")
+    play(keyboard, TUNE)
+    keep(process, 2)
+    done = bachbox("saved", "--json", env=env)
+    assert [piece["model"] for piece in json.loads(done.out)] == ["keyboard", "chorales"]
     assert process.end(signal.SIGTERM) == 0
     assert not organ.sounds()

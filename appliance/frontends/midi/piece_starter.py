@@ -7,6 +7,7 @@ import io
 import logging
 from collections.abc import Iterable
 
+from appliance.errors import BachboxError
 from appliance.frontends import render_process
 from appliance.frontends.library import Library
 from appliance.music.events import TICKS_PER_BEAT
@@ -38,12 +39,16 @@ class PieceStarter:
         with render_process.work_folder() as folder:
             played, result = folder / "played.mid", folder / "piece.mid"
             await asyncio.to_thread(played.write_bytes, content)
-            if model == _HARMONISING_MODEL:
-                await render_process.render("--melody", played, result)
-            else:
-                await render_process.render(
-                    *("--model", model, "--prime", played, "--pieces", "1", result)
-                )
+            try:
+                if model == _HARMONISING_MODEL:
+                    await render_process.render("--melody", played, result)
+                else:
+                    await render_process.render(
+                        *("--model", model, "--prime", played, "--pieces", "1", result)
+                    )
+            except BachboxError as error:
+                # Nobody knows the file by this name.
+                raise type(error)(str(error).removeprefix(f"{played}: ")) from error
             record = await asyncio.to_thread(piece_embedding.read, result)
         piece = await self._library.save_record(record)
         self._library.play_piece(piece.id)
