@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterable, Sequence
 from itertools import takewhile
 from typing import Final, Protocol
 
+from appliance.audio.broken_chords import BrokenChords
 from appliance.audio.event_source import EventSource
 from appliance.audio.tempo_map import TempoMap
 from appliance.audio.voices import VoicePlayer
@@ -112,7 +113,8 @@ class Performer:
         self._written_permille = FULL_TEMPO_PERMILLE
         """The last tempo factor that the composer wrote."""
         self._held: dict[tuple[int, int], NoteOn] = {}
-        """The notes that sound, by voice and pitch."""
+        """The notes that sound, by voice and pitch; some wait for their place in a broken chord."""
+        self._broken = BrokenChords()
         self._released_early: dict[tuple[int, int], int] = {}
         """The notes that were released early, and the tick at which each is written to end."""
         self._released = False
@@ -202,7 +204,9 @@ class Performer:
         """Release every note; the notes are struck again when the music continues."""
         if not self._released:
             for voice, pitch in self._held:
-                self._voices.note_off(voice, pitch)
+                if not self._broken.waits(voice, pitch):
+                    self._voices.note_off(voice, pitch)
+        self._broken.waiting.clear()
         self._released = True
 
     def _go_to_next_synth(self) -> None:
@@ -268,11 +272,18 @@ class Performer:
             is_early = bool(early) and (event is None or early[0].tick <= event.tick)
             if is_early:
                 event = early[0]
+            waiting = self._broken.waiting
+            is_delayed = bool(waiting) and (event is None or waiting[0].tick <= event.tick)
+            if is_delayed:
+                event = waiting[0]
             if event is None or (frame := tempo_map.frame_of(event.tick)) >= end:
                 break
             if frame > position:
                 parts.append(self._synth.render(frame - position))
                 position = frame
+            if is_delayed:
+                self._strike(waiting.pop(0))
+                continue
             if is_early:
                 self._release_early(early.popleft())
                 continue
@@ -294,6 +305,7 @@ class Performer:
         if self._waited_frames >= MAX_WAIT_S * self._tempo_map.sample_rate:
             self.release()
         elif self._released:
+            self._broken.waiting.clear()
             for held in self._held.values():
                 self._strike(held)
             self._released = False
@@ -312,7 +324,7 @@ class Performer:
         note = event.voice, event.pitch
         if self._held.pop(note, None):
             self._released_early[note] = event.tick + event.early_release_ticks
-            self._voices.note_off(*note)
+            self._end_note(*note)
 
     def _set_tempo_factor(self, event: TempoFactor) -> None:
         self._written_permille = event.permille
@@ -326,18 +338,37 @@ class Performer:
         velocity = expression.scale_velocity(event.velocity, self._expression)
         self._voices.note_on(event.voice, event.pitch, velocity)
 
+    def _is_delayed(self, event: NoteOn) -> bool:
+        """Whether a note is struck later, in a broken chord."""
+        source = self._source
+        return self._broken.delay(
+            event,
+            source.ahead(),
+            self._voices,
+            horizon_tick=source.horizon_tick,
+            expression=self._expression,
+            ticks_per_ms=self._tempo_map.ticks_per_ms,
+        )
+
+    def _end_note(self, voice: int, pitch: int) -> None:
+        """Release a note; strike it first if it still waits, so that it is heard at least."""
+        if (note := self._broken.take(voice, pitch)) is not None:
+            self._strike(note)
+        self._voices.note_off(voice, pitch)
+
     def _perform(self, event: Event) -> None:
         if isinstance(event, NoteOn):
-            self._strike(event)
+            if not self._is_delayed(event):
+                self._strike(event)
         elif isinstance(event, NoteOff):
             if not self._released_early.pop((event.voice, event.pitch), 0):
-                self._voices.note_off(event.voice, event.pitch)
+                self._end_note(event.voice, event.pitch)
         elif isinstance(event, TempoFactor):
             self._set_tempo_factor(event)
         elif isinstance(event, PieceStart):
             # Notes that the previous piece never released would sound for ever.
             for voice, pitch in self._held:
-                self._voices.note_off(voice, pitch)
+                self._end_note(voice, pitch)
         self._track(event)
         if isinstance(event, PieceStart):
             self._voices.apply(self._read_settings(), self.piece)

@@ -42,6 +42,11 @@ class TempoMap:
         """The music's own factor on the tempo, see :class:`appliance.music.events.TempoFactor`."""
         return self._tempo_factor_permille
 
+    @property
+    def ticks_per_ms(self) -> float:
+        """The present speed."""
+        return self.sample_rate / 1000 / self._frames_per_tick
+
     def frame_of(self, tick: int) -> int:
         """Return the frame nearest to ``tick``, at the present speed."""
         return self._frame + round(self._phase + (tick - self._tick) * self._frames_per_tick)

@@ -12,6 +12,7 @@ from typing import Final, NamedTuple, Protocol
 
 from appliance.ipc.shared_state import NO_PIECE, SAME_PROGRAM, LiveSettings
 from appliance.music import kinds, titles
+from appliance.music.arpeggio import Manner, manner_of
 from appliance.music.codecs.voice_allocation import MAX_VOICES
 from appliance.music.events import NO_PROGRAM, Piece
 from appliance.music.playability import KEYBOARDS
@@ -116,6 +117,17 @@ class VoicePlayer:
                 self._synth.voice(number, *channel_now)
         for voice, pitch, velocity in struck:
             self.note_on(voice, pitch, velocity)
+
+    def program_of(self, voice: int, pitch: int) -> int:
+        """Return the General MIDI program that plays a note."""
+        usual = Channel(self._program or 0, FULL_LEVEL)
+        return self._channels.get(self._channel_of(voice, pitch), usual).program
+
+    def manner(self, voice: int, pitch: int) -> Manner | None:
+        """Return how chords with this note are broken; None if they are not, or it is silent."""
+        if not self._is_heard(self._channel_of(voice, pitch)):
+            return None
+        return manner_of(self.program_of(voice, pitch), is_one_part=self._parts is Parts.ONE)
 
     def _channel_of(self, voice: int, pitch: int) -> int:
         """Return the channel of a note: its voice's, or that of its voice in the lower hand."""

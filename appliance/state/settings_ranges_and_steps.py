@@ -158,7 +158,7 @@ SETTINGS: Final[tuple[Setting, ...]] = (
         name="expression",
         kind=Number(0, 100, encoder_step=5, unit="percent", symbol="%"),
         title="Expression",
-        help="Phrasing, accents, breaths and ritardandi; 0 plays as printed, 60 is natural.",
+        help="Phrasing, accents, ritardandi and broken chords; 0 plays as printed, 60 is natural.",
         icon="chart-bell-curve",
         default=60.0,
         config="music.expression",

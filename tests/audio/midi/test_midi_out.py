@@ -203,9 +203,10 @@ def test_programs_can_be_left_out() -> None:
     player.out.close()
 
 
-def test_the_port_gets_the_notes_that_the_synth_gets() -> None:
+@pytest.mark.parametrize("program", [19, 6], ids=["organ", "harpsichord, which breaks chords"])
+def test_the_port_gets_the_notes_that_the_synth_gets(program: int) -> None:
     shared = SharedState.create()
-    shared.live_settings.write(LiveSettings(tempo_bpm=120.0))
+    shared.live_settings.write(LiveSettings(tempo_bpm=120.0, program=program))
     writer = RingWriter(shared)
     for beat in range(12):
         for voice in range(4):
