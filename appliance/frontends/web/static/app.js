@@ -1,7 +1,7 @@
 // The page: connects what the box sends to what is shown.
 
 import { AudioPlayer, connectPlayerButton } from './audio-player.js';
-import { element } from './dom.js';
+import { element, setText } from './dom.js';
 import { LiveConnection } from './live-connection.js';
 import { NoteTimeline } from './note-timeline.js';
 import { PianoRoll } from './piano-roll.js';
@@ -106,21 +106,21 @@ let announcedPiece = '';
 
 function showNow({ now, seed_text: seed }) {
   const piece = now.piece ? wholeTitle(now.title, now.group) : TEXTS.composing_first;
-  find('#title').textContent = now.piece ? pieceTitle(now.title) : TEXTS.composing_first;
-  find('#group').textContent = placeInGroup(now.group);
+  setText(find('#title'), now.piece ? pieceTitle(now.title) : TEXTS.composing_first);
+  setText(find('#group'), placeInGroup(now.group));
   const condition = now.saved && now.condition === 'playing' ? 'playing_saved' : now.condition;
-  find('#condition').textContent = TEXTS.condition[condition];
+  setText(find('#condition'), TEXTS.condition[condition]);
   const bar = now.bar > 0 ? fill(TEXTS.bar, { bar: now.bar }) : TEXTS.pickup;
-  find('#bar').textContent = now.piece ? bar : '';
-  find('#seed').textContent = fill(TEXTS.seed, { seed, model: translated(now.model) });
+  setText(find('#bar'), now.piece ? bar : '');
+  setText(find('#seed'), fill(TEXTS.seed, { seed, model: translated(now.model) }));
   find('#seed').hidden = Boolean(now.saved); // It would give other music.
-  find('.composed-ahead').textContent = now.saved ? TEXTS.comes_next : TEXTS.composed_ahead;
+  setText(find('.composed-ahead'), now.saved ? TEXTS.comes_next : TEXTS.composed_ahead);
   pieces.showPlaying(now);
   form.showPieceTempo(now.tempo_bpm);
-  find('#sound-problem').textContent = now.problem;
+  setText(find('#sound-problem'), now.problem);
   find('#sound-problem').hidden = !now.problem;
   const beats = find('#beats');
-  beats.textContent = '●'.padStart(now.beat, '○').padEnd(now.beats_per_bar, '○');
+  setText(beats, '●'.padStart(now.beat, '○').padEnd(now.beats_per_bar, '○'));
   beats.hidden = !now.beat;
   if (piece === announcedPiece) return;
   announcedPiece = piece;

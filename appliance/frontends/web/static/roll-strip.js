@@ -4,7 +4,7 @@ const TILE = 512; // The width of a tile, in pixels.
 const LENGTH = 40_000; // How far the strip moves before it starts again at 0, in pixels.
 const MAX_ERROR_TICKS = 60; // A larger one is a jump, and is shown as one.
 const CORRECTION_MS = 1000; // How long a smaller one takes to be corrected.
-const RATE_TOLERANCE = 0.004; // Smaller changes of the speed are not worth a word to the compositor.
+const RATE_TOLERANCE = 0.02; // Smaller changes of the speed are not worth a word to the compositor.
 const SOFTWARE_FRAMES_PER_S = 25; // Where there is no graphics card, each picture costs the processor.
 const USUAL_TICKS_PER_S = 640; // 80 quarter notes a minute.
 const REDUCED_MOTION_MS = 500;
@@ -114,6 +114,11 @@ export class RollStrip {
     return true;
   }
 
+  /** Whether it moves with every picture. */
+  get #isSmooth() {
+    return !this.#reducedMotion.matches && hasGraphicsCard();
+  }
+
   /** Begin a new strip whose first tick is at the line. */
   #begin(tick) {
     const { pixelsPerTick, scale } = this.#view;
@@ -123,14 +128,13 @@ export class RollStrip {
     this.#animation?.cancel();
     // Without a graphics card it moves by whole pixels, some at a time: a picture between them would
     // have to be computed.
-    const isSmooth = !this.#reducedMotion.matches && hasGraphicsCard();
     const step = Math.max(1, Math.round((pixelsPerTick * USUAL_TICKS_PER_S * scale) / SOFTWARE_FRAMES_PER_S));
     const length = (Math.round((LENGTH * scale) / step) * step) / scale;
     this.#animation = this.#element.animate(
       { transform: ['translateX(0)', `translateX(${-length}px)`] },
       {
         duration: length / pixelsPerTick, fill: 'both',
-        easing: isSmooth ? 'linear' : `steps(${Math.round((length * scale) / step)})`,
+        easing: this.#isSmooth ? 'linear' : `steps(${Math.round((length * scale) / step)})`,
       },
     );
     this.#animation.pause();
@@ -158,6 +162,8 @@ export class RollStrip {
     canvas.width = TILE * scale;
     canvas.height = height * scale;
     Object.assign(canvas.style, { left: `${index * TILE}px`, width: `${TILE}px`, height: `${height}px` });
+    // Chromium computes every pixel of what an animation moves, even by whole pixels, but for this.
+    if (!this.#isSmooth) canvas.style.imageRendering = 'pixelated';
     this.#element.append(canvas);
     return canvas;
   }

@@ -2,7 +2,7 @@
 
 import { ChangeQueue } from './change-queue.js';
 import { drawHours, drawTime } from './clock-widgets.js';
-import { element } from './dom.js';
+import { element, setText } from './dom.js';
 import { inOrder, placeOf } from './settings-places.js';
 import { TEXTS, fill, translated } from './texts.js';
 
@@ -84,7 +84,7 @@ export class SettingsForm {
   /** Show how fast the piece plays, in BPM: each kind has its own share of the tempo that is set. */
   showPieceTempo(bpm) {
     this.#pieceTempo.hidden = !bpm;
-    this.#pieceTempo.textContent = fill(TEXTS.piece_tempo, { bpm: Math.round(bpm) });
+    setText(this.#pieceTempo, fill(TEXTS.piece_tempo, { bpm: Math.round(bpm) }));
   }
 
   #widget(setting) {
