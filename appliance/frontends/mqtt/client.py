@@ -206,12 +206,15 @@ def connected(broker: Broker, purpose: str, timeout_s: float) -> Iterator[MqttCl
     broker = replace(broker, client_id=f"bachbox-{purpose}-{os.getpid()}")
     client = new_client(broker)
     client.connect_timeout = timeout_s
-    answers: queue.SimpleQueue[ReasonCode] = queue.SimpleQueue()
+    answers: queue.SimpleQueue[ReasonCode | None] = queue.SimpleQueue()
 
     def on_connect(_client: Any, _data: Any, _flags: Any, reason: Any, _properties: Any) -> None:
         answers.put(reason)
 
-    client.on_connect = on_connect
+    def on_disconnect(*_of_paho: Any) -> None:
+        answers.put(None)
+
+    client.on_connect, client.on_disconnect = on_connect, on_disconnect
     try:
         client.connect(broker.host, broker.port)
     except OSError as error:
@@ -221,7 +224,9 @@ def connected(broker: Broker, purpose: str, timeout_s: float) -> Iterator[MqttCl
         try:
             reason = answers.get(timeout=timeout_s)
         except queue.Empty:
-            raise BachboxError(client.silence) from None
+            reason = None
+        if reason is None:
+            raise BachboxError(client.silence)
         if reason.is_failure:
             raise BachboxError(refusal(broker, reason))
         yield client
