@@ -63,7 +63,7 @@ def test_how_fast_the_piece_plays_is_said_beside_the_tempo(shown: Page, box: Web
 
 def bpm(box: WebBox) -> int:
     """Return how fast the piece plays, rounded as JavaScript does."""
-    return math.floor(box.get("/api/now")["tempo_bpm"] + 0.5)
+    return math.floor(float(box.get("/api/now")["tempo_bpm"]) + 0.5)
 
 
 def test_instrument_is_searched_and_chosen(shown: Page, box: WebBox) -> None:
