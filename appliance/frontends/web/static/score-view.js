@@ -22,7 +22,8 @@ export class ScoreView {
   #drawn = []; // The systems: {key, bars, element}
   #secondBar = null; // Where the second system begins, while more are composed than there is room for.
   #space = { width: 0, height: 0 };
-  /** Whether it is to be seen. */
+  #isWanted = false;
+  /** Whether it is to be seen, and the engraver is there. */
   isShown = false;
   /** How many systems were engraved. */
   engraved = 0;
@@ -40,13 +41,14 @@ export class ScoreView {
   }
 
   async show() {
-    this.isShown = true;
+    this.#isWanted = true;
     await loadEngraver();
+    this.isShown = this.#isWanted;
     this.wake(0);
   }
 
   hide() {
-    this.isShown = false;
+    this.#isWanted = this.isShown = false;
     this.#host.replaceChildren();
     this.#drawn = [];
   }
@@ -55,8 +57,11 @@ export class ScoreView {
   wake(afterMs = REFRESH_MS) {
     if (!this.isShown || document.hidden || this.#timer !== null) return;
     this.#timer = setTimeout(async () => {
-      await this.#refresh();
-      this.#timer = null;
+      try {
+        await this.#refresh();
+      } finally {
+        this.#timer = null;
+      }
     }, afterMs);
   }
 

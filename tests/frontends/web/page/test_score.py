@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Page, Route, expect
 
 from appliance.music.key_names import KEYS
 from tests.support.browser import page, violations, wait_until
@@ -131,3 +131,20 @@ def test_bar_that_plays_is_marked_and_what_comes_is_dimmed(browser: Browser, box
 
         # Bar after bar.
         eventually(are_two_marked)
+
+
+def test_the_score_comes_although_notes_come_before_the_engraver(
+    browser: Browser, box: WebBox
+) -> None:
+    with page(browser, box.url, viewport={"width": 844, "height": 390}) as one:
+        held: list[Route] = []
+        one.route("**/vexflow.js", lambda route: held.append(route))
+        one.click("#show-score")
+        wait_until(one, "() => Boolean(bachbox.scoreSwitch.view)")
+        one.evaluate("bachbox.scoreSwitch.view.wake(0)")
+        while not held:
+            one.wait_for_timeout(50)
+        # What was woken would ask the box, and draw.
+        one.wait_for_timeout(1000)
+        held[0].continue_()
+        expect(one.locator("#score svg").first).to_be_visible()
