@@ -51,15 +51,18 @@ def test_a_state_can_be_saved_and_restored(shipped: ModelFile, runtime: str) -> 
 
 
 def test_a_kv_cache_can_be_saved_and_restored_at_every_place_of_its_window(runtime: str) -> None:
-    """`keyboard` keeps the last tokens as rows; the buffer is refilled several times."""
-    del runtime
+    """`keyboard` keeps the last tokens as rows; the buffer is refilled several times.
+
+    Not with tflite-runtime, which takes up to 35 times as long on some processors.
+    """
     keyboard = model_file.load(MODELS / "keyboard.tflite")
-    model, inputs = StepModel(keyboard), np.random.default_rng(1).integers(0, 300, 700)
+    count = 700 if runtime == "ai_edge_litert" else 100
+    model, inputs = StepModel(keyboard), np.random.default_rng(1).integers(0, 300, count)
     states, logits = [], []
     for one in inputs:
         states.append(model.state)
         logits.append(model.step([int(one)]))
-    for place in (699, 0, 480, 230, 479):
+    for place in (count - 1, 0, *(place for place in (480, 230, 479, 60) if place < count)):
         model.state = states[place]
         for one, expected in zip(inputs[place:][:30], logits[place:], strict=False):
             assert np.array_equal(model.step([int(one)]), expected)

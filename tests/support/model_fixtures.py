@@ -12,6 +12,7 @@ from appliance.composing import model_file
 from appliance.composing.composer import Composer
 from appliance.composing.interpreter import RUNTIME_VARIABLE, RUNTIMES
 from appliance.composing.model_file import ModelFile
+from appliance.composing.passages import CLOSING_STEPS
 from tests.support.making_music import MODEL, Played, compose_pieces
 
 
@@ -36,8 +37,10 @@ def many_pieces() -> list[Played]:
 
 @functools.cache
 def _many_pieces() -> list[Played]:
-    """Composed once for all folders, because it takes long."""
-    return compose_pieces(Composer(model_file.load(MODEL), seed=7), 14)
+    """Composed once for all folders, because it takes long; of each ending two samples."""
+    composer = Composer(model_file.load(MODEL), seed=7)
+    composer.spare_steps = 2 * CLOSING_STEPS
+    return compose_pieces(composer, 14)
 
 
 @pytest.fixture(params=RUNTIMES if sys.version_info < (3, 12) else ["ai_edge_litert"])

@@ -10,8 +10,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from music21 import converter
 
-from appliance.composing.composer import Composer
-from appliance.composing.model_file import ModelFile
 from appliance.music.events import (
     EVENT_TYPES,
     TICKS_PER_BEAT,
@@ -25,7 +23,7 @@ from appliance.music.events import (
 from appliance.music.files import midi_writer
 from appliance.music.score import VOICES
 from appliance.music.titles import piece_title
-from tests.support.making_music import Played, compose_pieces
+from tests.support.making_music import Played
 
 
 def written(path: Path, events: list[Event], tempo_bpm: float = 80, title: str = "") -> Path:
@@ -144,8 +142,8 @@ def test_writing_into_a_missing_folder_raises_os_error(tmp_path: Path) -> None:
         written(tmp_path / "nowhere" / "a.mid", [])
 
 
-def test_several_pieces_are_written_to_one_file(tmp_path: Path, shipped: ModelFile) -> None:
-    played = compose_pieces(Composer(shipped, seed=2), 2)
+def test_several_pieces_are_written_to_one_file(tmp_path: Path, many_pieces: list[Played]) -> None:
+    played = many_pieces[:2]
     events = [event for one in played for event in one.events]
     path = written(tmp_path / "two.mid", events)
     assert read_notes(path) == notes_of(events)
