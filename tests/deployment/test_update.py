@@ -170,12 +170,17 @@ def test_there_and_back_again_with_the_config_as_it_was_edited(updated: Machine)
 
 
 def test_a_version_that_does_not_play_is_taken_back(updated: Machine) -> None:
-    before = updated.version
+    assert updated.version == "1"
+    assert updated.update("/root/2.deb").returncode == 0
     said = updated.update(updated.package("3broken"))
     assert said.returncode == 1
     assert "the new version does not play" in said.stdout
-    assert updated.version == before
+    assert updated.version == "2"
     assert (updated.root / CONFIG).read_text() == "volume = 33\n"
+    # The way back is still that to the version before.
+    assert updated.update("--back").returncode == 0
+    assert updated.version == "1"
+    assert not (updated.root / "var/lib/bachbox-update/earlier.deb").exists()
 
 
 def test_wrong_files_are_refused_in_a_sentence(updated: Machine) -> None:
