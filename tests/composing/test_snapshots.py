@@ -27,7 +27,7 @@ def copyables_in(value: object) -> set[type[Copyable]]:
 
 
 def test_no_copy_shares_anything_mutable(monkeypatch: pytest.MonkeyPatch) -> None:
-    """After every step of a few pieces, with random notes, of every kind of music."""
+    """At every third step of a few pieces, with random notes, of every kind of music."""
     monkeypatch.setattr(composing, "StepModel", Noise)
     seen: set[type[Copyable]] = set()
     names = ("chorales", "strings", "keyboard", "folk")
@@ -37,10 +37,10 @@ def test_no_copy_shares_anything_mutable(monkeypatch: pytest.MonkeyPatch) -> Non
     for name, model in models.items():
         composer = Composer(model, seed=5)
         composer.spare_steps = 64
-        for _ in range(200):
+        for step in range(200):
             composer.step()
             snapshot = composer.snapshot()
-            if snapshot is None:
+            if snapshot is None or step % 3:
                 continue
             context = composer._context
             assert context is not None

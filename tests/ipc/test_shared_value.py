@@ -6,6 +6,7 @@ import os
 import resource
 import weakref
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -134,7 +135,8 @@ def test_a_writer_killed_in_the_middle_of_a_write_leaves_the_value_before(
         before = ours.memory[start:size]
         ours.writer.write(value)
         after = ours.memory[start:size]
-    changed = [at for at in range(len(after)) if before[at] != after[at]]
+    differ = np.frombuffer(before, np.uint8) != np.frombuffer(after, np.uint8)
+    changed = np.flatnonzero(differ).tolist()
     if not changed:
         return
     # Only some of the last write's bytes have arrived, in any order.
