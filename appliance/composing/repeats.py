@@ -1,7 +1,8 @@
 """How a piece is heard: with expression, and with its halves, or the whole of it, played again.
 
 Nothing is composed for a repeat. The section's bare events are kept, and performed again. How many
-times a piece is played, the programme decides; whether a half is, the composer.
+times a piece is played, the programme decides; whether a half is, the composer. The second time, a
+half has an ending of its own: where the first time leaves rests, its last chord is held.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 from typing import ClassVar, NamedTuple
 
 from appliance.common.copying import Copyable
-from appliance.music.events import Event, NoteOff, NoteOn, TempoFactor
+from appliance.music.events import TICKS_PER_STEP, Event, NoteOff, NoteOn, TempoFactor
 from appliance.music.expression import Performance
 from appliance.music.score import Form
 
@@ -26,6 +27,42 @@ class Step(NamedTuple):
     end_tick: int
     events: tuple[Event, ...]
     """Without expression."""
+
+
+def with_last_chord_held(steps: list[Step], end_tick: int, bar_ticks: int) -> list[Step]:
+    """Return the steps of a section with its last chord held until ``end_tick``.
+
+    A section stays as it is if nothing sounds in its last bar.
+
+    Args:
+        steps: of the section, at least one.
+        end_tick: where its last bar ends, not before the last step does.
+        bar_ticks: length of a bar.
+    """
+    last_tick = max(
+        (e.tick for step in steps for e in step.events if isinstance(e, NoteOn)), default=0
+    )
+    sounding: dict[tuple[int, int], int] = {}
+    """Until when each note that has begun sounds, as far as that is known."""
+    held = []
+    for step in steps:
+        events = []
+        for event in step.events:
+            if isinstance(event, NoteOn):
+                sounding[event.voice, event.pitch] = steps[-1].end_tick
+            elif isinstance(event, NoteOff):
+                note = event.voice, event.pitch
+                if event.tick > last_tick and note in sounding:
+                    sounding[note] = event.tick
+                    continue
+                sounding.pop(note, None)
+            events.append(event)
+        held.append(step._replace(events=tuple(events)))
+    if max(sounding.values(), default=0) <= end_tick - bar_ticks:
+        return steps
+    ends = tuple(NoteOff(end_tick, *note) for note in sounding)
+    held[-1] = held[-1]._replace(end_tick=end_tick, events=held[-1].events + ends)
+    return held
 
 
 class Rendition(Copyable):
@@ -48,6 +85,8 @@ class Rendition(Copyable):
 
     def __init__(self, form: Form, start_tick: int, voices: int) -> None:
         self._performance = Performance(form, start_tick, voices)
+        self._double_bar_tick = (form.facts.double_bar_step or 0) * TICKS_PER_STEP
+        """In the piece as it is written; 0 where there is none."""
         self._section_tick = 0
         """Where the section begins in the piece as it is written."""
         self._performance_before = self._performance.copy()
@@ -94,7 +133,8 @@ class Rendition(Copyable):
     def play_again(self, *, bar_ticks: int, last_time: bool) -> tuple[list[Event], int]:
         """Perform the next step of the section once more; begin its repeat if none has begun.
 
-        The bar in which the section ends is filled up with rests first.
+        The bar in which the section ends is filled up with rests first. A half of a piece ends the
+        second time with its last chord held, to the end of that bar if nothing follows.
 
         Returns:
             The events, and where the step ends, as it is heard.
@@ -102,7 +142,12 @@ class Rendition(Copyable):
         events: list[Event] = []
         if not self.in_repeat:
             begin, end = self._section_tick, self._steps[-1].end_tick
-            at_tick = self.tick_of(end + (begin - end) % bar_ticks)
+            bar_end = end + (begin - end) % bar_ticks
+            at_tick = self.tick_of(bar_end)
+            if self.section:
+                self._steps = with_last_chord_held(self._steps, bar_end, bar_ticks)
+            elif end == self._double_bar_tick:
+                self._steps = with_last_chord_held(self._steps, end, bar_ticks)
             self._next, self.times_played = 0, self.times_played + 1
             self._performance = self._performance_before.copy()
             self._performance.start_tick = at_tick - begin

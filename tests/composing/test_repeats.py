@@ -15,7 +15,7 @@ from appliance.composing import composer as composing
 from appliance.composing import model_file
 from appliance.composing.composer import Composer
 from appliance.composing.model_file import ModelFile
-from appliance.composing.repeats import AGAIN, LEFT_OUT, MARKS
+from appliance.composing.repeats import AGAIN, LEFT_OUT, MARKS, Step, with_last_chord_held
 from appliance.music.events import (
     TICKS_PER_BEAT,
     TICKS_PER_STEP,
@@ -86,24 +86,73 @@ def starts(events: list[Event], first: int, until: int) -> list[tuple[int, int, 
     ]
 
 
+def assert_second_time(
+    second: list[tuple[int, int, int]], first: list[tuple[int, int, int]], end: int
+) -> None:
+    """Note for note as the first time, but the notes that sound last are held until ``end``.
+
+    Args:
+        second, first: start, length and pitch of the notes, from where each time begins.
+        end: where the bar ends in which the half does.
+    """
+    last = max(start for start, _, _ in first)
+    sounded_until = max(start + length for start, length, _ in first)
+    is_near = sounded_until > end - BAR * TICKS_PER_STEP
+    assert second == [
+        (start, end - start if is_near and start + length > last else length, pitch)
+        for start, length, pitch in first
+    ]
+
+
 @pytest.mark.parametrize("seed", range(6))
-def test_both_halves_are_heard_twice_note_for_note(dances: ModelFile, seed: int) -> None:
+def test_both_halves_are_heard_twice_the_second_time_with_an_ending(
+    dances: ModelFile, seed: int
+) -> None:
     composer = composer_of(dances, seed)
     events = one_piece(composer)
     if composer.stall_detector.give_up:
         return
-    half = DOUBLE_BAR_TICK
+    half, bar = DOUBLE_BAR_TICK, BAR * TICKS_PER_STEP
     first = starts(events, 0, half)
     assert first
-    assert starts(events, half, 2 * half) == first
-    end = max(note.end for note in notes_from(events))
+    assert_second_time(starts(events, half, 2 * half), first, half)
+    end = max(note.end for note in notes_from(events)) - events[0].tick
     rest = starts(events, 2 * half, end + 1)
     again = len(rest) // 2
-    second, repeated = rest[:again], rest[again:]
-    shift = repeated[0][0] - second[0][0]
-    assert shift % (BAR * TICKS_PER_STEP) == 0, "the beat goes on"
-    assert [(start + shift, length, pitch) for start, length, pitch in second] == repeated
+    first, second = rest[:again], rest[again:]
+    shift = second[0][0] - first[0][0]
+    assert shift % bar == 0, "the beat goes on"
+    assert_second_time(
+        [(start - shift, length, pitch) for start, length, pitch in second], first, shift
+    )
     assert tokens_in(events).count(AGAIN) > 1
+
+
+def note(tick: int, length: int, pitch: int) -> tuple[Event, Event]:
+    return NoteOn(tick, 0, pitch, 80), NoteOff(tick + length, 0, pitch)
+
+
+def test_the_last_chord_of_a_half_is_held_and_nothing_before_it() -> None:
+    upbeat, bass, chord = note(960, 480, 50), note(1440, 240, 43), note(1440, 720, 59)
+    steps = [
+        Step(0, 1440, upbeat),
+        Step(1440, 2160, tuple(sorted([*bass, *chord], key=lambda event: event.tick))),
+    ]
+    ended = with_last_chord_held(steps, 2880, 1440)
+    assert ended[0] == steps[0]
+    assert ended[1].end_tick == 2880
+    assert [event for event in ended[1].events if isinstance(event, NoteOff)] == [
+        NoteOff(2880, 0, 43),
+        NoteOff(2880, 0, 59),
+    ]
+    assert with_last_chord_held(ended, 2880, 1440) == ended, "it is held already"
+
+
+def test_after_silence_nothing_is_held() -> None:
+    silent = Step(480, 1920, ())
+    steps = [Step(0, 480, note(0, 480, 60)), silent]
+    assert with_last_chord_held(steps, 2880, 1440) == steps
+    assert with_last_chord_held([silent], 2880, 1440) == [silent]
 
 
 def test_nothing_sounds_over_the_double_bar(dances: ModelFile) -> None:
