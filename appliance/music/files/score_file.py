@@ -54,7 +54,9 @@ class ScoreFile:
         key_signature: the first one, as it sounds; ``None`` where there is none.
         repeats: of the top part of MusicXML, where each repeat sign is, and whether a repeat begins
             there; ``None`` for MIDI and ABC.
-        tune: the symbols of an ABC tune; ``None`` for other files.
+        tune: the symbols of an ABC tune; ``None`` for other files, and where the codec of tunes
+            cannot encode it.
+        not_a_tune: why the codec cannot; "" for other files.
         path: of the file, for messages.
     """
 
@@ -71,6 +73,7 @@ class ScoreFile:
     key_signature: KeySignature | None = None
     repeats: tuple[tuple[int, bool], ...] | None = None
     tune: AbcScore | None = None
+    not_a_tune: str = ""
     path: Path | None = None
 
 

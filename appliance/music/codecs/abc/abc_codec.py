@@ -101,7 +101,8 @@ class AbcCodec:
         """
         score = file.tune
         if score is None:
-            raise UsageError("a model of tunes takes an ABC file only", path=file.path)
+            reason = file.not_a_tune or "a model of tunes takes an ABC file only"
+            raise UsageError(reason, path=file.path)
         try:
             tokens = self.encode(score)[1][:-1]
         except ValueError as why:

@@ -21,16 +21,19 @@ UNIT_MARK: Final = "\x01"
 """Before the denominator of a field ``L:`` within the notes."""
 KEY_MARK: Final = "\x02"
 """Before the alterations of a field ``K:`` within the notes, see :func:`key_mark`."""
+METER_MARK: Final = "\x03"
+"""Before the length of a bar, such as 3/4, where a field ``M:`` within the notes changes it."""
 _KEY_OFFSET: Final = 4
 """Added to alterations, so that each of them is one digit."""
 SYMBOLS: Final = re.compile(
-    r"(?P<bar>::|:\|+[:\]]?|\|+:|\|+\]|\[\|\]?|\|+|:)"
+    r"(?P<bar>::|:\]|:\|+[:\]]?|\|+:|\|+\]|\[\|\]?|\|+|:)"
     r"(?:\s{0,8}\[?(?P<ending>\d{1,2}(?:[,-]\d{1,2}){0,9}(?![\d,.-])))?"
     r"|\[(?P<inner>\d{1,2}(?:[,-]\d{1,2}){0,9})(?![\d,.-])"
     r"|\((?P<tuplet>\d{1,2})(?P<ratio>:\d{0,2}(?::\d{0,2})?)?"
     r"|(?P<accidental>\^\^?|__?|=)?(?P<note>[A-Ga-gz])(?P<octave>[,']*)"
     r"(?P<over>\d+)?(?P<under>/+\d*)?"
-    r"|(?P<broken>>+|<+)|(?P<tie>-)|\x01(?P<unit>\d+)|\x02(?P<key>\d{7})|(?P<other>\S)"
+    r"|(?P<broken>>+|<+)|(?P<tie>-)|\x01(?P<unit>\d+)|\x02(?P<key>\d{7})"
+    r"|\x03(?P<meter>\d+/\d+)|(?P<other>\S)"
 )
 _MANY_TIMES: Final = re.compile(r"\|::(?!\|)|(?<!\|)::\||:::")
 """Two colons beside a bar line; ``|::|`` ends one repeat and begins the next."""
@@ -58,6 +61,8 @@ class WrittenNote:
     """The tuplet that it is in, if that is not a triplet; the length has been adapted to it."""
     in_key: tuple[int, ...] | None = None
     """By how many semitones the key raises each letter, after a change of key in the tune."""
+    tied: bool = False
+    """A tie leads from it to the next note."""
 
 
 @dataclass
@@ -69,6 +74,10 @@ class Bar:
     """The bar line at its end."""
     line_number: int = 0
     """Where it ends, in the file."""
+    whole: Fraction | None = None
+    """How long it should be, in eighths, if the meter has changed within the tune."""
+    is_split: bool = False
+    """The ending that follows begins within it, so that it belongs to every ending."""
 
     def length(self) -> Fraction:
         """Length of all notes, in eighths."""
@@ -91,18 +100,27 @@ class Bars(NamedTuple):
     notices: list[str]
 
 
-def bars_of(lines: Sequence[Line], unit: Fraction, *, compound: bool) -> Bars:
+def bars_of(
+    lines: Sequence[Line],
+    unit: Fraction,
+    *,
+    compound: bool,
+    freely: bool = False,
+    max_unknown_signs: int = 0,
+) -> Bars:
     """Split the notes of a tune into bars, each with the bar line at its end.
 
     Args:
         lines: without header, chord symbols, ornaments, grace notes, slurs and words.
         unit: the length of a note that states none, as a part of a whole note.
         compound: the meter's beats are dotted.
+        freely: endings may begin within a bar; broken rhythms may have double dots or rests.
+        max_unknown_signs: so many are passed over, with a notice.
 
     Raises:
         LineError: a symbol is not known, or stands where it must not; the message says which.
     """
-    scanner = _Scanner(unit, compound=compound)
+    scanner = _Scanner(unit, compound, freely, max_unknown_signs)
     text = "\n".join(line.text for line in lines)
     if _MANY_TIMES.search(text):
         scanner.notices.append(
@@ -122,7 +140,9 @@ def bars_of(lines: Sequence[Line], unit: Fraction, *, compound: bool) -> Bars:
 class _Scanner:
     """Collects notes into bars, symbol by symbol."""
 
-    def __init__(self, unit: Fraction, *, compound: bool) -> None:
+    def __init__(self, unit: Fraction, compound: bool, freely: bool, max_unknown: int) -> None:
+        self._freely = freely
+        self._unknown_left = max_unknown
         self.line_number = 0
         """Of the present symbol."""
         self.notices: list[str] = []
@@ -142,6 +162,9 @@ class _Scanner:
         """Notes still to come of a tuplet that is not a triplet."""
         self._tuplet = ("", Fraction(1))
         """That tuplet as it is written, and the factor of its notes' lengths."""
+        self._broken_length = Fraction(1)
+        """The factor of the next note's length, after a broken rhythm that is not a pair."""
+        self._whole: Fraction | None = None
         self._tie = False
         self._at_start = True
         """No bar line has come yet."""
@@ -168,6 +191,12 @@ class _Scanner:
             self._unit, self._lengths = Fraction(8, int(symbol["unit"])), {}
         elif symbol["key"]:
             self._in_key = tuple(int(digit) - _KEY_OFFSET for digit in symbol["key"])
+        elif symbol["meter"]:
+            self._whole = Fraction(symbol["meter"]) * 8
+        elif self._unknown_left:
+            self._unknown_left -= 1
+            sign = quoted(symbol["other"])
+            self.notices.append(f"line {self.line_number}: the sign {sign} was passed over")
         else:
             raise ValueError(
                 f"{quoted(symbol['other'])} is not a symbol that Bachbox knows; delete it"
@@ -197,22 +226,29 @@ class _Scanner:
         if self._broken or self._triplet_left or self._tuplet_left:
             raise LineError(self.line_number, "it breaks off within a broken rhythm or a tuplet")
         if self._notes:
-            self._bars.append(Bar(self._notes, "|", self.line_number))
+            self._close("|")
         return self._bars
 
     def _bar_line(self, symbol: re.Match[str]) -> None:
         if self._broken or self._triplet_left or self._tuplet_left:
             raise ValueError("a bar line cuts a broken rhythm or a triplet")
+        if symbol["bar"] == ":]" and not self._freely:
+            raise ValueError("':]' is not a bar line; write ':|'")
         ending = self._ending_number(symbol["ending"]) if symbol["ending"] else None
         line = _bar_line(symbol["bar"], ending)
         if self._notes:
-            self._bars.append(Bar(self._notes, line, self.line_number))
-            self._notes = []
+            self._notes[-1].tied |= self._tie
+            self._close(line)
         elif self._bars:
             self._bars[-1].line = _merged(self._bars[-1].line, line)
         elif self._at_start:
             self._bars.append(Bar([], line, self.line_number))
         self._at_start = self._tie = False
+
+    def _close(self, line: str, *, is_split: bool = False) -> None:
+        """End the present bar."""
+        self._bars.append(Bar(self._notes, line, self.line_number, self._whole, is_split))
+        self._notes = []
 
     def _ending_number(self, numbers: str) -> str:
         """1 if an ending is for the first time, 2 if it is for a later one."""
@@ -223,6 +259,11 @@ class _Scanner:
 
     def _ending(self, number: str) -> None:
         """The bracket of a first or second ending, apart from its bar line."""
+        if self._broken or self._triplet_left or self._tuplet_left:
+            raise ValueError("an ending begins within a broken rhythm or a triplet")
+        if self._notes and self._freely:
+            self._close(_bar_line("|", number), is_split=True)
+            return
         if self._notes or not self._bars:
             raise ValueError("an ending begins within a bar")
         self._bars[-1].line = _merged(self._bars[-1].line, _bar_line("|", number))
@@ -245,9 +286,13 @@ class _Scanner:
             self._triplet_left -= 1
         elif self._broken:
             note.group, self._broken = "2", ""
+        note.length *= self._broken_length
+        self._broken_length = Fraction(1)
         if self._tie and self._notes and _can_be_tied(self._notes[-1], note):
             self._notes[-1].length += note.length
         else:
+            if self._notes:
+                self._notes[-1].tied |= self._tie
             self._notes.append(note)
         self._tie = False
 
@@ -259,10 +304,18 @@ class _Scanner:
         return self._lengths[over, under]
 
     def _broken_rhythm(self, symbol: str) -> None:
-        notes = self._notes
-        if len(symbol) > 1 or not notes or notes[-1].group or notes[-1].rest:
+        last = self._notes[-1] if self._notes else None
+        if last and len(symbol) == 1 and not (last.group or last.rest):
+            last.group = self._broken = symbol
+            return
+        if not (last and self._freely) or self._broken or len(symbol) > MAX_DIGITS:
             raise ValueError("a broken rhythm is not a pair of notes")
-        notes[-1].group = self._broken = symbol
+        # Double dots, rests, and notes of triplets have no symbol: their lengths are changed.
+        part = Fraction(1, 2 ** len(symbol))
+        longer, shorter = 2 - part, part
+        is_long_first = symbol[0] == ">"
+        last.length *= longer if is_long_first else shorter
+        self._broken_length = shorter if is_long_first else longer
 
 
 def key_mark(alterations: Sequence[int]) -> str:
@@ -296,7 +349,7 @@ def _bar_line(line: str, ending: str | None) -> str:
         return ":|2" if ending == "2" else "|1"
     if line == "::" or (line.startswith(":") and line.endswith(":") and len(line) > 1):
         return "::"
-    if line.startswith(":|"):
+    if line.startswith((":|", ":]")):
         return ":|"
     if line.endswith(":"):
         return "|:"

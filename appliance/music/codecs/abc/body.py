@@ -7,8 +7,20 @@ from dataclasses import dataclass
 from typing import Final
 
 from appliance.common.text import shortened
-from appliance.music.codecs.abc.bars import KEY_MARK, UNIT_MARK, highest_note, key_mark
-from appliance.music.codecs.abc.header import parse_key, parse_meter, parse_unit, shift_in
+from appliance.music.codecs.abc.bars import (
+    KEY_MARK,
+    METER_MARK,
+    UNIT_MARK,
+    highest_note,
+    key_mark,
+)
+from appliance.music.codecs.abc.header import (
+    parse_any_meter,
+    parse_key,
+    parse_meter,
+    parse_unit,
+    shift_in,
+)
 from appliance.music.codecs.abc.text import Line, LineError, TuneText
 
 MAX_BODY_CHARACTERS: Final = 100_000
@@ -47,21 +59,27 @@ class Body:
         lines: the notes of one voice.
         field_lines: the line number of each field.
         notices: what was left out or interpreted.
+        meters: numerators and denominators after changes of the meter within the notes.
     """
 
     fields: dict[str, str]
     lines: list[Line]
     field_lines: dict[str, int]
     notices: list[str]
+    meters: list[tuple[int, int]]
 
 
-def read_body(tune: TuneText) -> Body:
+def read_body(tune: TuneText, *, any_meter: bool = False) -> Body:
     """Separate a tune's header from its notes.
+
+    Args:
+        tune: from its line ``X:`` on.
+        any_meter: bars may get another length on the way.
 
     Raises:
         ValueError: the tune has no notes, is too long, or gets bars of another length on its way.
     """
-    reader = _BodyReader(tune)
+    reader = _BodyReader(tune, any_meter=any_meter)
     if len(tune.text) > MAX_BODY_CHARACTERS:
         raise ValueError(
             f"a tune of {len(tune.text)} characters; at most {MAX_BODY_CHARACTERS} are read, so "
@@ -73,8 +91,10 @@ def read_body(tune: TuneText) -> Body:
 class _BodyReader:
     """Reads a tune's lines in order."""
 
-    def __init__(self, tune: TuneText) -> None:
+    def __init__(self, tune: TuneText, *, any_meter: bool) -> None:
         self._tune = tune
+        self._any_meter = any_meter
+        self._meters: list[tuple[int, int]] = []
         self._fields: dict[str, str] = {}
         self._in_body = False
         self._voice = ""
@@ -102,7 +122,8 @@ class _BodyReader:
         for name, value in self._tune.defaults:
             self._fields.setdefault(name, value)
         self._note_the_order_of_parts()
-        return Body(self._fields, self._lines_of_first_voice(), self._field_lines, self._notices)
+        lines = self._lines_of_first_voice()
+        return Body(self._fields, lines, self._field_lines, self._notices, self._meters)
 
     def _tune_lines(self) -> list[str]:
         """The lines; without the empty ones if every other line is empty."""
@@ -141,7 +162,7 @@ class _BodyReader:
             self._voice_notices.append(
                 (self._voice, f"line {number}: {jump[2].strip()} was not followed")
             )
-        text = _without_quotes(number, re.sub(f"[{UNIT_MARK}{KEY_MARK}]", "", line))
+        text = _without_quotes(number, re.sub(f"[{UNIT_MARK}{KEY_MARK}{METER_MARK}]", "", line))
         at = 0
         for found in _INLINE_FIELD.finditer(text):
             self._add(number, text[at : found.start()])
@@ -182,6 +203,10 @@ class _BodyReader:
             return self._key_changed(number, value)
         if name == "M" and not self._has_notes():
             self._fields["M"], self._field_lines["M"] = value, number
+        elif name == "M" and self._any_meter:
+            over, under = parse_any_meter(value)[:2]
+            self._meters.append((over, under))
+            return f"{METER_MARK}{over}/{under} "
         elif name == "M":
             self._meter_changed(number, value)
         return ""

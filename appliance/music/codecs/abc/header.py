@@ -39,6 +39,7 @@ NAMED_METERS: Final = {"C": (4, 4), "C|": (4, 4)}
 """``C|`` has the bars of 2/2, and is counted in quarters like the common meter."""
 FREE_METERS: Final = ("none", "free", "")
 MAX_FIELD_CHARACTERS: Final = 200
+_FRACTION: Final = re.compile(r"\(?(\d{1,2}(?:\+\d{1,2}){0,9})\)?/(1|2|4|8|16|32)")
 _ACCIDENTALS: Final = {"^": 1, "_": -1, "=": 0, "^^": 2, "__": -2}
 _CLEF: Final = re.compile(
     r"(?i)(?:clef|middle|m|octave|stafflines|staffscale|score|cue|name|nm|snm|sname|style|stems?"
@@ -168,6 +169,26 @@ def _not_a_key(value: str) -> ValueError:
     )
 
 
+def parse_any_meter(value: str) -> tuple[int, int, str]:
+    """Numerator and denominator of a field ``M:``, and how it was interpreted if that is not plain.
+
+    Raises:
+        ValueError: it is not a meter.
+    """
+    plain = re.sub(r"\s", "", value)
+    if plain.lower() in FREE_METERS:
+        return 4, 4, f"M:{shortened(value)} states no meter; it was read as 4/4"
+    if plain in NAMED_METERS:
+        return *NAMED_METERS[plain], ""
+    if found := _FRACTION.fullmatch(plain):
+        over = sum(map(int, found[1].split("+")))
+        if over:
+            return over, int(found[2]), ""
+    raise ValueError(
+        f"M:{shortened(value)} is not a meter that Bachbox knows (such as 4/4, C|, 6/8)"
+    )
+
+
 def parse_meter(fields: Mapping[str, str]) -> Meter:
     """Parse the fields ``M:`` and ``L:``.
 
@@ -175,27 +196,25 @@ def parse_meter(fields: Mapping[str, str]) -> Meter:
         ValueError: one of them is not known, or tunes in this meter are not played.
     """
     value = fields.get("M", "4/4")
-    plain = re.sub(r"\s", "", value)
-    notice = ""
-    if plain.lower() in FREE_METERS:
-        over, under, notice = 4, 4, f"M:{shortened(value)} states no meter; it was read as 4/4"
-    elif plain in NAMED_METERS:
-        over, under = NAMED_METERS[plain]
-    elif found := re.fullmatch(r"\(?(\d{1,3}(?:\+\d{1,3}){0,9})\)?/([248])", plain):
-        over, under = sum(map(int, found[1].split("+"))), int(found[2])
-    else:
-        raise ValueError(
-            f"M:{shortened(value)} is not a meter that Bachbox knows (such as 4/4, C|, 6/8)"
-        )
-    beat = 6 if under == 8 and over % 3 == 0 and "+" not in plain else 16 // under
+    over, under, notice = parse_any_meter(value)
+    beat = 6 if under == 8 and over % 3 == 0 and "+" not in value else 16 // under
     bar = Fraction(8 * over, under)
-    if not 4 <= bar <= 12 or (bar * 2) % beat:
+    if not 4 <= bar <= 12 or not beat or (bar * 2) % beat:
         raise ValueError(
             f"M:{shortened(value)}: bars as short or as long as that are not played; allowed: from "
             "2/4 to 3/2"
         )
-    unit = fields.get("L") or ("1/16" if Fraction(over, under) < Fraction(3, 4) else "1/8")
-    return Meter(parse_unit(unit), bar, beat, notice)
+    return Meter(unit_of(fields, over, under), bar, beat, notice)
+
+
+def unit_of(fields: Mapping[str, str], over: int, under: int) -> Fraction:
+    """The length of a note that states none: the field ``L:``, or what the standard says.
+
+    Raises:
+        ValueError: the field is not a length.
+    """
+    default = "1/16" if Fraction(over, under) < Fraction(3, 4) else "1/8"
+    return parse_unit(fields.get("L") or default)
 
 
 def parse_unit(value: str) -> Fraction:

@@ -7,6 +7,7 @@ kept; a note tied over a bar line is struck again.
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -18,10 +19,17 @@ from typing import NamedTuple
 from appliance.errors import UsageError
 from appliance.music.codecs.abc.bars import Bar, WrittenNote, bars_of
 from appliance.music.codecs.abc.body import Body, read_body
+from appliance.music.codecs.abc.fitting import (
+    drop_silent_bars,
+    drop_wrong_bars,
+    fit_bars,
+    join_upbeats,
+    write_out_pickups,
+)
 from appliance.music.codecs.abc.grammar import State
 from appliance.music.codecs.abc.header import KeySignature, Meter, parse_key, parse_meter
 from appliance.music.codecs.abc.score import AbcScore
-from appliance.music.codecs.abc.sections import Section, sections_of
+from appliance.music.codecs.abc.sections import sections_of
 from appliance.music.codecs.abc.symbols import LENGTHS_IN_EIGHTHS, symbols_of
 from appliance.music.codecs.abc.text import LineError, TuneText, decode, split_tunes
 from appliance.music.codecs.abc.tokens import END, MINOR_MODES, REPLAY, TOKEN
@@ -36,10 +44,6 @@ MAX_OPENING_CHARACTERS = 20_000
 MAX_SHORT_SHARE = Fraction(1, 4)
 """A 2/4 tune of which this share of notes is shorter than an eighth is read as 4/4, with all
 lengths doubled."""
-MAX_WRONG_SHARE = Fraction(1, 10)
-"""The largest share of bars of a wrong length that is left out of a user's tune."""
-MAX_STRETCH = 3
-"""Eighths by which a section's last note may be made longer or shorter."""
 
 
 class Book(NamedTuple):
@@ -60,6 +64,24 @@ def read(path: Path) -> AbcScore:
         UsageError: there is no such file, no tune in it, or none of those at its beginning can be
             encoded; the message says why.
     """
+    texts = texts_of(path)
+    reasons: list[str] = []
+    for tune in at_the_beginning(texts, MAX_OPENING_CHARACTERS):
+        try:
+            score = parse_tolerantly(tune, path.stem)
+        except ValueError as why:
+            reasons.append(str(why))
+        else:
+            return replace(score, notices=(*which_tune(len(texts), reasons), *score.notices))
+    raise none_can_be_read(path, reasons)
+
+
+def texts_of(path: Path) -> list[TuneText]:
+    """The tunes of a file as text, at least one.
+
+    Raises:
+        UsageError: there is no such file, or no tune in it.
+    """
     try:
         with path.open("rb") as file:
             content = file.read(MAX_BYTES + 1)
@@ -72,19 +94,16 @@ def read(path: Path) -> AbcScore:
         raise UsageError(
             "no tune in ABC is in it (one begins with a line X:1, and has a line K:)", path=path
         )
-    reasons: list[str] = []
-    for tune in _at_the_beginning(found, MAX_OPENING_CHARACTERS):
-        try:
-            score = _parse_tolerantly(tune, path.stem)
-        except ValueError as why:
-            reasons.append(str(why))
-        else:
-            return replace(score, notices=(*_which_tune(len(found), reasons), *score.notices))
+    return found
+
+
+def none_can_be_read(path: Path, reasons: Sequence[str]) -> UsageError:
+    """The error for a file of which the first tunes cannot be read, each for a reason."""
     many = f"none of the first {len(reasons)} tunes can be read; tune 1: "
-    raise UsageError((many if len(reasons) > 1 else "") + reasons[0], path=path)
+    return UsageError((many if len(reasons) > 1 else "") + reasons[0], path=path)
 
 
-def _which_tune(count: int, reasons: Sequence[str]) -> list[str]:
+def which_tune(count: int, reasons: Sequence[str]) -> list[str]:
     """What to report about the other tunes of a file.
 
     Args:
@@ -102,7 +121,7 @@ def _which_tune(count: int, reasons: Sequence[str]) -> list[str]:
     ]
 
 
-def _at_the_beginning(tunes: Sequence[TuneText], characters: int) -> list[TuneText]:
+def at_the_beginning(tunes: Sequence[TuneText], characters: int) -> list[TuneText]:
     """The tunes that begin within so much of their file."""
     starts = accumulate((len(tune.text) for tune in tunes), initial=0)
     return [tune for tune, start in zip(tunes, starts, strict=False) if start < characters]
@@ -122,11 +141,11 @@ def read_book(path: Path, max_characters: int = MAX_BOOK_BYTES) -> Book:
     except OSError as why:
         return Book([("", f"cannot read it: {why.strerror}")])
     tunes: list[tuple[str, AbcScore | str]] = []
-    for number, tune in enumerate(_at_the_beginning(found, max_characters), 1):
+    for number, tune in enumerate(at_the_beginning(found, max_characters), 1):
         line = re.search(r"(?m)^T:(.*)", tune.text)
         title = line[1].strip() if line else ""
         try:
-            tunes.append((title or f"{path.stem} {number}", _parse_tolerantly(tune, title)))
+            tunes.append((title or f"{path.stem} {number}", parse_tolerantly(tune, title)))
         except ValueError as why:
             tunes.append((f"tune {number}" + (f" ({title})" if title else ""), str(why)))
     if not tunes:
@@ -134,12 +153,16 @@ def read_book(path: Path, max_characters: int = MAX_BOOK_BYTES) -> Book:
     return Book(tunes, len(found) - len(tunes))
 
 
-def parse(text: TuneText | str, name: str = "", *, without_wrong_bars: bool = False) -> AbcScore:
+def parse(
+    text: TuneText | str, name: str = "", *, freely: bool = False, without_wrong_bars: bool = False
+) -> AbcScore:
     """Parse one tune.
 
     Args:
         text: from its line ``X:`` on.
         name: of the score.
+        freely: as in :func:`.bars_of`; and pickups that differ are written out. The
+            corpus of the shipped model was read without it.
         without_wrong_bars: bars of a wrong length are left out, if they are few.
 
     Raises:
@@ -147,7 +170,7 @@ def parse(text: TuneText | str, name: str = "", *, without_wrong_bars: bool = Fa
     """
     body = read_body(text if isinstance(text, TuneText) else TuneText(text))
     key, meter = _key_and_meter(body)
-    bars, notices = bars_of(body.lines, meter.unit, compound=meter.beat_steps == 6)
+    bars, notices = bars_of(body.lines, meter.unit, compound=meter.beat_steps == 6, freely=freely)
     bar_eighths = meter.bar_eighths
     if meter.beat_steps == 4 and bar_eighths == 4 and _has_short_notes(bars):
         bar_eighths = Fraction(8)
@@ -162,16 +185,18 @@ def parse(text: TuneText | str, name: str = "", *, without_wrong_bars: bool = Fa
             "Keep a part of it"
         )
     _check_tuplets(bars)
-    notices += _drop_silent_bars(bars, bar_eighths)
-    sections = sections_of(bars)
+    notices += drop_silent_bars(bars, bar_eighths)
+    sections = sections_of(bars, notices, freely=freely)
     if without_wrong_bars:
-        notices += _drop_wrong_bars(sections, bar_eighths)
-    _join_upbeats(sections, bar_eighths)
+        notices += drop_wrong_bars(sections, bar_eighths)
+    join_upbeats(sections, bar_eighths)
+    if freely:
+        write_out_pickups(sections, bar_eighths)
     first = sections[0].bars[0].length()
     pickup = first if first < bar_eighths else Fraction(0)
     if (pickup * 2).denominator != 1:
         raise ValueError("its upbeat is not on the 16th grid")
-    notices += _fit_bars(sections, bar_eighths, pickup)
+    notices += fit_bars(sections, bar_eighths, pickup, freely=freely)
     symbols = (key.mode, *symbols_of(sections, key))
     tonic_and_mode = Key(key.tonic, key.mode in MINOR_MODES)
     form = Form(int(bar_eighths * 2), int(pickup * 2), 1, (), meter.beat_steps)
@@ -186,19 +211,19 @@ def parse(text: TuneText | str, name: str = "", *, without_wrong_bars: bool = Fa
     )
 
 
-def _parse_tolerantly(tune: TuneText, name: str) -> AbcScore:
-    """Parse a tune, if need be without its bars of a wrong length.
+def parse_tolerantly(tune: TuneText, name: str) -> AbcScore:
+    """Parse a tune, if need be with changes where it does not fit, which are reported.
 
     Raises:
         ValueError: it cannot be encoded; the message says what is wrong with the whole tune.
     """
     try:
         return parse(tune, name)
-    except ValueError as why:
-        try:
-            return parse(tune, name, without_wrong_bars=True)
-        except ValueError:
-            raise why from None
+    except ValueError:
+        for without_wrong_bars in (False, True):
+            with contextlib.suppress(ValueError):
+                return parse(tune, name, freely=True, without_wrong_bars=without_wrong_bars)
+        raise
 
 
 def _key_and_meter(body: Body) -> tuple[KeySignature, Meter]:
@@ -229,58 +254,6 @@ def _check_tuplets(bars: Sequence[Bar]) -> None:
                 )
 
 
-def _drop_wrong_bars(sections: list[Section], whole: Fraction) -> list[str]:
-    """Leave out bars that are not as long as the meter says, if they are few.
-
-    Upbeats and the last bars of sections may be shorter.
-
-    Returns:
-        A notice for each of them.
-    """
-    wrong = []
-    for section in sections:
-        for part in (section.bars, section.first, section.second):
-            inner = part[1:-1]
-            wrong += [
-                bar
-                for bar in part
-                if bar.length() > whole + (0 if bar is not part[-1] else MAX_STRETCH)
-                or (bar.length() < whole and any(bar is other for other in inner))
-            ]
-    if len(wrong) > MAX_WRONG_SHARE * sum(
-        len(part) for s in sections for part in (s.bars, s.first, s.second)
-    ):
-        return []
-    for section in sections:
-        for part in (section.bars, section.first, section.second):
-            part[:] = [bar for bar in part if not any(bar is other for other in wrong)]
-    sections[:] = [section for section in sections if section.bars]
-    return [
-        f"line {bar.line_number}: a bar of {bar.length()} eighths instead of {whole} was left out"
-        for bar in wrong
-    ]
-
-
-def _drop_silent_bars(bars: list[Bar], whole: Fraction) -> list[str]:
-    """Take the notes out of bars that are silent as a whole; return what to report."""
-    dropped = 0
-    for bar in bars:
-        if bar.notes and all(note.rest for note in bar.notes) and bar.length() >= whole:
-            bar.notes = []
-            dropped += 1
-    return [f"bars of silence were left out ({dropped})"] if dropped else []
-
-
-def _join_upbeats(sections: list[Section], whole: Fraction) -> None:
-    """Put an upbeat that is written before a section's repeat sign into the section."""
-    for n in range(len(sections) - 2, -1, -1):
-        section, following = sections[n], sections[n + 1]
-        alone = len(section.bars) == 1 and not (section.repeated or section.first)
-        if alone and section.bars[0].length() < whole <= following.bars[0].length():
-            following.bars.insert(0, section.bars[0])
-            del sections[n]
-
-
 def _played_steps(symbols: Sequence[str], form: Form, key: Key) -> int:
     """Length of a tune as it is played, in 16ths.
 
@@ -308,79 +281,3 @@ def _notes(bars: Sequence[Bar]) -> Iterator[WrittenNote]:
 def _has_short_notes(bars: Sequence[Bar]) -> bool:
     notes = list(_notes(bars))
     return sum(note.length < 1 for note in notes) >= MAX_SHORT_SHARE * len(notes)
-
-
-def _fit_bars(sections: list[Section], whole: Fraction, pickup: Fraction) -> list[str]:
-    """Make every bar full, and let a section's last bar leave room for the next upbeat.
-
-    Printed books often write a last bar in full where an upbeat follows. Its last note is made
-    shorter then, or longer in the opposite case.
-
-    Args:
-        sections: changed in place; lengths in eighths.
-        whole: length of a bar.
-        pickup: length of the tune's upbeat.
-
-    Returns:
-        What to report.
-
-    Raises:
-        ValueError: a bar or an upbeat does not fit.
-    """
-    upbeats = []
-    for section in sections:
-        first = section.bars[0].length()
-        upbeat = first if first < whole else Fraction(0)
-        if upbeat not in (0, pickup):
-            raise ValueError("its sections have different upbeats")
-        upbeats.append(upbeat)
-    fitted: list[int] = []
-    for n, section in enumerate(sections):
-        following = upbeats[n + 1] if n + 1 < len(sections) else upbeats[n]
-        fitted += _fit_section(section, whole, upbeats[n], following)
-    if not fitted:
-        return []
-    lines = f"line{'s' * (len(fitted) > 1)} {', '.join(map(str, dict.fromkeys(fitted)))}"
-    return [
-        f"{lines}: the last note of a section was made longer or shorter, so that its bars are full"
-    ]
-
-
-def _fit_section(
-    section: Section, whole: Fraction, upbeat: Fraction, following: Fraction
-) -> list[int]:
-    """The same for one section with its own upbeat and that of the section after it.
-
-    Returns:
-        The lines of the bars that were changed.
-    """
-    last_bars, fitted = section.last_bars(), []
-    for bar in last_bars:
-        last_time = section.second[-1:] == [bar] or not section.repeated
-        next_upbeat = following if last_time else upbeat
-        if not last_time and not section.second and next_upbeat != following:
-            raise ValueError("an upbeat that its repeat does not have")
-        if by := whole - next_upbeat - bar.length():
-            _stretch(bar, by)
-            fitted.append(bar.line_number)
-    for bar in section.bars[1 if upbeat else 0 :] + section.first + section.second:
-        if bar.length() != whole and not any(bar is last for last in last_bars):
-            raise LineError(
-                bar.line_number, f"a bar has {bar.length()} eighths instead of {whole}; correct it"
-            )
-    return fitted
-
-
-def _stretch(bar: Bar, by: Fraction) -> None:
-    """Make a bar longer by some eighths, or shorter if ``by`` is negative."""
-    while by:
-        if not bar.notes or bar.notes[-1].group or abs(by) > MAX_STRETCH:
-            raise LineError(bar.line_number, "a section's last bar is too long or too short")
-        note = bar.notes[-1]
-        length = max(Fraction(0), note.length + by) if note.rest else note.length + by
-        if length not in (0, *LENGTHS_IN_EIGHTHS) or (length == 0 and not note.rest):
-            raise LineError(bar.line_number, "a section's last bar is too long or too short")
-        by -= length - note.length
-        note.length = length
-        if not length:
-            bar.notes.pop()

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from appliance.music.codecs.abc.bars import Bar
 from appliance.music.codecs.abc.text import LineError
 
 REPEAT_ENDS = (":|", "::")
+MORE_ENDINGS = "of more than two endings, the first and the last were read"
 
 
 @dataclass
@@ -26,31 +27,42 @@ class Section:
         return [part[-1] for part in (self.first, self.second) if part] or self.bars[-1:]
 
 
-def sections_of(bars: list[Bar]) -> list[Section]:
+def sections_of(bars: list[Bar], notices: list[str], *, freely: bool = False) -> list[Section]:
     """The sections that bars make; ABC may leave out where a repeat begins.
+
+    Args:
+        bars: of the tune.
+        notices: what was left out is added to them.
+        freely: of more than two endings, the first and the last are kept.
 
     Raises:
         ValueError: endings or repeats do not fit together, or there are no notes.
     """
-    builder = _Builder()
+    builder = _Builder(freely=freely)
     for bar in bars:
         try:
             builder.take(bar)
         except ValueError as why:
             raise LineError(bar.line_number, str(why)) from why
-    return builder.finish()
+    found = builder.finish()
+    notices += builder.notices
+    return found
 
 
 class _Builder:
     """Collects bars into sections."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, freely: bool) -> None:
+        self._freely = freely
         self._found: list[Section] = []
         self._section = Section()
         self._opened = False
         """The section began with a repeat sign."""
         self._part = self._section.bars
         """The list of the section that the next bar belongs to."""
+        self._lead: Bar | None = None
+        """The bar within which the section's endings begin."""
+        self.notices: list[str] = []
 
     def take(self, bar: Bar) -> None:
         """Take the next bar, and do what the bar line at its end says.
@@ -59,7 +71,13 @@ class _Builder:
             ValueError: the bar line does not fit.
         """
         section = self._section
-        if bar.notes:
+        is_ending = self._part is not section.bars
+        if bar.notes and self._lead and is_ending and not self._part:
+            lead = [replace(note) for note in self._lead.notes]
+            bar = replace(bar, notes=lead + bar.notes)
+        if bar.is_split and not is_ending:
+            self._lead = bar
+        elif bar.notes:
             self._part.append(bar)
         within = self._opened and self._part is section.bars
         if bar.line == "|" or (bar.line == "||" and within):
@@ -69,10 +87,15 @@ class _Builder:
                 raise ValueError("a first ending within an ending")
             section.repeated, self._part = True, section.first
         elif bar.line == ":|2":
-            if self._part is section.second and section.first:
+            if self._part is section.second and section.first and not self._freely:
                 raise ValueError(
                     "more than two endings; allowed: a first and a second. Leave out the others"
                 )
+            if self._part is section.second and self._part:
+                section.second.clear()
+                if MORE_ENDINGS not in self.notices:
+                    self.notices.append(MORE_ENDINGS)
+                return
             if self._part is not section.first or not self._part:
                 raise ValueError("a second ending without a first")
             self._part = section.second
@@ -92,7 +115,7 @@ class _Builder:
             self._found.append(section)
         elif section.first or section.second or (self._found and repeats):
             raise ValueError("it repeats nothing")
-        self._section, self._opened = Section(), line in ("|:", "::")
+        self._section, self._opened, self._lead = Section(), line in ("|:", "::"), None
         self._part = self._section.bars
 
     def finish(self) -> list[Section]:
