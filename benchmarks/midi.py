@@ -105,9 +105,10 @@ def rows(card: VirtualCard) -> list[Row]:
     with _ports(card.folder) as (out, into, listener, hand, how):
         config = (
             f'[midi]\nout_port = "{out}"\nin_ports = ["{into}"]\nclock = true\n'
-            f'buttons = {{ {_SWITCH} = "playing" }}\n[music]\ntempo = 120\nexpression = 0\n'
+            f'buttons = {{ {_SWITCH} = "playing" }}\n[music]\ntempo_bpm = 120\nexpression = 0\n'
         )
-        with playing(card, 1, config):
+        with playing(card, 1, config) as player:
+            player.attach()
             listener.moment_of(CLOCK, time.monotonic())
             with measure.step("MIDI clock"):
                 measure.wait(SETTLE_S)
