@@ -23,7 +23,8 @@ from appliance.music.codecs.abc.tokens import MINOR_MODES, NATURAL, UNIT_TICKS
 from appliance.music.codecs.abc.tune import MIDDLE_C
 from appliance.music.notes import Note
 
-MAX_PLAYED_NOTES: Final = 50_000
+MAX_NOTES: Final = 10_000
+"""Before repeats; no tune has a tenth of them."""
 MAX_WRONG_SHARE: Final = Fraction(1, 4)
 """If more bars than this share are not as long as the meter says, the meter is not believed."""
 MAX_UNKNOWN_SIGNS: Final = 20
@@ -65,6 +66,10 @@ def read(tune: TuneText) -> WrittenTune:
     bars, notices = bars_of(
         body.lines, unit, compound=compound, freely=True, max_unknown_signs=MAX_UNKNOWN_SIGNS
     )
+    if (count := sum(len(bar.notes) for bar in bars)) > MAX_NOTES:
+        raise ValueError(
+            f"it is too long ({count} notes; at most {MAX_NOTES} are read). Keep a part of it"
+        )
     whole = Fraction(8 * over, under)
     player = _Player(key, whole)
     believed = not meter_notice and _wrong_share(bars, whole) <= MAX_WRONG_SHARE
@@ -147,11 +152,7 @@ class _Player:
         self._line = 0
 
     def play(self, bars: Sequence[Bar], *, keep_bars: bool) -> None:
-        """Play one time through a section.
-
-        Raises:
-            ValueError: there are too many notes.
-        """
+        """Play one time through a section."""
         for n, bar in enumerate(bars):
             whole, length = bar.whole or self._whole, bar.length()
             remainder = whole - length if 0 < length < whole else Fraction(0)
@@ -198,8 +199,6 @@ class _Player:
                 self._starts.append(self.at)
             self.at += length
             self._tie = (written.step, pitch) if written.tied else None
-        if len(self.notes) > MAX_PLAYED_NOTES:
-            raise ValueError(f"it has more than {MAX_PLAYED_NOTES} notes as it is played")
 
     def _pitch(self, written: WrittenNote, altered: dict[int, int]) -> int:
         """The MIDI note; accidentals hold to the end of the bar, in every octave."""

@@ -41,6 +41,8 @@ MAX_BYTES = 1 << 20
 MAX_BOOK_BYTES = 16 << 20
 MAX_OPENING_CHARACTERS = 20_000
 """The first tune that can be read is looked for among those that begin within so much."""
+MAX_RETRIED_CHARACTERS = 20_000
+"""Tunes are a twentieth as long; reading a longer text several times would take seconds."""
 MAX_SHORT_SHARE = Fraction(1, 4)
 """A 2/4 tune of which this share of notes is shorter than an eighth is read as 4/4, with all
 lengths doubled."""
@@ -220,6 +222,8 @@ def parse_tolerantly(tune: TuneText, name: str) -> AbcScore:
     try:
         return parse(tune, name)
     except ValueError:
+        if len(tune.text) > MAX_RETRIED_CHARACTERS:
+            raise
         for without_wrong_bars in (False, True):
             with contextlib.suppress(ValueError):
                 return parse(tune, name, freely=True, without_wrong_bars=without_wrong_bars)
