@@ -155,7 +155,8 @@ def _read_presets(soundfont: Path, file: BinaryIO) -> dict[tuple[int, int], str]
     file.seek(0)
     head = file.read(12)
     if len(head) < 12 or head[:4] != b"RIFF" or head[8:] != b"sfbk":
-        raise BachboxError(f"{soundfont} is not a soundfont (it does not begin as one): {_REMEDY}")
+        what = "a DLS or GigaSampler file" if head[8:] == b"DLS " else "it does not begin as one"
+        raise BachboxError(f"{soundfont} is not a soundfont ({what}): {_REMEDY}")
     declared = _CHUNK.unpack_from(head)[1] + 8
     if declared > size:
         raise BachboxError(

@@ -144,6 +144,13 @@ def test_tables_that_point_to_the_same_rows_again_and_again_take_no_time() -> No
         [examined.sounds(row) for row in range(rows)]
 
 
+def test_a_dls_file_with_another_suffix_is_named(tmp_path: Path) -> None:
+    font = tmp_path / "gm.sf2"
+    font.write_bytes(b"RIFF" + struct.pack("<I", 4) + b"DLS ")
+    with pytest.raises(BachboxError, match=r"not a soundfont \(a DLS or GigaSampler file\)"):
+        preset_names(font)
+
+
 def test_bytes_behind_the_end_of_a_font_are_named_with_what_removes_them(tmp_path: Path) -> None:
     font = sine_font.write(tmp_path / "a font.sf2", 0, 0)
     size = font.stat().st_size

@@ -46,6 +46,8 @@ _JUMP: Final = re.compile(
     r"""(?![a-z]*[#b\d]|[a-z]*us)(?:\s{0,4}al\b[^"!+\n]{0,40}|al(?:fine|coda|segno))?)\s{0,4}\1"""
 )
 """Da capo and the like, as an ornament or as words."""
+_QUOTED_ENDING: Final = re.compile(r'\[ {0,2}"\s{0,4}([12])[^"\n]{0,20}"')
+"""As abcm2ps writes endings with a text, such as ["1st time"."""
 _PARTS: Final = re.compile(r"[A-Z\d().*]{1,100}")
 _LONG_REST: Final = re.compile(r"[ZX](\d{0,4})")
 
@@ -162,6 +164,8 @@ class _BodyReader:
             self._voice_notices.append(
                 (self._voice, f"line {number}: {jump[2].strip()} was not followed")
             )
+        if self._any_meter:
+            line = _QUOTED_ENDING.sub(r"[\1 ", line)
         text = _without_quotes(number, re.sub(f"[{UNIT_MARK}{KEY_MARK}{METER_MARK}]", "", line))
         at = 0
         for found in _INLINE_FIELD.finditer(text):

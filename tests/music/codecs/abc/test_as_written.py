@@ -63,6 +63,11 @@ def test_ties_over_bar_lines_broken_rhythms_and_other_meters_are_read() -> None:
     assert tune.notices == ()
 
 
+def test_endings_with_a_text_in_quotes_are_endings() -> None:
+    text = SPLIT_ENDING.replace("[1", '["1st"').replace("[2", '["2nd time"')
+    assert played(text) == played(SPLIT_ENDING)
+
+
 def test_a_few_unknown_signs_are_passed_over() -> None:
     tune = as_written.read(TuneText(HEADER + "G4 @A4|" * 3))
     assert len(tune.notes) == 6
