@@ -106,7 +106,9 @@ export class RollStrip {
 
   #jump(tick, ticksPerMs) {
     const ms = performance.now();
-    if (ticksPerMs && ms - this.#movedMs < REDUCED_MOTION_MS) return false;
+    const moved = Math.abs(tick - this.#originTick - this.#animation.currentTime);
+    const isInSight = moved * this.#view.pixelsPerTick < this.#view.width;
+    if (ticksPerMs && isInSight && ms - this.#movedMs < REDUCED_MOTION_MS) return false;
     this.#movedMs = ms;
     if (this.#animation.playState === 'running') this.#animation.pause();
     if (this.#animation.currentTime === tick - this.#originTick) return false;

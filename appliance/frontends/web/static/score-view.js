@@ -6,7 +6,7 @@
 import { barWidth, engrave, headWidth, loadEngraver, systemShape } from './score-engraver.js';
 
 const REFRESH_MS = 300; // How long further notes are awaited before the score is fetched again.
-const SCALES = [0.55, 1.15]; // The smallest that can be read, and the largest.
+const SCALES = [0.55, 1.6]; // The smallest that can be read, and the largest.
 const SYSTEMS = 2; // As many are to fit, where they can be read then.
 const BARS_BEFORE = 8; // So many bars before the one that plays are shown at first.
 const MIN_FULLNESS = 0.75; // Bars are stretched to fill a system that is fuller than this.
