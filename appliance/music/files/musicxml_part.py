@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Final, NamedTuple
 from xml.etree.ElementTree import Element
 
@@ -18,6 +18,13 @@ MAX_STAVES: Final = 8
 _LETTERS: Final = dict(zip("CDEFGAB", (0, 2, 4, 5, 7, 9, 11), strict=True))
 _MAX_MEASURE_QUARTERS: Final = 1e6
 _FIFTHS: Final = range(-7, 8)
+_TYPES: Final = {
+    name: 2.0 ** (3 - power)
+    for power, name in enumerate(
+        ("breve", "whole", "half", "quarter", "eighth", "16th", "32nd", "64th")
+    )
+}
+"""Quarter notes by type of note."""
 _MODES: Final = {"major": False, "minor": True}
 
 
@@ -76,12 +83,17 @@ class MusicXmlPart:
         self._is_percussion = is_percussion
         self._percussion_staves: set[int] = set()
         """The staves with a clef of percussion."""
+        self._tablatures: set[int] = set()
+        """The staves with a clef of tablature."""
 
     def by_staff(self) -> list[list[WrittenNote]]:
         """The notes of each staff, from the top down."""
         staves: dict[int, list[WrittenNote]] = defaultdict(list)
         for note in self.notes:
             staves[note.staff].append(note)
+        if staves.keys() - self._tablatures:  # Tablature repeats what the other staff has.
+            for staff in self._tablatures & staves.keys():
+                self.left_out["notes of a tablature"] += len(staves.pop(staff))
         return [staves[staff] for staff in range(1, max((self._staves, *staves)) + 1)]
 
     def read_measure(self, measure: Element) -> None:
@@ -92,7 +104,7 @@ class MusicXmlPart:
             match element.tag:
                 case "note":
                     fields = {child.tag: child for child in element}
-                    duration = self._duration(fields.get("duration"))
+                    duration = self._note_duration(fields)
                     if "chord" in fields:
                         self._take_note(element, fields, chord_start, duration)
                         continue
@@ -116,6 +128,13 @@ class MusicXmlPart:
 
     def _duration(self, element: Element | None) -> float:
         return min(_number(element) / self._divisions, _MAX_MEASURE_QUARTERS)
+
+    def _note_duration(self, fields: Mapping[str, Element]) -> float:
+        """A note's duration; where scanning programs leave it out, that of its type and dots."""
+        name = (fields["type"].text or "").strip() if "type" in fields else ""
+        if "duration" in fields or "grace" in fields or name not in _TYPES:
+            return self._duration(fields.get("duration"))
+        return _TYPES[name] * (1.5 if "dot" in fields else 1.0)
 
     def _bar_quarters(self) -> float:
         if not self.meters:
@@ -177,7 +196,9 @@ class MusicXmlPart:
                     self._transposition[staff] = round(min(semitones, 999))
                 case "clef":
                     staff = _staff(element.get("number"))
-                    is_percussion = (element.findtext("sign") or "").strip() == "percussion"
+                    sign = (element.findtext("sign") or "").strip()
+                    is_percussion = sign == "percussion"
+                    self._tablatures |= {staff} if sign == "TAB" else set()
                     self._percussion_staves -= {staff}
                     self._percussion_staves |= {staff} if is_percussion else set()
                 case "time" if element.get("number", "1") == "1":

@@ -253,6 +253,27 @@ def test_chords_backups_and_staves(tmp_path: Path) -> None:
     )
 
 
+def test_a_tablature_does_not_repeat_what_the_other_staff_has(tmp_path: Path) -> None:
+    upper, lower = (
+        "".join(pitched(s, 2).replace("</note>", f"<staff>{n}</staff></note>") for s in "CDEF")
+        for n in (1, 2)
+    )
+    clef = '<staves>2</staves><clef number="2"><sign>TAB</sign></clef>'
+    measure = upper + "<backup><duration>8</duration></backup>" + lower
+    file = written(tmp_path, score([measure], attributes=clef))
+    assert [len(part) for part in file.parts if part] == [4]
+    assert file.notices == ("notes of a tablature were left out (4)",)
+    alone = written(tmp_path, score([lower], attributes=clef))
+    assert [len(part) for part in alone.parts if part] == [4]
+
+
+def test_a_note_without_a_duration_is_as_long_as_it_looks(tmp_path: Path) -> None:
+    looks = ("<type>half</type><dot/>", "<type>quarter</type>")
+    notes = [pitched("C", 0).replace("<duration>0</duration>", look) for look in looks]
+    file = written(tmp_path, score(["".join(notes)]))
+    assert [(note.start, note.length) for note in file.parts[0]] == [(0, 1440), (1440, 480)]
+
+
 def test_what_does_not_sound_is_told_of(tmp_path: Path) -> None:
     measure = (
         pitched("C", 2) + pitched("D", 2, "<cue/>") + pitched("E", 0) + pitched("Q", 2)
