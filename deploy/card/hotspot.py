@@ -36,6 +36,8 @@ JOIN_S = 60.0
 """How long cable and Wi-Fi may take to give the box an address."""
 TRY_AGAIN_S = 300.0
 """After so long without a visitor, the Wi-Fi in bachbox.txt is tried again: the router was off."""
+SCAN_S = 20.0
+"""So long networks are looked for if none is found."""
 MAX_BODY_BYTES = 4096
 TIMEOUT_S = 10.0
 
@@ -230,12 +232,17 @@ def networks() -> list[str]:
     with _running(["wpa_supplicant", f"-c{config}", f"-i{DEVICE}"]):
         time.sleep(2)
         client = ["wpa_cli", "-i", DEVICE]
-        subprocess.run([*client, "scan"], capture_output=True, check=False)
-        time.sleep(5)
-        found = subprocess.run(
-            [*client, "scan_results"], capture_output=True, text=True, check=False
-        )
-    return scanned(found.stdout)
+        # A scan of all channels takes some seconds, and none may begin during another.
+        deadline = time.monotonic() + SCAN_S
+        while True:
+            subprocess.run([*client, "scan"], capture_output=True, check=False)
+            time.sleep(5)
+            found = subprocess.run(
+                [*client, "scan_results"], capture_output=True, text=True, check=False
+            )
+            names = scanned(found.stdout)
+            if names or time.monotonic() > deadline:
+                return names
 
 
 def scanned(results: str) -> list[str]:

@@ -3,36 +3,29 @@
     python -m tests.machine sound         amd64: its sound card's WAV has the score's pitches
     python -m tests.machine plug [TIMES]  amd64: the plug is pulled (20 times) at random moments
     python -m tests.machine knob          arm64: an encoder on the pins is turned from outside
+    python -m tests.machine hotspot       amd64: a phone fills in the page of bachbox-setup
     python -m tests.machine card          build/image/bachbox.img boots on a Raspberry Pi 3
     python -m tests.machine               all of them
 
-Prints what it finds; how fast things are depends on this computer and says nothing of a Pi.
+``PACKAGE=FILE.deb`` installs this package instead of building one. Prints what it finds; how fast
+things are depends on this computer and says nothing of a Pi.
 """
 
 from __future__ import annotations
 
 import base64
-import contextlib
 import math
-import os
 import random
-import re
-import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Final
 
 from tests.machine import pitches
+from tests.machine.card import prove_card
+from tests.machine.hotspot import prove_hotspot
 from tests.machine.machine import BOOT_S, Machine
+from tests.machine.making import BUILD, PLAYS, machine, say
 
-ROOT: Final = Path(__file__).parent.parent.parent
-BUILD: Final = ROOT / "build" / "machine"
-
-PLAYS: Final = (
-    "systemctl is-active -q bachbox && systemctl show -p StatusText bachbox | grep Playing"
-)
 HOLDS_S: Final = 2.0
 """What was set so long before the plug was pulled is there again."""
 
@@ -44,79 +37,6 @@ QUARTER_S: Final = 0.7
 
 MUSIC_S: Final = 60
 MIN_LIKENESS: Final = 0.7
-
-_TOLD: Final = (
-    "systemd.show_status=yes systemd.journald.forward_to_console=1 "
-    "systemd.default_device_timeout_sec=900"
-)
-"""For the card's kernel: what happens comes to the console, and an emulated Pi is waited for."""
-
-_OF_CARD: Final = {
-    "bachbox.service is active": r"Started .*bachbox\.service",
-    "bachbox.txt is read": r"plays on null",
-    "the settings' file system is there": r"Mounted .*/var/lib/bachbox",
-}
-"""What is waited for on the console of the emulated Pi."""
-
-_began = time.monotonic()
-
-
-def say(sentence: str) -> None:
-    print(f"{time.monotonic() - _began:6.0f} s  {sentence}", flush=True)
-
-
-def older(made: Path) -> bool:
-    """Whether it is not there, or any source has changed since."""
-    listed = subprocess.run(
-        [
-            "git",
-            "ls-files",
-            "-z",
-            "appliance",
-            "deploy",
-            "models",
-            "systemd",
-            "pyproject.toml",
-            ":!*.md",
-        ],
-        cwd=ROOT,
-        check=True,
-        stdout=subprocess.PIPE,
-        text=True,
-    ).stdout
-    sources = [ROOT / name for name in listed.split("\0") if name]
-    return not made.exists() or made.stat().st_mtime < max(s.stat().st_mtime for s in sources)
-
-
-def make(what: str, architecture: str, *command: str | Path) -> None:
-    """Run a script that installs the package, built where there is none of these sources."""
-    built = sorted((ROOT / "build/deb").glob(f"bachbox_*+deb13_{architecture}.deb"))
-    if not built or older(built[-1]):
-        say(f"the package for {architecture} is built")
-        said = subprocess.run(
-            [ROOT / "deploy/deb.sh", "trixie", architecture],
-            check=True,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        built = [Path(said.stdout.strip())]
-    say(f"{what} is made")
-    subprocess.run(command, check=True, env=os.environ | {"PACKAGE": str(built[-1])})
-
-
-@contextlib.contextmanager
-def machine(kind: str) -> Iterator[Machine]:
-    """With a disk as after the installation, and off at the end whatever happens."""
-    folder = BUILD / kind
-    fresh = folder / "fresh.img"
-    if older(fresh):
-        make(f"a disk for {kind}", kind, ROOT / "tests/machine/disk.sh", kind, folder)
-    subprocess.run(["cp", "--sparse=always", fresh, folder / "disk.img"], check=True)
-    box = Machine(kind, folder)
-    try:
-        yield box
-    finally:
-        box.pull_the_plug()
 
 
 def start(box: Machine) -> float:
@@ -236,64 +156,6 @@ def prove_knob() -> None:
         assert found == 80 + (10 - 4) * 2
 
 
-def prove_card() -> None:
-    folder = BUILD / "card"
-    folder.mkdir(parents=True, exist_ok=True)
-    card = folder / "card.img"
-    image = ROOT / "build/image/bachbox.img"
-    if older(image):
-        make("the card image", "arm64", ROOT / "deploy/image.sh")
-    subprocess.run(["cp", "--sparse=always", image, card], check=True)
-    boot = ("-i", f"{card}@@4M")
-
-    def on_card(tool: str, *arguments: str | Path) -> str:
-        return subprocess.run(
-            [tool, *arguments], check=True, stdout=subprocess.PIPE, text=True
-        ).stdout
-
-    # The emulated Pi has no sound, so somebody writes that into bachbox.txt, as on any computer.
-    wishes = on_card("mtype", *boot, "::/bachbox.txt")
-    text = folder / "bachbox.txt"
-    text.write_text(wishes.replace('output = "default"', 'output = "null"'))
-    on_card("mcopy", "-n", "-o", *boot, text, "::/bachbox.txt")
-    # What the Pi's own firmware does, and QEMU does not: finding these on the card.
-    names = on_card("mdir", "-b", *boot, "::/")
-    found = {}
-    for what in ("vmlinuz-", "initrd.img-", "bcm2837-rpi-3-b.dtb", "cmdline.txt"):
-        name = next(line.strip() for line in names.splitlines() if what in line)
-        found[what] = folder / what.strip("-")
-        on_card("mcopy", "-n", "-o", *boot, name, found[what])
-    arguments = found["cmdline.txt"].read_text().strip().replace("quiet", "")
-    console = folder / "console"
-    began = time.monotonic()
-    with (folder / "qemu").open("wb") as log:
-        process = subprocess.Popen(
-            [
-                *("qemu-system-aarch64", "-M", "raspi3b", "-display", "none", "-no-reboot"),
-                *("-kernel", found["vmlinuz-"], "-initrd", found["initrd.img-"]),
-                *("-dtb", found["bcm2837-rpi-3-b.dtb"], "-append"),
-                f"{arguments} console=ttyS1,115200 {_TOLD}",
-                *("-drive", f"file={card},format=raw,if=sd"),
-                *("-serial", "null", "-serial", f"file:{console}"),
-            ],
-            stdout=log,
-            stderr=log,
-        )
-    try:
-        while time.monotonic() - began < BOOT_S:
-            assert process.poll() is None, (folder / "qemu").read_text()
-            said = console.read_text(errors="replace") if console.exists() else ""
-            missing = [what for what, pattern in _OF_CARD.items() if not re.search(pattern, said)]
-            if not missing:
-                say(f"card: {', '.join(_OF_CARD)}; {time.monotonic() - began:.0f} s after power")
-                return
-            time.sleep(1)
-        raise TimeoutError(f"the card did not come to this: {', '.join(missing)}; see {console}")
-    finally:
-        process.kill()
-        process.wait()
-
-
 def main() -> None:
     match sys.argv[1:]:
         case ["sound"]:
@@ -302,12 +164,15 @@ def main() -> None:
             prove_plug(int(times[0]) if times else 20)
         case ["knob"]:
             prove_knob()
+        case ["hotspot"]:
+            prove_hotspot()
         case ["card"]:
             prove_card()
         case []:
             prove_sound()
             prove_plug(20)
             prove_knob()
+            prove_hotspot()
             prove_card()
         case _:
             sys.exit(__doc__)

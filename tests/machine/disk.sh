@@ -1,6 +1,7 @@
 #!/bin/bash
 # Makes the disk of a whole machine, a plain Debian 13 with Bachbox's package installed the user's way:
-#   tests/machine/disk.sh amd64|arm64 FOLDER
+#   tests/machine/disk.sh amd64|arm64 FOLDER [hotspot]
+# hotspot: with what a card has for its Wi-Fi bachbox-setup.
 # FOLDER gets fresh.img (ext4, no partitions), vmlinuz and initrd.img. PACKAGE=file: one built before.
 # What Debian does at a start and a box has no need of is left out, for emulated it takes minutes.
 set -euo pipefail
@@ -8,6 +9,7 @@ set -euo pipefail
 here=$(cd "$(dirname "$0")/../.." && pwd)
 architecture=$1
 out=$2
+with=${3:-}
 package=${PACKAGE:-$("$here/deploy/deb.sh" trixie "$architecture")}
 if [ "$architecture" = arm64 ]; then
     # The card's, which takes long to make.
@@ -35,6 +37,15 @@ cp "$package" "$root/tmp/"
 cp --remove-destination /etc/resolv.conf "$root/etc/resolv.conf"
 inside sh -c 'apt-get install --quiet=2 --yes --no-install-recommends /tmp/bachbox_*.deb' >"$out/install" 2>&1
 rm "$root"/tmp/bachbox_*.deb
+if [ "$with" = hotspot ]; then
+    inside apt-get install --quiet=2 --yes --no-install-recommends wpasupplicant dnsmasq-base nftables iproute2 iw udhcpc >>"$out/install" 2>&1
+    for file in network system/bachbox-card.service system/bachbox-hotspot.service system/wpa_supplicant@wlan0.service.d; do
+        cp -r "$here/deploy/card/root/etc/systemd/$file" "$root/etc/systemd/$(dirname "$file")/"
+    done
+    install -D -m 755 -t "$root/usr/lib/bachbox-card" "$here"/deploy/card/{settings,hotspot}.py
+    install -m 644 -t "$root/usr/lib/bachbox-card" "$here"/deploy/card/{dac.py,hotspot.html}
+    install -D -m 644 -t "$root/boot/firmware" "$here/deploy/card/bachbox.txt"
+fi
 
 echo "/dev/vda / ext4 rw,noatime 0 1" >"$root/etc/fstab"
 echo machine >"$root/etc/hostname"
@@ -48,6 +59,7 @@ for unit in apt-daily.timer apt-daily-upgrade.timer dpkg-db-backup.timer fstrim.
     rpi-set-sysconf.service rpi-reconfigure-raspi-firmware.service alsa-restore.service alsa-state.service; do
     ln -sf /dev/null "$root/etc/systemd/system/$unit"
 done
+if [ "$with" = hotspot ]; then rm "$root/etc/systemd/system/systemd-networkd.service"; fi
 touch "$root/etc/.updated" "$root/var/.updated"
 # A plain sound, so that its pitches can be told; the music is known by its seed.
 sed -i -e 's/^#seed = .*/seed = 1685/' -e 's/^#instrument = .*/instrument = "Ocarina"/' "$root/etc/bachbox/bachbox.toml"
@@ -88,9 +100,11 @@ cat >"$root/etc/systemd/system/agent.service" <<'UNIT'
 [Unit]
 DefaultDependencies=no
 After=local-fs.target
+StartLimitIntervalSec=0
 [Service]
 ExecStart=/usr/local/sbin/agent
 Restart=always
+RestartSec=1
 [Install]
 WantedBy=sysinit.target
 UNIT
@@ -103,7 +117,7 @@ inside mkinitramfs -o /boot/initrd.machine "${kernel#vmlinuz-}"
 umount "$root/proc"
 cp "$root/boot/$kernel" "$out/vmlinuz"
 mv "$root/boot/initrd.machine" "$out/initrd.img"
-rm -rf "$root"/boot/* "$root"/var/cache/apt/* "$root"/var/lib/apt/lists/*
+rm -rf "$root"/boot/{vmlinuz,initrd,config,System}* "$root"/var/cache/apt/* "$root"/var/lib/apt/lists/*
 rm -f "$out/fresh.img"
 truncate --size 2G "$out/fresh.img"
 mkfs.ext4 -q -d "$root" -E lazy_itable_init=0,lazy_journal_init=0 "$out/fresh.img"
