@@ -198,13 +198,18 @@ class SequencerOut(_Client):
             return True
         lib, seq, now = self._lib, self._seq, time.monotonic()
         queue_s = self._queue_s()
+        # The queue is looked at at each tick of its timer, so what is due now would still be in it,
+        # and lost, when a port is closed at once.
+        is_direct = not self._last_s and all(at_s <= now for at_s, _ in messages)
         for at_s, message in messages:
-            # The order of messages must hold even where the clocks disagree by a microsecond.
-            self._last_s = max(self._last_s, queue_s + at_s - now)
+            if not is_direct:
+                # The order of messages must hold even where the clocks disagree by a microsecond.
+                self._last_s = max(self._last_s, queue_s + at_s - now)
             seconds, part = divmod(self._last_s, 1.0)
             kind, data = _packed(message)
+            queue = _DIRECT if is_direct else self._queue
             event = _EVENT.pack(
-                *(kind, _TIME_REAL, 0, self._queue, int(seconds), int(part * 1e9)),
+                *(kind, _TIME_REAL, 0, queue, int(seconds), int(part * 1e9)),
                 *(self._id, self._port, _SUBSCRIBERS, _UNKNOWN, data),
             )
             if lib.snd_seq_event_output(seq, event) < 0:
