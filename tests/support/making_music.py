@@ -228,12 +228,6 @@ def altered(path: Path, change: Callable[[dict[str, Any]], object]) -> Path:
     return path
 
 
-def of_eight_bars(path: Path) -> Path:
-    """Write the shipped model, whose pieces all have eight bars here, to ``path``; return that."""
-    form = [16, 0, 128, [[60, 64], [124, 128]], 4]
-    return altered(path, lambda about: about.update(forms=[form], facts=[{"kind": "chorale"}]))
-
-
 def span(first: int, last: int) -> range:
     """Ticks of the steps from ``first`` up to ``last``."""
     return range(first * TICKS_PER_STEP, last * TICKS_PER_STEP, TICKS_PER_STEP)
