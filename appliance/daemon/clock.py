@@ -76,7 +76,7 @@ class Clock:
     """Plays, pauses and fades by the clock.
 
     A person's command always wins: music that is started in quiet hours, or while it fades out,
-    plays on. The sleep timer runs on through pauses, whoever paused, and what it ends stays paused.
+    plays on. The sleep timer runs on through every pause, and what it ends stays paused.
     A restart in quiet hours counts as their beginning; a sleep timer does not outlive one.
 
     Args:

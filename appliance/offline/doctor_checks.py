@@ -32,6 +32,7 @@ from appliance.offline import config_checks, stream_checks
 from appliance.offline.findings import CheckStatus, Finding
 from appliance.offline.midi_checks import check_midi
 from appliance.offline.page_checks import check_page
+from appliance.offline.soundfont_report import MAX_PRESETS_SHOWN, general_midi_programs, listed
 from appliance.sandbox import run_in_fork
 from appliance.state.general_midi import NAMES
 
@@ -124,10 +125,6 @@ def _box_that_plays() -> str:
     return ""
 
 
-MAX_PRESETS_SHOWN: Final = 5
-"""Fonts with no more instruments than this are described by their presets."""
-
-
 def _check_soundfont(config: Config) -> Iterator[Finding]:
     from appliance.audio.soundfont import fits_in_memory, preset_names
 
@@ -135,7 +132,7 @@ def _check_soundfont(config: Config) -> Iterator[Finding]:
     try_soundfont(path)
     presets = preset_names(path)
     is_large = not fits_in_memory(path)
-    programs = {program for bank, program in presets if bank == 0}
+    programs = general_midi_programs(presets)
     if not makes_sound(path, min(programs, default=0)):
         yield Finding(
             "soundfont", CheckStatus.FAILED, f"{path} makes no sound", "choose another one"
@@ -143,14 +140,13 @@ def _check_soundfont(config: Config) -> Iterator[Finding]:
         return
     missing = [name for program, name in enumerate(NAMES) if program not in programs]
     lacks = f", lacks {', '.join(missing[:5])}{' …' if missing[5:] else ''}" if missing else ""
-    count = len(programs & set(range(128)))
-    if count <= MAX_PRESETS_SHOWN:
-        found = sorted(presets.items())
-        named = [f"{bank}:{number} {name}" for (bank, number), name in found[:MAX_PRESETS_SHOWN]]
-        lacks = f"; its presets are {', '.join(named)}{' …' if found[MAX_PRESETS_SHOWN:] else ''}"
+    if len(programs) <= MAX_PRESETS_SHOWN:
+        named = listed(presets)
+        more = " …" if named[MAX_PRESETS_SHOWN:] else ""
+        lacks = f"; its presets are {', '.join(named[:MAX_PRESETS_SHOWN])}{more}"
     if is_large:
         lacks += "; too large for the free memory, so one instrument at a time is loaded"
-    yield Finding("soundfont", CheckStatus.OK, f"{path}, {count} of 128 instruments{lacks}")
+    yield Finding("soundfont", CheckStatus.OK, f"{path}, {len(programs)} of 128 instruments{lacks}")
 
 
 def _check_runtime(config: Config) -> Iterator[Finding]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -13,7 +13,8 @@ from appliance.audio.soundfont_check import makes_sound, try_soundfont
 from appliance.errors import BachboxError
 
 SUFFIXES: Final = (".sf2", ".sf3")
-_MAX_SHOWN: Final = 5
+MAX_PRESETS_SHOWN: Final = 5
+"""Fonts with no more instruments than this are described by their presets."""
 _PROGRAMS: Final = 128
 
 
@@ -52,13 +53,22 @@ def _played(path: Path) -> SoundfontReport:
     """The report of a soundfont that can be loaded."""
     try:
         found = preset_names(path)
-        programs = {program for bank, program in found if bank == 0}
+        programs = general_midi_programs(found)
         if not makes_sound(path, min(programs, default=0)):
             raise BachboxError(f"{path} makes no sound; choose another soundfont")
     except BachboxError as why:
         return SoundfontReport(str(path), usable=False, reason=str(why))
-    presets = [f"{bank}:{program} {name}" for (bank, program), name in sorted(found.items())]
-    return SoundfontReport(str(path), usable=True, instruments=len(programs), presets=presets)
+    return SoundfontReport(str(path), usable=True, instruments=len(programs), presets=listed(found))
+
+
+def general_midi_programs(presets: Mapping[tuple[int, int], str]) -> set[int]:
+    """Return the programs in bank 0, from the names of presets by bank and program."""
+    return {program for bank, program in presets if bank == 0}
+
+
+def listed(presets: Mapping[tuple[int, int], str]) -> list[str]:
+    """Return bank, program and name of each preset, such as "0:19 Church Organ", in order."""
+    return [f"{bank}:{program} {name}" for (bank, program), name in sorted(presets.items())]
 
 
 def lines(report: SoundfontReport) -> Iterator[str]:
@@ -67,5 +77,5 @@ def lines(report: SoundfontReport) -> Iterator[str]:
         yield f"cannot be used: {report.reason}"
         return
     yield f"{report.path}: {report.instruments} of {_PROGRAMS} instruments"
-    if len(report.presets) <= _MAX_SHOWN:
+    if len(report.presets) <= MAX_PRESETS_SHOWN:
         yield f"  its presets are {', '.join(report.presets)}"

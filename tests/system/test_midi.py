@@ -164,7 +164,7 @@ def test_a_storm_of_knobs_ends_with_the_last_value_and_the_music_goes_on(
 
 
 def keep(process: Playing, count: int) -> None:
-    """Wait until so many pieces have been saved: composing one takes a busy machine minutes."""
+    """Wait until this number of pieces is saved: a busy machine takes minutes to compose one."""
     with contextlib.suppress(AssertionError):
         process.wait_for("saved: ", count)
     process.wait_for("saved: ", count)
@@ -175,7 +175,7 @@ def test_what_is_played_on_a_keyboard_begins_a_piece(
 ) -> None:
     process, organ, keyboard = box
     # At this tempo a 16th is short: two keys that a busy machine hears together are still two.
-    # And whoever composes shares the processor with nobody.
+    # Paused, so that the piece is composed sooner.
     ask(tempo=240, playing=False)
     # All at once are no melody.
     os.write(keyboard, b"".join(bytes((0x90, key, 80)) for key in TUNE))

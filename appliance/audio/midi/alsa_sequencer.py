@@ -198,8 +198,8 @@ class SequencerOut(_Client):
             return True
         lib, seq, now = self._lib, self._seq, time.monotonic()
         queue_s = self._queue_s()
-        # The queue is looked at at each tick of its timer, so what is due now would still be in it,
-        # and lost, when a port is closed at once.
+        # The kernel sends what is in the queue at the next tick of its timer. What is due now would
+        # wait for that, and be lost if the port is closed before.
         is_direct = not self._last_s and all(at_s <= now for at_s, _ in messages)
         for at_s, message in messages:
             if not is_direct:

@@ -115,7 +115,7 @@ def bars_of(
         unit: the length of a note that states none, as a part of a whole note.
         compound: the meter's beats are dotted.
         freely: endings may begin within a bar; broken rhythms may have double dots or rests.
-        max_unknown_signs: so many are passed over, with a notice.
+        max_unknown_signs: up to this number are passed over, each with a notice.
 
     Raises:
         LineError: a symbol is not known, or stands where it must not; the message says which.
