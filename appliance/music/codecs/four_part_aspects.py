@@ -8,6 +8,7 @@ others; a correction for each, which ``make correct`` fits, is added to the logi
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Sequence
 from typing import Final
 
@@ -77,14 +78,15 @@ NONE: Final = ASPECTS.width
 """Stands for no aspect."""
 
 _ALL: Final = np.arange(LOWEST_PITCH, HIGHEST_PITCH + 1)
-_INTERVALS: Final = np.clip(np.arange(-127, 128), -MAX_INTERVAL, MAX_INTERVAL) + MAX_INTERVAL
-"""Index of an interval in its row, by the interval in semitones plus 127."""
-
-_CLASHES: Final = [
-    ((_ALL - pitch) % 12 == 1) | ((_ALL - pitch) % 12 == 11) | 2 * ((_ALL - pitch) % 12 == 6)
-    for pitch in range(12)
-]
-"""How each note clashes with one of a pitch class: 1 by a semitone, 2 by a tritone."""
+# Tables instead of arithmetic: this is done for every token.
+_INTERVALS: Final = np.clip(_ALL - _ALL[:, None], -MAX_INTERVAL, MAX_INTERVAL) + MAX_INTERVAL
+"""Index in its row of the interval from one pitch (the row) to each."""
+_ABOVE: Final = (_ALL - np.arange(12)[:, None]) % 12
+"""Semitones from a pitch class (the row) up to each pitch, without octaves."""
+_BELOW: Final = -_ABOVE % 12
+_PITCH_CLASSES: Final = _ALL % 12
+_CLASHES: Final = (_ABOVE == 1) | (_ABOVE == 11) | 2 * (_ABOVE == 6)
+"""How each pitch clashes with a pitch class (the row): 1 by a semitone, 2 by a tritone."""
 
 
 def _move(interval: int) -> int:
@@ -142,10 +144,9 @@ class PartAspects(Copyable):
         in_beat = (step - self._pickup_steps) % STEPS_IN_BEAT
         off_beat = int(in_beat > 0)
         found = np.full((len(_ROWS), PITCHES + 2), NONE, dtype=np.intp)
-        rows = {name: row[:PITCHES] for name, row in zip(_ROWS, found, strict=True)}
-        rows["degree"][:] = (
-            ASPECTS["degree", voice * 2 + self._minor, 0] + (_ALL - self._tonic) % 12
-        )
+        rows = dict(zip(_ROWS, found[:, :PITCHES], strict=True))
+        degree = ASPECTS["degree", voice * 2 + self._minor, 0]
+        np.add(_ABOVE[self._tonic], degree, out=rows["degree"])
         self._line_aspects(rows, voice)
         _interval_aspects(rows, voice, sounding, off_beat)
         soprano, bass, tenor = sounding[0], sounding[-1], sounding[-2]
@@ -159,7 +160,7 @@ class PartAspects(Copyable):
         if now is not None and LOWEST_PITCH <= now <= HIGHEST_PITCH:
             # A held note sounds in this step as a struck one would.
             found[_WITH_OTHERS, PITCHES + 1] = found[_WITH_OTHERS, now - LOWEST_PITCH]
-        bucket = sum(held[voice] >= least for least in HELD_STEPS)
+        bucket = bisect_right(HELD_STEPS, held[voice])
         found[-1, PITCHES + 1] = ASPECTS["hold", voice * STEPS_IN_BEAT + in_beat, bucket]
         found[-1, PITCHES] = ASPECTS["rest", voice]
         return found
@@ -169,54 +170,56 @@ class PartAspects(Copyable):
         line = self._lines[voice]
         if not line:
             return
-        intervals = _ALL - line[-1]
         last = line[-1] - line[-2] if len(line) > 1 else 0
         move = _move(last) if len(line) > 1 else NO_MOVE
-        rows["interval"][:] = (
-            ASPECTS["interval", voice * (MOVES + 1) + move, 0] + _INTERVALS[intervals + 127]
-        )
+        interval = ASPECTS["interval", voice * (MOVES + 1) + move, 0]
+        now = line[-1] - LOWEST_PITCH
+        np.add(_INTERVALS[now], interval, out=rows["interval"])
         if len(line) < 3:
             return
         before = line[-2] - line[-3]
         if last * before > 0 and max(abs(last), abs(before)) <= STEP_SEMITONES:
-            goes_on = (np.abs(intervals) <= STEP_SEMITONES) & (intervals * last > 0)
+            below = slice(max(now - STEP_SEMITONES, 0), now)
+            above = slice(now + 1, now + 1 + STEP_SEMITONES)
+            goes_on, turns = (above, slice(now)) if last > 0 else (below, slice(now + 1, None))
             rows["line"][goes_on] = ASPECTS["line", voice, 0]
-            rows["line"][intervals * last < 0] = ASPECTS["line", voice, 1]
+            rows["line"][turns] = ASPECTS["line", voice, 1]
         elif last:
-            rows["line"][line[-2] == _ALL] = ASPECTS["line", voice, 2]
+            rows["line"][line[-2] - LOWEST_PITCH] = ASPECTS["line", voice, 2]
         followed = self._figures.get((voice, last, before))
         if followed is not None:
             rows["figure"][:] = ASPECTS["figure", voice, 0]
             for interval in followed:
-                rows["figure"][intervals == interval] = ASPECTS["figure", voice, 1]
+                if 0 <= now + interval < PITCHES:
+                    rows["figure"][now + interval] = ASPECTS["figure", voice, 1]
 
     def _bass_aspects(self, rows: Rows, soprano: int | None) -> None:
         """Those of the bass of a beat under its soprano, and after the last root."""
         if soprano is not None and soprano != SILENT:
-            row = self._minor * 12 + (soprano - self._tonic) % 12
-            rows["frame"][:] = ASPECTS["frame", row, 0] + (_ALL - self._tonic) % 12
+            frame = ASPECTS["frame", self._minor * 12 + (soprano - self._tonic) % 12, 0]
+            np.add(_ABOVE[self._tonic], frame, out=rows["frame"])
         if self._root is not None:
-            moved = (_ALL - self._root) % 12
-            rows["bass_move"][:] = ASPECTS["bass_move", self._minor, 0] + moved
+            moved = ASPECTS["bass_move", self._minor, 0]
+            np.add(_ABOVE[self._root], moved, out=rows["bass_move"])
 
     def _chord_aspects(
         self, rows: Rows, notes: list[int], step: int, place: int, off_beat: int
     ) -> None:
         """Those of the chord that is heard with each note."""
         chords = completed_chords(frozenset(pitch % 12 for pitch in notes))
-        pitch_classes = _ALL % 12
-        kinds, roots = chords.kinds[pitch_classes], chords.roots[pitch_classes]
         last = place == VOICES - 1
-        rows["chord"][:] = ASPECTS["chord", last * 2 + off_beat, 0] + kinds
+        aspects = ASPECTS["chord", last * 2 + off_beat, 0] + chords.kinds
+        rows["chord"][:] = aspects[_PITCH_CLASSES]
         if off_beat or not last:
             return
-        named = roots != UNNAMED
-        degree = ASPECTS["root", self._minor * 12, 0] + (roots - self._tonic) % 12 * KINDS
-        rows["root"][:] = np.where(named, degree + kinds, NONE)
+        named = chords.roots != UNNAMED
+        degree = ASPECTS["root", self._minor * 12, 0] + (chords.roots - self._tonic) % 12 * KINDS
+        rows["root"][:] = np.where(named, degree + chords.kinds, NONE)[_PITCH_CLASSES]
         if self._root is not None:
             in_bar = int((step - self._pickup_steps) % self._bar_steps > 0)
-            moved = ASPECTS["root_move", self._minor * 12, in_bar] + (roots - self._root) % 12 * 2
-            rows["root_move"][:] = np.where(named, moved, NONE)
+            moved = ASPECTS["root_move", self._minor * 12, in_bar]
+            moves = moved + (chords.roots - self._root) % 12 * 2
+            rows["root_move"][:] = np.where(named, moves, NONE)[_PITCH_CLASSES]
 
 
 def _interval_aspects(
@@ -229,19 +232,20 @@ def _interval_aspects(
         if number != voice and pitch is not None and pitch != SILENT
     }
     lowest = VOICES - 1
+    over_bass = ASPECTS["over_bass", voice * 2 + off_beat, 0]
     if voice == lowest and 0 in notes:
-        rows["over_bass"][:] = (
-            ASPECTS["over_bass", voice * 2 + off_beat, 0] + (notes[0] - _ALL) % 12
-        )
+        np.add(_BELOW[notes[0] % 12], over_bass, out=rows["over_bass"])
     elif voice and lowest in notes:
-        rows["over_bass"][:] = (
-            ASPECTS["over_bass", voice * 2 + off_beat, 0] + (_ALL - notes[lowest]) % 12
-        )
-    beyond = (notes.get(voice - 1, 127) < _ALL) | (notes.get(voice + 1, 0) > _ALL)
-    rows["crossing"][beyond] = ASPECTS["crossing", voice]
+        np.add(_ABOVE[notes[lowest] % 12], over_bass, out=rows["over_bass"])
+    crossing = ASPECTS["crossing", voice]
+    if voice - 1 in notes:
+        rows["crossing"][max(notes[voice - 1] + 1 - LOWEST_PITCH, 0) :] = crossing
+    if voice + 1 in notes:
+        rows["crossing"][: max(notes[voice + 1] - LOWEST_PITCH, 0)] = crossing
     if notes:
-        clash = np.bitwise_or.reduce([_CLASHES[pitch % 12] for pitch in notes.values()])
-        rows["clash"][:] = ASPECTS["clash", voice * 2 + off_beat, 0] + clash
+        clashes = [_CLASHES[pitch % 12] for pitch in notes.values()]
+        clash = np.bitwise_or.reduce(clashes)
+        np.add(clash, ASPECTS["clash", voice * 2 + off_beat, 0], out=rows["clash"])
 
 
 _ROWS: Final = (
