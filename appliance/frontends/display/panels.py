@@ -18,10 +18,10 @@ OLED_ADDRESS: Final = 0x3C
 TEXT_ADDRESS: Final = 0x27
 
 _LAYOUTS: Final = {
-    "128x64": Layout(title_columns=21, instrument_columns=14),
-    "128x32": Layout(title_columns=21, instrument_columns=14),
+    "128x64": Layout(title_columns=21, instrument_columns=13),
+    "128x32": Layout(title_columns=21, instrument_columns=13),
     "20x4": Layout(title_columns=20, instrument_columns=20),
-    "16x2": Layout(title_columns=16, instrument_columns=11),
+    "16x2": Layout(title_columns=16, instrument_columns=12),
 }
 
 MAX_DOTS: Final = 6
@@ -29,6 +29,8 @@ MAX_DOTS: Final = 6
 
 _LINE_HEIGHT: Final = 11
 """Of Pillow's own bitmap font, whose characters are 6 pixels wide."""
+
+_LINE_COLUMNS: Final = 21
 
 _KEY_FONT_SIZE: Final = 18
 
@@ -163,36 +165,47 @@ def draw(screen: Screen, size: tuple[int, int]) -> Any:
     # Letters without grey edges, which a display of black and white would fray.
     pen.fontmode = "1"
 
+    def left(y: int, text: str) -> None:
+        _write(pen, small, 0, y, text)
+
     def right(y: int, text: str) -> None:
-        pen.text((width - small.getlength(text), y), text, font=small, fill=1)
+        _write(pen, small, width - int(small.getlength(text)) - 1, y, text)
 
     if screen.key and height >= 64:
         pen.text((0, 11), screen.key, font=large, fill=1)
-    pen.text((0, 0), screen.title, font=small, fill=1)
+    left(0, screen.title)
     middle, bottom = height - 2 * _LINE_HEIGHT - 4, height - _LINE_HEIGHT
     if height < 64:
         middle = _LINE_HEIGHT
-    pen.text((0, middle), screen.instrument, font=small, fill=1)
+    left(middle, screen.instrument)
     if screen.tempo_bpm:
         right(middle, f"{screen.tempo_bpm} BPM")
     if screen.silent:
         _inverted(pen, small, 0, bottom, screen.silent)
     elif screen.beats_per_bar > MAX_DOTS:
-        pen.text((0, bottom), _beats(screen), font=small, fill=1)
+        left(bottom, _beats(screen))
     else:
         for beat in range(screen.beats_per_bar if screen.beat else 0):
             box = (beat * 12, height - 9, beat * 12 + 8, height - 1)
             pen.ellipse(box, outline=1, fill=int(beat + 1 == screen.beat))
     if screen.trouble:
         _inverted(pen, small, width - int(small.getlength("trouble")) - 2, bottom, "trouble")
-    elif screen.beat:
+    elif screen.beat and len(screen.silent) + len(f"bar {screen.bar}") < _LINE_COLUMNS:
         right(bottom, f"bar {screen.bar}")
     return image
 
 
 def _inverted(pen: Any, font: Any, x: int, y: int, text: str) -> None:
     pen.rectangle((x, y, x + font.getlength(text) + 1, y + _LINE_HEIGHT - 1), fill=1)
-    pen.text((x + 1, y), text, font=font, fill=0)
+    _write(pen, font, x, y, text, fill=0)
+
+
+def _write(pen: Any, font: Any, x: int, y: int, text: str, fill: int = 1) -> None:
+    """Write a line whose first and last letter are whole.
+
+    Serifs reach into the next letter's room, and Pillow cuts them off at either end of a text.
+    """
+    pen.text((x + 1 - font.getlength(" "), y), f" {text} ", font=font, fill=fill)
 
 
 @functools.cache
@@ -231,20 +244,21 @@ class TextPanel:
 
 def text_lines(screen: Screen, columns: int) -> list[str]:
     """Return ``screen`` as 2 lines if there are 16 columns, otherwise as 4, all of them full."""
-    beats = screen.silent or _beats(screen)
     if columns <= 16:
+        beats = _short_beats(screen, columns - len(screen.instrument) - 1)
         second = screen.silent or _spread(screen.instrument, beats, columns)
         tempo = str(screen.tempo_bpm) if screen.tempo_bpm else ""
-        first = _spread(screen.key, tempo, columns) if screen.key else screen.title
+        first = _key_and_tempo(screen.key, tempo, columns) if screen.key else screen.title
         lines = [first, second]
     else:
         tempo = f"{screen.tempo_bpm} BPM" if screen.tempo_bpm else ""
         bar = f"bar {screen.bar}" if screen.beat else ""
+        left, right = screen.silent or _beats(screen), "trouble" if screen.trouble else bar
         lines = [
             screen.title,
-            _spread(screen.key, tempo, columns),
+            _key_and_tempo(screen.key, tempo, columns),
             screen.instrument,
-            _spread(beats, "trouble" if screen.trouble else bar, columns),
+            _spread(left, right if len(left) + len(right) < columns else "", columns),
         ]
     return [line[:columns].ljust(columns) for line in lines]
 
@@ -255,6 +269,19 @@ def _beats(screen: Screen) -> str:
     if screen.beats_per_bar > MAX_DOTS:
         return f"{screen.beat}/{screen.beats_per_bar}"
     return "".join("*" if n + 1 == screen.beat else "." for n in range(screen.beats_per_bar))
+
+
+def _short_beats(screen: Screen, room: int) -> str:
+    """Return the beats, or if they need more than ``room``, the number of this one."""
+    beats = _beats(screen)
+    numbers = f"{screen.beat}/{screen.beats_per_bar}", str(screen.beat)
+    return next((text for text in (beats, *numbers) if len(text) <= room), "") if beats else ""
+
+
+def _key_and_tempo(key: str, tempo: str, columns: int) -> str:
+    if len(key) + 1 + len(tempo) > columns:
+        key = key.replace("-sharp", "#")
+    return _spread(key, tempo, columns)
 
 
 def _spread(left: str, right: str, columns: int) -> str:

@@ -238,3 +238,32 @@ def test_no_two_states_look_alike_and_none_leaves_the_glass() -> None:
         left, top, right, bottom = picture.getbbox() or (0,) * 4
         assert 0 <= left < right <= 128
         assert 0 <= top < bottom <= 64
+
+
+@pytest.mark.parametrize("text", ["Fuga", "Prelude", "BPM"])
+def test_first_and_last_letters_are_whole(text: str) -> None:
+    """Each letter looks as it does among others."""
+    alone, among = (
+        draw(Screen(title, brightness=80), (128, 64)) for title in (text, f"I {text} I")
+    )
+    box = alone.getbbox() or (0,) * 4
+    assert box[0] <= 1
+    moved = among.crop((12, 0, 12 + 6 * len(text) + 2, 11))
+    assert ImageChops.logical_xor(alone.crop((0, 0, *moved.size)), moved).getbbox() is None
+
+
+@pytest.mark.parametrize(("size", "middle"), [((128, 64), 38), ((128, 32), 11)])
+def test_what_stands_left_and_right_of_a_line_does_not_touch(
+    size: tuple[int, int], middle: int
+) -> None:
+    display = Display("ssd1306", "x".join(map(str, size)))  # type: ignore[arg-type]
+    columns = panels.layout_of(display).instrument_columns
+    full = SCREEN._replace(instrument="M" * columns, tempo_bpm=240, silent="no sound card", bar=128)
+    picture, bottom = draw(full, size), size[1] - 11
+    assert picture.crop((0, middle, 78, middle + 11)).getbbox()
+    assert picture.crop((81, middle, 84, middle + 11)).getbbox() is None
+    assert picture.crop((81, bottom, 84, bottom + 11)).getbbox() is None
+    assert picture.crop((84, bottom, 128, bottom + 11)).getbbox()
+    # Where the bar would touch, it gives way.
+    picture = draw(full._replace(bar=1024), size)
+    assert picture.crop((81, bottom, 128, bottom + 11)).getbbox() is None

@@ -23,6 +23,8 @@ from appliance.frontends.display.screens import (
     scrolled,
 )
 from appliance.ipc.shared_state import Condition
+from appliance.music import key_names
+from appliance.music.key_names import KEYS
 from tests.frontends.display.box import Box, settings
 
 TEXT = Display("hd44780", "20x4")
@@ -50,6 +52,32 @@ def test_a_bar_of_many_beats_has_its_number() -> None:
     box = Box()
     box.change(beat=11, beats_per_bar=12)
     assert text_lines(shown(box), 20)[3] == "11/12         bar 12"
+
+
+@pytest.mark.parametrize(
+    ("beats", "beat", "line"),
+    [(3, 2, "Harpsichord  .*."), (4, 1, "Harpsichord *..."), (6, 5, "Harpsichord  5/6"),
+     (12, 11, "Harpsichord   11")],
+)  # fmt: skip
+def test_beats_leave_room_for_the_instrument(beats: int, beat: int, line: str) -> None:
+    box = Box()
+    box.instrument = "Harpsichord"
+    box.change(beat=beat, beats_per_bar=beats)
+    display = Display("hd44780", "16x2")
+    assert text_lines(shown(box, display=display), 16)[1] == line
+
+
+@pytest.mark.parametrize("key", KEYS)
+def test_a_key_is_whole_at_every_tempo(key: str) -> None:
+    screen = Screen("Fugue", key, 240, "Flute")
+    for columns, line in ((16, 0), (20, 1)):
+        said = text_lines(screen, columns)[line].removesuffix("240" if columns == 16 else "240 BPM")
+        assert key_names.find(said) == KEYS[key]
+
+
+def test_the_bar_gives_way_to_what_is_missing() -> None:
+    screen = Screen("Fugue", "d minor", 66, "Flute", 128, 2, 3, "no sound card")
+    assert text_lines(screen, 20)[3] == "no sound card       "
 
 
 def test_a_pause_and_a_missing_sound_card_are_said() -> None:
