@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Final
 
 from appliance.audio.silence_watch import is_silent
-from appliance.audio.soundfont import warn_if_slow
+from appliance.audio.soundfont import faster_kind, warn_if_slow
 from appliance.errors import BachboxError
 from appliance.sandbox import refuse_crash, run_in_fork
 
@@ -39,7 +39,7 @@ def try_soundfont(path: Path) -> None:
         raise BachboxError(
             f"the soundfont is not loaded after {_TIMEOUT_S} s",
             path=path,
-            remedy="choose a smaller one, or an .sf2 file",
+            remedy=f"choose another; {faster_kind(path)} loads faster",
         )
     refuse_crash(path, "soundfont", "FluidSynth", ended_by)
 

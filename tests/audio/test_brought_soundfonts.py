@@ -233,24 +233,40 @@ def test_the_wrong_package_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     synth_module._library.cache_clear()
 
 
-def test_slow_loading_is_told(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+SLOW = [("slow.sf3", "an .sf2 file loads faster"), ("SLOW.SF2", "a smaller soundfont loads faster")]
+
+
+@pytest.mark.parametrize(("name", "advice"), SLOW)
+def test_slow_loading_is_told_with_what_loads_faster(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    name: str,
+    advice: str,
 ) -> None:
-    font = tmp_path / "slow.sf3"
+    font = tmp_path / name
     with soundfont.warn_if_slow(font):
         pass
     assert caplog.text == ""
     monkeypatch.setattr(soundfont, "SLOW_LOAD_S", 0)
     told = threading.Event()
-    monkeypatch.setattr(soundfont.logger, "warning", lambda *_: told.set())
+    warned: list[str] = []
+
+    def warn(message: str, *values: object) -> None:
+        warned.append(message % values)
+        told.set()
+
+    monkeypatch.setattr(soundfont.logger, "warning", warn)
     with soundfont.warn_if_slow(font):
         assert told.wait(60)
+    assert warned == [f"loading the soundfont {font} takes a while; {advice}"]
 
 
+@pytest.mark.parametrize(("name", "advice"), SLOW)
 def test_a_font_that_is_never_loaded_is_named(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, advice: str
 ) -> None:
     monkeypatch.setattr(soundfont_check, "_TIMEOUT_S", 1)
     monkeypatch.setattr(synth_module, "FluidSynth", lambda *_: time.sleep(60))
-    with pytest.raises(BachboxError, match="not loaded after 1 s; choose a smaller one"):
-        soundfont_check.try_soundfont(tmp_path / "slow.sf3")
+    with pytest.raises(BachboxError, match=f"not loaded after 1 s; .*{advice}"):
+        soundfont_check.try_soundfont(tmp_path / name)
