@@ -22,9 +22,8 @@ from appliance.music.files.time_signatures import (
 )
 from appliance.music.notes import Note, paired
 
-SUFFIXES: Final = (".mid", ".midi")
-DRUM_CHANNEL: Final = 9
-"""Channel 10 of General MIDI, counted from 0."""
+SUFFIXES: Final = (".mid", ".midi", ".kar", ".rmi", ".smf")
+"""Those of karaoke and of MIDI in RIFF, too."""
 
 _PEDAL_DOWN: Final = 64
 """The pedal is down from this controller value on."""
@@ -127,7 +126,7 @@ def _score_file(midi: midi_repair.RepairedMidi, name: str) -> ScoreFile:
     names: list[str] = []
     for track in tracks:
         for channel, notes in track.notes(midi.ticks_per_beat).items():
-            if channel == DRUM_CHANNEL:
+            if channel in midi.drum_channels:
                 drum_parts += 1
                 continue
             held = _with_pedal(notes, pedal.get(channel, []))

@@ -15,6 +15,7 @@ from typing import Final, NamedTuple
 
 import mido
 
+from appliance.music.files.midi_drums import BANK_SELECT, DrumChannels
 from appliance.music.files.score_file import MAX_NOTES
 
 SUSTAIN_PEDAL: Final = 64
@@ -54,6 +55,8 @@ class RepairedMidi(NamedTuple):
     ticks_per_beat: float
     notices: tuple[str, ...]
     """What was not taken as it is written, in words for the user."""
+    drum_channels: frozenset[int]
+    """The channels that play drums, from 0."""
 
 
 def load(content: bytes) -> RepairedMidi:
@@ -68,8 +71,8 @@ def load(content: bytes) -> RepairedMidi:
         raise ValueError("it has no MIDI header")
     _, length, file_type, count, division = _HEADER.unpack_from(content, start)
     ticks_per_beat, notices = _ticks_per_beat(division)
-    budget = _Budget()
-    tracks, broken = _tracks(content, start + _CHUNK.size + max(6, length), budget)
+    drums = DrumChannels()
+    tracks, broken = _tracks(content, start + _CHUNK.size + max(6, length), drums)
     if broken:
         notices.append(
             "a track breaks off and was read up to there"
@@ -84,7 +87,7 @@ def load(content: bytes) -> RepairedMidi:
     header = _HEADER.pack(b"MThd", 6, file_type, len(tracks), 480)
     chunks = (_CHUNK.pack(b"MTrk", len(track)) + track for track in tracks)
     file = mido.MidiFile(file=io.BytesIO(header + b"".join(chunks)), clip=True)
-    return RepairedMidi(file, ticks_per_beat, tuple(notices))
+    return RepairedMidi(file, ticks_per_beat, tuple(notices), drums.found())
 
 
 def _ticks_per_beat(division: int) -> tuple[float, list[str]]:
@@ -126,8 +129,9 @@ class _Budget:
             raise ValueError(f"it has more than {MAX_NOTES} notes")
 
 
-def _tracks(content: bytes, position: int, budget: _Budget) -> tuple[list[bytes], int]:
+def _tracks(content: bytes, position: int, drums: DrumChannels) -> tuple[list[bytes], int]:
     """The contents of the tracks from ``position`` on, and how many of them break off."""
+    budget = _Budget()
     tracks: list[bytes] = []
     broken = 0
     while 0 <= position <= len(content) - _CHUNK.size:
@@ -135,7 +139,7 @@ def _tracks(content: bytes, position: int, budget: _Budget) -> tuple[list[bytes]
         start = position + _CHUNK.size
         if name == b"MTrk":
             end = _track_end(content, start, length)
-            cleaner = _TrackCleaner(content[start:end], budget)
+            cleaner = _TrackCleaner(content[start:end], budget, drums)
             tracks.append(cleaner.clean())
             if len(tracks) > MAX_TRACKS:
                 raise ValueError(f"it has more than {MAX_TRACKS} tracks")
@@ -167,11 +171,13 @@ class _TrackCleaner:
     Args:
         data: the content of the track.
         budget: of the file.
+        drums: of the file.
     """
 
-    def __init__(self, data: bytes, budget: _Budget) -> None:
+    def __init__(self, data: bytes, budget: _Budget, drums: DrumChannels) -> None:
         self._data = data
         self._budget = budget
+        self._drums = drums
         self._position = 0
         self.broken = False
         """Whether the track ends within an event, or has data where an event should begin."""
@@ -221,13 +227,15 @@ class _TrackCleaner:
         if status == 0xFF:
             return self._meta_event()
         if status in (0xF0, 0xF7):
-            self._bytes(self._number())
+            self._drums.take_exclusive(self._bytes(self._number()))
             return b""
         if status >= 0xF0:
             self._bytes(_SYSTEM_SIZES.get(status, 0))
             return b""
         kind = status & 0xF0
         data = [self._data_byte() for _ in range(1 if kind in (_PROGRAM_CHANGE, 0xD0) else 2)]
+        if kind == _CONTROL_CHANGE and data[0] == BANK_SELECT:
+            self._drums.take_bank(status & 0x0F, data[1])
         is_kept = kind in (0x80, _NOTE_ON, _PROGRAM_CHANGE) or (
             kind == _CONTROL_CHANGE and data[0] in _KEPT_CONTROLLERS
         )

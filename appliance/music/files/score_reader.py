@@ -21,6 +21,9 @@ _READERS: Final = {
     ".mxl": "musicxml_reader",
     ".xml": "musicxml_reader",
     ".abc": "abc_reader",
+    ".kar": "midi_reader",
+    ".rmi": "midi_reader",
+    ".smf": "midi_reader",
 }
 """Module in this package by suffix."""
 SUFFIXES: Final = tuple(_READERS)
@@ -40,6 +43,7 @@ def read(path: Path) -> ScoreFile:
         raise UsageError(
             f"cannot read {suffix or 'nameless'} files; known: {' '.join(SUFFIXES)}",
             path=path,
+            remedy="the program that wrote it may export MusicXML or MIDI",
         )
     try:
         if path.exists() and not path.is_file():

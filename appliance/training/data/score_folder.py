@@ -38,7 +38,6 @@ HELD_OUT_SHARE = 0.1
 """The share of the pieces that is held out, for valid and for test each."""
 MAX_FILES_FOR_DEFAULTS = 20
 """How many MIDI files, from the first on, tempo and instrument are taken from."""
-DRUM_CHANNEL = 9
 
 Skipped = list[tuple[str, str]]
 """Names of files and pieces that are not used, each with the reason."""
@@ -283,7 +282,8 @@ def _defaults(score_format: ScoreFormat, paths: Sequence[Path]) -> tuple[float, 
     programs: Counter[int] = Counter()
     midi_paths = [path for path in paths if path.suffix.lower() in midi_reader.SUFFIXES]
     for path in midi_paths[:MAX_FILES_FOR_DEFAULTS]:
-        messages = [m for track in midi_repair.load(path.read_bytes()).file.tracks for m in track]
+        midi = midi_repair.load(path.read_bytes())
+        messages = [m for track in midi.file.tracks for m in track]
         tempo = next((m.tempo for m in messages if m.type == "set_tempo" and m.tempo), None)
         if tempo:
             tempos.append(mido.tempo2bpm(tempo))
@@ -291,7 +291,7 @@ def _defaults(score_format: ScoreFormat, paths: Sequence[Path]) -> tuple[float, 
             {
                 m.program
                 for m in messages
-                if m.type == "program_change" and m.channel != DRUM_CHANNEL
+                if m.type == "program_change" and m.channel not in midi.drum_channels
             }
         )
     tempo_bpm = float(round(statistics.median(tempos))) if tempos else score_format.tempo_bpm

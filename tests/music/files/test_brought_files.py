@@ -257,6 +257,43 @@ def test_percussion_is_left_out_with_a_notice(tmp_path: Path) -> None:
     assert file.notices == ("read 3 of 4 tracks (percussion left out)",)
 
 
+XG = b"\x00\xf0\x08\x43\x10\x4c\x00\x00\x7e\x00\xf7"
+GM2 = b"\x00\xf0\x05\x7e\x7f\x09\x03\xf7"
+
+
+def gs_drums(part: int, mode: int) -> bytes:
+    """The message of Roland's GS that lets a part play drums, or not."""
+    data = bytes((0x41, 0x10, 0x42, 0x12, 0x40, 0x10 | part, 0x15, mode, 0, 0xF7))
+    return b"\x00\xf0" + bytes((len(data),)) + data
+
+
+def bank(channel: int, number: int) -> bytes:
+    return bytes((0, 0xB0 | channel, 0, number))
+
+
+@pytest.mark.parametrize(
+    ("before", "channel", "is_drums"),
+    [
+        (b"", 9, True), (b"", 8, False),
+        (XG + bank(8, 127), 8, True), (XG + bank(8, 126), 8, True), (bank(8, 127), 8, False),
+        (XG + bank(8, 0), 8, False), (XG + bank(7, 127), 8, False),
+        (b"\x00\xf0\x08\x43\x10\x4c\x08\x05\x07\x02\xf7", 5, True),
+        (GM2 + bank(3, 120), 3, True), (GM2 + bank(3, 121), 3, False), (bank(3, 120), 3, False),
+        (gs_drums(1, 1), 0, True), (gs_drums(9, 1), 8, True), (gs_drums(10, 2), 10, True),
+        (gs_drums(15, 1), 15, True), (gs_drums(0, 0), 9, False), (gs_drums(0, 1), 9, True),
+        (gs_drums(10, 0), 10, False), (b"\x00\xf0\x00\x00\xf0\x01\xf7", 3, False),
+    ],
+)  # fmt: skip
+def test_drums_are_on_the_channels_that_the_file_says(
+    tmp_path: Path, before: bytes, channel: int, is_drums: bool
+) -> None:
+    other = 11
+    tracks = melody(60, channel=other, before=before), melody(36, 38, channel=channel)
+    file = read(tmp_path, midi(*tracks))
+    assert len(file.parts) == 1 + (not is_drums)
+    assert file.notices == (("read 1 of 2 tracks (percussion left out)",) if is_drums else ())
+
+
 def test_the_first_of_several_independent_sequences_is_read() -> None:
     file = score_reader.read(BROUGHT / "type2.mid")
     assert file.parts == PLAIN.parts[:1]
