@@ -9,8 +9,9 @@ from __future__ import annotations
 import io
 import re
 import zipfile
+from collections import Counter
 from collections.abc import Iterator
-from typing import Final
+from typing import Final, NamedTuple
 from xml.etree.ElementTree import Element, iterparse
 
 MAX_XML_BYTES: Final = 24 << 20
@@ -35,6 +36,16 @@ _DRUM_CHANNEL: Final = "10"
 _PARTWISE, _TIMEWISE = "score-partwise", "score-timewise"
 
 
+class Measure(NamedTuple):
+    """A measure of one part."""
+
+    part: tuple[int, str]
+    """The part's id, after a number that tells parts with the same id apart."""
+    number: int
+    """From 0, whatever the file calls it."""
+    element: Element
+
+
 class MusicXmlDocument:
     """A MusicXML file; :meth:`measures` reads it once, and fills the other attributes.
 
@@ -54,8 +65,8 @@ class MusicXmlDocument:
         self.titles: list[str] = []
         """That of the movement first."""
 
-    def measures(self) -> Iterator[tuple[str, Element]]:
-        """The measures of every part in order, each with the part's id.
+    def measures(self) -> Iterator[Measure]:
+        """The measures of every part, in the order of the file.
 
         Raises:
             ValueError: it is not MusicXML, or has more than :data:`MAX_ELEMENTS` elements.
@@ -63,6 +74,10 @@ class MusicXmlDocument:
         """
         path: list[Element] = []
         inner = ""
+        outer_number = 0
+        """Of the part, or of the measure in a file written measure by measure."""
+        inside: Counter[str] = Counter()
+        """What has come in it: its measures, or its parts by their ids."""
         for event, element in self._events():
             if event == "start":
                 if not path:
@@ -73,10 +88,17 @@ class MusicXmlDocument:
             if not path:
                 return
             if len(path) == 2 and element.tag == inner:
-                holder = path[1] if inner == "measure" else element
-                yield holder.get("id", ""), element
+                name = element.get("id", "") if inner == "part" else ""
+                if inner == "part":
+                    yield Measure((inside[name], name), outer_number, element)
+                else:
+                    part = outer_number, path[1].get("id", "")
+                    yield Measure(part, inside[name], element)
+                inside[name] += 1
                 del path[1][:]
             elif len(path) == 1:
+                outer_number += element.tag in ("part", "measure")
+                inside.clear()
                 self._keep(element)
                 del path[0][:]
         raise ValueError("it has no elements")

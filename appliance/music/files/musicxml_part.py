@@ -6,6 +6,7 @@ Source: MusicXML 4.0, elements ``attributes``, ``note``, ``backup`` and ``forwar
 from __future__ import annotations
 
 import math
+from bisect import bisect_left
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from typing import Final, NamedTuple
@@ -17,6 +18,7 @@ MAX_STAVES: Final = 8
 """An organ has three."""
 _LETTERS: Final = dict(zip("CDEFGAB", (0, 2, 4, 5, 7, 9, 11), strict=True))
 _MAX_MEASURE_QUARTERS: Final = 1e6
+_MAX_REPEATED_MEASURES: Final = 8
 _FIFTHS: Final = range(-7, 8)
 _TYPES: Final = {
     name: 2.0 ** (3 - power)
@@ -74,12 +76,16 @@ class MusicXmlPart:
         """The first one, as it sounds."""
         self.unpitched = 0
         """How many notes have no pitch, as those of drums."""
+        self.between = 0
+        """How many notes are between two semitones."""
         self.left_out: Counter[str] = Counter()
         """How many notes were left out, by what they are."""
         self._staves = 1
         self._divisions = 1.0
         self._transposition: dict[int, int] = {}
         """Semitones by staff; 0 stands for all staves."""
+        self._repeats_of_measures: dict[int, int] = {}
+        """By staff, how many measures are repeated from here on; 0 stands for all staves."""
         self._is_percussion = is_percussion
         self._percussion_staves: set[int] = set()
         """The staves with a clef of percussion."""
@@ -95,6 +101,11 @@ class MusicXmlPart:
             for staff in self._tablatures & staves.keys():
                 self.left_out["notes of a tablature"] += len(staves.pop(staff))
         return [staves[staff] for staff in range(1, max((self._staves, *staves)) + 1)]
+
+    def rest_until(self, measure: int) -> None:
+        """Rest in the measures before this one that the part has not: from 0."""
+        silent = MeasureLength(0.0, 0.0, 0.0, self._bar_quarters())
+        self.lengths += [silent] * (measure - len(self.lengths))
 
     def read_measure(self, measure: Element) -> None:
         """Add the next measure."""
@@ -121,10 +132,31 @@ class MusicXmlPart:
                 case "barline":
                     self._take_repeat(element)
         meter = self._bar_quarters()
+        if repeated := self._repeated(self.notes[notes:]):
+            self.notes += repeated
+            last = max(last, *(note.end for note in repeated))
+            farthest = max(farthest, last)
         if len(self.notes) > notes:
             self.lengths.append(MeasureLength(farthest, last, 0.0, meter))
         else:
             self.lengths.append(MeasureLength(0.0, 0.0, farthest, meter))
+
+    def _repeated(self, written: Iterable[WrittenNote]) -> list[WrittenNote]:
+        """The notes that a sign such as % repeats in this measure, where a program omits them."""
+        filled = {note.staff for note in written}
+        now = len(self.lengths)
+        found = [
+            note._replace(measure=now)
+            for staff, back in self._repeats_of_measures.items()
+            for note in self._notes_of(now - back)
+            if (note.staff == staff or not staff) and note.staff not in filled
+        ]
+        return list(dict.fromkeys(found))
+
+    def _notes_of(self, measure: int) -> list[WrittenNote]:
+        """The notes of a measure."""
+        first, after = (bisect_left(self.notes, n, key=_measure_of) for n in (measure, measure + 1))
+        return self.notes[first:after]
 
     def _duration(self, element: Element | None) -> float:
         return min(_number(element) / self._divisions, _MAX_MEASURE_QUARTERS)
@@ -180,6 +212,7 @@ class MusicXmlPart:
         sounding = 12 * (octave + 1) + letter + _number(pitch.find("alter"), low=-99)
         transposition = self._transposition.get(staff, self._transposition.get(0, 0))
         found = round(min(sounding, 999)) + transposition
+        self.between += sounding % 1 != 0
         return found if 0 <= found <= 127 else -1
 
     def _take_attributes(self, attributes: Element) -> None:
@@ -189,6 +222,8 @@ class MusicXmlPart:
                     self._divisions = _number(element) or 1.0
                 case "staves":
                     self._staves = min(max(1, int(_number(element, 1))), MAX_STAVES)
+                case "measure-style":
+                    self._take_measure_style(element)
                 case "transpose":
                     staff = int(min(_number(element.get("number")), MAX_STAVES))
                     octaves = _number(element.find("octave-change"), low=-20)
@@ -206,6 +241,17 @@ class MusicXmlPart:
         key = attributes.find("key")
         if key is not None and self.key_signature is None:
             self.key_signature = self._key_signature(key)
+
+    def _take_measure_style(self, style: Element) -> None:
+        """Begin or end a repeat of one or several measures."""
+        repeat = style.find("measure-repeat")
+        if repeat is not None:
+            staff = int(min(_number(style.get("number")), MAX_STAVES))
+            count = int(min(_number(repeat, 1), _MAX_REPEATED_MEASURES))
+            if repeat.get("type") == "stop":
+                self._repeats_of_measures.pop(staff, None)
+            else:
+                self._repeats_of_measures[staff] = count
 
     def _take_meter(self, time: Element) -> None:
         """Add a time signature; one of several fractions, such as 3/4+2/8, is their sum.
@@ -239,6 +285,10 @@ class MusicXmlPart:
         self.endings += sum(ending.get("type") == "start" for ending in barline.iter("ending"))
         for repeat in barline.iter("repeat"):
             self.repeats.append((len(self.lengths), repeat.get("direction") == "forward"))
+
+
+def _measure_of(note: WrittenNote) -> int:
+    return note.measure
 
 
 def _staff(source: Element | str | None) -> int:

@@ -28,6 +28,9 @@ from appliance.music.notes import Note, is_line
 from appliance.music.score import VOICES
 
 SUFFIXES: Final = (".musicxml", ".mxl", ".xml")
+MAX_MEASURES: Final = 20_000
+MAX_PARTS: Final = 200
+"""The largest orchestra has half of them."""
 _KEYBOARD: Final = re.compile(r"(?i)piano|organ|orgel|orgue|keyboard|klavier|cembalo|harpsichord")
 """A part that accompanies, by its name."""
 
@@ -69,21 +72,28 @@ def _parts(document: MusicXmlDocument) -> list[MusicXmlPart]:
     """The parts in the order of the file.
 
     Raises:
-        ValueError: it is not MusicXML, or has more than :data:`MAX_NOTES` notes.
+        ValueError: it is not MusicXML, or has more than :data:`MAX_NOTES` notes,
+            :data:`MAX_MEASURES` measures or :data:`MAX_PARTS` parts.
         SyntaxError: it is not well-formed.
     """
-    parts: dict[str, MusicXmlPart] = {}
+    parts: dict[tuple[int, str], MusicXmlPart] = {}
     budget = MAX_NOTES
-    for name, measure in document.measures():
-        if name not in parts:
-            parts[name] = MusicXmlPart(is_percussion=name in document.percussion)
-        part = parts[name]
+    for measure in document.measures():
+        if measure.number >= MAX_MEASURES:
+            raise ValueError(f"it has more than {MAX_MEASURES} measures")
+        if measure.part not in parts:
+            if len(parts) == MAX_PARTS:
+                raise ValueError(f"it has more than {MAX_PARTS} parts")
+            is_percussion = measure.part[1] in document.percussion
+            parts[measure.part] = MusicXmlPart(is_percussion=is_percussion)
+        part = parts[measure.part]
         budget += len(part.notes)
-        part.read_measure(measure)
+        part.rest_until(measure.number)
+        part.read_measure(measure.element)
         budget -= len(part.notes)
         if budget < 0:
             raise ValueError(f"it has more than {MAX_NOTES} notes")
-    for name, part in parts.items():
+    for (_, name), part in parts.items():
         part.name = document.part_names.get(name, "")
     return list(parts.values())
 
@@ -165,9 +175,7 @@ def _joined(staff: Iterable[WrittenNote], starts: Sequence[float]) -> _Line:
     line: _Line = []
     tied: dict[tuple[int, int], list[int]] = defaultdict(list)
     """By pitch and end, the places of notes that ties continue."""
-    timed = (
-        (_ticks(starts[n.measure] + n.start), _ticks(starts[n.measure] + n.end), n) for n in staff
-    )
+    timed = (_span(starts[note.measure], note) for note in staff)
     for start, end, written in sorted(timed, key=lambda t: (t[0], -t[2].pitch, t[1])):
         before = tied[written.pitch, start] if written.tied_from else []
         if before:
@@ -181,6 +189,12 @@ def _joined(staff: Iterable[WrittenNote], starts: Sequence[float]) -> _Line:
         if written.tied_on:
             tied[written.pitch, end].append(place)
     return line
+
+
+def _span(measure_start: float, note: WrittenNote) -> tuple[int, int, WrittenNote]:
+    """Where a note begins and ends; a length above 0 does not become 0."""
+    start = _ticks(measure_start + note.start)
+    return start, max(start + 1, _ticks(measure_start + note.end)), note
 
 
 def _split(lines: list[_Line], names: list[str]) -> tuple[list[_Line], list[str]]:
@@ -239,6 +253,8 @@ def _notices(parts: Sequence[MusicXmlPart], pitched: int) -> Iterable[str]:
         yield f"notes without a pitch were left out ({unpitched})"
     if (endings := max((part.endings for part in parts), default=0)) > 1:
         yield f"endings of repeats were read one after the other ({endings})"
+    if between := sum(part.between for part in parts):
+        yield f"notes between two semitones were read as one of them ({between})"
     for what, count in left_out.items():
         yield f"{what} were left out ({count})"
 

@@ -15,6 +15,7 @@ from music21 import converter, corpus, meter, note, percussion, stream, tie
 from appliance.errors import UsageError
 from appliance.music.files import musicxml_reader, score_reader
 from appliance.music.files.musicxml_document import MAX_ELEMENTS
+from appliance.music.files.musicxml_reader import MAX_MEASURES, MAX_PARTS
 from appliance.music.files.score_file import MAX_BEATS, MAX_NOTES, KeySignature, ScoreFile
 from appliance.music.notes import Note
 from appliance.music.score import Key
@@ -218,6 +219,68 @@ def test_a_score_may_be_written_bar_by_bar(tmp_path: Path) -> None:
     assert timewise.parts == partwise.parts
 
 
+def test_parts_with_the_same_id_or_none_are_read_side_by_side(tmp_path: Path) -> None:
+    bars = [[pitched("C", 4), pitched("D", 4)], [pitched("E", 4, octave=3), pitched("F", 4)]]
+    right = written(tmp_path, score(*bars))
+    for same in ('id="P0"', ""):
+        partwise = score(*bars).replace('<part id="P1">', f"<part {same}>")
+        assert written(tmp_path, partwise).parts == right.parts
+        first = "<attributes><divisions>2</divisions></attributes>"
+        measures = "".join(
+            "<measure>"
+            + "".join(f"<part {same}>{'' if k else first}{part[k]}</part>" for part in bars)
+            + "</measure>"
+            for k in range(2)
+        )
+        timewise = written(tmp_path, f"<score-timewise>{measures}</score-timewise>")
+        assert timewise.parts == right.parts
+
+
+def test_a_part_rests_in_measures_that_it_has_not(tmp_path: Path) -> None:
+    first = "<attributes><divisions>2</divisions></attributes>"
+    measures = (
+        f'<part id="a">{first}{pitched("C", 8)}</part><part id="b">{first}{pitched("D", 8)}</part>',
+        f'<part id="b">{pitched("E", 8)}</part><part id="c">{first}{pitched("F", 8)}</part>',
+        f'<part id="a">{pitched("G", 8)}</part>',
+    )
+    content = "".join(f"<measure>{measure}</measure>" for measure in measures)
+    file = written(tmp_path, f"<score-timewise>{content}</score-timewise>")
+    assert file.parts == (
+        (Note(0, 1920, 60, 0), Note(3840, 1920, 67, 0)),
+        (Note(0, 1920, 62, 1), Note(1920, 1920, 64, 1)),
+        (Note(1920, 1920, 65, 2),),
+    )
+
+
+def test_a_measure_that_only_a_sign_repeats_has_the_notes_of_the_one_before(
+    tmp_path: Path,
+) -> None:
+    sign = (
+        '<attributes><measure-style{}><measure-repeat type="{}">{}</measure-repeat>'
+        "</measure-style></attributes>"
+    )
+    start, stop = sign.format("", "start", 1), sign.format("", "stop", "")
+    one = pitched("C", 4) + pitched("D", 4)
+    omitted = written(tmp_path, score([one, start + rest(8), "", stop + pitched("E", 8)]))
+    assert omitted.parts == written(tmp_path, score([one, one, one, pitched("E", 8)])).parts
+    present = written(tmp_path, score([one, start + pitched("E", 8), stop + rest(8)]))
+    assert present.parts == written(tmp_path, score([one, pitched("E", 8), rest(8)])).parts
+    two = [one, pitched("E", 8), sign.format("", "start", 2) + rest(8), rest(8)]
+    doubled = written(tmp_path, score([one, pitched("E", 8)] * 2))
+    assert written(tmp_path, score(two)).parts == doubled.parts
+    low = pitched("G", 8, octave=2).replace("</note>", "<staff>2</staff></note>")
+    back = "<backup><duration>8</duration></backup>"
+    upper = sign.format(' number="1"', "start", 1) + low
+    staves = written(tmp_path, score([one + back + low, upper], attributes="<staves>2</staves>"))
+    assert [len(part) for part in staves.parts] == [4, 2]
+
+
+def test_quarter_tones_are_told_of(tmp_path: Path) -> None:
+    between = pitched("D", 8).replace("<octave>", "<alter>0.5</alter><octave>")
+    file = written(tmp_path, score([pitched("C", 8), between]))
+    assert file.notices == ("notes between two semitones were read as one of them (1)",)
+
+
 def test_bars_are_as_long_as_what_is_in_them(tmp_path: Path) -> None:
     """A pickup of a quarter, in which one part has a rest of a whole bar, as programs write it."""
     meter_of = "<time><beats>4</beats><beat-type>4</beat-type></time>"
@@ -272,6 +335,11 @@ def test_a_note_without_a_duration_is_as_long_as_it_looks(tmp_path: Path) -> Non
     notes = [pitched("C", 0).replace("<duration>0</duration>", look) for look in looks]
     file = written(tmp_path, score(["".join(notes)]))
     assert [(note.start, note.length) for note in file.parts[0]] == [(0, 1440), (1440, 480)]
+
+
+def test_a_very_short_note_is_still_a_note(tmp_path: Path) -> None:
+    short = score([pitched("C", 2) + pitched("D", 1)]).replace("divisions>2", "divisions>9999")
+    assert [note.length for note in written(tmp_path, short).parts[0]] == [1, 1]
 
 
 def test_what_does_not_sound_is_told_of(tmp_path: Path) -> None:
@@ -345,6 +413,8 @@ def test_numbers_that_make_no_sense_end_in_notes_or_a_sentence(
         (score(["<a/>" * MAX_ELEMENTS]), f"more than {MAX_ELEMENTS} elements"),
         (score([pitched("C", 1) * (MAX_NOTES + 1)]), f"more than {MAX_NOTES} notes|elements"),
         (score([pitched("C", 3 * MAX_BEATS)]), f"at most {MAX_BEATS} can be read"),
+        (score(*[["<a/>"]] * (MAX_PARTS + 1)), f"more than {MAX_PARTS} parts"),
+        (score([""] * (MAX_MEASURES + 1)), f"more than {MAX_MEASURES} measures"),
     ],
 )  # fmt: skip
 @bounded_processor_time()
