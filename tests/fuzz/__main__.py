@@ -1,9 +1,10 @@
 """Fuzzing of the readers: no error but ours, no hang, no growth. ``make fuzz MINUTES=10``.
 
-Each reader gets files that libFuzzer (through atheris) makes from ``tests/data``, guided by the
-code that they reach, in a process of its own. A finding is a file in ``build/fuzz/findings``; it
-becomes a test when it is mended. Inputs that reached new code are kept in ``build/fuzz/READER`` and
-are the seeds of the next run, which goes other ways: libFuzzer prints its random seed.
+Each reader gets files that libFuzzer (through atheris) makes from ``tests/fuzz/seeds`` and
+``tests/data``, guided by the code that they reach, in a process of its own. A finding is a file in
+``build/fuzz/findings``; it becomes a test when it is mended. Inputs that reached new code are kept
+in ``build/fuzz/READER`` and are the seeds of the next run, which goes other ways: libFuzzer prints
+its random seed.
 """
 
 from __future__ import annotations
@@ -36,6 +37,7 @@ def main() -> int:
     findings.mkdir(parents=True, exist_ok=True)
     failed = []
     for name in options.readers or TARGETS:
+        target = TARGETS[name]
         kept = _BUILD / name
         kept.mkdir(exist_ok=True)
         result = subprocess.run(
@@ -45,7 +47,8 @@ def main() -> int:
                 f"-max_total_time={60 * options.minutes:.0f}",
                 "-timeout=600", f"-rss_limit_mb={_MAX_RSS_MIB}",
                 f"-max_len={_MAX_FILE_BYTES}", "-print_final_stats=1",
-                str(kept), *map(str, TARGETS[name].seeds),
+                *([f"-dict={target.dictionary}"] if target.dictionary else []),
+                str(kept), *map(str, target.seeds),
             ],
             cwd=_ROOT,
             check=False,
