@@ -10,8 +10,13 @@ from typing import Final
 
 import atheris
 
-with atheris.instrument_imports(include=["appliance.music", "appliance.audio.soundfont", "mido"]):
-    from tests.fuzz.targets import TARGETS
+_INSTRUMENTED: Final = ["appliance.music", "appliance.audio.soundfont", "appliance.offline", "mido"]
+with atheris.instrument_imports(include=_INSTRUMENTED):
+    # These are otherwise imported when the first file is read, and libFuzzer would be blind.
+    from appliance.music.files import abc_reader, midi_reader, musicxml_reader  # noqa: F401
+    from tests.fuzz.targets import TARGETS, codecs
+
+    codecs()
 
 MAX_CPU_S: Final = 15
 """A file may take 5 s; the fuzzed code is several times slower than it is otherwise."""

@@ -51,7 +51,8 @@ class Target(NamedTuple):
 
 
 @cache
-def _codecs() -> dict[str, Codec]:
+def codecs() -> dict[str, Codec]:
+    """The codec of every model, by its name."""
     return {path.stem: model_file.load(path).codec for path in sorted(_MODELS.glob("*.tflite"))}
 
 
@@ -59,7 +60,7 @@ def _score(path: Path) -> None:
     """Read a score for everything that takes one: ``--prime`` of every model, and ``--melody``."""
     file = score_reader.read(path)
     _check_score(file)
-    for codec in _codecs().values():
+    for codec in codecs().values():
         with contextlib.suppress(BachboxError):
             "".join(codec.opening(file).notices).encode()
     melody_of(file, *_SOPRANO)

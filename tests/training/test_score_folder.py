@@ -56,7 +56,7 @@ def test_subfolders_are_read_and_unusable_files_are_named(tmp_path: Path) -> Non
     assert reasons["cut"].startswith("only ")
     assert "not a MIDI file" in reasons["empty.mid"]
     assert "not a MusicXML file" in reasons["bad.musicxml"]
-    assert "not a score; the known formats are .abc .mid" in reasons["readme.txt"]
+    assert "not a score; the known formats are .abc .kar .mid" in reasons["readme.txt"]
     assert "most files here are .mid" in reasons["tune.abc"]
     assert reasons["short"] == "only 5 notes"
     assert reasons["other"] == "the same music as again"
