@@ -68,7 +68,7 @@ def test_a_book_that_no_model_can_start_from_says_what_can_be_used_for_training(
     (report,) = reports(book, exit_code=1)
     assert (report["readable"], report["reason"]) == (
         False,
-        "it has no notes (they follow the line K:)",
+        "it has no line K: (such as K:C), which its notes follow",
     )
     assert (report["tunes"], len(report["tunes_left_out"])) == (2, 1)
     shown = CliRunner().invoke(check, [str(book)], standalone_mode=False).stdout

@@ -68,7 +68,8 @@ def load(content: bytes) -> RepairedMidi:
     """
     start = content.find(b"MThd", 0, _HEADER_SEARCH_BYTES)
     if start < 0 or len(content) < start + _HEADER.size:
-        raise ValueError("it has no MIDI header")
+        is_xml = content.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"<")
+        raise ValueError("it is a web page, or XML" if is_xml else "it has no MIDI header")
     _, length, file_type, count, division = _HEADER.unpack_from(content, start)
     ticks_per_beat, notices = _ticks_per_beat(division)
     drums = DrumChannels()

@@ -53,11 +53,13 @@ class MusicXmlDocument:
         content: of the file.
 
     Raises:
-        ValueError: it is too large when it is unpacked, or is a damaged archive.
+        ValueError: it is too large when it is unpacked, is a damaged archive, or not XML.
     """
 
     def __init__(self, content: bytes) -> None:
         self._text = _decoded(_unpacked(content))
+        if not self._text.startswith("<"):
+            raise ValueError("it is not XML" if self._text else "it is empty")
         self.part_names: dict[str, str] = {}
         """By the ids of the parts."""
         self.percussion: set[str] = set()

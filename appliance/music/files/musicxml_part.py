@@ -27,6 +27,8 @@ _TYPES: Final = {
     )
 }
 """Quarter notes by type of note."""
+_JUMPS: Final = ("dacapo", "dalsegno", "tocoda")
+"""Attributes of ``sound`` that lead to another measure."""
 _MODES: Final = {"major": False, "minor": True}
 
 
@@ -72,6 +74,8 @@ class MusicXmlPart:
         """Measure of every repeat sign, and whether it is one where the repeat begins."""
         self.endings = 0
         """How many endings its repeats have."""
+        self.jumps = 0
+        """How many signs it has such as da capo."""
         self.key_signature: KeySignature | None = None
         """The first one, as it sounds."""
         self.unpitched = 0
@@ -131,6 +135,8 @@ class MusicXmlPart:
                     self._take_attributes(element)
                 case "barline":
                     self._take_repeat(element)
+                case "direction" | "sound":
+                    self.jumps += sum(map(_is_jump, element.iter("sound")))
         meter = self._bar_quarters()
         if repeated := self._repeated(self.notes[notes:]):
             self.notes += repeated
@@ -291,16 +297,22 @@ def _measure_of(note: WrittenNote) -> int:
     return note.measure
 
 
+def _is_jump(sound: Element) -> bool:
+    return any(sound.get(jump, "no") != "no" for jump in _JUMPS)
+
+
 def _staff(source: Element | str | None) -> int:
     return min(max(1, int(_number(source, 1))), MAX_STAVES)
 
 
-def _unheard(fields: Iterable[str], pitch: int, duration: float) -> str:
+def _unheard(fields: Mapping[str, Element], pitch: int, duration: float) -> str:
     """What a note is that does not sound, in the plural; "" if it does."""
     if "grace" in fields:
         return "grace notes"
     if "cue" in fields:
         return "cue notes"
+    if "notehead" in fields and (fields["notehead"].text or "").strip() == "slash":
+        return "slashes in place of notes"
     if pitch < 0:
         return "notes that are no MIDI note"
     return "" if duration > 0 else "notes without a length"

@@ -253,6 +253,8 @@ def _notices(parts: Sequence[MusicXmlPart], pitched: int) -> Iterable[str]:
         yield f"notes without a pitch were left out ({unpitched})"
     if (endings := max((part.endings for part in parts), default=0)) > 1:
         yield f"endings of repeats were read one after the other ({endings})"
+    if jumps := max((part.jumps for part in parts), default=0):
+        yield f"da capo and the like were not followed ({jumps})"
     if between := sum(part.between for part in parts):
         yield f"notes between two semitones were read as one of them ({between})"
     for what, count in left_out.items():

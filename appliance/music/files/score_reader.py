@@ -36,7 +36,7 @@ def read(path: Path) -> ScoreFile:
     """Read a MIDI, MusicXML or ABC file.
 
     Raises:
-        UsageError: there is no such file, or it is not a score or too long.
+        UsageError: there is no such file, or it is not a score, too long, or without notes.
     """
     suffix = path.suffix.lower()
     if suffix not in SUFFIXES:
@@ -53,7 +53,10 @@ def read(path: Path) -> ScoreFile:
         file = _reader(suffix)(path)
     except OSError as why:
         raise UsageError(f"cannot read the score: {why.strerror or why}", path=path) from why
-    beats = max((note.end for part in file.parts for note in part), default=0) / TICKS_PER_BEAT
+    if not any(file.parts):
+        left_out = f": {'; '.join(file.notices)}" if file.notices else ""
+        raise UsageError(f"there are no notes in it{left_out}", path=path)
+    beats = max(note.end for part in file.parts for note in part) / TICKS_PER_BEAT
     if beats > MAX_BEATS:
         raise UsageError(
             f"its last note ends {beats:.0f} quarter notes after its beginning, and at most "

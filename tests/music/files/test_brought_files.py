@@ -294,6 +294,23 @@ def test_drums_are_on_the_channels_that_the_file_says(
     assert file.notices == (("read 1 of 2 tracks (percussion left out)",) if is_drums else ())
 
 
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (midi(END_OF_TRACK), "there are no notes in it"),
+        (midi(melody(36, channel=9)), "no notes in it: read 0 of 1 tracks (percussion left out)"),
+        (b"<!DOCTYPE html><html>404</html>", "it is a web page, or XML"),
+        (b"MUS\x1a" + bytes(40), "it has no MIDI header"),
+    ],
+)
+def test_what_is_no_music_is_refused_with_the_reason(
+    tmp_path: Path, content: bytes, reason: str
+) -> None:
+    with pytest.raises(UsageError) as refused:
+        read(tmp_path, content)
+    assert reason in str(refused.value)
+
+
 def test_the_first_of_several_independent_sequences_is_read() -> None:
     file = score_reader.read(BROUGHT / "type2.mid")
     assert file.parts == PLAIN.parts[:1]

@@ -5,6 +5,7 @@ music21 is here a program that writes MusicXML, and another reader to compare wi
 
 from __future__ import annotations
 
+import gzip
 import io
 import zipfile
 from pathlib import Path
@@ -337,6 +338,17 @@ def test_a_note_without_a_duration_is_as_long_as_it_looks(tmp_path: Path) -> Non
     assert [(note.start, note.length) for note in file.parts[0]] == [(0, 1440), (1440, 480)]
 
 
+def test_slashes_and_jumps_are_told_of(tmp_path: Path) -> None:
+    slash = pitched("B", 2).replace("</note>", "<notehead>slash</notehead></note>")
+    jump = '<direction><sound dacapo="yes"/></direction><sound tempo="60" fine="yes" tocoda="no"/>'
+    file = written(tmp_path, score([pitched("C", 2) + slash + jump]))
+    assert file.parts == ((Note(0, 480, 60, 0),),)
+    assert file.notices == (
+        "da capo and the like were not followed (1)",
+        "slashes in place of notes were left out (1)",
+    )
+
+
 def test_a_very_short_note_is_still_a_note(tmp_path: Path) -> None:
     short = score([pitched("C", 2) + pitched("D", 1)]).replace("divisions>2", "divisions>9999")
     assert [note.length for note in written(tmp_path, short).parts[0]] == [1, 1]
@@ -395,7 +407,8 @@ def test_numbers_that_make_no_sense_end_in_notes_or_a_sentence(
     try:
         file = written(tmp_path, text)
     except UsageError as refused:
-        assert "quarter notes after its beginning" in str(refused)
+        reasons = "quarter notes after its beginning", "notes without a length were left out (128)"
+        assert any(reason in str(refused) for reason in reasons)
     else:
         assert all(0 <= n.start <= n.end and 0 <= n.pitch < 128 for p in file.parts for n in p)
 
@@ -404,7 +417,18 @@ def test_numbers_that_make_no_sense_end_in_notes_or_a_sentence(
     ("content", "reason"),
     [
         ("<museScore/>", "it begins with <museScore>, and should with <score-partwise>"),
-        ("", "it has no elements|no element found"),
+        ("", "it is empty"),
+        ("just some text", "it is not XML"),
+        (gzip.compress(OPEN.encode()), "it is not XML"),
+        (score([]), "there are no notes in it"),
+        (
+            score([pitched("C", 4, "<grace/>")]),
+            "there are no notes in it: grace notes were left out (1)",
+        ),
+        (
+            score(["<note><unpitched/><duration>2</duration></note>"]),
+            "there are no notes in it: read 0 of 1 parts (percussion left out)",
+        ),
         (OPEN[:2000], "no element found|unclosed"),
         ('<!DOCTYPE x [<!ENTITY a "b">]>' + score(["&a;"]), "it declares entities"),
         (b"PK\x03\x04 and nothing else", "zip"),

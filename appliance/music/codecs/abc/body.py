@@ -30,6 +30,7 @@ _BODY_FIELD: Final = re.compile(r"([A-Za-z+]):(?!(?<=[A-Ga-gxyzZ]:)\s{0,8}[|:])(
 """A field within the notes; what begins ``G:|`` or ``G::`` is a note before a bar line."""
 _INLINE_FIELD: Final = re.compile(r"\[([A-Za-z]):([^\[\]\n]*)\]")
 _TEXT_BLOCK: Final = re.compile(r"%%\s*(begin|end)([A-Za-z]+)")
+_TRANSPOSED: Final = re.compile(r"%%\s*((?:MIDI\s+)?transpose\s+[+-]?[1-9]\d{0,2})(?!\d)")
 _NOTE: Final = re.compile("[A-Ga-g]")
 _NOT_NOTES: Final = re.compile(
     r"\{[^{}\n]*\}"  # Grace notes.
@@ -49,6 +50,11 @@ _JUMP: Final = re.compile(
 _QUOTED_ENDING: Final = re.compile(r'\[ {0,2}"\s{0,4}([12])[^"\n]{0,20}"')
 """As abcm2ps writes endings with a text, such as ["1st time"."""
 _PARTS: Final = re.compile(r"[A-Z\d().*]{1,100}")
+_QUARTER_TONE: Final = re.compile(r"([_^])([13]?)/[24]?(?=[A-Ga-g])")
+_SPACED_BAR_LINE: Final = re.compile(
+    r"(?<=[^|:\]\s])([ \t]{0,8}:)[ \t]{1,8}(?=\|)|(?<=\|)[ \t]{1,8}(?=:(?![|:]))"
+)
+"""As in ``| :A2 B2: |``: spaces within a repeat sign."""
 _LONG_REST: Final = re.compile(r"[ZX](\d{0,4})")
 
 
@@ -112,6 +118,8 @@ class _BodyReader:
     def read(self) -> Body:
         block = False
         for number, raw in enumerate(self._tune_lines(), self._tune.first_line):
+            if found := _TRANSPOSED.match(raw):
+                self._note_ignored(number, self._voice, found[1])
             if mark := _TEXT_BLOCK.match(raw):
                 block = mark[1] == "begin"
             line = re.sub(r"(?<!\\)%.*", "", raw).strip()
@@ -221,11 +229,13 @@ class _BodyReader:
     def _note_shift(self, number: int, name: str, value: str) -> None:
         """Report that a key or a voice asks for other pitches than are written."""
         if name in "KV" and (shift := shift_in(value)):
-            voice = self._voice if name == "K" else value.split()[0]
-            notice = (
-                f"line {number}: {shortened(shift)} was passed over; the notes were read as written"
-            )
-            self._voice_notices.append((voice, notice))
+            self._note_ignored(number, self._voice if name == "K" else value.split()[0], shift)
+
+    def _note_ignored(self, number: int, voice: str, shift: str) -> None:
+        notice = (
+            f"line {number}: {shortened(shift)} was passed over; the notes were read as written"
+        )
+        self._voice_notices.append((voice, notice))
 
     def _note_the_order_of_parts(self) -> None:
         """Report that the header asks for another order of parts than the written one."""
@@ -270,6 +280,8 @@ class _BodyReader:
             for name, lines in self._voices.items()
             if any(_NOTE.search(line.text) for line in lines)
         }
+        if not self._in_body:
+            raise ValueError("it has no line K: (such as K:C), which its notes follow")
         if not with_notes:
             raise ValueError("it has no notes (they follow the line K:)")
         name, lines = next(iter(with_notes.items()))
@@ -284,6 +296,10 @@ class _BodyReader:
 
     def _only_notes(self, text: str) -> str:
         """A line without ornaments, grace notes, slurs, spaces and the like."""
+        text = _SPACED_BAR_LINE.sub(lambda found: found[1] or "", text)
+        if _QUARTER_TONE.search(text):
+            text = _QUARTER_TONE.sub(lambda found: found[1] if found[2] == "3" else "=", text)
+            self._notice_once("quarter tones were read as the semitone below or above")
         text = _PLUS_SIGNS.sub(_chord_in_brackets, text)
         text = _NOT_NOTES.sub("", text)
         if "[" in text:

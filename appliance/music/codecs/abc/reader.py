@@ -91,7 +91,10 @@ def texts_of(path: Path) -> list[TuneText]:
         raise UsageError(f"cannot read it: {why.strerror}", path=path) from why
     if len(content) > MAX_BYTES:
         raise UsageError("larger than a megabyte; keep one tune of it", path=path)
-    found = split_tunes(decode(content))
+    try:
+        found = split_tunes(decode(content))
+    except ValueError as why:
+        raise UsageError(str(why), path=path) from why
     if not found:
         raise UsageError(
             "no tune in ABC is in it (one begins with a line X:1, and has a line K:)", path=path
@@ -142,6 +145,8 @@ def read_book(path: Path, max_characters: int = MAX_BOOK_BYTES) -> Book:
         found = split_tunes(decode(path.read_bytes()))
     except OSError as why:
         return Book([("", f"cannot read it: {why.strerror}")])
+    except ValueError as why:
+        return Book([("", str(why))])
     tunes: list[tuple[str, AbcScore | str]] = []
     for number, tune in enumerate(at_the_beginning(found, max_characters), 1):
         line = re.search(r"(?m)^T:(.*)", tune.text)

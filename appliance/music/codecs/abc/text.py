@@ -15,6 +15,7 @@ _MARKS: Final = (
     (codecs.BOM_UTF16_BE, "utf-16-be"),
 )
 """Byte order marks; the mark of UTF-16-LE is how that of UTF-32-LE begins, so it comes later."""
+_RICH_TEXT: Final = b"{\\rtf"
 _SAMPLE_BYTES: Final = 1000
 """By so much of a file's beginning, UTF-16 without a byte order mark is recognized."""
 _TYPOGRAPHY: Final = str.maketrans(
@@ -76,7 +77,12 @@ def decode(content: bytes) -> str:
 
     UTF-8 and UTF-16 with and without a byte order mark; anything else is taken as Windows-1252,
     which contains Latin-1.
+
+    Raises:
+        ValueError: it is a document of a word processor.
     """
+    if content.lstrip().startswith(_RICH_TEXT):
+        raise ValueError("it is a document of a word processor (RTF); save it as plain text")
     for mark, encoding in _MARKS:
         if content.startswith(mark):
             return tidy(_whole_characters(content[len(mark) :], encoding))

@@ -199,6 +199,9 @@ def test_ornaments_are_passed_over(sign: str) -> None:
 @pytest.mark.parametrize(
     ("text", "notice"),
     [
+        (HEADER + "%%MIDI transpose -12\n" + MUSIC, "line 5: MIDI transpose -12 was passed over"),
+        ("%%transpose 2\n" + HEADER[4:] + MUSIC, "line 1: transpose 2 was passed over"),
+        (HEADER + MUSIC.replace("|c2", "|=c2").replace("=", "^/"), "quarter tones were read as"),
         (f"{HEADER}V:1\n{MUSIC}\nV:2\n{MUSIC.replace('G', 'D')}\n", "two voices have notes"),
         (f"{HEADER}[V:a]{MUSIC}\n[V:b]{MUSIC.replace('G', 'D')}\n", "the first (V:a) was read"),
         (f"{HEADER}{MUSIC}\n\n{MUSIC}\n", "what follows the empty line 6 was left out"),
@@ -374,6 +377,9 @@ def test_what_is_not_read_as_it_is_written_is_told(text: str, notice: str) -> No
         HEADER.replace("K:", "P: Modern Version.\nK:") + MUSIC,
         HEADER + MUSIC.replace("|c2ec", '|"Dsus4"c2"D7"ec'),
         HEADER + MUSIC.replace("|c2ec", '|"D"c2"^Coda"ec'),
+        HEADER + "%%MIDI transpose 0\n%%MIDI program 12\n" + MUSIC,
+        HEADER + MUSIC.replace("|:", "| :").replace(":|", ": |"),
+        HEADER + MUSIC.replace("|:", "|  :").replace(":|", " :  |"),
     ],
 )
 def test_what_changes_no_note_is_not_told(text: str) -> None:
@@ -401,6 +407,32 @@ def test_an_opening_says_what_was_interpreted() -> None:
         AbcCodec().opening(score_reader.read(CASES / "M_none.abc")).notices
         == read("M_none").notices
     )
+
+
+def test_quarter_tones_are_semitones() -> None:
+    tune = HEADER + "|:" + "^/F^3/2F _/B_3/2B _1/2B^1/4F =F=B|" * 8
+    plain = HEADER + "|:" + "=F^F =B_B =B=F =F=B|" * 8
+    assert reader.parse(tune).symbols == reader.parse(plain).symbols
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (rb"{\rtf1\ansi " + (HEADER + MUSIC).encode() + b"}", "it is a document of a word proc"),
+        (("X:1\nM:4/4\nL:1/8\n" + MUSIC).encode(), "it has no line K: (such as K:C)"),
+    ],
+)
+def test_what_is_no_tune_is_refused_with_the_reason(
+    tmp_path: Path, content: bytes, reason: str
+) -> None:
+    path = tmp_path / "tune.abc"
+    path.write_bytes(content)
+    with pytest.raises(UsageError) as refused:
+        score_reader.read(path)
+    assert reason in str(refused.value)
+    ((_, tune),) = reader.read_book(path).tunes
+    assert isinstance(tune, str)
+    assert reason in tune
 
 
 # Bounds
@@ -448,7 +480,7 @@ def test_a_damaged_tune_is_read_or_refused(path: Path, damages: list[tuple[int, 
             assert str(why)
 
 
-@given(st.binary(max_size=300))
+@given(st.binary(max_size=300).filter(lambda content: not content.lstrip().startswith(b"{\\rtf")))
 def test_any_bytes_are_decoded(content: bytes) -> None:
     text = decode(content)
     assert "\r" not in text
