@@ -14,7 +14,7 @@ from appliance.music.codecs.four_part import FourPartCodec
 from appliance.music.codecs.free_rhythm import FreeRhythmCodec
 from appliance.music.events import TICKS_PER_STEP, Event, NoteOn
 from appliance.music.returns import Entry, Return
-from appliance.music.score import NO_FACTS, Form
+from appliance.music.score import NO_FACTS, Form, Key
 from tests.support.making_music import NO_CORRECTIONS, Noise, compose_pieces, model_file_of
 
 BAR_TICKS = 16 * TICKS_PER_STEP
@@ -24,6 +24,7 @@ FORM = Form(
     16 * 12,
     facts=replace(NO_FACTS, returns=(Return(6, 1, 3, 0),), entries=(Entry(64, 0, 8, False),)),
 )
+RETURNS = (Return(6, 0, 6, 0),)
 CODECS = (
     FreeRhythmCodec(lowest=40, highest=88, lengths=[120, 240, 480]),
     FourPartCodec(onsets=True, form=True),
@@ -71,6 +72,20 @@ def test_bars_return_although_the_model_has_learned_nothing() -> None:
 
     assert sum(likeness(bar, bar - 5) for bar in (6, 7, 8)) / 3 > 0.6
     assert sum(likeness(bar, bar - 4) for bar in (4, 5)) / 2 < 0.2
+
+
+def test_a_chorale_is_free_to_close() -> None:
+    """Nothing is planned in the last two bars: where they come from may close on another chord."""
+    codec, step = FourPartCodec(onsets=True, form=True), 0
+    context = codec.start(FORM._replace(facts=replace(NO_FACTS, returns=RETURNS)), Key(0, False))
+    planned = set()
+    while not context.done:
+        if context.planned():
+            planned.add(step // 16)
+        for _ in codec.inputs.indices("voice"):
+            context.accept(7 + step // 16)
+        step += 1
+    assert planned == {6, 7, 8, 9}
 
 
 @pytest.mark.parametrize("codec", CODECS)

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 from types import MappingProxyType
+from typing import Final
 
 from appliance.common.copying import Copyable
 from appliance.music.returns import sources
 from appliance.music.score import SILENT, Form
+
+CLOSING_BARS: Final = 2
+"""So many bars at the end of a piece never return: their source may close on another chord than the
+tonic, and every sample of the ending would close as it does."""
 
 
 class PlannedParts(Copyable):
@@ -20,6 +25,7 @@ class PlannedParts(Copyable):
 
     def __init__(self, form: Form) -> None:
         self._bar_steps, self._pickup_steps = form.bar_steps, form.pickup_steps
+        self._closing_step = form.steps - CLOSING_BARS * form.bar_steps
         self._sources = MappingProxyType(sources(form.facts.returns, form.steps))
         self._notes: dict[tuple[int, int], tuple[int, bool]] = {}
         """MIDI note or ``SILENT``, and whether it is struck, by step and voice."""
@@ -35,7 +41,7 @@ class PlannedParts(Copyable):
         ``None`` where nothing is planned.
         """
         bar = (step - self._pickup_steps) // self._bar_steps
-        if bar not in self._sources:
+        if bar not in self._sources or step >= self._closing_step:
             return None
         source, move = self._sources[bar]
         found = self._notes.get((step - (bar - source) * self._bar_steps, voice))
