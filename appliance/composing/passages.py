@@ -12,7 +12,7 @@ from appliance.music.key_finding import key_clarity
 from appliance.music.notes import Note, paired
 
 OPENING_BARS = 4
-OPENING_SAMPLES, HALF_SAMPLES, ENDING_SAMPLES = 8, 8, 12
+OPENING_SAMPLES, HALF_SAMPLES, ENDING_SAMPLES = 6, 8, 12
 """How many samples of each passage are compared."""
 FIRST_OPENING_SAMPLES = 3
 """The same for the first piece of a session, which somebody is waiting for."""
@@ -74,7 +74,8 @@ def _closing(goal: Goal, spare_steps: float) -> Passage:
         samples=int(min(wanted, spare_steps / CLOSING_STEPS)),
         over=is_over if at_end else lambda context: context.at_double_bar or is_over(context),
         merit=lambda context, _: context.cadence(),
-        enough=Cadence.FULL,
+        # Hardly any first half comes to rest on a full cadence: none is waited for.
+        enough=Cadence.FULL if at_end else Cadence.TONIC,
     )
 
 
