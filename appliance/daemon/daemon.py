@@ -15,6 +15,7 @@ import time
 from collections.abc import Sequence
 from typing import Final
 
+from appliance.common.freed_memory import return_freed_memory
 from appliance.daemon.announcer import Announcer
 from appliance.daemon.clock import Clock
 from appliance.daemon.daemon_log import DaemonLog
@@ -261,6 +262,7 @@ class Daemon:
             if self._shared.performer.read().condition is not Condition.PLAYING:
                 return False
             self._first_sound_at = now
+            return_freed_memory()
         duration_s = self._options.duration_s
         return duration_s is not None and now - self._first_sound_at >= duration_s
 

@@ -20,7 +20,12 @@ from pathlib import Path
 from types import FrameType
 from typing import Final, NamedTuple, NoReturn
 
+if __name__ == "__main__":
+    # numpy imports OpenSSL, 3.4 MB, for a random seed that nobody asks it for.
+    sys.modules["_hashlib"] = None  # type: ignore[assignment]
+
 from appliance.common import logs
+from appliance.common.freed_memory import return_freed_memory
 from appliance.composing import model_file
 from appliance.composing.composer import Composer
 from appliance.composing.delegates import AUTO, ModelLoader
@@ -148,6 +153,7 @@ class ComposerWorker:
         self._speed = ComposingSpeed(self.composer)
         if resumed:
             self._resume(events)
+        return_freed_memory()
         self._report()
 
     def _send_heartbeat(self) -> None:
@@ -184,8 +190,7 @@ class ComposerWorker:
     def _wait(self, settings: LiveSettings) -> None:
         """Sleep until music is needed, the settings change, or a model is loaded."""
         spare_s = self._ahead_s(settings) - self._look_ahead_s
-        wait_s = min(max(spare_s, POLL_INTERVAL_S), HEARTBEAT_INTERVAL_S)
-        until_s = time.monotonic() + wait_s
+        until_s = time.monotonic() + min(max(spare_s, POLL_INTERVAL_S), HEARTBEAT_INTERVAL_S)
         while time.monotonic() < until_s and self._shared.live_settings.read() is settings:
             time.sleep(POLL_INTERVAL_S)
             if self._loading is not None and self._loading.done():
@@ -239,8 +244,7 @@ class ComposerWorker:
     def _compose(self, settings: LiveSettings) -> None:
         self.composer.change_key(key_names.find(settings.key))
         self.composer.repeats = settings.repeats
-        place = self._source.place()
-        if place is not None:
+        if (place := self._source.place()) is not None:
             self._checkpoints.append(Checkpoint(self._writer.write_index, place))
         playhead_tick = self._shared.reader.read().playhead_tick
         while self._checkpoints and self._checkpoints[0].place.tick <= playhead_tick:
@@ -260,9 +264,8 @@ class ComposerWorker:
         self._requested = settings
         if settings.action_count != self._applied.action_count:
             self._source.load(settings)
-        playhead_tick = self._shared.reader.read().playhead_tick
-        ticks_per_s = _ticks_per_s(settings, self._source.piece)
-        earliest_tick = playhead_tick + MIN_REWIND_AHEAD_S * ticks_per_s
+        ahead_ticks = MIN_REWIND_AHEAD_S * _ticks_per_s(settings, self._source.piece)
+        earliest_tick = self._shared.reader.read().playhead_tick + ahead_ticks
         for checkpoint in self._checkpoints:
             if checkpoint.place.tick >= earliest_tick:
                 self._rewind_target = checkpoint
@@ -272,8 +275,7 @@ class ComposerWorker:
 
     def _poll_rewind(self) -> None:
         """If the performer has agreed, go back; if it has refused, a later place is next."""
-        answer = self._writer.rewind_answer()
-        if answer is None:
+        if (answer := self._writer.rewind_answer()) is None:
             time.sleep(POLL_INTERVAL_S / 10)
             return
         target, self._rewind_target = self._rewind_target, None
@@ -307,8 +309,8 @@ class ComposerWorker:
         self._applied = settings
 
     def _report(self) -> None:
-        counts, interventions = self.composer.counts, self.composer.interventions
-        before = self._before
+        before, counts = self._before, self.composer.counts
+        interventions = self.composer.interventions
         self._shared.composer.write(
             ComposerState(
                 heartbeat=self._shared.composer.read().heartbeat + 1,

@@ -40,6 +40,7 @@ from appliance.audio.stereo import ChannelMixer, Layout
 from appliance.audio.synth import FluidSynth
 from appliance.audio.tempo_map import TempoMap
 from appliance.common import logs
+from appliance.common.freed_memory import return_freed_memory
 from appliance.errors import BachboxError, bug_sentence
 from appliance.ipc.audio_tap import TapWriter
 from appliance.ipc.ring import RingReader, events_before
@@ -347,12 +348,10 @@ def _avoid_pauses() -> None:
     """Avoid pauses in the audio callback: garbage collection and page faults."""
     gc.collect()
     gc.freeze()
-    libc = ctypes.CDLL(None)
     # What loading a soundfont has freed, 2.7 MB for the default one, would stay locked in memory.
-    if hasattr(libc, "malloc_trim"):
-        libc.malloc_trim(0)
+    return_freed_memory()
     # Fails if the limit of locked memory is too low, as it usually is for a user; not an error.
-    libc.mlockall(_MCL_CURRENT | _MCL_FUTURE | _MCL_ONFAULT)
+    ctypes.CDLL(None).mlockall(_MCL_CURRENT | _MCL_FUTURE | _MCL_ONFAULT)
 
 
 if __name__ == "__main__":
