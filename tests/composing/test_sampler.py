@@ -207,3 +207,16 @@ def test_at_temperature_1_a_correction_is_part_of_the_logits(
     single = np.array(values, np.float32).astype(float)
     sum_of_both = logits.astype(np.float64) + single
     assert draw(logits, [*single]) == draw(sum_of_both, [0.0] * CLASSES)
+
+
+@pytest.mark.parametrize("temperature", [0.5, 1.0, 2.0])
+def test_what_is_planned_is_preferred_by_its_bonus_at_every_temperature(
+    temperature: float,
+) -> None:
+    """By 8, or e to the 8th: a class that is likelier than that is drawn all the same."""
+    for ahead, drawn in ((7.9, 1), (8.1, 0)):
+        logits = np.array([(3 + ahead) * temperature, 3 * temperature], np.float32)
+        found = sampler.sample(
+            logits, temperature=temperature, top_p=1.0, uniform=0.0, forbidden=[], planned=[1]
+        )
+        assert found == drawn

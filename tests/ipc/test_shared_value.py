@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import mmap
 import os
 import resource
 import weakref
+from typing import Any
 
 import numpy as np
 import pytest
@@ -22,6 +24,7 @@ from appliance.ipc.shared_state import (
     SharedState,
     WriterState,
 )
+from appliance.ipc.shared_value import SharedValue
 from appliance.music import key_names, temperament
 from appliance.music.events import Piece
 
@@ -192,3 +195,45 @@ def test_a_foreign_file_descriptor_is_refused(tmp_path: os.PathLike[str]) -> Non
     with pytest.raises(BachboxError, match="not this version's shared memory"):
         SharedState.attach(fd)
     os.close(fd)
+
+
+class BusyMemory(mmap.mmap):
+    """Memory whose first looks, so many, meet a writer at work: nothing they find is whole."""
+
+    torn_looks = 0
+
+    def __getitem__(self, key: Any) -> Any:
+        found = super().__getitem__(key)
+        if not self.torn_looks:
+            return found
+        self.torn_looks -= 1
+        return bytes(len(found))
+
+
+def value_in(memory: mmap.mmap, offset: int = 0) -> SharedValue[int]:
+    return SharedValue(
+        memory, offset, "<I12x", -1, lambda value: (value,), lambda fields: fields[0]
+    )
+
+
+def test_a_reader_that_meets_a_writer_at_work_looks_again() -> None:
+    with BusyMemory(-1, mmap.PAGESIZE) as memory:
+        value_in(memory).write(7)
+        memory.torn_looks = 3
+        assert value_in(memory).read() == 7
+
+
+def test_who_wrote_a_value_reads_it_too() -> None:
+    with mmap.mmap(-1, mmap.PAGESIZE) as memory:
+        value = value_in(memory)
+        for number in (7, 8, 9):
+            value.write(number)
+            assert value.read() == number
+
+
+@pytest.mark.parametrize("offset", [0, 64, 128])
+def test_no_two_values_share_a_cache_line(offset: int) -> None:
+    """Two writers would slow each other down."""
+    with mmap.mmap(-1, mmap.PAGESIZE) as memory:
+        # Two copies of 24 bytes.
+        assert value_in(memory, offset).end_offset == offset + 64
