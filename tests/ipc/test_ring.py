@@ -321,6 +321,7 @@ def test_after_a_rewind_a_slot_not_yet_visible_holds_the_music_there() -> None:
 
 def test_room_counts_the_free_slots() -> None:
     _, writer, reader = _ring()
+    assert writer.room() == SLOT_COUNT // 2, "the other half is kept as history"
     for count in range(HISTORY_SLOTS):
         assert writer.room() == HISTORY_SLOTS - count
         writer.append(NoteOn(count, 0, 60, 80))
@@ -384,3 +385,16 @@ def test_a_writer_that_died_between_answer_and_use_is_replaced_at_the_rewind() -
         pitches.append(event.pitch)
         reader.pop()
     assert pitches == [60, 60, 72]
+
+
+def test_what_a_writer_appended_and_did_not_publish_dies_with_it() -> None:
+    """Or its successor's slots, not visible to a core yet, would be taken for the old ones."""
+    shared, writer, _ = _ring()
+    writer.append(NoteOn(0, 0, 60, 80))
+    writer.publish(100)
+    for tick in (100, 200):
+        writer.append(NoteOn(tick, 0, 72, 80))
+    successor = RingWriter(shared)
+    assert successor.write_index == 1
+    assert events_before(shared, 1) == [NoteOn(0, 0, 60, 80)]
+    assert (events_before(shared, 2), events_before(shared, 3)) == ([], [])

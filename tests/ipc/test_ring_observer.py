@@ -5,10 +5,10 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from appliance.ipc.ring import RingReader, RingWriter, events_before
-from appliance.ipc.ring_observer import RingObserver, RingUpdate, notes_of
+from appliance.ipc.ring import HISTORY_SLOTS, RingReader, RingWriter, events_before
+from appliance.ipc.ring_observer import MAX_KEPT_EVENTS, RingObserver, RingUpdate, notes_of
 from appliance.ipc.shared_state import SLOT_COUNT, SharedState
-from appliance.music.events import Event, NoteOff, NoteOn, Piece, PieceStart, TempoFactor
+from appliance.music.events import Event, NoteOff, NoteOn, Piece, PieceStart, TempoFactor, Tokens
 
 STEP = 120
 
@@ -113,18 +113,101 @@ def test_a_new_observer_gets_what_is_in_force() -> None:
     about = Piece(3, 7, True, 4, 0, 0)
     written: list[Event] = [
         PieceStart.of(about), TempoFactor(0, 1000), NoteOn(0, 0, 60, 80), NoteOn(0, 1, 55, 80),
-        NoteOff(480, 0, 60), TempoFactor(480, 800), NoteOn(480, 0, 62, 80), NoteOff(960, 1, 55),
+        Tokens(0, b"x"), NoteOff(480, 0, 60), TempoFactor(480, 800), NoteOn(480, 0, 62, 80),
+        NoteOff(960, 1, 55),
     ]  # fmt: skip
     for event in written:
         writer.append(event)
     writer.publish(1000)
     observer = RingObserver(shared)
     since = observer.since(700)
-    assert {(type(e), e.tick) for e in since} == {
-        (PieceStart, 0), (TempoFactor, 480), (NoteOn, 0), (NoteOn, 480), (NoteOff, 960),
-    }  # fmt: skip
+    assert [(type(e), e.tick) for e in since] == [
+        (PieceStart, 0), (NoteOn, 0), (TempoFactor, 480), (NoteOn, 480), (NoteOff, 960),
+    ]  # fmt: skip
+    assert observer.since(480)[-4:] == written[-4:], "what begins at the tick is not in force yet"
     notes = notes_of(since)
     assert [(n.pitch, n.start_tick, n.end_tick) for n in notes] == [(55, 0, 960), (62, 480, None)]
     assert observer.tempo_factor_permille(479) == 1000
+    assert observer.tempo_factor_permille(480) == 800
     assert observer.tempo_factor_permille(481) == 800
+    shared.close()
+
+
+def _write(writer: RingWriter, count: int) -> None:
+    """Write and publish so many notes, a tick apart."""
+    for _ in range(count):
+        writer.append(NoteOn(writer.horizon_tick + 1, 0, 60, 80))
+    writer.publish(writer.horizon_tick + 1)
+
+
+def test_before_the_first_tempo_factor_the_tempo_is_plain() -> None:
+    shared = SharedState.create()
+    _write(RingWriter(shared), 3)
+    assert RingObserver(shared).tempo_factor_permille(9.0) == 1000
+    shared.close()
+
+
+def test_an_observer_that_was_away_for_what_the_ring_keeps_misses_nothing() -> None:
+    shared = SharedState.create()
+    writer, observer = RingWriter(shared), RingObserver(shared)
+    _write(writer, HISTORY_SLOTS)
+    update = observer.poll()
+    assert update.rewind_tick is None
+    assert update.events == truth(shared, writer)
+    assert update.horizon_tick == writer.horizon_tick
+    shared.close()
+
+
+def test_an_observer_keeps_the_newest_events_and_not_endlessly_many() -> None:
+    shared = SharedState.create()
+    writer, observer = RingWriter(shared), RingObserver(shared)
+    for count in (MAX_KEPT_EVENTS, MAX_KEPT_EVENTS, MAX_KEPT_EVENTS // 2, 3 * MAX_KEPT_EVENTS // 2):
+        _write(writer, count)
+        observer.poll()
+        kept = len(observer.events)
+        assert MAX_KEPT_EVENTS <= kept <= 2 * MAX_KEPT_EVENTS
+        assert observer.events == truth(shared, writer)[-kept:]
+    assert RingObserver(shared).events == truth(shared, writer)[-MAX_KEPT_EVENTS:]
+    shared.close()
+
+
+def test_a_rewind_voids_no_more_than_what_has_changed() -> None:
+    shared = SharedState.create()
+    writer, reader = RingWriter(shared), RingReader(shared)
+    _write(writer, 10)
+    observer = RingObserver(shared)
+    old = list(observer.events)
+    writer.request_rewind(4, old[4].tick)
+    reader.refresh(0.0)
+    for joins in (observer, RingObserver(shared)):
+        update = joins.poll()
+        # The composer has not gone on yet.
+        assert update.rewind_tick == (old[4].tick if joins is observer else None)
+        assert update.horizon_tick == old[4].tick
+        assert joins.events == old[:4]
+    assert writer.rewind_answer()
+    for event in old[4:8]:
+        writer.append(event)
+    writer.publish(100)
+    update = observer.poll()
+    assert (update.rewind_tick, update.events) == (None, old[4:8])
+    shared.close()
+
+
+def test_music_that_is_written_again_as_it_was_is_not_void() -> None:
+    shared = SharedState.create()
+    writer, reader = RingWriter(shared), RingReader(shared)
+    _write(writer, 10)
+    observer = RingObserver(shared)
+    old = list(observer.events)
+    writer.request_rewind(4, old[4].tick)
+    reader.refresh(0.0)
+    assert writer.rewind_answer()
+    for event in old[4:7]:
+        writer.append(event)
+    writer.append(NoteOn(old[7].tick, 0, 72, 80))
+    writer.publish(old[7].tick + 1)
+    update = observer.poll()
+    assert update.rewind_tick == old[7].tick
+    assert observer.events == truth(shared, writer)
     shared.close()
