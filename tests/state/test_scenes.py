@@ -45,6 +45,7 @@ def box(tmp_path: Path) -> Box:
 
 def test_five_scenes_come_along_and_this_box_can_take_all_of_them(box: Box) -> None:
     assert len(box.scenes.names()) == 5
+    assert box.settings.warnings == []
     for name in box.scenes.names():
         box.settings.change("scene", name)
         assert box.settings.warnings == []
@@ -126,6 +127,15 @@ def test_own_scenes_outlive_a_restart_and_can_be_deleted(tmp_path: Path) -> None
     assert (now.tempo, now.instrument, now.volume) == (61, 73, 70)
     assert again.scenes.delete("TEA TIME") == "Tea time"
     assert "Tea time" not in Box(tmp_path).scenes.names()
+
+
+def test_a_scene_made_now_has_the_music_and_nothing_of_the_room(box: Box) -> None:
+    voices = ("soprano", "alto", "tenor", "bass")
+    assert box.scenes.current_values().keys() == {
+        "tempo", "temperature", "instrument", "model", "top_p", "key", "repeats", "expression",
+        "temperament", "pitch", "solo",
+        *(voice + what for voice in voices for what in ("", "_level", "_instrument")),
+    }  # fmt: skip
 
 
 def test_an_own_scene_takes_the_place_of_a_supplied_one(box: Box) -> None:

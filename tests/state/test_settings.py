@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from appliance.errors import BachboxError, UsageError
 from appliance.music.temperament import NAMES as TEMPERAMENTS
 from appliance.state.settings import (
+    ASKED_TO_PLAY,
     NAMES,
     ModelDefaults,
     RequestedSettings,
@@ -207,3 +208,33 @@ def test_an_observer_gets_the_newest_state(settings: Settings) -> None:
     settings.observe(lambda values, _: calls.append(values.volume))
     settings.change("volume", 100)
     assert calls == [80, 80]
+
+
+def test_without_anybody_for_it_an_observers_error_reaches_who_made_the_change(
+    settings: Settings,
+) -> None:
+    def fails(_values: RequestedSettings, _changed: frozenset[str]) -> None:
+        raise RuntimeError("broken knob")
+
+    settings.observe(fails)
+    with pytest.raises(RuntimeError, match="broken knob"):
+        settings.change("tempo", 96)
+    assert settings.requested.tempo == 96
+
+
+def test_asking_for_music_is_heard_even_where_it_plays_already(settings: Settings) -> None:
+    calls: list[frozenset[str]] = []
+    settings.observe(lambda _, changed: calls.append(changed))
+    settings.change("playing", True)
+    settings.change("playing", False)
+    settings.change("tempo", 96)
+    assert calls == [{ASKED_TO_PLAY}, {"playing", ASKED_TO_PLAY}, {"tempo"}]
+
+
+def test_what_is_changed_for_now_stays_so_until_it_is_changed_for_good(settings: Settings) -> None:
+    assert settings.passing == frozenset()
+    settings.change_all({"volume": 20, "playing": False}, is_passing=True)
+    settings.change_all({"tempo": 90}, is_passing=True)
+    assert settings.passing == {"volume", "playing", "tempo"}
+    settings.change("volume", 30)
+    assert settings.passing == {"playing", "tempo"}
