@@ -76,7 +76,7 @@ def score_files(paths: Sequence[Path]) -> tuple[list[Path], int]:
         if not path.is_dir():
             files.append(path)
             continue
-        inside = [p for p in path.rglob("*") if p.is_file() and not p.name.startswith(".")]
+        inside = [p for p in path.rglob("*") if not (p.is_dir() or p.name.startswith("."))]
         scores = sorted(p for p in inside if p.suffix.lower() in score_reader.SUFFIXES)
         if not scores:
             known = " ".join(score_reader.SUFFIXES)

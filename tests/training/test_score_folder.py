@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import shutil
 from dataclasses import replace
@@ -44,14 +45,21 @@ def test_subfolders_are_read_and_unusable_files_are_named(tmp_path: Path) -> Non
     (source / ".hidden").write_text("not even looked at")
     midi(source / "short.mid", 1, notes=5)
     shutil.copy(good, source / "again.mid")
+    (source / "broken.mid").symlink_to("/nowhere/at/all.mid")
+    (source / "elsewhere").symlink_to(source)
+    os.mkfifo(source / "pipe.mid")
     found = read(source, tmp_path)
     assert sorted(chain(*names(found).values())) == [
         "again", "piece-0", "piece-1", "piece-2", "piece-3"
     ]  # fmt: skip
     reasons = dict(found.skipped)
     assert set(reasons) == {
-        "cut", "empty.mid", "readme.txt", "bad.musicxml", "tune.abc", "short", "other"
+        "cut", "empty.mid", "readme.txt", "bad.musicxml", "tune.abc", "short", "other",
+        "broken.mid", "elsewhere", "pipe.mid",
     }  # fmt: skip
+    assert reasons["broken.mid"] == "a link to a file that is not there"
+    assert reasons["elsewhere"] == "a link to a folder, which is not followed"
+    assert reasons["pipe.mid"] == "not a file"
     # A track that breaks off is read up to there, which here is too little.
     assert reasons["cut"].startswith("only ")
     assert "not a MIDI file" in reasons["empty.mid"]
@@ -60,6 +68,23 @@ def test_subfolders_are_read_and_unusable_files_are_named(tmp_path: Path) -> Non
     assert "most files here are .mid" in reasons["tune.abc"]
     assert reasons["short"] == "only 5 notes"
     assert reasons["other"] == "the same music as again"
+
+
+def test_a_file_that_was_mended_is_read_again(tmp_path: Path) -> None:
+    source = folder(tmp_path / "in", 5)
+    damaged, whole = source / "damaged.mid", (source / "piece-0.mid").read_bytes()
+    damaged.write_bytes(bytes(len(whole)))
+    assert "damaged.mid" in dict(read(source, tmp_path).skipped)
+    damaged.write_bytes(whole)
+    assert ("piece-0", "the same music as damaged") in read(source, tmp_path).skipped
+
+
+def test_a_folder_that_was_moved_is_read_again(tmp_path: Path) -> None:
+    source = folder(tmp_path / "a" / "in", 5)
+    (source / "empty.mid").write_bytes(b"")
+    first = read(source, tmp_path)
+    moved = (tmp_path / "a").rename(tmp_path / "b") / "in"
+    assert read(moved, tmp_path).skipped == first.skipped
 
 
 def test_a_transposed_piece_is_a_duplicate(tmp_path: Path) -> None:

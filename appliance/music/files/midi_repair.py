@@ -32,6 +32,7 @@ MAX_TRACKS: Final = 1000
 
 _HEADER: Final = struct.Struct(">4sIHHh")
 _CHUNK: Final = struct.Struct(">4sI")
+_ANOTHER_FILE: Final = b"MThd\0\0\0\x06"
 _HEADER_SEARCH_BYTES: Final = 1 << 16
 _MAX_DENOMINATOR_POWER: Final = 6
 _MAX_ACCIDENTALS: Final = 7
@@ -72,6 +73,10 @@ def load(content: bytes) -> RepairedMidi:
         raise ValueError("it is a web page, or XML" if is_xml else "it has no MIDI header")
     _, length, file_type, count, division = _HEADER.unpack_from(content, start)
     ticks_per_beat, notices = _ticks_per_beat(division)
+    following = content.find(_ANOTHER_FILE, start + _HEADER.size)
+    if following >= 0:
+        content = content[:following]
+        notices.append("another MIDI file follows in the same file; it was left out")
     drums = DrumChannels()
     tracks, broken = _tracks(content, start + _CHUNK.size + max(6, length), drums)
     if broken:

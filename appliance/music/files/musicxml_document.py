@@ -9,10 +9,13 @@ from __future__ import annotations
 import io
 import re
 import zipfile
+import zlib
 from collections import Counter
 from collections.abc import Iterator
 from typing import Final, NamedTuple
 from xml.etree.ElementTree import Element, iterparse
+
+from appliance.music.files.score_file import first_line
 
 MAX_XML_BYTES: Final = 24 << 20
 """Of a file when it is unpacked; an hour of a string quartet has 5 MiB."""
@@ -31,6 +34,8 @@ _DECLARATION: Final = re.compile(rb"""\s*<\?xml[^>]*?encoding\s*=\s*["']([\w.-]+
 _NOT_XML: Final = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")
 _NO_SCORES: Final = (".pdf", ".mid", ".png", ".jpg", ".mp3")
 """What else a container may name."""
+_DAMAGES: Final = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError)
+"""What zipfile raises; the last two for compressions that it does not know, and passwords."""
 _DRUM_CHANNEL: Final = "10"
 """Of General MIDI, counted from 1."""
 _PARTWISE, _TIMEWISE = "score-partwise", "score-timewise"
@@ -161,19 +166,32 @@ def _unpacked(content: bytes) -> bytes:
         if len(content) > MAX_XML_BYTES:
             raise ValueError(f"it is larger than {MAX_XML_BYTES >> 20} MiB")
         return content
-    with zipfile.ZipFile(io.BytesIO(content)) as archive:
-        names = [n for n in archive.namelist() if not n.startswith(("META-INF", "__MACOSX"))]
-        try:
-            container = _decoded(_member(archive, "META-INF/container.xml"))
-            named = re.findall(r"""full-path\s*=\s*["']([^"']+)["']""", container)
-        except KeyError:
-            named = []
-        scores = [name for name in named if not name.lower().endswith(_NO_SCORES)]
-        scores += [name for name in names if name.lower().endswith((".musicxml", ".xml"))]
-        found = next((name for name in scores if name in names), None)
-        if found is None:
-            raise ValueError("there is no score in it")
-        return _member(archive, found)
+    try:
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            return _score(archive)
+    except _DAMAGES as why:
+        raise ValueError(f"the compressed file is damaged: {first_line(why)}") from why
+
+
+def _score(archive: zipfile.ZipFile) -> bytes:
+    """The score in an archive: the one that its container names, or else the first.
+
+    Raises:
+        ValueError: there is none, or it is too large.
+        Exception: one of :data:`_DAMAGES`.
+    """
+    names = [n for n in archive.namelist() if not n.startswith(("META-INF", "__MACOSX"))]
+    try:
+        container = _decoded(_member(archive, "META-INF/container.xml"))
+        named = re.findall(r"""full-path\s*=\s*["']([^"']+)["']""", container)
+    except (KeyError, *_DAMAGES):
+        named = []
+    scores = [name for name in named if not name.lower().endswith(_NO_SCORES)]
+    scores += [name for name in names if name.lower().endswith((".musicxml", ".xml"))]
+    found = next((name for name in scores if name in names), None)
+    if found is None:
+        raise ValueError("there is no score in it")
+    return _member(archive, found)
 
 
 def _member(archive: zipfile.ZipFile, name: str) -> bytes:

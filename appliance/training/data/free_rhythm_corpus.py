@@ -23,7 +23,7 @@ from appliance.training.data import parse_cache, piece_facts
 
 log = logging.getLogger(__name__)
 
-CACHE_FORMAT = 5
+CACHE_FORMAT = 6
 """Rises when scores are read otherwise, or more of them is kept."""
 MAX_DURATIONS = 32
 MIN_DURATION_COUNT = 8
@@ -37,8 +37,8 @@ def read_files(paths: Sequence[Path], cache: Path) -> tuple[list[FreeRhythmScore
 
     Args:
         paths: MIDI and MusicXML files.
-        cache: a JSON file with the scores, used again as long as names and sizes of the files
-            stay the same.
+        cache: a JSON file with the scores, used again as long as paths, sizes and times of the
+            files stay the same.
 
     Returns:
         the scores, and for each file that could not be read the reason why.
@@ -48,7 +48,10 @@ def read_files(paths: Sequence[Path], cache: Path) -> tuple[list[FreeRhythmScore
         ValueError: the cache is not JSON.
     """
     fingerprint: list[Any] = [CACHE_FORMAT]
-    fingerprint += [[path.parent.name, path.name, path.stat().st_size] for path in paths]
+    stats = [path.stat() for path in paths]
+    fingerprint += [
+        [str(path), stat.st_size, stat.st_mtime_ns] for path, stat in zip(paths, stats, strict=True)
+    ]
     if cache.is_file():
         cached = json.loads(cache.read_text())
         if cached["files"] == fingerprint:

@@ -180,10 +180,11 @@ def read_folder(folder: Path, cache: Path) -> ScoreFolder:
     """
     if not folder.is_dir():
         raise UsageError(f"{folder}: there is no such folder")
-    files = sorted(p for p in folder.rglob("*") if p.is_file() and not p.name.startswith("."))
+    files, skipped = _files(folder)
     if not files:
         raise UsageError(f"{folder}: there is no file in it")
-    score_format, paths, skipped = _choose_format(folder, files)
+    score_format, paths, others = _choose_format(folder, files)
+    skipped += others
     found, refused = score_format.read_files(paths, cache)
     for path, reason in refused.items():
         skipped.append((str(path.relative_to(folder)), reason.removeprefix(f"{path}: ")))
@@ -214,6 +215,26 @@ def read_folder(folder: Path, cache: Path) -> ScoreFolder:
         instrument=instrument,
         fingerprint=hashlib.sha256("".join(sorted(scores)).encode()).hexdigest(),
     )
+
+
+def _files(folder: Path) -> tuple[list[Path], Skipped]:
+    """The files in a folder and its subfolders, and what else is there, with the reasons.
+
+    Hidden files are no user's scores.
+    """
+    files: list[Path] = []
+    skipped: Skipped = []
+    for path in sorted(p for p in folder.rglob("*") if not p.name.startswith(".")):
+        name = str(path.relative_to(folder))
+        if path.is_file():
+            files.append(path)
+        elif path.is_symlink() and path.is_dir():
+            skipped.append((name, "a link to a folder, which is not followed"))
+        elif path.is_symlink():
+            skipped.append((name, "a link to a file that is not there"))
+        elif not path.is_dir():
+            skipped.append((name, "not a file"))
+    return files, skipped
 
 
 def _choose_format(folder: Path, files: Sequence[Path]) -> tuple[ScoreFormat, list[Path], Skipped]:

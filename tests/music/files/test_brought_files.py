@@ -294,6 +294,12 @@ def test_drums_are_on_the_channels_that_the_file_says(
     assert file.notices == (("read 1 of 2 tracks (percussion left out)",) if is_drums else ())
 
 
+def test_of_two_files_in_one_the_first_is_read(tmp_path: Path) -> None:
+    file = read(tmp_path, midi(melody(60, 62)) + midi(melody(70, 71)))
+    assert [[note.pitch for note in part] for part in file.parts] == [[60, 62]]
+    assert file.notices == ("another MIDI file follows in the same file; it was left out",)
+
+
 @pytest.mark.parametrize(
     ("content", "reason"),
     [

@@ -175,6 +175,8 @@ def archive(**files: bytes) -> bytes:
     return content.getvalue()
 
 
+ARCHIVE = archive(a_xml=OPEN.encode())
+DAMAGED = ARCHIVE[:200] + bytes((ARCHIVE[200] ^ 0xFF,)) + ARCHIVE[201:]
 CONTAINER = b'<container><rootfiles><rootfile full-path="b.xml"/></rootfiles></container>'
 
 
@@ -431,7 +433,8 @@ def test_numbers_that_make_no_sense_end_in_notes_or_a_sentence(
         ),
         (OPEN[:2000], "no element found|unclosed"),
         ('<!DOCTYPE x [<!ENTITY a "b">]>' + score(["&a;"]), "it declares entities"),
-        (b"PK\x03\x04 and nothing else", "zip"),
+        (b"PK\x03\x04 and nothing else", "the compressed file is damaged: File is not a zip file"),
+        (DAMAGED, "the compressed file is damaged: "),
         (archive(a_txt=b"x"), "there is no score in it"),
         (archive(a_xml=b" " * (25 << 20)), "larger than 24 MiB when it is unpacked"),
         (score(["<a/>" * MAX_ELEMENTS]), f"more than {MAX_ELEMENTS} elements"),
