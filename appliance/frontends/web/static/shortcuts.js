@@ -20,7 +20,7 @@ const SHORTCUTS = {
 export function shortcutFor(event) {
   const { key, target, ctrlKey, altKey, metaKey } = event;
   if (ctrlKey || altKey || metaKey) return null;
-  if (target.closest?.('input, select, textarea, dialog')) return null;
+  if (target.closest?.('input, select, textarea, dialog[open]')) return null;
   if (key === ' ' && target.closest?.('button, a, summary')) return null;
   const name = key === '=' ? '+' : key.toLowerCase(); // + needs Shift on many keyboards.
   return SHORTCUTS[name] ?? null;

@@ -71,6 +71,7 @@ test('a shortcut is left to the element that has the focus', () => {
   assert.equal(key(' ', inside('button')), null);
   assert.equal(key('n', inside('button')), 'next');
   assert.equal(key('n', inside('select')), null);
+  assert.equal(key('n', inside('dialog[open]')), null);
   assert.equal(key('N'), 'next');
   assert.equal(key('='), 'louder');
   assert.equal(key('f', inside(), { ctrlKey: true }), null);
