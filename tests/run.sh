@@ -21,8 +21,6 @@ esac
 # Tests of processes and sound mostly wait, for real time to pass; so more of them run at once.
 cores=$(nproc)
 waiting=$((cores < 5 ? cores * 2 + 2 : 12))
-# Those with browsers and cards wait less.
-listening=$((cores < 5 ? cores * 2 : 10))
 by_module=(--dist=loadscope --no-loadscope-reorder)
 logs=build/tests
 mkdir -p $logs
@@ -129,7 +127,7 @@ for tier in $tiers; do
         process) pytest process --numprocesses=$waiting "${by_module[@]}" "$@" || exit 1 ;;
         sound)
             [ "$tiers" = sound ] || boot_debian
-            pytest sound --numprocesses=$listening "${by_module[@]}" "$@" || exit 1
+            pytest sound --numprocesses=$waiting "${by_module[@]}" "$@" || exit 1
             ;;
         debian) debian || exit 1 ;;
     esac
