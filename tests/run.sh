@@ -73,9 +73,19 @@ make_debian() { # in the background, as long as nothing listens
     making=$!
 }
 
+family() { # the process and its descendants
+    echo "$1"
+    local child
+    for child in $(cat "/proc/$1/task/$1/children" 2>/dev/null); do family "$child"; done
+}
+
 await_debian() {
+    local pids
     [ -n "$making" ] || return 0
     echo "--- Waiting for the Debian and the package"
+    # Nothing else runs meanwhile.
+    mapfile -t pids < <(family "$making")
+    renice -n 0 -p "${pids[@]}" &>/dev/null
     wait "$making" || {
         cat $logs/debian-made.log >&2
         echo "failed: the Debian or the package could not be made" >$logs/debian.summary
