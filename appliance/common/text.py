@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from typing import Final
 
 MAX_LENGTH: Final = 40
 """The default length at which a foreign text is cut off."""
+
+_UNPRINTABLE: Final = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
+"""Python has surrogates in place of bytes that it cannot decode."""
 
 _SIMILAR: Final = 0.6
 """How alike two words must be for one to be a misspelling of the other; difflib's own default."""
@@ -15,6 +19,11 @@ _SIMILAR: Final = 0.6
 def shortened(text: str, max_length: int = MAX_LENGTH) -> str:
     """Return ``text``, cut off with an ellipsis if it is longer than ``max_length`` characters."""
     return text if len(text) <= max_length else text[: max_length - 1] + "…"
+
+
+def printable(text: object) -> str:
+    """Text with "?" for control characters, and for bytes of file names that are not UTF-8."""
+    return _UNPRINTABLE.sub("?", str(text))
 
 
 def quoted(value: object, max_length: int = MAX_LENGTH) -> str:

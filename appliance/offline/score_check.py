@@ -8,6 +8,7 @@ from typing import Final
 
 import msgspec
 
+from appliance.common.text import printable
 from appliance.errors import BachboxError, UsageError
 from appliance.music.codecs.abc import reader
 from appliance.music.codecs.base import Codec
@@ -100,7 +101,7 @@ def check(path: Path, codecs: Mapping[str, Codec]) -> ScoreReport:
     try:
         file = score_reader.read(path)
     except UsageError as why:
-        report = ScoreReport(str(path), readable=False, reason=_reason(why))
+        report = ScoreReport(printable(path), readable=False, reason=_reason(why))
         # Of a single tune, the reason is the same.
         if len(book.tunes) == len(left_out) <= 1:
             return report
@@ -108,7 +109,7 @@ def check(path: Path, codecs: Mapping[str, Codec]) -> ScoreReport:
             report, tunes=len(book.tunes), tunes_left_out=left_out, tunes_untried=book.untried
         )
     return ScoreReport(
-        path=str(path),
+        path=printable(path),
         readable=True,
         parts=len(file.parts),
         notes=sum(map(len, file.parts)),
@@ -142,7 +143,7 @@ def _verdict(name: str, codec: Codec, file: ScoreFile) -> Verdict:
 
 def _reason(error: BachboxError) -> str:
     """An error without the path of the file, which stands before it anyway."""
-    return f"{error.message}; {error.remedy}" if error.remedy else error.message
+    return printable(f"{error.message}; {error.remedy}" if error.remedy else error.message)
 
 
 def lines(report: ScoreReport) -> Iterator[str]:

@@ -10,6 +10,7 @@ import msgspec
 
 from appliance.audio.soundfont import preset_names
 from appliance.audio.soundfont_check import makes_sound, try_soundfont
+from appliance.common.text import printable
 from appliance.errors import BachboxError
 
 SUFFIXES: Final = (".sf2", ".sf3")
@@ -42,7 +43,7 @@ def check(paths: Sequence[Path]) -> list[SoundfontReport]:
         except BachboxError as why:
             refused[path] = str(why)
     return [
-        SoundfontReport(str(path), usable=False, reason=refused[path])
+        SoundfontReport(printable(path), usable=False, reason=printable(refused[path]))
         if path in refused
         else _played(path)
         for path in paths
@@ -57,8 +58,10 @@ def _played(path: Path) -> SoundfontReport:
         if not makes_sound(path, min(programs, default=0)):
             raise BachboxError(f"{path} makes no sound; choose another soundfont")
     except BachboxError as why:
-        return SoundfontReport(str(path), usable=False, reason=str(why))
-    return SoundfontReport(str(path), usable=True, instruments=len(programs), presets=listed(found))
+        return SoundfontReport(printable(path), usable=False, reason=printable(why))
+    return SoundfontReport(
+        printable(path), usable=True, instruments=len(programs), presets=listed(found)
+    )
 
 
 def general_midi_programs(presets: Mapping[tuple[int, int], str]) -> set[int]:

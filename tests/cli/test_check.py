@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -42,6 +43,20 @@ def test_each_model_takes_its_kind_of_music() -> None:
     assert (hymn["parts"], hymn["notes"], hymn["quarters"], hymn["meters"]) == (4, 128, 32, ["4/4"])
     (refused,) = [verdict for verdict in hymn["models"] if not verdict["usable"]]
     assert refused["reason"] == "a model of tunes takes an ABC file only"
+
+
+def test_names_that_are_not_utf_8_or_have_two_lines_are_shown(tmp_path: Path) -> None:
+    for name in (b"K\xf6chel\n1.mid", b"\xff.mxl", b"\xe9.sf2"):
+        path = Path(os.fsdecode(os.fsencode(tmp_path) + b"/" + name))
+        path.write_bytes((DATA / "brought" / "plain.mid").read_bytes())
+    good, bad = reports(tmp_path, exit_code=1)
+    assert good["path"] == f"{tmp_path}/K?chel?1.mid"
+    assert bad["path"] == f"{tmp_path}/?.mxl"
+    (font,) = reports(path, exit_code=1)
+    assert font["path"] == f"{tmp_path}/?.sf2"
+    assert "/?.sf2 is not a soundfont" in font["reason"]
+    shown = CliRunner().invoke(check, [str(tmp_path)], standalone_mode=False).stdout
+    assert "/K?chel?1.mid: 4 parts" in shown
 
 
 def test_a_file_that_no_model_can_use_makes_the_command_fail() -> None:
