@@ -27,6 +27,7 @@ SAMPLE_RATE = 48_000
 """Most sound cards' own."""
 
 WARM_UP_S = 1.0
+WARM_UP_TICKS = 2 * TICKS_PER_BEAT
 """The runtime prepares itself in its first steps."""
 
 
@@ -38,31 +39,35 @@ def counted(what: str, model: str, run: Callable[[], float]) -> None:
     print(json.dumps({"what": what, "model": model, "music_s": music_s}), flush=True)
 
 
-def composed(model: str, music_s: float) -> tuple[list[Event], float]:
-    """At least ``music_s`` of music by ``model``, counted, and its tempo in beats a minute."""
+def composed(model: str) -> tuple[list[Event], float]:
+    """Music by ``model`` with a whole piece, which is counted, and its tempo in beats a minute.
+
+    Within a piece there would be too little to count: what was rehearsed is composed already.
+    """
     folders = loader.model_folders(loader.Config())
     composer = Composer(model_file.load(model_file.find(model, folders)), seed=1)
     tempo_bpm = composer.model_file.tempo_bpm
     events: list[Event] = []
 
-    def compose(seconds: float) -> float:
-        start, made_s = composer.tick, 0.0
-        while made_s < seconds:
+    def compose(is_done: Callable[[], bool]) -> float:
+        start = composer.tick
+        while not is_done():
             events.extend(composer.step())
-            made_s = (composer.tick - start) / TICKS_PER_BEAT * 60 / tempo_bpm
-        return made_s
+        return (composer.tick - start) / TICKS_PER_BEAT * 60 / tempo_bpm
 
-    compose(WARM_UP_S)
-    counted("composer", model, lambda: compose(music_s))
+    compose(lambda: composer.tick >= WARM_UP_TICKS)
+    events.extend(composer.next_piece())
+    number = composer.piece.number + 1
+    counted("composer", model, lambda: compose(lambda: composer.piece.number > number))
     return events, tempo_bpm
 
 
 def main(music_s: float, *models: str) -> None:
-    """Compose with each model and perform what the first has composed."""
+    """Compose with each model, and perform ``music_s`` of what the first has composed."""
     # It would ask programs of this machine, which know nothing of the emulated one.
     ctypes.util.find_library = lambda name: f"lib{name}.so.3"
     for model in reversed(models):
-        events, tempo_bpm = composed(model, music_s)
+        events, tempo_bpm = composed(model)
     performer = Performer(
         finished(events),
         FluidSynth(loader.soundfont(loader.Config()), SAMPLE_RATE),

@@ -151,8 +151,11 @@ def deaths(card: VirtualCard) -> list[Row]:
 def _die(player: Player, client: SocketClient, name: str, number: int) -> None:
     """Send a child a signal; until another one has taken its place."""
     restarts = client.ask().health.restarts
-    player.child(name).send_signal(number)
     deadline = time.monotonic() + TIMEOUT_S
+    while not player.has_child(name):
+        # It died a moment ago, and the next one is not there yet.
+        player.check(deadline)
+    player.child(name).send_signal(number)
     while client.ask().health.restarts == restarts:
         player.check(deadline)
 

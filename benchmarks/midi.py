@@ -35,6 +35,8 @@ PRESSES: Final = 40
 QUICK_PRESSES: Final = 6
 LATENCY_BAR_S: Final = 0.1
 JITTER_BAR_S: Final = 0.002
+PULSES_PER_BEAT: Final = 24
+"""Of MIDI clock, in a quarter note (MIDI 1.0)."""
 
 _SWITCH: Final = 64
 
@@ -130,13 +132,14 @@ def _presses(listener: _Listener, hand: OutPort) -> Iterator[float]:
 
 
 def _clock_row(pulses: list[float], how: str) -> Row:
-    # Between two pieces the tempo may change, so only a bar is looked at as a whole.
+    # Between two pieces the tempo may change, so only a beat is looked at as a whole.
     late: list[float] = []
-    for first in range(0, len(pulses) - 96, 96):
-        bar = np.array(pulses[first : first + 96])
-        line = np.polyfit(np.arange(96), bar, 1)
-        late += np.abs(bar - np.polyval(line, np.arange(96))).tolist()
-    if len(late) < 96:
+    numbers = np.arange(PULSES_PER_BEAT)
+    for first in range(0, len(pulses) - PULSES_PER_BEAT, PULSES_PER_BEAT):
+        beat = np.array(pulses[first : first + PULSES_PER_BEAT])
+        line = np.polyfit(numbers, beat, 1)
+        late += np.abs(beat - np.polyval(line, numbers)).tolist()
+    if len(late) < 4 * PULSES_PER_BEAT:
         raise FailedError(f"only {len(pulses)} pulses of MIDI clock came")
     return Row(
         "MIDI out: a pulse of its clock before or after its moment",
@@ -144,7 +147,7 @@ def _clock_row(pulses: list[float], how: str) -> Row:
         f"most {1e3 * max(late):.1f} ms",
         f"p95 ≤ {1e3 * JITTER_BAR_S:g} ms",
         p95(late) <= JITTER_BAR_S,
-        f"{len(late)} pulses, 24 a quarter note at 120 a minute, bar by bar; {how}",
+        f"{len(late)} pulses, 24 a quarter note at 120 a minute, beat by beat; {how}",
     )
 
 

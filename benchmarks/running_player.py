@@ -85,6 +85,14 @@ class Player:
                     return child
         raise FailedError(f"there is no {name}")
 
+    def has_child(self, name: str) -> bool:
+        """Whether there is a composer or a performer."""
+        try:
+            self.child(name)
+        except FailedError:
+            return False
+        return True
+
     def usage(self) -> dict[str, Usage]:
         """Every process of the player, by name.
 

@@ -12,7 +12,14 @@ import numpy as np
 
 from appliance.ipc.ring import events_before
 from appliance.ipc.shared_state import SharedState
-from appliance.music.events import FULL_TEMPO_PERMILLE, TICKS_PER_BEAT, Event, NoteOn, TempoFactor
+from appliance.music.events import (
+    FULL_TEMPO_PERMILLE,
+    TICKS_PER_BEAT,
+    Event,
+    NoteOn,
+    PieceStart,
+    TempoFactor,
+)
 from appliance.music.expression import scale_tempo_factor
 
 _MATCH_S: Final = 0.08
@@ -27,7 +34,7 @@ class Onset(NamedTuple):
 
 
 class PlayedScore:
-    """The notes that were played, at places in ticks that no ritardando bends.
+    """The notes that were played, at places in ticks that no ritardando and no piece's tempo bends.
 
     Args:
         events: as the composer wrote them, in the order of their ticks.
@@ -35,15 +42,17 @@ class PlayedScore:
     """
 
     def __init__(self, events: Sequence[Event], expression: float) -> None:
-        permille, tick, place = FULL_TEMPO_PERMILLE, 0, 0.0
+        permille, of_piece, tick, place = FULL_TEMPO_PERMILLE, FULL_TEMPO_PERMILLE, 0, 0.0
         ticks, places, onsets = [0], [0.0], set[float]()
         for event in events:
-            place += (event.tick - tick) * FULL_TEMPO_PERMILLE / permille
+            place += (event.tick - tick) * FULL_TEMPO_PERMILLE**2 / (permille * of_piece)
             tick = event.tick
             ticks.append(tick)
             places.append(place)
             if isinstance(event, TempoFactor):
                 permille = scale_tempo_factor(event.permille, expression)
+            elif isinstance(event, PieceStart):
+                of_piece = event.piece.tempo_permille
             elif isinstance(event, NoteOn):
                 onsets.add(place)
         self._ticks, self._places = ticks, places
