@@ -46,7 +46,7 @@ def composed(model: str) -> tuple[list[Event], float]:
     """
     folders = loader.model_folders(loader.Config())
     composer = Composer(model_file.load(model_file.find(model, folders)), seed=1)
-    tempo_bpm = composer.model_file.tempo_bpm
+    tempo_bpm: float = composer.model_file.tempo_bpm
     events: list[Event] = []
 
     def compose(is_done: Callable[[], bool]) -> float:
