@@ -9,6 +9,7 @@ from appliance.music.codecs.abc.text import LineError
 
 REPEAT_ENDS = (":|", "::")
 MORE_ENDINGS = "of more than two endings, the first and the last were read"
+ODD_ENDINGS = "endings that do not fit together were read one after the other"
 
 
 @dataclass
@@ -33,7 +34,8 @@ def sections_of(bars: list[Bar], notices: list[str], *, freely: bool = False) ->
     Args:
         bars: of the tune.
         notices: what was left out is added to them.
-        freely: of more than two endings, the first and the last are kept.
+        freely: of more than two endings, the first and the last are kept, and endings that do not
+            fit together are bars like others.
 
     Raises:
         ValueError: endings or repeats do not fit together, or there are no notes.
@@ -84,7 +86,8 @@ class _Builder:
             return
         if bar.line == "|1":
             if self._part is not section.bars:
-                raise ValueError("a first ending within an ending")
+                self._find_odd("a first ending within an ending")
+                return
             section.repeated, self._part = True, section.first
         elif bar.line == ":|2":
             if self._part is section.second and section.first and not self._freely:
@@ -97,10 +100,22 @@ class _Builder:
                     self.notices.append(MORE_ENDINGS)
                 return
             if self._part is not section.first or not self._part:
-                raise ValueError("a second ending without a first")
+                self._find_odd("a second ending without a first")
+                return
             self._part = section.second
         else:
             self._close(bar.line)
+
+    def _find_odd(self, what: str) -> None:
+        """Note that endings do not fit together.
+
+        Raises:
+            ValueError: they must.
+        """
+        if not self._freely:
+            raise ValueError(what)
+        if ODD_ENDINGS not in self.notices:
+            self.notices.append(ODD_ENDINGS)
 
     def _close(self, line: str) -> None:
         """End the section at a bar line."""
@@ -108,7 +123,8 @@ class _Builder:
         repeats = line in REPEAT_ENDS
         if self._part is section.first:
             if not repeats:
-                raise ValueError("a first ending without a second")
+                self._find_odd("a first ending without a second")
+                section.repeated = False
             section.bars, section.first = section.bars + section.first, []
         section.repeated = section.repeated or repeats
         if section.bars:
@@ -125,7 +141,7 @@ class _Builder:
             ValueError: the last one is not complete, or there is none.
         """
         if self._part is self._section.first and self._part:
-            raise ValueError("a first ending without a second")
+            self._close("||")
         if self._section.bars:
             self._found.append(self._section)
         if not self._found:

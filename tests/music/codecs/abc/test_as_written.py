@@ -68,6 +68,23 @@ def test_endings_with_a_text_in_quotes_are_endings() -> None:
     assert played(text) == played(SPLIT_ENDING)
 
 
+@pytest.mark.parametrize(
+    ("text", "plain"),
+    [
+        ("|:" + FOUR + "A4 B4|1 c8|d8|]", FOUR + "A4 B4|c8|d8|]"),
+        ("|:" + FOUR + "[1 A8|B8||" + FOUR, FOUR + "A8|B8|" + FOUR),
+        (FOUR + "|2 c8|d8:|", "|:" + FOUR + "c8|d8:|"),
+        (FOUR + "[2 A8|]", FOUR + "A8|]"),
+        ("|:" + FOUR + "[1 A8|[1 B8:|[2 c8|]", "|:" + FOUR + "[1 A8|B8:|[2 c8|]"),
+    ],
+)
+def test_endings_that_do_not_fit_together_are_bars_like_others(text: str, plain: str) -> None:
+    assert played(HEADER + text) == played(HEADER + plain)
+    odd = "endings that do not fit together were read one after the other"
+    assert odd in as_written.read(TuneText(HEADER + text)).notices
+    assert odd not in as_written.read(TuneText(HEADER + plain)).notices
+
+
 def test_a_few_unknown_signs_are_passed_over() -> None:
     tune = as_written.read(TuneText(HEADER + "G4 @A4|" * 3))
     assert len(tune.notes) == 6
