@@ -31,6 +31,7 @@ _TIER_OF: Final = {
     "config": "unit",
     "daemon": "unit",
     "frontends": "unit",
+    "fuzz": "unit",
     "ipc": "unit",
     "music": "unit",
     "state": "unit",

@@ -6,6 +6,7 @@ what has not the structure gets changed bytes.
 
 from __future__ import annotations
 
+import copy
 import io
 import json
 import random
@@ -14,8 +15,6 @@ import xml.etree.ElementTree as ET
 import zipfile
 import zlib
 from typing import Any, Final
-
-import atheris
 
 from appliance.music.files.piece_record import MAGIC
 
@@ -47,6 +46,11 @@ _ELEMENTS: Final = (
     '<midi-instrument id="x"><midi-channel>10</midi-channel></midi-instrument>',
     "<note><pitch><step>F</step><alter>-0.5</alter><octave>4</octave></pitch>"
     "<duration>2</duration></note>",
+    '<attributes><measure-style><measure-repeat type="start">1</measure-repeat></measure-style>'
+    "</attributes>",
+    '<measure-style number="2"><measure-repeat type="stop"/></measure-style>',
+    '<direction><sound dacapo="yes" tocoda="x"/></direction>',
+    "<notehead>slash</notehead>",
     "<measure/>",
     "<part/>",
 )
@@ -60,13 +64,20 @@ _ROWS: Final = {
 """Bytes of a row, by the name of a soundfont's table."""
 
 
+def changed_bytes(data: bytes, max_size: int) -> bytes:
+    """What libFuzzer makes of a file itself."""
+    import atheris
+
+    return bytes(atheris.Mutate(data, max_size))
+
+
 def xml(data: bytes, max_size: int, seed: int) -> bytes:
     """An XML document with elements removed, doubled, moved, changed or added."""
     rng = random.Random(seed)
     try:
         root = ET.fromstring(data)
     except (ET.ParseError, ValueError, LookupError):
-        return bytes(atheris.Mutate(data, max_size))
+        return changed_bytes(data, max_size)
     for _ in range(rng.randint(1, 4)):
         parents = [element for element in root.iter() if len(element)]
         if not parents:
@@ -84,10 +95,11 @@ def _change_child(
         case 0:
             parent.remove(child)
         case 1:
-            parent.insert(rng.randrange(len(parent) + 1), child)
+            parent.insert(rng.randrange(len(parent) + 1), copy.deepcopy(child))
         case 2:
+            inside = {*child.iter()}
             parent.remove(child)
-            rng.choice(parents).append(child)
+            rng.choice([other for other in parents if other not in inside]).append(child)
         case 3:
             child.text = rng.choice(_NUMBERS)
         case 4:
@@ -107,9 +119,9 @@ def archive(data: bytes, max_size: int, seed: int) -> bytes:
         with zipfile.ZipFile(io.BytesIO(data)) as found:
             members = [(name, found.read(name)) for name in found.namelist()[:20]]
     except Exception:  # zipfile raises whatever it meets in garbage.
-        return bytes(atheris.Mutate(data, max_size))
+        return changed_bytes(data, max_size)
     if not members or rng.random() < 0.1:
-        return bytes(atheris.Mutate(data, max_size))
+        return changed_bytes(data, max_size)
     at = rng.randrange(len(members))
     name, content = members[at]
     match rng.randrange(8):
@@ -120,7 +132,7 @@ def archive(data: bytes, max_size: int, seed: int) -> bytes:
         case 2:
             members.insert(0, (name, content))
         case 3:
-            members[at] = (name, bytes(atheris.Mutate(content, max_size)))
+            members[at] = (name, changed_bytes(content, max_size))
         case _:
             members[at] = (name, xml(content, max_size, seed))
     packed = io.BytesIO()
@@ -135,7 +147,7 @@ def riff(data: bytes, max_size: int, seed: int) -> bytes:
     rng = random.Random(seed)
     lists = _lists(data)
     if not lists or rng.random() < 0.05:
-        return bytes(atheris.Mutate(data, max_size))
+        return changed_bytes(data, max_size)
     for _ in range(rng.randint(1, 4)):
         chunks = rng.choice(lists)[1]
         if not chunks:
@@ -148,7 +160,7 @@ def riff(data: bytes, max_size: int, seed: int) -> bytes:
             case 1:
                 chunks.insert(rng.randrange(len(chunks) + 1), (name, content))
             case 2:
-                chunks[at] = (name, bytes(atheris.Mutate(content, max_size)))
+                chunks[at] = (name, changed_bytes(content, max_size))
             case _:
                 chunks[at] = (name, _with_changed_row(rng, name, content))
     body = b"sfbk" + b"".join(
@@ -210,11 +222,11 @@ def record(data: bytes, max_size: int, seed: int) -> bytes:
     rng = random.Random(seed)
     at = data.find(MAGIC)
     if at < 0 or rng.random() < 0.1:
-        return bytes(atheris.Mutate(data, max_size))
+        return changed_bytes(data, max_size)
     try:
         found = json.loads(zlib.decompress(data[at + len(MAGIC) :]))
     except (zlib.error, ValueError, RecursionError):
-        return bytes(atheris.Mutate(data, max_size))
+        return changed_bytes(data, max_size)
     for _ in range(rng.randint(1, 3)):
         _change_value(rng, found)
     return (data[: at + len(MAGIC)] + zlib.compress(json.dumps(found).encode()))[:max_size]

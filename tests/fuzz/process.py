@@ -28,7 +28,10 @@ def _stop(_signal: int, _frame: object) -> None:
 
 def main() -> None:
     """Fuzz one reader; libFuzzer ends the process."""
-    target = TARGETS[sys.argv.pop(1)]
+    reader = sys.argv.pop(1)
+    target = TARGETS[reader]
+    # With this command libFuzzer starts itself again when it merges.
+    sys.argv[0] = f"{sys.executable} -m tests.fuzz.process {reader}"
     folder = tempfile.TemporaryDirectory(dir="/dev/shm" if Path("/dev/shm").is_dir() else None)
     path = Path(folder.name) / f"fuzzed{target.suffix}"
 

@@ -23,6 +23,8 @@ from appliance.offline.output_files import OutputFile, write_piece
 from tests.fuzz import mutators
 
 _SEEDS: Final = Path(__file__).parent / "seeds"
+KEPT: Final = _SEEDS / "kept.zip"
+"""Inputs that reached new code, in a folder for each reader."""
 _DATA: Final = Path(__file__).parents[1] / "data"
 _MODELS: Final = Path(__file__).parents[2] / "models"
 _SOPRANO: Final = (57, 81)
