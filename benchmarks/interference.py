@@ -20,6 +20,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from appliance.daemon.supervisor import BACKOFF_RESET_S
 from appliance.ipc.shared_state import PerformerState
 from appliance.music import temperament
 from benchmarks import measure
@@ -161,6 +162,8 @@ def _die(player: Player, client: SocketClient, name: str, number: int) -> None:
 
 
 def _gap_s(player: Player, client: SocketClient, recorder: Recorder, number: int) -> float:
+    # After a death not long ago the daemon would wait before it starts another one.
+    time.sleep(BACKOFF_RESET_S + 1.0)
     deadline = time.monotonic() + TIMEOUT_S * 3
     # Nothing else makes a silence there.
     while client.ask().now_playing.bar not in range(2, 5):
