@@ -24,6 +24,7 @@ from appliance.audio.midi import (
     NOTE_OFF,
     NOTE_ON,
     PROGRAM_CHANGE,
+    RETRY_S,
     START,
     STOP,
     Timed,
@@ -238,8 +239,18 @@ class SequencerIn(_Client):
     def __init__(self, names: Sequence[str]) -> None:
         super().__init__(_WRITE | _SUBS_WRITE)
         self._names = [name.casefold() for name in names]
+        self._lib.snd_seq_set_client_pool_input(self._seq, _POOL_EVENTS)
+        self._connected: list[str] = []
+        self._has_changed = True
+        """Ports came or went since they were looked for."""
+        self._look_again_s = 0.0
 
     def connect(self) -> list[str]:
+        # Looking takes long, and this is called after each message.
+        now_s = time.monotonic()
+        if not self._has_changed and now_s < self._look_again_s:
+            return self._connected
+        self._has_changed, self._look_again_s = False, now_s + RETRY_S
         wanted = [
             port
             for port in self.ports(_READ | _SUBS_READ)
@@ -248,14 +259,13 @@ class SequencerIn(_Client):
         for port in wanted:
             # Refused where it is connected already.
             self._lib.snd_seq_connect_from(self._seq, self._port, port.client, port.port)
-        return [port.name for port in wanted]
+        self._connected = [port.name for port in wanted]
+        return self._connected
 
     def read(self, timeout_s: float) -> list[bytes]:
-        return [
-            message
-            for kind, data in self._events(timeout_s)
-            if (message := _unpacked(kind, data)) is not None
-        ]
+        events = self._events(timeout_s)
+        self._has_changed |= any(kind in _ANNOUNCEMENTS for kind, _ in events)
+        return [m for kind, data in events if (m := _unpacked(kind, data)) is not None]
 
 
 def port_names(*, is_input: bool) -> list[str]:
