@@ -3,6 +3,7 @@
     python -m tests.machine sound         amd64: its sound card's WAV has the score's pitches
     python -m tests.machine plug [TIMES]  amd64: the plug is pulled (20 times) at random moments
     python -m tests.machine knob          arm64: an encoder on the pins is turned from outside
+    python -m tests.machine midi          amd64: an organ and knobs at ALSA's sequencer
     python -m tests.machine hotspot       amd64: a phone fills in the page of bachbox-setup
     python -m tests.machine card          build/image/bachbox.img boots on a Raspberry Pi 3
     python -m tests.machine               all of them
@@ -25,6 +26,7 @@ from tests.machine.card import prove_card
 from tests.machine.hotspot import prove_hotspot
 from tests.machine.machine import BOOT_S, Machine
 from tests.machine.making import BUILD, PLAYS, machine, say
+from tests.machine.midi import prove_midi
 
 HOLDS_S: Final = 2.0
 """What was set so long before the plug was pulled is there again."""
@@ -164,6 +166,8 @@ def main() -> None:
             prove_plug(int(times[0]) if times else 20)
         case ["knob"]:
             prove_knob()
+        case ["midi"]:
+            prove_midi()
         case ["hotspot"]:
             prove_hotspot()
         case ["card"]:
@@ -172,6 +176,7 @@ def main() -> None:
             prove_sound()
             prove_plug(20)
             prove_knob()
+            prove_midi()
             prove_hotspot()
             prove_card()
         case _:

@@ -39,12 +39,14 @@ inside sh -c 'apt-get install --quiet=2 --yes --no-install-recommends /tmp/bachb
 rm "$root"/tmp/bachbox_*.deb
 if [ "$with" = hotspot ]; then
     inside apt-get install --quiet=2 --yes --no-install-recommends wpasupplicant dnsmasq-base nftables iproute2 iw udhcpc >>"$out/install" 2>&1
-    for file in network system/bachbox-card.service system/bachbox-hotspot.service system/wpa_supplicant@wlan0.service.d; do
+    for file in network system/bachbox-card.service system/bachbox-hotspot.service system/bachbox.service.d system/wpa_supplicant@wlan0.service.d; do
         cp -r "$here/deploy/card/root/etc/systemd/$file" "$root/etc/systemd/$(dirname "$file")/"
     done
     install -D -m 755 -t "$root/usr/lib/bachbox-card" "$here"/deploy/card/{settings,hotspot}.py
     install -m 644 -t "$root/usr/lib/bachbox-card" "$here"/deploy/card/{dac.py,hotspot.html}
     install -D -m 644 -t "$root/boot/firmware" "$here/deploy/card/bachbox.txt"
+    # The card has a file system of its own for the settings.
+    inside install -d -m 750 -o bachbox -g bachbox /var/lib/bachbox
 fi
 
 echo "/dev/vda / ext4 rw,noatime 0 1" >"$root/etc/fstab"

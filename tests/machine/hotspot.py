@@ -1,17 +1,16 @@
 """The card's Wi-Fi ``bachbox-setup``, over radios of the kernel's own (mac80211_hwsim).
 
-Three radios: the box, a phone that joins its Wi-Fi and fills in the page, and the house's Wi-Fi.
-Phone and house are in network namespaces.
+Three radios: the box, a phone that joins its Wi-Fi and fills in the page, and the house's Wi-Fi,
+which the box joins then. Phone and house are in network namespaces.
 """
 
 from __future__ import annotations
 
-import base64
 import time
 from typing import Final
 
-from tests.machine.machine import BOOT_S, Machine
-from tests.machine.making import machine, say
+from tests.machine.machine import Machine
+from tests.machine.making import PLAYS, machine, say
 
 _HOUSE: Final = """
 ctrl_interface=/run/house
@@ -59,20 +58,10 @@ ip netns exec house dnsmasq --conf-file=/dev/null --pid-file= --no-resolv --port
 """
 
 
-def asked(box: Machine, command: str) -> str:
-    code, said = box.ask(command, BOOT_S)
-    assert code == 0, f"{command}: {said}"
-    return said
-
-
-def write(box: Machine, path: str, content: str) -> None:
-    asked(box, f"echo {base64.b64encode(content.encode()).decode()} | base64 -d >{path}")
-
-
 def page(box: Machine, address: str, *fields: str) -> str:
     """What the phone's browser gets: the status, and the page."""
     given = " ".join(f"'{field}'" for field in fields)
-    return asked(box, f"ip netns exec phone python3 /root/page.py {address} {given}")
+    return box.answer(f"ip netns exec phone python3 /root/page.py {address} {given}")
 
 
 def prove_hotspot() -> None:
@@ -80,19 +69,19 @@ def prove_hotspot() -> None:
         box.start()
         box.await_("true", "an answer")
         # Emulated, it leaves the network too little time.
-        asked(box, "systemctl stop bachbox")
+        box.answer("systemctl stop bachbox")
         for name, content in (("house.conf", _HOUSE), ("phone.conf", _PHONE), ("page.py", _PAGE)):
-            write(box, f"/root/{name}", content)
-        write(box, "/root/radios.sh", _RADIOS)
-        asked(box, "bash -e /root/radios.sh >/run/radios 2>&1")
-        asked(box, "systemctl start bachbox-card && systemctl start --no-block bachbox-hotspot")
+            box.write(f"/root/{name}", content)
+        box.write("/root/radios.sh", _RADIOS)
+        box.answer("bash -e /root/radios.sh >/run/radios 2>&1")
+        box.answer("systemctl start bachbox-card && systemctl start --no-block bachbox-hotspot")
         began = time.monotonic()
         box.await_("iw dev wlan0 info | grep -q 'type AP' && ss -tln | grep -q :8081", "the Wi-Fi")
         say(f"hotspot: bachbox-setup is open {time.monotonic() - began:.0f} s after the start")
-        asked(box, "ip netns exec phone wpa_supplicant -B -i wlan1 -c /root/phone.conf")
+        box.answer("ip netns exec phone wpa_supplicant -B -i wlan1 -c /root/phone.conf")
         join = "ip netns exec phone udhcpc -i wlan1 -n -q -t 20 -s /etc/udhcpc/default.script"
         box.await_(f"{join} >/run/udhcpc 2>&1", "an address for the phone")
-        say(f"hotspot: a phone has joined: {asked(box, 'ip netns exec phone ip -br -4 address')}")
+        say(f"hotspot: a phone has joined: {box.answer('ip netns exec phone ip -br -4 address')}")
         first = page(box, "http://192.168.77.1/")
         assert first.startswith("200"), first
         assert 'value="House"' in first, "the house's Wi-Fi was not found: " + first
@@ -101,5 +90,16 @@ def prove_hotspot() -> None:
         assert short.startswith("422"), short
         done = page(box, "http://192.168.77.1/", "name=House", "password=correct horse")
         assert done.startswith("200"), done
-        asked(box, "grep -qx 'wifi_password = \"correct horse\"' /boot/firmware/bachbox.txt")
+        box.answer("grep -qx 'wifi_password = \"correct horse\"' /boot/firmware/bachbox.txt")
         say("hotspot: what was entered is in bachbox.txt")
+        box.await_("iw dev wlan0 link | grep -q 'SSID: House'", "the house's Wi-Fi")
+        box.await_("ip -br -4 address show wlan0 | grep -q ' 10[.]9[.]8[.]'", "an address in it")
+        address = box.answer("ip -br -4 address show wlan0").split()[2].partition("/")[0]
+        say(f"hotspot: the box has joined the house's Wi-Fi, with the address {address}")
+        box.await_("! systemctl is-active -q bachbox-hotspot", "the end of the hotspot")
+        box.answer("systemctl start --no-block bachbox")
+        box.await_(PLAYS, "music")
+        home = box.answer(f"ip netns exec house python3 /root/page.py http://{address}/")
+        assert home.startswith("200"), home
+        assert "<title>Bachbox" in home, home
+        say("hotspot: it plays, and somebody in the house gets its page")

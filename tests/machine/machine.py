@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import json
 import shutil
@@ -97,6 +98,16 @@ class Machine:
             if not more:
                 raise TimeoutError(f"{command}: the machine is gone")
             self._said += more
+
+    def answer(self, command: str) -> str:
+        """What a shell command in there said, which has to succeed."""
+        code, said = self.ask(command, BOOT_S)
+        assert code == 0, f"{command}: {said}"
+        return said
+
+    def write(self, path: str, content: str) -> None:
+        """Write a file in there."""
+        self.answer(f"echo {base64.b64encode(content.encode()).decode()} | base64 -d >{path}")
 
     def tell(self, command: str) -> None:
         """Ask without waiting for an answer; after that only the plug can be pulled."""
