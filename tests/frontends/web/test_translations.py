@@ -26,6 +26,14 @@ SCENES = Path(scenes.__file__).with_name("scenes.json")
 MODELS = Path(__file__).parents[3] / "models"
 
 
+ERRORS = {
+    "there is no sound card: plug one in, or play to a file with --output wav:FILE",
+    "wrong password",
+    "there is no password yet",
+}
+"""What went wrong, where the page says it in words of its own."""
+
+
 def _titles() -> set[str]:
     """The parts of a piece's title and of its place."""
     ordinals = set()
@@ -52,6 +60,7 @@ WORDS = (
     | {setting.hint for setting in SHOWN if setting.hint}
     | set(general_midi.FAMILIES)
     | _titles()
+    | ERRORS
 )
 """What every translation has."""
 

@@ -12,7 +12,7 @@ import { ScoreSwitch } from './score-switch.js';
 import { Session, loginDialog } from './session.js';
 import { SettingsForm } from './settings-form.js';
 import { enableShortcuts, listShortcuts } from './shortcuts.js';
-import { TEXTS, fill, loadTexts, loadTypeface, translated } from './texts.js';
+import { TEXTS, fill, loadTexts, loadTypeface, offerLanguages, translated } from './texts.js';
 import { pieceTitle, placeInGroup, wholeTitle } from './titles.js';
 import { Wall } from './wall.js';
 
@@ -23,6 +23,7 @@ const find = (selector) => document.querySelector(selector);
 
 await loadTexts();
 loadTypeface();
+offerLanguages(find('#language'));
 
 const session = new Session();
 const clock = new PlaybackClock();
@@ -105,8 +106,10 @@ function showConnection(state) {
 let announcedPiece = '';
 
 function showNow({ now, seed_text: seed }) {
-  const piece = now.piece ? wholeTitle(now.title, now.group) : TEXTS.composing_first;
-  setText(find('#title'), now.piece ? pieceTitle(now.title) : TEXTS.composing_first);
+  const isComposing = ['starting', 'playing'].includes(now.condition);
+  const none = isComposing ? TEXTS.composing_first : TEXTS.waiting_first;
+  const piece = now.piece ? wholeTitle(now.title, now.group) : none;
+  setText(find('#title'), now.piece ? pieceTitle(now.title) : none);
   setText(find('#group'), placeInGroup(now.group));
   const condition = now.saved && now.condition === 'playing' ? 'playing_saved' : now.condition;
   setText(find('#condition'), TEXTS.condition[condition]);
@@ -117,7 +120,7 @@ function showNow({ now, seed_text: seed }) {
   setText(find('.composed-ahead'), now.saved ? TEXTS.comes_next : TEXTS.composed_ahead);
   pieces.showPlaying(now);
   form.showPieceTempo(now.tempo_bpm);
-  setText(find('#sound-problem'), now.problem);
+  setText(find('#sound-problem'), translated(now.problem));
   find('#sound-problem').hidden = !now.problem;
   const beats = find('#beats');
   setText(beats, '●'.padStart(now.beat, '○').padEnd(now.beats_per_bar, '○'));

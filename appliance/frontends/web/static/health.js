@@ -87,7 +87,8 @@ function chart(name, samples, report) {
   panel.dataset.chart = name;
   const caption = element('figcaption', {});
   const latest = Object.entries(series).map(([process, numbers], at) => {
-    const words = [process, numbers.at(-1) ?? '', TEXTS.units[name]].filter((word) => word !== '');
+    const part = TEXTS.parts[process] ?? process;
+    const words = [part, numbers.at(-1) ?? '', TEXTS.units[name]].filter((word) => word !== '');
     const text = process ? words.join(' ') : fill(TEXTS.now, { value: words.join(' ') });
     return element('span', { className: process && `key line-${at}`, textContent: text });
   });

@@ -4,7 +4,6 @@ import { element } from './dom.js';
 import { TEXTS, fill } from './texts.js';
 import { minutes, pieceTitle } from './titles.js';
 
-const SAVED_MS = 3000; // How long the button says that the piece is saved.
 const LISTED_MS = [5000, 20_000]; // A piece is among the last ones once a few notes of it were heard.
 
 /** Return a piece in words: title, length, and whether it plays or was stopped early. */
@@ -29,10 +28,10 @@ export class Pieces {
   #showError;
   #showNotice;
   #setPlaying;
-  #savedTimer = null;
   #listedTimers = [];
   #shownId = '';
   #now = { saved: 0, piece: 0, isPaused: false };
+  #keptPiece = 0; // The number of the piece that plays, once it was saved here.
   #saved = null; // The last answers with the lists.
   #recent = null;
 
@@ -71,6 +70,7 @@ export class Pieces {
     const [before, isPaused] = [this.#now, condition === 'paused'];
     this.#now = { saved, piece, isPaused };
     if (saved !== before.saved || piece !== before.piece) {
+      this.#keptPiece = 0;
       this.refresh();
       this.#listedTimers.forEach(clearTimeout);
       this.#listedTimers = LISTED_MS.map((ms) => setTimeout(() => this.refresh(), ms));
@@ -82,6 +82,7 @@ export class Pieces {
   #draw() {
     if (this.#recent) this.#showRecent(this.#recent);
     if (this.#saved) this.#showSaved(this.#saved);
+    this.#showKept();
   }
 
   /** Return whether a piece of the list of the last ones plays: the list may be of a moment ago. */
@@ -89,20 +90,39 @@ export class Pieces {
     return playing && piece === this.#now.piece && !this.#now.saved;
   }
 
-  /** Save the piece that plays, or the one of the last with `id`; say so on the button. */
+  /** Save the piece that plays, or the one of the last with `id`. */
   async save(which) {
     const saved = await this.#request('POST', 'api/saved', which);
     if (!saved) return;
     this.#showNotice(fill(TEXTS.pieces.saved_as, saved), `#saved-${saved.id}`);
-    this.#sayOnButton(TEXTS.pieces.is_saved, true);
-    clearTimeout(this.#savedTimer);
-    this.#savedTimer = setTimeout(() => this.#sayOnButton(TEXTS.pieces.save, false), SAVED_MS);
+    if (!which.id) this.#keptPiece = this.#now.piece;
     await this.refresh();
   }
 
-  #sayOnButton(text, isSaved) {
-    this.#button.querySelector('span').textContent = text;
-    this.#button.classList.toggle('done', isSaved);
+  /** Say on the button whether the piece that plays is saved. */
+  #showKept() {
+    const playedAt = this.#recent?.pieces.find((one) => this.#isPlaying(one))?.played_at;
+    const isListed = this.#saved?.pieces.some((one) => one.played_at === playedAt);
+    const isKept = Boolean(this.#now.saved || this.#keptPiece || isListed);
+    const label = isKept ? TEXTS.pieces.is_saved : TEXTS.pieces.save;
+    this.#button.querySelector('span').textContent = label;
+    this.#button.title = label;
+    this.#button.classList.toggle('done', isKept);
+  }
+
+  /** Have the address of a saved piece in the clipboard, for a message to somebody in the house. */
+  #copyLink(event, { id, name }) {
+    const address = new URL(`#saved-${id}`, location.href).href;
+    const field = element('textarea', { value: address, className: 'visually-hidden' });
+    document.body.append(field);
+    field.select();
+    // The newer way is for https only, which few boxes have.
+    const isCopied = document.execCommand('copy');
+    field.remove();
+    event.currentTarget.focus({ preventScroll: true });
+    if (!isCopied) return; // The link is followed, and the address is in the browser's field.
+    event.preventDefault();
+    this.#showNotice(fill(TEXTS.pieces.copied, { name }));
   }
 
   /** Resolves to the answer, or to null where the request failed. */
@@ -113,7 +133,7 @@ export class Pieces {
       if (answer.error || method !== 'GET') this.#showError(answer.error ?? '');
       return response.ok ? answer : null;
     } catch {
-      this.#showError(TEXTS.not_connected);
+      if (method !== 'GET') this.#showError(TEXTS.not_connected);
       return null;
     }
   }
@@ -175,6 +195,7 @@ export class Pieces {
     });
     const link = element('a', { href: `#saved-${id}`, textContent: TEXTS.pieces.link });
     link.setAttribute('aria-describedby', words.id);
+    link.addEventListener('click', (event) => this.#copyLink(event, piece));
     item.append(
       isReplayed ? this.#pauseButton(name) : this.#action(TEXTS.play, name, () => this.#play(piece)),
       field, words, ...links(path, files, words.id), ' ', link, remove,

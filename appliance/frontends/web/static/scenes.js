@@ -64,7 +64,7 @@ export class Scenes {
       this.#draw();
       return true;
     } catch {
-      this.#showError(TEXTS.not_connected);
+      if (method !== 'GET') this.#showError(TEXTS.not_connected);
       return false;
     }
   }

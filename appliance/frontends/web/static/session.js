@@ -1,6 +1,6 @@
 // What this browser may do, and the dialog that asks for the password.
 
-import { TEXTS } from './texts.js';
+import { TEXTS, translated } from './texts.js';
 
 export class Session {
   /** The last answer of /api/session. */
@@ -29,7 +29,7 @@ export class Session {
     const path = this.info.must_choose_password ? 'api/password' : 'api/session';
     const response = await this.request('POST', path, { password });
     const answer = await response.json();
-    if (!response.ok) return answer.error;
+    if (!response.ok) return translated(answer.error);
     this.info = answer;
     return '';
   }

@@ -1,6 +1,9 @@
 // Every text of the pages, in the reader's language: texts.LANGUAGE.json.
 
+import { element } from './dom.js';
+
 const LANGUAGES = ['en', 'de', 'fr', 'es'];
+const LANGUAGE_KEY = 'bachbox-language';
 
 /** The texts by name; empty until `loadTexts` is done. */
 export const TEXTS = {};
@@ -11,13 +14,36 @@ export function chosenLanguage(wanted) {
   return languages.find((language) => LANGUAGES.includes(language)) ?? LANGUAGES[0];
 }
 
-/** Fetch the texts in the language of the browser, and fill them into the document. */
+/** Fetch the texts in the language chosen here before, else the browser's; fill in the document. */
 export async function loadTexts() {
-  const language = chosenLanguage(navigator.languages ?? []);
+  const language = chosenLanguage([keptLanguage(), ...(navigator.languages ?? [])]);
   const response = await fetch(`static/texts.${language}.json`);
   Object.assign(TEXTS, await response.json());
   document.documentElement.lang = language;
   fillTexts(document);
+}
+
+/** Have `select` offer the languages; the one chosen stays this browser's, on every page. */
+export function offerLanguages(select) {
+  for (const language of LANGUAGES) {
+    const name = new Intl.DisplayNames([language], { type: 'language' }).of(language);
+    const option = element('option', { value: language, textContent: name, lang: language });
+    option.selected = language === document.documentElement.lang;
+    select.append(option);
+  }
+  select.addEventListener('change', () => {
+    localStorage.setItem(LANGUAGE_KEY, select.value);
+    location.reload();
+  });
+}
+
+/** Return the language that was chosen in this browser; "" where none was or nothing is kept. */
+function keptLanguage() {
+  try {
+    return localStorage.getItem(LANGUAGE_KEY) ?? '';
+  } catch {
+    return '';
+  }
 }
 
 /** Return `template` with each `{name}` in it replaced by the value of that name. */
@@ -42,15 +68,15 @@ export async function loadTypeface() {
 
 /** Fill in the elements that name their text: `data-text`, and `data-label` for what has no text. */
 function fillTexts(root) {
-  for (const element of root.querySelectorAll('[data-text]')) {
-    element.textContent = textAt(element.dataset.text);
+  for (const one of root.querySelectorAll('[data-text]')) {
+    one.textContent = textAt(one.dataset.text);
   }
-  for (const element of root.querySelectorAll('[data-label]')) {
-    element.setAttribute('aria-label', textAt(element.dataset.label));
-    if (element.matches('button')) element.title = textAt(element.dataset.label);
+  for (const one of root.querySelectorAll('[data-label]')) {
+    one.setAttribute('aria-label', textAt(one.dataset.label));
+    if (one.matches('a, button')) one.title = textAt(one.dataset.label);
   }
-  for (const element of root.querySelectorAll('[data-placeholder]')) {
-    element.placeholder = textAt(element.dataset.placeholder);
+  for (const one of root.querySelectorAll('[data-placeholder]')) {
+    one.placeholder = textAt(one.dataset.placeholder);
   }
 }
 

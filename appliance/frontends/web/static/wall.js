@@ -7,11 +7,13 @@ const SHIFTS = 4; // As many places as style.css knows.
 /** Turns the mode on and off; `#wall` in the page's address begins in it. */
 export class Wall {
   #body = document.body;
+  #button;
   #sleepTimer = null;
   #shiftTimer = null;
   #wakeLock = null;
 
   constructor(button) {
+    this.#button = button;
     button.addEventListener('click', () => (this.isOn ? this.leave() : this.enter()));
     for (const type of ['pointermove', 'pointerdown', 'keydown', 'focusin']) {
       addEventListener(type, () => this.isOn && this.#awake());
@@ -37,6 +39,7 @@ export class Wall {
   leave() {
     if (!this.isOn) return;
     this.#body.classList.remove('wall', 'asleep');
+    this.#button.setAttribute('aria-pressed', 'false');
     clearTimeout(this.#sleepTimer);
     clearInterval(this.#shiftTimer);
     delete this.#body.dataset.shift;
@@ -47,6 +50,7 @@ export class Wall {
 
   #show() {
     this.#body.classList.add('wall');
+    this.#button.setAttribute('aria-pressed', 'true');
     this.#shiftTimer = setInterval(() => {
       this.#body.dataset.shift = (Number(this.#body.dataset.shift ?? 0) + 1) % SHIFTS;
     }, SHIFT_MS);

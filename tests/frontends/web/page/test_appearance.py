@@ -47,6 +47,17 @@ def test_accessibility(
             assert one.evaluate("document.documentElement.scrollWidth") <= width
 
 
+def test_another_language_is_chosen_for_every_page(browser: Browser, box: WebBox) -> None:
+    with page(browser, box.url, locale="es-ES") as one:
+        expect(one.locator("#pieces summary").first).to_have_text("Piezas guardadas")
+        with one.expect_navigation():
+            one.get_by_label("Idioma").select_option("Deutsch")
+        expect(one.locator("#pieces summary").first).to_have_text("Gespeicherte Stücke")
+        expect(one.locator("html")).to_have_attribute("lang", "de")
+        one.get_by_role("link", name="Zustand").click()
+        expect(one.get_by_role("link", name="Zurück zur Musik")).to_be_visible()
+
+
 def test_player_is_within_reach_on_a_phone_held_sideways(browser: Browser, box: WebBox) -> None:
     with page(browser, box.url, viewport={"width": 844, "height": 390}) as one:
         for scrolled in ("0", "document.body.scrollHeight"):

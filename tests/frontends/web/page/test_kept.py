@@ -67,6 +67,7 @@ def test_piece_is_saved_renamed_played_and_deleted(shown: Page, box: WebBox) -> 
     # The name of the saved piece appears beside the button, and leads to it.
     title = box.get("/api/saved")["pieces"][0]["title"]
     was_said(shown, f"Saved: {title}", f"#{saved.get_attribute('id')}")
+    expect(shown.locator("#save")).to_have_text("Saved")
     name.fill("Tea time")
     name.press("Enter")
     eventually(lambda: box.get("/api/saved")["pieces"][0]["name"] == "Tea time")
@@ -74,11 +75,13 @@ def test_piece_is_saved_renamed_played_and_deleted(shown: Page, box: WebBox) -> 
     expect(saved).to_contain_text("playing")
     box.request_json("POST", "/api/actions/next_piece")
     expect(saved).not_to_contain_text("playing")
+    expect(shown.locator("#save")).to_have_text("Save this piece")
     # A paused box plays what is asked for.
     box.set(playing=False)
     saved.get_by_role("button", name="Play: Tea time").click()
     eventually(lambda: box.get("/api/now")["saved"])
     expect(shown.locator("#condition")).to_have_text("Playing a saved piece")
+    expect(shown.locator("#save")).to_have_text("Saved")
     # The button beside what plays pauses it. So it does not end while it is looked at.
     saved.get_by_role("button", name="Pause: Tea time").click()
     expect(saved.get_by_role("button", name="Play: Tea time")).to_be_visible()
@@ -99,6 +102,25 @@ def test_piece_is_saved_renamed_played_and_deleted(shown: Page, box: WebBox) -> 
     expect(name).to_have_value("Renamed there")
     box.request_json("DELETE", f"/api/saved/{elsewhere}")
     expect(saved).to_contain_text("Nothing is saved yet")
+
+
+def test_address_of_a_saved_piece_is_copied(shown: Page, box: WebBox) -> None:
+    piece = box.request_json("POST", "/api/saved", {"name": "For Anna"})["id"]
+    keep_what_is_said(shown)
+    shown.get_by_role("link", name="Copy link").click()
+    was_said(shown, "The address of For Anna is copied. It works within your home.", None)
+    search = shown.get_by_placeholder("Search: Instrument")
+    search.press("Control+v")
+    expect(search).to_have_value(f"{shown.url.split('#')[0]}#saved-{piece}")
+    search.fill("")
+    box.request_json("DELETE", f"/api/saved/{piece}")
+
+
+def test_nobody_is_told_that_a_change_failed_who_made_none(shown: Page) -> None:
+    shown.route("**/api/saved", lambda route: route.abort())
+    shown.evaluate("bachbox.pieces.refresh()")
+    expect(shown.locator("#message")).to_be_empty()
+    shown.unroute("**/api/saved")
 
 
 def test_backup_is_saved_and_restored(shown: Page, box: WebBox, tmp_path: Path) -> None:

@@ -23,7 +23,7 @@ def test_login_on_page(browser: Browser, tmp_path: Path) -> None:
         shown.get_by_role("button", name="Log in").click()
         shown.get_by_role("textbox", name="Password").fill("a wrong password")
         shown.get_by_role("dialog").get_by_role("button", name="Log in").click()
-        expect(shown.locator("#login-error")).to_contain_text("wrong password")
+        expect(shown.locator("#login-error")).to_have_text("This password is wrong.")
         shown.get_by_role("textbox", name="Password").fill("a good password")
         shown.get_by_role("textbox", name="Password").press("Enter")
         expect(shown.locator("#playing")).to_be_enabled()

@@ -75,7 +75,7 @@ def test_wake_up_with_its_days(shown: Page, box: WebBox) -> None:
     set_elsewhere(box, f"wake_time={time_elsewhere} Sat Sun", "wake_rise=9")
     expect(field).to_have_value(time_elsewhere)
     expect(days.locator("[aria-pressed=true]")).to_have_text(["Sat", "Sun"])
-    expect(shown.get_by_label("Wake-up rise as a number, min")).to_have_value("9")
+    expect(shown.get_by_label("Wake-up grows louder over as a number, min")).to_have_value("9")
     shown.get_by_role("button", name="Wake-up: off").click()
     eventually(lambda: box.settings["wake_time"] == "off")
     expect(days).to_be_hidden()

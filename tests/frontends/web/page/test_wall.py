@@ -54,6 +54,12 @@ def test_wall_moves_the_picture_so_that_nothing_burns_in(browser: Browser, box: 
             places.add((place["x"], place["y"]))
             one.clock.fast_forward(60_000)
         assert len(places) == 4
+        # Who has no keyboard leaves by the button that brought them here.
+        one.mouse.move(300, 300)
+        one.get_by_role("button", name="Full screen", pressed=True).click()
+        expect(one.locator("#settings")).to_be_visible()
+        one.keyboard.press("f")
+        expect(one.locator("#settings")).to_be_hidden()
         one.keyboard.press("Escape")
         expect(one.locator("#settings")).to_be_visible()
         assert one.evaluate("document.body.dataset.shift") is None
