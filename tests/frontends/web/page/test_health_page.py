@@ -50,8 +50,10 @@ def test_each_chart_has_a_line_an_axis_and_an_explanation(
 
 def test_memory_is_that_of_each_process(health: Page, box: WebBox) -> None:
     shown = health.locator("[data-chart=rss_mib] figcaption")
-    for process in box.get("/api/health")["samples"][-1]["rss_mib"]:
-        expect(shown).to_contain_text(re.compile(rf"{process} [1-9][\d.]* MiB"))
+    processes = box.get("/api/health")["samples"][-1]["rss_mib"]
+    assert set(processes) == {"daemon", "composer", "performer"}
+    for part in ("control", "composer", "performer"):
+        expect(shown).to_contain_text(re.compile(rf"{part} [1-9][\d.]* MiB"))
 
 
 def test_facts_are_those_of_the_box(health: Page, box: WebBox) -> None:
