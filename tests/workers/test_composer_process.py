@@ -19,7 +19,7 @@ from appliance.composing import model_file
 from appliance.composing.composer import Composer
 from appliance.composing.delegates import OFF, ModelLoader
 from appliance.composing.model_file import ModelFile
-from appliance.ipc.ring import RingReader
+from appliance.ipc.ring import RingReader, last_piece
 from appliance.ipc.shared_state import Action, LiveSettings, SharedState
 from appliance.music.events import (
     TICKS_PER_BEAT,
@@ -123,8 +123,17 @@ class Stage:
     def start_and_wait(self, *more: str) -> subprocess.Popen[str]:
         """Start, and wait until it has composed the whole look-ahead."""
         process = self.start(*more)
-        until(lambda: self.performer.ahead_ticks >= LOOK_AHEAD_S * TICKS_PER_S)
+        until(lambda: self.performer.ahead_ticks >= self.look_ahead_ticks)
         return process
+
+    @property
+    def look_ahead_ticks(self) -> float:
+        """Fewer in a piece that is slower than others at the same set tempo."""
+        events = last_piece(self.shared)
+        first = events[0] if events else None
+        bpm = SETTINGS.tempo_bpm
+        bpm = first.piece.sounding_bpm(bpm) if isinstance(first, PieceStart) else bpm
+        return LOOK_AHEAD_S * bpm * TICKS_PER_BEAT / 60
 
     def kill(self) -> None:
         assert self.process is not None
@@ -397,7 +406,7 @@ def test_another_model_begins_a_new_piece(stage: Stage) -> None:
     altered(stage.folder / "other.tflite", lambda about: about.update(title="Other"))
     process = stage.start("--models", str(stage.folder))
     stage.performer.play(1000)
-    until(lambda: stage.performer.ahead_ticks >= LOOK_AHEAD_S * TICKS_PER_S)
+    until(lambda: stage.performer.ahead_ticks >= stage.look_ahead_ticks)
     stage.set(model="other")
     stage.wait_for_rewinds()
     stage.performer.play(4000)
@@ -436,7 +445,7 @@ def test_another_model_is_loaded_before_the_music_changes(
         # For longer than the look-ahead.
         for playhead in range(0, 6000, 200):
             stage.performer.playhead = playhead
-            work_until(lambda: stage.performer.ahead_ticks >= LOOK_AHEAD_S * TICKS_PER_S)
+            work_until(lambda: stage.performer.ahead_ticks >= stage.look_ahead_ticks)
         assert stage.shared.rewind_request.read().epoch == 0
         assert stage.shared.composer.read().model == "chorales"
     finally:
