@@ -134,7 +134,7 @@ def test_a_new_observer_gets_what_is_in_force() -> None:
 
 
 def _write(writer: RingWriter, count: int) -> None:
-    """Write and publish so many notes, a tick apart."""
+    """Write and publish ``count`` notes, a tick apart."""
     for _ in range(count):
         writer.append(NoteOn(writer.horizon_tick + 1, 0, 60, 80))
     writer.publish(writer.horizon_tick + 1)
@@ -171,7 +171,8 @@ def test_an_observer_keeps_the_newest_events_and_not_endlessly_many() -> None:
     shared.close()
 
 
-def test_a_rewind_voids_no_more_than_what_has_changed() -> None:
+def _rewound_to_the_fifth_of_ten() -> tuple[SharedState, RingWriter, RingObserver, list[Event]]:
+    """An observer of ten notes, which come last, after a rewind that the reader has accepted."""
     shared = SharedState.create()
     writer, reader = RingWriter(shared), RingReader(shared)
     _write(writer, 10)
@@ -179,6 +180,11 @@ def test_a_rewind_voids_no_more_than_what_has_changed() -> None:
     old = list(observer.events)
     writer.request_rewind(4, old[4].tick)
     reader.refresh(0.0)
+    return shared, writer, observer, old
+
+
+def test_a_rewind_voids_no_more_than_what_has_changed() -> None:
+    shared, writer, observer, old = _rewound_to_the_fifth_of_ten()
     for joins in (observer, RingObserver(shared)):
         update = joins.poll()
         # The composer has not gone on yet.
@@ -195,13 +201,7 @@ def test_a_rewind_voids_no_more_than_what_has_changed() -> None:
 
 
 def test_music_that_is_written_again_as_it_was_is_not_void() -> None:
-    shared = SharedState.create()
-    writer, reader = RingWriter(shared), RingReader(shared)
-    _write(writer, 10)
-    observer = RingObserver(shared)
-    old = list(observer.events)
-    writer.request_rewind(4, old[4].tick)
-    reader.refresh(0.0)
+    shared, writer, observer, old = _rewound_to_the_fifth_of_ten()
     assert writer.rewind_answer()
     for event in old[4:7]:
         writer.append(event)

@@ -198,7 +198,7 @@ def test_a_foreign_file_descriptor_is_refused(tmp_path: os.PathLike[str]) -> Non
 
 
 class BusyMemory(mmap.mmap):
-    """Memory whose first looks, so many, meet a writer at work: nothing they find is whole."""
+    """Memory whose first ``torn_looks`` reads meet a writer at work and find nothing whole."""
 
     torn_looks = 0
 
