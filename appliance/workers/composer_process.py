@@ -16,11 +16,12 @@ import time
 from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
 from types import FrameType
 from typing import Final, NamedTuple, NoReturn
 
-if __name__ == "__main__":
+if __name__ == "__main__" and find_spec("_sha2" if sys.version_info >= (3, 12) else "_sha256"):
     # numpy imports OpenSSL, 3.4 MB, for a random seed that nobody asks it for.
     sys.modules["_hashlib"] = None  # type: ignore[assignment]
 
@@ -210,8 +211,7 @@ class ComposerWorker:
         """Load another model in a thread: disks may be slow, and the music must not wait."""
         if settings.model != self._requested_model:
             self._requested_model = settings.model
-            self._next_model_file, self._refused_model = None, ""
-            self._loading = None
+            self._next_model_file, self._loading, self._refused_model = None, None, ""
             if settings.model != self._model:
                 self._loading = self._executor.submit(self._load, settings.model)
         elif self._loading is not None and self._loading.done():
