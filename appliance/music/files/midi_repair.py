@@ -15,6 +15,7 @@ from typing import Final, NamedTuple
 
 import mido
 
+from appliance.music.files.midi_bends import BentNotes
 from appliance.music.files.midi_drums import BANK_SELECT, DrumChannels
 from appliance.music.files.score_file import MAX_NOTES
 
@@ -36,7 +37,8 @@ _ANOTHER_FILE: Final = b"MThd\0\0\0\x06"
 _HEADER_SEARCH_BYTES: Final = 1 << 16
 _MAX_DENOMINATOR_POWER: Final = 6
 _MAX_ACCIDENTALS: Final = 7
-_NOTE_ON, _CONTROL_CHANGE, _PROGRAM_CHANGE = 0x90, 0xB0, 0xC0
+_NOTE_OFF, _NOTE_ON, _CONTROL_CHANGE = 0x80, 0x90, 0xB0
+_PROGRAM_CHANGE, _CHANNEL_PRESSURE, _PITCH_BEND = 0xC0, 0xD0, 0xE0
 _TIME_SIGNATURE, _KEY_SIGNATURE, _SET_TEMPO = 0x58, 0x59, 0x51
 _END_OF_TRACK, _TRACK_NAME = 0x2F, 0x03
 _MAX_NAME_BYTES: Final = 100
@@ -78,7 +80,9 @@ def load(content: bytes) -> RepairedMidi:
         content = content[:following]
         notices.append("another MIDI file follows in the same file; it was left out")
     drums = DrumChannels()
-    tracks, broken = _tracks(content, start + _CHUNK.size + max(6, length), drums)
+    tracks, broken, bent = _tracks(content, start + _CHUNK.size + max(6, length), drums)
+    if bent:
+        notices.append(f"bends of the pitch wheel were left out ({bent} notes)")
     if broken:
         notices.append(
             "a track breaks off and was read up to there"
@@ -135,11 +139,15 @@ class _Budget:
             raise ValueError(f"it has more than {MAX_NOTES} notes")
 
 
-def _tracks(content: bytes, position: int, drums: DrumChannels) -> tuple[list[bytes], int]:
-    """The contents of the tracks from ``position`` on, and how many of them break off."""
+def _tracks(content: bytes, position: int, drums: DrumChannels) -> tuple[list[bytes], int, int]:
+    """The contents of the tracks from ``position`` on.
+
+    Returns:
+        the contents, how many of the tracks break off, and how many notes are bent.
+    """
     budget = _Budget()
     tracks: list[bytes] = []
-    broken = 0
+    broken = bent = 0
     while 0 <= position <= len(content) - _CHUNK.size:
         name, length = _CHUNK.unpack_from(content, position)
         start = position + _CHUNK.size
@@ -150,12 +158,13 @@ def _tracks(content: bytes, position: int, drums: DrumChannels) -> tuple[list[by
             if len(tracks) > MAX_TRACKS:
                 raise ValueError(f"it has more than {MAX_TRACKS} tracks")
             broken += cleaner.broken or (not cleaner.has_end and start + length > end)
+            bent += cleaner.bent_notes.count
             position = end
         elif _is_name(name) and start + length <= len(content):
             position = start + length
         else:
             position = content.find(b"MTrk", position + 1)
-    return tracks, broken
+    return tracks, broken, bent
 
 
 def _is_name(name: bytes) -> bool:
@@ -189,6 +198,7 @@ class _TrackCleaner:
         """Whether the track ends within an event, or has data where an event should begin."""
         self.has_end = False
         """Whether the track has an end-of-track event."""
+        self.bent_notes = BentNotes()
 
     def clean(self) -> bytes:
         """The track with the events that are kept and an end-of-track event.
@@ -239,10 +249,16 @@ class _TrackCleaner:
             self._bytes(_SYSTEM_SIZES.get(status, 0))
             return b""
         kind = status & 0xF0
-        data = [self._data_byte() for _ in range(1 if kind in (_PROGRAM_CHANGE, 0xD0) else 2)]
+        size = 1 if kind in (_PROGRAM_CHANGE, _CHANNEL_PRESSURE) else 2
+        data = [self._data_byte() for _ in range(size)]
+        channel = status & 0x0F
         if kind == _CONTROL_CHANGE and data[0] == BANK_SELECT:
-            self._drums.take_bank(status & 0x0F, data[1])
-        is_kept = kind in (0x80, _NOTE_ON, _PROGRAM_CHANGE) or (
+            self._drums.take_bank(channel, data[1])
+        elif kind == _PITCH_BEND:
+            self.bent_notes.take_wheel(channel, data[0] | data[1] << 7)
+        elif kind in (_NOTE_OFF, _NOTE_ON):
+            self.bent_notes.take_note(channel, data[0], data[1] if kind == _NOTE_ON else 0)
+        is_kept = kind in (_NOTE_OFF, _NOTE_ON, _PROGRAM_CHANGE) or (
             kind == _CONTROL_CHANGE and data[0] in _KEPT_CONTROLLERS
         )
         return bytes((status, *data)) if is_kept else b""

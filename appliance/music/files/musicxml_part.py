@@ -82,6 +82,8 @@ class MusicXmlPart:
         """How many notes have no pitch, as those of drums."""
         self.between = 0
         """How many notes are between two semitones."""
+        self.harmonics = 0
+        """How many notes are where a string is held for a harmonic, which sounds higher."""
         self.left_out: Counter[str] = Counter()
         """How many notes were left out, by what they are."""
         self._staves = 1
@@ -190,11 +192,15 @@ class MusicXmlPart:
             self.unpitched += 1
             return
         pitch = self._pitch(fields.get("pitch"), staff)
-        what = _unheard(fields, pitch, duration)
+        notations = note.findall("notations")
+        harmonic = next((h for element in notations for h in element.iter("harmonic")), None)
+        what = _unheard(fields, harmonic, pitch, duration)
         if what:
             self.left_out[what] += 1
             return
-        notations = note.findall("notations")
+        self.harmonics += harmonic is not None and any(
+            harmonic.find(place) is not None for place in ("base-pitch", "touching-pitch")
+        )
         ties = note.findall("tie") or [t for element in notations for t in element.iter("tied")]
         kinds = {tie.get("type") for tie in ties}
         self.notes.append(
@@ -305,8 +311,12 @@ def _staff(source: Element | str | None) -> int:
     return min(max(1, int(_number(source, 1))), MAX_STAVES)
 
 
-def _unheard(fields: Mapping[str, Element], pitch: int, duration: float) -> str:
+def _unheard(
+    fields: Mapping[str, Element], harmonic: Element | None, pitch: int, duration: float
+) -> str:
     """What a note is that does not sound, in the plural; "" if it does."""
+    if harmonic is not None and None not in map(harmonic.find, ("artificial", "touching-pitch")):
+        return "places where a string is touched for a harmonic"
     if "grace" in fields:
         return "grace notes"
     if "cue" in fields:

@@ -257,6 +257,8 @@ def _notices(parts: Sequence[MusicXmlPart], pitched: int) -> Iterable[str]:
         yield f"da capo and the like were not followed ({jumps})"
     if between := sum(part.between for part in parts):
         yield f"notes between two semitones were read as one of them ({between})"
+    if harmonics := sum(part.harmonics for part in parts):
+        yield f"harmonics were read as they are written, not as they sound ({harmonics})"
     for what, count in left_out.items():
         yield f"{what} were left out ({count})"
 

@@ -542,6 +542,24 @@ def test_the_reset_of_all_controllers_lifts_the_pedal(tmp_path: Path) -> None:
     assert spans(file.parts[0])[0] == (0, 960)
 
 
+def wheel(value: int, channel: int = 0) -> bytes:
+    return bytes((0xE0 | channel, value & 0x7F, value >> 7))
+
+
+def test_bends_of_the_pitch_wheel_are_told_of(tmp_path: Path) -> None:
+    on, off = b"\x00\x90\x3c\x50", number(480) + b"\x80\x3c\x00"
+    vibrato = number(240) + wheel(0x2000 + 900)
+    bent, back = number(240) + wheel(0x3FFF), b"\x00" + wheel(0x2000)
+    # Plain; with vibrato; bent twice while it sounds; two that begin bent; plain again.
+    track = (
+        on + off + on + vibrato + off + on + bent + bent + off + (on + off) * 2 + back + on + off
+    )
+    other = melody(72, 74, channel=1)
+    file = read(tmp_path, midi(track + END_OF_TRACK, other))
+    assert {note.pitch for note in file.parts[0]} == {60}
+    assert file.notices == ("bends of the pitch wheel were left out (3 notes)",)
+
+
 def test_a_stray_note_behind_a_long_silence_is_left_out_with_a_notice(tmp_path: Path) -> None:
     def with_stray(beats: int) -> ScoreFile:
         stray = number(480 * beats) + melody(60)[1:]

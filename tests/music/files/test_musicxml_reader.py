@@ -284,6 +284,24 @@ def test_quarter_tones_are_told_of(tmp_path: Path) -> None:
     assert file.notices == ("notes between two semitones were read as one of them (1)",)
 
 
+def test_harmonics_are_told_of(tmp_path: Path) -> None:
+    def harmonic(step: str, kinds: str, chord: str = "") -> str:
+        notations = f"<technical><harmonic>{kinds}</harmonic></technical>"
+        note = pitched(step, 8).replace("<note>", f"<note>{chord}")
+        return note.replace("</note>", f"<notations>{notations}</notations></note>")
+
+    # Stopped at C and touched a fourth above; then harmonics that are written as they sound.
+    artificial = harmonic("C", "<artificial/><base-pitch/>")
+    touched = harmonic("F", "<artificial/><touching-pitch/>", "<chord/>")
+    as_it_sounds = harmonic("A", "<natural/><sounding-pitch/>"), harmonic("B", "")
+    file = written(tmp_path, score([artificial + touched, *as_it_sounds]))
+    assert [note.pitch % 12 for note in file.parts[0]] == [0, 9, 11]
+    assert file.notices == (
+        "harmonics were read as they are written, not as they sound (1)",
+        "places where a string is touched for a harmonic were left out (1)",
+    )
+
+
 def test_bars_are_as_long_as_what_is_in_them(tmp_path: Path) -> None:
     """A pickup of a quarter, in which one part has a rest of a whole bar, as programs write it."""
     meter_of = "<time><beats>4</beats><beat-type>4</beat-type></time>"
