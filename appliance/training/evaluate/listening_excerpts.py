@@ -1,7 +1,9 @@
 """``make listen``: a minute of every model, as sound and as a piano roll.
 
 The sound goes to ``build/listen/NAME.ogg`` (Opus, by opusenc), and a piano roll beside it that is
-large enough to find mistakes in. A piano roll of all models goes to ``docs/pianoroll.png``.
+large enough to find mistakes in. A piano roll of all models goes to ``docs/pianoroll.png``. With
+``--blind``, composed and real pieces are drawn side by side instead, for eyes that do not know
+which is which; see :mod:`.blind_rolls`.
 """
 
 from __future__ import annotations
@@ -10,106 +12,36 @@ import argparse
 import shutil
 import subprocess
 import sys
-from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
-
-import matplotlib as mpl
 
 from appliance.composing import model_file
 from appliance.composing.composer import Composer
 from appliance.composing.model_file import ModelFile
 from appliance.errors import BachboxError
-from appliance.music.events import TICKS_PER_BEAT, TICKS_PER_STEP
-from appliance.training.evaluate.finished_pieces import FinishedPiece, compose_pieces
-
-mpl.use("Agg")
-from matplotlib import pyplot as plt
+from appliance.music.events import TICKS_PER_BEAT
+from appliance.training.evaluate import blind_rolls
+from appliance.training.evaluate.finished_pieces import compose_pieces
+from appliance.training.evaluate.piano_rolls import PianoRoll, draw
 
 MODELS = Path("models")
-VOICE_COLOURS = ("#d1495b", "#edae49", "#66a182", "#2e4057", "#8d6a9f", "#4f9dd0")
-"""From the highest voice down."""
-GAP_BEATS = 0.06
-"""White space after each note."""
 EXCERPT_S = 60
 BITRATE_KBIT = 48
 OVERVIEW_BEATS = 64
 
 
-@dataclass
-class Excerpt:
-    """Whole pieces by a model, of about a minute.
-
-    Attributes:
-        model: that composed them.
-        pieces: in order.
-        start_beats: the beat at which each piece starts.
-    """
-
-    model: ModelFile
-    pieces: list[FinishedPiece]
-    start_beats: list[float]
-
-    @property
-    def beats(self) -> float:
-        """The length of all pieces together."""
-        return self.start_beats[-1] + self.pieces[-1].ticks / TICKS_PER_BEAT
-
-
-def compose_excerpt(model: ModelFile, seed: int, min_beats: float) -> Excerpt:
+def compose_excerpt(model: ModelFile, seed: int, min_beats: float) -> PianoRoll:
     """Compose whole pieces until they are ``min_beats`` long.
 
     Raises:
         BachboxError: the runtime refuses the model.
     """
-    excerpt = Excerpt(model, [], [])
+    excerpt = PianoRoll(model.title, [], [])
     for piece, steps in compose_pieces(Composer(model, seed=seed)):
         excerpt.pieces.append(piece)
         excerpt.start_beats.append(steps[0].tick / TICKS_PER_BEAT)
         if excerpt.beats >= min_beats:
             return excerpt
     raise AssertionError("a composer never ends")
-
-
-def draw(excerpts: Sequence[Excerpt], path: Path, *, max_beats: float, dpi: int) -> None:
-    """Draw a piano roll for each excerpt, one below the other, into a PNG.
-
-    Raises:
-        OSError: the file cannot be written.
-    """
-    figure, rows = plt.subplots(
-        len(excerpts), 1, figsize=(12, 3.2 * len(excerpts)), layout="constrained", squeeze=False
-    )
-    for axes, excerpt in zip(rows[:, 0], excerpts, strict=True):
-        _draw_piano_roll(axes, excerpt, min(max_beats, excerpt.beats))
-    figure.savefig(path, dpi=dpi)
-    plt.close(figure)
-
-
-def _draw_piano_roll(axes: plt.Axes, excerpt: Excerpt, beats: float) -> None:
-    pitches: list[int] = []
-    bar_lines: list[float] = []
-    for piece, start in zip(excerpt.pieces, excerpt.start_beats, strict=True):
-        for note in piece.notes:
-            left, width = start + note.start / TICKS_PER_BEAT, note.length / TICKS_PER_BEAT
-            if left < beats:
-                pitches.append(note.pitch)
-                colour = VOICE_COLOURS[note.voice % len(VOICE_COLOURS)]
-                axes.barh(note.pitch, width - GAP_BEATS, left=left, height=0.85, color=colour)
-        bar = piece.form.bar_steps * TICKS_PER_STEP / TICKS_PER_BEAT
-        first_bar_line = start + piece.form.pickup_steps * TICKS_PER_STEP / TICKS_PER_BEAT
-        end = start + piece.ticks / TICKS_PER_BEAT
-        bar_count = int((end - first_bar_line) / bar) + 1
-        bar_lines += [first_bar_line + n * bar for n in range(bar_count)]
-        if start < beats:
-            axes.text(start, max(pitches) + 2.5, f" {piece.key}", fontsize="small", va="bottom")
-            axes.axvline(start, color="black", linewidth=1)
-    low, high = min(pitches), max(pitches)
-    axes.vlines(bar_lines, low - 1, high + 1, color="#cccccc", linewidth=0.6, zorder=0)
-    octaves = range(-(-low // 12) * 12, high + 1, 12)
-    axes.set_yticks(list(octaves), [f"C{pitch // 12 - 1}" for pitch in octaves])
-    axes.set(xlim=(-0.5, beats), ylim=(low - 2, high + 7), title=excerpt.model.title)
-    axes.set_xticks([])
 
 
 def render_opus(model: ModelFile, seed: int, path: Path) -> None:
@@ -140,6 +72,14 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=4)
     parser.add_argument("--no-sound", action="store_true", help="only the piano rolls")
     parser.add_argument(
+        "--blind",
+        action="store_true",
+        help="composed and real pieces, and which is which in a text",
+    )
+    parser.add_argument(
+        "--data", type=Path, help="folder with the scores that are not in music21, for --blind"
+    )
+    parser.add_argument(
         "--build", type=Path, default=Path("build/listen"), help="folder for sound and piano rolls"
     )
     parser.add_argument(
@@ -149,8 +89,13 @@ def main() -> int:
     options.build.mkdir(parents=True, exist_ok=True)
     try:
         paths = [model_file.find(name, [MODELS]) for name in options.models or []]
+        paths = paths or model_file.listing([MODELS])
+        if options.blind:
+            for path in paths:
+                print(blind_rolls.draw_both(path, options.seed, options.data, options.build))
+            return 0
         excerpts = []
-        for path in paths or model_file.listing([MODELS]):
+        for path in paths:
             model = model_file.load(path)
             excerpt = compose_excerpt(model, options.seed, model.tempo_bpm * EXCERPT_S / 60)
             excerpts.append(excerpt)
