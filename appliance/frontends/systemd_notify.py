@@ -86,10 +86,11 @@ class SystemdNotifier:
         try:
             while True:
                 now = box.progress()
+                # First, so that whoever waits for the start can read what plays.
+                self._send_status(box)
                 if not self._ready and is_ready(now, box):
                     self._ready = True
                     self._send("READY=1")
-                self._send_status(box)
                 due = loop.time() - self._pinged_at >= ping_interval_s
                 if self._watchdog_timeout_s and due and has_progressed(at_last_ping, now):
                     self._send("WATCHDOG=1")
