@@ -3,7 +3,7 @@
 // The box writes them "07:00 Mon Tue" (without days: every day), "22:00-07:00" and "off".
 
 import { element } from './dom.js';
-import { TEXTS, fill } from './texts.js';
+import { TEXTS, fill, region } from './texts.js';
 
 const OFF = 'off';
 const DAYS = ['Mon', 'Tue', 'Wed', 'Thu', 'Fri', 'Sat', 'Sun'];
@@ -90,5 +90,5 @@ function offButton(title, turnOff) {
 function weekday(i) {
   const date = new Date(Date.UTC(2024, 0, 1 + i)); // A Monday.
   const options = { weekday: 'short', timeZone: 'UTC' };
-  return new Intl.DateTimeFormat(document.documentElement.lang, options).format(date);
+  return new Intl.DateTimeFormat(region(), options).format(date);
 }

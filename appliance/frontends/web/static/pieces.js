@@ -1,7 +1,7 @@
 // The pieces: those that were saved, for good, and the last ones that were played.
 
 import { element } from './dom.js';
-import { TEXTS, fill } from './texts.js';
+import { TEXTS, fill, region } from './texts.js';
 import { minutes, pieceTitle } from './titles.js';
 
 const LISTED_MS = [5000, 20_000]; // A piece is among the last ones once a few notes of it were heard.
@@ -162,10 +162,10 @@ export class Pieces {
     const items = pieces.map((piece) => {
       const item = element('li', {});
       const words = element('span', { id: `piece-${piece.id}`, className: 'words' });
-      const time = when(piece.played_at, document.documentElement.lang);
+      const time = when(piece.played_at, region());
       words.textContent = `${time} · ${description({ ...piece, playing: this.#isPlaying(piece) })}`;
-      item.append(words, ...links(`api/pieces/${piece.id}`, files, words.id));
-      item.append(this.#action(TEXTS.pieces.keep, words.textContent, () => this.save({ id: piece.id })));
+      const keep = this.#action(TEXTS.pieces.keep, words.textContent, () => this.save({ id: piece.id }));
+      item.append(words, together(...links(`api/pieces/${piece.id}`, files, words.id), keep));
       return item;
     });
     this.#fill(this.#recentList, items, TEXTS.pieces.none);
@@ -185,7 +185,7 @@ export class Pieces {
     field.setAttribute('aria-label', fill(TEXTS.pieces.name_of, { name }));
     field.addEventListener('change', () => this.#change('PATCH', path, { name: field.value }));
     const words = element('span', { id: `words-${id}`, className: 'words' });
-    const time = when(piece.saved_at, document.documentElement.lang);
+    const time = when(piece.saved_at, region());
     words.textContent = `${description({ ...piece, title, playing })} · ${time}`;
     const remove = this.#action(TEXTS.pieces.delete, name, () => {
       const { sure } = TEXTS.pieces;
@@ -198,7 +198,7 @@ export class Pieces {
     link.addEventListener('click', (event) => this.#copyLink(event, piece));
     item.append(
       isReplayed ? this.#pauseButton(name) : this.#action(TEXTS.play, name, () => this.#play(piece)),
-      field, words, ...links(path, files, words.id), ' ', link, remove,
+      field, words, together(...links(path, files, words.id), link, remove),
     );
     return item;
   }
@@ -240,13 +240,20 @@ export class Pieces {
 
 /** Return a link for each kind of file; `wordsId` names the element that says what it is of. */
 function links(path, kinds, wordsId) {
-  return kinds.flatMap((kind) => {
+  return kinds.map((kind) => {
     const link = element('a', {
       href: `${path}.${kind}`,
       download: '',
       textContent: TEXTS.pieces.files[kind] ?? kind,
     });
     link.setAttribute('aria-describedby', wordsId);
-    return [' ', link];
+    return link;
   });
+}
+
+/** Return `parts` as one: a line that has no room for them all has none of them. */
+function together(...parts) {
+  const actions = element('span', { className: 'actions' });
+  actions.append(...parts);
+  return actions;
 }

@@ -14,6 +14,12 @@ export function chosenLanguage(wanted) {
   return languages.find((language) => LANGUAGES.includes(language)) ?? LANGUAGES[0];
 }
 
+/** Return the page's language with the reader's region, such as "en-GB", to write times. */
+export function region() {
+  const { lang } = document.documentElement;
+  return (navigator.languages ?? []).find((tag) => tag.split('-')[0] === lang) ?? lang;
+}
+
 /** Fetch the texts in the language chosen here before, else the browser's; fill in the document. */
 export async function loadTexts() {
   const language = chosenLanguage([keptLanguage(), ...(navigator.languages ?? [])]);

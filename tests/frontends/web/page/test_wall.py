@@ -14,7 +14,7 @@ def only_the_music_is_shown(one: Page, box: WebBox) -> None:
     """Check that the wall has the title and the roll of what plays, and nothing else."""
     eventually(lambda: one.locator("#title").inner_text() == box.get("/api/now")["title"])
     expect(one.locator("#condition")).to_have_text("Now playing")
-    for hidden in ("header", "footer", "#legend", "#scenes", "#settings", "#pieces"):
+    for hidden in ("header", "footer", "#show-score", "#legend", "#scenes", "#settings", "#pieces"):
         expect(one.locator(hidden)).to_be_hidden()
     roll = one.locator("#roll").bounding_box()
     assert roll is not None
