@@ -138,7 +138,7 @@ def _as_left(
     store = Store(state_folder() / FILE_NAME)
     library = new_library(settings, store)
     for problem in problems + store.restore(settings, given):
-        logger.warning("%s", problem)
+        logger.warning("%s", problem, extra=AS_NOTICE)
     library.finish_interrupted_restore()
     return settings, store, library
 

@@ -105,8 +105,9 @@ class Status(msgspec.Struct, frozen=True):
     now_playing: NowPlaying
     health: Health
     notices: list[str] = []
-    """What was left out of the user's files, after their paths (the config file, and the file that
-    the music started from), and which frontends are off, after their names, with the reasons."""
+    """What was left out of files, after their paths (the config file, the stored settings, and the
+    file that the music started from), and which frontends are off, after their names, with the
+    reasons."""
 
 
 class Progress(NamedTuple):

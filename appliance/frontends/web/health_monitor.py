@@ -11,7 +11,7 @@ from typing import Final
 import msgspec
 
 from appliance.frontends.systemd_notify import has_progressed, is_ready
-from appliance.state.box_status import BoxStatus, Progress, Workload
+from appliance.state.box_status import BoxStatus, Health, Progress, Workload
 from appliance.state.settings import RequestedSettings, Settings
 
 SAMPLE_INTERVAL_S: Final = 2.0
@@ -37,6 +37,9 @@ class Sample(msgspec.Struct, frozen=True):
 
     uptime_s: int
     xruns: int
+    starved_blocks: int
+    late_notes: int
+    restarts: int
     look_ahead_s: float
     notes_per_s: float
     tokens_per_s: float
@@ -85,19 +88,16 @@ class HealthMonitor:
     async def run(self) -> None:
         """Take samples until cancelled."""
         loop = asyncio.get_running_loop()
-        before, at, xruns = await asyncio.to_thread(self._box.workload), loop.time(), None
+        before, at = await asyncio.to_thread(self._read), loop.time()
         while True:
             self._progress.append(self._box.progress())
             await asyncio.sleep(SAMPLE_INTERVAL_S)
-            counts, health = await asyncio.to_thread(
-                lambda: (self._box.workload(), self._box.health())
-            )
-            now = loop.time()
-            new_xruns = health.xruns - (health.xruns if xruns is None else xruns)
-            self.samples.append(
-                _sample(before, counts, now - at, health.uptime_s, new_xruns, health.look_ahead_s)
-            )
-            before, at, xruns = counts, now, health.xruns
+            read, now = await asyncio.to_thread(self._read), loop.time()
+            self.samples.append(_sample(before, read, now - at))
+            before, at = read, now
+
+    def _read(self) -> tuple[Workload, Health]:
+        return self._box.workload(), self._box.health()
 
     def close(self) -> None:
         """Stop measuring latency."""
@@ -124,21 +124,25 @@ class HealthMonitor:
 
 
 def _sample(
-    before: Workload, now: Workload, seconds: float, uptime_s: int, xruns: int, look_ahead_s: float
+    before: tuple[Workload, Health], now: tuple[Workload, Health], seconds: float
 ) -> Sample:
+    (work_before, health_before), (work, health) = before, now
     # The counters of a restarted process begin at zero again: clip at 0.
     cpu = {
-        name: round(100 * max(0.0, spent - before.cpu_s.get(name, 0.0)) / seconds, 1)
-        for name, spent in now.cpu_s.items()
+        name: round(100 * max(0.0, spent - work_before.cpu_s.get(name, 0.0)) / seconds, 1)
+        for name, spent in work.cpu_s.items()
     }
     return Sample(
-        uptime_s=uptime_s,
-        xruns=xruns,
-        look_ahead_s=look_ahead_s,
-        notes_per_s=round(max(0, now.notes - before.notes) / seconds, 2),
-        tokens_per_s=round(max(0, now.tokens - before.tokens) / seconds, 2),
+        uptime_s=health.uptime_s,
+        xruns=max(0, health.xruns - health_before.xruns),
+        starved_blocks=max(0, health.starved_blocks - health_before.starved_blocks),
+        late_notes=max(0, health.late_notes - health_before.late_notes),
+        restarts=max(0, health.restarts - health_before.restarts),
+        look_ahead_s=health.look_ahead_s,
+        notes_per_s=round(max(0, work.notes - work_before.notes) / seconds, 2),
+        tokens_per_s=round(max(0, work.tokens - work_before.tokens) / seconds, 2),
         cpu_percent=cpu,
-        rss_mib=now.rss_mib,
+        rss_mib=work.rss_mib,
     )
 
 

@@ -71,6 +71,7 @@ VALUES = (
     | {path.stem for path in MODELS.glob("*.toml")}
     | {str(s.kind.show(s.default)) for s in SETTINGS if s.default is not None}
     | {value for s in SETTINGS if isinstance(s.kind, Choice) for value in s.kind.names}
+    | {"null"}
 )
 """What a translation may have: names that are the same in many languages."""
 

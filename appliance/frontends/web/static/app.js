@@ -90,6 +90,7 @@ function showPermission() {
   find('#log-in').hidden = mayControl || !isSet;
   find('#log-out').hidden = !token;
   document.body.classList.toggle('read-only', !mayControl);
+  document.body.classList.toggle('locked', permission === 'none');
   const inputs =
     '#transport > button, #add-scene, #save, :is(#settings, #volume) :is(input, select, button)';
   for (const input of document.querySelectorAll(inputs)) input.disabled = !mayControl;

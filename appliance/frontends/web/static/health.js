@@ -2,8 +2,9 @@
 
 import { histogram, lineChart } from './charts.js';
 import { element } from './dom.js';
+import { wantsALook } from './health-verdict.js';
 import { Session } from './session.js';
-import { TEXTS, fill, loadTexts, loadTypeface } from './texts.js';
+import { TEXTS, fill, loadTexts, loadTypeface, translated } from './texts.js';
 
 const REFRESH_MS = 2000;
 const INPUT_EVENTS_MS = 400;
@@ -38,6 +39,7 @@ async function refresh() {
 function showConnection(state) {
   find('#connection').dataset.state = state;
   find('#connection').textContent = TEXTS.connection[state];
+  find('#verdict').hidden = state !== 'live'; // It would be of some time ago.
 }
 
 function show(report) {
@@ -46,7 +48,9 @@ function show(report) {
   const { bounds_ms: bounds, counts } = report.latency;
   find('#latency').replaceChildren(histogram(TEXTS.latency, TEXTS.milliseconds, bounds, counts));
   const { health, version } = report.status;
+  const { condition, output, problem } = report.status.now_playing;
   const facts = { version, ...health, uptime_s: duration(health.uptime_s) };
+  facts.sound = translated(problem) || [TEXTS.condition[condition], translated(output)].filter(Boolean).join(' · ');
   facts.xruns_total = health.xruns;
   facts.notices = report.status.notices.join('\n') || null;
   facts.mqtt_topic = report.mqtt_topic || null;
@@ -61,10 +65,33 @@ function show(report) {
   const text = report.log.join('\n');
   if (log.textContent !== text) log.textContent = text;
   if (atEnd) log.scrollTop = log.scrollHeight;
+  showVerdict(wantsALook(report));
+}
+
+/** Say at the top whether all is well; else lead to the figures called `names`, and mark them. */
+function showVerdict(names) {
+  const figures = (names ?? []).map((name) => find(`#figure-${name}`));
+  find('#figure-latency').classList.remove('look'); // The others are new each time.
+  for (const figure of figures) figure.classList.add('look');
+  const verdict = find('#verdict');
+  const said = String(names);
+  if (verdict.dataset.said === said) return; // A link in it may have the focus.
+  verdict.dataset.said = said;
+  verdict.className = figures.length ? 'look' : names && 'well';
+  verdict.replaceChildren(sentence(names), ...figures.map((figure) => {
+    const title = figure.querySelector('strong, h2, dt').textContent;
+    return element('a', { href: `#${figure.id}`, textContent: title });
+  }));
+}
+
+function sentence(names) {
+  if (!names) return TEXTS.condition.starting;
+  if (!names.length) return TEXTS.verdict.well;
+  return names.length === 1 ? TEXTS.verdict.one : fill(TEXTS.verdict.many, { count: names.length });
 }
 
 function fact(name, label, value) {
-  const pair = element('div', {});
+  const pair = element('div', { id: `figure-${name}` });
   pair.append(
     element('dt', { textContent: label }),
     element('dd', { className: 'value', textContent: value }),
@@ -83,7 +110,7 @@ function chart(name, samples, report) {
       processes.map((process) => [process, values.map((value) => value[process] ?? 0)]),
     );
   }
-  const panel = element('figure', { className: 'panel' });
+  const panel = element('figure', { className: 'panel', id: `figure-${name}` });
   panel.dataset.chart = name;
   const caption = element('figcaption', {});
   const latest = Object.entries(series).map(([process, numbers], at) => {

@@ -42,10 +42,12 @@ export class Session {
 
 /** Return a function that opens `dialog`; `onLogin` is called after a login. */
 export function loginDialog(dialog, session, onLogin) {
-  const input = dialog.querySelector('input[type=password]');
+  const input = dialog.querySelector('#password');
+  const isShown = dialog.querySelector('#show-password');
   const error = dialog.querySelector('#login-error');
   const cancel = dialog.querySelector('#login-cancel');
   cancel.addEventListener('click', () => dialog.close());
+  isShown.addEventListener('change', () => { input.type = isShown.checked ? 'text' : 'password'; });
   dialog.addEventListener('cancel', (event) => {
     if (session.info.permission === 'none') event.preventDefault();
   });
@@ -61,6 +63,8 @@ export function loginDialog(dialog, session, onLogin) {
       return;
     }
     input.value = '';
+    isShown.checked = false;
+    input.type = 'password';
     dialog.close();
     onLogin();
   });

@@ -9,6 +9,7 @@ import { TEXTS, fill, translated } from './texts.js';
 const DEFAULT = 'default'; // In place of a value: use the model's default.
 const MIN_SEARCHED_OPTIONS = 40; // From as many options on, a choice has a search field.
 const MAX_RESULTS = 8; // The most results of a search that are shown.
+const MAY_NOT_PLAY = ['output', 'soundfont']; // Then the box goes back to the one before.
 const HAND_MS = 600; // How long after an accepted change the widget is set to the value of the box.
 
 export class SettingsForm {
@@ -20,6 +21,7 @@ export class SettingsForm {
   #updates = new Map(); // name -> function(value, isDefault), which updates the widget
   #values = {};
   #modelDefaults = [];
+  #chosen = {}; // name -> the value that was chosen here last, of those in MAY_NOT_PLAY
   #drawnSchema = '';
   #pieceTempo = element('p', { className: 'hint', id: 'piece-tempo', hidden: true });
 
@@ -77,6 +79,12 @@ export class SettingsForm {
 
   /** Show the current values, and which settings follow the model's default. */
   update(values, modelDefaults) {
+    for (const [name, refused] of Object.entries(this.#chosen)) {
+      if (this.#values[name] !== refused || values[name] === refused) continue;
+      delete this.#chosen[name];
+      const working = translated(values[name]);
+      this.#showError(fill(TEXTS.went_back, { refused: translated(refused), working }));
+    }
     [this.#values, this.#modelDefaults] = [values, modelDefaults];
     for (const name of this.#updates.keys()) this.#updateWidget(name);
   }
@@ -181,7 +189,10 @@ export class SettingsForm {
     const select = element('select', { id });
     widget.append(element('label', { htmlFor: id, textContent: title }));
     select.append(...optionElements(choices));
-    select.addEventListener('change', () => this.#change(name, select.value));
+    select.addEventListener('change', () => {
+      if (MAY_NOT_PLAY.includes(name)) this.#chosen[name] = select.value;
+      this.#change(name, select.value);
+    });
     widget.append(select);
     if (!group && choices.length >= MIN_SEARCHED_OPTIONS) {
       this.#appendSearch(widget, title, choices, (value) => this.#change(name, value));

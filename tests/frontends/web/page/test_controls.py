@@ -136,6 +136,33 @@ def test_refused_value_shows_error_and_is_reverted(shown: Page, box: WebBox) -> 
     expect(typed).to_have_value("88")
 
 
+def test_output_that_does_not_play_is_told_of_when_the_box_goes_back(
+    shown: Page, box: WebBox
+) -> None:
+    unfold(shown)
+    output, message = shown.locator("#set-output"), shown.locator("#message")
+    shown.evaluate(
+        """() => {
+          window.outputs = [];
+          bachbox.connection.addEventListener('settings', ({ detail }) => {
+            outputs.push(detail.values.output);
+          });
+        }"""
+    )
+    output.select_option("null")
+    wait_until(shown, "() => outputs.at(-1) === 'null'")
+    # As the box does where what was chosen does not play.
+    box.set(output="default")
+    expect(message).to_have_text("“None (silent)” does not play here. “Default” plays on.")
+    expect(output).to_have_value("default")
+    # Of what others choose nobody is told here.
+    box.set(output="null")
+    expect(output).to_have_value("null")
+    output.select_option("default")
+    expect(message).to_have_text("")
+    eventually(lambda: box.settings["output"] == "default")
+
+
 def test_keyboard_reaches_every_control(browser: Browser, box: WebBox) -> None:
     with page(browser, box.url) as one:
         unfold(one)
