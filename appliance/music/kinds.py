@@ -70,7 +70,7 @@ KINDS: Final[dict[str, Kind]] = {
     "allegro": Kind("Allegro", 84, 116),
     "presto": Kind("Presto", 68, 126),
     # Four parts
-    "chorale": Kind("Chorale", 54, 96, sparse=1.0, dense=2.1),
+    "chorale": Kind("Chorale", 52, 104, sparse=1.2, dense=1.85),
     # Dance tunes
     "reel": Kind("Reel", 204, 232),
     "hornpipe": Kind("Hornpipe", 124, 148),
