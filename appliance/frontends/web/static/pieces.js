@@ -2,7 +2,7 @@
 
 import { element } from './dom.js';
 import { TEXTS, fill, region } from './texts.js';
-import { minutes, pieceTitle } from './titles.js';
+import { minutes, pieceName, pieceTitle } from './titles.js';
 
 const LISTED_MS = [5000, 20_000]; // A piece is among the last ones once a few notes of it were heard.
 
@@ -94,7 +94,7 @@ export class Pieces {
   async save(which) {
     const saved = await this.#request('POST', 'api/saved', which);
     if (!saved) return;
-    this.#showNotice(fill(TEXTS.pieces.saved_as, saved), `#saved-${saved.id}`);
+    this.#showNotice(fill(TEXTS.pieces.saved_as, { name: pieceName(saved) }), `#saved-${saved.id}`);
     if (!which.id) this.#keptPiece = this.#now.piece;
     await this.refresh();
   }
@@ -111,8 +111,8 @@ export class Pieces {
   }
 
   /** Have the address of a saved piece in the clipboard, for a message to somebody in the house. */
-  #copyLink(event, { id, name }) {
-    const address = new URL(`#saved-${id}`, location.href).href;
+  #copyLink(event, piece) {
+    const address = new URL(`#saved-${piece.id}`, location.href).href;
     const field = element('textarea', { value: address, className: 'visually-hidden' });
     document.body.append(field);
     field.select();
@@ -122,7 +122,7 @@ export class Pieces {
     event.currentTarget.focus({ preventScroll: true });
     if (!isCopied) return; // The link is followed, and the address is in the browser's field.
     event.preventDefault();
-    this.#showNotice(fill(TEXTS.pieces.copied, { name }));
+    this.#showNotice(fill(TEXTS.pieces.copied, { name: pieceName(piece) }));
   }
 
   /** Resolves to the answer, or to null where the request failed. */
@@ -172,7 +172,8 @@ export class Pieces {
   }
 
   #savedItem(piece, files) {
-    const { id, name } = piece;
+    const { id } = piece;
+    const name = pieceName(piece);
     const path = `api/saved/${id}`;
     const item = element('li', { id: `saved-${id}` });
     item.classList.toggle('linked', location.hash === `#${item.id}`);
@@ -180,7 +181,7 @@ export class Pieces {
     item.classList.toggle('playing', isReplayed);
     const recorded = this.#recent?.pieces.find((one) => this.#isPlaying(one));
     const playing = isReplayed || (!piece.complete && piece.played_at === recorded?.played_at);
-    const title = name === piece.title ? '' : piece.title;
+    const title = piece.name === piece.title ? '' : piece.title;
     const field = element('input', { defaultValue: name, maxLength: 60, disabled: !this.#mayControl });
     field.setAttribute('aria-label', fill(TEXTS.pieces.name_of, { name }));
     field.addEventListener('change', () => this.#change('PATCH', path, { name: field.value }));
@@ -212,9 +213,9 @@ export class Pieces {
     return this.#action(isPaused ? TEXTS.play : TEXTS.pause, name, () => this.#setPlaying(isPaused));
   }
 
-  async #play({ id, name }) {
-    if (!(await this.#request('POST', `api/saved/${id}/play`))) return;
-    this.#showNotice(fill(TEXTS.pieces.plays, { name }));
+  async #play(piece) {
+    if (!(await this.#request('POST', `api/saved/${piece.id}/play`))) return;
+    this.#showNotice(fill(TEXTS.pieces.plays, { name: pieceName(piece) }));
   }
 
   async #change(method, path, content) {

@@ -9,6 +9,13 @@ export function pieceTitle(title) {
   return fill(TEXTS.title_in_key, { kind: translated(found[1]), key: translated(found[2]) });
 }
 
+/** Return what a saved piece is called; one that nobody has named has its title, maybe with a number. */
+export function pieceName({ name, title }) {
+  const rest = name.slice(title.length);
+  const isUnnamed = name.startsWith(title) && /^( \(\d+\))?$/.test(rest);
+  return isUnnamed ? pieceTitle(title) + rest : name;
+}
+
 /** Return a piece's place in its group, in the reader's language. */
 export function placeInGroup(place) {
   const found = /^(\w+) of a (.+)$/.exec(place);

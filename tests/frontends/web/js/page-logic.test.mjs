@@ -10,7 +10,7 @@ import { matchingOptions } from '../static/settings-form.js';
 import { inOrder, placeOf } from '../static/settings-places.js';
 import { shortcutFor } from '../static/shortcuts.js';
 import { TEXTS, chosenLanguage, fill } from '../static/texts.js';
-import { pieceTitle, wholeTitle } from '../static/titles.js';
+import { pieceName, pieceTitle, wholeTitle } from '../static/titles.js';
 
 const english = JSON.parse(readFileSync(new URL('../static/texts.en.json', import.meta.url)));
 Object.assign(TEXTS, english);
@@ -38,6 +38,12 @@ test('a title is translated by its kind and its key; one that is not understood 
   TEXTS.title_in_key = '{kind}, {key}';
   assert.equal(pieceTitle('Sarabande in e-flat minor'), 'Sarabande, es-Moll');
   assert.equal(pieceTitle('Something else'), 'Something else');
+  // So is a saved piece's, with its number, until somebody names it.
+  const title = 'Sarabande in e-flat minor';
+  assert.equal(pieceName({ title, name: title }), 'Sarabande, es-Moll');
+  assert.equal(pieceName({ title, name: `${title} (2)` }), 'Sarabande, es-Moll (2)');
+  assert.equal(pieceName({ title, name: `${title} for tea` }), `${title} for tea`);
+  assert.equal(pieceName({ title, name: 'Tea time' }), 'Tea time');
   Object.assign(TEXTS, english, { from_box: undefined });
 });
 
