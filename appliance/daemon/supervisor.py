@@ -32,6 +32,9 @@ HANG_TIMEOUT_S: Final = 2.0
 """A child without a heartbeat for this long hangs. Short enough for another composer to be at work
 before the look-ahead has been played."""
 
+RUNNABLE_OR_READING: Final = "RD"
+"""States of a process that waits for nothing but a processor or a disk, see proc_pid_stat(5)."""
+
 MAX_WAITED_SHARE: Final = 0.95
 """While a child could run, time in which others have the processor does not count as silence, up
 to this share: a child in an endless loop on a busy machine is found later, and found."""
@@ -55,7 +58,7 @@ BACKOFF_RESET_S: Final = 30.0
 """After a child has run for this long, its earlier failures no longer count."""
 
 MAX_FAILED_STARTS: Final = 3
-"""After this many failures before the first heartbeat ever, the daemon gives up."""
+"""After this many failures in a row before the first heartbeat ever, the daemon gives up."""
 
 GROWTH_FACTOR: Final = 2
 GROWTH_MB: Final = 64
@@ -135,6 +138,9 @@ class Child:
             if self._stopping.is_set():
                 return
             if code == EXIT_NO_CARD:
+                # It began, and found no card: what failed before is no damage. A box may look for
+                # a card for weeks.
+                failures = 0
                 await self._wait_for_card()
                 continue
             if code == EXIT_OTHER_OUTPUT:
@@ -232,8 +238,9 @@ class Child:
             # At most a few intervals: if the daemon slept (a suspended machine, a stopped
             # process), the child may have slept too.
             passed_s = min(now - last_look, 5 * POLL_INTERVAL_S)
-            # Nor does a child hang that the machine does not let run.
-            waited_s = passed_s - (all_ran_s - last_ran_s) if stat.state == "R" else 0.0
+            # Nor does a child hang that waits for the machine.
+            waits = stat.state in RUNNABLE_OR_READING
+            waited_s = passed_s - (all_ran_s - last_ran_s) if waits else 0.0
             silent_s += passed_s - max(0.0, min(waited_s, MAX_WAITED_SHARE * passed_s))
             stopped_s = stopped_s + passed_s if stat.state == "T" else 0.0
             last_look, last_ran_s = now, all_ran_s

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from appliance.daemon import supervisor
 from appliance.daemon.supervisor import Child, ChildSpec
+from appliance.ipc.shared_state import EXIT_NO_CARD
 from tests.support import audio_analysis
 from tests.support.audio_analysis import HOP_FRAMES, RATE
 from tests.support.command import home, playing
@@ -194,6 +195,45 @@ def is_killed_as_hanging(
 
     with log_lines() as lines:
         return asyncio.run(run(lines))
+
+
+def test_a_box_that_looks_for_a_card_for_weeks_outlives_crashes_now_and_then(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Drivers crash when cards come and go; three crashes in a row are given up, others are not."""
+    starts = tmp_path / "starts"
+    (tmp_path / "looks_for_a_card.py").write_text(
+        "import os, signal, sys, time\n"
+        f"with open({str(starts)!r}, 'a+') as file:\n"
+        "    file.write('+')\n"
+        "    number = file.tell()\n"
+        "if number in (3, 6):\n"
+        f"    sys.exit({EXIT_NO_CARD})\n"
+        "if number == 8:\n"
+        "    time.sleep(600)\n"
+        "os.kill(os.getpid(), signal.SIGSEGV)\n"
+    )
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    child = Child(
+        ChildSpec(
+            name="looker",
+            arguments=lambda: ["looks_for_a_card"],
+            shared_fd=os.open(os.devnull, os.O_RDONLY),
+            heartbeat=lambda: 0,
+            on_missing_card=lambda: True,
+            logger=LOGGER,
+        )
+    )
+
+    async def run() -> None:
+        task = asyncio.create_task(child.run())
+        while not task.done() and (not starts.exists() or len(starts.read_text()) < 8):
+            await asyncio.sleep(0.05)
+        await child.stop(1.0)
+        await task
+
+    asyncio.run(run())
+    assert child.restarts == 5
 
 
 def test_start_timeout_of_an_endless_loop_is_bounded() -> None:
