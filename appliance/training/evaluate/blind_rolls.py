@@ -1,7 +1,8 @@
 """Composed and real pieces side by side, for eyes that do not know which is which.
 
 Both went through the codec and stand on the printed page, halves that are played twice written
-once. The real ones are test pieces, which no model has seen.
+once, all on C: the pieces of a suite are in one key. The real ones are test pieces, which no model
+has seen.
 """
 
 from __future__ import annotations
@@ -55,9 +56,16 @@ def draw_both(path: Path, seed: int, data: Path | None, folder: Path) -> Path:
     answers = "".join(f"{number} {kind}\n" for number, (_, kind) in enumerate(order, 1))
     (folder / f"{model.name}-blind.txt").write_text(answers)
     picture = folder / f"{model.name}-blind.png"
-    rolls = [PianoRoll(str(number), [piece], [0.0]) for number, (piece, _) in enumerate(order, 1)]
+    rolls = [
+        PianoRoll(str(number), [_on_c(piece)], [0.0]) for number, (piece, _) in enumerate(order, 1)
+    ]
     draw(rolls, picture, max_beats=BEATS, dpi=100, row_inches=2.0, same_scale=True)
     return picture
+
+
+def _on_c(piece: FinishedPiece) -> FinishedPiece:
+    """The piece with the tonic C, moved by half an octave at most."""
+    return piece.transposed((6 - piece.key.tonic) % 12 - 6)
 
 
 def _test_pieces(
