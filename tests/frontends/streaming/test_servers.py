@@ -112,7 +112,7 @@ def test_a_refused_source_tries_again_and_says_each_reason_once(
 
     assert asyncio.run(sent()) == b"sound"
     told = [one for one in caplog.messages if "trying again" in one]
-    assert ["403" in one for one in told] == [True, False, False], told
+    assert ["HTTP/1.1 403" in one for one in told] == [True, False, False], told
     assert "another source may be using the mount" in told[0]
     assert "it does not know this mount" in told[1]
     assert "it refuses" in told[2]
