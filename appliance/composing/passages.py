@@ -17,6 +17,8 @@ OPENING_SAMPLES, HALF_SAMPLES, ENDING_SAMPLES = 6, 8, 12
 """How many samples of each passage are compared."""
 MIDDLE_BARS, MIDDLE_SAMPLES = 2, 4
 """The bars between are compared with the piece from which the form comes, so many at a time."""
+MOSTLY_ALONE = 0.5
+"""Where one note sounds alone for more of the time, no voices can vanish."""
 SLIGHT_FAULT = 0.15
 """A fault (see :func:`_fault`) that is left alone."""
 THICKEST = 1.5
@@ -48,7 +50,7 @@ def beginning_at(
         return _opening(int(min(samples, affordable)), opening_ticks)
     if goal := context.goal:
         return _closing(goal, spare_steps)
-    if form.facts.traits is not None:
+    if form.facts.traits is not None and form.facts.traits.alone < MOSTLY_ALONE:
         return _middle(context, progress, form.facts.traits, opening_ticks, spare_steps)
     if context.at_double_bar or (progress.passage == "opening" and context.tick >= opening_ticks):
         return Passage("middle", 0, is_over, lambda *_: 0.0, 0.0)

@@ -103,12 +103,17 @@ def test_passages_follow_the_opening_two_bars_each() -> None:
     assert second.over(context_at(OPENING_TICKS + 4 * BAR_TICKS))
 
 
-def test_nothing_is_rehearsed_between_without_time_or_traits() -> None:
-    hurried = passage_at(OPENING_TICKS, spare_steps=0)
-    unknown = passage_at(OPENING_TICKS, traits=None)
-    assert hurried is not None
-    assert unknown is not None
-    assert (hurried.samples, unknown.samples) == (0, 0)
+@pytest.mark.parametrize(
+    ("spare_steps", "traits"),
+    [(0, TWO_VOICES), (1000, None), (1000, TWO_VOICES._replace(alone=0.8))],
+    ids=["no time", "unknown", "one voice"],
+)
+def test_nothing_is_rehearsed_between_where_it_cannot_help(
+    spare_steps: float, traits: Traits | None
+) -> None:
+    passage = passage_at(OPENING_TICKS, spare_steps=spare_steps, traits=traits)
+    assert passage is not None
+    assert passage.samples == 0
 
 
 def test_an_ending_goes_on_to_the_end() -> None:
