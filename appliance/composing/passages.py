@@ -15,6 +15,10 @@ from appliance.music.traits import Traits, traits_of
 OPENING_BARS = 4
 OPENING_SAMPLES, HALF_SAMPLES, ENDING_SAMPLES = 6, 8, 12
 """How many samples of each passage are compared."""
+FIRST_OPENING_SAMPLES = 3
+"""The same for the first piece of a session, which somebody is waiting for."""
+CLEAR_KEY = 0.04
+"""A clarity (see :func:`key_clarity`) that is enough."""
 MIDDLE_BARS, MIDDLE_SAMPLES = 2, 4
 """The bars between are compared with the piece from which the form comes, so many at a time."""
 MOSTLY_ALONE = 0.5
@@ -23,10 +27,6 @@ SLIGHT_FAULT = 0.15
 """A fault (see :func:`_fault`) that is left alone."""
 THICKEST = 1.5
 """Times as many notes in a quarter as in the form's piece are not too many."""
-FIRST_OPENING_SAMPLES = 3
-"""The same for the first piece of a session, which somebody is waiting for."""
-CLEAR_KEY = 0.04
-"""A clarity (see :func:`key_clarity`) that is enough."""
 CLOSING_STEPS = 32
 """About how many 16ths a passage before a double bar or end has."""
 
