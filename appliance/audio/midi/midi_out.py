@@ -42,6 +42,10 @@ RESET_MESSAGE_S: Final = 0.0015
 RESET_KEYS: Final = range(21, 109)
 """What may sound then: the keys of a piano."""
 
+LATE_S: Final = 0.1
+"""A message may reach the port so much after it is due: the kernel's queue waits for the next tick
+of its timer. Until then :meth:`MidiOut.release` may drop a note-off that was due; it repeats it."""
+
 _WARN_INTERVAL_S: Final = 10.0
 
 Key = tuple[int, int]
@@ -256,7 +260,9 @@ class MidiOut:
             self._sounding = dict.fromkeys(self._sounding)
             return True
         self._sounding = {
-            key: off_s for key, off_s in self._sounding.items() if off_s is None or off_s > now_s
+            key: off_s
+            for key, off_s in self._sounding.items()
+            if off_s is None or off_s > now_s - LATE_S
         }
         for _, message in messages:
             if message[0] & 0xF0 == NOTE_ON:

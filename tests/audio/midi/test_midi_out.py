@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from appliance.audio.midi import CLOCK, START, STOP, control
 from appliance.audio.midi.memory_ports import MemoryOut
-from appliance.audio.midi.midi_out import CLOCK_TICKS, Key, MidiOut, silence
+from appliance.audio.midi.midi_out import CLOCK_TICKS, LATE_S, Key, MidiOut, silence
 from appliance.audio.midi.midi_synth import CHANNELS, MidiSynth
 from appliance.audio.performer import Performer
 from appliance.audio.synth import VOICE_CHANNELS
@@ -96,7 +96,20 @@ def test_notes_are_written_down_from_before_they_sound_until_they_are_released(
     player.block()
     assert player.told[-1] == {(0, 60)}, "its note-off is not due yet"
     player.blocks(2)
+    assert player.told[-1] == {(0, 60)}, "its note-off may be late"
+    player.blocks(int(LATE_S / BLOCK_S) + 1)
     assert not player.told[-1]
+
+
+def test_a_note_off_that_was_due_just_now_is_repeated_by_a_pause(player: Player) -> None:
+    """The kernel's queue may still hold it, and is emptied then."""
+    player.out.note_on(0, 60, 90)
+    player.block()
+    player.out.note_off(0, 60)
+    player.blocks(3)
+    player.port.sent.clear()
+    player.out.release()
+    assert notes(player.heard()) == [("off", 0, 60)]
 
 
 @given(st.lists(st.tuples(st.booleans(), st.integers(0, 1), st.integers(60, 63)), max_size=40),
