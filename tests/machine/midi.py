@@ -103,7 +103,8 @@ class _Organ:
 
     def listen(self) -> list[bytes]:
         """All that was heard until now."""
-        said = self._box.answer(f"tail -c +{self._length + 1} /root/heard")
+        # The dot shows where the last line ends: an answer comes without its last newline.
+        said = self._box.answer(f"tail -c +{self._length + 1} /root/heard; echo .")
         whole = said[: said.rfind("\n") + 1]
         self._length += len(whole)
         for line in whole.splitlines():
