@@ -101,7 +101,7 @@ def test_notes_are_written_down_from_before_they_sound_until_they_are_released(
     assert not player.told[-1]
 
 
-def test_a_note_off_that_was_due_just_now_is_repeated_by_a_pause(player: Player) -> None:
+def test_a_note_off_that_was_due_just_now_is_repeated_at_the_end(player: Player) -> None:
     """The kernel's queue may still hold it, and is emptied then."""
     player.out.note_on(0, 60, 90)
     player.block()
