@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -159,6 +160,24 @@ def test_child_that_others_keep_from_running_does_not_hang(
         other.wait()
 
 
+def child_that(
+    does: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, **spec: Callable[..., Any]
+) -> Child:
+    """A child that runs this text, and has no heartbeat."""
+    (tmp_path / "worker.py").write_text(does)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    return Child(
+        ChildSpec(
+            name="worker",
+            arguments=lambda: ["worker"],
+            shared_fd=os.open(os.devnull, os.O_RDONLY),
+            heartbeat=lambda: 0,
+            logger=LOGGER,
+            **spec,
+        )
+    )
+
+
 def is_killed_as_hanging(
     does: str,
     within_s: float,
@@ -168,20 +187,8 @@ def is_killed_as_hanging(
 ) -> bool:
     """Whether a child that does this is, if it has four seconds for its first heartbeat."""
     monkeypatch.setattr(supervisor, "START_TIMEOUT_S", 4.0)
-    (tmp_path / "slow.py").write_text(does)
-    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
-    child = Child(
-        ChildSpec(
-            name="slow",
-            arguments=lambda: ["slow"],
-            shared_fd=os.open(os.devnull, os.O_RDONLY),
-            heartbeat=lambda: 0,
-            set_priority=set_priority,
-            logger=LOGGER,
-        )
-    )
-
-    hangs = "the slow hangs and is killed"
+    child = child_that(does, tmp_path, monkeypatch, set_priority=set_priority)
+    hangs = "the worker hangs and is killed"
 
     async def run(lines: list[str]) -> bool:
         task = asyncio.create_task(child.run())
@@ -202,7 +209,7 @@ def test_a_box_that_looks_for_a_card_for_weeks_outlives_crashes_now_and_then(
 ) -> None:
     """Drivers crash when cards come and go; three crashes in a row are given up, others are not."""
     starts = tmp_path / "starts"
-    (tmp_path / "looks_for_a_card.py").write_text(
+    does = (
         "import os, signal, sys, time\n"
         f"with open({str(starts)!r}, 'a+') as file:\n"
         "    file.write('+')\n"
@@ -213,17 +220,7 @@ def test_a_box_that_looks_for_a_card_for_weeks_outlives_crashes_now_and_then(
         "    time.sleep(600)\n"
         "os.kill(os.getpid(), signal.SIGSEGV)\n"
     )
-    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
-    child = Child(
-        ChildSpec(
-            name="looker",
-            arguments=lambda: ["looks_for_a_card"],
-            shared_fd=os.open(os.devnull, os.O_RDONLY),
-            heartbeat=lambda: 0,
-            on_missing_card=lambda: True,
-            logger=LOGGER,
-        )
-    )
+    child = child_that(does, tmp_path, monkeypatch, on_missing_card=lambda: True)
 
     async def run() -> None:
         task = asyncio.create_task(child.run())

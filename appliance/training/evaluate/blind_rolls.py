@@ -14,6 +14,7 @@ import numpy as np
 
 from appliance.composing import model_file
 from appliance.composing.composer import Composer
+from appliance.music.codecs.base import Codec
 from appliance.training import recipe
 from appliance.training.data.corpus import load_corpus
 from appliance.training.evaluate.finished_pieces import (
@@ -50,7 +51,7 @@ def draw_both(path: Path, seed: int, data: Path | None, folder: Path) -> Path:
     composer = Composer(model, seed=seed, repeats=False)
     composed = [piece for piece, _ in islice(compose_pieces(composer), PIECES)]
     rng = np.random.default_rng(seed)
-    real = _test_pieces(path, data, folder.parent, rng)
+    real = _test_pieces(model.codec, path, data, folder.parent, rng)
     labelled = [*((piece, "composed") for piece in composed), *((piece, "real") for piece in real)]
     order = [labelled[place] for place in rng.permutation(len(labelled))]
     answers = "".join(f"{number} {kind}\n" for number, (_, kind) in enumerate(order, 1))
@@ -69,10 +70,9 @@ def _on_c(piece: FinishedPiece) -> FinishedPiece:
 
 
 def _test_pieces(
-    path: Path, data: Path | None, cache: Path, rng: np.random.Generator
+    codec: Codec, path: Path, data: Path | None, cache: Path, rng: np.random.Generator
 ) -> list[FinishedPiece]:
     """Real pieces that the model has not seen, drawn by lot."""
-    codec = model_file.load(path).codec
     scores = load_corpus(recipe.load(path.with_suffix(".toml")), data, cache)["test"]
     return [
         decode_piece(
